@@ -1,0 +1,62 @@
+"""From stored pixels to network input, and per-sample augmentation on the device.
+
+Shape legend: B batch, H height, W width.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def to_input(pixels: Tensor) -> Tensor:
+    """Stored pixels, uint8 (B, H, W, 3) RGB -> float32 (B, 3, H, W) in [-1, 1]: (x / 255 - 0.5) / 0.5."""
+    return pixels.permute(0, 3, 1, 2).float().sub_(127.5).div_(127.5)
+
+
+def augment(images: Tensor, generator: torch.Generator, *, flip: bool, shift: float, brightness: float) -> Tensor:
+    """A random variant of every image by itself: (B, 3, H, W) in [-1, 1] -> the same.
+
+    With `flip` each image is mirrored with probability 1/2. It is moved by up to `shift` of its side (whole pixels,
+    edges repeated), and its contrast and brightness change by up to the share `brightness`. `generator` lives on
+    the images' device and is the only source of randomness.
+    """
+    batch, _, height, width = images.shape
+    device = images.device
+    draws = torch.rand(5, batch, generator=generator, device=device)
+    columns = torch.arange(width, device=device).expand(batch, width)
+    rows = torch.arange(height, device=device).expand(batch, height)
+    if shift:
+        columns = columns + _whole_pixels(draws[0], shift * width)
+        rows = rows + _whole_pixels(draws[1], shift * height)
+    if flip:
+        columns = torch.where(draws[2, :, None] < 0.5, width - 1 - columns, columns)
+    columns = columns.clamp(0, width - 1)
+    rows = rows.clamp(0, height - 1)
+    samples = torch.arange(batch, device=device)[:, None, None]
+    # The indexed dimensions come first: (B, H, W, 3), which is the channels-last layout of (B, 3, H, W).
+    moved = images[samples, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+    if not brightness:
+        return moved
+    contrast = (1 + brightness * (2 * draws[3] - 1))[:, None, None, None]
+    offset = (brightness * (2 * draws[4] - 1))[:, None, None, None]
+    return (moved * contrast + offset).clamp(-1, 1)
+
+
+def mirror(images: Tensor) -> Tensor:
+    """Every image mirrored left to right: (B, 3, H, W) -> the same."""
+    return images.flip(3)
+
+
+def resize(pixels: Tensor, size: int) -> Tensor:
+    """Stored pixels uint8 (B, H, W, 3) -> (B, size, size, 3): bilinear with antialiasing, rounded."""
+    images = pixels.permute(0, 3, 1, 2).float()
+    smaller = functional.interpolate(images, size=(size, size), mode="bilinear", antialias=True, align_corners=False)
+    return smaller.round_().clamp_(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+
+
+def _whole_pixels(draw: Tensor, largest: float) -> Tensor:
+    """Uniform whole shifts in [-largest, largest], shape (B, 1), from draws in [0, 1)."""
+    span = 2 * int(largest) + 1
+    return ((draw * span).long() - int(largest))[:, None]

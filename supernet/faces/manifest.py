@@ -1,0 +1,143 @@
+"""The manifest: one CSV row an image, `path,identity,group` and any further attributes; splits by identity.
+
+Shape legend: N images.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+SPLITS = ("train", "validation", "test")
+REQUIRED = ("path", "identity")
+SPLIT = "split"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Columns of equal length N by name: `path` and `identity`, mostly `group`, and whatever else is known."""
+
+    columns: Mapping[str, tuple[str, ...]]
+
+    def __post_init__(self) -> None:
+        missing = [name for name in REQUIRED if name not in self.columns]
+        if missing:
+            raise ValueError(f"the manifest has no column {missing[0]!r}; it has: {', '.join(self.columns)}")
+
+    def __len__(self) -> int:
+        return len(self.columns["path"])
+
+    def column(self, name: str) -> np.ndarray:
+        """One column as an array of strings (N,). Raises ValueError naming the columns there are."""
+        if name not in self.columns:
+            raise ValueError(
+                f"unknown group column {name!r}; the manifest has: {', '.join(attributes_of(self)) or 'no attributes'}"
+            )
+        return np.asarray(self.columns[name], dtype=str)
+
+    def take(self, rows: Sequence[int]) -> Manifest:
+        """The manifest of some rows, in the order given."""
+        return Manifest({name: tuple(values[row] for row in rows) for name, values in self.columns.items()})
+
+
+def attributes_of(manifest: Manifest) -> list[str]:
+    """Names of the columns that say something about a person or an image."""
+    return [name for name in manifest.columns if name not in (*REQUIRED, SPLIT)]
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read a manifest CSV. Raises ValueError naming the line or the column at fault."""
+    try:
+        return Manifest(read_table(path))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def read_table(path: Path) -> dict[str, tuple[str, ...]]:
+    """The columns of a CSV with a header, by name. Raises ValueError naming the line at fault."""
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.reader(file))
+    except FileNotFoundError:
+        raise ValueError("there is no such file; expected a CSV with a header such as path,identity,group") from None
+    except (UnicodeDecodeError, csv.Error, IsADirectoryError) as error:
+        raise ValueError(f"not a CSV text file ({error})") from error
+    if not rows:
+        raise ValueError("empty file; expected a header such as path,identity,group and one row an image")
+    header = [name.strip() for name in rows[0]]
+    if len(set(header)) < len(header):
+        raise ValueError(f"a column name stands twice in the header {','.join(header)}")
+    body = [(number, row) for number, row in enumerate(rows[1:], 2) if row]
+    for number, row in body:
+        if len(row) != len(header):
+            raise ValueError(f"line {number} has {len(row)} fields, the header has {len(header)}")
+    if not body:
+        raise ValueError("only a header, no rows")
+    columns = zip(*(row for _, row in body), strict=True)
+    return {name: tuple(field.strip() for field in values) for name, values in zip(header, columns, strict=True)}
+
+
+def write_manifest(manifest: Manifest, path: Path) -> None:
+    """Write a manifest CSV."""
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(manifest.columns)
+        writer.writerows(zip(*manifest.columns.values(), strict=True))
+
+
+def identity_groups(manifest: Manifest, group_column: str) -> dict[str, str]:
+    """The group of every identity: the value most of its images have (first in the alphabet among equals)."""
+    values: dict[str, Counter] = defaultdict(Counter)
+    for identity, group in zip(manifest.columns["identity"], manifest.column(group_column), strict=True):
+        values[identity][str(group)] += 1
+    return {identity: min(count, key=lambda group: (-count[group], group)) for identity, count in values.items()}
+
+
+def split_identities(
+    manifest: Manifest, group_column: str, fractions: tuple[float, float, float], seed: int
+) -> dict[str, np.ndarray]:
+    """Row numbers of every split, disjoint by identity.
+
+    A manifest with a column `split` (train, validation, test) keeps it; otherwise the identities of every group are
+    shuffled by `seed` and dealt in the shares `fractions` of (train, validation, test). Raises ValueError when an
+    identity stands in two splits, or the fractions do not add up to 1.
+    """
+    if SPLIT in manifest.columns:
+        of_identity = _given_splits(manifest)
+    else:
+        if len(fractions) != 3 or min(fractions) <= 0 or abs(sum(fractions) - 1) > 1e-6:
+            raise ValueError(f"split fractions must be three positive numbers that add up to 1, got {fractions}")
+        of_identity = _dealt_splits(identity_groups(manifest, group_column), fractions, seed)
+    row_splits = np.asarray([of_identity[identity] for identity in manifest.columns["identity"]])
+    return {split: np.flatnonzero(row_splits == split) for split in SPLITS}
+
+
+def _given_splits(manifest: Manifest) -> dict[str, str]:
+    of_identity: dict[str, str] = {}
+    clashing: set[str] = set()
+    for identity, split in zip(manifest.columns["identity"], manifest.columns[SPLIT], strict=True):
+        if split not in SPLITS:
+            raise ValueError(f"identity {identity}: unknown split {split!r}; expected {', '.join(SPLITS)}")
+        if of_identity.setdefault(identity, split) != split:
+            clashing.add(identity)
+    if clashing:
+        shown = ", ".join(sorted(clashing)[:10]) + (", ..." if len(clashing) > 10 else "")
+        raise ValueError(f"{len(clashing)} identities stand in two splits: {shown}; each belongs to one")
+    return of_identity
+
+
+def _dealt_splits(groups: Mapping[str, str], fractions: Sequence[float], seed: int) -> dict[str, str]:
+    rng = np.random.default_rng(seed)
+    of_identity = {}
+    for group in sorted(set(groups.values())):
+        members = sorted(identity for identity, own in groups.items() if own == group)
+        members = [members[place] for place in rng.permutation(len(members))]
+        ends = np.round(np.cumsum(fractions) * len(members)).astype(int)
+        for split, start, end in zip(SPLITS, [0, *ends[:-1]], ends, strict=True):
+            of_identity.update(dict.fromkeys(members[start:end], split))
+    return of_identity

@@ -1,0 +1,118 @@
+"""Margin heads: ArcFace, CosFace and MagFace, each with the neck that makes its embedding.
+
+Shape legend: B batch, C channels, D embedding, K training identities. c is the cosine between a unit embedding and
+a unit class weight, y the true identity, s the scale, m the margin.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from supernet.genotype import HEAD_NAMES
+from supernet.skeleton import Skeleton
+
+SCALE = 64.0
+
+
+@dataclass(frozen=True)
+class Classification:
+    """What a head says of a batch: float32 logits (B, K), a scalar penalty to add to the loss, embeddings (B, D)."""
+
+    logits: Tensor
+    penalty: Tensor
+    embedding: Tensor
+
+
+class Neck(nn.Module):
+    """Global average pool, linear layer, and BN whose scale stays 1: features (B, C, h, w) -> embedding (B, D)."""
+
+    def __init__(self, features: int, embedding: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(features, embedding, bias=False)
+        self.bn = nn.BatchNorm1d(embedding, eps=1e-5)
+        self.bn.weight.requires_grad_(False)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, C, h, w) -> (B, D)."""
+        return self.bn(self.linear(features.mean(dim=(2, 3))))
+
+
+def cosface_margin(cosine: Tensor, norm: Tensor, strength: float) -> tuple[Tensor, Tensor]:
+    """CosFace, equation 4: c_y - m with m = 0.35. Returns target cosines (B,) and the penalty 0."""
+    return cosine - 0.35 * strength, cosine.new_zeros(())
+
+
+def arcface_margin(cosine: Tensor, norm: Tensor, strength: float) -> tuple[Tensor, Tensor]:
+    """ArcFace, equation 3: cos(theta_y + m) with m = 0.5, continued monotonically. Penalty 0."""
+    margin = torch.full_like(cosine, 0.5 * strength)
+    return _add_angle(cosine, margin), cosine.new_zeros(())
+
+
+def magface_margin(cosine: Tensor, norm: Tensor, strength: float) -> tuple[Tensor, Tensor]:
+    """MagFace, equations 3 and 4: cos(theta_y + m(a)), the margin m(a) growing with the embedding norm a.
+
+    `norm` is the embedding norm scaled as for 512 dimensions, where the published constants belong:
+    a in [10, 110], m(a) in [0.45, 0.8], regulariser lambda_g * (a / u_a^2 + 1 / a) with lambda_g = 35.
+    """
+    lowest, highest = 10.0, 110.0
+    a = norm.clamp(lowest, highest)
+    margin = 0.45 + (0.8 - 0.45) / (highest - lowest) * (a - lowest)
+    penalty = 35.0 * (a / highest**2 + 1 / a).mean()
+    return _add_angle(cosine, strength * margin), penalty
+
+
+def _add_angle(cosine: Tensor, margin: Tensor) -> Tensor:
+    """cos(theta + m); where theta + m would pass pi, the line c - m sin(m), so that it falls all the way."""
+    # The clamp keeps the root's derivative finite at |c| = 1.
+    inner = cosine.clamp(-1 + 1e-6, 1 - 1e-6)
+    turned = inner * margin.cos() - (1 - inner.square()).sqrt() * margin.sin()
+    return torch.where(cosine > -margin.cos(), turned, cosine - margin * margin.sin())
+
+
+class MarginHead(nn.Module):
+    """A neck, the class weights, and the margin that tells the head from the others.
+
+    `margin` maps (cosines of the true identities (B,), embedding norms as for 512 dimensions (B,), strength in
+    [0, 1]) to (target cosines (B,), penalty). With 0 identities the head only embeds.
+    """
+
+    def __init__(self, features: int, embedding: int, identities: int, margin: Callable) -> None:
+        super().__init__()
+        self.neck = Neck(features, embedding)
+        self.margin = margin
+        self.weight = nn.Parameter(torch.randn(identities, embedding) * embedding**-0.5)
+        # BN leaves embeddings of norm near sqrt(D); MagFace's constants assume D = 512.
+        self.norm_unit = math.sqrt(embedding / 512)
+
+    def forward(self, features: Tensor, labels: Tensor, strength: float = 1.0) -> Classification:
+        """Features (B, C, h, w), labels (B,) and the margin's strength (1 = published, 0 = none) -> logits."""
+        embedding = self.neck(features)
+        with torch.autocast(embedding.device.type, enabled=False):
+            vectors = embedding if embedding.dtype == torch.float64 else embedding.float()
+            cosines = functional.linear(functional.normalize(vectors), functional.normalize(self.weight))
+            own = cosines.gather(1, labels[:, None]).squeeze(1)
+            target, penalty = self.margin(own, vectors.norm(dim=1) / self.norm_unit, strength)
+            logits = SCALE * cosines.scatter(1, labels[:, None], target[:, None])
+        return Classification(logits, penalty, vectors)
+
+
+HEADS: dict[str, Callable] = {
+    "arcface": arcface_margin,
+    "cosface": cosface_margin,
+    "magface": magface_margin,
+}
+"""The margin of every head; `HEAD_NAMES` gives the same names in the same order without torch."""
+
+
+def make_head(name: str, skeleton: Skeleton, identities: int) -> MarginHead:
+    """A freshly initialised head. Raises ValueError for an unknown name."""
+    if name not in HEADS:
+        seen = f"unknown head {name!r}" if name else "no head"
+        raise ValueError(f"{seen}; choose from {', '.join(HEAD_NAMES)}, as in '101:cosface'")
+    return MarginHead(skeleton.features, skeleton.embedding, identities, HEADS[name])

@@ -1,0 +1,57 @@
+"""What the training loop is told: one frozen configuration for supernets and standalone networks. Needs no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+def _option(default: object, text: str) -> object:
+    return field(default=default, metadata={"help": text})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How a network is trained. Learning rates are peaks; epochs may be fractions of a pass over the faces."""
+
+    epochs: float = _option(30.0, "Passes over the training faces; every path of a step sees the step's whole batch.")
+    batch: int = _option(64, "Images a step.")
+    optimizer: str = _option("adamw", "Any timm optimizer name: sgd is Nesterov, momentum is plain, adamw, ...")
+    lr: float = _option(2e-3, "Peak learning rate.")
+    lr_trunk: float = _option(1.0, "Factor on lr for stem, shortcuts and tail.")
+    lr_operations: float = _option(1.0, "Factor on lr for the candidate operations.")
+    lr_heads: float = _option(1.0, "Factor on lr for necks and class weights.")
+    weight_decay: float = _option(1e-4, "Weight decay; normalisation and other one-dimensional weights are spared.")
+    momentum: float = _option(0.9, "Momentum of optimizers that have one.")
+    schedule: str = _option("cosine", "timm schedule of the learning rate, stepped every update: cosine, step, none.")
+    warmup: float = _option(0.1, "Share of all updates over which the learning rate rises from 0 to its peak.")
+    margin_warmup: float = _option(
+        0.15, "Share of all updates over which the head's margin rises from 0 to its full size."
+    )
+    clip: float = _option(
+        10.0, "Largest gradient norm of trunk, operations and heads, each by itself; 0 = no clipping."
+    )
+    loss: str = _option("ce", "ce (cross-entropy) or focal.")
+    focal_gamma: float = _option(2.0, "Exponent of the focal loss.")
+    flip: bool = _option(True, "Mirror every other training image.")
+    shift: float = _option(0.06, "Largest random shift of a training image, as a share of its side.")
+    brightness: float = _option(0.2, "Largest random change of brightness and contrast, as a share.")
+    amp: bool = _option(True, "bfloat16 autocast on CUDA; no effect on a CPU.")
+    non_finite_limit: int = _option(20, "Stop after this many skipped steps in a row (non-finite loss or gradient).")
+
+    def __post_init__(self) -> None:
+        positive = ("epochs", "batch", "lr", "lr_trunk", "lr_operations", "lr_heads", "non_finite_limit")
+        for name in positive:
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
+        for name in ("weight_decay", "momentum", "clip", "focal_gamma", "shift", "brightness"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} must be 0 or more, got {getattr(self, name)}")
+        for name in ("warmup", "margin_warmup", "momentum", "shift", "brightness"):
+            if not getattr(self, name) < 1:
+                raise ValueError(f"{name} must be below 1, got {getattr(self, name)}")
+        if self.batch < 2:
+            raise ValueError(f"batch must be 2 or more for batch normalisation, got {self.batch}")
+        if self.loss not in ("ce", "focal"):
+            raise ValueError(f"loss must be ce or focal, got {self.loss!r}")
+        if self.schedule not in ("cosine", "step", "none"):
+            raise ValueError(f"schedule must be cosine, step or none, got {self.schedule!r}")

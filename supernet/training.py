@@ -1,0 +1,378 @@
+"""Training: one loop with two kinds of step, strictly fair over a supernet and single path over a standalone network.
+
+Shape legend: B batch.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from timm.optim import create_optimizer_v2
+from timm.scheduler import create_scheduler_v2
+from torch import Tensor, nn
+from torch.nn import functional
+
+from supernet.checkpoint import checkpoints, load_checkpoint, save_checkpoint
+from supernet.dpn import StandaloneNetwork
+from supernet.faces.augmentation import augment, to_input
+from supernet.genotype import Genotype
+from supernet.heads import Classification
+from supernet.network import Supernet
+from supernet.operations import OPERATION_NAMES
+from supernet.recipe import Recipe
+from supernet.space import SearchSpace
+from supernet.strict_fairness import DEALERS, paths_per_step
+
+GROUPS = ("trunk", "operations", "heads")
+"""The groups of weights that have their own learning rate and gradient clipping."""
+
+
+def group_of(name: str) -> str:
+    """The group that a weight belongs to, by its name in the network."""
+    if name.startswith("heads."):
+        return "heads"
+    return "operations" if ".positions." in name else "trunk"
+
+
+class TrainingFaces(Protocol):
+    """What training reads: the label of every image, and images by number as uint8 (B, S, S, 3)."""
+
+    labels: np.ndarray
+
+    def read(self, images: np.ndarray) -> Tensor: ...
+
+
+class Shuffler:
+    """Endless batches of image numbers: every epoch a new order, the incomplete last batch dropped."""
+
+    def __init__(self, images: int, batch: int, seed: int) -> None:
+        if images < batch:
+            raise ValueError(f"a batch of {batch} needs at least as many training images; there are {images}")
+        self.images, self.batch = images, batch
+        self._rng = np.random.default_rng(seed)
+        self._order = self._rng.permutation(images)
+        self._next = 0
+
+    @property
+    def batches_per_epoch(self) -> int:
+        return self.images // self.batch
+
+    def deal(self) -> np.ndarray:
+        """Image numbers of the next batch, shape (B,)."""
+        if self._next + self.batch > self.images:
+            self._order = self._rng.permutation(self.images)
+            self._next = 0
+        self._next += self.batch
+        return self._order[self._next - self.batch : self._next]
+
+    def state_dict(self) -> dict:
+        """Generator, order and place, as JSON-able values."""
+        return {"rng": self._rng.bit_generator.state, "order": self._order.tolist(), "next": self._next}
+
+    def load_state_dict(self, state: dict) -> None:
+        """Continue exactly where `state_dict` was taken."""
+        self._rng.bit_generator.state = state["rng"]
+        self._order = np.asarray(state["order"])
+        self._next = int(state["next"])
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a training step reports: updates done and planned, mean loss of its paths, learning rate, mean norm of
+    the embeddings by head, gradient norm by group before clipping, and steps skipped so far."""
+
+    step: int
+    steps: int
+    loss: float
+    lr: float
+    embedding_norms: dict[str, float]
+    gradient_norms: dict[str, float]
+    skipped: int
+
+
+class NonFinite(RuntimeError):
+    """Training stopped because too many steps in a row had a non-finite loss or gradient."""
+
+
+class Trainer:
+    """Trains a network on faces by a recipe, step by step; all that moves is in `state_dict`.
+
+    A supernet is trained along the paths that a dealer deals in `space`: gradients of the step's paths add up, those
+    of shared weights are divided by the number of paths that used them (an operation's never), then one update
+    (FairNAS, algorithm 1). A standalone network has one path.
+    """
+
+    def __init__(
+        self,
+        network: Supernet | StandaloneNetwork,
+        faces: TrainingFaces,
+        recipe: Recipe,
+        *,
+        seed: int,
+        space: SearchSpace | None = None,
+        sampler: str = "strict",
+        device: torch.device | str = "cpu",
+    ) -> None:
+        if isinstance(network, Supernet) != (space is not None):
+            raise ValueError("a supernet is trained over a space, a standalone network without one")
+        if sampler not in DEALERS:
+            raise ValueError(f"unknown sampler {sampler!r}; choose from {', '.join(DEALERS)}")
+        self.device = torch.device(device)
+        self.network = network.to(self.device, memory_format=torch.channels_last).train()
+        self.faces, self.recipe, self.space, self.sampler = faces, recipe, space, sampler
+        self.shuffler = Shuffler(len(faces.labels), recipe.batch, seed)
+        self.dealer = DEALERS[sampler](space.sizes, seed) if space else None
+        self.augmentation = torch.Generator(self.device).manual_seed(seed)
+        self.steps = max(1, round(recipe.epochs * self.shuffler.batches_per_epoch))
+        self.step = 0
+        self.skipped = 0
+        self._skipped_in_a_row = 0
+        blocks = sum(network.skeleton.blocks)
+        self.operation_updates = np.zeros((blocks, 3, len(OPERATION_NAMES)), dtype=np.int64)
+        self.head_updates = dict.fromkeys(network.heads, 0)
+        self._weights = {
+            group: [p for name, p in network.named_parameters() if group_of(name) == group and p.requires_grad]
+            for group in GROUPS
+        }
+        self._statistics = list(network.buffers())
+        self.optimizer = _optimizer(network, recipe)
+        self.scheduler = _scheduler(self.optimizer, recipe, self.steps)
+
+    @property
+    def paths_per_step(self) -> int:
+        """Forward and backward passes of one step."""
+        return paths_per_step(self.sampler, self.space.sizes) if self.space else 1
+
+    def run(self, until: int | None = None) -> Iterator[Progress]:
+        """Train to update `until` (all of them by default), yielding after every step."""
+        while self.step < (self.steps if until is None else min(until, self.steps)):
+            yield self._train_step()
+
+    def _train_step(self) -> Progress:
+        images, labels = self._batch()
+        paths = [self.space.decode(row) for row in self.dealer.deal()] if self.space else [self.network.genotype]
+        margin = min(1.0, (self.step + 1) / max(1.0, self.recipe.margin_warmup * self.steps))
+        if self.scheduler:
+            self.scheduler.step_update(self.step + 1)
+        statistics = [buffer.clone() for buffer in self._statistics]
+        losses, norms = [], {head: [] for head in self.head_updates}
+        for path in paths:
+            result = self._classify(images, labels, path, margin)
+            loss = classification_loss(result.logits, labels, self.recipe) + result.penalty
+            loss.backward()
+            losses.append(loss.detach())
+            norms[path.head].append(result.embedding.detach().norm(dim=1).mean())
+        self._divide_shared_gradients(paths)
+        gradient_norms = self._clip()
+        finite = torch.isfinite(torch.stack([*losses, *gradient_norms.values()])).all().item()
+        if finite:
+            self.optimizer.step()
+            self._skipped_in_a_row = 0
+            self._count(paths)
+        else:
+            self.skipped += 1
+            self._skipped_in_a_row += 1
+            reason = self._non_finite_reason(images, labels, paths, losses, margin)
+            for buffer, before in zip(self._statistics, statistics, strict=True):
+                buffer.copy_(before)
+            if reason:
+                raise NonFinite(reason)
+        self.optimizer.zero_grad(set_to_none=True)
+        self.step += 1
+        return Progress(
+            self.step,
+            self.steps,
+            float(torch.stack(losses).mean()),
+            max(group["lr"] for group in self.optimizer.param_groups),
+            {head: float(torch.stack(values).mean()) for head, values in norms.items() if values},
+            {group: float(norm) for group, norm in gradient_norms.items()},
+            self.skipped,
+        )
+
+    def _batch(self) -> tuple[Tensor, Tensor]:
+        chosen = self.shuffler.deal()
+        pixels = self.faces.read(chosen).to(self.device)
+        recipe = self.recipe
+        images = augment(
+            to_input(pixels),
+            self.augmentation,
+            flip=recipe.flip,
+            shift=recipe.shift,
+            brightness=recipe.brightness,
+        )
+        labels = torch.from_numpy(self.faces.labels[chosen]).to(self.device)
+        return images.contiguous(memory_format=torch.channels_last), labels
+
+    def _classify(self, images: Tensor, labels: Tensor, path: Genotype, margin: float) -> Classification:
+        bfloat16 = self.recipe.amp and self.device.type == "cuda"
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=bfloat16):
+            if isinstance(self.network, Supernet):
+                return self.network.classify(images, labels, path, margin)
+            return self.network.classify(images, labels, margin)
+
+    def _divide_shared_gradients(self, paths: Sequence[Genotype]) -> None:
+        """Turn the sums of trunk and head gradients into means over the paths that used them."""
+        for parameter in self._weights["trunk"]:
+            if parameter.grad is not None:
+                parameter.grad.div_(len(paths))
+        for name, head in self.network.heads.items():
+            uses = sum(path.head == name for path in paths)
+            for parameter in head.parameters():
+                if parameter.grad is not None:
+                    parameter.grad.div_(uses)
+
+    def _clip(self) -> dict[str, Tensor]:
+        """Clip every group's gradient by its own norm; returns the norms before clipping."""
+        limit = self.recipe.clip or math.inf
+        return {group: nn.utils.clip_grad_norm_(weights, limit) for group, weights in self._weights.items()}
+
+    def _count(self, paths: Sequence[Genotype]) -> None:
+        for path in paths:
+            for block, codes in enumerate(path.blocks):
+                for position, code in enumerate(codes):
+                    self.operation_updates[block, position, code] += 1
+            self.head_updates[path.head] += 1
+
+    def _non_finite_reason(
+        self, images: Tensor, labels: Tensor, paths: Sequence[Genotype], losses: Sequence[Tensor], margin: float
+    ) -> str | None:
+        """Why training has to stop after too many skipped steps in a row, with the first layer at fault."""
+        if self._skipped_in_a_row < self.recipe.non_finite_limit:
+            return None
+        bad = [path for path, loss in zip(paths, losses, strict=True) if not torch.isfinite(loss)]
+        path = (bad or list(paths))[0]
+        layer = first_non_finite(self.network, lambda: self._classify(images, labels, path, margin))
+        return (
+            f"{self._skipped_in_a_row} steps in a row had a non-finite {'loss' if bad else 'gradient'}; "
+            f"path {path}, first seen in {layer or 'the backward pass'}; lower --lr or --clip"
+        )
+
+    def state_dict(self) -> dict:
+        """Everything that moves: weights, optimizer, dealer, order of the faces, generators and counters."""
+        return {
+            "step": self.step,
+            "steps": self.steps,
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "augmentation": self.augmentation.get_state(),
+            "dealt": json.dumps(
+                {
+                    "skipped": self.skipped,
+                    "skipped_in_a_row": self._skipped_in_a_row,
+                    "shuffler": self.shuffler.state_dict(),
+                    "dealer": self.dealer.state_dict() if self.dealer else None,
+                    "operation_updates": self.operation_updates.tolist(),
+                    "head_updates": self.head_updates,
+                }
+            ),
+        }
+
+    def load_state_dict(self, state: dict) -> None:
+        """Continue exactly where `state_dict` was taken."""
+        dealt = json.loads(state["dealt"])
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.augmentation.set_state(state["augmentation"])
+        self.shuffler.load_state_dict(dealt["shuffler"])
+        if self.dealer:
+            self.dealer.load_state_dict(dealt["dealer"])
+        self.step, self.skipped = state["step"], dealt["skipped"]
+        self._skipped_in_a_row = dealt["skipped_in_a_row"]
+        self.operation_updates = np.asarray(dealt["operation_updates"], dtype=np.int64)
+        self.head_updates = dealt["head_updates"]
+
+    def resume(self, folder: Path) -> bool:
+        """Continue from the newest checkpoint of a folder; False when there is none."""
+        found = checkpoints(folder)
+        if found:
+            try:
+                self.load_state_dict(load_checkpoint(found[-1]))
+            except (KeyError, RuntimeError) as error:
+                reason = str(error).splitlines()[0]
+                raise ValueError(f"checkpoint {found[-1]} does not fit this network: {reason}") from error
+        return bool(found)
+
+    def save(self, folder: Path) -> Path:
+        """Write a checkpoint of this state."""
+        return save_checkpoint(folder, self.step, self.state_dict())
+
+
+def classification_loss(logits: Tensor, labels: Tensor, recipe: Recipe) -> Tensor:
+    """Mean cross-entropy, or focal loss (1 - p)^gamma * -log p (Lin et al., equation 4), of logits (B, K)."""
+    entropy = functional.cross_entropy(logits, labels, reduction="none")
+    if recipe.loss == "focal":
+        entropy = (1 - torch.exp(-entropy)) ** recipe.focal_gamma * entropy
+    return entropy.mean()
+
+
+def first_non_finite(network: nn.Module, forward: Callable[[], object]) -> str | None:
+    """The name of the first layer whose output is not finite when `forward` runs the network; None if all are."""
+    found: list[str] = []
+
+    def hook_for(name: str) -> Callable:
+        def hook(_module: nn.Module, _inputs: object, output: object) -> None:
+            if not found and isinstance(output, Tensor) and not torch.isfinite(output).all():
+                found.append(name)
+
+        return hook
+
+    hooks = [module.register_forward_hook(hook_for(name)) for name, module in network.named_modules() if name]
+    try:
+        with torch.no_grad():
+            forward()
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return found[0] if found else None
+
+
+def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    factors = {"trunk": recipe.lr_trunk, "operations": recipe.lr_operations, "heads": recipe.lr_heads}
+    groups = []
+    for group in GROUPS:
+        for decayed in (True, False):
+            weights = [
+                parameter
+                for name, parameter in network.named_parameters()
+                if group_of(name) == group and parameter.requires_grad and (parameter.ndim > 1) == decayed
+            ]
+            decay = recipe.weight_decay if decayed else 0.0
+            groups.append({"params": weights, "lr": recipe.lr * factors[group], "weight_decay": decay})
+    try:
+        return create_optimizer_v2(
+            [group for group in groups if group["params"]],
+            opt=recipe.optimizer,
+            lr=recipe.lr,
+            weight_decay=recipe.weight_decay,
+            momentum=recipe.momentum,
+        )
+    except (ValueError, AssertionError, KeyError) as error:
+        raise ValueError(f"optimizer {recipe.optimizer!r} is not one of timm's: {error}") from error
+
+
+def _scheduler(optimizer: torch.optim.Optimizer, recipe: Recipe, steps: int):
+    """timm's schedule in units of updates; None for a constant rate."""
+    if recipe.schedule == "none":
+        return None
+    warmup = round(recipe.warmup * steps)
+    scheduler, _ = create_scheduler_v2(
+        optimizer,
+        sched=recipe.schedule,
+        num_epochs=steps + 1 - warmup,
+        decay_epochs=max(1, steps // 3),
+        warmup_epochs=warmup,
+        warmup_lr=0.0,
+        warmup_prefix=True,
+        min_lr=0.0,
+        cooldown_epochs=0,
+        step_on_epochs=False,
+        updates_per_epoch=1,
+    )
+    return scheduler

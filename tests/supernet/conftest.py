@@ -1,0 +1,40 @@
+import numpy as np
+import pytest
+import torch
+
+from supernet.faces.face_set import FaceSet
+from supernet.skeleton import Skeleton
+
+
+@pytest.fixture(scope="session")
+def tiny():
+    """A skeleton small enough for tests: two stages, the second of two blocks, with every kind of block in it."""
+    return Skeleton(
+        name="tiny",
+        image_size=24,
+        stem_kernel=3,
+        stem_width=6,
+        stem_pool=False,
+        residual_widths=(8, 12),
+        bottlenecks=(4, 8),
+        increments=(2, 4),
+        groups=2,
+        blocks=(1, 2),
+        embedding=10,
+    )
+
+
+@pytest.fixture
+def images():
+    return torch.rand(8, 3, 24, 24, generator=torch.Generator().manual_seed(0)) * 2 - 1
+
+
+@pytest.fixture(scope="session")
+def faces():
+    """Twelve people of two groups, eight noisy images each, 24 px."""
+    rng = np.random.default_rng(0)
+    people = rng.integers(0, 256, (12, 24, 24, 3))
+    noisy = np.clip(people[:, None] + rng.normal(0, 40, (12, 8, 24, 24, 3)), 0, 255).astype(np.uint8)
+    identities = np.repeat([f"p{person:02d}" for person in range(12)], 8)
+    groups = np.repeat(["a", "b"] * 6, 8)
+    return FaceSet(noisy.reshape(-1, 24, 24, 3), np.arange(96), identities, groups, 24)

@@ -1,0 +1,67 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from supernet.strict_fairness import FairDealer, UniformDealer, paths_per_step
+
+sizes_of_blocks = st.lists(st.integers(1, 11), min_size=1, max_size=8)
+
+
+@given(sizes_of_blocks, st.integers(0, 2**32), st.integers(1, 12))
+@settings(deadline=None)
+def test_counts_never_differ_by_more_than_one_and_are_equal_at_common_multiples(sizes, seed, steps):
+    dealer = FairDealer(sizes, seed)
+    counts = [np.zeros(size, int) for size in sizes]
+    dealt = 0
+    for _ in range(steps):
+        paths = dealer.deal()
+        assert paths.shape == (max(sizes), len(sizes))
+        for path in paths:
+            dealt += 1
+            for count, choice in zip(counts, path, strict=True):
+                count[choice] += 1
+                assert count.max() - count.min() <= 1
+                if dealt % len(count) == 0:
+                    assert count.max() == count.min()
+
+
+def test_a_step_of_the_dpn_spaces_uses_every_operation_once_and_every_head_three_times():
+    dealer = FairDealer([9] * 8 + [3], seed=1)
+    for _ in range(20):
+        paths = dealer.deal()
+        for block in range(8):
+            assert sorted(paths[:, block]) == list(range(9))
+        assert np.bincount(paths[:, 8]).tolist() == [3, 3, 3]
+
+
+def test_choice_blocks_are_shuffled_independently():
+    dealer = FairDealer([9, 9], seed=0)
+    pairs = {tuple(path) for _ in range(200) for path in dealer.deal().tolist()}
+    assert len(pairs) == 81
+
+
+@pytest.mark.parametrize("dealer", [FairDealer, UniformDealer])
+def test_same_seed_same_paths_and_state_continues_exactly(dealer):
+    first, second = dealer([9, 3, 4], seed=5), dealer([9, 3, 4], seed=5)
+    for _ in range(3):
+        assert np.array_equal(first.deal(), second.deal())
+    state = first.state_dict()
+    ahead = [first.deal() for _ in range(4)]
+    other = dealer([9, 3, 4], seed=99)
+    other.load_state_dict(state)
+    assert all(np.array_equal(other.deal(), paths) for paths in ahead)
+
+
+def test_uniform_paths_are_fair_in_expectation_only():
+    dealer = UniformDealer([9], seed=0)
+    counts = np.bincount([dealer.deal()[0, 0] for _ in range(900)], minlength=9)
+    assert counts.max() > counts.min() + 1 and 60 < counts.min() and counts.max() < 140
+
+
+def test_bad_sizes_and_foreign_states_are_refused():
+    with pytest.raises(ValueError, match="one positive number a choice block, got \\[9, 0\\]"):
+        FairDealer([9, 0])
+    with pytest.raises(ValueError, match="sizes \\(9, 3\\), this space has \\(9, 4\\)"):
+        FairDealer([9, 4]).load_state_dict(FairDealer([9, 3]).state_dict())
+    assert paths_per_step("strict", [9, 3]) == 9 and paths_per_step("uniform", [9, 3]) == 1

@@ -1,0 +1,193 @@
+import numpy as np
+import pytest
+import torch
+
+from supernet.checkpoint import checkpoints
+from supernet.dpn import build
+from supernet.network import Supernet
+from supernet.recipe import Recipe
+from supernet.space import ChoiceBlock, SearchSpace, dpn_space
+from supernet.training import NonFinite, Shuffler, Trainer, classification_loss, group_of
+
+
+def trainer_of(tiny, faces, *, space=None, seed=0, sampler="strict", **recipe):
+    torch.manual_seed(seed)
+    space = space or dpn_space("dpn81", 3)
+    network = Supernet(tiny, faces.identity_count, space.heads)
+    recipe = Recipe(**{"epochs": 2, "batch": 16, "lr": 1e-3, **recipe})
+    return Trainer(network, faces, recipe, seed=seed, space=space, sampler=sampler)
+
+
+def weights(trainer):
+    return {name: value.clone() for name, value in trainer.network.state_dict().items()}
+
+
+def same(first, second):
+    return all(torch.equal(value, second[name]) for name, value in first.items())
+
+
+def test_every_operation_and_every_head_gets_the_same_number_of_updates(tiny, faces):
+    trainer = trainer_of(tiny, faces)
+    steps = list(trainer.run())
+    assert len(steps) == trainer.steps == 12
+    assert (trainer.operation_updates == 12).all()
+    assert trainer.head_updates == {"arcface": 36, "cosface": 36, "magface": 36}
+
+
+def test_irregular_spaces_are_counted_exactly_too(tiny, faces):
+    genes = [((block, position), (block, position)) for block in range(3) for position in range(3)]
+    blocks = [ChoiceBlock(f"g{i}", ("pre1", "post1"), (gene[0],), (1, 7)) for i, gene in enumerate(genes[:-1])]
+    last = ChoiceBlock("last", ("pre3", "pre1", "pre5"), (genes[-1][0],), (0, 1, 2))
+    space = SearchSpace([*blocks, last, ChoiceBlock("head", ("cosface",))])
+    trainer = trainer_of(tiny, faces, space=space, epochs=4)
+    list(trainer.run(until=8))
+    assert trainer.paths_per_step == 3
+    assert trainer.operation_updates[0, 0, [1, 7]].tolist() == [12, 12]
+    assert trainer.operation_updates[2, 2, :3].tolist() == [8, 8, 8]
+    assert trainer.operation_updates.sum() == 8 * 3 * 9
+
+
+def test_a_step_is_the_sum_of_its_paths_divided_where_shared(tiny, faces):
+    """FairNAS algorithm 1 against a plain loop with autograd on the mean and the sum."""
+    trainer = trainer_of(tiny, faces, optimizer="momentum", momentum=0.0, weight_decay=0.0, clip=0.0, schedule="none",
+                         shift=0.0, flip=False, brightness=0.0, margin_warmup=0.0, lr=0.5)  # fmt: skip
+    twin = trainer_of(tiny, faces)
+    twin.network.load_state_dict(trainer.network.state_dict())
+    paths = [trainer.space.decode(row) for row in twin.dealer.deal()]
+    numbers = twin.shuffler.deal()
+    images = twin.faces.read(numbers).permute(0, 3, 1, 2).float().div(127.5).sub(1)
+    labels = torch.from_numpy(faces.labels[numbers])
+    named = dict(twin.network.named_parameters())
+    sums = {name: torch.zeros_like(p) for name, p in named.items()}
+    for path in paths:
+        result = twin.network.classify(images, labels, path)
+        loss = torch.nn.functional.cross_entropy(result.logits, labels) + result.penalty
+        learnt = {name: p for name, p in named.items() if p.requires_grad}
+        for name, grad in zip(learnt, torch.autograd.grad(loss, learnt.values(), allow_unused=True), strict=True):
+            sums[name] += 0 if grad is None else grad
+    before = weights(trainer)
+    next(trainer.run())
+    share = {"trunk": 9, "operations": 1, "heads": 3}
+    for name, parameter in trainer.network.named_parameters():
+        expected = before[name] - 0.5 * sums[name] / share[group_of(name)]
+        assert torch.allclose(parameter, expected, rtol=1e-3, atol=2e-5), name
+
+
+def test_same_seed_same_weights_and_another_seed_others(tiny, faces):
+    first, second, other = (trainer_of(tiny, faces, seed=seed) for seed in (0, 0, 1))
+    for trainer in (first, second, other):
+        list(trainer.run(until=3))
+    assert same(weights(first), weights(second))
+    assert not same(weights(first), weights(other))
+
+
+@pytest.mark.parametrize("sampler", ["strict", "uniform"])
+def test_an_interrupted_run_ends_with_the_very_same_weights(tiny, faces, sampler, tmp_path):
+    whole = trainer_of(tiny, faces, sampler=sampler)
+    list(whole.run())
+    half = trainer_of(tiny, faces, sampler=sampler)
+    list(half.run(until=5))
+    half.save(tmp_path)
+    continued = trainer_of(tiny, faces, sampler=sampler)
+    torch.manual_seed(123)
+    assert continued.resume(tmp_path) and continued.step == 5
+    list(continued.run())
+    assert same(weights(whole), weights(continued))
+    assert (whole.operation_updates == continued.operation_updates).all()
+
+
+def test_the_last_two_checkpoints_are_kept_and_no_temporary_file(tiny, faces, tmp_path):
+    trainer = trainer_of(tiny, faces)
+    for step in (1, 2, 3):
+        list(trainer.run(until=step))
+        trainer.save(tmp_path)
+    assert [path.name for path in checkpoints(tmp_path)] == ["step-00000002.pt", "step-00000003.pt"]
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_checkpoint_of_another_network_or_a_damaged_one_is_refused(tiny, faces, tmp_path):
+    trainer_of(tiny, faces).save(tmp_path)
+    other = trainer_of(tiny.resized(blocks=(1, 1)), faces, space=dpn_space("dpn81", 2))
+    with pytest.raises(ValueError, match=r"checkpoint .*step-00000000.pt does not fit this network"):
+        other.resume(tmp_path)
+    (tmp_path / "step-00000000.pt").write_bytes(b"nothing")
+    with pytest.raises(ValueError, match=r"step-00000000.pt cannot be read .* delete it"):
+        trainer_of(tiny, faces).resume(tmp_path)
+
+
+def test_a_non_finite_path_skips_the_whole_step_and_is_named_in_the_end(tiny, faces):
+    trainer = trainer_of(tiny, faces, non_finite_limit=3)
+    with torch.no_grad():
+        trainer.network.trunk.blocks[1].positions[2]["raw5"].conv.weight.fill_(float("inf"))
+    before = weights(trainer)
+    with pytest.raises(NonFinite, match=r"3 steps in a row .* first seen in trunk.blocks.1.positions.2.raw5.conv"):
+        list(trainer.run())
+    assert same(weights(trainer), before), "neither weights nor BN statistics may move"
+    assert not trainer.operation_updates.any() and trainer.skipped == 3
+
+
+def test_groups_of_weights_have_their_own_learning_rate(tiny, faces):
+    trainer = trainer_of(
+        tiny, faces, optimizer="momentum", momentum=0.0, schedule="none", lr_trunk=1e-9, weight_decay=0.0
+    )
+    before = weights(trainer)
+    next(trainer.run())
+    moved = {name: (value - before[name]).abs().max().item() for name, value in trainer.network.named_parameters()}
+    assert max(change for name, change in moved.items() if group_of(name) == "trunk") < 1e-7
+    assert min(change for name, change in moved.items() if name.endswith("conv.weight") and "positions" in name) > 1e-8
+
+
+def test_the_learning_rate_warms_up_and_falls(tiny, faces):
+    trainer = trainer_of(tiny, faces, epochs=10, warmup=0.2)
+    rates = [progress.lr for progress in trainer.run()]
+    assert rates[0] < rates[5] < rates[11] == max(rates) and 0 < rates[-1] < rates[40] < rates[20]
+
+
+def test_standalone_training_lowers_the_loss_and_updates_once_a_step(tiny, faces):
+    torch.manual_seed(0)
+    network = build("101:cosface", tiny, faces.identity_count)
+    trainer = Trainer(network, faces, Recipe(epochs=12, batch=16, lr=5e-3, margin_warmup=0.0), seed=0)
+    losses = [progress.loss for progress in trainer.run()]
+    assert np.mean(losses[-5:]) < 0.7 * np.mean(losses[:5])
+    assert trainer.operation_updates[0, 0].tolist() == [0, trainer.steps, *[0] * 7]
+
+
+def test_focal_loss_by_hand():
+    logits = torch.tensor([[2.0, 0.0], [0.0, 0.0]])
+    labels = torch.tensor([0, 1])
+    p = torch.tensor([1 / (1 + np.exp(-2.0)), 0.5])
+    focal = classification_loss(logits, labels, Recipe(loss="focal", focal_gamma=2.0))
+    assert focal.item() == pytest.approx(((1 - p) ** 2 * -p.log()).mean().item(), rel=1e-5)
+    plain = classification_loss(logits, labels, Recipe())
+    assert plain.item() == pytest.approx((-p.log()).mean().item(), rel=1e-5)
+
+
+def test_every_epoch_shows_every_image_at_most_once():
+    shuffler = Shuffler(50, 16, seed=0)
+    epochs = [np.concatenate([shuffler.deal() for _ in range(3)]) for _ in range(4)]
+    assert all(len(set(epoch.tolist())) == 48 for epoch in epochs)
+    assert not np.array_equal(epochs[0], epochs[1])
+    with pytest.raises(ValueError, match="batch of 64 needs at least as many training images; there are 50"):
+        Shuffler(50, 64, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("lr", 0.0, "lr must be above 0, got 0.0"),
+        ("lr", float("nan"), "lr must be above 0, got nan"),
+        ("warmup", 1.0, "warmup must be below 1, got 1.0"),
+        ("batch", 1, "batch must be 2 or more"),
+        ("loss", "hinge", "loss must be ce or focal, got 'hinge'"),
+        ("schedule", "poly", "schedule must be cosine, step or none, got 'poly'"),
+    ],
+)
+def test_a_bad_recipe_is_refused(field, value, said):
+    with pytest.raises(ValueError) as error:
+        Recipe(**{field: value})
+    assert said in str(error.value)
+
+
+def test_an_unknown_optimizer_is_refused(tiny, faces):
+    with pytest.raises(ValueError, match="optimizer 'sdg' is not one of timm's"):
+        trainer_of(tiny, faces, optimizer="sdg")

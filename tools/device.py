@@ -1,0 +1,42 @@
+"""Which device a command runs on, and global seeding: the only place that touches torch's global generator."""
+
+from __future__ import annotations
+
+import click
+
+
+def device_option(command):
+    """Add --device to a command."""
+    text = "cpu, cuda, cuda:1, ...; auto takes CUDA where there is one.  [default: auto]"
+    return click.option("--device", default="auto", help=text)(command)
+
+
+def choose_device(name: str):
+    """The torch device of that name. Raises ValueError when this machine lacks it."""
+    import torch
+
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ValueError(f"unknown device {name!r}; use auto, cpu or cuda") from None
+    if device.type == "cuda" and not (torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count()):
+        raise ValueError(f"device {name!r} is not available: this machine has {torch.cuda.device_count()} CUDA devices")
+    return device
+
+
+def describe(device) -> str:
+    """A device in words, for plans and records."""
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"cpu, {torch.get_num_threads()} threads"
+
+
+def seed_everything(seed: int) -> None:
+    """Seed the generators that initial weights are drawn from."""
+    import torch
+
+    torch.manual_seed(seed)

@@ -1,0 +1,63 @@
+"""The command `dualfair`: subcommands are imported when they are called, so that --help answers at once."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+COMMANDS = {
+    "faces": ("tools.faces", "Make a faces folder: generate faces, or import your own."),
+    "train": ("tools.train", "Stage 1: train a strictly fair supernet."),
+    "search": ("tools.search", "Stage 2: evolve subnets on inherited weights."),
+    "retrain": ("tools.retrain", "Stage 3: train chosen networks from scratch."),
+    "correlate": ("tools.correlate", "Stage 4: compare inherited with standalone ranking."),
+    "show": ("tools.show", "Describe the network of a genotype."),
+    "demo": ("tools.demo", "All four stages on generated faces, a few CPU minutes."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands' names and one-line help without importing them."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        module, _ = COMMANDS[name]
+        return importlib.import_module(module).command
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup)
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.version_option(package_name="dualfair")
+def cli(debug: bool) -> None:
+    """Search face recognition networks that are accurate and treat groups of people alike."""
+
+
+def main() -> None:
+    """Run the command line. A user's mistake ends in one line and exit status 2, an interrupted run in 130."""
+    try:
+        cli.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.Abort:
+        click.echo("\nInterrupted. The same command continues from what is on disk.", err=True)
+        sys.exit(130)
+    except (ValueError, OSError) as error:
+        if "--debug" in sys.argv[1:]:
+            raise
+        click.echo(f"Error: {_one_line(error)}", err=True)
+        sys.exit(2)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

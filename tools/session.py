@@ -1,0 +1,148 @@
+"""What the stages behind training start from: the trained supernet of a run directory, its space and its faces."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from evaluation.embedding import network_input
+from evaluation.protocol import EvaluationProtocol
+from evaluation.scoring import InheritedScorer
+from supernet.checkpoint import checkpoints, load_checkpoint
+from supernet.faces.face_set import FaceSet, open_splits
+from supernet.faces.store import open_store
+from supernet.network import Supernet
+from supernet.skeleton import Skeleton, skeleton_of
+from supernet.space import SPACE_NAMES, SearchSpace, dpn_space
+from tools.plug_in import look_up
+from tools.run_directory import RunDirectory
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a run is about: the space, the skeleton and the splits of the faces."""
+
+    space: SearchSpace
+    skeleton: Skeleton
+    splits: dict[str, FaceSet]
+    faces_fingerprint: str
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """A run directory whose supernet is trained; `digest` identifies the supernet's weights."""
+
+    directory: RunDirectory
+    config: dict
+    setting: Setting
+    supernet: Supernet
+    digest: str
+    device: torch.device
+
+
+def open_setting(config: dict, faces: Path) -> Setting:
+    """The space, skeleton and splits that a training configuration names."""
+    skeleton = skeleton_of(config["skeleton"])
+    blocks = numbers(config["blocks"], "-", int, "blocks") if config["blocks"] else skeleton.blocks
+    skeleton = skeleton.resized(config["size"] or None, blocks)
+    store = open_store(faces)
+    splits = open_splits(
+        store,
+        group_column=config["group_column"],
+        fractions=numbers(config["split"], ",", float, "split"),
+        seed=config["seed"],
+        size=skeleton.image_size,
+    )
+    return Setting(open_space(config["space"], sum(blocks)), skeleton, splits, store.fingerprint)
+
+
+def open_space(name: str, blocks: int) -> SearchSpace:
+    """A built-in space for networks of `blocks` blocks, or the user's own as `module:object`, checked to fit."""
+    if name in SPACE_NAMES:
+        return dpn_space(name, blocks)
+    space = look_up(name, dict.fromkeys(SPACE_NAMES), "space")
+    if not isinstance(space, SearchSpace):
+        raise ValueError(f"space {name!r} is a {type(space).__name__}; expected a supernet.space.SearchSpace")
+    if space.blocks != blocks or not space.heads:
+        raise ValueError(
+            f"space {name!r} has {space.blocks} blocks and {len(space.heads)} heads; the skeleton has {blocks} blocks "
+            "and needs a choice block named 'head'"
+        )
+    return space
+
+
+def open_trained(run: Path, device: torch.device) -> TrainedRun:
+    """The trained supernet of a run directory. Raises ValueError when training is missing or unfinished."""
+    directory = RunDirectory(run)
+    config = directory.config("train")
+    found = checkpoints(run / "train")
+    if not found:
+        raise ValueError(f"{run} has no trained supernet; run 'dualfair train' first")
+    state = load_checkpoint(found[-1])
+    if state["step"] < state["steps"]:
+        raise ValueError(
+            f"training in {run} is at step {state['step']} of {state['steps']}; run the same 'dualfair train' command "
+            "again to finish it"
+        )
+    setting = open_setting(config, faces_of(run, config))
+    if setting.faces_fingerprint != config["faces_fingerprint"]:
+        raise ValueError(f"the faces in {faces_of(run, config)} are not those that {run} was trained on")
+    supernet = Supernet(setting.skeleton, setting.splits["train"].identity_count, setting.space.heads)
+    try:
+        supernet.load_state_dict(state["network"])
+    except RuntimeError as error:
+        raise ValueError(f"checkpoint {found[-1]} does not fit the supernet of {run}: {error}") from error
+    supernet = supernet.to(device, memory_format=torch.channels_last).eval()
+    return TrainedRun(directory, config, setting, supernet, weights_digest(supernet), device)
+
+
+def faces_of(run: Path, config: dict) -> Path:
+    """The faces folder of a run: its configuration holds the way there from the run directory."""
+    return Path(os.path.normpath(run / config["faces"]))
+
+
+def calibration_images(run: TrainedRun, images: int, seed: int) -> torch.Tensor | None:
+    """The fixed sample of training images on which BN statistics are measured; None for 0 images."""
+    faces = run.setting.splits["train"]
+    if images < 0:
+        raise ValueError(f"calibrate must be 0 or more images, got {images}")
+    if images == 0:
+        return None
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(faces))[:images])
+    return network_input(faces, chosen, run.device)
+
+
+def inherited_scorer(
+    run: TrainedRun,
+    split: str,
+    protocol: EvaluationProtocol,
+    *,
+    calibrate: int,
+    objectives: tuple[str, ...] = (),
+    batch: int = 128,
+) -> InheritedScorer:
+    """The scorer of a run's subnets on one split of its faces."""
+    calibration = calibration_images(run, calibrate, run.config["seed"])
+    faces = run.setting.splits[split]
+    return InheritedScorer(run.supernet, faces, calibration, protocol, objectives=objectives, batch=batch)
+
+
+def weights_digest(network: torch.nn.Module) -> str:
+    """SHA-256 over all weights and buffers."""
+    digest = hashlib.sha256()
+    for name, value in network.state_dict().items():
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def numbers(text: str, separator: str, kind: type, name: str) -> tuple:
+    try:
+        return tuple(kind(part) for part in text.split(separator))
+    except ValueError:
+        raise ValueError(f"{name} must be numbers joined by {separator!r}, got {text!r}") from None

@@ -1,0 +1,137 @@
+"""`dualfair train`: stage 1, a supernet in which every candidate operation gets the same number of updates."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from supernet.recipe import Recipe
+from tools.device import choose_device, describe, device_option, seed_everything
+from tools.options import build_configs, config_options, option
+from tools.run_directory import RunDirectory
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions:
+    """What is trained, and on which faces."""
+
+    space: str = option("dpn81", "dpn81, dpn729, either with -shared, or module:object of your own SearchSpace.")
+    skeleton: str = option("nano", "nano (48 px), small (112 px, DPN-68 widths) or paper (112 px).")
+    blocks: str = option("", "Blocks of every stage, e.g. 3-4-20-3.  [default: 1-1-1-1]")
+    size: int = option(0, "Side of the network's input in pixels.  [default: the skeleton's]")
+    group_column: str = option("group", "Manifest column that says which group a person belongs to.")
+    split: str = option("0.6,0.2,0.2", "Shares of the identities for training, validation and test.")
+    sampler: str = option("strict", "strict: every operation once a step (FairNAS); uniform: one random path (SPOS).")
+    seed: int = option(0, "Seed of splits, initial weights, paths and order of the faces.")
+
+
+@click.command()
+@click.option("--faces", type=click.Path(path_type=Path), required=True, help="Faces folder.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Run directory to make or to continue.")
+@click.option("--checkpoint-every", type=float, default=5.0, show_default=True, help="Minutes between checkpoints.")
+@config_options(TrainOptions, Recipe)
+@device_option
+def command(faces: Path, out: Path, checkpoint_every: float, preset: Path | None, device: str, **given: object) -> None:
+    """Stage 1: train a supernet over the space; continues from the newest checkpoint by itself."""
+    options, recipe = build_configs(given, preset, TrainOptions, Recipe)
+    train(faces, out, options, recipe, device=device, checkpoint_minutes=checkpoint_every)
+    click.echo(f"Next: dualfair search --run {out}")
+
+
+def train(
+    faces: Path,
+    out: Path,
+    options: TrainOptions,
+    recipe: Recipe,
+    *,
+    device: str = "auto",
+    checkpoint_minutes: float = 5.0,
+) -> None:
+    """Train the supernet of a run directory, from its newest checkpoint if there is one."""
+    from supernet.network import Supernet
+    from supernet.training import Trainer
+    from tools.session import open_setting
+
+    chosen = choose_device(device)
+    config = {"faces": os.path.relpath(faces, out), **dataclasses.asdict(options), **dataclasses.asdict(recipe)}
+    setting = open_setting(config, faces)
+    directory = RunDirectory(out)
+    directory.claim("train", {**config, "faces_fingerprint": setting.faces_fingerprint})
+    directory.record_command("train", describe(chosen))
+    seed_everything(options.seed)
+    training_faces = setting.splits["train"]
+    supernet = Supernet(setting.skeleton, training_faces.identity_count, setting.space.heads)
+    trainer = Trainer(
+        supernet,
+        training_faces,
+        recipe,
+        seed=options.seed,
+        space=setting.space,
+        sampler=options.sampler,
+        device=chosen,
+    )
+    say = directory.say
+    say(
+        f"Train: space {setting.space.name} of {setting.space.size:,} networks on skeleton {setting.skeleton.name}, "
+        f"{setting.skeleton.image_size} px, {sum(p.numel() for p in supernet.parameters()) / 1e6:.2f} M parameters"
+    )
+    say(
+        f"       {len(training_faces):,} images of {training_faces.identity_count:,} people, groups "
+        f"{', '.join(training_faces.group_names)}; {trainer.steps:,} steps of {trainer.paths_per_step} paths x "
+        f"{recipe.batch} images ({options.sampler}); {describe(chosen)}"
+    )
+    folder = directory.stage("train")
+    if trainer.resume(folder):
+        say(f"       continuing from step {trainer.step:,}")
+    seconds = run_training(trainer, folder, checkpoint_minutes)
+    say(f"Trained in {seconds:.0f} s. " + fairness_sentence(trainer))
+
+
+def run_training(trainer, folder: Path, checkpoint_minutes: float, label: str = "train") -> float:
+    """Run a trainer to its end with a progress bar, TensorBoard and checkpoints; returns the seconds it took."""
+    from torch.utils.tensorboard import SummaryWriter
+    from tqdm import tqdm
+
+    from supernet.training import NonFinite
+
+    start = saved = time.monotonic()
+    began_at = trainer.step
+    with SummaryWriter(str(folder / "tensorboard"), purge_step=began_at + 1) as board:
+        bar = tqdm(trainer.run(), total=trainer.steps, initial=began_at, desc=label, unit="step", leave=False)
+        try:
+            for progress in bar:
+                bar.set_postfix_str(f"loss {progress.loss:.2f}, lr {progress.lr:.2g}, skipped {progress.skipped}")
+                _log(board, progress)
+                if time.monotonic() - saved > 60 * checkpoint_minutes:
+                    trainer.save(folder)
+                    saved = time.monotonic()
+        except NonFinite as error:
+            raise click.ClickException(str(error)) from error
+    if trainer.step > began_at:
+        trainer.save(folder)
+    return time.monotonic() - start
+
+
+def _log(board, progress) -> None:
+    board.add_scalar("loss/mean of the step's paths", progress.loss, progress.step)
+    board.add_scalar("learning rate", progress.lr, progress.step)
+    board.add_scalar("steps skipped", progress.skipped, progress.step)
+    for name, norm in progress.embedding_norms.items():
+        board.add_scalar(f"embedding norm/{name}", norm, progress.step)
+    for name, norm in progress.gradient_norms.items():
+        board.add_scalar(f"gradient norm before clipping/{name}", norm, progress.step)
+
+
+def fairness_sentence(trainer) -> str:
+    """Smallest and largest number of updates over all candidate operations in use, and those of every head."""
+    used = trainer.operation_updates[trainer.operation_updates > 0]
+    if not len(used):
+        return "No update was made."
+    heads = ", ".join(f"{head} {updates:,}" for head, updates in trainer.head_updates.items())
+    share = f"{used.min():,} to {used.max():,}" if used.min() < used.max() else f"exactly {used.min():,}"
+    return f"Every operation got {share} updates; heads: {heads}. Steps skipped: {trainer.skipped}."
