@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from evaluation.complexity import macs, parameters
 from evaluation.embedding import Faces, batches, with_mirror
-from evaluation.protocol import Protocol, Verdict, judge
+from evaluation.protocol import EvaluationProtocol, Verdict, judge
 from supernet.calibration import calibrate_stage
 from supernet.dpn import StandaloneNetwork, with_own_statistics
 from supernet.genotype import Genotype
@@ -125,7 +125,7 @@ class InheritedScorer:
         supernet: Supernet,
         faces: Faces,
         calibration: Tensor | None,
-        protocol: Protocol,
+        protocol: EvaluationProtocol,
         *,
         objectives: Sequence[str] = (),
         batch: int = 128,
@@ -157,7 +157,7 @@ class InheritedScorer:
         return [values[name] for name in self.columns]
 
 
-def verdict_columns(verdict: Verdict, protocol: Protocol) -> dict[str, float]:
+def verdict_columns(verdict: Verdict, protocol: EvaluationProtocol) -> dict[str, float]:
     """A verdict as named numbers, the names that `InheritedScorer.columns` uses."""
     values = {"error": verdict.error, protocol.disparity_name: verdict.disparity}
     for group in verdict.groups:

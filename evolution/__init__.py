@@ -1,0 +1,12 @@
+"""The search: genotypes in, a front out. Nothing here sees a tensor.
+
+A scorer is any function from a list of genotypes to an array (n, columns), a space is any
+`supernet.space.SearchSpace`. `search.search` is NSGA-II; `random_search.random_search` is the baseline it has to
+beat at the same number of distinct evaluations; `exhaustive.exhaustive` scores a whole space and so gives its true
+front. The three return the same `run.SearchResult`.
+
+Underneath, `archive.Archive` keeps every evaluation of a measurement and never lets one be made twice, so repeating
+an interrupted command continues it. `run.Run` scores what the archive lacks, counts and traces; `sweep.sweep` does so
+for a fixed list of genotypes. `pareto` holds dominance, hypervolume, the reference point and the knee. `problem` and
+`operators` are the border to pymoo: integer vectors whose numbers are names, never magnitudes.
+"""

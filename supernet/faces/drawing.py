@@ -46,7 +46,8 @@ class _Canvas:
         self.s = self.u - views["yaw"] * self.depth
         self.t = self.v - views["pitch"] * self.depth
         self.side = np.abs(self.s)
-        self.paint = np.empty((3, *self.u.shape), dtype=np.float32)
+        self.paint = np.zeros((3, *self.u.shape), dtype=np.float32)
+        self.figure = np.zeros_like(self.u)
 
     def inside(self, distance: np.ndarray, softness: float = 0.0) -> np.ndarray:
         """1 where a signed distance is negative, 0 where positive, with a ramp of at least a pixel between."""
@@ -56,6 +57,11 @@ class _Canvas:
         """Lay a colour, three numbers or arrays, over the paint where the mask is 1."""
         for channel, value in zip(self.paint, colour, strict=True):
             channel += mask * (value - channel)
+
+    def outline(self, mask: np.ndarray, colour: Sequence) -> None:
+        """Cover, for parts that hide the background; `figure` keeps what they hide of it."""
+        self.cover(mask, colour)
+        self.figure += mask * (1 - self.figure)
 
     def darken(self, mask: np.ndarray, strength: float | np.ndarray, tint: Sequence[float] = (1.0, 1.0, 1.0)) -> None:
         """Multiply the paint by 1 - strength where the mask is 1; a tint above 1 takes more of that channel."""
@@ -71,7 +77,6 @@ def draw(traits: Traits, texture: Texture, views: Views, noise: np.ndarray, size
     of standard normal numbers. The same arguments give the same picture at every size, sharper or coarser.
     """
     canvas = _Canvas(views, size)
-    _background(canvas, views)
     _behind_the_face(canvas, traits, views)
     face = _face(canvas, traits, views)
     _skin(canvas, face, traits, texture)
@@ -81,6 +86,7 @@ def draw(traits: Traits, texture: Texture, views: Views, noise: np.ndarray, size
     _mouth(canvas, traits, views)
     _hair(canvas, traits, views)
     _light(canvas, views)
+    _background(canvas, views)
     _occlusion(canvas, traits, views)
     return _develop(canvas.paint, views, noise)
 
@@ -100,34 +106,28 @@ def _hair_colour(traits: Traits) -> tuple[float, float, float]:
     return tone * (1.05 + 0.15 * warmth), tone * (0.82 - 0.02 * warmth), tone * (0.62 - 0.15 * warmth)
 
 
-def _background(canvas: _Canvas, views: Views) -> None:
-    slope = canvas.x * views["ground_slope_x"] + canvas.y * views["ground_slope_y"]
-    wave = np.sin(canvas.x * views["ground_wave_x"] + canvas.y * views["ground_wave_y"] + views["ground_phase"])
-    for channel, name in zip(canvas.paint, ("red", "green", "blue"), strict=True):
-        channel[:] = views[f"ground_{name}"] + slope + 0.07 * wave
-
-
 def _behind_the_face(canvas: _Canvas, traits: Traits, views: Views) -> None:
-    """Long hair, neck, shoulders and ears."""
+    """Hair behind the head, neck, shoulders and ears."""
     u, v = canvas.u, canvas.v
     skin, width = _skin_colour(traits), traits["face_width"]
     # Hair falls behind the neck from the crown to the person's hair length.
     reach = width + 0.06 + traits["hair_volume"] + views["hair_volume"]
     spread = np.abs(u) - reach * (1 + 0.12 * np.clip(v, -0.5, 1))
-    fall = np.maximum(spread, np.maximum(v - traits["hair_length"], -v - 0.2))
-    canvas.cover(canvas.inside(fall, 0.06), [0.75 * part for part in _hair_colour(traits)])
-    neck = np.maximum(np.abs(u - 0.2 * views["yaw"]) - traits["neck_width"], 0.3 - v)
-    canvas.cover(canvas.inside(neck), [0.80 * part for part in skin])
-    canvas.darken(_bump((v - 0.72) / 0.10) * canvas.inside(neck), 0.35)
-    shoulders = 0.98 + 0.5 * u * u - v - 0.05 * np.abs(u)
+    fall = np.maximum(spread, np.maximum(v - traits["hair_length"] - views["hair_length"], -v - 0.2))
+    crown = np.maximum(_outer(canvas, traits, views), v - 0.1)
+    canvas.outline(canvas.inside(np.minimum(fall, crown), 0.06), [0.82 * part for part in _hair_colour(traits)])
+    neck = np.maximum(np.abs(u - 0.2 * views["yaw"]) - traits["neck_width"] - np.maximum(v - 0.8, 0), 0.3 - v)
+    canvas.outline(canvas.inside(neck), [0.86 * part for part in skin])
+    canvas.darken(_bump((v - traits["chin"] - 0.02) / 0.10) * canvas.inside(neck), 0.40)
+    shoulders = 0.92 + 0.35 * u * u - 0.12 * _bump(u / 0.5) + 0.22 * _bump(u / 0.16) - v
     clothes = [views[f"clothes_{name}"] for name in ("red", "green", "blue")]
-    canvas.cover(canvas.inside(shoulders), clothes)
+    canvas.outline(canvas.inside(shoulders), clothes)
     # The ear on the far side of a turned head disappears behind the cheek.
     far = np.sign(u) * views["yaw"]
     ear_x = (np.abs(u) - width - 0.01 + 0.10 * far) / (0.085 * traits["ear_size"])
     ear_y = (v - traits["ear_height"] - 0.3 * views["pitch"]) / (0.15 * traits["ear_size"])
     ear = (np.sqrt(ear_x**2 + ear_y**2) - 1) * 0.085
-    canvas.cover(canvas.inside(ear), [0.90 * part for part in skin])
+    canvas.outline(canvas.inside(ear), [0.90 * part for part in skin])
     canvas.darken(_bump(ear_x / 0.45, ear_y / 0.5), 0.25)
 
 
@@ -141,7 +141,7 @@ def _face(canvas: _Canvas, traits: Traits, views: Views) -> np.ndarray:
     corner = np.where(v > 0, traits["jaw_square"], 0.1)
     distance = (np.sqrt(np.maximum(a2 + b2 - corner * a2 * b2, 1e-6)) - 1) * traits["face_width"]
     mask = canvas.inside(distance)
-    canvas.cover(mask, _skin_colour(traits))
+    canvas.outline(mask, _skin_colour(traits))
     return mask
 
 
@@ -247,23 +247,30 @@ def _mouth(canvas: _Canvas, traits: Traits, views: Views) -> None:
     canvas.darken(_bump(s / 0.16, (line - gap - traits["lip_lower"] - 0.04) / 0.028), 0.20)
 
 
+def _outer(canvas: _Canvas, traits: Traits, views: Views) -> np.ndarray:
+    """Signed distance to the outline of the hair on the head."""
+    volume = 0.05 + traits["hair_volume"] + views["hair_volume"]
+    across, down = canvas.u / (traits["face_width"] + volume), (canvas.v + 0.02) / (traits["forehead"] + volume)
+    return (np.sqrt(across * across + down * down) - 1) * traits["face_width"]
+
+
 def _hair(canvas: _Canvas, traits: Traits, views: Views) -> None:
     """Hair on the head: between the outer outline and the hairline."""
     u, v, s = canvas.u, canvas.v, canvas.s
-    volume = 0.05 + traits["hair_volume"] + views["hair_volume"]
-    outer = np.sqrt((u / (traits["face_width"] + volume)) ** 2 + ((v + 0.02) / (traits["forehead"] + volume)) ** 2)
-    sides = np.abs(s / traits["face_width"])
-    part = (s - traits["hair_part"]) / traits["face_width"]
-    line = traits["hair_line"] + traits["hair_curve"] * part * part - 0.10 * _bump(part / 0.12) * traits["hair_fringe"]
+    # A turned head shows hair at the temple behind, not a gap.
+    sides = np.maximum(np.abs(s), np.abs(u)) / traits["face_width"]
+    middle = traits["hair_part"] + views["hair_part"]
+    part = (s - middle) / traits["face_width"]
+    line = traits["hair_line"] + (traits["hair_curve"] + views["hair_curve"]) * part * part - 0.10 * _bump(part / 0.12) * traits["hair_fringe"]
     # Beside the eyes the hairline drops to the temples.
-    line = line + 2.2 * np.maximum(sides - traits["hair_temple"], 0) - 1.1 * views["hair_lift"]
-    hair = np.maximum((outer - 1) * traits["face_width"], canvas.t - line)
-    hair = np.maximum(hair, v - np.minimum(traits["hair_length"], 0.25))
+    line = line + 2.2 * np.maximum(sides - traits["hair_temple"], 0) - views["hair_lift"]
+    hair = np.maximum(_outer(canvas, traits, views), canvas.t - line)
+    hair = np.maximum(hair, v - np.minimum(traits["hair_length"] + views["hair_length"], 0.25) - 0.5 * (sides - 1))
     mask = canvas.inside(hair, 0.05)
     strands = (
-        1 + 0.10 * np.cos(34 * np.arctan2(s - traits["hair_part"], 0.9 - v) + 5 * v) + 0.25 * _bump((v + 0.62) / 0.10)
+        1 + 0.10 * np.cos(34 * np.arctan2(s - middle, 0.9 - v) + 5 * v) + 0.25 * _bump((v + 0.62) / 0.10)
     )
-    canvas.cover(mask, [part * strands for part in _hair_colour(traits)])
+    canvas.outline(mask, [part * strands for part in _hair_colour(traits)])
 
 
 def _light(canvas: _Canvas, views: Views) -> None:
@@ -272,6 +279,14 @@ def _light(canvas: _Canvas, views: Views) -> None:
     shade = views["ambient"] + views["lamp"] * np.clip(facing, -0.6, 1.2)
     for channel, name in zip(canvas.paint, ("red", "green", "blue"), strict=True):
         channel *= shade * views[f"light_{name}"]
+
+
+def _background(canvas: _Canvas, views: Views) -> None:
+    slope = canvas.x * views["ground_slope_x"] + canvas.y * views["ground_slope_y"]
+    wave = np.sin(canvas.x * views["ground_wave_x"] + canvas.y * views["ground_wave_y"] + views["ground_phase"])
+    ground = views["ground"] + slope + 0.07 * wave
+    for channel, name in zip(canvas.paint, ("red", "green", "blue"), strict=True):
+        channel += (1 - canvas.figure) * ground * (1 + views[f"ground_{name}"])
 
 
 def _occlusion(canvas: _Canvas, traits: Traits, views: Views) -> None:

@@ -22,7 +22,7 @@ SHAPE = {
     "chin": (0.70, 0.05),
     "jaw_taper": (0.48, 0.16),
     "jaw_square": (0.25, 0.22),
-    "neck_width": (0.30, 0.03),
+    "neck_width": (0.26, 0.025),
     "ear_size": (1.0, 0.15),
     "ear_height": (0.06, 0.04),
     "eye_spacing": (0.215, 0.024),
@@ -47,20 +47,20 @@ SHAPE = {
 
 APPEARANCE = {
     # Trait: (mean, standard deviation), the same in all groups.
-    "skin_tone": (0.72, 0.12),
-    "skin_warmth": (0.0, 1.0),
+    "skin_tone": (0.80, 0.07),
+    "skin_warmth": (0.0, 0.7),
     "blush": (0.12, 0.08),
     "freckles": (0.02, 0.10),
     "age_lines": (0.25, 0.30),
-    "hair_tone": (0.30, 0.16),
-    "hair_warmth": (0.0, 0.8),
-    "hair_line": (-0.44, 0.06),
-    "hair_curve": (0.14, 0.10),
-    "hair_part": (0.0, 0.16),
-    "hair_fringe": (0.4, 0.5),
+    "hair_tone": (0.32, 0.12),
+    "hair_warmth": (0.0, 0.6),
+    "hair_line": (-0.44, 0.04),
+    "hair_curve": (0.14, 0.05),
+    "hair_part": (0.0, 0.08),
+    "hair_fringe": (0.4, 0.25),
     "hair_temple": (0.84, 0.06),
-    "hair_volume": (0.05, 0.03),
-    "hair_length": (0.35, 0.45),
+    "hair_volume": (0.05, 0.012),
+    "hair_length": (0.35, 0.15),
     "iris_tone": (0.36, 0.12),
     "iris_hue": (0.3, 0.5),
     "lip_redness": (0.12, 0.07),
@@ -76,7 +76,7 @@ TEXTURE_WAVES = 4
 """Cosines in a person's skin texture."""
 TEXTURE_CYCLES = (4.0, 8.0)
 """Cycles of those across a face: coarse enough to survive 32 px, too fine for the shape of a face."""
-TEXTURE_AMPLITUDE = 0.16
+TEXTURE_AMPLITUDE = 0.07
 """Root mean square of the skin texture, as a share of the skin's brightness, for the texture cue 1."""
 
 VIEW = {
@@ -95,29 +95,33 @@ VIEW = {
     "gaze_y": (-0.015, 0.015),
     "light_x": (-1.0, 1.0),
     "light_y": (-0.7, 0.3),
-    "ambient": (0.35, 0.65),
+    "ambient": (0.45, 0.75),
     "lamp": (0.30, 0.75),
     "light_red": (0.90, 1.12),
     "light_green": (0.94, 1.04),
     "light_blue": (0.86, 1.12),
-    "hair_volume": (-0.03, 0.05),
-    "hair_lift": (-0.06, 0.06),
-    "ground_red": (0.2, 0.9),
-    "ground_green": (0.2, 0.9),
-    "ground_blue": (0.2, 0.9),
-    "ground_slope_x": (-0.25, 0.25),
-    "ground_slope_y": (-0.25, 0.25),
+    "hair_volume": (-0.03, 0.04),
+    "hair_lift": (-0.05, 0.05),
+    "hair_curve": (-0.08, 0.08),
+    "hair_part": (-0.2, 0.2),
+    "hair_length": (-0.5, 0.6),
+    "ground": (0.2, 0.8),
+    "ground_red": (-0.3, 0.3),
+    "ground_green": (-0.25, 0.25),
+    "ground_blue": (-0.3, 0.3),
+    "ground_slope_x": (-0.2, 0.2),
+    "ground_slope_y": (-0.2, 0.2),
     "ground_wave_x": (-5.0, 5.0),
     "ground_wave_y": (-5.0, 5.0),
     "ground_phase": (0.0, 6.3),
     "clothes_red": (0.05, 0.8),
     "clothes_green": (0.05, 0.8),
     "clothes_blue": (0.05, 0.8),
-    "blur": (0.012, 0.04),
+    "blur": (0.012, 0.034),
     "blur_ratio": (0.75, 1.33),
     "contrast": (0.65, 1.10),
     "brightness": (-0.10, 0.08),
-    "noise": (0.03, 0.11),
+    "noise": (0.02, 0.07),
     "patch_x": (-0.6, 0.6),
     "patch_y": (-0.6, 0.8),
     "patch_w": (0.12, 0.30),
@@ -130,8 +134,12 @@ VIEW = {
 SUNGLASSES, PATCH = 0.08, 0.15
 """Shares of the images with sunglasses and with a patch over some part of the face."""
 
-SHAPE_CUE, TEXTURE_CUE = (0.1, 1.4), (1.6, 0.1)
-"""Factors on the spread of shape and on texture: of the first and of the last group at bias 1, halfway at bias 0."""
+CUES = (0.0, 0.25, 0.5, 0.75, 1.0)
+"""Where a group stands between texture (0) and shape (1): 0.5 for all at bias 0, 0.25 and 0.75 for two at bias 0.5."""
+SHAPE_CUE = (0.1, 0.3, 0.9, 1.2, 1.3)
+"""Factor on the spread of shape at those places."""
+TEXTURE_CUE = (1.3, 1.2, 0.8, 0.2, 0.05)
+"""Factor on the skin texture at those places; with these the groups are about equally hard at every bias."""
 
 LAST_GROUP_BLUR, LAST_GROUP_CONTRAST, LAST_GROUP_NOISE = 1.2, 0.88, 1.2
 """Factors on blur, contrast and noise of the last group at bias 1; 1 for everyone at bias 0."""
@@ -160,6 +168,8 @@ class SyntheticFaces:
                     f"groups must be 2 to 26 when given as a count, got {self.groups}; or give their names"
                 )
             object.__setattr__(self, "groups", tuple(chr(ord("a") + number) for number in range(self.groups)))
+        if isinstance(self.groups, str):
+            raise ValueError(f"groups must be a count or a sequence of names, got {self.groups!r}")
         object.__setattr__(self, "groups", tuple(self.groups))
         if len(self.groups) < 2 or len(set(self.groups)) < len(self.groups) or not all(self.groups):
             raise ValueError(f"groups must be two or more different names, got {', '.join(map(repr, self.groups))}")
@@ -192,7 +202,7 @@ def synthesize(config: SyntheticFaces) -> Iterator[tuple[str, str, np.ndarray]]:
 def _person(config: SyntheticFaces, number: int, place: float) -> np.ndarray:
     """The images of one person whose group lies at `place`, 0 the first group and 1 the last."""
     cue = 0.5 + config.bias * (place - 0.5)
-    shape_cue, texture_cue = np.interp(cue, (0, 1), SHAPE_CUE), np.interp(cue, (0, 1), TEXTURE_CUE)
+    shape_cue, texture_cue = np.interp(cue, CUES, SHAPE_CUE), np.interp(cue, CUES, TEXTURE_CUE)
     people, scenes, sensor = (np.random.default_rng([config.seed, number, stream]) for stream in range(3))
     traits = _traits(people, float(shape_cue))
     texture = _texture(people, float(texture_cue))

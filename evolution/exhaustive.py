@@ -1,0 +1,45 @@
+"""Exhaustive search: scores every genotype of a space, so its front is the true one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from evolution.archive import Archive, archive_or_memory
+from evolution.run import Progress, Score, SearchResult, at_least
+from evolution.sweep import sweep
+from supernet.space import SearchSpace
+
+
+def exhaustive(
+    space: SearchSpace,
+    score: Score,
+    objectives: int = 2,
+    *,
+    archive: Archive | None = None,
+    columns: Sequence[str] | None = None,
+    batch: int = 64,
+    limit: int = 10_000,
+    progress: Callable[[Progress], object] | None = None,
+    reference: Sequence[float] | None = None,
+) -> SearchResult:
+    """Score the whole space, in the order of `space.enumerate`, `batch` genotypes a score call.
+
+    The other arguments are those of `evolution.search.search`. Raises ValueError when the space holds more than
+    `limit` genotypes, and as `evolution.search.search` does.
+    """
+    if space.size > at_least("limit", limit, 1):
+        raise ValueError(
+            f"space {space.name} holds {space.size:,} genotypes, more than limit={limit:,} for an exhaustive search; "
+            "search it with NSGA-II, or raise the limit"
+        )
+    archive = archive_or_memory(archive, columns, objectives)
+    return sweep(
+        space.enumerate(),
+        space.size,
+        score,
+        archive,
+        batch=batch,
+        ended="space exhausted",
+        progress=progress,
+        reference=reference,
+    )

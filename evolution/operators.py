@@ -1,0 +1,127 @@
+"""pymoo operators on integer vectors whose numbers are names: nothing here treats a choice as greater than another.
+
+A vector X has one number a choice block; `problem.sizes` (choice blocks,) says how many choices each block has.
+Together the operators ask for every vector at most once a run: `asked` is the set of vectors handed out so far,
+shared by sampling and mating, so that every evaluation is spent on a distinct genotype.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+from pymoo.core.crossover import Crossover
+from pymoo.core.duplicate import DuplicateElimination
+from pymoo.core.mating import Mating
+from pymoo.core.mutation import Mutation
+from pymoo.core.population import Population
+from pymoo.core.sampling import Sampling
+
+Vector = tuple[int, ...]
+
+MATING_ROUNDS = 20
+"""How often children that were asked for before are replaced by other children, before random vectors fill up."""
+
+
+def draw_unasked(sizes: np.ndarray, n: int, asked: set[Vector], rng: np.random.Generator) -> np.ndarray:
+    """`n` different vectors (n, choice blocks) not in `asked`, uniformly; all that are left when fewer remain."""
+    total = math.prod(sizes.tolist())
+    if total <= 2 * (len(asked) + n):
+        left = [vector for vector in itertools.product(*map(range, sizes.tolist())) if vector not in asked]
+        drawn = [left[place] for place in rng.permutation(len(left))[:n]]
+    else:
+        # At least half of the space is free, so a draw succeeds at least every other time.
+        found: dict[Vector, None] = {}
+        while len(found) < n:
+            vector = tuple(rng.integers(0, sizes).tolist())
+            if vector not in asked:
+                found[vector] = None
+        drawn = list(found)
+    return np.array(drawn, dtype=np.int64).reshape(-1, len(sizes))
+
+
+class DistinctSampling(Sampling):
+    """The first generation: different vectors, uniformly at random."""
+
+    def __init__(self, asked: set[Vector]) -> None:
+        super().__init__()
+        self.asked = asked
+
+    def _do(self, problem, n_samples, *args, random_state, **kwargs):
+        X = draw_unasked(problem.sizes, n_samples, self.asked, random_state)
+        self.asked.update(_vectors(X))
+        return X
+
+
+class UniformCrossover(Crossover):
+    """Two parents, two children: every choice block is swapped between them with probability 1/2."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__(n_parents=2, n_offsprings=2, prob=rate)
+
+    def _do(self, problem, X, *args, random_state, **kwargs):
+        swapped = random_state.random(X.shape[1:]) < 0.5
+        return np.where(swapped, X[::-1], X)
+
+
+class CategoricalMutation(Mutation):
+    """Every choice block is redrawn with probability `rate`, uniformly among its other choices.
+
+    A child may stay as it is; `NotAskedBefore` then turns it away unless it is an unseen one.
+    """
+
+    def __init__(self, rate: float) -> None:
+        super().__init__(prob=1.0)
+        self.rate = rate
+
+    def _do(self, problem, X, *args, random_state, **kwargs):
+        redrawn = (random_state.random(X.shape) < self.rate) & (problem.sizes > 1)
+        steps = random_state.integers(1, np.maximum(problem.sizes, 2), size=X.shape)
+        return np.where(redrawn, (X + steps) % problem.sizes, X)
+
+
+class NotAskedBefore(DuplicateElimination):
+    """Keeps the vectors that were never asked for in this run, each of them once."""
+
+    def __init__(self, asked: set[Vector]) -> None:
+        super().__init__()
+        self.asked = asked
+
+    def do(self, pop, *others, **kwargs):
+        taken = {vector for other in others if len(other) for vector in _vectors(other.get("X"))}
+        keep = np.zeros(len(pop), dtype=bool)
+        for place, vector in enumerate(_vectors(pop.get("X"))):
+            keep[place] = vector not in self.asked and vector not in taken
+            taken.add(vector)
+        return pop[keep]
+
+
+class DistinctMating(Mating):
+    """Selection, crossover and mutation until there are enough children that were never asked for.
+
+    After `MATING_ROUNDS` rounds uniformly random vectors fill up, so that a generation is full until the space is
+    exhausted.
+    """
+
+    def __init__(self, selection, crossover, mutation, asked: set[Vector]) -> None:
+        super().__init__(
+            selection,
+            crossover,
+            mutation,
+            eliminate_duplicates=NotAskedBefore(asked),
+            n_max_iterations=MATING_ROUNDS,
+        )
+        self.asked = asked
+
+    def do(self, problem, pop, n_offsprings, random_state=None, **kwargs):
+        children = super().do(problem, pop, n_offsprings, random_state=random_state, **kwargs)
+        if len(children):
+            self.asked.update(_vectors(children.get("X")))
+        filling = draw_unasked(problem.sizes, n_offsprings - len(children), self.asked, random_state)
+        self.asked.update(_vectors(filling))
+        return Population.merge(children, Population.new("X", filling)) if len(filling) else children
+
+
+def _vectors(X: np.ndarray) -> list[Vector]:
+    return [tuple(row) for row in np.asarray(X).tolist()]

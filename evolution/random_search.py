@@ -1,0 +1,50 @@
+"""Random search: the baseline that NSGA-II has to beat at the same number of distinct evaluations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from evolution.archive import Archive, archive_or_memory
+from evolution.run import Progress, Score, SearchResult, at_least
+from evolution.sweep import sweep
+from supernet.space import SearchSpace
+
+
+def random_search(
+    space: SearchSpace,
+    score: Score,
+    objectives: int = 2,
+    *,
+    evaluations: int,
+    seed: int = 0,
+    archive: Archive | None = None,
+    columns: Sequence[str] | None = None,
+    batch: int = 64,
+    progress: Callable[[Progress], object] | None = None,
+    reference: Sequence[float] | None = None,
+) -> SearchResult:
+    """Score `evaluations` different genotypes, drawn uniformly; the whole space when it holds no more than that.
+
+    The other arguments are those of `evolution.search.search`; `batch` genotypes go into one score call. One seed
+    gives one list of genotypes. Raises ValueError as `evolution.search.search` does.
+    """
+    wanted = at_least("evaluations", evaluations, 1)
+    rng = np.random.default_rng(at_least("seed", seed, 0))
+    archive = archive_or_memory(archive, columns, objectives)
+    count = min(wanted, space.size)
+    notes = []
+    if wanted > count:
+        notes.append(f"evaluations={wanted} is more than space {space.name} holds: all {count} genotypes were scored")
+    return sweep(
+        space.sample_distinct(count, rng),
+        count,
+        score,
+        archive,
+        batch=batch,
+        ended="space exhausted" if count == space.size else "evaluations done",
+        notes=notes,
+        progress=progress,
+        reference=reference,
+    )

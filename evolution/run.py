@@ -1,0 +1,209 @@
+"""What every way of searching shares: score what the archive lacks, count, trace, and sum up."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from numbers import Integral
+
+import numpy as np
+
+from evolution.archive import Archive, Evaluation
+from evolution.pareto import hypervolume, non_dominated, reference_point
+from supernet.genotype import Genotype
+
+Score = Callable[[list[Genotype]], np.ndarray]
+"""Genotypes to float values (n, columns): objectives first, all minimised, then details. The values of a genotype
+may not depend on the genotypes beside it."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run stands after a generation (of a sweep: a batch), over the genotypes of this run only.
+
+    `evaluations` are distinct genotypes so far, of which `reused` were in the archive before. `hypervolume` is
+    relative to the reference point given to the search, else to `reference_point` of the first generation.
+    """
+
+    generation: int
+    generations: int
+    evaluations: int
+    reused: int
+    front_size: int
+    hypervolume: float
+
+
+@dataclass(frozen=True)
+class TracePoint:
+    """After a generation: distinct evaluations so far, and the hypervolume of all of them."""
+
+    evaluations: int
+    hypervolume: float
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What a search found.
+
+    `front` holds the feasible evaluations that no other in the whole archive of this measurement dominates, earlier
+    runs included, sorted by the first objective, then the others. All else is about this run only: `trace` has one
+    point a generation, its hypervolumes are relative to `reference`. That is the reference point given to the search,
+    else `evolution.pareto.reference_point` of all feasible genotypes of the run: in every objective
+    worst + 0.1 (worst - best). It is empty, and every hypervolume 0, when no genotype was feasible. `fresh` genotypes
+    were scored, `reused` ones came out of the archive. `infeasible` of both had an objective that is not finite:
+    kept in the archive, never in the front. `ended` says why the run stopped, `notes` what else a reader has to know.
+    """
+
+    front: tuple[Evaluation, ...]
+    archive: Archive
+    trace: tuple[TracePoint, ...]
+    reference: tuple[float, ...]
+    fresh: int
+    reused: int
+    infeasible: int
+    ended: str
+    notes: tuple[str, ...] = ()
+
+    @property
+    def evaluations(self) -> int:
+        """Distinct genotypes that the run asked for: its budget."""
+        return self.fresh + self.reused
+
+    @property
+    def front_values(self) -> np.ndarray:
+        """Objectives of the front, float64 (front, objectives)."""
+        return objectives_of(self.front, self.archive)
+
+
+class Run:
+    """The course of one search: `step` scores a generation, `result` sums up.
+
+    `steps` are the generations planned. A score call gets at most `batch` genotypes, or the whole generation for None,
+    and what it returns is written to the archive before the next call.
+    """
+
+    def __init__(
+        self,
+        score: Score,
+        archive: Archive,
+        *,
+        steps: int,
+        batch: int | None = None,
+        progress: Callable[[Progress], object] | None = None,
+        reference: Sequence[float] | None = None,
+    ) -> None:
+        self._score, self._archive, self._steps, self._progress = score, archive, steps, progress
+        self._batch = None if batch is None else at_least("batch", batch, 1)
+        self._reference = _checked_reference(reference, archive.objectives)
+        self._shown_reference = self._reference
+        self._asked: set[Genotype] = set()
+        self._reused = self._infeasible = 0
+        self._fronts: list[np.ndarray] = []
+        self._counts: list[int] = []
+        self._range = np.empty((0, archive.objectives))
+
+    @property
+    def evaluations(self) -> int:
+        """Distinct genotypes asked for so far."""
+        return len(self._asked)
+
+    def step(self, genotypes: Sequence[Genotype]) -> np.ndarray:
+        """Values float64 (n, columns) of one generation, from the archive where it has them, scored otherwise.
+
+        Raises ValueError when score returns anything but a number for every column of every genotype.
+        """
+        fresh = [genotype for genotype in dict.fromkeys(genotypes) if genotype not in self._asked]
+        missing = [genotype for genotype in fresh if genotype not in self._archive]
+        for chunk in chunks(missing, self._batch or max(len(missing), 1)):
+            start = time.perf_counter()
+            values = _checked_values(self._score(list(chunk)), len(chunk), self._archive.columns)
+            self._archive.add(chunk, values, (time.perf_counter() - start) / len(chunk))
+        # Read back, so that a resumed run goes on with the very numbers of the first.
+        values = {genotype: self._archive.get(genotype).values for genotype in genotypes}
+        self._asked.update(fresh)
+        self._reused += len(fresh) - len(missing)
+        self._follow(np.array([values[genotype] for genotype in fresh]).reshape(len(fresh), -1))
+        return np.array([values[genotype] for genotype in genotypes])
+
+    def result(self, ended: str, notes: Sequence[str] = ()) -> SearchResult:
+        """The summary; `ended` and `notes` as in `SearchResult`."""
+        reference = self._reference or (reference_point(self._range) if len(self._range) else ())
+        volumes = [hypervolume(front, reference) if reference else 0.0 for front in self._fronts]
+        return SearchResult(
+            front=archive_front(self._archive),
+            archive=self._archive,
+            trace=tuple(map(TracePoint, self._counts, volumes)),
+            reference=reference,
+            fresh=self.evaluations - self._reused,
+            reused=self._reused,
+            infeasible=self._infeasible,
+            ended=ended,
+            notes=tuple(notes),
+        )
+
+    def _follow(self, values: np.ndarray) -> None:
+        """Carry the run's own front and range on by the fresh values (n, columns), and tell the progress."""
+        objectives = values[:, : self._archive.objectives]
+        feasible = objectives[np.isfinite(objectives).all(axis=1)]
+        self._infeasible += len(objectives) - len(feasible)
+        front = np.concatenate([*self._fronts[-1:], feasible])
+        self._fronts.append(front[non_dominated(front)])
+        self._counts.append(self.evaluations)
+        seen = np.concatenate([self._range, feasible])
+        if len(seen):
+            self._range = np.stack([seen.min(axis=0), seen.max(axis=0)])
+            self._shown_reference = self._shown_reference or reference_point(self._range)
+        if self._progress is not None:
+            front = self._fronts[-1]
+            volume = hypervolume(front, self._shown_reference) if self._shown_reference else 0.0
+            self._progress(Progress(len(self._counts), self._steps, self.evaluations, self._reused, len(front), volume))
+
+
+def archive_front(archive: Archive) -> tuple[Evaluation, ...]:
+    """The feasible evaluations that no other in the archive dominates, sorted by their objectives, then the genotype."""
+    evaluations = list(archive)
+    values = objectives_of(evaluations, archive)
+    places = np.flatnonzero(np.isfinite(values).all(axis=1))
+    front = [evaluations[place] for place in places[non_dominated(values[places])]]
+    return tuple(sorted(front, key=lambda e: (e.values[: archive.objectives], e.genotype)))
+
+
+def objectives_of(evaluations: Sequence[Evaluation], archive: Archive) -> np.ndarray:
+    """The objectives of evaluations, float64 (n, objectives)."""
+    values = np.array([evaluation.values for evaluation in evaluations], dtype=np.float64)
+    return values.reshape(len(evaluations), -1)[:, : archive.objectives].reshape(-1, archive.objectives)
+
+
+def chunks(items: Sequence, size: int) -> Iterator[Sequence]:
+    """The items in order, `size` at a time; the last chunk may be smaller."""
+    return (items[start : start + size] for start in range(0, len(items), size))
+
+
+def at_least(name: str, value: int, least: int) -> int:
+    """`value` as an int. Raises ValueError naming the argument when it is no whole number of `least` or more."""
+    if not isinstance(value, Integral) or value < least:
+        raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
+    return int(value)
+
+
+def _checked_reference(reference: Sequence[float] | None, objectives: int) -> tuple[float, ...]:
+    if reference is None:
+        return ()
+    numbers = tuple(float(number) for number in reference)
+    if len(numbers) != objectives or not np.isfinite(numbers).all():
+        raise ValueError(f"reference must be {objectives} finite numbers, one an objective, got {reference!r}")
+    return numbers
+
+
+def _checked_values(values: object, rows: int, columns: Sequence[str]) -> np.ndarray:
+    try:
+        array = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"score must return an array of numbers, got {type(values).__name__}: {error}") from error
+    if array.shape != (rows, len(columns)):
+        raise ValueError(
+            f"score returned shape {array.shape} for {rows} genotypes, expected {(rows, len(columns))}: one column each "
+            f"for {', '.join(columns)}; name every column that score returns in columns"
+        )
+    return array

@@ -1,0 +1,90 @@
+"""NSGA-II over the genotypes of any search space, by the values of any scorer (Deb et al. 2002)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from pymoo.algorithms.moo.nsga2 import NSGA2, binary_tournament
+from pymoo.core.termination import NoTermination
+from pymoo.operators.selection.tournament import TournamentSelection
+
+from evolution.archive import Archive, archive_or_memory
+from evolution.operators import CategoricalMutation, DistinctMating, DistinctSampling, UniformCrossover, Vector
+from evolution.problem import GenotypeProblem
+from evolution.run import Progress, Run, Score, SearchResult, at_least
+from supernet.space import SearchSpace
+
+
+def search(
+    space: SearchSpace,
+    score: Score,
+    objectives: int = 2,
+    *,
+    population: int = 32,
+    generations: int = 10,
+    seed: int = 0,
+    archive: Archive | None = None,
+    columns: Sequence[str] | None = None,
+    batch: int | None = None,
+    mutation_rate: float | None = None,
+    crossover_rate: float = 0.9,
+    progress: Callable[[Progress], object] | None = None,
+    reference: Sequence[float] | None = None,
+) -> SearchResult:
+    """Evolve genotypes that trade the first `objectives` columns (2 to 4) of `score` off; every column is minimised.
+
+    `score(genotypes)` returns floats (n, columns); columns behind the objectives are details that are only kept. It
+    is asked for each genotype at most once an archive and measurement: repeating an interrupted call with the same
+    arguments and `archive` scores only what is missing and ends in the same front. `columns` name what score returns
+    where no archive is given (default: the objectives only). `batch` caps the genotypes of a score call (default: a
+    whole generation), and what a call returned is safe from later interruptions.
+
+    A run asks for `population` x `generations` distinct genotypes, the random first generation included: children
+    that it asked for before are drawn again. A population larger than the space is shrunk, and a run whose space is
+    exhausted ends early; `ended` and `notes` of the result say so. A genotype with an objective that is not finite
+    ranks behind all others. `mutation_rate` is the probability that a choice block is redrawn (default 1 / blocks with
+    a choice), `crossover_rate` the probability that two parents are crossed. `progress` is called after each
+    generation; `reference` fixes the reference point of all hypervolumes (`SearchResult` says how it is chosen
+    otherwise). One seed gives one run, whatever was archived.
+
+    Raises ValueError for arguments out of range, an archive with other columns, or a score of a wrong shape.
+    """
+    archive = archive_or_memory(archive, columns, objectives)
+    wanted = at_least("population", population, 2)
+    at_least("generations", generations, 1)
+    size = min(wanted, space.size)
+    run = Run(score, archive, steps=generations, batch=batch, progress=progress, reference=reference)
+    problem = GenotypeProblem(space, objectives, run.step)
+    algorithm = _nsga2(space, size, mutation_rate, crossover_rate)
+    algorithm.setup(problem, seed=at_least("seed", seed, 0), termination=NoTermination())
+    for _ in range(generations):
+        if run.evaluations == space.size:
+            break
+        asked = algorithm.ask()
+        algorithm.evaluator.eval(problem, asked)
+        algorithm.tell(infills=asked)
+    notes = []
+    if wanted > size:
+        notes.append(f"population={wanted} is more than space {space.name} holds: shrunk to its {size} genotypes")
+    return run.result("space exhausted" if run.evaluations == space.size else "generations done", notes)
+
+
+def _nsga2(space: SearchSpace, population: int, mutation_rate: float | None, crossover_rate: float) -> NSGA2:
+    if mutation_rate is None:
+        mutation_rate = 1 / max(sum(size > 1 for size in space.sizes), 1)
+    mutation = CategoricalMutation(_probability("mutation_rate", mutation_rate))
+    crossover = UniformCrossover(_probability("crossover_rate", crossover_rate))
+    asked: set[Vector] = set()
+    selection = TournamentSelection(func_comp=binary_tournament)
+    return NSGA2(
+        pop_size=population,
+        sampling=DistinctSampling(asked),
+        mating=DistinctMating(selection, crossover, mutation, asked),
+        eliminate_duplicates=False,
+    )
+
+
+def _probability(name: str, value: float) -> float:
+    if not 0 <= value <= 1:
+        raise ValueError(f"{name} is a probability from 0 to 1, got {value!r}")
+    return float(value)
