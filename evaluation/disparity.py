@@ -1,108 +1,259 @@
-"""Disparity: how differently groups are treated. A value for every group first, then one number over the groups.
+"""How differently a network treats groups of people: one value a group first, then a reducer over the groups.
 
-The names and formulas are those of the DPN study's table of metrics; `std` and `ser` those of the quantisation study.
-Shape legend: P probes, G groups.
+A disparity is any function `f(values, groups) -> float`, smaller is better. `DISPARITIES` lists the built-in ones, and
+`measure` takes either kind. A function of your own is given ranks, unless its attribute `values` is "correct".
+
+Shape legend: P counted probes, N images of a gallery, G groups.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import permutations
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from evaluation.identification import Ranks
+
+VALUES = ("ranks", "correct")
+"""What a disparity may be given of every probe: its rank, or 1 where the rank is 0 (right) and 0 elsewhere (wrong)."""
+
 MINIMUM_PROBES = 2
-"""A group with fewer probes has no value, and a disparity over it is undefined (NaN)."""
+"""A group with fewer probes has no value: it is insufficient, and a disparity over it is undefined."""
+
+Statistic = Callable[[np.ndarray], float]
+
+
+@dataclass(frozen=True)
+class GroupValue:
+    """What a statistic is for the `n` probes of a group; `value` is None where they are fewer than MINIMUM_PROBES."""
+
+    value: float | None
+    n: int
+
+    def __str__(self) -> str:
+        return f"insufficient (n={self.n})" if self.value is None else f"{self.value:.4g} (n={self.n})"
+
+
+@dataclass(frozen=True)
+class DisparityResult:
+    """A disparity with the group values it was reduced from. `value` is nan where `undefined` says why."""
+
+    name: str
+    value: float
+    groups: Mapping[object, GroupValue]
+    undefined: str = ""
+
+
+def per_group(
+    values: np.ndarray, groups: np.ndarray, statistic: Statistic = np.mean, names: Iterable[object] = ()
+) -> dict[object, GroupValue]:
+    """The statistic of every group's values, by group in the order of their labels.
+
+    `values` and `groups` (P,) belong together. `names` are groups to list even where none of the values is theirs.
+    Raises ValueError for shapes that do not fit or values that are not finite.
+    """
+    values, groups = np.asarray(values, dtype=np.float64), np.asarray(groups)
+    if values.ndim != 1 or values.shape != groups.shape:
+        raise ValueError(f"values and groups must be one a probe, got shapes {values.shape} and {groups.shape}")
+    broken = np.count_nonzero(~np.isfinite(values))
+    if broken:
+        raise ValueError(f"values must be finite: {broken} of {len(values)} are nan or inf; leave those probes out")
+    labels, codes = np.unique(groups, return_inverse=True)
+    table = {name: GroupValue(None, 0) for name in np.asarray(list(names)).tolist()}
+    for code, label in enumerate(labels.tolist()):
+        members = values[codes == code]
+        table[label] = GroupValue(float(statistic(members)) if len(members) >= MINIMUM_PROBES else None, len(members))
+    return dict(sorted(table.items()))
 
 
 @dataclass(frozen=True)
 class Disparity:
-    """A measure of disparity: call it with values (P,) and groups (P,), get one number.
+    """A disparity between any number of groups, called as `disparity(values, groups)`; smaller is better.
 
-    `values` says what is measured: "ranks" of 0 or more, or "correct" with 1.0 for right and 0.0 for wrong.
-    `statistic` makes a group's values one number; `reducer` makes one number of those of all groups. `fair` is the
-    value of equal treatment.
+    `values` says which values it takes (one of `VALUES`), `statistic` makes one number of a group's values, `reducer`
+    makes one of those of all groups, and `fair` is the result where all groups fare alike. A ratio may have a
+    `reference` group that all others are divided by.
     """
 
     name: str
     values: str
-    statistic: Callable[[np.ndarray], float]
-    reducer: Callable[[Sequence[float]], float]
-    fair: float
+    statistic: Statistic
+    reducer: Callable[..., float]
+    fair: float = 0.0
+    reference: object = None
 
-    def __call__(self, values: Sequence[float], groups: Sequence) -> float:
-        """The disparity between the groups; NaN when a group has fewer than two probes. ValueError for one group."""
-        return self.reduce(per_group(values, groups, self.statistic))
+    def __call__(self, values: np.ndarray, groups: np.ndarray, names: Iterable[object] = ()) -> float:
+        """The disparity of the probes' values, or nan where it is undefined: see `evaluate`."""
+        return self.evaluate(values, groups, names).value
 
-    def reduce(self, by_group: Mapping[str, float]) -> float:
-        """The disparity of values that are known for every group already, NaN where one of them is."""
-        numbers = list(by_group.values())
-        if len(numbers) < 2:
-            raise ValueError(f"{self.name} compares groups; got {len(numbers)} group(s): {', '.join(by_group) or 'none'}")
-        return float("nan") if np.isnan(numbers).any() else float(self.reducer(numbers))
+    def evaluate(self, values: np.ndarray, groups: np.ndarray, names: Iterable[object] = ()) -> DisparityResult:
+        """The disparity of the values (P,) of probes of the groups (P,), with the value of every group.
+
+        It is undefined where a group has fewer than MINIMUM_PROBES probes. A group without any probe is not among
+        `groups`: give `names`, all groups there should be. Raises ValueError for fewer than two groups or values
+        of the wrong kind.
+        """
+        return self.reduce(self.group_values(values, groups, names))
+
+    def average(
+        self, galleries: Iterable[tuple[np.ndarray, np.ndarray]], names: Iterable[object] = ()
+    ) -> DisparityResult:
+        """The disparity of the (values, groups) of several galleries, with the average value of every group.
+
+        The value of a group is averaged over the galleries, each counting the same, and then reduced. For a difference
+        between two groups that is the absolute value of the average signed difference. Undefined where a group is
+        insufficient in any gallery; raises as `evaluate` does.
+        """
+        galleries = list(galleries)
+        names = {*names, *(name for _, groups in galleries for name in np.asarray(groups).tolist())}
+        return self.reduce(_averaged([self.group_values(values, groups, names) for values, groups in galleries]))
+
+    def group_values(self, values: np.ndarray, groups: np.ndarray, names: Iterable[object] = ()) -> dict:
+        """The value of every group, before any reduction: see `per_group`."""
+        values = np.asarray(values, dtype=np.float64)
+        if len(values) and (values.min() < 0 or (self.values == "correct" and not np.isin(values, (0, 1)).all())):
+            takes = "correctness, 1 or 0," if self.values == "correct" else "ranks, 0 or more,"
+            raise ValueError(f"{self.name} takes {takes} got values from {values.min():g} to {values.max():g}")
+        return per_group(values, groups, self.statistic, names)
+
+    def reduce(self, table: Mapping[object, GroupValue]) -> DisparityResult:
+        """The disparity of known values of the groups."""
+        undefined = _undefined(table, self.name)
+        if self.reference is not None and self.reference not in table:
+            raise ValueError(f"{self.name}: no group {self.reference!r}; there are {', '.join(map(repr, table))}")
+        if undefined:
+            return DisparityResult(self.name, float("nan"), table, undefined)
+        values = np.array([group.value for group in table.values()])
+        reference = () if self.reference is None else (list(table).index(self.reference),)
+        return DisparityResult(self.name, float(self.reducer(values, *reference)), table)
+
+    def relative_to(self, reference: object) -> Disparity:
+        """This ratio with every group divided by the `reference` group only; its name says so."""
+        if self.reducer is not largest_ratio_gap:
+            ratios = ", ".join(name for name, row in DISPARITIES.items() if row.reducer is largest_ratio_gap)
+            raise ValueError(f"{self.name} has no reference group; only ratios have: {ratios}")
+        return replace(self, name=f"{self.name}_to_{reference}", reference=reference)
 
 
-def per_group(
-    values: Sequence[float], groups: Sequence, statistic: Callable[[np.ndarray], float] = np.mean
-) -> dict[str, float]:
-    """The statistic of every group's values, groups in alphabetical order; NaN for fewer than two values."""
-    values, groups = np.asarray(values, dtype=float), np.asarray(groups)
-    if values.ndim != 1 or values.shape != groups.shape:
-        raise ValueError(f"values and groups must be two lists of equal length, got {values.shape} and {groups.shape}")
-    members = {str(name): values[groups == name] for name in np.unique(groups)}
-    return {
-        name: float(statistic(own)) if len(own) >= MINIMUM_PROBES else float("nan") for name, own in members.items()
-    }
+def values_of(disparity: Callable) -> str:
+    """Which values a disparity takes, one of `VALUES`: its attribute `values`, or "ranks" where it has none."""
+    values = getattr(disparity, "values", "ranks")
+    if values not in VALUES:
+        raise ValueError(f"{_name(disparity)}.values must be one of {', '.join(VALUES)}, got {values!r}")
+    return values
 
 
-def largest_difference(values: Sequence[float]) -> float:
-    """abs(a - b), the largest over pairs of groups; 0 is fair."""
-    return max(values) - min(values)
+def measure(
+    disparity: Callable[[np.ndarray, np.ndarray], float], galleries: Iterable[tuple[Ranks, np.ndarray]]
+) -> DisparityResult:
+    """A disparity, built-in or a function of your own, of the ranks in one or more galleries.
+
+    Each gallery is its ranks and the groups (N,) of all its images. Over several galleries a built-in disparity
+    averages the value of every group (`Disparity.average`); a function has no group values to average, so its
+    results are. The groups' values beside a function's result are their means. Undefined, with value nan, where a group
+    has fewer than MINIMUM_PROBES probes. Raises ValueError for fewer than two groups or a result that is no number.
+    """
+    galleries = [(found, np.asarray(groups)) for found, groups in galleries]
+    for found, groups in galleries:
+        if groups.shape != (found.gallery_images,):
+            raise ValueError(f"groups must be one for each of {found.gallery_images} images, got shape {groups.shape}")
+    correct = values_of(disparity) == "correct"
+    probes = [(found.correct if correct else found.values, groups[found.probes]) for found, groups in galleries]
+    names = {name for _, groups in galleries for name in groups.tolist()}
+    if isinstance(disparity, Disparity):
+        return disparity.average(probes, names)
+    name, table = _name(disparity), _averaged([per_group(*gallery, names=names) for gallery in probes])
+    undefined = _undefined(table, name)
+    if undefined:
+        return DisparityResult(name, float("nan"), table, undefined)
+    return DisparityResult(name, float(np.mean([_number(disparity(*gallery), name) for gallery in probes])), table)
 
 
-def largest_ratio(values: Sequence[float]) -> float:
-    """abs(1 - a / b), the largest over pairs of groups and both orders; 0 is fair. 0 / 0 counts as equal."""
-    return max(ratio_to(a, b) for a, b in permutations(values, 2))
+def largest_difference(values: np.ndarray) -> float:
+    """The largest absolute difference between two of the values (G,): that of the two extremes."""
+    return float(np.max(values) - np.min(values))
 
 
-def ratio_to(value: float, reference: float) -> float:
-    """abs(1 - value / reference): 0 for equal values (0 / 0 too), infinity for a reference of 0."""
-    if value == reference:
-        return 0.0
-    return abs(1 - value / reference) if reference else float("inf")
+def largest_ratio_gap(values: np.ndarray, reference: int | None = None) -> float:
+    """The largest |1 - a/b| over all ordered pairs of the values (G,), or over those with b the reference's.
+
+    Equal values are 0 apart, 0/0 included; any other division by 0 gives infinity.
+    """
+    divisors = values if reference is None else values[[reference]]
+    return max(abs(1 - _ratio(a, b)) for a in values for b in divisors)
 
 
-def _std_percent(accuracies: Sequence[float]) -> float:
-    return float(np.std(np.asarray(accuracies) * 100, ddof=1))
+def spread_in_percent(values: np.ndarray) -> float:
+    """Sample standard deviation (divided by G - 1) of shares (G,), in percent."""
+    return float(np.std(100 * np.asarray(values), ddof=1))
 
 
-def _skewed_error_ratio(accuracies: Sequence[float]) -> float:
-    worst, best = 1 - min(accuracies), 1 - max(accuracies)
-    if worst == best:
+def skewed_error_ratio(values: np.ndarray) -> float:
+    """(100 - min acc) / (100 - max acc) of accuracies (G,); at least 1, and 1 where all are right (0/0).
+
+    It falls whenever every group gets worse by as much: never report it alone.
+    """
+    return _ratio(1 - np.min(values), 1 - np.max(values))
+
+
+def _ratio(a: float, b: float) -> float:
+    if a == b:
         return 1.0
-    return worst / best if best else float("inf")
+    return float(a / b) if b else float("inf")
 
 
-def _error(correct: np.ndarray) -> float:
-    return 1 - float(np.mean(correct))
+def _averaged(tables: Sequence[Mapping[object, GroupValue]]) -> dict[object, GroupValue]:
+    """The value of every group averaged over tables of the same groups, with the sum of its probes."""
+    if not tables:
+        raise ValueError("galleries must be one or more, got none")
+    averaged = {}
+    for name in tables[0]:
+        values = [table[name].value for table in tables]
+        mean = None if None in values else float(np.mean(values))
+        averaged[name] = GroupValue(mean, sum(table[name].n for table in tables))
+    return averaged
 
 
-def _mean_log_rank(ranks: np.ndarray) -> float:
-    return float(np.mean(np.log1p(ranks)))
+def _undefined(table: Mapping[object, GroupValue], name: str) -> str:
+    """Why there is no disparity between these groups, or "". Raises ValueError where there is nothing to compare."""
+    if len(table) < 2:
+        groups = ", ".join(map(repr, table)) or "none"
+        raise ValueError(f"{name} compares groups and needs at least two, got {groups}")
+    lacking = [f"n={group.n} in group {label!r}" for label, group in table.items() if group.value is None]
+    return f"undefined ({', '.join(lacking)}; a group needs {MINIMUM_PROBES} probes)" if lacking else ""
+
+
+def _name(disparity: Callable) -> str:
+    return getattr(disparity, "name", getattr(disparity, "__name__", type(disparity).__name__))
+
+
+def _number(result: object, name: str) -> float:
+    if np.ndim(result) or not isinstance(result, (int, float, np.number, np.ndarray)):
+        raise ValueError(f"disparity {name} must return one number, got {result!r}")
+    return float(result)
+
+
+def mean_log_rank(values: np.ndarray) -> float:
+    """Mean of log(1 + rank): as fair where ranks are alike, and much less noisy than the mean rank."""
+    return float(np.mean(np.log1p(values)))
+
+
+def error_share(values: np.ndarray) -> float:
+    """Share of wrong probes, from correctness."""
+    return float(np.mean(1 - values))
 
 
 DISPARITIES: dict[str, Disparity] = {
-    disparity.name: disparity
-    for disparity in (
-        Disparity("rank_disparity", "ranks", np.mean, largest_difference, 0),
-        Disparity("log_rank_disparity", "ranks", _mean_log_rank, largest_difference, 0),
-        Disparity("rank_ratio", "ranks", np.mean, largest_ratio, 0),
-        Disparity("accuracy_disparity", "correct", np.mean, largest_difference, 0),
-        Disparity("accuracy_ratio", "correct", np.mean, largest_ratio, 0),
-        Disparity("error_ratio", "correct", _error, largest_ratio, 0),
-        Disparity("std", "correct", np.mean, _std_percent, 0),
-        Disparity("ser", "correct", np.mean, _skewed_error_ratio, 1),
+    row.name: row
+    for row in (
+        Disparity("rank_disparity", "ranks", np.mean, largest_difference),
+        Disparity("log_rank_disparity", "ranks", mean_log_rank, largest_difference),
+        Disparity("rank_ratio", "ranks", np.mean, largest_ratio_gap),
+        Disparity("accuracy_disparity", "correct", np.mean, largest_difference),
+        Disparity("accuracy_ratio", "correct", np.mean, largest_ratio_gap),
+        Disparity("error_ratio", "correct", error_share, largest_ratio_gap),
+        Disparity("std", "correct", np.mean, spread_in_percent),
+        Disparity("ser", "correct", np.mean, skewed_error_ratio, fair=1.0),
     )
 }
-"""All built-in disparities by name; smaller is fairer in every row."""

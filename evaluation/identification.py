@@ -46,10 +46,13 @@ class Ranks:
         self.values.setflags(write=False)
         self.probes.setflags(write=False)
 
+    @property
+    def correct(self) -> np.ndarray:
+        """1.0 for every probe with rank 0 and 0.0 for the others, (P,)."""
+        return (self.values == 0).astype(np.float64)
 
-def ranks(
-    embeddings: np.ndarray, identities: np.ndarray, count: str = "images", *, chunk: int | None = None
-) -> Ranks:
+
+def ranks(embeddings: np.ndarray, identities: np.ndarray, count: str = "images", *, chunk: int | None = None) -> Ranks:
     """The rank of every image as a probe against all other images, itself excluded by its number; lower is better.
 
     `embeddings` (N, D) are finite and of any length: they are normalised here, and nearness is the cosine, which orders

@@ -5,14 +5,13 @@ Shape legend: N images, D embedding.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from evaluation.disparity import DISPARITIES, Disparity, per_group
-from evaluation.identification import COUNTS, error, ranks, seeded_galleries
+from evaluation.disparity import DISPARITIES, measure, per_group
+from evaluation.identification import COUNTS, error, galleries, ranks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,53 +19,58 @@ class EvaluationProtocol:
     """What is measured on a set of faces.
 
     `count` is the variant of the rank. `disparity` is one of `DISPARITIES`, or a function f(ranks, groups) -> float.
-    `gallery` is the number of identities that a disparity is taken at, averaged over `galleries` seeded galleries
+    `gallery` is the number of identities that a disparity is taken at, averaged over `repeats` seeded galleries
     balanced by group; None means all against all.
     """
 
-    disparity: Disparity | Callable[[np.ndarray, np.ndarray], float] = DISPARITIES["rank_disparity"]
+    disparity: Callable[[np.ndarray, np.ndarray], float] = DISPARITIES["rank_disparity"]
     count: str = "images"
     gallery: int | None = None
-    galleries: int = 8
+    repeats: int = 8
     seed: int = 0
 
     def __post_init__(self) -> None:
         if self.count not in COUNTS:
-            raise ValueError(f"unknown count {self.count!r}; choose from {', '.join(COUNTS)}")
+            raise ValueError(f"count must be one of {', '.join(COUNTS)}, got {self.count!r}")
         if not callable(self.disparity):
             raise ValueError(f"a disparity is called with (values, groups), got {self.disparity!r}")
-        if self.gallery is not None and not isinstance(self.disparity, Disparity):
-            raise ValueError("a stated gallery size needs a disparity with per-group values; use gallery all")
-        if self.galleries < 1:
-            raise ValueError(f"galleries must be 1 or more, got {self.galleries}")
+        if self.repeats < 1:
+            raise ValueError(f"galleries must be 1 or more, got {self.repeats}")
 
     @property
     def disparity_name(self) -> str:
         """The disparity's name, with the variant where it is not the default one."""
-        name = self.disparity.name if isinstance(self.disparity, Disparity) else self.disparity.__name__
+        name = getattr(self.disparity, "name", None) or getattr(self.disparity, "__name__", "disparity")
         variant = "" if self.count == "images" else " by identities"
         return name + variant + (f" at gallery {self.gallery}" if self.gallery else "")
 
 
 @dataclass(frozen=True)
 class GroupVerdict:
-    """One group's probes: how many there are, their error in [0, 1] and their mean rank (0 is best)."""
+    """One group's probes: how many there are, their error in [0, 1] and their mean rank (0 is best).
+
+    Both are None for a group with too few probes.
+    """
 
     group: str
     probes: int
-    error: float
-    mean_rank: float
+    error: float | None
+    mean_rank: float | None
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Error in [0, 1] and disparity over all probes, `excluded` probes without a mate, and every group's numbers."""
+    """Error in [0, 1] and disparity over all `probes`; `excluded` ones had no mate. And every group's numbers.
+
+    The disparity is NaN where `undefined` says why.
+    """
 
     error: float
     disparity: float
     probes: int
     excluded: int
     groups: tuple[GroupVerdict, ...]
+    undefined: str = ""
 
 
 def judge(embeddings: np.ndarray, identities: Sequence, groups: Sequence, protocol: EvaluationProtocol) -> Verdict:
@@ -76,32 +80,25 @@ def judge(embeddings: np.ndarray, identities: Sequence, groups: Sequence, protoc
     """
     identities, groups = np.asarray(identities), np.asarray(groups)
     found = ranks(embeddings, identities, protocol.count)
+    disparity = measure(protocol.disparity, _galleries(embeddings, identities, groups, protocol, found))
+    names = np.unique(groups).tolist()
     own = groups[found.probes]
+    errors = per_group(found.values > 0, own, names=names)
+    mean_ranks = per_group(found.values, own, names=names)
     verdicts = tuple(
-        GroupVerdict(
-            str(name),
-            int((own == name).sum()),
-            float(np.mean(found.ranks[own == name] > 0)),
-            float(np.mean(found.ranks[own == name])),
-        )
-        for name in np.unique(own)
+        GroupVerdict(str(name), errors[name].n, errors[name].value, mean_ranks[name].value) for name in names
     )
+    return Verdict(
+        error(found), disparity.value, len(found.values), found.excluded, verdicts, disparity.undefined
+    )
+
+
+def _galleries(embeddings, identities, groups, protocol: EvaluationProtocol, found) -> list[tuple]:
+    """(ranks, groups of all images) of every gallery that the disparity is averaged over."""
     if protocol.gallery is None:
-        disparity = float(protocol.disparity(_values(found, protocol.disparity), own))
-    else:
-        disparity = _disparity_at_gallery(embeddings, identities, groups, protocol)
-    return Verdict(error(found), disparity, len(found.ranks), found.excluded, verdicts)
-
-
-def _values(found, disparity) -> np.ndarray:
-    return found.correct if getattr(disparity, "values", "ranks") == "correct" else found.ranks.astype(float)
-
-
-def _disparity_at_gallery(embeddings, identities, groups, protocol: EvaluationProtocol) -> float:
-    """Group values averaged over galleries, then reduced: with two groups the signed difference is averaged first."""
-    disparity = protocol.disparity
-    tables = []
-    for images in seeded_galleries(identities, groups, protocol.gallery, protocol.galleries, protocol.seed):
-        found = ranks(embeddings[images], identities[images], protocol.count)
-        tables.append(per_group(_values(found, disparity), groups[images][found.probes], disparity.statistic))
-    return disparity.reduce({name: math.fsum(table[name] for table in tables) / len(tables) for name in tables[0]})
+        return [(found, groups)]
+    rng = np.random.default_rng(protocol.seed)
+    return [
+        (ranks(embeddings[images], identities[images], protocol.count), groups[images])
+        for images in galleries(identities, groups, protocol.gallery, protocol.repeats, rng)
+    ]

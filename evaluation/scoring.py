@@ -161,6 +161,6 @@ def verdict_columns(verdict: Verdict, protocol: EvaluationProtocol) -> dict[str,
     """A verdict as named numbers, the names that `InheritedScorer.columns` uses."""
     values = {"error": verdict.error, protocol.disparity_name: verdict.disparity}
     for group in verdict.groups:
-        values[f"error of {group.group}"] = group.error
-        values[f"mean rank of {group.group}"] = group.mean_rank
+        for name, value in (("error", group.error), ("mean rank", group.mean_rank)):
+            values[f"{name} of {group.group}"] = float("nan") if value is None else value
     return values

@@ -63,7 +63,7 @@ class Archive:
     """The evaluations of one measurement, in the file `path`, or in memory for None.
 
     `measurement` says what the scores are taken with. A file may hold several measurements; they are never mixed, and
-    `other_evaluations` counts what was taken with another one. `columns` name the values: the first `objectives` of
+    `others` counts what was taken with another one. `columns` name the values: the first `objectives` of
     them (2 to 4) are minimised, the rest are details. Iterating gives every `Evaluation` in the order of insertion.
     Several processes may read and write the same file at a time; the first score of a genotype stays.
 
@@ -126,7 +126,7 @@ class Archive:
             yield Evaluation(Genotype.parse(genotype), _from_json(values), _seconds(seconds))
 
     @property
-    def other_evaluations(self) -> int:
+    def others(self) -> int:
         """How many evaluations of other measurements the file holds; they are kept and never used."""
         return self._count("measurement != ?")
 

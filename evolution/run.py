@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from numbers import Integral
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,20 +23,20 @@ may not depend on the genotypes beside it."""
 class Progress:
     """Where a run stands after a generation (of a sweep: a batch), over the genotypes of this run only.
 
-    `evaluations` are distinct genotypes so far, of which `reused` were in the archive before. `hypervolume` is
-    relative to the reference point given to the search, else to `reference_point` of the first generation.
+    `evaluations` are distinct genotypes so far, of which `reused` were in the archive before. `front` counts those
+    that no other one dominates. `hypervolume` is relative to the reference point given to the search, else to
+    `reference_point` of the first generation with a feasible genotype.
     """
 
     generation: int
     generations: int
     evaluations: int
     reused: int
-    front_size: int
+    front: int
     hypervolume: float
 
 
-@dataclass(frozen=True)
-class TracePoint:
+class TracePoint(NamedTuple):
     """After a generation: distinct evaluations so far, and the hypervolume of all of them."""
 
     evaluations: int
@@ -47,19 +48,20 @@ class SearchResult:
     """What a search found.
 
     `front` holds the feasible evaluations that no other in the whole archive of this measurement dominates, earlier
-    runs included, sorted by the first objective, then the others. All else is about this run only: `trace` has one
-    point a generation, its hypervolumes are relative to `reference`. That is the reference point given to the search,
-    else `evolution.pareto.reference_point` of all feasible genotypes of the run: in every objective
-    worst + 0.1 (worst - best). It is empty, and every hypervolume 0, when no genotype was feasible. `fresh` genotypes
-    were scored, `reused` ones came out of the archive. `infeasible` of both had an objective that is not finite:
-    kept in the archive, never in the front. `ended` says why the run stopped, `notes` what else a reader has to know.
+    runs included, sorted by the first objective, then the others. All else is about this run only: `evaluated` are
+    the distinct genotypes that it asked for, in order; `trace` has one point a generation, its hypervolumes are
+    relative to `reference`. That is the reference point given to the search, else `evolution.pareto.reference_point`
+    of all feasible genotypes of the run: in every objective worst + 0.1 (worst - best). It is empty, and every
+    hypervolume 0, when no genotype was feasible. `reused` of the evaluated genotypes came out of the archive.
+    `infeasible` ones had an objective that is not finite: kept in the archive, never in the front. `ended` says why
+    the run stopped, `notes` what else a reader has to know.
     """
 
     front: tuple[Evaluation, ...]
     archive: Archive
+    evaluated: tuple[Evaluation, ...]
     trace: tuple[TracePoint, ...]
     reference: tuple[float, ...]
-    fresh: int
     reused: int
     infeasible: int
     ended: str
@@ -67,8 +69,13 @@ class SearchResult:
 
     @property
     def evaluations(self) -> int:
-        """Distinct genotypes that the run asked for: its budget."""
-        return self.fresh + self.reused
+        """How many distinct genotypes the run asked for: its budget."""
+        return len(self.evaluated)
+
+    @property
+    def fresh(self) -> int:
+        """How many of them were scored in this run."""
+        return self.evaluations - self.reused
 
     @property
     def front_values(self) -> np.ndarray:
@@ -97,7 +104,7 @@ class Run:
         self._batch = None if batch is None else at_least("batch", batch, 1)
         self._reference = _checked_reference(reference, archive.objectives)
         self._shown_reference = self._reference
-        self._asked: set[Genotype] = set()
+        self._evaluated: dict[Genotype, Evaluation] = {}
         self._reused = self._infeasible = 0
         self._fronts: list[np.ndarray] = []
         self._counts: list[int] = []
@@ -106,25 +113,24 @@ class Run:
     @property
     def evaluations(self) -> int:
         """Distinct genotypes asked for so far."""
-        return len(self._asked)
+        return len(self._evaluated)
 
     def step(self, genotypes: Sequence[Genotype]) -> np.ndarray:
         """Values float64 (n, columns) of one generation, from the archive where it has them, scored otherwise.
 
         Raises ValueError when score returns anything but a number for every column of every genotype.
         """
-        fresh = [genotype for genotype in dict.fromkeys(genotypes) if genotype not in self._asked]
+        fresh = [genotype for genotype in dict.fromkeys(genotypes) if genotype not in self._evaluated]
         missing = [genotype for genotype in fresh if genotype not in self._archive]
         for chunk in chunks(missing, self._batch or max(len(missing), 1)):
             start = time.perf_counter()
             values = _checked_values(self._score(list(chunk)), len(chunk), self._archive.columns)
             self._archive.add(chunk, values, (time.perf_counter() - start) / len(chunk))
         # Read back, so that a resumed run goes on with the very numbers of the first.
-        values = {genotype: self._archive.get(genotype).values for genotype in genotypes}
-        self._asked.update(fresh)
+        self._evaluated |= {genotype: self._archive.get(genotype) for genotype in fresh}
         self._reused += len(fresh) - len(missing)
-        self._follow(np.array([values[genotype] for genotype in fresh]).reshape(len(fresh), -1))
-        return np.array([values[genotype] for genotype in genotypes])
+        self._follow([self._evaluated[genotype] for genotype in fresh])
+        return np.array([self._evaluated[genotype].values for genotype in genotypes])
 
     def result(self, ended: str, notes: Sequence[str] = ()) -> SearchResult:
         """The summary; `ended` and `notes` as in `SearchResult`."""
@@ -133,18 +139,18 @@ class Run:
         return SearchResult(
             front=archive_front(self._archive),
             archive=self._archive,
+            evaluated=tuple(self._evaluated.values()),
             trace=tuple(map(TracePoint, self._counts, volumes)),
             reference=reference,
-            fresh=self.evaluations - self._reused,
             reused=self._reused,
             infeasible=self._infeasible,
             ended=ended,
             notes=tuple(notes),
         )
 
-    def _follow(self, values: np.ndarray) -> None:
-        """Carry the run's own front and range on by the fresh values (n, columns), and tell the progress."""
-        objectives = values[:, : self._archive.objectives]
+    def _follow(self, fresh: Sequence[Evaluation]) -> None:
+        """Carry the run's own front and range on by fresh evaluations, and tell the progress."""
+        objectives = objectives_of(fresh, self._archive)
         feasible = objectives[np.isfinite(objectives).all(axis=1)]
         self._infeasible += len(objectives) - len(feasible)
         front = np.concatenate([*self._fronts[-1:], feasible])
@@ -161,7 +167,7 @@ class Run:
 
 
 def archive_front(archive: Archive) -> tuple[Evaluation, ...]:
-    """The feasible evaluations that no other in the archive dominates, sorted by their objectives, then the genotype."""
+    """The feasible evaluations that no other in the archive dominates, sorted by objectives, then genotype."""
     evaluations = list(archive)
     values = objectives_of(evaluations, archive)
     places = np.flatnonzero(np.isfinite(values).all(axis=1))
@@ -171,8 +177,8 @@ def archive_front(archive: Archive) -> tuple[Evaluation, ...]:
 
 def objectives_of(evaluations: Sequence[Evaluation], archive: Archive) -> np.ndarray:
     """The objectives of evaluations, float64 (n, objectives)."""
-    values = np.array([evaluation.values for evaluation in evaluations], dtype=np.float64)
-    return values.reshape(len(evaluations), -1)[:, : archive.objectives].reshape(-1, archive.objectives)
+    values = [evaluation.values[: archive.objectives] for evaluation in evaluations]
+    return np.array(values, dtype=np.float64).reshape(-1, archive.objectives)
 
 
 def chunks(items: Sequence, size: int) -> Iterator[Sequence]:
@@ -203,7 +209,7 @@ def _checked_values(values: object, rows: int, columns: Sequence[str]) -> np.nda
         raise ValueError(f"score must return an array of numbers, got {type(values).__name__}: {error}") from error
     if array.shape != (rows, len(columns)):
         raise ValueError(
-            f"score returned shape {array.shape} for {rows} genotypes, expected {(rows, len(columns))}: one column each "
-            f"for {', '.join(columns)}; name every column that score returns in columns"
+            f"score returned shape {array.shape} for {rows} genotypes, expected {(rows, len(columns))}: a row a "
+            f"genotype, a column each for {', '.join(columns)}; name every column that score returns in columns"
         )
     return array

@@ -127,7 +127,7 @@ class StandaloneNetwork(nn.Module):
         return self.heads[self.genotype.head].neck(self.trunk(images, self.genotype.blocks))
 
     def classify(self, images: Tensor, labels: Tensor, margin: float = 1.0) -> Classification:
-        """Margin logits of the training identities (see `heads.MarginHead`); labels (B,) of integers."""
+        """Cosines of the training identities with the margin (see `heads.MarginHead`); labels (B,) of integers."""
         return self.heads[self.genotype.head](self.trunk(images, self.genotype.blocks), labels, margin)
 
 

@@ -17,14 +17,16 @@ from torch.nn import functional
 from supernet.genotype import HEAD_NAMES
 from supernet.skeleton import Skeleton
 
-SCALE = 64.0
-
 
 @dataclass(frozen=True)
 class Classification:
-    """What a head says of a batch: float32 logits (B, K), a scalar penalty to add to the loss, embeddings (B, D)."""
+    """What a head says of a batch.
 
-    logits: Tensor
+    `cosines` (B, K), float32, have the margin in them; times the scale s they are logits. `penalty` is a scalar to
+    add to the loss. `embedding` is (B, D).
+    """
+
+    cosines: Tensor
     penalty: Tensor
     embedding: Tensor
 
@@ -91,15 +93,15 @@ class MarginHead(nn.Module):
         self.norm_unit = math.sqrt(embedding / 512)
 
     def forward(self, features: Tensor, labels: Tensor, strength: float = 1.0) -> Classification:
-        """Features (B, C, h, w), labels (B,) and the margin's strength (1 = published, 0 = none) -> logits."""
+        """Features (B, C, h, w), labels (B,) and the margin's strength (1 = published, 0 = none) -> cosines."""
         embedding = self.neck(features)
         with torch.autocast(embedding.device.type, enabled=False):
             vectors = embedding if embedding.dtype == torch.float64 else embedding.float()
             cosines = functional.linear(functional.normalize(vectors), functional.normalize(self.weight))
             own = cosines.gather(1, labels[:, None]).squeeze(1)
             target, penalty = self.margin(own, vectors.norm(dim=1) / self.norm_unit, strength)
-            logits = SCALE * cosines.scatter(1, labels[:, None], target[:, None])
-        return Classification(logits, penalty, vectors)
+            with_margin = cosines.scatter(1, labels[:, None], target[:, None])
+        return Classification(with_margin, penalty, vectors)
 
 
 HEADS: dict[str, Callable] = {

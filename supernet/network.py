@@ -33,7 +33,7 @@ class Supernet(nn.Module):
         return self.heads[path.head].neck(self.trunk(images, path.blocks))
 
     def classify(self, images: Tensor, labels: Tensor, path: Genotype, margin: float = 1.0) -> Classification:
-        """Margin logits of the training identities along `path` (see `heads.MarginHead`); labels (B,)."""
+        """Cosines of the training identities with the margin along `path` (see `heads.MarginHead`); labels (B,)."""
         return self.heads[path.head](self.trunk(images, path.blocks), labels, margin)
 
     def extract(self, path: Genotype | str) -> StandaloneNetwork:

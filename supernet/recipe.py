@@ -15,8 +15,8 @@ class Recipe:
 
     epochs: float = _option(30.0, "Passes over the training faces; every path of a step sees the step's whole batch.")
     batch: int = _option(64, "Images a step.")
-    optimizer: str = _option("adamw", "Any timm optimizer name: sgd is Nesterov, momentum is plain, adamw, ...")
-    lr: float = _option(2e-3, "Peak learning rate.")
+    optimizer: str = _option("sgd", "Any timm optimizer name: sgd is Nesterov, momentum is plain, adamw, ...")
+    lr: float = _option(0.1, "Peak learning rate.")
     lr_trunk: float = _option(1.0, "Factor on lr for stem, shortcuts and tail.")
     lr_operations: float = _option(1.0, "Factor on lr for the candidate operations.")
     lr_heads: float = _option(1.0, "Factor on lr for necks and class weights.")
@@ -30,6 +30,7 @@ class Recipe:
     clip: float = _option(
         10.0, "Largest gradient norm of trunk, operations and heads, each by itself; 0 = no clipping."
     )
+    scale: float = _option(16.0, "Scale s of the margin logits; 64 is usual for thousands of identities.")
     loss: str = _option("ce", "ce (cross-entropy) or focal.")
     focal_gamma: float = _option(2.0, "Exponent of the focal loss.")
     flip: bool = _option(True, "Mirror every other training image.")
@@ -39,7 +40,7 @@ class Recipe:
     non_finite_limit: int = _option(20, "Stop after this many skipped steps in a row (non-finite loss or gradient).")
 
     def __post_init__(self) -> None:
-        positive = ("epochs", "batch", "lr", "lr_trunk", "lr_operations", "lr_heads", "non_finite_limit")
+        positive = ("epochs", "batch", "lr", "scale", "lr_trunk", "lr_operations", "lr_heads", "non_finite_limit")
         for name in positive:
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")

@@ -165,7 +165,7 @@ class Trainer:
         losses, norms = [], {head: [] for head in self.head_updates}
         for path in paths:
             result = self._classify(images, labels, path, margin)
-            loss = classification_loss(result.logits, labels, self.recipe) + result.penalty
+            loss = classification_loss(self.recipe.scale * result.cosines, labels, self.recipe) + result.penalty
             loss.backward()
             losses.append(loss.detach())
             norms[path.head].append(result.embedding.detach().norm(dim=1).mean())

@@ -50,7 +50,7 @@ def synthesise(config, out: Path):
     writer = StoreWriter(out, config.identities * config.images, config.size)
     columns: dict[str, list[str]] = {"path": [], "identity": [], "group": []}
     sheet = []
-    for identity, group, images in tqdm(synthesize(config), total=config.identities, desc="faces", unit="person"):
+    for identity, group, images in tqdm(synthesize(config), total=config.identities, desc="faces", unit="person", disable=None):
         writer.add(images)
         columns["path"] += [f"{identity}/{number:03d}" for number in range(len(images))]
         columns["identity"] += [identity] * len(images)
@@ -139,7 +139,7 @@ def _import(manifest, root: Path, out: Path, size: int, max_unreadable: float) -
         out,
         size=size,
         max_unreadable=max_unreadable,
-        progress=lambda images: tqdm(images, desc="images", unit="image"),
+        progress=lambda images: tqdm(images, desc="images", unit="image", disable=None),
     )
     for name, reason in report.unreadable:
         click.echo(f"Left out: {name} ({reason})", err=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar, get_type_hints
 
@@ -48,13 +48,20 @@ def _option_of(field: dataclasses.Field, kind: type) -> Callable:
     return click.option(f"--{flag}", field.name, type=kind, default=None, help=text)
 
 
-def build_configs(given: dict[str, object], preset: Path | None, *configs: type[Config]) -> list[Config]:
+def build_configs(
+    given: Mapping[str, object],
+    preset: Path | None,
+    *configs: type[Config],
+    defaults: Mapping[str, object] | None = None,
+) -> list[Config]:
     """The configs that the command line (`given`, None = not given) and a preset ask for; the command line wins.
+
+    `defaults` stand in for the dataclasses' own where neither says anything.
 
     Raises ValueError for a preset that is not TOML, or has an unknown name or a value of the wrong type.
     """
     fields = {field.name: hint for config in configs for field, hint in _fields(config)}
-    values = _read_preset(preset, fields) if preset else {}
+    values = {**(defaults or {}), **(_read_preset(preset, fields) if preset else {})}
     values.update({name: value for name, value in given.items() if value is not None and name in fields})
     built = []
     for config in configs:

@@ -4,29 +4,20 @@ from __future__ import annotations
 
 import csv
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import click
 
 from tools.device import choose_device, describe, device_option
+from tools.judging import JudgingOptions, measurement
 from tools.options import build_configs, config_options, option
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScoringOptions:
-    """How networks are judged; the same in the search, for standalone networks and in the ranking study."""
-
-    calibrate: int = option(512, "Training images on which BN statistics of a path are measured; 0 = inherited ones.")
-    disparity: str = option("rank_disparity", "A disparity by name, or module:function of your own f(values, groups).")
-    count: str = option("images", "A rank counts images or identities nearer than the nearest mate.")
-    gallery: str = option("all", "Identities in the gallery, all or a number (then averaged over seeded galleries).")
-    galleries: int = option(8, "How many seeded galleries a stated gallery size is averaged over.")
-
-
-@dataclass(frozen=True, kw_only=True)
 class SearchOptions:
-    """How long and where NSGA-II searches."""
+    """How long NSGA-II searches."""
 
     population: int = option(32, "Genotypes a generation.")
     generations: int = option(10, "Generations, the random first one included.")
@@ -38,7 +29,7 @@ class SearchOptions:
 @click.option("--objective", "extra", multiple=True, type=click.Choice(["params", "macs"]), help="A further objective.")
 @click.option("--exhaustive", is_flag=True, help="Score the whole space instead; for -shared spaces.")
 @click.option("--batch", type=int, default=128, show_default=True, help="Images scored at once.")
-@config_options(ScoringOptions, SearchOptions)
+@config_options(SearchOptions, JudgingOptions)
 @device_option
 def command(
     run_path: Path,
@@ -50,6 +41,149 @@ def command(
     **given: object,
 ) -> None:
     """Stage 2: evolve subnets; every score is kept and never computed again."""
-    scoring, options = build_configs(given, preset, ScoringOptions, SearchOptions)
-    search_run(run_path, scoring, options, extra=extra, exhaustive=exhaustive, batch=batch, device=device)
+    from tools.session import open_trained
+
+    options, judging = build_configs(given, preset, SearchOptions, JudgingOptions)
+    run = open_trained(run_path, choose_device(device))
+    search(run, options, judging, extra=extra, exhaustive=exhaustive, batch=batch)
     click.echo(f"Next: dualfair retrain --run {run_path}")
+
+
+def open_archive(run, scorer, judging: JudgingOptions, file: str = "scores.sqlite"):
+    """The archive of a run's scores that were measured just so."""
+    from evolution.archive import Archive
+
+    return Archive(
+        run.directory.stage("search") / file,
+        columns=scorer.columns,
+        objectives=len(scorer.objectives),
+        measurement=measurement(judging, scorer.objectives, run.digest, run.setting.faces_fingerprint),
+    )
+
+
+def open_scorer(run, judging: JudgingOptions, *, extra: Sequence[str] = (), batch: int = 128):
+    """The scorer of a run's subnets on its validation faces, with error, disparity and `extra` as objectives."""
+    from tools.session import inherited_scorer
+
+    protocol = judging.protocol()
+    objectives = ("error", protocol.disparity_name, *extra)
+    return inherited_scorer(
+        run, "validation", protocol, calibrate=judging.calibrate, objectives=objectives, batch=batch
+    )
+
+
+def search(
+    run,
+    options: SearchOptions,
+    judging: JudgingOptions,
+    *,
+    extra: Sequence[str] = (),
+    exhaustive: bool = False,
+    batch: int = 128,
+):
+    """Search a trained run's space and write the front; returns the search's result."""
+    from evolution import exhaustive as enumeration
+    from evolution.search import search as evolve
+    from tools.progress import search_progress
+
+    scorer = open_scorer(run, judging, extra=extra, batch=batch)
+    archive = open_archive(run, scorer, judging)
+    space, faces = run.setting.space, run.setting.splits["validation"]
+    directory = run.directory
+    config = {**asdict(options), **asdict(judging), "objectives": scorer.objectives, "exhaustive": exhaustive}
+    folder = directory.stage("search")
+    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+    directory.record_command("search", describe(run.device))
+    how = f"all {space.size:,}" if exhaustive else f"{options.population} genotypes x {options.generations} generations"
+    directory.say(
+        f"Search: {how} of space {space.name} ({space.size:,}); minimise {', '.join(scorer.objectives)} on "
+        f"{len(faces):,} images of {faces.identity_count} unseen people; {describe(run.device)}"
+    )
+    if archive.others:
+        directory.say(f"        {archive.others} scores measured with other weights or settings are kept, not used")
+    with search_progress(folder / "tensorboard") as report:
+        if exhaustive:
+            result = enumeration.exhaustive(space, scorer, len(scorer.objectives), archive=archive, progress=report)
+        else:
+            result = evolve(
+                space,
+                scorer,
+                len(scorer.objectives),
+                population=options.population,
+                generations=options.generations,
+                seed=options.seed,
+                archive=archive,
+                progress=report,
+            )
+    write_result(folder, result, scorer)
+    for line in (*result.notes, *table(result.front, scorer)):
+        directory.say(line)
+    directory.say(
+        f"Searched: {result.evaluations} genotypes, {result.reused} of them known before; {result.ended}. "
+        f"The front has {len(result.front)} networks of {len(archive)} scored; see {folder}/front.png"
+    )
+    return result
+
+
+def write_result(folder: Path, result, scorer) -> None:
+    """front.csv, front.json, scores.csv, hypervolume.csv and front.png of a search."""
+    import numpy as np
+
+    from tools.figures import front_figure
+
+    for name, evaluations in (("front", result.front), ("scores", result.archive)):
+        with open(folder / f"{name}.csv", "w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(["genotype", *scorer.columns])
+            writer.writerows([str(evaluation.genotype), *evaluation.values] for evaluation in evaluations)
+    front = [
+        {"genotype": str(evaluation.genotype), **dict(zip(scorer.columns, evaluation.values, strict=True))}
+        for evaluation in result.front
+    ]
+    (folder / "front.json").write_text(
+        json.dumps({"objectives": scorer.objectives, "images": len(scorer.faces), "front": front}, indent=2) + "\n"
+    )
+    with open(folder / "hypervolume.csv", "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["evaluations", f"hypervolume below {' '.join(f'{value:g}' for value in result.reference)}"])
+        writer.writerows((point.evaluations, point.hypervolume) for point in result.trace)
+    if result.front:
+        m = len(scorer.objectives)
+        scored = np.array([evaluation.values[:m] for evaluation in result.archive])
+        points = np.array([evaluation.values[:m] for evaluation in result.front])
+        front_figure(folder / "front.png", scored[np.isfinite(scored).all(1)], points, scorer.objectives)
+
+
+def table(evaluations, scorer) -> list[str]:
+    """The evaluations as lines of text: genotype, error, disparity, group errors, parameters, MACs."""
+    columns = list(scorer.columns)
+    groups = [name.removeprefix("error of ") for name in columns if name.startswith("error of ")]
+    disparity = scorer.protocol.disparity_name
+    rows = [
+        ["genotype", "error", disparity.replace("_", " "), *(f"error {group}" for group in groups), "params", "MACs"]
+    ]
+    for evaluation in evaluations:
+        value = dict(zip(columns, evaluation.values, strict=True))
+        rows.append(
+            [
+                str(evaluation.genotype),
+                f"{value['error']:.3f}",
+                f"{value[disparity]:.3f}",
+                *(f"{value[f'error of {group}']:.3f}" for group in groups),
+                f"{value['params'] / 1e6:.3f} M",
+                f"{value['macs'] / 1e6:.1f} M",
+            ]
+        )
+    return aligned(rows)
+
+
+def aligned(rows: list[list[str]]) -> list[str]:
+    """Rows of text cells as lines: the first column to the left, numbers to the right."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return [
+        "  ".join(
+            cell.ljust(width) if column == 0 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]

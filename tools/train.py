@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,6 +54,7 @@ def train(
     """Train the supernet of a run directory, from its newest checkpoint if there is one."""
     from supernet.network import Supernet
     from supernet.training import Trainer
+    from tools.progress import run_training
     from tools.session import open_setting
 
     chosen = choose_device(device)
@@ -90,41 +90,6 @@ def train(
         say(f"       continuing from step {trainer.step:,}")
     seconds = run_training(trainer, folder, checkpoint_minutes)
     say(f"Trained in {seconds:.0f} s. " + fairness_sentence(trainer))
-
-
-def run_training(trainer, folder: Path, checkpoint_minutes: float, label: str = "train") -> float:
-    """Run a trainer to its end with a progress bar, TensorBoard and checkpoints; returns the seconds it took."""
-    from torch.utils.tensorboard import SummaryWriter
-    from tqdm import tqdm
-
-    from supernet.training import NonFinite
-
-    start = saved = time.monotonic()
-    began_at = trainer.step
-    with SummaryWriter(str(folder / "tensorboard"), purge_step=began_at + 1) as board:
-        bar = tqdm(trainer.run(), total=trainer.steps, initial=began_at, desc=label, unit="step", leave=False)
-        try:
-            for progress in bar:
-                bar.set_postfix_str(f"loss {progress.loss:.2f}, lr {progress.lr:.2g}, skipped {progress.skipped}")
-                _log(board, progress)
-                if time.monotonic() - saved > 60 * checkpoint_minutes:
-                    trainer.save(folder)
-                    saved = time.monotonic()
-        except NonFinite as error:
-            raise click.ClickException(str(error)) from error
-    if trainer.step > began_at:
-        trainer.save(folder)
-    return time.monotonic() - start
-
-
-def _log(board, progress) -> None:
-    board.add_scalar("loss/mean of the step's paths", progress.loss, progress.step)
-    board.add_scalar("learning rate", progress.lr, progress.step)
-    board.add_scalar("steps skipped", progress.skipped, progress.step)
-    for name, norm in progress.embedding_norms.items():
-        board.add_scalar(f"embedding norm/{name}", norm, progress.step)
-    for name, norm in progress.gradient_norms.items():
-        board.add_scalar(f"gradient norm before clipping/{name}", norm, progress.step)
 
 
 def fairness_sentence(trainer) -> str:

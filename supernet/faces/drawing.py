@@ -261,15 +261,17 @@ def _hair(canvas: _Canvas, traits: Traits, views: Views) -> None:
     sides = np.maximum(np.abs(s), np.abs(u)) / traits["face_width"]
     middle = traits["hair_part"] + views["hair_part"]
     part = (s - middle) / traits["face_width"]
-    line = traits["hair_line"] + (traits["hair_curve"] + views["hair_curve"]) * part * part - 0.10 * _bump(part / 0.12) * traits["hair_fringe"]
+    line = (
+        traits["hair_line"]
+        + (traits["hair_curve"] + views["hair_curve"]) * part * part
+        - 0.10 * _bump(part / 0.12) * traits["hair_fringe"]
+    )
     # Beside the eyes the hairline drops to the temples.
     line = line + 2.2 * np.maximum(sides - traits["hair_temple"], 0) - views["hair_lift"]
     hair = np.maximum(_outer(canvas, traits, views), canvas.t - line)
     hair = np.maximum(hair, v - np.minimum(traits["hair_length"] + views["hair_length"], 0.25) - 0.5 * (sides - 1))
     mask = canvas.inside(hair, 0.05)
-    strands = (
-        1 + 0.10 * np.cos(34 * np.arctan2(s - middle, 0.9 - v) + 5 * v) + 0.25 * _bump((v + 0.62) / 0.10)
-    )
+    strands = 1 + 0.10 * np.cos(34 * np.arctan2(s - middle, 0.9 - v) + 5 * v) + 0.25 * _bump((v + 0.62) / 0.10)
     canvas.outline(mask, [part * strands for part in _hair_colour(traits)])
 
 

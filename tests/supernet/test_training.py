@@ -61,7 +61,7 @@ def test_a_step_is_the_sum_of_its_paths_divided_where_shared(tiny, faces):
     sums = {name: torch.zeros_like(p) for name, p in named.items()}
     for path in paths:
         result = twin.network.classify(images, labels, path)
-        loss = torch.nn.functional.cross_entropy(result.logits, labels) + result.penalty
+        loss = torch.nn.functional.cross_entropy(16.0 * result.cosines, labels) + result.penalty
         learnt = {name: p for name, p in named.items() if p.requires_grad}
         for name, grad in zip(learnt, torch.autograd.grad(loss, learnt.values(), allow_unused=True), strict=True):
             sums[name] += 0 if grad is None else grad

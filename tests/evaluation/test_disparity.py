@@ -1,0 +1,229 @@
+from math import inf, isnan, log, nan, sqrt
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evaluation.disparity import (
+    DISPARITIES,
+    MINIMUM_PROBES,
+    GroupValue,
+    measure,
+    per_group,
+    values_of,
+)
+from evaluation.identification import Ranks, ranks
+
+RANKS = np.array([0, 0, 1, 3, 0, 2, 4, 10])
+GROUPS = np.array(["a"] * 4 + ["b"] * 4)
+
+
+def found_ranks(values, images=None):
+    """Ranks of the first images of a gallery; images after those have no mate."""
+    images = len(values) if images is None else images
+    return Ranks(np.array(values), np.arange(len(values)), images - len(values), "images", images, 2)
+
+
+# Mean ranks are 1 and 4; accuracies 2/4 and 1/4, so 50 % and 25 %; errors 1/2 and 3/4.
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("rank_disparity", 3),
+        ("log_rank_disparity", (log(3) + log(5) + log(11) - log(2) - log(4)) / 4),
+        ("rank_ratio", 3),  # |1 - 4/1|; the other order gives |1 - 1/4|
+        ("accuracy_disparity", 0.25),
+        ("accuracy_ratio", 1),  # |1 - (1/2)/(1/4)|; the other order gives 1/2
+        ("error_ratio", 0.5),  # |1 - (3/4)/(1/2)|; the other order gives 1/3
+        ("std", 25 / sqrt(2)),  # both are 12.5 from their mean: sqrt(2 * 12.5^2 / 1)
+        ("ser", 1.5),  # 75 % / 50 %
+    ],
+)
+def test_every_row_on_numbers_worked_by_hand(name, expected):
+    disparity = DISPARITIES[name]
+    values = RANKS if disparity.values == "ranks" else RANKS == 0
+    assert disparity(values, GROUPS) == pytest.approx(expected, rel=1e-12)
+    assert measure(disparity, [(found_ranks(RANKS), GROUPS)]).value == disparity(values, GROUPS)
+
+
+def test_the_table_holds_every_row_under_its_name():
+    assert all(row.name == name for name, row in DISPARITIES.items())
+    assert {name for name, row in DISPARITIES.items() if row.values == "ranks"} == {
+        "rank_disparity",
+        "log_rank_disparity",
+        "rank_ratio",
+    }
+    assert {name: row.fair for name, row in DISPARITIES.items() if row.fair} == {"ser": 1}
+
+
+@pytest.mark.parametrize("name", DISPARITIES)
+@given(values=st.lists(st.integers(0, 1), min_size=2, max_size=6), groups=st.integers(2, 5))
+def test_groups_that_fare_alike_get_the_fair_value(name, values, groups):
+    labels = np.arange(groups).repeat(len(values))
+    assert DISPARITIES[name](np.tile(values, groups), labels) == DISPARITIES[name].fair
+
+
+@pytest.mark.parametrize("name", DISPARITIES)
+@given(data=st.data())
+def test_neither_the_order_of_probes_nor_the_names_of_groups_matter(name, data):
+    values = np.array(data.draw(st.lists(st.integers(0, 1), min_size=9, max_size=30)))
+    groups = np.arange(len(values)) % 4
+    order = np.array(data.draw(st.permutations(range(len(values)))))
+    names = np.array(data.draw(st.permutations(["", "Ö", "c d", "x"])))
+    assert DISPARITIES[name](values, groups) == pytest.approx(
+        DISPARITIES[name](values[order], names[groups][order]), abs=1e-12
+    )
+
+
+@given(st.lists(st.lists(st.integers(0, 20), min_size=2, max_size=5), min_size=2, max_size=5))
+def test_more_groups_give_the_maximum_over_pairs(members):
+    values, groups = np.concatenate(members), np.repeat(np.arange(len(members)), [len(own) for own in members])
+    means = [sum(own) / len(own) for own in members]
+    differences = [abs(a - b) for a in means for b in means]
+    gaps = [0 if a == b else inf if b == 0 else abs(1 - a / b) for a in means for b in means]
+    assert DISPARITIES["rank_disparity"](values, groups) == pytest.approx(max(differences))
+    assert DISPARITIES["rank_ratio"](values, groups) == pytest.approx(max(gaps))
+
+
+def test_std_and_ser_take_all_groups():
+    # accuracies 0, 1/2 and 1: in percent 0, 50, 100, whose sample variance is (50^2 + 50^2) / 2
+    correct, groups = np.array([0, 0, 0, 1, 1, 1]), np.array(list("aabbcc"))
+    assert DISPARITIES["std"](correct, groups) == pytest.approx(50)
+    assert DISPARITIES["ser"](correct, groups) == inf
+    assert DISPARITIES["ser"](correct[:4], groups[:4]) == 2
+
+
+def test_a_ratio_to_a_reference_group_divides_by_that_group_only():
+    ratio = DISPARITIES["rank_ratio"]
+    # mean ranks 1, 4 and 2
+    values, groups = np.append(RANKS, [2, 2]), np.append(GROUPS, ["c", "c"])
+    assert ratio(values, groups) == 3
+    assert ratio.relative_to("a")(values, groups) == 3
+    assert ratio.relative_to("b")(values, groups) == 0.75
+    assert ratio.relative_to("c")(values, groups) == 1
+    assert ratio.relative_to("b").name == "rank_ratio_to_b"
+    with pytest.raises(ValueError, match=r"rank_ratio_to_d: no group 'd'; there are 'a', 'b', 'c'"):
+        ratio.relative_to("d")(values, groups)
+    with pytest.raises(ValueError, match=r"std has no reference group; only ratios have: rank_ratio, accuracy_ratio"):
+        DISPARITIES["std"].relative_to("a")
+
+
+def test_zero_divided_by_zero_is_equal_and_anything_else_infinite():
+    ratio = DISPARITIES["rank_ratio"]
+    groups = np.array(["a", "a", "b", "b"])
+    assert ratio(np.zeros(4), groups) == 0
+    assert ratio(np.array([0, 0, 0, 1]), groups) == inf
+    assert ratio.relative_to("b")(np.array([0, 0, 0, 1]), groups) == 1
+    assert DISPARITIES["ser"](np.ones(4), groups) == 1
+
+
+@pytest.mark.parametrize("name", DISPARITIES)
+@pytest.mark.parametrize("probes", [0, 1])
+def test_a_group_with_too_few_probes_makes_the_disparity_undefined(name, probes):
+    values, groups = np.array([0, 1, 1, 0, 0][: 4 + probes]), np.array(["a", "a", "b", "b", "c"][: 4 + probes])
+    result = DISPARITIES[name].evaluate(values, groups, names=["c", "a", "b"])
+    assert isnan(result.value)
+    assert result.undefined == f"undefined (n={probes} in group 'c'; a group needs 2 probes)"
+    assert result.groups["c"] == GroupValue(None, probes)
+    assert str(result.groups["c"]) == f"insufficient (n={probes})"
+    assert str(result.groups["a"]).endswith("(n=2)")
+    assert isnan(DISPARITIES[name](values, groups, names=["c"]))
+
+
+def test_group_values_come_before_any_reduction():
+    table = per_group(RANKS, GROUPS, np.max, names=["c"])
+    assert table == {"a": GroupValue(3.0, 4), "b": GroupValue(10.0, 4), "c": GroupValue(None, 0)}
+    assert list(per_group([1, 1, 1, 1], [3, 3, 1, 1])) == [1, 3]
+    assert MINIMUM_PROBES == 2
+
+
+def test_galleries_average_signed_differences_before_the_absolute_value():
+    # Mean ranks (a, b): (2, 1) and (1, 2). Their differences +1 and -1 cancel; absolute values would average to 1.
+    groups = np.array(["a", "a", "b", "b"])
+    parts = [(np.array([2, 2, 1, 1]), groups), (np.array([1, 1, 2, 2]), groups)]
+    assert DISPARITIES["rank_disparity"].average(parts).value == 0
+    # (2, 1) and (1, 4): differences 1 and -3, average -1; groups average 1.5 and 2.5.
+    parts[1] = (np.array([0, 2, 4, 4]), groups)
+    result = DISPARITIES["rank_disparity"].average(parts)
+    assert result.value == 1
+    assert result.groups == {"a": GroupValue(1.5, 4), "b": GroupValue(2.5, 4)}
+
+
+def test_a_group_without_probes_in_one_gallery_is_not_left_out():
+    disparity = DISPARITIES["rank_disparity"]
+    parts = [(np.array([2, 2, 1, 1]), np.array(list("aabb"))), (np.array([2, 2]), np.array(list("aa")))]
+    assert disparity.average(parts).undefined == "undefined (n=2 in group 'b'; a group needs 2 probes)"
+
+
+def test_the_disparity_at_a_gallery_is_measured_on_ranks_in_that_gallery():
+    rng = np.random.default_rng(0)
+    embeddings, identities = rng.normal(size=(80, 3)), np.arange(80) // 4
+    groups = np.where(identities < 10, "a", "b")
+    parts = [np.flatnonzero(identities % 2 == rest) for rest in (0, 1)]
+    galleries = [(ranks(embeddings[images], identities[images]), groups[images]) for images in parts]
+    means = np.array([[found.values[own == name].mean() for name in "ab"] for found, own in galleries])
+    result = measure(DISPARITIES["rank_disparity"], galleries)
+    assert result.value == pytest.approx(abs(np.diff(means.mean(axis=0))[0]))
+    assert result.groups["a"].n == 40
+
+
+def largest_gap(values, groups):
+    return max(values[groups == "b"]) - max(values[groups == "a"])
+
+
+def test_a_function_of_ones_own_gets_ranks_or_correctness_by_its_attribute():
+    result = measure(largest_gap, [(found_ranks(RANKS), GROUPS)])
+    assert (result.name, result.value) == ("largest_gap", 7)
+    assert result.groups == {"a": GroupValue(1.0, 4), "b": GroupValue(4.0, 4)}
+    assert values_of(largest_gap) == "ranks"
+
+    def share_right(values, groups):
+        return values.mean()
+
+    share_right.values = "correct"
+    assert measure(share_right, [(found_ranks(RANKS), GROUPS)]).value == 3 / 8
+    share_right.values = "embeddings"
+    with pytest.raises(ValueError, match=r"share_right.values must be one of ranks, correct, got 'embeddings'"):
+        measure(share_right, [(found_ranks(RANKS), GROUPS)])
+
+
+def test_results_of_a_function_are_averaged_over_galleries():
+    mirrored = (found_ranks(RANKS[::-1]), GROUPS)
+    assert measure(largest_gap, [(found_ranks(RANKS), GROUPS), mirrored]).value == 0
+
+
+@pytest.mark.parametrize("disparity", [DISPARITIES["rank_disparity"], largest_gap])
+def test_images_without_mates_leave_their_group_insufficient_rather_than_unseen(disparity):
+    groups = np.append(GROUPS, ["c", "c"])
+    result = measure(disparity, [(found_ranks(RANKS, images=10), groups)])
+    assert isnan(result.value)
+    assert result.undefined == "undefined (n=0 in group 'c'; a group needs 2 probes)"
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "groups", "said"),
+    [
+        ("std", [1, 0, 1], ["a", "a", "a"], "std compares groups and needs at least two, got 'a'"),
+        ("std", [], [], "std compares groups and needs at least two, got none"),
+        ("ser", [1, 17], ["a", "b"], "ser takes correctness, 1 or 0, got values from 1 to 17"),
+        ("rank_ratio", [-1, 3], ["a", "b"], "rank_ratio takes ranks, 0 or more, got values from -1 to 3"),
+        ("rank_ratio", [nan, 3], ["a", "b"], "values must be finite: 1 of 2 are nan or inf"),
+        ("rank_ratio", [1, 3], ["a"], "one a probe, got shapes (2,) and (1,)"),
+    ],
+)
+def test_what_cannot_be_compared_is_said(name, values, groups, said):
+    with pytest.raises(ValueError) as caught:
+        DISPARITIES[name](values, groups)
+    assert said in str(caught.value)
+
+
+def test_what_cannot_be_measured_is_said():
+    with pytest.raises(ValueError, match=r"one for each of 8 images, got shape \(4,\)"):
+        measure(largest_gap, [(found_ranks(RANKS), GROUPS[:4])])
+    with pytest.raises(ValueError, match="galleries must be one or more, got none"):
+        measure(largest_gap, [])
+    with pytest.raises(ValueError, match="largest_gap compares groups and needs at least two, got 'a'"):
+        measure(largest_gap, [(found_ranks(RANKS[:4]), GROUPS[:4])])
+    for wrong in (None, "low", [1.0, 2.0]):
+        with pytest.raises(ValueError, match=r"disparity <lambda> must return one number, got "):
+            measure(lambda values, groups, wrong=wrong: wrong, [(found_ranks(RANKS), GROUPS)])

@@ -1,0 +1,214 @@
+import doctest
+import itertools
+import json
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from evaluation import ranking
+from evaluation.ranking import correlation, evenly_spaced, noise_ceiling, regret, top_k_overlap
+
+few_levels = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=3, max_size=12)
+
+
+def tau_b(first, second):
+    """Kendall's tau-b by its definition over all pairs; None where it is undefined."""
+    pairs = list(itertools.combinations(range(len(first)), 2))
+    signs = [[np.sign(scores[i] - scores[j]) for i, j in pairs] for scores in (first, second)]
+    untied = [sum(sign != 0 for sign in column) for column in signs]
+    if 0 in untied:
+        return None
+    return sum(a * b for a, b in zip(*signs, strict=True)) / (untied[0] * untied[1]) ** 0.5
+
+
+@given(few_levels)
+@settings(max_examples=50, deadline=None)
+def test_tau_is_tau_b_by_definition_and_ties_are_counted(scores):
+    cheap, truth = zip(*scores, strict=True)
+    found = correlation(cheap, truth, resamples=2)
+    expected = tau_b(cheap, truth)
+    assert found.tau == (None if expected is None else pytest.approx(expected))
+    if expected is not None:
+        assert found.tau == pytest.approx(stats.kendalltau(cheap, truth, variant="b").statistic)
+        assert found.spearman == pytest.approx(np.corrcoef(stats.rankdata(cheap), stats.rankdata(truth))[0, 1])
+    assert found.ties_cheap == sum(a == b for a, b in itertools.combinations(cheap, 2))
+    assert found.ties_truth == sum(a == b for a, b in itertools.combinations(truth, 2))
+
+
+def test_76_of_78_pairs_are_a_tau_of_0_9487():
+    truth = list(range(13))
+    cheap = [1, 0, 2, 3, 5, 4, *range(6, 13)]
+    assert correlation(cheap, truth, resamples=2).tau == pytest.approx((76 - 2) / 78)
+
+
+def noisy_pair(n, noise=0.7, seed=0):
+    rng = np.random.default_rng(seed)
+    truth = rng.normal(size=n)
+    return truth + noise * rng.normal(size=n), truth
+
+
+def test_the_interval_is_that_of_scipy_and_depends_on_the_seed_only():
+    cheap, truth = noisy_pair(20)
+    found = correlation(cheap, truth, resamples=300, seed=4, confidence=0.9)
+    expected = stats.bootstrap(
+        (cheap, truth),
+        lambda a, b: stats.kendalltau(a, b).statistic,
+        paired=True,
+        vectorized=False,
+        n_resamples=300,
+        confidence_level=0.9,
+        random_state=np.random.default_rng(4),
+    ).confidence_interval
+    assert found.method == "BCa"
+    assert found.interval == pytest.approx(tuple(expected))
+    assert found.interval[0] < found.tau < found.interval[1]
+    assert found == correlation(cheap, truth, resamples=300, seed=4, confidence=0.9)
+    assert found.interval != correlation(cheap, truth, resamples=300, seed=5, confidence=0.9).interval
+
+
+def test_the_percentile_interval_stands_in_where_bca_is_undefined():
+    # With four networks some resamples draw one of them four times: those have no tau.
+    found = correlation([1, 2, 3, 4], [1, 3, 2, 4], resamples=500)
+    assert found.method == "percentile"
+    assert -1 <= found.interval[0] < found.tau < found.interval[1] <= 1
+    assert found.reason is None
+
+
+def test_an_interval_that_says_nothing_is_not_given():
+    found = correlation([1, 2, 3, 4], [10, 20, 30, 40], resamples=200)
+    assert (found.tau, found.spearman) == (pytest.approx(1), pytest.approx(1))
+    assert (found.interval, found.method) == (None, None)
+    assert found.reason == "interval undefined: tau is the same in every resample of these 4 networks"
+
+
+@pytest.mark.parametrize(
+    ("cheap", "truth", "reason"),
+    [
+        ([], [], "undefined for 0 networks; at least 3 are needed"),
+        ([1, 2], [1, 2], "undefined for 2 networks; at least 3 are needed"),
+        ([1, 1, 1], [1, 2, 3], "undefined: cheap is 1 for all 3 networks"),
+        ([1, 2, 3], [0.5, 0.5, 0.5], "undefined: truth is 0.5 for all 3 networks"),
+        ([1, 2, 3], [1, np.nan, np.inf], "undefined: truth has 2 of 3 networks without a finite score"),
+    ],
+)
+def test_an_undefined_correlation_is_none_with_a_reason_and_never_0(cheap, truth, reason):
+    found = correlation(cheap, truth)
+    assert (found.tau, found.spearman, found.interval, found.method) == (None, None, None, None)
+    assert found.reason == reason
+    assert json.loads(json.dumps(found.to_dict(), allow_nan=False))["reason"] == reason
+
+
+def test_records_are_json_without_nan():
+    cheap, truth = noisy_pair(6)
+    record = json.loads(json.dumps(correlation(cheap, truth, resamples=50).to_dict(), allow_nan=False))
+    assert (record["n"], record["resamples"], record["confidence"]) == (6, 50, 0.95)
+    assert record["interval"][0] <= record["tau"] <= record["interval"][1]
+    json.dumps(noise_ceiling(np.full((4, 2), np.nan)).to_dict(), allow_nan=False)
+
+
+def test_no_warning_reaches_the_user():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        correlation([1, 2, 3], [1, 2, 3], resamples=50)
+        correlation([1, 2, 3], [1, 1, 3], resamples=50)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"cheap": [1, 2], "truth": [1, 2, 3]}, r"same networks, got shapes \(2,\) and \(3,\)"),
+        ({"resamples": 0}, "resamples must be 1 or more and confidence between 0 and 1, got 0 and 0.95"),
+        ({"confidence": 95}, "got 2000 and 95"),
+    ],
+)
+def test_what_cannot_be_correlated_is_said(arguments, said):
+    with pytest.raises(ValueError, match=said):
+        correlation(**{"cheap": [1, 2, 3], "truth": [1, 3, 2], **arguments})
+
+
+def test_the_noise_ceiling_is_tau_between_all_pairs_of_seeds():
+    # tau of columns 0 and 1 is (5 - 1)/6, of 0 and 2 -1, of 1 and 2 -(5 - 1)/6
+    truth = np.array([[1, 1, 4], [2, 2, 3], [3, 4, 2], [4, 3, 1]])
+    found = noise_ceiling(truth)
+    assert (found.n, found.seeds, found.pairs, found.reason) == (4, 3, 3, None)
+    assert (found.mean, found.lowest, found.highest) == (pytest.approx(-1 / 3), pytest.approx(-1), pytest.approx(2 / 3))
+
+
+def test_pairs_of_seeds_without_a_ranking_are_left_out_with_a_reason():
+    truth = np.array([[1, 1, 7], [2, 3, 7], [3, 2, 7.0]])
+    found = noise_ceiling(truth)
+    assert (found.pairs, found.mean) == (1, pytest.approx(1 / 3))
+    assert found.reason == "2 of 3 pairs of seeds undefined: seed column 2 is 7 for all 3 networks"
+    nothing = noise_ceiling(truth[:2])
+    assert (nothing.pairs, nothing.mean, nothing.lowest, nothing.highest) == (0, None, None, None)
+    assert nothing.reason == "3 of 3 pairs of seeds undefined for 2 networks; at least 3 are needed"
+    assert noise_ceiling(truth[:, :1]).reason == "undefined for 1 seed(s); at least 2 are needed"
+    with pytest.raises(ValueError, match=r"shape \(networks, seeds\), got \(3,\)"):
+        noise_ceiling(truth[:, 0])
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=1, max_size=4), st.data())
+@settings(max_examples=40, deadline=None)
+def test_top_k_overlap_is_the_average_over_all_orders_of_ties(scores, data):
+    cheap, truth = np.array(scores).T
+    k = data.draw(st.integers(1, len(cheap)))
+    orders = [np.array(order) for order in itertools.permutations(range(len(cheap)))]
+    best = [[set(np.lexsort((order, values))[:k].tolist()) for order in orders] for values in (cheap, truth)]
+    expected = np.mean([len(a & b) / k for a in best[0] for b in best[1]])
+    assert top_k_overlap(cheap, truth, k) == pytest.approx(expected)
+
+
+def test_top_k_overlap_without_ties():
+    assert top_k_overlap([1, 2, 3, 4], [1, 3, 2, 4], 2) == 0.5
+    assert top_k_overlap([1, 2, 3, 4], [4, 3, 2, 1], 2) == 0
+    with pytest.raises(ValueError, match="k must be 1 to 4, the number of networks, got 5"):
+        top_k_overlap([1, 2, 3, 4], [4, 3, 2, 1], 5)
+
+
+def test_regret_is_what_the_cheap_pick_costs():
+    truth = [0.3, 0.2, 0.5]
+    assert regret([3, 1, 2], truth) == 0
+    assert regret([1, 2, 3], truth) == pytest.approx(0.1)
+    # The cheap score cannot tell the second from the third: they cost 0 and 0.3.
+    assert regret([2, 1, 1], truth) == pytest.approx(0.15)
+    with pytest.raises(ValueError, match="regret needs at least one network"):
+        regret([], [])
+
+
+@pytest.mark.parametrize("function", [regret, lambda cheap, truth: top_k_overlap(cheap, truth, 1)])
+def test_a_missing_retrain_is_refused_with_the_next_step(function):
+    with pytest.raises(ValueError, match="1 of 3 networks have nan or inf; leave out and list them"):
+        function([1, 2, 3], [1, np.nan, 3])
+
+
+@given(st.lists(st.integers(0, 40), min_size=2, max_size=8), st.data())
+@settings(deadline=None)
+def test_evenly_spaced_networks_are_distinct_hold_both_ends_and_are_as_near_as_can_be(values, data):
+    n = data.draw(st.integers(2, len(values)))
+    chosen = evenly_spaced(values, n)
+    picked = np.array(values)[chosen]
+    assert len(set(chosen.tolist())) == n
+    assert (np.diff(picked) >= 0).all()
+    assert (picked[0], picked[-1]) == (min(values), max(values))
+    targets = np.linspace(min(values), max(values), n)
+    best = min(np.abs(np.array(subset) - targets).sum() for subset in itertools.combinations(sorted(values), n))
+    assert np.abs(picked - targets).sum() == pytest.approx(best)
+
+
+def test_evenly_spaced_edges():
+    assert evenly_spaced([5, 1, 2.9], 1).tolist() == [2]
+    assert evenly_spaced([], 0).tolist() == []
+    assert np.arange(3)[evenly_spaced([3, 1, 2], 0)].tolist() == []
+    with pytest.raises(ValueError, match="n must be 0 to 2, the number of networks, got 3"):
+        evenly_spaced([1, 2], 3)
+    with pytest.raises(ValueError, match="1 of 2 networks have nan or inf"):
+        evenly_spaced([1, np.nan], 1)
+
+
+def test_the_worked_example_of_the_documentation():
+    assert doctest.testmod(ranking).failed == 0
+    assert doctest.testmod(ranking).attempted > 0

@@ -1,0 +1,57 @@
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from evolution.operators import CategoricalMutation, DistinctSampling, UniformCrossover, draw_unasked
+
+PROBLEM = SimpleNamespace(sizes=np.array([9, 2, 1, 4]), n_var=4)
+
+
+def test_mutation_redraws_each_block_at_its_rate_uniformly_among_the_other_choices():
+    X = np.tile([3, 0, 0, 1], (30_000, 1))
+    rng = np.random.default_rng(0)
+    mutated = CategoricalMutation(0.25)._do(PROBLEM, X, random_state=rng)
+    changed = (mutated != X).mean(axis=0)
+    assert changed == pytest.approx([0.25, 0.25, 0, 0.25], abs=0.01)
+    assert (mutated >= 0).all() and (mutated < PROBLEM.sizes).all()
+    shares = np.bincount(mutated[:, 0], minlength=9) / len(X)
+    assert shares == pytest.approx([0.25 / 8] * 3 + [0.75] + [0.25 / 8] * 5, abs=0.005)
+    assert (CategoricalMutation(1.0)._do(PROBLEM, X, random_state=rng)[:, [0, 1, 3]] != X[:, [0, 1, 3]]).all()
+
+
+def test_crossover_swaps_whole_blocks_evenly_and_loses_nothing():
+    parents = np.array([np.tile([8, 1, 0, 3], (20_000, 1)), np.tile([0, 0, 0, 1], (20_000, 1))])
+    children = UniformCrossover(0.9)._do(PROBLEM, parents, random_state=np.random.default_rng(0))
+    assert (np.sort(children, axis=0) == np.sort(parents, axis=0)).all()
+    swapped = children[0] != parents[0]
+    assert swapped.mean(axis=0) == pytest.approx([0.5, 0.5, 0, 0.5], abs=0.02)
+    assert np.corrcoef(swapped[:, 0], swapped[:, 1])[0, 1] == pytest.approx(0, abs=0.03)
+
+
+@pytest.mark.parametrize("already", [0, 40, 71])
+def test_vectors_are_drawn_uniformly_among_those_not_asked_for(already):
+    sizes, rng = np.array([9, 2, 1, 4]), np.random.default_rng(1)
+    asked = {tuple(row) for row in draw_unasked(sizes, already, set(), rng).tolist()}
+    counts = {}
+    for _ in range(3000):
+        drawn = [tuple(row) for row in draw_unasked(sizes, 1, asked, rng).tolist()]
+        assert len(drawn) == 1 and not asked & set(drawn)
+        counts[drawn[0]] = counts.get(drawn[0], 0) + 1
+    expected = 3000 / (72 - already)
+    assert len(counts) == 72 - already
+    assert all(abs(count - expected) < 6 * expected**0.5 for count in counts.values())
+
+
+def test_drawing_gives_what_is_left_when_that_is_less_and_nothing_in_the_end():
+    sizes, rng = np.array([2, 3]), np.random.default_rng(0)
+    asked = {(0, 0), (1, 2)}
+    drawn = draw_unasked(sizes, 10, asked, rng)
+    assert {tuple(row) for row in drawn.tolist()} == {(0, 1), (0, 2), (1, 0), (1, 1)}
+    assert draw_unasked(sizes, 3, asked | {tuple(row) for row in drawn.tolist()}, rng).shape == (0, 2)
+
+
+def test_sampling_gives_different_vectors_and_remembers_them():
+    asked = set()
+    drawn = DistinctSampling(asked)._do(PROBLEM, 60, random_state=np.random.default_rng(0))
+    assert {tuple(row) for row in drawn.tolist()} == asked and len(asked) == 60

@@ -1,0 +1,51 @@
+"""How networks are judged, as options: the same in the search, for standalone networks and in the ranking study."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from tools.options import option
+from tools.plug_in import look_up
+
+SCORER_VERSION = 1
+"""Raised whenever the scorer's numbers change, so that older scores are not mixed with newer ones."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgingOptions:
+    """How the error and the disparity of a network are measured."""
+
+    calibrate: int = option(512, "Training images on which BN statistics of a path are measured; 0 = inherited ones.")
+    disparity: str = option("rank_disparity", "A disparity by name, or module:function of your own f(ranks, groups).")
+    count: str = option("images", "A rank counts the images, or the identities, nearer than the nearest mate.")
+    gallery: str = option("all", "Identities the disparity is taken at: all, or a number (mean over seeded galleries).")
+    galleries: int = option(8, "Number of galleries of a stated size.")
+
+    def protocol(self):
+        """The evaluation protocol of these options. Raises ValueError naming the option at fault."""
+        from evaluation.disparity import DISPARITIES
+        from evaluation.protocol import EvaluationProtocol
+
+        if self.gallery != "all" and not self.gallery.isdecimal():
+            raise ValueError(f"gallery must be 'all' or a number of identities, got {self.gallery!r}")
+        return EvaluationProtocol(
+            disparity=look_up(self.disparity, DISPARITIES, "disparity"),
+            count=self.count,
+            gallery=None if self.gallery == "all" else int(self.gallery),
+            repeats=self.galleries,
+        )
+
+
+def measurement(judging: JudgingOptions, objectives: Sequence[str], weights: str, faces: str) -> str:
+    """What a score was measured with, as text: equal text, comparable scores."""
+    return json.dumps(
+        {
+            **asdict(judging),
+            "objectives": list(objectives),
+            "weights": weights,
+            "faces": faces,
+            "scorer": SCORER_VERSION,
+        }
+    )

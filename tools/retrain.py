@@ -1,0 +1,177 @@
+"""`dualfair retrain`: stage 3, chosen networks from scratch, judged by the very same scorer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import click
+
+from supernet.genotype import Genotype
+from supernet.recipe import Recipe
+from tools.device import choose_device, describe, device_option, seed_everything
+from tools.judging import JudgingOptions
+from tools.options import build_configs, config_options, option
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetrainOptions:
+    """Which networks are trained, and how often."""
+
+    seeds: int = option(2, "Independent trainings of every network, seeds 0, 1, ...")
+    controls: int = option(6, "Networks evenly spaced in inherited error, besides the front's knee and extremes.")
+
+
+@click.command()
+@click.option("--run", "run_path", type=click.Path(path_type=Path), required=True, help="Run directory of the search.")
+@click.option("--genotype", "named", multiple=True, help="Train these networks only; may be repeated.")
+@config_options(RetrainOptions, Recipe)
+@device_option
+def command(run_path: Path, named: tuple[str, ...], preset: Path | None, device: str, **given: object) -> None:
+    """Stage 3: train networks from scratch, by the supernet's recipe unless told otherwise."""
+    from tools.session import open_trained
+
+    run = open_trained(run_path, choose_device(device))
+    options, recipe = build_configs(given, preset, RetrainOptions, Recipe, defaults=recipe_of(run.config))
+    chosen = [run.setting.space.parse(text) for text in named] or select(run, options)
+    retrain(run, chosen, options, recipe)
+    click.echo(f"Next: dualfair correlate --run {run_path}")
+
+
+def recipe_of(config: dict) -> dict[str, object]:
+    """The recipe's part of a stage's configuration."""
+    return {field.name: config[field.name] for field in fields(Recipe)}
+
+
+def judging_of(run) -> JudgingOptions:
+    """How the run's search judged networks."""
+    config = run.directory.config("search")
+    return JudgingOptions(**{field.name: config[field.name] for field in fields(JudgingOptions)})
+
+
+def select(run, options: RetrainOptions) -> list[Genotype]:
+    """The knee and the extremes of the front, and controls evenly spaced in inherited error, without repeats."""
+    import numpy as np
+
+    from evaluation.ranking import evenly_spaced
+    from evolution.pareto import knee, non_dominated
+    from tools.search import open_archive, open_scorer
+
+    judging = judging_of(run)
+    scorer = open_scorer(run, judging, extra=run.directory.config("search")["objectives"][2:])
+    archive = open_archive(run, scorer, judging)
+    scored = [e for e in archive if np.isfinite(e.values[: archive.objectives]).all()]
+    if not scored:
+        raise ValueError(f"the search in {run.directory.path} has no scores; run 'dualfair search' first")
+    values = np.array([evaluation.values[: archive.objectives] for evaluation in scored])
+    front = np.flatnonzero(non_dominated(values))
+    chosen = [front[knee(values[front])], *(front[np.argmin(values[front, m])] for m in range(values.shape[1]))]
+    rest = np.setdiff1d(np.arange(len(scored)), chosen)
+    controls = evenly_spaced(values[rest, 0], min(options.controls, len(rest)))
+    return [scored[number].genotype for number in dict.fromkeys([*map(int, chosen), *rest[controls].tolist()])]
+
+
+def retrain(run, genotypes: Sequence[Genotype], options: RetrainOptions, recipe: Recipe) -> list[dict]:
+    """Train every genotype with every seed, skipping what is done; returns the results, one a training."""
+    if options.seeds < 1 or options.controls < 0:
+        raise ValueError(f"seeds must be 1 or more and controls 0 or more, got {options.seeds} and {options.controls}")
+    judging = judging_of(run)
+    directory = run.directory
+    directory.claim("retrain", {**asdict(recipe), **asdict(judging), "weights": run.digest})
+    directory.record_command("retrain", describe(run.device))
+    faces = run.setting.splits["train"]
+    directory.say(
+        f"Retrain: {len(genotypes)} networks x {options.seeds} seeds from scratch on {len(faces):,} images of "
+        f"{faces.identity_count:,} people, {recipe.epochs:g} epochs each; {describe(run.device)}"
+    )
+    results = [
+        train_standalone(run, genotype, seed, recipe, judging)
+        for genotype in genotypes
+        for seed in range(options.seeds)
+    ]
+    for line in summary(results, judging):
+        directory.say(line)
+    return results
+
+
+def train_standalone(run, genotype: Genotype, seed: int, recipe: Recipe, judging: JudgingOptions) -> dict:
+    """Train and judge one network, or read what an earlier run found."""
+    from supernet.dpn import build
+    from supernet.training import Trainer
+    from tools.progress import run_training
+
+    folder = run.directory.stage("retrain") / str(genotype).replace(":", "_") / f"seed-{seed}"
+    result_path = folder / "result.json"
+    if result_path.is_file():
+        return json.loads(result_path.read_text())
+    folder.mkdir(parents=True, exist_ok=True)
+    faces = run.setting.splits["train"]
+    seed_everything(seed)
+    network = build(genotype, run.setting.skeleton, faces.identity_count)
+    trainer = Trainer(network, faces, recipe, seed=seed, device=run.device)
+    trainer.resume(folder)
+    seconds = run_training(trainer, folder, 5.0, label=f"{genotype} seed {seed}")
+    network.eval()
+    result = {
+        "genotype": str(genotype),
+        "seed": seed,
+        "seconds": round(seconds, 1),
+        **judge_standalone(run, network, judging),
+    }
+    result_path.write_text(json.dumps(result, indent=2) + "\n")
+    return result
+
+
+def judge_standalone(run, network, judging: JudgingOptions) -> dict[str, dict]:
+    """The verdicts on a standalone network by the scorer of the search, on validation and on test identities."""
+    from evaluation.protocol import judge
+    from evaluation.scoring import population_embeddings
+    from tools.session import calibration_images
+
+    calibration = calibration_images(run, judging.calibrate, run.config["seed"])
+    protocol = judging.protocol()
+    verdicts = {}
+    for split in ("validation", "test"):
+        faces = run.setting.splits[split]
+        embeddings = population_embeddings(network, [network.genotype], faces, calibration)[network.genotype]
+        verdicts[split] = asdict(judge(embeddings, faces.identities, faces.groups, protocol))
+    return verdicts
+
+
+def summary(results: Sequence[dict], judging: JudgingOptions) -> list[str]:
+    """Lines of mean and standard error over seeds, one a network, by test error."""
+    import numpy as np
+
+    from tools.search import aligned
+
+    def shown(values: list[float]) -> str:
+        error = f" ± {np.std(values, ddof=1) / len(values) ** 0.5:.3f}" if len(values) > 1 else ""
+        return f"{np.mean(values):.3f}{error}"
+
+    by_genotype: dict[str, list[dict]] = {}
+    for result in results:
+        by_genotype.setdefault(result["genotype"], []).append(result)
+    groups = [group["group"] for group in results[0]["test"]["groups"]]
+    name = judging.protocol().disparity_name.replace("_", " ")
+    rows = [
+        [
+            "genotype",
+            "n",
+            "val error",
+            f"val {name}",
+            "test error",
+            f"test {name}",
+            *(f"test error {g}" for g in groups),
+        ]
+    ]
+    for genotype, trained in sorted(
+        by_genotype.items(), key=lambda item: np.mean([r["test"]["error"] for r in item[1]])
+    ):
+        row = [genotype, str(len(trained))]
+        for split in ("validation", "test"):
+            row += [shown([r[split]["error"] for r in trained]), shown([r[split]["disparity"] for r in trained])]
+        row += [shown([r["test"]["groups"][i]["error"] for r in trained]) for i in range(len(groups))]
+        rows.append(row)
+    return [*aligned(rows), "n = training seeds; mean ± standard error over them"]
