@@ -88,9 +88,7 @@ def judge(embeddings: np.ndarray, identities: Sequence, groups: Sequence, protoc
     verdicts = tuple(
         GroupVerdict(str(name), errors[name].n, errors[name].value, mean_ranks[name].value) for name in names
     )
-    return Verdict(
-        error(found), disparity.value, len(found.values), found.excluded, verdicts, disparity.undefined
-    )
+    return Verdict(error(found), disparity.value, len(found.values), found.excluded, verdicts, disparity.undefined)
 
 
 def _galleries(embeddings, identities, groups, protocol: EvaluationProtocol, found) -> list[tuple]:

@@ -50,7 +50,9 @@ def synthesise(config, out: Path):
     writer = StoreWriter(out, config.identities * config.images, config.size)
     columns: dict[str, list[str]] = {"path": [], "identity": [], "group": []}
     sheet = []
-    for identity, group, images in tqdm(synthesize(config), total=config.identities, desc="faces", unit="person", disable=None):
+    for identity, group, images in tqdm(
+        synthesize(config), total=config.identities, desc="faces", unit="person", disable=None
+    ):
         writer.add(images)
         columns["path"] += [f"{identity}/{number:03d}" for number in range(len(images))]
         columns["identity"] += [identity] * len(images)

@@ -20,7 +20,9 @@ def run_training(trainer, folder: Path, checkpoint_minutes: float, label: str = 
     start = saved = time.monotonic()
     began_at = trainer.step
     with SummaryWriter(str(folder / "tensorboard"), purge_step=began_at + 1) as board:
-        bar = tqdm(trainer.run(), total=trainer.steps, initial=began_at, desc=label, unit="step", leave=False, disable=None)
+        bar = tqdm(
+            trainer.run(), total=trainer.steps, initial=began_at, desc=label, unit="step", leave=False, disable=None
+        )
         try:
             for progress in bar:
                 bar.set_postfix_str(f"loss {progress.loss:.2f}, lr {progress.lr:.2g}, skipped {progress.skipped}")

@@ -77,12 +77,20 @@ def test_a_reader_sees_every_finished_write_while_the_writer_goes_on(tmp_path):
             assert len(reader) == 1
             writer.add([B], np.zeros((1, 3)))
             assert [evaluation.genotype for evaluation in reader] == [A, B]
+            # A reader in the middle of reading does not hold the writer up: that takes a write-ahead log.
+            assert reader._connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+            reader._connection.execute("BEGIN")
+            assert len(reader) == 2
+            writer.add([C], np.zeros((1, 3)))
+            assert len(reader) == 2
+            reader._connection.execute("COMMIT")
+            assert len(reader) == 3
             # An open transaction of the writer neither blocks the reader nor shows.
             writer._connection.execute("BEGIN IMMEDIATE")
             writer._connection.execute("DELETE FROM evaluations")
-            assert len(reader) == 2
+            assert len(reader) == 3
             writer._connection.execute("ROLLBACK")
-        assert measurements_in(tmp_path / "a.sqlite")[0].evaluations == 2
+        assert measurements_in(tmp_path / "a.sqlite")[0].evaluations == 3
 
 
 def test_two_writers_share_a_file(tmp_path):

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from evolution.operators import CategoricalMutation, DistinctSampling, UniformCrossover, draw_unasked
+from evolution.problem import WORST, GenotypeProblem
+from supernet.space import SPACES
 
 PROBLEM = SimpleNamespace(sizes=np.array([9, 2, 1, 4]), n_var=4)
 
@@ -55,3 +57,12 @@ def test_sampling_gives_different_vectors_and_remembers_them():
     asked = set()
     drawn = DistinctSampling(asked)._do(PROBLEM, 60, random_state=np.random.default_rng(0))
     assert {tuple(row) for row in drawn.tolist()} == asked and len(asked) == 60
+
+
+def test_pymoo_is_told_finite_objectives_and_which_genotypes_are_infeasible():
+    space = SPACES["dpn81-shared"]
+    scores = np.array([[1.0, 2.0, np.nan], [np.nan, 0.0, 3.0], [-np.inf, 5.0, 3.0], [4.0, np.inf, 3.0]])
+    problem = GenotypeProblem(space, 2, lambda genotypes: scores[: len(genotypes)])
+    F, G = problem.evaluate(np.array([[0, 0, 0]] * 4), return_values_of=["F", "G"])
+    assert F.tolist() == [[1.0, 2.0]] + [[WORST, WORST]] * 3 and np.isfinite(F**2).all()
+    assert (G[:, 0] > 0).tolist() == [False, True, True, True]

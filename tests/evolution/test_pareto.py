@@ -60,7 +60,7 @@ def test_points_behind_the_reference_add_nothing():
 
 
 def test_reference_point_lies_a_tenth_of_the_range_behind_the_worst():
-    assert reference_point(np.array([[0, 5], [10, 5]])) == (11.0, 6.0)
+    assert reference_point(np.array([[20, 5], [30, 5]])) == (31.0, 6.0)
 
 
 def test_knee_of_one_point_and_of_two():
@@ -82,6 +82,10 @@ def test_knee_is_the_bulge_of_a_plane_front_whatever_the_units(m):
     front[20] = 0.15
     assert knee(front) == 20
     assert knee(front * np.arange(1, m + 1) * 1000 - 77) == 20
+
+
+def test_knee_looks_at_all_objectives_not_at_the_worst_one():
+    assert knee(np.array([[0.0, 10.0], [1.0, 4.0], [3.5, 3.5], [10.0, 0.0]])) == 1
 
 
 def test_equally_good_sums_give_the_most_balanced_point():

@@ -231,6 +231,14 @@ def test_a_population_larger_than_the_space_is_shrunk_and_noted(population, note
     )
 
 
+def test_by_default_one_block_with_a_choice_mutates_on_average():
+    arguments = {"population": 6, "generations": 4, "seed": 0}
+    default, third, none = (
+        search(irregular_space(), irregular_score, mutation_rate=rate, **arguments) for rate in (None, 1 / 3, 0)
+    )
+    assert default.evaluated == third.evaluated != none.evaluated
+
+
 def test_a_space_of_one_genotype_is_searched():
     space = SearchSpace([ChoiceBlock("only", "x")])
     result = search(space, lambda g: np.zeros((len(g), 2)), population=4, generations=3)

@@ -1,0 +1,59 @@
+import numpy as np
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from evaluation.complexity import block_costs, macs, parameters
+from supernet.dpn import build
+from supernet.operations import OPERATIONS
+from supernet.skeleton import SKELETONS
+from supernet.space import dpn_space
+
+
+@pytest.mark.parametrize(
+    ("skeleton", "blocks", "size"),
+    [
+        (SKELETONS["nano"], 4, 48),
+        (SKELETONS["nano"].resized(45, (1, 2, 1, 3)), 7, 45),
+        (SKELETONS["small"], 4, 112),
+        (SKELETONS["paper"], 4, 112),
+    ],
+)
+def test_formulas_equal_what_the_network_holds_and_does(skeleton, blocks, size):
+    rng = np.random.default_rng(0)
+    for genotype in dpn_space("dpn729", blocks).sample_distinct(4, rng):
+        with torch.device("meta"):
+            network = build(genotype, skeleton).eval()
+            images = torch.empty(1, 3, size, size)
+        learnt = sum(p.numel() for name, p in network.named_parameters() if p.requires_grad and name[-7:-1] != "weight")
+        learnt -= network.heads[genotype.head].weight.numel()
+        assert parameters(genotype, skeleton) == learnt
+        with FlopCounterMode(display=False) as counter:
+            network(images)
+        assert macs(genotype, skeleton, size) == counter.get_total_flops() // 2
+
+
+def test_costs_by_hand():
+    # nano's first block: 16 -> 16 -> 16 -> 16 + 4, 8 groups, shortcut 16 -> 16 + 2 * 4, at 12 x 12 pixels.
+    shortcut = 16 * 24 + 2 * 16
+    first, middle, last = 16 * 16 + 2 * 16, 9 * 16 * 16 // 8 + 2 * 16, 16 * 20 + 2 * 16
+    convolved = 16 * 24 + 16 * 16 + 9 * 16 * 16 // 8 + 16 * 20
+    assert block_costs("101:cosface", "nano")[0] == (shortcut + first + middle + last, convolved * 144)
+
+
+def test_the_papers_vanilla_network_has_the_known_size():
+    """Without the neck: 11.81 M parameters and 0.749 GMAC at 112 px, as counted with timm's blocks."""
+    neck = 2432 * 512
+    assert round((parameters("101:cosface", "paper") - neck - 512) / 1e6, 2) == 11.81
+    assert round((macs("101:cosface", "paper") - neck) / 1e9, 3) == 0.749
+
+
+def test_raw_operations_have_no_normalisation_to_pay():
+    pre, raw = OPERATIONS["pre5"].parameters(8, 4, 2), OPERATIONS["raw5"].parameters(8, 4, 2)
+    assert raw == 25 * 8 * 4 // 2 and pre == raw + 16
+    assert OPERATIONS["post5"].parameters(8, 4, 2) == raw + 8
+
+
+def test_a_genotype_that_does_not_fit_is_refused():
+    with pytest.raises(ValueError, match="has 2 blocks; expected 4"):
+        parameters("101-101:cosface", "nano")

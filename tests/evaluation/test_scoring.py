@@ -1,0 +1,177 @@
+import numpy as np
+import pytest
+import torch
+
+from evaluation.complexity import macs, parameters
+from evaluation.disparity import DISPARITIES
+from evaluation.embedding import embed, network_input
+from evaluation.identification import ranks
+from evaluation.protocol import EvaluationProtocol, judge
+from evaluation.scoring import InheritedScorer, population_embeddings
+from supernet.calibration import calibrate_stage
+from supernet.network import Supernet
+from supernet.space import dpn_space
+
+SPACE = dpn_space("dpn81", 3)
+
+
+@pytest.fixture(scope="module")
+def supernet(tiny):
+    torch.manual_seed(0)
+    network = Supernet(tiny, identities=4)
+    rng = np.random.default_rng(0)
+    with torch.no_grad():
+        for _ in range(20):
+            network(torch.rand(6, 3, 24, 24) * 2 - 1, SPACE.sample(rng))
+    return network.eval()
+
+
+@pytest.fixture(scope="module")
+def calibration(faces):
+    return network_input(faces, np.arange(0, 96, 2), "cpu")
+
+
+@pytest.fixture(scope="module")
+def population():
+    """Genotypes with shared prefixes of every length, all heads of one backbone among them, and a repeat."""
+    drawn = SPACE.sample_distinct(6, np.random.default_rng(3))
+    vectors = [SPACE.encode(genotype) for genotype in drawn[:3]]
+    for vector in vectors[1:]:
+        vector[:3] = vectors[0][:3]
+    heads = [[*vectors[0][:-1], head] for head in range(3)]
+    return [*drawn, *map(SPACE.decode, vectors), *map(SPACE.decode, heads), drawn[0]]
+
+
+def test_a_population_scored_as_a_trie_equals_one_by_one_bit_for_bit(supernet, faces, calibration, population):
+    together = population_embeddings(supernet, population, faces, calibration, batch=40)
+    shuffled = population_embeddings(supernet, population[::-1], faces, calibration, batch=40)
+    for genotype in population:
+        alone = population_embeddings(supernet, [genotype], faces, calibration, batch=40)[genotype]
+        assert np.array_equal(together[genotype], alone)
+        assert np.array_equal(together[genotype], shuffled[genotype])
+
+
+def test_inherited_equals_the_standalone_network_with_the_extracted_weights(supernet, faces, calibration, population):
+    together = population_embeddings(supernet, population, faces, calibration, batch=40)
+    for genotype in population[:5]:
+        standalone = supernet.extract(genotype)
+        calibrate_stage(standalone, calibration)
+        assert np.array_equal(embed(standalone, faces, batch=40), together[genotype])
+        judged = population_embeddings(supernet.extract(genotype), [genotype], faces, calibration, batch=40)
+        assert np.array_equal(judged[genotype], together[genotype])
+
+
+def test_without_calibration_the_inherited_statistics_are_used(supernet, faces, calibration, population):
+    plain = population_embeddings(supernet, population, faces, None, batch=40)
+    genotype = population[0]
+    assert np.array_equal(plain[genotype], embed(supernet.extract(genotype), faces, batch=40))
+    calibrated = population_embeddings(supernet, population, faces, calibration, batch=40)
+    assert not np.allclose(plain[genotype], calibrated[genotype])
+
+
+def test_scoring_leaves_the_supernet_as_it_was(supernet, faces, calibration, population):
+    before = {name: value.clone() for name, value in supernet.state_dict().items()}
+    modes = [module.training for module in supernet.modules()]
+    population_embeddings(supernet, population, faces, calibration)
+    assert all(torch.equal(value, before[name]) for name, value in supernet.state_dict().items())
+    assert modes == [module.training for module in supernet.modules()]
+    assert all(parameter.grad is None for parameter in supernet.parameters())
+
+
+def test_embeddings_are_mirrored_and_normalised(supernet, faces):
+    network = supernet.extract(supernet.skeleton.fit("101:cosface"))
+    images = network_input(faces, np.arange(8), "cpu")
+    with torch.no_grad():
+        expected = torch.nn.functional.normalize(network(images) + network(images.flip(3))).numpy()
+    found = embed(network, faces)
+    assert np.allclose(found[:8], expected, atol=1e-5)
+    assert np.allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
+    with pytest.raises(ValueError, match="evaluation mode"):
+        embed(network.train(), faces)
+
+
+def test_genotypes_that_differ_in_the_head_only_score_differently(supernet, faces, calibration):
+    scorer = InheritedScorer(supernet, faces, calibration, EvaluationProtocol())
+    values = scorer([supernet.skeleton.fit(f"101:{head}") for head in ("arcface", "cosface", "magface")])
+    assert len({tuple(row) for row in values.round(9).tolist()}) == 3
+
+
+def test_columns_are_the_objectives_then_the_details(supernet, faces, calibration, population):
+    scorer = InheritedScorer(
+        supernet, faces, calibration, EvaluationProtocol(), objectives=("error", "rank_disparity", "params")
+    )
+    assert scorer.columns == (
+        "error", "rank_disparity", "params", "macs",
+        "error of a", "mean rank of a", "error of b", "mean rank of b",
+    )  # fmt: skip
+    values = scorer(population[:4])
+    assert values.shape == (4, 8)
+    for row, genotype in zip(values, population[:4], strict=True):
+        found = ranks(population_embeddings(supernet, [genotype], faces, calibration)[genotype], faces.identities)
+        groups = faces.groups[found.probes]
+        means = [found.values[groups == group].mean() for group in "ab"]
+        assert row[0] == np.mean(found.values > 0)
+        assert row[1] == pytest.approx(abs(means[0] - means[1]))
+        assert row[2] == parameters(genotype, supernet.skeleton)
+        assert row[3] == macs(genotype, supernet.skeleton)
+        assert row[[5, 7]] == pytest.approx(means)
+    with pytest.raises(ValueError, match="unknown objective 'speed'; choose from error, rank_disparity, params, macs"):
+        InheritedScorer(supernet, faces, calibration, EvaluationProtocol(), objectives=("error", "speed"))
+
+
+def clustered(people=20, images=5, noise=1.2, seed=0):
+    rng = np.random.default_rng(seed)
+    centres = np.repeat(rng.normal(size=(people, 6)), images, axis=0)
+    spread = np.repeat(np.where(np.arange(people) % 2, noise, noise / 3), images)[:, None]
+    identities = np.repeat([f"p{person:02d}" for person in range(people)], images)
+    groups = np.where(np.repeat(np.arange(people) % 2, images), "b", "a")
+    return centres + spread * rng.normal(size=centres.shape), identities, groups
+
+
+def test_a_verdict_names_groups_with_their_n():
+    embeddings, identities, groups = clustered()
+    verdict = judge(embeddings, identities, groups, EvaluationProtocol())
+    assert [(group.group, group.probes) for group in verdict.groups] == [("a", 50), ("b", 50)]
+    assert verdict.error == pytest.approx(np.mean([group.error for group in verdict.groups]))
+    assert verdict.disparity == pytest.approx(abs(verdict.groups[0].mean_rank - verdict.groups[1].mean_rank))
+    assert verdict.groups[1].error > verdict.groups[0].error
+
+
+def test_a_group_without_enough_probes_is_undefined_and_never_zero():
+    embeddings, identities, groups = clustered()
+    identities = np.where(groups == "b", np.arange(len(groups)).astype(str), identities)
+    verdict = judge(embeddings, identities, groups, EvaluationProtocol())
+    assert np.isnan(verdict.disparity) and "n=0 in group 'b'" in verdict.undefined
+    assert verdict.groups[1].error is None and verdict.excluded == 50
+
+
+def test_a_stated_gallery_averages_signed_differences_over_seeded_galleries():
+    embeddings, identities, groups = clustered()
+    small = EvaluationProtocol(gallery=10, repeats=4)
+    assert small.disparity_name == "rank_disparity at gallery 10"
+    first, again = (judge(embeddings, identities, groups, small).disparity for _ in range(2))
+    everyone = judge(embeddings, identities, groups, EvaluationProtocol()).disparity
+    assert first == again and 0 < first < everyone, "mean ranks grow with the gallery"
+    whole = judge(embeddings, identities, groups, EvaluationProtocol(gallery=20, repeats=1)).disparity
+    assert whole == pytest.approx(everyone)
+    with pytest.raises(ValueError, match="a gallery of 40 identities takes 20 of every group; group 'a' has 10"):
+        judge(embeddings, identities, groups, EvaluationProtocol(gallery=40))
+
+
+def test_a_disparity_of_ones_own():
+    def worst_group_mean(values, groups):
+        return max(values[groups == group].mean() for group in np.unique(groups))
+
+    embeddings, identities, groups = clustered()
+    protocol = EvaluationProtocol(disparity=worst_group_mean)
+    verdict = judge(embeddings, identities, groups, protocol)
+    assert protocol.disparity_name == "worst_group_mean"
+    assert verdict.disparity == pytest.approx(max(group.mean_rank for group in verdict.groups))
+
+
+def test_correctness_disparities_get_correctness():
+    embeddings, identities, groups = clustered()
+    verdict = judge(embeddings, identities, groups, EvaluationProtocol(disparity=DISPARITIES["accuracy_disparity"]))
+    assert verdict.disparity == pytest.approx(abs(verdict.groups[0].error - verdict.groups[1].error))
+    with pytest.raises(ValueError, match="count must be one of images, identities, got 'people'"):
+        EvaluationProtocol(count="people")
