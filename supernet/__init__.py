@@ -1,0 +1,7 @@
+"""All that has weights, and the faces that feed them.
+
+Values first, without torch: `genotype` is an architecture, `space` says which ones there are, `operations` and
+`skeleton` what they are made of, `strict_fairness` which paths a training step takes, `recipe` how training goes.
+With torch: `dpn` builds blocks, trunks and standalone networks, `heads` their margins and necks, `network` the supernet;
+`training` trains either, `checkpoint` keeps them safe, `calibration` measures BN statistics of a path on copies.
+"""

@@ -1,4 +1,4 @@
-"""Figures as PNG files: the front of a search and the scatter of a ranking study. Readable in print and colour-blind safe."""
+"""Figures as PNG files: the front of a search and the scatter of a ranking study, colour-blind safe."""
 
 from __future__ import annotations
 

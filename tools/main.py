@@ -45,7 +45,7 @@ def cli(debug: bool) -> None:
 def main() -> None:
     """Run the command line. A user's mistake ends in one line and exit status 2, an interrupted run in 130."""
     try:
-        cli.main(standalone_mode=False)
+        cli.main(prog_name="dualfair", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

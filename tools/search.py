@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from tools.device import choose_device, describe, device_option
+from tools.device import choose_device, describe, device_option, seed_everything
 from tools.judging import JudgingOptions, measurement
 from tools.options import build_configs, config_options, option
 
@@ -101,6 +101,8 @@ def search(
     )
     if archive.others:
         directory.say(f"        {archive.others} scores measured with other weights or settings are kept, not used")
+    floor = floor_errors(run, judging)
+    directory.say("        to beat: error " + ", ".join(f"{value:.3f} of {name}" for name, value in floor.items()))
     with search_progress(folder / "tensorboard") as report:
         if exhaustive:
             result = enumeration.exhaustive(space, scorer, len(scorer.objectives), archive=archive, progress=report)
@@ -115,7 +117,7 @@ def search(
                 archive=archive,
                 progress=report,
             )
-    write_result(folder, result, scorer)
+    write_result(folder, result, scorer, floor)
     for line in (*result.notes, *table(result.front, scorer)):
         directory.say(line)
     directory.say(
@@ -125,7 +127,26 @@ def search(
     return result
 
 
-def write_result(folder: Path, result, scorer) -> None:
+def floor_errors(run, judging: JudgingOptions) -> dict[str, float]:
+    """Errors on the validation faces that cost nothing: of raw pixels, and of an untrained vanilla network."""
+    from evaluation.baseline import pixel_embeddings
+    from evaluation.identification import error, ranks
+    from evaluation.scoring import population_embeddings
+    from supernet.dpn import build
+    from tools.session import calibration_images
+
+    faces = run.setting.splits["validation"]
+    seed_everything(0)
+    network = build(f"101:{run.setting.space.heads[0]}", run.setting.skeleton).to(run.device)
+    calibration = calibration_images(run, judging.calibrate, run.config["seed"])
+    untrained = population_embeddings(network.eval(), [network.genotype], faces, calibration)[network.genotype]
+    return {
+        "raw pixels": error(ranks(pixel_embeddings(faces), faces.identities)),
+        "an untrained network": error(ranks(untrained, faces.identities)),
+    }
+
+
+def write_result(folder: Path, result, scorer, floor: dict[str, float]) -> None:
     """front.csv, front.json, scores.csv, hypervolume.csv and front.png of a search."""
     import numpy as np
 
@@ -141,7 +162,11 @@ def write_result(folder: Path, result, scorer) -> None:
         for evaluation in result.front
     ]
     (folder / "front.json").write_text(
-        json.dumps({"objectives": scorer.objectives, "images": len(scorer.faces), "front": front}, indent=2) + "\n"
+        json.dumps(
+            {"objectives": scorer.objectives, "images": len(scorer.faces), "errors to beat": floor, "front": front},
+            indent=2,
+        )
+        + "\n"
     )
     with open(folder / "hypervolume.csv", "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")

@@ -50,15 +50,17 @@ def open_setting(config: dict, faces: Path) -> Setting:
     skeleton = skeleton_of(config["skeleton"])
     blocks = numbers(config["blocks"], "-", int, "blocks") if config["blocks"] else skeleton.blocks
     skeleton = skeleton.resized(config["size"] or None, blocks)
+    space = open_space(config["space"], sum(blocks))
+    fractions = numbers(config["split"], ",", float, "split")
     store = open_store(faces)
     splits = open_splits(
         store,
         group_column=config["group_column"],
-        fractions=numbers(config["split"], ",", float, "split"),
+        fractions=fractions,
         seed=config["seed"],
         size=skeleton.image_size,
     )
-    return Setting(open_space(config["space"], sum(blocks)), skeleton, splits, store.fingerprint)
+    return Setting(space, skeleton, splits, store.fingerprint)
 
 
 def open_space(name: str, blocks: int) -> SearchSpace:

@@ -50,8 +50,11 @@ def train(
     *,
     device: str = "auto",
     checkpoint_minutes: float = 5.0,
-) -> None:
-    """Train the supernet of a run directory, from its newest checkpoint if there is one."""
+) -> str:
+    """Train the supernet of a run directory, from its newest checkpoint if there is one.
+
+    Returns the sentence on how often every operation and head was updated.
+    """
     from supernet.network import Supernet
     from supernet.training import Trainer
     from tools.progress import run_training
@@ -89,7 +92,9 @@ def train(
     if trainer.resume(folder):
         say(f"       continuing from step {trainer.step:,}")
     seconds = run_training(trainer, folder, checkpoint_minutes)
-    say(f"Trained in {seconds:.0f} s. " + fairness_sentence(trainer))
+    counters = fairness_sentence(trainer)
+    say(f"Trained in {seconds:.0f} s. {counters}")
+    return counters
 
 
 def fairness_sentence(trainer) -> str:

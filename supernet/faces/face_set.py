@@ -82,7 +82,7 @@ def open_splits(
     groups = np.asarray([of_identity[identity] for identity in store.manifest.columns["identity"]], dtype=str)
     if len(set(of_identity.values())) < 2:
         raise ValueError(
-            f"group column {group_column!r} has one value only ({str(groups[0])!r}); disparity needs at least two groups"
+            f"group column {group_column!r} has one value only ({str(groups[0])!r}); disparity needs two groups or more"
         )
     splits = {}
     for split in SPLITS:

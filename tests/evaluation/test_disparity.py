@@ -131,7 +131,8 @@ def test_a_group_with_too_few_probes_makes_the_disparity_undefined(name, probes)
 
 
 def test_group_values_come_before_any_reduction():
-    table = per_group(RANKS, GROUPS, np.max, names=["c"])
+    table = per_group(RANKS, GROUPS, np.max, names=["c", "a"])
+    assert list(table) == ["a", "b", "c"]
     assert table == {"a": GroupValue(3.0, 4), "b": GroupValue(10.0, 4), "c": GroupValue(None, 0)}
     assert list(per_group([1, 1, 1, 1], [3, 3, 1, 1])) == [1, 3]
     assert MINIMUM_PROBES == 2

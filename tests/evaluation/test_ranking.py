@@ -71,10 +71,16 @@ def test_the_interval_is_that_of_scipy_and_depends_on_the_seed_only():
 
 
 def test_the_percentile_interval_stands_in_where_bca_is_undefined():
-    # With four networks some resamples draw one of them four times: those have no tau.
-    found = correlation([1, 2, 3, 4], [1, 3, 2, 4], resamples=500)
+    # With five networks some resamples draw one of them five times: those have no tau.
+    cheap, truth = np.array([1, 2, 3, 4, 5]), np.array([2, 1, 3, 5, 4])
+    found = correlation(cheap, truth, resamples=800, confidence=0.5)
+    rng = np.random.default_rng(8)
+    taus = [tau_b(cheap[drawn], truth[drawn]) for drawn in rng.integers(0, 5, size=(800, 5))]
+    assert None in taus
+    low, high = np.quantile([tau for tau in taus if tau is not None], [0.25, 0.75])
     assert found.method == "percentile"
-    assert -1 <= found.interval[0] < found.tau < found.interval[1] <= 1
+    assert found.interval == pytest.approx((low, high), abs=0.1)
+    assert found.interval[0] < found.interval[1]
     assert found.reason is None
 
 

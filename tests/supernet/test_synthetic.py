@@ -4,6 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from supernet.faces import synthetic
 from supernet.faces.synthetic import SyntheticFaces, synthesize
 
 
@@ -90,22 +91,51 @@ def test_two_images_of_a_person_are_closer_than_images_of_two_people():
     assert within < 0.9 * expected
 
 
-def spectrum(people: np.ndarray) -> np.ndarray:
-    """Mean power of the middle of the face per person, split at 3.5 cycles a face: (people, 2), low and high."""
-    grey = people[:, :, 12:38, 14:34].astype(float).mean(axis=4)
-    grey = grey - grey.mean(axis=(2, 3), keepdims=True)
-    power = np.abs(np.fft.fft2(grey)) ** 2
-    radius = np.hypot(np.fft.fftfreq(26)[:, None], np.fft.fftfreq(20)[None, :]) * 22
-    return np.stack([power[:, :, radius < 3.5].mean(axis=(1, 2)), power[:, :, radius >= 3.5].mean(axis=(1, 2))], axis=1)
+@pytest.fixture
+def alike(monkeypatch):
+    """A function that leaves of all differences between pictures only those in shape or those in skin texture."""
+
+    def leave(cue: str) -> None:
+        middle = {name: ((low + high) / 2,) * 2 for name, (low, high) in synthetic.VIEW.items()}
+        monkeypatch.setattr(synthetic, "VIEW", middle | {"noise": (0.0, 0.0)})
+        fixed = ["APPEARANCE"] if cue == "shape" else ["APPEARANCE", "SHAPE"]
+        for table in fixed:
+            means = {name: (mean, 0.0) for name, (mean, _) in getattr(synthetic, table).items()}
+            monkeypatch.setattr(synthetic, table, means)
+        if cue == "shape":
+            monkeypatch.setattr(synthetic, "TEXTURE_AMPLITUDE", 0.0)
+
+    return leave
 
 
-def test_first_group_has_more_fine_texture_and_last_group_more_varied_shapes():
-    people = pixels(faces(identities=60, images=6, size=48, bias=1.0))
-    texture = spectrum(people)[:, 1]
-    assert texture[0::2].mean() > 1.15 * texture[1::2].mean()
-    average = people.astype(float).mean(axis=(1, 4))
-    spread = [group.std(axis=0).mean() for group in (average[0::2], average[1::2])]
-    assert spread[1] > spread[0]
+def spread(config: SyntheticFaces) -> list[float]:
+    """Mean standard deviation of a pixel over the people of each group."""
+    people = pixels(config)[:, 0].astype(float)
+    return [people[place :: len(config.groups)].std(axis=0).mean() for place in range(len(config.groups))]
+
+
+@pytest.mark.parametrize(("cue", "direction"), [("texture", -1), ("shape", 1)])
+def test_bias_moves_what_people_differ_in_from_texture_to_shape(alike, cue, direction):
+    alike(cue)
+    options = {"identities": 60, "images": 1, "size": 48, "groups": 3}
+    ratios = []
+    for bias in (0.0, 0.5, 1.0):
+        first, middle, last = spread(faces(bias=bias, **options))
+        ratios.append(direction * np.log(last / first))
+        if bias:
+            assert min(first, last) < middle < max(first, last)
+    assert abs(ratios[0]) < 0.15
+    assert ratios[1] > np.log(1.5)
+    assert ratios[2] > ratios[1]
+
+
+def test_last_group_is_blurred_dull_and_noisy_with_bias_only():
+    def detail(bias: float) -> float:
+        people = pixels(faces(identities=60, images=4, size=48, bias=bias)).astype(float)
+        contrast = people.std(axis=(1, 2, 3, 4))
+        return contrast[1::2].mean() / contrast[0::2].mean()
+
+    assert detail(1.0) < 0.95 * detail(0.0)
 
 
 def test_average_face_and_skin_do_not_tell_the_groups_apart():
