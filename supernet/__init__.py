@@ -2,6 +2,7 @@
 
 Values first, without torch: `genotype` is an architecture, `space` says which ones there are, `operations` and
 `skeleton` what they are made of, `strict_fairness` which paths a training step takes, `recipe` how training goes.
-With torch: `dpn` builds blocks, trunks and standalone networks, `heads` their margins and necks, `network` the supernet;
-`training` trains either, `checkpoint` keeps them safe, `calibration` measures BN statistics of a path on copies.
+With torch: `dpn` builds blocks, trunks and standalone networks, `heads` their margins and necks, `network` the
+supernet. `training` trains either by what `optimisation` makes of the recipe, `checkpoint` keeps them safe,
+`calibration` measures BN statistics of a path on copies.
 """

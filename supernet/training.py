@@ -14,10 +14,7 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from timm.optim import create_optimizer_v2
-from timm.scheduler import create_scheduler_v2
 from torch import Tensor, nn
-from torch.nn import functional
 
 from supernet.checkpoint import checkpoints, load_checkpoint, save_checkpoint
 from supernet.dpn import StandaloneNetwork
@@ -26,19 +23,10 @@ from supernet.genotype import Genotype
 from supernet.heads import Classification
 from supernet.network import Supernet
 from supernet.operations import OPERATION_NAMES
+from supernet.optimisation import GROUPS, classification_loss, group_of, make_optimizer, make_scheduler
 from supernet.recipe import Recipe
 from supernet.space import SearchSpace
 from supernet.strict_fairness import DEALERS, paths_per_step
-
-GROUPS = ("trunk", "operations", "heads")
-"""The groups of weights that have their own learning rate and gradient clipping."""
-
-
-def group_of(name: str) -> str:
-    """The group that a weight belongs to, by its name in the network."""
-    if name.startswith("heads."):
-        return "heads"
-    return "operations" if ".positions." in name else "trunk"
 
 
 class TrainingFaces(Protocol):
@@ -142,8 +130,8 @@ class Trainer:
             for group in GROUPS
         }
         self._statistics = list(network.buffers())
-        self.optimizer = _optimizer(network, recipe)
-        self.scheduler = _scheduler(self.optimizer, recipe, self.steps)
+        self.optimizer = make_optimizer(network, recipe)
+        self.scheduler = make_scheduler(self.optimizer, recipe, self.steps)
 
     @property
     def paths_per_step(self) -> int:
@@ -304,14 +292,6 @@ class Trainer:
         return save_checkpoint(folder, self.step, self.state_dict())
 
 
-def classification_loss(logits: Tensor, labels: Tensor, recipe: Recipe) -> Tensor:
-    """Mean cross-entropy, or focal loss (1 - p)^gamma * -log p (Lin et al., equation 4), of logits (B, K)."""
-    entropy = functional.cross_entropy(logits, labels, reduction="none")
-    if recipe.loss == "focal":
-        entropy = (1 - torch.exp(-entropy)) ** recipe.focal_gamma * entropy
-    return entropy.mean()
-
-
 def first_non_finite(network: nn.Module, forward: Callable[[], object]) -> str | None:
     """The name of the first layer whose output is not finite when `forward` runs the network; None if all are."""
     found: list[str] = []
@@ -331,48 +311,3 @@ def first_non_finite(network: nn.Module, forward: Callable[[], object]) -> str |
         for hook in hooks:
             hook.remove()
     return found[0] if found else None
-
-
-def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    factors = {"trunk": recipe.lr_trunk, "operations": recipe.lr_operations, "heads": recipe.lr_heads}
-    groups = []
-    for group in GROUPS:
-        for decayed in (True, False):
-            weights = [
-                parameter
-                for name, parameter in network.named_parameters()
-                if group_of(name) == group and parameter.requires_grad and (parameter.ndim > 1) == decayed
-            ]
-            decay = recipe.weight_decay if decayed else 0.0
-            groups.append({"params": weights, "lr": recipe.lr * factors[group], "weight_decay": decay})
-    try:
-        return create_optimizer_v2(
-            [group for group in groups if group["params"]],
-            opt=recipe.optimizer,
-            lr=recipe.lr,
-            weight_decay=recipe.weight_decay,
-            momentum=recipe.momentum,
-        )
-    except (ValueError, AssertionError, KeyError) as error:
-        raise ValueError(f"optimizer {recipe.optimizer!r} is not one of timm's: {error}") from error
-
-
-def _scheduler(optimizer: torch.optim.Optimizer, recipe: Recipe, steps: int):
-    """timm's schedule in units of updates; None for a constant rate."""
-    if recipe.schedule == "none":
-        return None
-    warmup = round(recipe.warmup * steps)
-    scheduler, _ = create_scheduler_v2(
-        optimizer,
-        sched=recipe.schedule,
-        num_epochs=steps + 1 - warmup,
-        decay_epochs=max(1, steps // 3),
-        warmup_epochs=warmup,
-        warmup_lr=0.0,
-        warmup_prefix=True,
-        min_lr=0.0,
-        cooldown_epochs=0,
-        step_on_epochs=False,
-        updates_per_epoch=1,
-    )
-    return scheduler

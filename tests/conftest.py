@@ -1,9 +1,13 @@
+import sys
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 
 from supernet.faces.face_set import FaceSet
 from supernet.skeleton import Skeleton
+from tools.main import main
 
 
 @pytest.fixture(scope="session")
@@ -38,3 +42,20 @@ def faces():
     identities = np.repeat([f"p{person:02d}" for person in range(12)], 8)
     groups = np.repeat(["a", "b"] * 6, 8)
     return FaceSet(noisy.reshape(-1, 24, 24, 3), np.arange(96), identities, groups, 24)
+
+
+@pytest.fixture
+def dualfair(monkeypatch, capsys):
+    """The command line as a user types it: returns the exit status and what was printed."""
+
+    def call(*words):
+        monkeypatch.setattr(sys, "argv", ["dualfair", *map(str, words)])
+        status = 0
+        try:
+            main()
+        except SystemExit as leaving:
+            status = leaving.code or 0
+        printed = capsys.readouterr()
+        return SimpleNamespace(status=status, out=printed.out, err=printed.err)
+
+    return call

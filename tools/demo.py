@@ -150,7 +150,7 @@ def summary(counters: str, volumes: dict, report: dict, uniform: dict, seconds: 
         f"(hypervolume {volumes['NSGA-II']:.3f} against {volumes['random']:.3f}; one seed)"
     )
     lines.append(
-        f"ranking, {len(report['networks'])} networks x {report['seeds']} seeds, validation identities: Kendall tau between"
+        f"ranking, {len(report['networks'])} networks x {report['seeds']} seeds, validation identities: Kendall's tau"
     )
     lines.append(f"  {'':<16}{'strict':>22}{'uniform':>22}{'seeds of the truth':>22}")
     for name in report["measures"]:

@@ -1,5 +1,7 @@
 """Drawing of generated faces: all images of one person at once, by smooth masks on a coordinate grid. numpy only.
 
+Each part of a face is a short function that lays masks over the picture, back to front; `draw` gives the order.
+
 Lengths are in half image sides: the picture spans [-1, 1] to the right (x) and downwards (y), and a face is about
 1.0 wide and 1.35 high. Shape legend: N images, S side in pixels. Masks are (N, S, S), colours (3, N, S, S) in [0, 1].
 """
@@ -138,7 +140,7 @@ def _face(canvas: _Canvas, traits: Traits, views: Views) -> np.ndarray:
     width = traits["face_width"] * (1 - traits["jaw_taper"] * low * low)
     height = np.where(v > 0, traits["chin"] + 0.05 * views["mouth_open"], traits["forehead"])
     a2, b2 = (u / width) ** 2, (v / height) ** 2
-    corner = np.where(v > 0, traits["jaw_square"], 0.1)
+    corner = np.where(v > 0, np.float32(traits["jaw_square"]), np.float32(0.1))
     distance = (np.sqrt(np.maximum(a2 + b2 - corner * a2 * b2, 1e-6)) - 1) * traits["face_width"]
     mask = canvas.inside(distance)
     canvas.outline(mask, _skin_colour(traits))
@@ -293,9 +295,9 @@ def _background(canvas: _Canvas, views: Views) -> None:
 
 def _occlusion(canvas: _Canvas, traits: Traits, views: Views) -> None:
     """Sunglasses, and a patch such as a hand or a scarf, on some of the images."""
-    glass_x = (canvas.side - traits["eye_spacing"]) / 0.19
-    glass_y = (canvas.t - traits["eye_height"]) / 0.135
-    glass = (glass_x**4 + glass_y**4) - 1
+    glass_x = ((canvas.side - traits["eye_spacing"]) / 0.19) ** 2
+    glass_y = ((canvas.t - traits["eye_height"]) / 0.135) ** 2
+    glass = glass_x * glass_x + glass_y * glass_y - 1
     bridge = np.maximum(np.abs(canvas.t - traits["eye_height"] + 0.05) - 0.02, canvas.side - 0.5)
     mask = np.maximum(canvas.inside(0.1 * glass), canvas.inside(bridge)) * views["sunglasses"]
     canvas.cover(mask, (0.07, 0.07, 0.08))
@@ -313,7 +315,7 @@ def _develop(paint: np.ndarray, views: Views, noise: np.ndarray) -> np.ndarray:
     image = down @ paint @ across.transpose(0, 2, 1)
     image = 0.5 + views["contrast"] * (image - 0.5) + views["brightness"]
     resample = _resample(size, noise.shape[1])
-    grain = resample @ noise.transpose(3, 0, 1, 2) @ resample.T
+    grain = resample @ np.ascontiguousarray(noise.transpose(3, 0, 1, 2)) @ resample.T
     # Half of the noise is common to the channels, so that it does not turn into mere colour.
     image += views["noise"] * (0.5 * grain + 0.5 * grain.mean(axis=0))
     return np.rint(np.clip(image, 0, 1).transpose(1, 2, 3, 0) * 255).astype(np.uint8)
@@ -327,7 +329,7 @@ def _blur(sigma: np.ndarray, size: int) -> np.ndarray:
 
 
 def _resample(size: int, cells: int) -> np.ndarray:
-    """The matrix (size, cells) that resamples a line of cells to pixels: linear between cells, averaging over pixels."""
+    """The matrix (size, cells) that resamples a line of cells to pixels: linear between cells, mean over pixels."""
     pixels, grid = (np.arange(size) + 0.5) / size, (np.arange(cells) + 0.5) / cells
     kernel = np.maximum(0, 1 - np.abs(pixels[:, None] - grid) * min(size, cells))
     return (kernel / kernel.sum(axis=1, keepdims=True)).astype(np.float32)

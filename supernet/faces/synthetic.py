@@ -17,8 +17,8 @@ from supernet.faces.drawing import SENSOR, Texture, draw
 # groups: small networks, trained for minutes, confuse a third of the unseen faces, raw pixels most of them.
 
 SHAPE = {
-    # Trait: (mean, standard deviation over people), in half image sides unless a ratio. The group's shape cue scales the
-    # deviations, so the mean face is everyone's; they are as wide as features can vary without running into each other.
+    # Trait: (mean, standard deviation over people), in half image sides unless a ratio. The group's shape cue scales
+    # the deviations, so the mean face is everyone's; they are as wide as features can vary without collisions.
     "face_width": (0.50, 0.045),
     "forehead": (0.72, 0.04),
     "chin": (0.70, 0.05),
@@ -136,7 +136,7 @@ VIEW = {
 }
 
 SUNGLASSES, PATCH = 0.06, 0.10
-"""Shares of the images with sunglasses and with a patch somewhere: some faces must be known by half of their features."""
+"""Shares of the images with sunglasses and with a patch somewhere: so no single feature suffices."""
 
 CUES = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Where a group stands between texture (0) and shape (1): 0.5 for all at bias 0, 0.25 and 0.75 for two at bias 0.5."""

@@ -5,9 +5,10 @@ import torch
 from supernet.checkpoint import checkpoints
 from supernet.dpn import build
 from supernet.network import Supernet
+from supernet.optimisation import classification_loss, group_of
 from supernet.recipe import Recipe
 from supernet.space import ChoiceBlock, SearchSpace, dpn_space
-from supernet.training import NonFinite, Shuffler, Trainer, classification_loss, group_of
+from supernet.training import NonFinite, Shuffler, Trainer
 
 
 def trainer_of(tiny, faces, *, space=None, seed=0, sampler="strict", **recipe):

@@ -1,0 +1,52 @@
+"""The README is true: its code runs, and its commands and options exist."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+README = (Path(__file__).parents[1] / "README.md").read_text()
+BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+COMMANDS = sorted(
+    {line.split("#")[0].split("&&")[-1].strip() for line in re.findall(r"^    (.*dualfair .*)$", README, re.M)}
+)
+
+
+@pytest.mark.parametrize("code", BLOCKS, ids=lambda code: code.splitlines()[0][:40])
+def test_code_runs(code, tmp_path):
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+
+
+def test_the_example_space_and_disparity_are_what_the_text_says():
+    names: dict = {}
+    for code in BLOCKS:
+        exec(code, names)
+    values = __import__("numpy").array([0.0, 4.0, 1.0, 1.0])
+    assert names["worst_group"](values, __import__("numpy").array(list("aabb"))) == 2.0
+    assert [str(evaluation.genotype) for evaluation in names["result"].front] == ["2-3", "1-3", "0-3"]
+    assert "myspace" in BLOCKS[1]
+
+
+def test_the_example_space_fits_four_blocks():
+    names: dict = {}
+    exec(BLOCKS[1], names)
+    assert (names["space"].size, names["space"].blocks, names["space"].heads) == (256, 4, ("cosface",))
+    assert str(next(names["space"].enumerate())) == "000-000-000-000:cosface"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_and_its_options_exist(dualfair, command):
+    words = shlex.split(command)
+    words = words[words.index("dualfair") + 1 :]
+    names = [words[0]]
+    if words[0] == "faces":
+        names = words[: 3 if words[1] == "import" else 2]
+    shown = dualfair(*names, "--help")
+    assert shown.status == 0, shown.err
+    for word in words:
+        if word.startswith("--"):
+            assert word.split("=")[0] in shown.out, word
