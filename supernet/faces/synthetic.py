@@ -14,7 +14,7 @@ import numpy as np
 from supernet.faces.drawing import SENSOR, Texture, draw
 
 # Every number that makes the set easy or hard stands in the tables below. They are balanced for 48 px, bias 0.5 and two
-# groups: small networks, trained for minutes, confuse a third of the unseen faces, raw pixels most of them.
+# groups: small networks, trained for minutes, confuse a quarter of the unseen faces, raw pixels most of them.
 
 SHAPE = {
     # Trait: (mean, standard deviation over people), in half image sides unless a ratio. The group's shape cue scales
