@@ -17,8 +17,8 @@ from tools.search import SearchOptions
 from tools.train import TrainOptions
 
 IDENTITIES, IMAGES, SIZE, BIAS = 130, 10, 32, 0.5
-RECIPE = Recipe(epochs=20.0, batch=32)
-STANDALONE_RECIPE = replace(RECIPE, epochs=14.0)
+RECIPE = Recipe(epochs=18.0, batch=32)
+STANDALONE_RECIPE = replace(RECIPE, epochs=12.0)
 SPACE = "dpn81-shared"
 SEARCH = SearchOptions(population=20, generations=6)
 RETRAIN = RetrainOptions(seeds=2, controls=5)
@@ -121,7 +121,8 @@ def compare_searches(space, truth, seed: int) -> str:
     means, errors = shares.mean(axis=0), shares.std(axis=0, ddof=1) / COMPARED_SEEDS**0.5
     verdict = "no worse than" if means[0] >= means[1] else "WORSE than"
     return (
-        f"NSGA-II is {verdict} random search: {means[0]:.1%} ± {errors[0]:.1%} against {means[1]:.1%} ± {errors[1]:.1%} "
+        f"NSGA-II is {verdict} random search: "
+        f"{means[0]:.1%} ± {errors[0]:.1%} against {means[1]:.1%} ± {errors[1]:.1%} "
         f"of the true front's hypervolume with {evaluations} of {space.size} evaluations "
         f"(mean ± standard error of {COMPARED_SEEDS} seeds)"
     )
