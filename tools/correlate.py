@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,7 +40,7 @@ def command(run_path: Path, resamples: int, device: str) -> None:
 
 
 def collect(run) -> Trained:
-    """The trainings of a run. Networks that lack a seed which others have are left out and named."""
+    """The trainings of a run with the seeds that most networks have; networks that lack one are left out and named."""
     from supernet.genotype import Genotype
 
     found: dict[str, dict[int, dict]] = {}
@@ -48,7 +49,7 @@ def collect(run) -> Trained:
         found.setdefault(result["genotype"], {})[result["seed"]] = result
     if not found:
         raise ValueError(f"{run.directory.path} has no retrained networks; run 'dualfair retrain' first")
-    seeds = max((tuple(sorted(results)) for results in found.values()), key=len)
+    seeds, _ = Counter(tuple(sorted(results)) for results in found.values()).most_common(1)[0]
     whole = {genotype: results for genotype, results in found.items() if set(seeds) <= set(results)}
     return Trained(
         tuple(Genotype.parse(genotype) for genotype in whole),

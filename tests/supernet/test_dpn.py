@@ -93,3 +93,16 @@ def test_unknown_skeletons_and_bad_sizes_are_refused(tiny):
         tiny.resized(2)
     with pytest.raises(ValueError, match="blocks has 3 entries; expected 2, one a stage"):
         tiny.resized(blocks=(1, 1, 1))
+
+
+@pytest.mark.parametrize(("skeleton", "sides"), [("nano", [12, 12, 6, 3, 2]), ("paper", [28, 28, 14, 7, 4])])
+def test_the_first_stage_keeps_the_resolution_and_later_ones_halve_it(skeleton, sides):
+    size = SKELETONS[skeleton].image_size
+    with torch.device("meta"):
+        trunk = build("101:cosface", skeleton).trunk
+        x = trunk.stem(torch.empty(2, 3, size, size))
+        seen = [x.shape[-1]]
+        for block in trunk.blocks:
+            x = block(x, VANILLA)
+            seen.append(x.shape[-1])
+    assert seen == sides

@@ -135,6 +135,11 @@ def test_named_genotypes_are_retrained(dualfair, retrained, tmp_path):
     assert bad.status == 2 and "block 1 position 1 and block 1 position 3 must have the same code, got 6, 0" in bad.err
     study = dualfair("correlate", "--run", run, "--resamples", 100)
     assert "left out, seeds missing: 101-101-101-101:cosface" in study.out
+    more = dualfair("retrain", "--run", run, "--genotype", "101:cosface", "--seeds", 3, "--epochs", 1)
+    assert more.status == 0
+    study = dualfair("correlate", "--run", run, "--resamples", 100)
+    report = json.loads((run / "correlate/ranking.json").read_text())
+    assert report["left_out"] == [] and report["seeds"] == 2 and "101-101-101-101:cosface" in report["networks"]
 
 
 def test_the_ranking_study_reports_both_objectives_with_n_seeds_and_interval(dualfair, retrained):
