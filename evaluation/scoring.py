@@ -74,6 +74,7 @@ def _build_trie(network: nn.Module, genotypes: Sequence[Genotype], calibration: 
         return calibrate_stage(stage, x, *codes)
 
     def grow(members: Sequence[Genotype], depth: int, x: Tensor | None) -> list[_Node]:
+        """The stages behind `depth` blocks, for genotypes alike so far; `x` is the calibration sample there."""
         if depth == len(network.trunk.blocks):
             return [end(members, x)]
         nodes = []
@@ -84,6 +85,7 @@ def _build_trie(network: nn.Module, genotypes: Sequence[Genotype], calibration: 
         return nodes
 
     def end(members: Sequence[Genotype], x: Tensor | None) -> _Node:
+        """The tail of one trunk, and the neck of every head that is asked of it."""
         tail = with_own_statistics(network.trunk.tail)
         features = prepare(tail, x)
         leaves = []
