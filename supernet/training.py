@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -22,9 +22,11 @@ from supernet.faces.augmentation import augment, to_input
 from supernet.genotype import Genotype
 from supernet.heads import Classification
 from supernet.network import Supernet
+from supernet.non_finite import first_non_finite
 from supernet.operations import OPERATION_NAMES
 from supernet.optimisation import GROUPS, classification_loss, group_of, make_optimizer, make_scheduler
 from supernet.recipe import Recipe
+from supernet.shuffler import Shuffler
 from supernet.space import SearchSpace
 from supernet.strict_fairness import DEALERS, paths_per_step
 
@@ -35,40 +37,6 @@ class TrainingFaces(Protocol):
     labels: np.ndarray
 
     def read(self, images: np.ndarray) -> Tensor: ...
-
-
-class Shuffler:
-    """Endless batches of image numbers: every epoch a new order, the incomplete last batch dropped."""
-
-    def __init__(self, images: int, batch: int, seed: int) -> None:
-        if images < batch:
-            raise ValueError(f"a batch of {batch} needs at least as many training images; there are {images}")
-        self.images, self.batch = images, batch
-        self._rng = np.random.default_rng(seed)
-        self._order = self._rng.permutation(images)
-        self._next = 0
-
-    @property
-    def batches_per_epoch(self) -> int:
-        return self.images // self.batch
-
-    def deal(self) -> np.ndarray:
-        """Image numbers of the next batch, shape (B,)."""
-        if self._next + self.batch > self.images:
-            self._order = self._rng.permutation(self.images)
-            self._next = 0
-        self._next += self.batch
-        return self._order[self._next - self.batch : self._next]
-
-    def state_dict(self) -> dict:
-        """Generator, order and place, as JSON-able values."""
-        return {"rng": self._rng.bit_generator.state, "order": self._order.tolist(), "next": self._next}
-
-    def load_state_dict(self, state: dict) -> None:
-        """Continue exactly where `state_dict` was taken."""
-        self._rng.bit_generator.state = state["rng"]
-        self._order = np.asarray(state["order"])
-        self._next = int(state["next"])
 
 
 @dataclass(frozen=True)
@@ -290,24 +258,3 @@ class Trainer:
     def save(self, folder: Path) -> Path:
         """Write a checkpoint of this state."""
         return save_checkpoint(folder, self.step, self.state_dict())
-
-
-def first_non_finite(network: nn.Module, forward: Callable[[], object]) -> str | None:
-    """The name of the first layer whose output is not finite when `forward` runs the network; None if all are."""
-    found: list[str] = []
-
-    def hook_for(name: str) -> Callable:
-        def hook(_module: nn.Module, _inputs: object, output: object) -> None:
-            if not found and isinstance(output, Tensor) and not torch.isfinite(output).all():
-                found.append(name)
-
-        return hook
-
-    hooks = [module.register_forward_hook(hook_for(name)) for name, module in network.named_modules() if name]
-    try:
-        with torch.no_grad():
-            forward()
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return found[0] if found else None

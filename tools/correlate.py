@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from tools.device import choose_device, describe, device_option
+from tools.run_directory import write_json
 
 PARTIAL = 3
 """Exit status of a study in which a correlation is undefined."""
@@ -71,7 +72,7 @@ def correlate(run, *, resamples: int = 2000) -> dict:
     inherited = {name: table[:, column] for column, name in enumerate(scorer.columns)}
     report = study(trained, inherited, scorer.protocol.disparity_name, resamples)
     folder = run.directory.stage("correlate")
-    (folder / "ranking.json").write_text(json.dumps(report, indent=2) + "\n")
+    write_json(folder / "ranking.json", report)
     run.directory.record_command("correlate", describe(run.device))
     _draw(folder / "ranking.png", trained, inherited, report)
     for line in sentences(report):
@@ -84,7 +85,7 @@ def truth_of(trained: Trained, measure: str, split: str):
     """Standalone values of a measure ("error" or "disparity") on a split, shape (networks, seeds)."""
     import numpy as np
 
-    return np.array([[result[split][measure] for result in results] for results in trained.results])
+    return np.array([[result[split][measure] for result in results] for results in trained.results], dtype=float)
 
 
 def study(trained: Trained, inherited: dict, disparity_name: str, resamples: int) -> dict:

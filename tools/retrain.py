@@ -14,6 +14,7 @@ from supernet.recipe import Recipe
 from tools.device import choose_device, describe, device_option, seed_everything
 from tools.judging import JudgingOptions
 from tools.options import build_configs, config_options, option
+from tools.run_directory import write_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +121,7 @@ def train_standalone(run, genotype: Genotype, seed: int, recipe: Recipe, judging
         "seconds": round(seconds, 1),
         **judge_standalone(run, network, judging),
     }
-    result_path.write_text(json.dumps(result, indent=2) + "\n")
+    write_json(result_path, result)
     return result
 
 
@@ -146,8 +147,10 @@ def summary(results: Sequence[dict], judging: JudgingOptions) -> list[str]:
 
     from tools.search import aligned
 
-    def shown(values: list[float]) -> str:
-        error = f" ± {np.std(values, ddof=1) / len(values) ** 0.5:.3f}" if len(values) > 1 else ""
+    def shown(values: list[float | str]) -> str:
+        values = np.array(values, dtype=float)
+        spread = len(values) > 1 and np.isfinite(values).all()
+        error = f" ± {np.std(values, ddof=1) / len(values) ** 0.5:.3f}" if spread else ""
         return f"{np.mean(values):.3f}{error}"
 
     by_genotype: dict[str, list[dict]] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import platform
 import shlex
 import sys
@@ -41,7 +42,7 @@ class RunDirectory:
                 )
                 raise ValueError(f"{path.parent} was made with another configuration: {shown}. Use another directory")
             return
-        path.write_text(json.dumps(wanted, indent=2) + "\n")
+        write_json(path, wanted)
 
     def config(self, stage: str) -> dict:
         """The recorded configuration of a stage. Raises ValueError when the stage has not begun."""
@@ -68,3 +69,16 @@ class RunDirectory:
         self.path.mkdir(parents=True, exist_ok=True)
         with open(self.path / "log.txt", "a", encoding="utf-8") as file:
             file.write(text + "\n")
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write a value as strict JSON. Numbers that JSON lacks become "inf", "-inf" or "nan", which float() reads back."""
+    path.write_text(json.dumps(_named(value), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _named(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {name: _named(inner) for name, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_named(inner) for inner in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ import click
 from tools.device import choose_device, describe, device_option, seed_everything
 from tools.judging import JudgingOptions, measurement
 from tools.options import build_configs, config_options, option
+from tools.run_directory import write_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +92,7 @@ def search(
     directory = run.directory
     config = {**asdict(options), **asdict(judging), "objectives": scorer.objectives, "exhaustive": exhaustive}
     folder = directory.stage("search")
-    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+    write_json(folder / "config.json", config)
     directory.record_command("search", describe(run.device))
     how = f"all {space.size:,}" if exhaustive else f"{options.population} genotypes x {options.generations} generations"
     directory.say(
@@ -161,12 +161,9 @@ def write_result(folder: Path, result, scorer, floor: dict[str, float]) -> None:
         {"genotype": str(evaluation.genotype), **dict(zip(scorer.columns, evaluation.values, strict=True))}
         for evaluation in result.front
     ]
-    (folder / "front.json").write_text(
-        json.dumps(
-            {"objectives": scorer.objectives, "images": len(scorer.faces), "errors to beat": floor, "front": front},
-            indent=2,
-        )
-        + "\n"
+    write_json(
+        folder / "front.json",
+        {"objectives": scorer.objectives, "images": len(scorer.faces), "errors to beat": floor, "front": front},
     )
     with open(folder / "hypervolume.csv", "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")

@@ -1,4 +1,5 @@
-"""Faces: `importers` and `synthetic` (drawn by `drawing`) end in a `store`, whose rows a `manifest` describes.
+"""Faces: `importers` and `synthetic` end in a `store`, whose rows a `manifest` describes.
 
-`face_set` opens the splits of a store; `augmentation` turns pixels into network input on the device.
+`drawing` paints synthetic faces on a `canvas`. `face_set` opens the splits of a store; `augmentation` turns pixels into
+network input on the device.
 """

@@ -8,19 +8,14 @@ Lengths are in half image sides: the picture spans [-1, 1] to the right (x) and 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
+from supernet.faces.canvas import HEAD_HEIGHT, HEAD_WIDTH, Canvas, Views, bump, develop
+
 Traits = Mapping[str, float]
-Views = Mapping[str, np.ndarray]
-
-HEAD_WIDTH, HEAD_HEIGHT = 0.62, 0.84
-"""Half axes of the ellipsoid that gives every face its depth, for light and turned heads."""
-
-SENSOR = 64
-"""Side of the grid on which sensor noise is drawn; it is resampled, so noise is the same at every image size."""
 
 
 @dataclass(frozen=True)
@@ -32,53 +27,13 @@ class Texture:
     amplitudes: np.ndarray
 
 
-class _Canvas:
-    """The coordinates of every pixel, in the picture, in the upright head and on its surface, and the paint so far."""
-
-    def __init__(self, views: Views, size: int) -> None:
-        line = ((np.arange(size, dtype=np.float32) + 0.5) * 2 / size - 1).astype(np.float32)
-        self.pixel = 2.0 / size
-        self.x, self.y = line[None, None, :], line[None, :, None]
-        across, down = self.x - views["shift_x"], self.y - views["shift_y"]
-        cos, sin = np.cos(views["roll"]) / views["scale"], np.sin(views["roll"]) / views["scale"]
-        self.u = across * cos + down * sin
-        self.v = down * cos - across * sin
-        self.depth = np.sqrt(np.maximum(0, 1 - (self.u / HEAD_WIDTH) ** 2 - (self.v / HEAD_HEIGHT) ** 2))
-        # Turning the head carries the near surface along and leaves the outline: features are drawn at (s, t).
-        self.s = self.u - views["yaw"] * self.depth
-        self.t = self.v - views["pitch"] * self.depth
-        self.side = np.abs(self.s)
-        self.paint = np.zeros((3, *self.u.shape), dtype=np.float32)
-        self.figure = np.zeros_like(self.u)
-
-    def inside(self, distance: np.ndarray, softness: float = 0.0) -> np.ndarray:
-        """1 where a signed distance is negative, 0 where positive, with a ramp of at least a pixel between."""
-        return np.clip(0.5 - distance / max(softness, 1.2 * self.pixel), 0, 1)
-
-    def cover(self, mask: np.ndarray, colour: Sequence) -> None:
-        """Lay a colour, three numbers or arrays, over the paint where the mask is 1."""
-        for channel, value in zip(self.paint, colour, strict=True):
-            channel += mask * (value - channel)
-
-    def outline(self, mask: np.ndarray, colour: Sequence) -> None:
-        """Cover, for parts that hide the background; `figure` keeps what they hide of it."""
-        self.cover(mask, colour)
-        self.figure += mask * (1 - self.figure)
-
-    def darken(self, mask: np.ndarray, strength: float | np.ndarray, tint: Sequence[float] = (1.0, 1.0, 1.0)) -> None:
-        """Multiply the paint by 1 - strength where the mask is 1; a tint above 1 takes more of that channel."""
-        shade = mask * strength
-        for channel, part in zip(self.paint, tint, strict=True):
-            channel *= 1 - part * shade
-
-
 def draw(traits: Traits, texture: Texture, views: Views, noise: np.ndarray, size: int) -> np.ndarray:
     """All images of one person: uint8 (N, size, size, 3).
 
     `traits` are the person's numbers, `views` what differs between images, arrays (N, 1, 1); `noise` is (N, 64, 64, 3)
     of standard normal numbers. The same arguments give the same picture at every size, sharper or coarser.
     """
-    canvas = _Canvas(views, size)
+    canvas = Canvas(views, size)
     _behind_the_face(canvas, traits, views)
     face = _face(canvas, traits, views)
     _skin(canvas, face, traits, texture)
@@ -90,12 +45,7 @@ def draw(traits: Traits, texture: Texture, views: Views, noise: np.ndarray, size
     _light(canvas, views)
     _background(canvas, views)
     _occlusion(canvas, traits, views)
-    return _develop(canvas.paint, views, noise)
-
-
-def _bump(*terms: np.ndarray) -> np.ndarray:
-    """exp(-(a^2 + b^2 + ...) / 2): a soft spot or line."""
-    return np.exp(-0.5 * sum(term * term for term in terms))
+    return develop(canvas.paint, views, noise)
 
 
 def _skin_colour(traits: Traits) -> tuple[float, float, float]:
@@ -108,7 +58,7 @@ def _hair_colour(traits: Traits) -> tuple[float, float, float]:
     return tone * (1.05 + 0.15 * warmth), tone * (0.82 - 0.02 * warmth), tone * (0.62 - 0.15 * warmth)
 
 
-def _behind_the_face(canvas: _Canvas, traits: Traits, views: Views) -> None:
+def _behind_the_face(canvas: Canvas, traits: Traits, views: Views) -> None:
     """Hair behind the head, neck, shoulders and ears."""
     u, v = canvas.u, canvas.v
     skin, width = _skin_colour(traits), traits["face_width"]
@@ -120,8 +70,8 @@ def _behind_the_face(canvas: _Canvas, traits: Traits, views: Views) -> None:
     canvas.outline(canvas.inside(np.minimum(fall, crown), 0.06), [0.82 * part for part in _hair_colour(traits)])
     neck = np.maximum(np.abs(u - 0.2 * views["yaw"]) - traits["neck_width"] - np.maximum(v - 0.8, 0), 0.3 - v)
     canvas.outline(canvas.inside(neck), [0.86 * part for part in skin])
-    canvas.darken(_bump((v - traits["chin"] - 0.02) / 0.10) * canvas.inside(neck), 0.40)
-    shoulders = 0.92 + 0.35 * u * u - 0.12 * _bump(u / 0.5) + 0.22 * _bump(u / 0.16) - v
+    canvas.darken(bump((v - traits["chin"] - 0.02) / 0.10) * canvas.inside(neck), 0.40)
+    shoulders = 0.92 + 0.35 * u * u - 0.12 * bump(u / 0.5) + 0.22 * bump(u / 0.16) - v
     clothes = [views[f"clothes_{name}"] for name in ("red", "green", "blue")]
     canvas.outline(canvas.inside(shoulders), clothes)
     # The ear on the far side of a turned head disappears behind the cheek.
@@ -130,10 +80,10 @@ def _behind_the_face(canvas: _Canvas, traits: Traits, views: Views) -> None:
     ear_y = (v - traits["ear_height"] - 0.3 * views["pitch"]) / (0.15 * traits["ear_size"])
     ear = (np.sqrt(ear_x**2 + ear_y**2) - 1) * 0.085
     canvas.outline(canvas.inside(ear), [0.90 * part for part in skin])
-    canvas.darken(_bump(ear_x / 0.45, ear_y / 0.5), 0.25)
+    canvas.darken(bump(ear_x / 0.45, ear_y / 0.5), 0.25)
 
 
-def _face(canvas: _Canvas, traits: Traits, views: Views) -> np.ndarray:
+def _face(canvas: Canvas, traits: Traits, views: Views) -> np.ndarray:
     """The mask of the face: an ellipse whose lower half narrows to the chin and squares at the jaw."""
     u, v = canvas.u - 0.08 * views["yaw"], canvas.v - 0.06 * views["pitch"]
     low = np.clip(v, 0, 1)
@@ -147,40 +97,40 @@ def _face(canvas: _Canvas, traits: Traits, views: Views) -> np.ndarray:
     return mask
 
 
-def _skin(canvas: _Canvas, face: np.ndarray, traits: Traits, texture: Texture) -> None:
+def _skin(canvas: Canvas, face: np.ndarray, traits: Traits, texture: Texture) -> None:
     """Skin texture, freckles and blush."""
     s, t = canvas.s, canvas.t
     relief = np.zeros_like(s)
     for (along, down), phase, amplitude in zip(texture.waves, texture.phases, texture.amplitudes, strict=True):
         relief += amplitude * np.cos(2 * np.pi * (along * s + down * t) + phase)
     canvas.darken(face, -relief)
-    cheek = _bump((canvas.side - 0.30) / 0.13, (t - 0.18) / 0.13)
+    cheek = bump((canvas.side - 0.30) / 0.13, (t - 0.18) / 0.13)
     canvas.darken(face * cheek, traits["blush"], (0.0, 1.0, 0.8))
     speckle = np.cos(26 * s + 3 * np.sin(9 * t + 1)) * np.cos(24 * t + 3 * np.sin(11 * s))
-    canvas.darken(face * np.clip(2.5 * speckle - 1.2, 0, 1) * _bump(s / 0.35, (t - 0.10) / 0.15), traits["freckles"])
+    canvas.darken(face * np.clip(2.5 * speckle - 1.2, 0, 1) * bump(s / 0.35, (t - 0.10) / 0.15), traits["freckles"])
 
 
-def _lines(canvas: _Canvas, face: np.ndarray, traits: Traits, views: Views) -> None:
+def _lines(canvas: Canvas, face: np.ndarray, traits: Traits, views: Views) -> None:
     """Lines of age: forehead, folds from nose to mouth, and below the eyes. They deepen with expression."""
     s, t, side = canvas.s, canvas.t, canvas.side
     age = traits["age_lines"]
     furrows = np.clip(np.cos((t + 0.42 - 0.15 * s * s) * 70) - 0.3, 0, 1)
-    canvas.darken(face * furrows * _bump(s / 0.22, (t + 0.42) / 0.07), 0.45 * age)
+    canvas.darken(face * furrows * bump(s / 0.22, (t + 0.42) / 0.07), 0.45 * age)
     fold_x = side - traits["nose_width"] - 0.04 - 0.45 * (t - traits["nose_length"])
-    fold = _bump(fold_x / 0.02, (t - traits["nose_length"] - 0.10) / 0.09)
+    fold = bump(fold_x / 0.02, (t - traits["nose_length"] - 0.10) / 0.09)
     canvas.darken(face * fold, age * 0.45 + 0.25 * np.maximum(views["smile"], 0))
     pouch = t - traits["eye_height"] - 0.13 + 1.2 * (side - traits["eye_spacing"]) ** 2
-    canvas.darken(_bump(pouch / 0.025, (side - traits["eye_spacing"]) / 0.08), 0.12 + 0.35 * age)
+    canvas.darken(bump(pouch / 0.025, (side - traits["eye_spacing"]) / 0.08), 0.12 + 0.35 * age)
 
 
-def _eyes(canvas: _Canvas, traits: Traits, views: Views) -> None:
+def _eyes(canvas: Canvas, traits: Traits, views: Views) -> None:
     """Both eyes and brows at once, in coordinates that run outwards from the nose."""
     out = canvas.side - traits["eye_spacing"]
     size = traits["eye_size"]
     along = out / size
     level = canvas.t - traits["eye_height"] + traits["eye_tilt"] * out
     opening = size * traits["eye_round"] * views["eye_open"]
-    canvas.darken(_bump(along / 1.0, (level + 0.06) / 0.08), 0.22 * traits["eye_depth"])
+    canvas.darken(bump(along / 1.0, (level + 0.06) / 0.08), 0.22 * traits["eye_depth"])
     lid = opening * (1 - along * along)
     eye = canvas.inside(np.abs(level) - lid)
     canvas.cover(eye, (0.93, 0.92, 0.90))
@@ -191,11 +141,11 @@ def _eyes(canvas: _Canvas, traits: Traits, views: Views) -> None:
     colour = (tone * (1 - 0.3 * hue), tone * (0.75 + 0.1 * hue), tone * (0.5 + 0.6 * hue))
     canvas.cover(eye * canvas.inside(ring - iris), colour)
     canvas.cover(eye * canvas.inside(ring - 0.45 * iris), (0.05, 0.04, 0.04))
-    spark = _bump((canvas.side - traits["eye_spacing"] + 0.02) / 0.016, (level + 0.02) / 0.016)
+    spark = bump((canvas.side - traits["eye_spacing"] + 0.02) / 0.016, (level + 0.02) / 0.016)
     canvas.cover(0.8 * eye * spark, (1.0, 1.0, 1.0))
-    lash = _bump((level + lid) / (0.016 + 0.3 * canvas.pixel)) * canvas.inside(np.abs(along) - 1.05, 0.1)
+    lash = bump((level + lid) / (0.016 + 0.3 * canvas.pixel)) * canvas.inside(np.abs(along) - 1.05, 0.1)
     canvas.darken(lash, 0.75)
-    crease = _bump((level + lid + 0.055) / 0.016) * canvas.inside(np.abs(along) - 0.9, 0.2)
+    crease = bump((level + lid + 0.055) / 0.016) * canvas.inside(np.abs(along) - 0.9, 0.2)
     canvas.darken(crease, 0.22)
     brow = (canvas.side - traits["eye_spacing"] - 0.01) / traits["brow_length"]
     arch = traits["brow_arch"] * (1 - brow * brow) + traits["brow_tilt"] * (canvas.side - traits["eye_spacing"])
@@ -205,7 +155,7 @@ def _eyes(canvas: _Canvas, traits: Traits, views: Views) -> None:
     canvas.cover(0.85 * mask, [0.6 * part for part in _hair_colour(traits)])
 
 
-def _nose(canvas: _Canvas, traits: Traits, views: Views) -> None:
+def _nose(canvas: Canvas, traits: Traits, views: Views) -> None:
     """Ridge, tip and wings; the nose stands out of the face, so it moves further when the head turns."""
     s, t = canvas.s - 0.14 * views["yaw"], canvas.t - 0.10 * views["pitch"]
     width, tip = traits["nose_width"], traits["nose_length"]
@@ -213,26 +163,26 @@ def _nose(canvas: _Canvas, traits: Traits, views: Views) -> None:
     flank = s / ridge
     run = canvas.inside(t - tip + 0.02, 0.10) * canvas.inside(traits["eye_height"] - 0.02 - t, 0.16)
     # The derivative of a bump: one flank in the light, the other in shade.
-    slope = flank * _bump(flank) * run
+    slope = flank * bump(flank) * run
     canvas.darken(slope, -views["light_x"] * 0.42)
-    canvas.darken(_bump((np.abs(s) - 1.2 * ridge) / 0.03) * run, 0.10)
-    canvas.darken(_bump(s / (0.45 * width), (t - tip + 0.07) / 0.05), -0.10)
-    under = _bump(s / (0.75 * width), (t - tip - 0.015) / 0.022)
+    canvas.darken(bump((np.abs(s) - 1.2 * ridge) / 0.03) * run, 0.10)
+    canvas.darken(bump(s / (0.45 * width), (t - tip + 0.07) / 0.05), -0.10)
+    under = bump(s / (0.75 * width), (t - tip - 0.015) / 0.022)
     canvas.darken(under, 0.32)
-    nostril = _bump((np.abs(s) - 0.48 * width) / (0.20 * width), (t - tip) / 0.020)
+    nostril = bump((np.abs(s) - 0.48 * width) / (0.20 * width), (t - tip) / 0.020)
     canvas.darken(nostril, 0.55)
-    wing = _bump((np.abs(s) - width - 0.3 * (t - tip + 0.03)) / 0.020, (t - tip + 0.03) / 0.045)
+    wing = bump((np.abs(s) - width - 0.3 * (t - tip + 0.03)) / 0.020, (t - tip + 0.03) / 0.045)
     canvas.darken(wing, 0.35)
 
 
-def _mouth(canvas: _Canvas, traits: Traits, views: Views) -> None:
+def _mouth(canvas: Canvas, traits: Traits, views: Views) -> None:
     """Lips along a parabola that a smile bends and widens; an open mouth shows teeth and dark."""
     s, t = canvas.s - 0.05 * views["yaw"], canvas.t
     along = s / (traits["mouth_width"] * (1 + 0.25 * views["smile"]))
     taper = np.maximum(1 - along * along, 0)
     line = t - traits["mouth_height"] + 0.16 * views["smile"] * (along * along - 0.4)
     gap = 0.11 * views["mouth_open"]
-    bow = 1 - 0.30 * _bump(along / 0.16)
+    bow = 1 - 0.30 * bump(along / 0.16)
     upper = -line - traits["lip_upper"] * taper * bow
     lower = line - (gap + traits["lip_lower"]) * taper
     ends = (np.abs(along) - 1) * 0.1
@@ -245,18 +195,18 @@ def _mouth(canvas: _Canvas, traits: Traits, views: Views) -> None:
     canvas.cover(
         inner * canvas.inside(line - 0.45 * gap * taper) * canvas.inside(np.abs(along) - 0.75), (0.9, 0.88, 0.84)
     )
-    canvas.darken(_bump(line / (0.012 + 0.2 * canvas.pixel)) * canvas.inside(np.abs(along) - 1.03, 0.08), 0.55)
-    canvas.darken(_bump(s / 0.16, (line - gap - traits["lip_lower"] - 0.04) / 0.028), 0.20)
+    canvas.darken(bump(line / (0.012 + 0.2 * canvas.pixel)) * canvas.inside(np.abs(along) - 1.03, 0.08), 0.55)
+    canvas.darken(bump(s / 0.16, (line - gap - traits["lip_lower"] - 0.04) / 0.028), 0.20)
 
 
-def _outer(canvas: _Canvas, traits: Traits, views: Views) -> np.ndarray:
+def _outer(canvas: Canvas, traits: Traits, views: Views) -> np.ndarray:
     """Signed distance to the outline of the hair on the head."""
     volume = 0.05 + traits["hair_volume"] + views["hair_volume"]
     across, down = canvas.u / (traits["face_width"] + volume), (canvas.v + 0.02) / (traits["forehead"] + volume)
     return (np.sqrt(across * across + down * down) - 1) * traits["face_width"]
 
 
-def _hair(canvas: _Canvas, traits: Traits, views: Views) -> None:
+def _hair(canvas: Canvas, traits: Traits, views: Views) -> None:
     """Hair on the head: between the outer outline and the hairline."""
     u, v, s = canvas.u, canvas.v, canvas.s
     # A turned head shows hair at the temple behind, not a gap.
@@ -266,18 +216,18 @@ def _hair(canvas: _Canvas, traits: Traits, views: Views) -> None:
     line = (
         traits["hair_line"]
         + (traits["hair_curve"] + views["hair_curve"]) * part * part
-        - 0.10 * _bump(part / 0.12) * traits["hair_fringe"]
+        - 0.10 * bump(part / 0.12) * traits["hair_fringe"]
     )
     # Beside the eyes the hairline drops to the temples.
     line = line + 2.2 * np.maximum(sides - traits["hair_temple"], 0) - views["hair_lift"]
     hair = np.maximum(_outer(canvas, traits, views), canvas.t - line)
     hair = np.maximum(hair, v - np.minimum(traits["hair_length"] + views["hair_length"], 0.25) - 0.5 * (sides - 1))
     mask = canvas.inside(hair, 0.05)
-    strands = 1 + 0.10 * np.cos(34 * np.arctan2(s - middle, 0.9 - v) + 5 * v) + 0.25 * _bump((v + 0.62) / 0.10)
+    strands = 1 + 0.10 * np.cos(34 * np.arctan2(s - middle, 0.9 - v) + 5 * v) + 0.25 * bump((v + 0.62) / 0.10)
     canvas.outline(mask, [part * strands for part in _hair_colour(traits)])
 
 
-def _light(canvas: _Canvas, views: Views) -> None:
+def _light(canvas: Canvas, views: Views) -> None:
     """A lamp of some direction, strength and colour over an ambient light, on the head's ellipsoid."""
     facing = canvas.u / HEAD_WIDTH * views["light_x"] + canvas.v / HEAD_HEIGHT * views["light_y"] + 0.75 * canvas.depth
     shade = views["ambient"] + views["lamp"] * np.clip(facing, -0.6, 1.2)
@@ -285,7 +235,7 @@ def _light(canvas: _Canvas, views: Views) -> None:
         channel *= shade * views[f"light_{name}"]
 
 
-def _background(canvas: _Canvas, views: Views) -> None:
+def _background(canvas: Canvas, views: Views) -> None:
     slope = canvas.x * views["ground_slope_x"] + canvas.y * views["ground_slope_y"]
     wave = np.sin(canvas.x * views["ground_wave_x"] + canvas.y * views["ground_wave_y"] + views["ground_phase"])
     ground = views["ground"] + slope + 0.07 * wave
@@ -293,7 +243,7 @@ def _background(canvas: _Canvas, views: Views) -> None:
         channel += (1 - canvas.figure) * ground * (1 + views[f"ground_{name}"])
 
 
-def _occlusion(canvas: _Canvas, traits: Traits, views: Views) -> None:
+def _occlusion(canvas: Canvas, traits: Traits, views: Views) -> None:
     """Sunglasses, and a patch such as a hand or a scarf, on some of the images."""
     glass_x = ((canvas.side - traits["eye_spacing"]) / 0.19) ** 2
     glass_y = ((canvas.t - traits["eye_height"]) / 0.135) ** 2
@@ -306,30 +256,3 @@ def _occlusion(canvas: _Canvas, traits: Traits, views: Views) -> None:
     )
     tone = views["patch_tone"]
     canvas.cover(canvas.inside(0.2 * (patch - 1)) * views["patch"], (tone, tone, tone))
-
-
-def _develop(paint: np.ndarray, views: Views, noise: np.ndarray) -> np.ndarray:
-    """Blur, contrast, sensor noise and rounding: (3, N, S, S) in [0, 1] -> uint8 (N, S, S, 3)."""
-    size = paint.shape[-1]
-    down, across = _blur(views["blur"] * views["blur_ratio"], size), _blur(views["blur"] / views["blur_ratio"], size)
-    image = down @ paint @ across.transpose(0, 2, 1)
-    image = 0.5 + views["contrast"] * (image - 0.5) + views["brightness"]
-    resample = _resample(size, noise.shape[1])
-    grain = resample @ np.ascontiguousarray(noise.transpose(3, 0, 1, 2)) @ resample.T
-    # Half of the noise is common to the channels, so that it does not turn into mere colour.
-    image += views["noise"] * (0.5 * grain + 0.5 * grain.mean(axis=0))
-    return np.rint(np.clip(image, 0, 1).transpose(1, 2, 3, 0) * 255).astype(np.uint8)
-
-
-def _blur(sigma: np.ndarray, size: int) -> np.ndarray:
-    """Gaussian blur along one axis as row-normalised matrices (N, S, S); sigma (N, 1, 1) in half image sides."""
-    place = np.arange(size, dtype=np.float32) * np.float32(2 / size)
-    kernel = _bump((place[None, :, None] - place[None, None, :]) / np.maximum(sigma, 0.3 / size))
-    return kernel / kernel.sum(axis=2, keepdims=True)
-
-
-def _resample(size: int, cells: int) -> np.ndarray:
-    """The matrix (size, cells) that resamples a line of cells to pixels: linear between cells, mean over pixels."""
-    pixels, grid = (np.arange(size) + 0.5) / size, (np.arange(cells) + 0.5) / cells
-    kernel = np.maximum(0, 1 - np.abs(pixels[:, None] - grid) * min(size, cells))
-    return (kernel / kernel.sum(axis=1, keepdims=True)).astype(np.float32)

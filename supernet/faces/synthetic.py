@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from supernet.faces.drawing import SENSOR, Texture, draw
+from supernet.faces.canvas import SENSOR
+from supernet.faces.drawing import Texture, draw
 
 # Every number that makes the set easy or hard stands in the tables below. They are balanced for 48 px, bias 0.5 and two
 # groups: small networks, trained for minutes, confuse a quarter of the unseen faces, raw pixels most of them.

@@ -7,8 +7,9 @@ from supernet.dpn import build
 from supernet.network import Supernet
 from supernet.optimisation import classification_loss, group_of
 from supernet.recipe import Recipe
+from supernet.shuffler import Shuffler
 from supernet.space import ChoiceBlock, SearchSpace, dpn_space
-from supernet.training import NonFinite, Shuffler, Trainer
+from supernet.training import NonFinite, Trainer
 
 
 def trainer_of(tiny, faces, *, space=None, seed=0, sampler="strict", **recipe):

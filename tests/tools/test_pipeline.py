@@ -142,6 +142,20 @@ def test_named_genotypes_are_retrained(dualfair, retrained, tmp_path):
     assert report["left_out"] == [] and report["seeds"] == 2 and "101-101-101-101:cosface" in report["networks"]
 
 
+def test_an_infinite_disparity_is_kept_and_said_to_be_undefined(dualfair, retrained, tmp_path):
+    shutil.copytree(retrained.parent, tmp_path / "copy")
+    run = tmp_path / "copy/run"
+    path = sorted((run / "retrain").glob("*/seed-0/result.json"))[0]
+    result = json.loads(path.read_text())
+    result["test"]["disparity"] = "inf"
+    path.write_text(json.dumps(result))
+    again = dualfair("retrain", "--run", run, "--seeds", 2, "--controls", 2, "--epochs", 1)
+    assert again.status == 0 and "inf" in again.out
+    study = dualfair("correlate", "--run", run, "--resamples", 100)
+    assert study.status == 3
+    assert "rank_disparity, test identities: tau undefined: truth has 1 of" in study.out
+
+
 def test_the_ranking_study_reports_both_objectives_with_n_seeds_and_interval(dualfair, retrained):
     study = dualfair("correlate", "--run", retrained, "--resamples", 200)
     assert study.status in (0, 3)
