@@ -12,6 +12,10 @@ import click
 
 Config = TypeVar("Config")
 
+PRESETS = Path(__file__).parent / "presets"
+STAGES = ("train", "search", "retrain")
+"""Commands whose options a preset may hold in a table of their own."""
+
 
 def option(default: object, text: str) -> object:
     """A dataclass field that becomes a command-line option with this help text."""
@@ -26,7 +30,7 @@ def config_options(*configs: type) -> Callable:
 
     def decorate(command: Callable) -> Callable:
         preset = click.option(
-            "--preset", type=click.Path(path_type=Path), help="TOML file with any of these options, as name = value."
+            "--preset", help=f"TOML file with any of these options as name = value, or one of: {', '.join(presets())}."
         )
         command = preset(command)
         for config in reversed(configs):
@@ -50,18 +54,19 @@ def _option_of(field: dataclasses.Field, kind: type) -> Callable:
 
 def build_configs(
     given: Mapping[str, object],
-    preset: Path | None,
+    preset: str | None,
     *configs: type[Config],
+    stage: str,
     defaults: Mapping[str, object] | None = None,
 ) -> list[Config]:
     """The configs that the command line (`given`, None = not given) and a preset ask for; the command line wins.
 
-    `defaults` stand in for the dataclasses' own where neither says anything.
-
-    Raises ValueError for a preset that is not TOML, or has an unknown name or a value of the wrong type.
+    A preset is the name of one of `presets`, or a TOML file: its table [train], [search] or [retrain] is for that
+    `stage` only, what stands above the tables is for any. `defaults` stand in for the dataclasses' own where neither
+    says anything. Raises ValueError for a preset that is not TOML, or has an unknown name or a value of the wrong type.
     """
     fields = {field.name: hint for config in configs for field, hint in _fields(config)}
-    values = {**(defaults or {}), **(_read_preset(preset, fields) if preset else {})}
+    values = {**(defaults or {}), **(_read_preset(preset, stage, fields) if preset else {})}
     values.update({name: value for name, value in given.items() if value is not None and name in fields})
     built = []
     for config in configs:
@@ -82,13 +87,21 @@ def _fields(config: type) -> list[tuple[dataclasses.Field, type]]:
     return [(field, hints[field.name]) for field in dataclasses.fields(config)]
 
 
-def _read_preset(path: Path, fields: dict[str, type]) -> dict[str, object]:
+def presets() -> list[str]:
+    """Names of the presets that come with the package."""
+    return sorted(file.name.removesuffix(".toml") for file in PRESETS.iterdir() if file.name.endswith(".toml"))
+
+
+def _read_preset(preset: str, stage: str, fields: dict[str, type]) -> dict[str, object]:
+    path = PRESETS / f"{preset}.toml" if preset in presets() else Path(preset)
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ValueError(f"preset {path} cannot be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"preset {path} is not TOML: {error}") from None
+    tables = {name: values.pop(name) for name in STAGES if isinstance(values.get(name), dict)}
+    values.update(tables.get(stage, {}))
     for name, value in values.items():
         if name not in fields:
             raise ValueError(f"preset {path}: unknown option {name!r}; known: {', '.join(fields)}")

@@ -30,12 +30,14 @@ class RetrainOptions:
 @click.option("--genotype", "named", multiple=True, help="Train these networks only; may be repeated.")
 @config_options(RetrainOptions, Recipe)
 @device_option
-def command(run_path: Path, named: tuple[str, ...], preset: Path | None, device: str, **given: object) -> None:
+def command(run_path: Path, named: tuple[str, ...], preset: str | None, device: str, **given: object) -> None:
     """Stage 3: train networks from scratch, by the supernet's recipe unless told otherwise."""
     from tools.session import open_trained
 
     run = open_trained(run_path, choose_device(device))
-    options, recipe = build_configs(given, preset, RetrainOptions, Recipe, defaults=recipe_of(run.config))
+    options, recipe = build_configs(
+        given, preset, RetrainOptions, Recipe, stage="retrain", defaults=recipe_of(run.config)
+    )
     chosen = [run.setting.space.parse(text) for text in named] or select(run, options)
     retrain(run, chosen, options, recipe)
     click.echo(f"Next: dualfair correlate --run {run_path}")
@@ -102,6 +104,7 @@ def train_standalone(run, genotype: Genotype, seed: int, recipe: Recipe, judging
     from supernet.dpn import build
     from supernet.training import Trainer
     from tools.progress import run_training
+    from tools.standalone import write_description
 
     folder = run.directory.stage("retrain") / str(genotype).replace(":", "_") / f"seed-{seed}"
     result_path = folder / "result.json"
@@ -110,7 +113,9 @@ def train_standalone(run, genotype: Genotype, seed: int, recipe: Recipe, judging
     folder.mkdir(parents=True, exist_ok=True)
     faces = run.setting.splits["train"]
     seed_everything(seed)
-    network = build(genotype, run.setting.skeleton, faces.identity_count)
+    skeleton = run.setting.skeleton
+    network = build(genotype, skeleton, faces.identity_count)
+    write_description(folder, str(genotype), skeleton, faces.identity_count, seed, training_faces_of(run.config))
     trainer = Trainer(network, faces, recipe, seed=seed, device=run.device)
     trainer.resume(folder)
     seconds = run_training(trainer, folder, 5.0, label=f"{genotype} seed {seed}")
@@ -123,6 +128,11 @@ def train_standalone(run, genotype: Genotype, seed: int, recipe: Recipe, judging
     }
     write_json(result_path, result)
     return result
+
+
+def training_faces_of(config: dict) -> dict[str, object]:
+    """Which people a run's networks were trained on: the faces and how their splits were made."""
+    return {name: config[name] for name in ("faces_fingerprint", "group_column", "split", "seed")}
 
 
 def judge_standalone(run, network, judging: JudgingOptions) -> dict[str, dict]:

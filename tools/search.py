@@ -36,14 +36,14 @@ def command(
     extra: tuple[str, ...],
     exhaustive: bool,
     batch: int,
-    preset: Path | None,
+    preset: str | None,
     device: str,
     **given: object,
 ) -> None:
     """Stage 2: evolve subnets; every score is kept and never computed again."""
     from tools.session import open_trained
 
-    options, judging = build_configs(given, preset, SearchOptions, JudgingOptions)
+    options, judging = build_configs(given, preset, SearchOptions, JudgingOptions, stage="search")
     run = open_trained(run_path, choose_device(device))
     search(run, options, judging, extra=extra, exhaustive=exhaustive, batch=batch)
     click.echo(f"Next: dualfair retrain --run {run_path}")

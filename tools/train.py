@@ -35,9 +35,9 @@ class TrainOptions:
 @click.option("--checkpoint-every", type=float, default=5.0, show_default=True, help="Minutes between checkpoints.")
 @config_options(TrainOptions, Recipe)
 @device_option
-def command(faces: Path, out: Path, checkpoint_every: float, preset: Path | None, device: str, **given: object) -> None:
+def command(faces: Path, out: Path, checkpoint_every: float, preset: str | None, device: str, **given: object) -> None:
     """Stage 1: train a supernet over the space; continues from the newest checkpoint by itself."""
-    options, recipe = build_configs(given, preset, TrainOptions, Recipe)
+    options, recipe = build_configs(given, preset, TrainOptions, Recipe, stage="train")
     train(faces, out, options, recipe, device=device, checkpoint_minutes=checkpoint_every)
     click.echo(f"Next: dualfair search --run {out}")
 

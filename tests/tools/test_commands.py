@@ -9,8 +9,11 @@ import pytest
 from PIL import Image
 
 from supernet.recipe import Recipe
+from tools.judging import JudgingOptions
 from tools.main import COMMANDS
-from tools.options import build_configs
+from tools.options import build_configs, presets
+from tools.retrain import RetrainOptions
+from tools.search import SearchOptions
 from tools.train import TrainOptions
 
 
@@ -58,14 +61,41 @@ def test_every_field_of_a_configuration_is_an_option_and_documented(dualfair):
 def test_the_command_line_wins_over_a_preset_and_a_preset_over_defaults(tmp_path):
     preset = tmp_path / "preset.toml"
     preset.write_text('lr = 1\nepochs = 7.5\nspace = "dpn729"\nflip = false\n')
-    options, recipe = build_configs({"lr": 0.3, "epochs": None, "seed": 4}, preset, TrainOptions, Recipe)
+    options, recipe = build_configs(
+        {"lr": 0.3, "epochs": None, "seed": 4}, str(preset), TrainOptions, Recipe, stage="train"
+    )
     assert (recipe.lr, recipe.epochs, recipe.flip, recipe.batch) == (0.3, 7.5, False, Recipe().batch)
     assert (options.space, options.seed) == ("dpn729", 4)
+
+
+def test_a_preset_has_a_table_for_every_stage(tmp_path):
+    preset = tmp_path / "preset.toml"
+    preset.write_text("batch = 8\n[train]\nepochs = 3.0\n[retrain]\nepochs = 5.0\nseeds = 4\n")
+    _, recipe = build_configs({}, str(preset), TrainOptions, Recipe, stage="train")
+    assert (recipe.epochs, recipe.batch) == (3.0, 8)
+    options, recipe = build_configs({}, str(preset), RetrainOptions, Recipe, stage="retrain", defaults={"lr": 0.3})
+    assert (recipe.epochs, recipe.batch, recipe.lr, options.seeds) == (5.0, 8, 0.3, 4)
+
+
+@pytest.mark.parametrize("name", ["celeba", "vggface2", "faces-demo"])
+def test_the_presets_that_come_along_fit_all_stages(name):
+    options, recipe = build_configs({}, name, TrainOptions, Recipe, stage="train")
+    retrain, standalone = build_configs({}, name, RetrainOptions, Recipe, stage="retrain")
+    search, judging = build_configs({}, name, SearchOptions, JudgingOptions, stage="search")
+    assert name in presets()
+    if name == "faces-demo":
+        assert (options.space, options.size, recipe.epochs, standalone.epochs) == ("dpn81-shared", 32, 18.0, 12.0)
+        assert (search.population, search.generations, judging.calibrate, retrain.seeds) == (20, 6, 400, 2)
+    else:
+        assert (options.skeleton, recipe.loss, recipe.scale) == ("paper", "focal", 64.0)
+        assert standalone.epochs > recipe.epochs and retrain.seeds == 4 and search.population == 64
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
+        ("[trian]\nlr = 1.0", "unknown option 'trian'"),
+        ("[train]\nseeds = 3", "unknown option 'seeds'; known: space, skeleton"),
         ("learning_rate = 1.0", "unknown option 'learning_rate'; known: space, skeleton"),
         ('lr = "fast"', "lr must be a float, got 'fast'"),
         ("batch = 6.5", "batch must be a int, got 6.5"),
