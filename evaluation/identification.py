@@ -1,6 +1,6 @@
-"""Closed-set identification: how many images of others are nearer to a probe than the nearest image of its identity.
+"""Identification among known people: how many images of others are nearer to a probe than the nearest of its identity.
 
-Shape legend: N images, D embedding, C images of a chunk, P counted probes.
+Shape legend: N images, D embedding, P counted probes, K highest rank of a curve.
 """
 
 from __future__ import annotations
@@ -10,29 +10,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from evaluation.comparison import checked_faces, checked_rows, comparisons, mates_in_gallery
+
 COUNTS = ("images", "identities")
 """What a rank counts: every nearer image of another identity (the definition), or the distinct identities of those."""
-
-TIE = 16
-"""Cosines within this many machine epsilons are equal, and equal is a tie.
-
-The same cosine comes out of a matrix product with up to 7 epsilons of difference (measured to D = 2048), depending on
-the order of its sum. Without the tolerance rounding would order a collapsed network's images at random. In float32 it
-joins distances on the unit sphere that are below 0.002; embeddings in float64 are compared in float64.
-"""
-
-CHUNK_BYTES = 64 * 2**20
-"""Size of a chunk of cosines (C, N), unless one row is larger. The whole workspace is below 2.5 times this."""
 
 
 @dataclass(frozen=True, eq=False)
 class Ranks:
-    """The ranks of all probes that have one. Every image is a probe, against all others.
+    """The ranks of all probes that have one.
 
     `values` are the ranks, int64 (P,) from 0 (right) upwards; `probes` (P,) are the numbers of their images, ascending:
-    `groups[ranks.probes]` are the groups of `values`. The `excluded` images have no other image of their identity,
-    hence no rank. `count` says what a rank counts, one of `COUNTS`. Ranks grow with the gallery, so its size stands
-    beside them: `gallery_images` (N) and `gallery_identities`.
+    `groups[ranks.probes]` are the groups of `values`. The `excluded` probes have no other image of their identity in
+    the gallery, hence no rank. `count` says what a rank counts, one of `COUNTS`. Ranks grow with the gallery, so its
+    size stands beside them: `gallery_images` and `gallery_identities`. `images` is N, how many images the numbers
+    refer to: the gallery's where all are compared with all.
     """
 
     values: np.ndarray
@@ -41,10 +33,13 @@ class Ranks:
     count: str
     gallery_images: int
     gallery_identities: int
+    images: int | None = None
 
     def __post_init__(self) -> None:
         self.values.setflags(write=False)
         self.probes.setflags(write=False)
+        if self.images is None:
+            object.__setattr__(self, "images", self.gallery_images)
 
     @property
     def correct(self) -> np.ndarray:
@@ -59,32 +54,52 @@ def ranks(embeddings: np.ndarray, identities: np.ndarray, count: str = "images",
     as the Euclidean distance of normalised embeddings does. `identities` (N,) are labels. With the cosine to the
     nearest image of the same identity, c*, the rank is the number of images of other identities whose cosine is c* or
     more; with `count="identities"` it is the number of distinct identities among them. A tie counts against the
-    probe (see `TIE`): a network that embeds all images alike has the worst ranks there are. A zero vector has the
-    cosine 0 to everything.
+    probe (see `comparison.TIE`): a network that embeds all images alike has the worst ranks there are. A zero vector
+    has the cosine 0 to everything.
 
-    `chunk` images are compared with all at once, as many as fit in `CHUNK_BYTES` unless given; beside that chunk there
-    is one normalised copy of the embeddings. It does not change the ranks. Raises ValueError for shapes that do not
-    fit, embeddings that are not finite, fewer than two identities, or an unknown `count`.
+    `chunk` images are compared with all at once, as many as fit in `comparison.CHUNK_BYTES` unless given; beside that
+    chunk there is one normalised copy of the embeddings. It does not change the ranks. Raises ValueError for shapes
+    that do not fit, embeddings that are not finite, fewer than two identities, or an unknown `count`.
 
     Worked by hand: the cosine of (1, 0) to its mate (3, 4) is 0.6, and of the others only (4, 3) is nearer, at 0.8.
 
     >>> ranks(np.array([[1, 0], [3, 4], [4, 3], [0, 1]]), np.array(["a", "a", "b", "b"])).values
     array([1, 2, 2, 1])
     """
-    embeddings, identities = _checked(embeddings, identities, count, chunk)
-    names, codes = np.unique(identities, return_inverse=True)
-    order = np.argsort(codes, kind="stable")
-    bounds = np.concatenate([[0], np.cumsum(np.bincount(codes))])
-    found = np.empty(len(order), dtype=np.int64)
-    for images, cosines in _cosine_chunks(_normalised(embeddings)[order], chunk):
-        nearest = _take_mates(cosines, images.start, bounds, codes[order[images]])
-        if count == "identities":
-            cosines = np.maximum.reduceat(cosines, bounds[:-1], axis=1)
-        margin = TIE * np.finfo(cosines.dtype).eps
-        nearer = cosines >= (nearest - margin)[:, None]
-        found[order[images]] = [np.count_nonzero(row) for row in nearer]
-    probes = np.flatnonzero(np.bincount(codes)[codes] > 1)
-    return Ranks(found[probes], probes, len(codes) - len(probes), count, len(codes), len(names))
+    embeddings, identities = checked_faces(embeddings, identities)
+    everyone = np.arange(len(identities))
+    return _ranked(embeddings, identities, everyone, everyone, count, chunk)
+
+
+def split_ranks(
+    embeddings: np.ndarray,
+    identities: np.ndarray,
+    gallery: np.ndarray,
+    probes: np.ndarray,
+    count: str = "images",
+    *,
+    chunk: int | None = None,
+) -> Ranks:
+    """The rank of every probe against the images of a gallery; lower is better.
+
+    As `ranks`, of which it is the general form: `gallery` and `probes` are numbers of images, and may share some. A
+    probe that is in the gallery is excluded there by its number. A probe whose identity has no (other) image in the
+    gallery has no rank and is counted as `excluded`. The ranks of all images among all are those of `ranks`.
+
+    Raises ValueError as `ranks` does, for a gallery of fewer than two identities, and for numbers that are not those of
+    images or come twice.
+    """
+    embeddings, identities = checked_faces(embeddings, identities)
+    gallery = checked_rows("gallery", gallery, len(identities))
+    return _ranked(
+        embeddings,
+        identities,
+        gallery,
+        checked_rows("probes", probes, len(identities)),
+        count,
+        chunk,
+        " of the gallery",
+    )
 
 
 def error(ranks: Ranks) -> float:
@@ -93,6 +108,28 @@ def error(ranks: Ranks) -> float:
     It is nan, undefined, when no probe has a rank.
     """
     return float(np.mean(ranks.values > 0)) if len(ranks.values) else float("nan")
+
+
+def cmc(values: np.ndarray, highest: int) -> np.ndarray:
+    """The cumulative match characteristic: the share of ranks below k for k = 1 to `highest`, float64 (K,).
+
+    `values` (P,) are ranks, of all probes or of one group's: `cmc(found.values[groups[found.probes] == "a"], 20)`. In
+    [0, 1], higher is better and never falling; the first is 1 - error. The literature's curve counts identities
+    (`count="identities"`). All nan, undefined, without a rank. Raises ValueError for values that are no ranks or
+    `highest` below 1.
+
+    >>> cmc(np.array([0, 2, 0, 7]), 3)
+    array([0.5 , 0.5 , 0.75])
+    """
+    values = np.asarray(values)
+    if values.ndim != 1 or (len(values) and (values.dtype.kind not in "iu" or values.min() < 0)):
+        raise ValueError(f"values must be ranks, whole numbers of 0 or more, got {values.dtype} {values.shape}")
+    if highest < 1:
+        raise ValueError(f"highest must be 1 or more ranks, got {highest}")
+    if not len(values):
+        return np.full(highest, np.nan)
+    times = np.bincount(np.minimum(values, highest), minlength=highest + 1)[:highest]
+    return np.cumsum(times) / len(values)
 
 
 def galleries(
@@ -107,7 +144,7 @@ def galleries(
     Raises ValueError when `size` is no multiple of the number of groups, when a group has too few identities, or when
     an identity is in two groups.
     """
-    decks = _identities_of_groups(identities, groups)
+    decks = identities_of_groups(identities, groups)
     share, rest = divmod(size, len(decks))
     if size < 1 or rest:
         raise ValueError(
@@ -126,75 +163,31 @@ def galleries(
     return [np.flatnonzero(np.isin(identities, chosen)) for chosen in dealt]
 
 
-def _checked(
-    embeddings: np.ndarray, identities: np.ndarray, count: str, chunk: int | None
+def gallery_split(
+    identities: np.ndarray, *, images_per_identity: int = 1, seed: int | np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    embeddings, identities = np.asarray(embeddings), np.asarray(identities)
-    if count not in COUNTS:
-        raise ValueError(f"count must be one of {', '.join(COUNTS)}, got {count!r}")
-    if embeddings.ndim != 2 or embeddings.dtype.kind not in "fiu":
-        raise ValueError(
-            f"embeddings must be real numbers of shape (images, D), got {embeddings.dtype} {embeddings.shape}"
-        )
-    if identities.shape != embeddings.shape[:1]:
-        raise ValueError(
-            f"identities must be one label an image: {len(embeddings)} images, identities of shape {identities.shape}"
-        )
-    broken = int(np.count_nonzero(~np.isfinite(embeddings).all(axis=1)))
-    if broken:
-        raise ValueError(
-            f"embeddings must be finite: {broken} of {len(embeddings)} rows hold nan or inf; check the network's "
-            "weights and BN statistics"
-        )
-    if not (identities[:1] != identities).any():
-        raise ValueError(f"identities must name at least two, got {identities[:1].tolist()}; ranks need impostors")
-    if chunk is not None and chunk < 1:
-        raise ValueError(f"chunk must be 1 or more images, got {chunk}")
-    return embeddings, identities
+    """Enrols random images of every identity: the numbers of the gallery's images and of the probes, both ascending.
 
-
-def _normalised(embeddings: np.ndarray) -> np.ndarray:
-    """Unit rows, in float64 for embeddings of that precision and float32 otherwise; zero rows stay zero."""
-    unit = embeddings.astype(np.result_type(embeddings.dtype, np.float32))
-    # Squares of very large or small entries would overflow or vanish, so the largest entry becomes 1 first.
-    _divide_rows(unit, np.maximum(unit.max(axis=1, initial=0), -unit.min(axis=1, initial=0)))
-    _divide_rows(unit, np.sqrt(np.einsum("ij,ij->i", unit, unit)))
-    return unit
-
-
-def _divide_rows(rows: np.ndarray, divisors: np.ndarray) -> None:
-    rows /= np.where(divisors > 0, divisors, 1)[:, None]
-
-
-def _cosine_chunks(unit: np.ndarray, chunk: int | None) -> Iterator[tuple[slice, np.ndarray]]:
-    """The cosines (C, N) of all images with all, C images at a time; every chunk overwrites the one before."""
-    n = len(unit)
-    chunk = min(n, chunk or max(1, CHUNK_BYTES // (n * unit.itemsize)))
-    buffer = np.empty((chunk, n), unit.dtype)
-    for start in range(0, n, chunk):
-        images = slice(start, min(start + chunk, n))
-        yield images, np.matmul(unit[images], unit.T, out=buffer[: images.stop - start])
-
-
-def _take_mates(cosines: np.ndarray, start: int, bounds: np.ndarray, codes: np.ndarray) -> np.ndarray:
-    """Cosine of every row to its nearest mate, (C,); leaves only impostors in `cosines`, all mates become -inf.
-
-    Images stand sorted by identity: identity i has the columns from bounds[i] to bounds[i + 1]. The rows are the
-    images from `start` on and `codes` are their identities. A row without mates gets -inf.
+    `identities` (N,) are labels. The gallery takes `images_per_identity` images of each, or all where it has no more:
+    such a person stands in the gallery without being looked for. All other images are probes, and each has a mate.
+    Raises ValueError for labels that are no list or fewer than 1 image an identity.
     """
-    rows = np.arange(len(cosines))
-    cosines[rows, start + rows] = -np.inf
-    nearest = np.empty(len(cosines), cosines.dtype)
-    for identity in range(codes[0], codes[-1] + 1):
-        first, last = bounds[identity], bounds[identity + 1]
-        own = slice(max(first - start, 0), min(last - start, len(cosines)))
-        mates = cosines[own, first:last]
-        nearest[own] = mates.max(axis=1)
-        mates[:] = -np.inf
-    return nearest
+    identities = np.asarray(identities)
+    if identities.ndim != 1:
+        raise ValueError(f"identities must be one label an image, got shape {identities.shape}")
+    if images_per_identity < 1:
+        raise ValueError(f"images_per_identity must be 1 or more, got {images_per_identity}")
+    shuffled = np.random.default_rng(seed).permutation(len(identities))
+    _, codes = np.unique(identities, return_inverse=True)
+    order = shuffled[np.argsort(codes[shuffled], kind="stable")]
+    starts = np.concatenate([[0], np.cumsum(np.bincount(codes))])[:-1]
+    place = np.arange(len(order)) - starts[codes[order]]
+    enrolled = place < images_per_identity
+    return np.sort(order[enrolled]), np.sort(order[~enrolled])
 
 
-def _identities_of_groups(identities: np.ndarray, groups: np.ndarray) -> dict[object, np.ndarray]:
+def identities_of_groups(identities: np.ndarray, groups: np.ndarray) -> dict[object, np.ndarray]:
+    """The identities of every group, both sorted. Raises ValueError when one is in two groups, or shapes do not fit."""
     identities, groups = np.asarray(identities), np.asarray(groups)
     if identities.ndim != 1 or identities.shape != groups.shape or not len(identities):
         raise ValueError(f"identities and groups must be one label an image, got {identities.shape} and {groups.shape}")
@@ -206,6 +199,30 @@ def _identities_of_groups(identities: np.ndarray, groups: np.ndarray) -> dict[ob
             f"and {np.count_nonzero(times > 1)} of {len(names)} identities have more than one"
         )
     return decks
+
+
+def _ranked(
+    embeddings: np.ndarray,
+    identities: np.ndarray,
+    gallery: np.ndarray,
+    probes: np.ndarray,
+    count: str,
+    chunk: int | None,
+    where: str = "",
+) -> Ranks:
+    if count not in COUNTS:
+        raise ValueError(f"count must be one of {', '.join(COUNTS)}, got {count!r}")
+    names = np.unique(identities[gallery])
+    if len(names) < 2:
+        raise ValueError(f"identities{where} must name at least two, got {names.tolist()}; ranks need impostors")
+    ranked = probes[mates_in_gallery(identities, gallery, probes) > 0]
+    found = np.empty(len(identities), dtype=np.int64)
+    for part in comparisons(embeddings, identities, gallery, ranked, chunk):
+        others = part.others if count == "images" else np.maximum.reduceat(part.others, part.starts, axis=1)
+        nearer = others >= part.bars[:, None]
+        found[part.probes] = [np.count_nonzero(row) for row in nearer]
+    excluded = len(probes) - len(ranked)
+    return Ranks(found[ranked], ranked, excluded, count, len(gallery), len(names), len(identities))
 
 
 def _hands(members: np.ndarray, share: int, rng: np.random.Generator) -> Iterator[np.ndarray]:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluation import identification
-from evaluation.identification import COUNTS, error, galleries, ranks
+from evaluation import comparison, identification
+from evaluation.identification import COUNTS, cmc, error, galleries, gallery_split, ranks, split_ranks
 
 
 def exact_nearness(probe, image):
@@ -153,7 +153,7 @@ def test_distances_that_float32_cannot_tell_apart_are_told_apart_in_float64():
 
 
 def test_no_matrix_of_all_pairs_is_held(monkeypatch):
-    monkeypatch.setattr(identification, "CHUNK_BYTES", 2 * 2**20)
+    monkeypatch.setattr(comparison, "CHUNK_BYTES", 2 * 2**20)
     embeddings, identities = noisy_people(1000, 4, 32)
     for labels, count in itertools.product((identities, np.arange(4000)), COUNTS):
         tracemalloc.start()
@@ -185,6 +185,142 @@ def test_what_cannot_be_ranked_is_said(embeddings, identities, options, said):
     with pytest.raises(ValueError) as caught:
         ranks(np.array(embeddings), np.array(identities), **options)
     assert said in str(caught.value)
+
+
+def split_reference(embeddings, identities, gallery, probes, count, nearness):
+    """Ranks against a gallery by a double loop, {image: rank}; probes without a mate there are missing."""
+    found = {}
+    for probe in probes:
+        near = {image: nearness(embeddings[probe], embeddings[image]) for image in gallery if image != probe}
+        mates = [near[image] for image in near if identities[image] == identities[probe]]
+        if mates:
+            nearer = [identities[i] for i in near if identities[i] != identities[probe] and near[i] >= max(mates)]
+            found[probe] = len(nearer) if count == "images" else len(set(nearer))
+    return found
+
+
+@given(small_cases(), st.data(), st.sampled_from(COUNTS), st.sampled_from((None, 1, 2, 3, 5)))
+def test_ranks_against_a_gallery_equal_an_exact_double_loop(case, data, count, chunk):
+    rows, identities = case
+    images = st.lists(st.integers(0, len(rows) - 1), unique=True)
+    # The two last rows are of two identities, which a gallery must have.
+    gallery = list({*data.draw(images), len(rows) - 2, len(rows) - 1})
+    probes = data.draw(images)
+    found = split_ranks(np.array(rows), np.array(identities), gallery, probes, count, chunk=chunk)
+    expected = split_reference(rows, identities, gallery, probes, count, exact_nearness)
+    assert as_dict(found) == expected
+    assert found.probes.tolist() == sorted(expected)
+    assert found.excluded == len(probes) - len(expected)
+    assert (found.gallery_images, found.images) == (len(gallery), len(rows))
+    assert found.gallery_identities == len({identities[image] for image in gallery})
+
+
+@pytest.mark.parametrize("count", COUNTS)
+def test_all_against_all_is_the_split_of_all_and_all(count):
+    embeddings, identities = noisy_people(30, 4, 8)
+    everyone = np.random.default_rng(0).permutation(120)
+    whole, split = ranks(embeddings, identities, count), split_ranks(embeddings, identities, everyone, everyone, count)
+    assert as_dict(whole) == as_dict(split)
+    assert (whole.excluded, whole.gallery_images, whole.images) == (split.excluded, split.gallery_images, split.images)
+
+
+def test_a_smaller_gallery_has_smaller_ranks():
+    embeddings, identities = noisy_people(60, 4, 6)
+    everyone = np.arange(240)
+    few = split_ranks(embeddings, identities, everyone[identities < 10], everyone)
+    assert (few.excluded, few.gallery_identities) == (200, 10)
+    assert (few.values <= ranks(embeddings, identities).values[:40]).all()
+    assert few.values.mean() < ranks(embeddings, identities).values[:40].mean() / 3
+
+
+def test_a_collapsed_network_is_the_worst_against_a_gallery_too():
+    gallery, probes = gallery_split(np.arange(50).repeat(6), images_per_identity=2, seed=0)
+    found = split_ranks(np.full((300, 128), 0.1, np.float32), np.arange(50).repeat(6), gallery, probes, chunk=17)
+    assert (found.values == 98).all()
+
+
+def test_a_split_holds_a_chunk_and_the_normalised_gallery(monkeypatch):
+    monkeypatch.setattr(comparison, "CHUNK_BYTES", 2 * 2**20)
+    embeddings, identities = noisy_people(1000, 6, 32)
+    gallery, probes = gallery_split(identities, seed=0)
+    tracemalloc.start()
+    split_ranks(embeddings, identities, gallery, probes)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2.5 * 2 * 2**20 + 3 * embeddings[gallery].nbytes, f"{peak:,} bytes"
+
+
+@pytest.mark.parametrize(
+    ("gallery", "probes", "said"),
+    [
+        ([0, 1], [2], "identities of the gallery must name at least two, got ['a']; ranks need impostors"),
+        ([], [2], "identities of the gallery must name at least two, got []"),
+        ([0, 2, 0], [1], "gallery must name every image once, got 0 more than once"),
+        ([0, 2], [1, 4], "probes must be numbers of images from 0 to 3, got 1 to 4"),
+        ([-1, 2], [1], "gallery must be numbers of images from 0 to 3, got -1 to 2"),
+        ([True, False, True, False], [1], "gallery must be the numbers of images (np.flatnonzero of a mask), got bool"),
+        ([0, 2], [[1]], "probes must be the numbers of images (np.flatnonzero of a mask), got int64 (1, 1)"),
+        ([0, 2], [0.5], "probes must be the numbers of images (np.flatnonzero of a mask), got float64"),
+    ],
+)
+def test_a_split_that_cannot_be_ranked_is_said(gallery, probes, said):
+    with pytest.raises(ValueError) as caught:
+        split_ranks(np.eye(4), np.array(["a", "a", "b", "b"]), gallery, probes)
+    assert said in str(caught.value)
+
+
+@given(st.lists(st.integers(0, 8), min_size=1), st.integers(1, 10))
+def test_the_match_curve_counts_ranks_below_k(values, highest):
+    found = cmc(np.array(values), highest)
+    assert found.tolist() == [sum(value < k for value in values) / len(values) for k in range(1, highest + 1)]
+
+
+def test_the_match_curve_starts_at_the_accuracy_and_can_be_one_groups():
+    embeddings, identities = noisy_people(40, 4, 6)
+    found = ranks(embeddings, identities, "identities")
+    curve = cmc(found.values, 40)
+    assert (curve[0], curve[-1]) == (pytest.approx(1 - error(found)), 1)
+    even = identities[found.probes] % 2 == 0
+    assert (cmc(found.values[even], 40) + cmc(found.values[~even], 40)) / 2 == pytest.approx(curve)
+
+
+def test_a_match_curve_of_nothing_is_undefined_and_of_no_ranks_refused():
+    assert np.isnan(cmc(np.empty(0, int), 3)).all()
+    for values, highest, said in (
+        ([0.5], 1, "values must be ranks"),
+        ([0, -1], 1, "values must be ranks"),
+        ([[1]], 1, "values must be ranks"),
+        ([1], 0, "highest must be 1 or more ranks, got 0"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            cmc(np.array(values), highest)
+
+
+@given(st.lists(st.integers(0, 5)), st.integers(1, 4), st.integers(0, 99))
+def test_a_split_enrols_the_stated_images_of_everyone_and_leaves_the_rest(labels, each, seed):
+    identities = np.array([f"p{label}" for label in labels], dtype=str)
+    gallery, probes = gallery_split(identities, images_per_identity=each, seed=seed)
+    assert sorted([*gallery.tolist(), *probes.tolist()]) == list(range(len(labels)))
+    assert (np.diff(gallery) > 0).all()
+    assert (np.diff(probes) > 0).all()
+    for name in set(identities.tolist()):
+        assert np.count_nonzero(identities[gallery] == name) == min(each, labels.count(int(name[1:])))
+
+
+def test_a_split_is_random_by_its_seed_only():
+    identities = np.arange(200).repeat(4)
+    (first, _), (again, _), (other, _) = (gallery_split(identities, seed=seed) for seed in (0, 0, 1))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+    # Every image of a person is as likely to be enrolled: 50 of each place, give or take.
+    assert np.bincount(first % 4) == pytest.approx([50] * 4, abs=20)
+
+
+def test_a_split_that_cannot_be_drawn_is_refused():
+    with pytest.raises(ValueError, match="images_per_identity must be 1 or more, got 0"):
+        gallery_split(np.arange(3), images_per_identity=0, seed=0)
+    with pytest.raises(ValueError, match=r"identities must be one label an image, got shape \(1, 2\)"):
+        gallery_split(np.array([[1, 2]]), seed=0)
 
 
 def faces_of_groups(sizes, images=3):

@@ -1,0 +1,295 @@
+import itertools
+import json
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from evaluation.disparity import DISPARITIES, measure
+from evaluation.identification import error, galleries, ranks
+from evaluation.reliability import COMPONENTS, Reliability, gallery_agreement, measure_table, reliability
+
+SD = {"network": 2.0, "seed": 0.7, "gallery": 3.0, "identities": 1.2, "residual": 0.5}
+
+
+def simulated(networks, seeds, k, rng, sd=SD, network=None):
+    """Values of the model; `network` are effects to take instead of drawn ones."""
+    network = sd["network"] * rng.normal(size=networks) if network is None else network
+    return (
+        10
+        + network[:, None, None]
+        + sd["seed"] * rng.normal(size=(networks, seeds, 1))
+        + sd["gallery"] * rng.normal(size=k)
+        + sd["identities"] * rng.normal(size=(networks, 1, k))
+        + sd["residual"] * rng.normal(size=(networks, seeds, k))
+    )
+
+
+def components_by_loops(values):
+    """Sums of squares from raw totals of Python's floats; expected mean squares as linear equations."""
+    n, s, k = len(values), len(values[0]), len(values[0][0])
+    cells = list(itertools.product(range(n), range(s), range(k)))
+    whole = sum(values[i][j][g] for i, j, g in cells)
+    correction = whole**2 / (n * s * k)
+
+    def squares(key, size):
+        totals = {}
+        for i, j, g in cells:
+            totals[key(i, j, g)] = totals.get(key(i, j, g), 0.0) + values[i][j][g]
+        return sum(total**2 for total in totals.values()) / size
+
+    networks, gallery = squares(lambda i, j, g: i, s * k), squares(lambda i, j, g: g, n * s)
+    pairs, seeds = squares(lambda i, j, g: (i, g), s), squares(lambda i, j, g: (i, j), k)
+    ss = {
+        "network": (networks - correction, n - 1),
+        "seed": (seeds - networks, n * (s - 1)),
+        "gallery": (gallery - correction, k - 1),
+        "identities": (pairs - networks - gallery + correction, (n - 1) * (k - 1)),
+        "residual": (sum(values[i][j][g] ** 2 for i, j, g in cells) - seeds - pairs + networks, n * (s - 1) * (k - 1)),
+    }
+    expected = [
+        [s * k, k, 0, s, 1],
+        [0, k, 0, 0, 1],
+        [0, 0, n * s, s, 1],
+        [0, 0, 0, s, 1],
+        [0, 0, 0, 0, 1],
+    ]
+    return dict(zip(ss, np.linalg.solve(expected, [sum_ / freedom for sum_, freedom in ss.values()]), strict=True))
+
+
+@given(st.integers(0, 10_000), st.integers(2, 7), st.integers(2, 4), st.integers(2, 5))
+@settings(max_examples=40)
+def test_components_equal_an_analysis_of_variance_by_loops(seed, networks, seeds, k):
+    values = simulated(networks, seeds, k, np.random.default_rng(seed))
+    found, expected = reliability(values), components_by_loops(values.tolist())
+    for name, variance in expected.items():
+        assert getattr(found, name) ** 2 == pytest.approx(max(variance, 0), rel=1e-6, abs=1e-9)
+        assert (name in found.negative) == (variance < 0)
+    assert (found.networks, found.seeds, found.galleries, found.reason) == (networks, seeds, k, None)
+
+
+def test_a_table_worked_by_hand():
+    # Networks 0 and 4, seeds +-1, galleries +-3: nothing else, so the residual and the choice of identities are 0.
+    values = np.array([0, 4])[:, None, None] + np.array([-1, 1])[:, None] + np.array([-3, 3])
+    found = reliability(values)
+    # Variance between the seeds' means: 2, between the networks' means: 8 = network + seed/2, between galleries': 18.
+    assert (found.network**2, found.seed**2, found.gallery**2) == pytest.approx((7, 2, 18))
+    assert (found.identities, found.residual, found.negative) == (0, 0, ())
+    assert found.of_mean() == found.of_mean(1, 50) == pytest.approx(7 / 9)
+    assert found.of_mean(2, 1) == pytest.approx(7 / 8)
+    assert (found.galleries_needed(0.75), found.galleries_needed(0.8), found.galleries_needed(0.8, seeds=2)) == (
+        1,
+        None,
+        1,
+    )
+
+
+def test_known_components_are_recovered():
+    rng = np.random.default_rng(0)
+    found = reliability(simulated(600, 3, 8, rng))
+    for name in ("network", "seed", "identities", "residual"):
+        assert getattr(found, name) == pytest.approx(SD[name], rel=0.08), name
+    # Eight galleries tell little about their own spread; averaged over tables the estimated variance is right.
+    spread = np.mean([reliability(simulated(20, 2, 8, rng)).gallery ** 2 for _ in range(300)])
+    assert spread == pytest.approx(SD["gallery"] ** 2, rel=0.12)
+
+
+@pytest.mark.parametrize(("seeds", "k"), [(1, 1), (1, 4), (3, 2)])
+def test_reliability_is_the_correlation_of_means_over_fresh_seeds_and_galleries(seeds, k):
+    rng = np.random.default_rng(1)
+    true = SD["network"] * rng.normal(size=20_000)
+    first, again = (simulated(len(true), seeds, k, rng, network=true).mean(axis=(1, 2)) for _ in range(2))
+    exact = Reliability(2, 2, 2, *(SD[name] for name in COMPONENTS))
+    assert np.corrcoef(first, again)[0, 1] == pytest.approx(exact.of_mean(seeds, k), abs=0.015)
+    assert np.corrcoef(first, true)[0, 1] ** 2 == pytest.approx(exact.of_mean(seeds, k), abs=0.015)
+
+
+@given(st.floats(0.1, 5), st.floats(0, 3), st.floats(0, 5), st.floats(0, 3), st.floats(0.05, 0.95), st.integers(1, 4))
+def test_the_galleries_needed_are_the_fewest_that_reach_the_target(network, seed, identities, residual, target, seeds):
+    found = Reliability(9, 3, 4, network, seed, 1.0, identities, residual)
+    needed = found.galleries_needed(target, seeds)
+    if needed is None:
+        assert found.of_mean(seeds, 10**9) < target + 1e-6
+    else:
+        assert found.of_mean(seeds, needed) >= target - 1e-9
+        assert needed == 1 or found.of_mean(seeds, needed - 1) < target + 1e-9
+
+
+def test_galleries_needed_worked_by_hand():
+    found = Reliability(9, 3, 4, network=1.0, seed=0.4, gallery=5.0, identities=1.0, residual=0.0)
+    # 0.8 leaves 0.25 of noise, of which the seed takes 0.16: 1 / 0.09 = 11.1 galleries. 0.9 leaves 0.111 < 0.16.
+    assert (found.galleries_needed(0.8), found.galleries_needed(0.9), found.galleries_needed(0.9, seeds=2)) == (
+        12,
+        None,
+        33,
+    )
+    assert found.to_dict()["galleries_for_0.8"] == 12
+    assert found.to_dict()["galleries_for_0.9"] is None
+    assert Reliability(9, 3, 4, 1.0, 0.0, 0.0, 1.0, 0.0).galleries_needed(0.8) == 4
+    # The seed takes all that 0.9 leaves: 2.28^2 / 9 = 0.76^2.
+    assert Reliability(9, 3, 4, 2.28, 0.76, 0.0, 1.83, 0.0).galleries_needed(0.9) is None
+    assert Reliability(9, 3, 4, 2.28, 0.76, 0.0, 0.0, 0.0).galleries_needed(0.9) == 1
+
+
+def test_one_seed_leaves_the_seeds_component_unknown_and_says_so():
+    rng = np.random.default_rng(2)
+    found = reliability(simulated(800, 1, 6, rng))
+    assert (found.seed, found.residual) == (None, None)
+    assert "one seed a network: the network's component includes the seed's" in found.reason
+    assert found.network == pytest.approx(np.hypot(SD["network"], SD["seed"]), rel=0.08)
+    assert found.identities == pytest.approx(np.hypot(SD["identities"], SD["residual"]), rel=0.05)
+    assert found.of_mean(seeds=2) is None
+    assert found.galleries_needed(0.8, seeds=2) is None
+    exact = Reliability(2, 2, 2, *(SD[name] for name in COMPONENTS))
+    assert found.of_mean(1, 4) > exact.of_mean(1, 4)
+
+
+@given(st.integers(0, 1000), st.floats(-50, 50), st.floats(0.01, 100))
+@settings(max_examples=30)
+def test_what_galleries_add_for_all_networks_changes_only_their_own_component(seed, shift, scale):
+    rng = np.random.default_rng(seed)
+    values = simulated(8, 2, 4, rng)
+    plain, moved = reliability(values), reliability(scale * (values + 20 * rng.normal(size=4) + shift))
+    for name in ("network", "seed", "identities", "residual"):
+        assert getattr(moved, name) == pytest.approx(scale * getattr(plain, name), rel=1e-5, abs=1e-5 * scale)
+    assert moved.of_mean(2, 3) == pytest.approx(plain.of_mean(2, 3), abs=1e-6)
+
+
+def test_a_negative_estimate_is_0_and_flagged():
+    # The two seeds of each network differ in opposite ways on the two galleries: less spread of means than residual.
+    values = np.array([0.0, 5.0, 9.0])[:, None, None] + np.array([[1, -1], [-1, 1]])
+    found = reliability(values)
+    assert (found.seed, found.negative) == (0, ("seed", "identities"))
+    assert found.residual**2 == pytest.approx(12 / 3)
+
+
+@given(st.lists(st.floats(0.01, 1), min_size=2, max_size=5), st.integers(1, 3), st.integers(2, 6))
+def test_rounding_is_not_a_negative_component(effects, seeds, k):
+    galleries_only = np.array(effects)[:, None, None] + np.linspace(0.1, 0.7, k) + np.zeros((1, seeds, 1))
+    found = reliability(galleries_only)
+    assert found.negative == ()
+    assert (found.identities, found.seed or 0, found.residual or 0) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, 1e9])
+def test_values_that_are_all_alike_have_no_reliability(value):
+    found = reliability(np.full((7, 3, 3), value))
+    assert [getattr(found, name) for name in COMPONENTS] == [0] * 5
+    assert (found.of_mean(), found.galleries_needed(0.8), found.negative) == (None, None, ())
+
+
+def test_networks_that_do_not_differ_have_reliability_0():
+    found = Reliability(9, 3, 4, 0.0, 0.1, 0.0, 0.1, 0.1, ("network",))
+    assert (found.of_mean(3, 100), found.galleries_needed(0.1)) == (0, None)
+
+
+def test_the_result_is_strict_json():
+    found = reliability(simulated(5, 2, 3, np.random.default_rng(0))).to_dict()
+    assert json.loads(json.dumps(found, allow_nan=False))["reliability_of_all"] == found["reliability_of_all"]
+    assert {"network", "identities", "reliability_of_one", "galleries_for_0.9", "negative"} <= set(found)
+
+
+def test_agreement_between_galleries_is_tau_of_the_seeds_means():
+    values = np.array([[[1, 1, 3, 3], [1, 1, 3, 3]], [[2, 3, 2, 2], [2, 3, 2, 2]], [[9, 0, 1, 1], [-3, 4, 1, 1]]])
+    # Means over seeds: 1 2 3 | 1 3 2 | 3 2 1 | 3 2 1. Taus of the pairs: 1/3, -1, -1, -1/3, -1/3, 1.
+    found = gallery_agreement(values)
+    assert (found.networks, found.each, found.pairs, found.undefined) == (3, 1, 6, 0)
+    assert (found.mean, found.lowest, found.highest) == pytest.approx((-2 / 9, -1, 1))
+    # Halves: 2 5 5 and 6 4 2; of the three pairs one is tied in the first half.
+    halves = gallery_agreement(values, 2)
+    assert (halves.pairs, halves.mean) == (1, pytest.approx(-2 / np.sqrt(6)))
+
+
+def test_more_galleries_a_part_agree_more():
+    values = simulated(60, 1, 16, np.random.default_rng(3), SD | {"network": 1.0, "identities": 2.0})
+    assert gallery_agreement(values, 8).mean > gallery_agreement(values, 1).mean + 0.2
+
+
+def test_agreement_without_any_ranking_is_none():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = gallery_agreement(np.ones((4, 1, 3)))
+    assert (found.pairs, found.undefined, found.mean, found.lowest, found.highest) == (0, 3, None, None, None)
+
+
+@pytest.mark.parametrize("each", [0, 3])
+def test_fewer_than_two_parts_are_refused(each):
+    with pytest.raises(ValueError, match=rf"each must be 1 to 2, half of the 5 galleries, got {each}"):
+        gallery_agreement(np.zeros((3, 1, 5)), each)
+
+
+@pytest.mark.parametrize("shape", [(1, 2, 2), (3, 2, 1), (3, 0, 2), (3, 4)])
+def test_a_table_that_says_nothing_about_reliability_is_refused(shape):
+    with pytest.raises(ValueError) as caught:
+        reliability(np.zeros(shape))
+    assert f"at least 2 networks and 2 galleries, got {shape}" in str(caught.value)
+
+
+def test_undefined_values_are_refused_and_located():
+    values = np.zeros((3, 2, 4))
+    values[1, 0, 2], values[2, 1, 3] = np.inf, np.nan
+    with pytest.raises(ValueError, match=r"2 of 24 are nan or inf, the first of network, seed and gallery \(1, 0, 2\)"):
+        reliability(values)
+
+
+def test_impossible_questions_are_refused():
+    found = reliability(simulated(5, 2, 3, np.random.default_rng(0)))
+    with pytest.raises(ValueError, match="seeds and galleries must be 1 or more, got 0 and 1"):
+        found.of_mean(0)
+    with pytest.raises(ValueError, match="target must be a reliability between 0 and 1, got 1"):
+        found.galleries_needed(1)
+
+
+def networks_and_faces(networks=3, seeds=2, people=24, images=3):
+    rng = np.random.default_rng(4)
+    identities = np.arange(people).repeat(images)
+    groups = np.array(["a", "b"])[identities % 2]
+    centres = rng.normal(size=(people, 6))[identities]
+    noise = np.linspace(0.6, 1.4, networks)
+    table = [[centres + scale * rng.normal(size=centres.shape) for _ in range(seeds)] for scale in noise]
+    return table, identities, groups
+
+
+def test_the_table_holds_every_measure_of_every_network_seed_and_gallery():
+    embeddings, identities, groups = networks_and_faces()
+    mine = {"lowest": lambda values, groups: values.min()}
+    found = measure_table(embeddings, identities, groups, DISPARITIES | mine, size=8, repeats=3, seed=5)
+    assert set(found) == {"error", "lowest", *DISPARITIES}
+    drawn = galleries(identities, groups, 8, 3, np.random.default_rng(5))
+    assert len(np.unique(np.concatenate(drawn))) == len(identities)
+    for (n, s), (g, rows) in itertools.product(np.ndindex(3, 2), enumerate(drawn)):
+        one = ranks(embeddings[n][s][rows], identities[rows])
+        assert found["error"][n, s, g] == error(one)
+        for name in ("rank_disparity", "log_rank_disparity", "accuracy_disparity"):
+            assert found[name][n, s, g] == measure(DISPARITIES[name], [(one, groups[rows])]).value
+    assert found["error"].mean(axis=(1, 2)).tolist() == sorted(found["error"].mean(axis=(1, 2)).tolist())
+    assert reliability(found["error"]).of_mean(2, 3) > 0.5
+
+
+def test_the_table_takes_embeddings_made_on_the_fly_and_counts_identities_on_request():
+    embeddings, identities, groups = networks_and_faces()
+    made = ((array for array in seeds) for seeds in embeddings)
+    options = {"size": 8, "repeats": 2, "seed": 0}
+    found = measure_table(made, identities, groups, {}, **options)
+    assert list(found) == ["error"]
+    assert found["error"].shape == (3, 2, 2)
+    row = {"rank_disparity": DISPARITIES["rank_disparity"]}
+    by_image = measure_table(embeddings, identities, groups, row, **options)
+    by_identity = measure_table(embeddings, identities, groups, row, **options, count="identities")
+    assert np.array_equal(by_image["error"], found["error"])
+    assert not np.array_equal(by_image["rank_disparity"], by_identity["rank_disparity"])
+
+
+def test_a_table_that_cannot_be_made_is_refused():
+    embeddings, identities, groups = networks_and_faces()
+    options = {"size": 8, "repeats": 2, "seed": 0}
+    with pytest.raises(ValueError, match=r"4 disjoint galleries of 8 .* take 16 of every group; group 'a' has 12"):
+        measure_table(embeddings, identities, groups, size=8, repeats=4, seed=0)
+    with pytest.raises(ValueError, match=r"same number of seeds for every network, got \[1, 2\]"):
+        measure_table([embeddings[0], embeddings[1][:1]], identities, groups, {}, **options)
+    with pytest.raises(ValueError, match="same number of seeds for every network, got no network"):
+        measure_table([], identities, groups, {}, **options)
+    with pytest.raises(ValueError, match="measures must not be called 'error'"):
+        measure_table(embeddings, identities, groups, {"error": max}, **options)
