@@ -1,8 +1,9 @@
-"""Figures as PNG files: the front of a search and the scatter of a ranking study, colour-blind safe."""
+"""Figures as PNG files: fronts, ranking studies, and curves and bars of groups; colours for the colour-blind."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,56 @@ def ranking_figure(path: Path, panels: Sequence[tuple[str, np.ndarray, np.ndarra
         axes.set_ylabel(f"{measure}, trained from scratch")
         axes.set_title(verdict, fontsize=10)
     _save(figure, path)
+
+
+def cmc_figure(path: Path, curves: Mapping[str, Sequence[float]]) -> None:
+    """Cumulative match characteristics by name: the share of probes with a rank below k, for k = 1, 2, ..."""
+    figure = Figure(figsize=(6, 4.5), layout="constrained")
+    axes = figure.add_subplot()
+    for (name, curve), style in zip(curves.items(), _styles(), strict=False):
+        axes.plot(np.arange(1, len(curve) + 1), curve, label=name, **style)
+    axes.set_xlabel("k, identities nearer than the right one allowed, plus 1")
+    axes.set_ylabel("share of probes with rank below k")
+    axes.legend()
+    _save(figure, path)
+
+
+def det_figure(path: Path, curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> None:
+    """Detection error trade-off by name: false match rate against false non-match rate, both logarithmic."""
+    figure = Figure(figsize=(6, 4.5), layout="constrained")
+    axes = figure.add_subplot()
+    for (name, (fmr, fnmr)), style in zip(curves.items(), _styles(), strict=False):
+        drawn = (fmr > 0) & (fnmr > 0)
+        axes.plot(fmr[drawn], fnmr[drawn], label=name, **style)
+    if any(len(line.get_xdata()) for line in axes.lines):
+        # Without an error of either kind there is nothing to draw, and no logarithm of it.
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+    axes.set_xlabel("false match rate (share of impostor pairs accepted)")
+    axes.set_ylabel("false non-match rate (share of genuine pairs rejected)")
+    axes.legend()
+    _save(figure, path)
+
+
+def bars_figure(path: Path, numbers: Mapping[str, Mapping], title: str) -> None:
+    """Bars of {"value", "n", "interval"} by name with their intervals; what has no value is left empty."""
+    figure = Figure(figsize=(max(4.0, 1.2 * len(numbers)), 4.2), layout="constrained")
+    axes = figure.add_subplot()
+    for place, number in enumerate(numbers.values()):
+        value, interval = number["value"], number.get("interval")
+        axes.bar(place, value or 0.0, color=GREY if place == 0 else BLUE)
+        if interval and interval["low"] is not None:
+            axes.vlines(place, interval["low"], interval["high"], color="black")
+    axes.set_xticks(range(len(numbers)), list(numbers), rotation=20)
+    axes.set_ylabel(title)
+    _save(figure, path)
+
+
+def _styles() -> Iterator[dict[str, str]]:
+    """Endless line styles that differ in dash and, where colours last, in colour: grey for everyone comes first."""
+    for dash in cycle(("-", "--", ":", "-.")):
+        for colour in (GREY, BLUE, ORANGE, "#009e73", "#cc79a7", "#e69f00"):
+            yield {"color": colour, "linestyle": dash}
 
 
 def _save(figure: Figure, path: Path) -> None:

@@ -13,6 +13,7 @@ COMMANDS = {
     "search": ("tools.search", "Stage 2: evolve subnets on inherited weights."),
     "retrain": ("tools.retrain", "Stage 3: train chosen networks from scratch."),
     "correlate": ("tools.correlate", "Stage 4: compare inherited with standalone ranking."),
+    "evaluate": ("tools.evaluate", "Every measure of networks, or of any system's embeddings."),
     "show": ("tools.show", "Describe the network of a genotype."),
     "demo": ("tools.demo", "All four stages on generated faces, a few CPU minutes."),
 }

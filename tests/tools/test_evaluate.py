@@ -1,0 +1,280 @@
+"""`dualfair evaluate`: embeddings of any system, and retrained networks, measured and written down."""
+
+import csv
+import io
+import json
+import pickle
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from evaluation.embedding import embed
+from evaluation.identification import error, ranks
+from supernet.checkpoint import load_checkpoint, save_checkpoint
+from supernet.dpn import build
+from supernet.faces.face_set import open_splits
+from supernet.faces.synthetic import SyntheticFaces
+from supernet.skeleton import skeleton_of
+from tools.faces import synthesise
+from tools.standalone import write_description
+
+FAST = ("--resamples", 50)
+
+
+@pytest.fixture(scope="module")
+def people():
+    """24 people of three groups with 6 noisy embeddings each, group c the noisiest."""
+    rng = np.random.default_rng(0)
+    groups = np.repeat(["a", "b", "c"], 8)
+    centres = rng.normal(size=(24, 16))
+    spread = np.repeat([{"a": 0.5, "b": 0.8, "c": 1.2}[group] for group in groups], 6)
+    embeddings = np.repeat(centres, 6, axis=0) + rng.normal(size=(144, 16)) * spread[:, None]
+    identities = np.repeat([f"p{person:02d}" for person in range(24)], 6)
+    return embeddings.astype(np.float32), identities, np.repeat(groups, 6)
+
+
+@pytest.fixture
+def files(people, tmp_path):
+    embeddings, identities, groups = people
+    np.save(tmp_path / "e.npy", embeddings)
+    rows = "".join(f"{identity},{group},x\n" for identity, group in zip(identities, groups, strict=True))
+    (tmp_path / "ids.csv").write_text("identity,group,same_for_all\n" + rows)
+    return tmp_path
+
+
+def measured(dualfair, files, *options):
+    result = dualfair("evaluate", "--embeddings", files / "e.npy", "--identities", files / "ids.csv",
+                      "--out", files / "out", *FAST, *options)  # fmt: skip
+    assert result.status == 0, result.err
+    return result, json.loads((files / "out/report.json").read_text(), parse_constant=pytest.fail)
+
+
+def brute_ranks(embeddings, identities):
+    unit = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
+    cosines = unit @ unit.T
+    found = []
+    for probe in range(len(unit)):
+        mates = [i for i in range(len(unit)) if i != probe and identities[i] == identities[probe]]
+        nearest = max(cosines[probe, i] for i in mates)
+        found.append(sum(cosines[probe, i] >= nearest for i in range(len(unit)) if identities[i] != identities[probe]))
+    return np.array(found)
+
+
+def test_numbers_in_the_report_are_those_of_a_double_loop(dualfair, files, people):
+    embeddings, identities, groups = people
+    _, report = measured(dualfair, files)
+    ranks = brute_ranks(embeddings.astype(float), identities)
+    found = report["identification"]
+    assert found["all"]["error"]["value"] == pytest.approx(np.mean(ranks > 0))
+    assert found["all"]["error"]["n"] == 144 and report["gallery"]["identities"] == 24
+    means = {}
+    for group in "abc":
+        means[group] = ranks[groups == group].mean()
+        row = found["groups"][group]
+        assert row["mean_rank_by_images"]["value"] == pytest.approx(means[group])
+        assert (row["identities"], row["probes"]) == (8, 48)
+        assert row["cmc_by_identities"][0] == pytest.approx(1 - row["error"]["value"])
+    literal = next(row for row in report["disparities"] if row["name"] == "rank_disparity")
+    assert literal["value"] == pytest.approx(max(means.values()) - min(means.values()))
+    assert literal["variant"] == "ranks by images, all against all"
+    assert literal["groups"]["c"]["value"] == pytest.approx(means["c"]) and literal["groups"]["c"]["n"] == 48
+
+
+def test_every_number_has_its_n_and_an_interval_that_holds_it(dualfair, files):
+    _, report = measured(dualfair, files)
+    numbers = [report["identification"]["all"]["error"], report["verification"]["eer"]]
+    numbers += [row["error"] for row in report["identification"]["groups"].values()]
+    numbers += [rate["all"]["dir"] for rate in report["open_set"]["rates"]]
+    for number in numbers:
+        assert number["n"] > 0
+        interval = number["interval"]
+        if interval["low"] is not None:
+            assert interval["low"] <= number["value"] <= interval["high"]
+    assert "95% bootstrap over people" in report["intervals"]
+
+
+def test_tables_and_pictures_lie_beside_the_report(dualfair, files):
+    _, report = measured(dualfair, files, "--gallery", 12)
+    rows = list(csv.DictReader((files / "out/groups.csv").open()))
+    error = next(row for row in rows if row["group"] == "c" and row["measure"] == "error")
+    assert float(error["value"]) == report["identification"]["groups"]["c"]["error"]["value"] and error["n"] == "48"
+    disparities = list(csv.DictReader((files / "out/disparities.csv").open()))
+    assert {"rank_disparity", "ser", "fdr", "garbe", "eod"} <= {row["disparity"] for row in disparities}
+    assert any("gallery of 12 identities, mean of 8" in row["variant"] for row in disparities)
+    for name in ("cmc.png", "det.png", "groups.png"):
+        with Image.open(files / "out" / name) as picture:
+            assert np.asarray(picture.convert("L")).std() > 5
+
+
+def test_embeddings_are_judged_without_torch(dualfair, files, monkeypatch):
+    for name in [name for name in sys.modules if name.split(".")[0] == "torch"]:
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    measured(dualfair, files, "--metrics", "identification,disparity")
+
+
+def test_only_the_metrics_asked_for_are_measured(dualfair, files):
+    _, report = measured(dualfair, files, "--metrics", "open-set")
+    assert "open_set" in report and not {"identification", "disparities", "verification"} & set(report)
+    bad = dualfair("evaluate", "--embeddings", files / "e.npy", "--identities", files / "ids.csv", "--out", files / "o",
+                   "--metrics", "everything")  # fmt: skip
+    assert bad.status == 2 and "unknown metrics 'everything'; choose from all, identification" in bad.err
+
+
+def test_without_two_groups_there_are_no_disparities_and_that_is_said(dualfair, files):
+    result, report = measured(dualfair, files, "--group", "same_for_all")
+    assert "no disparities: there are not two groups" in result.out
+    assert "disparities" not in report and report["identification"]["groups"] == {}
+    assert report["verification"]["at_far"][0]["disparities"] == []
+
+
+def test_an_own_measure_stands_beside_the_built_in_ones(dualfair, files, monkeypatch):
+    (files / "mine.py").write_text(
+        "def worst(ranks, groups):\n    return max(ranks[groups == g].mean() for g in set(groups))\n"
+    )
+    monkeypatch.chdir(files)
+    _, report = measured(dualfair, files, "--disparity", "mine:worst")
+    own = next(row for row in report["disparities"] if row["name"] == "mine:worst")
+    assert own["value"] == pytest.approx(max(g["value"] for g in own["groups"].values()))
+
+
+def test_bpc_compares_with_a_baseline(dualfair, files):
+    measured(dualfair, files)
+    (files / "out").rename(files / "before")
+    result, report = measured(dualfair, files, "--baseline", files / "before")
+    assert {row["value"] for row in report["bpc"]} == {0.0, None}, "a system against itself; some ratio is infinite"
+    assert "bpc of rank_disparity (ranks by images, all against all) at FAR 0.01: 0.000 against e" in result.out
+    missing = dualfair("evaluate", "--embeddings", files / "e.npy", "--identities", files / "ids.csv",
+                       "--out", files / "o", "--baseline", files / "nowhere", *FAST)  # fmt: skip
+    assert missing.status == 2 and "nowhere cannot be read" in missing.err
+
+
+def test_a_small_group_is_insufficient_and_never_zero(dualfair, tmp_path):
+    rng = np.random.default_rng(1)
+    np.save(tmp_path / "e.npy", rng.normal(size=(13, 4)))
+    groups = ["a"] * 12 + ["b"]
+    rows = "".join(f"p{row // 2},{group}\n" for row, group in enumerate(groups))
+    (tmp_path / "ids.csv").write_text("identity,group\n" + rows)
+    result, report = measured(dualfair, tmp_path)
+    assert "insufficient (n=0)" in result.out
+    assert report["identification"]["groups"]["b"]["error"] == {"value": None, "n": 0, "interval": None}
+    assert "undefined (n=0 in group 'b'; a group needs 2 probes)" in result.out
+    table = (tmp_path / "out/groups.csv").read_text()
+    assert "b,error,insufficient,0,," in table
+
+
+TABLE = ("--embeddings", "e.npy", "--identities", "ids.csv")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "name either --network with --faces, or --embeddings with --identities"),
+        (("--embeddings", "e.npy"), "--embeddings needs --identities"),
+        (("--network", "x"), "--network needs --faces"),
+        (("--embeddings", "gone.npy", "--identities", "ids.csv"), "there is no file"),
+        (("--embeddings", "ids.csv", "--identities", "ids.csv"), "is no .npy array of numbers"),
+        (("--embeddings", "short.npy", "--identities", "ids.csv"), "has 144 rows for 2 embeddings"),
+        ((*TABLE, "--group", "sex"), "unknown group column 'sex'; ids.csv has: group, same_for_all"),
+        ((*TABLE, "--split", "test"), "has no column 'split'"),
+        ((*TABLE, "--gallery", "many"), "gallery must be 'all' or a number"),
+        ((*TABLE, "--interval", "wide"), "method must be one of percentile, bca"),
+        ((*TABLE, "--reliability"), "at least two, got 1"),
+    ],
+)
+def test_a_mistake_gets_one_line(dualfair, files, monkeypatch, words, said):
+    monkeypatch.chdir(files)
+    np.save("short.npy", np.ones((2, 3)))
+    result = dualfair("evaluate", *words, "--out", "out", *FAST)
+    assert result.status == 2 and said in result.err and "Traceback" not in result.err
+
+
+@pytest.fixture(scope="module")
+def generated(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("generated") / "faces"
+    return synthesise(SyntheticFaces(identities=40, images=4, size=32), folder)
+
+
+@pytest.fixture
+def networks(generated, tmp_path):
+    """Two untrained networks with two seeds each, in folders as retraining leaves them."""
+    skeleton = skeleton_of("nano").resized(32)
+    about = {"faces_fingerprint": generated.fingerprint, "group_column": "group", "split": "0.4,0.2,0.4", "seed": 0}
+    folders = []
+    for genotype in ("101:cosface", "636:arcface"):
+        for seed in (0, 1):
+            torch.manual_seed(seed)
+            network = build(genotype, skeleton, 5)
+            folder = tmp_path / f"{genotype[:3]}-{seed}"
+            save_checkpoint(folder, 3, {"step": 3, "steps": 3, "network": network.state_dict()})
+            write_description(folder, str(network.genotype), skeleton, 5, seed, about)
+            folders.append(folder)
+    return folders
+
+
+def test_a_network_is_judged_on_people_that_it_was_not_trained_on(dualfair, generated, networks, tmp_path):
+    result = dualfair("evaluate", "--network", networks[0], "--faces", generated.folder, "--out", tmp_path / "o", *FAST)
+    assert result.status == 0, result.err
+    report = json.loads((tmp_path / "o/report.json").read_text())
+    assert report["name"] == "101-101-101-101:cosface" and report["identities"] == 16
+    assert "the test people of" in result.out
+    splits = open_splits(generated, group_column="group", fractions=(0.4, 0.2, 0.4), seed=0, size=32)
+    network = build("101:cosface", skeleton_of("nano").resized(32), 5)
+    network.load_state_dict(load_checkpoint(networks[0] / "step-00000003.pt")["network"])
+    expected = error(ranks(embed(network.eval(), splits["test"]), splits["test"].identities))
+    assert report["identification"]["all"]["error"]["value"] == pytest.approx(expected)
+    everyone = dualfair("evaluate", "--network", networks[0] / "step-00000003.pt", "--faces", generated.folder,
+                        "--split", "all", "--metrics", "identification", "--out", tmp_path / "o", *FAST)  # fmt: skip
+    assert "160 images of 40 people" in everyone.out and "its numbers are too good" in everyone.out
+
+
+def test_several_networks_stand_in_one_table_and_reliability_is_studied(dualfair, generated, networks, tmp_path):
+    words = [word for folder in networks for word in ("--network", folder)]
+    result = dualfair("evaluate", *words, "--faces", generated.folder, "--out", tmp_path / "o", "--reliability",
+                      "--gallery", 8, "--galleries", 2, "--metrics", "disparity", "--resamples", 0)  # fmt: skip
+    assert result.status == 0, result.err
+    rows = list(csv.DictReader((tmp_path / "o/networks.csv").open()))
+    assert [(row["network"][:3], row["training_seed"]) for row in rows] == [
+        (g, s) for g in ("101", "636") for s in "01"
+    ]
+    study = json.loads((tmp_path / "o/reliability.json").read_text())
+    assert (study["error"]["networks"], study["error"]["seeds"], study["error"]["galleries"]) == (2, 2, 2)
+    assert "Reliability over 2 networks x 2 seeds x 2 disjoint galleries of 8 people" in result.out
+
+
+def test_a_verification_set_is_read_from_its_own_file(dualfair, generated, networks, tmp_path):
+    encoded = []
+    for row in (0, 0, 0, 8, 4, 4, 4, 12) * 5:
+        buffer = io.BytesIO()
+        Image.fromarray(generated.pixels[row]).save(buffer, "PNG")
+        encoded.append(buffer.getvalue())
+    file = tmp_path / "set.bin"
+    file.write_bytes(pickle.dumps((encoded, [True, False] * 10)))
+    result = dualfair("evaluate", "--network", networks[0], "--faces", generated.folder, "--pairs", file,
+                      "--metrics", "verification", "--out", tmp_path / "o", *FAST)  # fmt: skip
+    assert result.status == 0, result.err
+    found = json.loads((tmp_path / "o/report.json").read_text())["verification"]
+    assert (found["pairs"], found["genuine"], found["folds"]) == (20, 10, 10)
+    assert found["accuracy"]["exact"]["accuracy"] == 1.0, "the genuine pairs are twice the same picture"
+
+
+def test_a_network_that_is_not_there_or_does_not_fit_gets_one_line(dualfair, generated, networks, tmp_path):
+    def refused(network):
+        result = dualfair("evaluate", "--network", network, "--faces", generated.folder, "--out", tmp_path / "o", *FAST)
+        assert result.status == 2 and "Traceback" not in result.err
+        return result.err
+
+    assert "holds no trained network (network.json is not there)" in refused(tmp_path)
+    description = networks[0] / "network.json"
+    description.write_text(description.read_text().replace("101-101", "252-252"))
+    assert "does not fit the network in" in refused(networks[0])
+    description.write_text("{")
+    assert "is damaged" in refused(networks[0])
+    (networks[1] / "step-00000003.pt").unlink()
+    assert "has no checkpoint" in refused(networks[1])
+    state = load_checkpoint(networks[2] / "step-00000003.pt")
+    save_checkpoint(networks[2], 3, state | {"steps": 9})
+    assert "is at step 3 of 9" in refused(networks[2])

@@ -1,0 +1,159 @@
+"""What `dualfair evaluate` prints and writes: lines of text, CSV tables and pictures of a report."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def shown(number: dict | None, digits: int = 3) -> str:
+    """A number with its interval as text; "insufficient" with n where there is none."""
+    if number is None or number["value"] is None:
+        return f"insufficient (n={number['n'] if number else 0})"
+    interval = number.get("interval")
+    text = f"{number['value']:.{digits}f}"
+    if interval and interval["low"] is not None:
+        text += f" [{interval['low']:.{digits}f}, {interval['high']:.{digits}f}]"
+    return text
+
+
+def sentences(report: dict) -> list[str]:
+    """The report as lines of text for the terminal."""
+    from tools.search import aligned
+
+    size = f"{report['images']:,} images of {report['identities']:,} people"
+    lines = [f"Evaluate: {report['name']} on {report['faces']}: {size}"]
+    lines += [f"  note: {note}" for note in report["notes"]]
+    if "identification" in report:
+        found = report["identification"]
+        rows = [["group", "people", "probes", "error", "mean rank by images", "mean rank by identities"]]
+        for name, row in (("all", found["all"]), *found["groups"].items()):
+            rows.append(
+                [
+                    name,
+                    f"{row['identities']:,}",
+                    f"{row['probes']:,}",
+                    shown(row["error"]),
+                    shown(row["mean_rank_by_images"], 2),
+                    shown(row["mean_rank_by_identities"], 2),
+                ]
+            )
+        lines += aligned(rows)
+    if "disparities" in report:
+        rows = [["disparity", "value", "fair at", "variant"]]
+        for row in report["disparities"]:
+            value = row["undefined"] if row["undefined"] else shown(row | {"n": 0})
+            rows.append([row["name"], value, f"{row['fair']:g}", row["variant"]])
+        lines += aligned(rows)
+    for rate in report.get("open_set", {}).get("rates", ()):
+        lines.append(
+            f"open set: detection and identification rate {shown(rate['all']['dir'])} at a false positive rate of "
+            f"{rate['fpir_asked']:g}" + (f" ({rate['warning']})" if rate["warning"] else "")
+        )
+    if "verification" in report:
+        lines += _verification_sentences(report["verification"])
+    for row in report.get("bpc", ()):
+        value = "undefined, a disparity is infinite" if row["value"] is None else f"{row['value']:.3f}"
+        lines.append(
+            f"bpc of {row['disparity']} ({row['variant']}) at FAR {row['far']:g}: {value} against {row['baseline']}"
+        )
+    lines.append("[ ] are " + report["intervals"] + "; n is probes or pairs")
+    return lines
+
+
+def _verification_sentences(found: dict) -> list[str]:
+    exact, grid = found["accuracy"]["exact"], found["accuracy"]["grid"]
+    exact_text = shown({"value": exact["accuracy"], "n": exact["n"], "interval": exact["interval"]}, 4)
+    lines = [
+        f"verification: accuracy {exact_text} over {found['folds']} folds of {found['pairs']:,} pairs (exact "
+        f"thresholds; {grid['accuracy']:.4f} on the literature's grid), EER {shown(found['eer'])}"
+    ]
+    for rule, by_group in found.get("accuracy_by_group", {}).items():
+        name = rule.replace("_", " ")
+        if "undefined" in by_group:
+            lines.append(f"  {name}: {by_group['undefined']}")
+            continue
+        cells = ", ".join(f"{group} {row['accuracy']:.4f}" for group, row in by_group["groups"].items())
+        spread = f"; std {by_group['std']:.2f} %, ser {by_group['ser']:.2f}" if "std" in by_group else ""
+        lines.append(f"  {name}: {cells}{spread}")
+    for row in found["at_far"]:
+        warning = f" ({row['warning']})" if row["warning"] else ""
+        lines.append(f"  TAR {row['tar']:.3f} at FAR {row['far_asked']:g}{warning}")
+    return lines
+
+
+def write_tables(folder: Path, report: dict) -> None:
+    """groups.csv: one row a group, measure and number. disparities.csv: one row a disparity."""
+    with open(folder / "groups.csv", "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["group", "measure", "value", "n", "low", "high"])
+        found = report.get("identification", {"groups": {}})
+        rows = [("all", found["all"])] if "all" in found else []
+        for group, row in (*rows, *found["groups"].items()):
+            for measure, number in row.items():
+                if isinstance(number, dict):
+                    writer.writerow([group, measure, *_cells(number)])
+        for rate in report.get("open_set", {}).get("rates", ()):
+            for group, row in (("all", rate["all"]), *rate["groups"].items()):
+                writer.writerow([group, f"dir_at_fpir_{rate['fpir_asked']:g}", *_cells(row["dir"])])
+        for row in report.get("verification", {}).get("at_far", ()):
+            for group, rates in row["groups"].items():
+                for measure, number in rates.items():
+                    writer.writerow([group, f"{measure}_at_far_{row['far_asked']:g}", *_cells(number)])
+    with open(folder / "disparities.csv", "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["disparity", "variant", "value", "fair_at", "low", "high", "undefined"])
+        pairwise = [row for rates in report.get("verification", {}).get("at_far", ()) for row in rates["disparities"]]
+        for row in (*report.get("disparities", ()), *pairwise):
+            interval = row["interval"] or {"low": None, "high": None}
+            writer.writerow(
+                [
+                    row["name"],
+                    row["variant"],
+                    row["value"],
+                    row["fair"],
+                    interval["low"],
+                    interval["high"],
+                    row["undefined"],
+                ]
+            )
+
+
+def _cells(number: dict) -> list:
+    interval = number.get("interval") or {"low": None, "high": None}
+    value = "insufficient" if number["value"] is None else number["value"]
+    return [value, number["n"], interval["low"], interval["high"]]
+
+
+def draw(folder: Path, report: dict, curves: dict) -> None:
+    from tools.figures import bars_figure, cmc_figure, det_figure
+
+    if "identification" in report:
+        found = report["identification"]
+        rows = {"all": found["all"], **found["groups"]}
+        labels = {name: f"{name} (n = {row['probes']})" for name, row in rows.items() if row["probes"]}
+        cmc_figure(folder / "cmc.png", {labels[name]: rows[name]["cmc_by_identities"] for name in labels})
+        bars_figure(
+            folder / "groups.png", {labels[name]: rows[name]["error"] for name in labels}, "error (rank above 0)"
+        )
+    if curves:
+        det_figure(folder / "det.png", curves)
+
+
+def write_comparison(out: Path, subjects: Sequence, reports: Sequence[dict]) -> None:
+    """networks.csv: one row a network, its error and every disparity."""
+    out.mkdir(parents=True, exist_ok=True)
+    columns = list(
+        dict.fromkeys(f"{row['name']}, {row['variant']}" for report in reports for row in report.get("disparities", ()))
+    )
+    with open(out / "networks.csv", "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["network", "training_seed", "error", "probes", *columns])
+        for subject, report in zip(subjects, reports, strict=True):
+            values = {f"{row['name']}, {row['variant']}": row["value"] for row in report.get("disparities", ())}
+            everyone = report.get("identification", {}).get("all", {})
+            error = everyone.get("error", {}).get("value")
+            writer.writerow(
+                [subject.name, subject.seed, error, everyone.get("probes"), *(values.get(c) for c in columns)]
+            )
