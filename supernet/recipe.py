@@ -14,9 +14,9 @@ class Recipe:
     """How a network is trained. Learning rates are peaks; epochs may be fractions of a pass over the faces."""
 
     epochs: float = _option(30.0, "Passes over the training faces; every path of a step sees the step's whole batch.")
-    batch: int = _option(64, "Images a step.")
+    batch: int = _option(16, "Images a step.")
     optimizer: str = _option("sgd", "Any timm optimizer name: sgd is Nesterov, momentum is plain, adamw, ...")
-    lr: float = _option(0.2, "Peak learning rate.")
+    lr: float = _option(0.1, "Peak learning rate.")
     lr_trunk: float = _option(1.0, "Factor on lr for stem, shortcuts and tail.")
     lr_operations: float = _option(1.0, "Factor on lr for the candidate operations.")
     lr_heads: float = _option(1.0, "Factor on lr for necks and class weights.")

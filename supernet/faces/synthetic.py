@@ -78,9 +78,9 @@ WIDEST_TRAIT = 2.0
 
 TEXTURE_WAVES = 4
 """Cosines in a person's skin texture: fewer look like stripes, more look all alike."""
-TEXTURE_CYCLES = (4.0, 8.0)
-"""Cycles of those across a face: coarse enough to survive 32 px, too fine for the shape of a face."""
-TEXTURE_AMPLITUDE = 0.115
+TEXTURE_CYCLES = (6.0, 10.0)
+"""Cycles of those across a face: mostly coarse enough to survive 32 px, too fine for the shape of a face."""
+TEXTURE_AMPLITUDE = 0.09
 """Root mean square of the skin texture, as a share of the skin's brightness, for the texture cue 1."""
 
 VIEW = {
@@ -141,9 +141,9 @@ SUNGLASSES, PATCH = 0.06, 0.10
 
 CUES = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Where a group stands between texture (0) and shape (1): 0.5 for all at bias 0, 0.25 and 0.75 for two at bias 0.5."""
-SHAPE_CUE = (0.1, 0.3, 0.8, 0.95, 1.0)
+SHAPE_CUE = (0.1, 0.2, 0.55, 0.65, 0.7)
 """Factor on the spread of shape at those places."""
-TEXTURE_CUE = (1.3, 1.25, 0.8, 0.15, 0.05)
+TEXTURE_CUE = (1.4, 1.35, 0.8, 0.15, 0.05)
 """Factor on the skin texture at those places; set so that two groups are about equally hard on average at bias 0.5."""
 
 LAST_GROUP_BLUR, LAST_GROUP_CONTRAST, LAST_GROUP_NOISE = 1.4, 0.78, 1.4
