@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from evaluation.bootstrap import METHODS, Statistic, disparity_statistic, identity_bootstrap
-from evaluation.disparity import DISPARITIES, MINIMUM_PROBES, Disparity, measure, values_of
+from evaluation.bootstrap import METHODS, Statistic, difference_statistic, disparity_statistic, identity_bootstrap
+from evaluation.disparity import DISPARITIES, MINIMUM_PROBES, Disparity, largest_difference, measure, values_of
 from evaluation.identification import COUNTS, Ranks, cmc, galleries, ranks
 from evaluation.open_set import OpenSetScores, dir_at_fpir, group_rates_at, open_set_scores, open_set_split
 
@@ -212,7 +212,18 @@ def _at_all(
 
     intervals = None if result.undefined else resampling.intervals(statistic, identities[ranked.probes])
     variant = "correct or not, all against all" if values_of(one) == "correct" else f"ranks by {count}, all against all"
-    return _row(name, one, variant, result, intervals)
+    row = _row(name, one, variant, result, intervals)
+    if len(result.groups) == 2 and not result.undefined and getattr(one, "reducer", None) is largest_difference:
+        row["signed"] = _signed(one, values, own, list(result.groups), identities[ranked.probes], resampling)
+    return row
+
+
+def _signed(one: Disparity, values, groups, names: list, identities: np.ndarray, resampling: Resampling) -> dict:
+    """The first group's value minus the second's; unlike an absolute difference's, its interval may hold 0."""
+    statistic = difference_statistic(one, values, groups, *names)
+    difference = _number(float(statistic(np.arange(len(values)))), len(values), None)
+    intervals = resampling.intervals(statistic, identities)
+    return {"of": f"{names[0]} minus {names[1]}", **difference, "interval": intervals and intervals[0]}
 
 
 def _at_gallery(name: str, one: Callable, protocol: IdentificationProtocol, ranked: list) -> dict:

@@ -41,10 +41,12 @@ def sentences(report: dict) -> list[str]:
             )
         lines += aligned(rows)
     if "disparities" in report:
-        rows = [["disparity", "value", "fair at", "variant"]]
+        signed = next((row["signed"]["of"] for row in report["disparities"] if "signed" in row), "")
+        rows = [["disparity", "value", "fair at", signed, "variant"]]
         for row in report["disparities"]:
             value = row["undefined"] if row["undefined"] else shown(row | {"n": 0})
-            rows.append([row["name"], value, f"{row['fair']:g}", row["variant"]])
+            difference = shown(row["signed"]) if "signed" in row else ""
+            rows.append([row["name"], value, f"{row['fair']:g}", difference, row["variant"]])
         lines += aligned(rows)
     for rate in report.get("open_set", {}).get("rates", ()):
         lines.append(

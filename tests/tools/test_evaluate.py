@@ -152,6 +152,27 @@ def test_bpc_compares_with_a_baseline(dualfair, files):
     assert missing.status == 2 and "nowhere cannot be read" in missing.err
 
 
+def test_two_groups_have_a_signed_difference_whose_interval_tells_whether_there_is_one(dualfair, tmp_path):
+    rng = np.random.default_rng(2)
+    groups = np.repeat(["loud", "quiet"], 120)
+    people = np.repeat(rng.normal(size=(40, 8)), 6, axis=0)
+    np.save(tmp_path / "e.npy", people + rng.normal(size=(240, 8)) * np.where(groups == "loud", 1.2, 0.6)[:, None])
+    halves = np.resize(["odd", "even"], 40).repeat(6)
+    rows = "".join(f"p{row // 6},{groups[row]},{halves[row]}\n" for row in range(240))
+    (tmp_path / "ids.csv").write_text("identity,group,chance\n" + rows)
+
+    def signed(column):
+        result, report = measured(dualfair, tmp_path, "--group", column, "--resamples", 200)
+        row = next(row for row in report["disparities"] if row["name"] == "accuracy_disparity")
+        assert abs(row["signed"]["value"]) == pytest.approx(row["value"])
+        return row["signed"], result
+
+    real, result = signed("group")
+    assert real["of"] == "loud minus quiet" and real["interval"]["high"] < 0 and "loud minus quiet" in result.out
+    chance, _ = signed("chance")
+    assert chance["interval"]["low"] < 0 < chance["interval"]["high"]
+
+
 def test_a_small_group_is_insufficient_and_never_zero(dualfair, tmp_path):
     rng = np.random.default_rng(1)
     np.save(tmp_path / "e.npy", rng.normal(size=(13, 4)))
