@@ -4,12 +4,14 @@ from statistics import fmean, stdev
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import det_curve, roc_curve
+from torchmetrics.functional.classification import binary_accuracy, binary_roc
 
 from evaluation.disparity import DISPARITIES
-from evaluation.pair_disparity import accuracy_values
+from evaluation.pair_disparity import accuracy_values, rates_at
 from evaluation.pairs import contiguous_folds, pair_scores
 from evaluation.verification import GRID, eer, group_ten_fold, roc, tar_at_far, ten_fold
 
@@ -262,3 +264,20 @@ def test_equal_error_rates_worked_by_hand():
     assert eer(np.array([0.9, 0.5, 0.3, 0.2, 0.1]), np.array([1, 0, 1, 0, 0])) == pytest.approx(1 / 3)
     # From (0, 1/2) to (1/2, 0), a tie of one genuine and one impostor pair: both errors are 1/4 in between.
     assert eer(np.array([0.9, 0.5, 0.5, 0.1]), np.array([1, 1, 0, 0])) == 0.25
+
+
+def test_curve_and_accuracy_agree_with_torchmetrics_to_its_single_precision():
+    rng = np.random.default_rng(5)
+    same = rng.random(500) < 0.4
+    scores = np.clip(rng.normal(0.2 + 0.3 * same, 0.25), 0, 1).astype(np.float32).astype(np.float64)
+    tensors = torch.tensor(scores, dtype=torch.float32), torch.tensor(same, dtype=torch.int64)
+    far, tar, _ = binary_roc(*tensors, thresholds=None)
+    curve = roc(scores, same)
+    for point in range(len(far)):
+        nearest = np.argmin(np.abs(curve.far - far[point].item()) + np.abs(curve.tar - tar[point].item()))
+        np.testing.assert_allclose((curve.far[nearest], curve.tar[nearest]), (far[point], tar[point]), atol=1e-6)
+    threshold = 0.35
+    accuracy = binary_accuracy(*tensors, threshold=threshold).item()
+    assert np.mean((scores >= threshold) == same) == pytest.approx(accuracy, abs=1e-6)
+    rates = rates_at(scores, same, np.full(500, "all"), threshold).groups["all"]
+    assert rates.accuracy.value == pytest.approx(accuracy, abs=1e-6)
