@@ -17,8 +17,8 @@ from tools.search import SearchOptions
 from tools.train import TrainOptions
 
 IDENTITIES, IMAGES, SIZE, BIAS = 130, 10, 32, 0.5
-RECIPE = Recipe(epochs=12.0)
-STANDALONE_RECIPE = replace(RECIPE, epochs=8.0)
+RECIPE = Recipe(epochs=18.0, batch=32, lr=0.2)
+STANDALONE_RECIPE = replace(RECIPE, epochs=12.0)
 SPACE = "dpn81-shared"
 SEARCH = SearchOptions(population=20, generations=6)
 RETRAIN = RetrainOptions(seeds=2, controls=5)

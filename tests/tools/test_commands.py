@@ -84,7 +84,7 @@ def test_the_presets_that_come_along_fit_all_stages(name):
     search, judging = build_configs({}, name, SearchOptions, JudgingOptions, stage="search")
     assert name in presets()
     if name == "faces-demo":
-        assert (options.space, options.size, recipe.epochs, standalone.epochs) == ("dpn81-shared", 32, 12.0, 8.0)
+        assert (options.space, options.size, recipe.epochs, standalone.epochs) == ("dpn81-shared", 32, 18.0, 12.0)
         assert (search.population, search.generations, judging.calibrate, retrain.seeds) == (20, 6, 400, 2)
     else:
         assert (options.skeleton, recipe.loss, recipe.scale) == ("paper", "focal", 64.0)
