@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,15 +34,24 @@ class Manifest:
 
     def column(self, name: str) -> np.ndarray:
         """One column as an array of strings (N,). Raises ValueError naming the columns there are."""
+        self.require(name)
+        return np.asarray(self.columns[name], dtype=str)
+
+    def require(self, name: str) -> None:
+        """Raise ValueError, naming the columns there are, when there is no column of this name."""
         if name not in self.columns:
             raise ValueError(
                 f"unknown group column {name!r}; the manifest has: {', '.join(attributes_of(self)) or 'no attributes'}"
             )
-        return np.asarray(self.columns[name], dtype=str)
 
     def take(self, rows: Sequence[int]) -> Manifest:
         """The manifest of some rows, in the order given."""
         return Manifest({name: tuple(values[row] for row in rows) for name, values in self.columns.items()})
+
+
+def shorten(names: Sequence[object], most: int = 10) -> str:
+    """The first few names, joined by commas; an ellipsis stands for the others."""
+    return ", ".join(map(str, names[:most])) + (", ..." if len(names) > most else "")
 
 
 def attributes_of(manifest: Manifest) -> list[str]:
@@ -62,24 +71,33 @@ def read_table(path: Path) -> dict[str, tuple[str, ...]]:
     """The columns of a CSV with a header, by name. Raises ValueError naming the line at fault."""
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.reader(file))
+            return _columns(csv.reader(file))
     except FileNotFoundError:
         raise ValueError("there is no such file; expected a CSV with a header such as path,identity,group") from None
     except (UnicodeDecodeError, csv.Error, IsADirectoryError) as error:
         raise ValueError(f"not a CSV text file ({error})") from error
-    if not rows:
+
+
+def _columns(rows: Iterator[list[str]]) -> dict[str, tuple[str, ...]]:
+    header = [name.strip() for name in next(rows, [])]
+    if not header:
         raise ValueError("empty file; expected a header such as path,identity,group and one row an image")
-    header = [name.strip() for name in rows[0]]
     if len(set(header)) < len(header):
         raise ValueError(f"a column name stands twice in the header {','.join(header)}")
-    body = [(number, row) for number, row in enumerate(rows[1:], 2) if row]
-    for number, row in body:
+    columns: list[list[str]] = [[] for _ in header]
+    # Equal values are kept once: a table of many attributes repeats a few words millions of times.
+    known: dict[str, str] = {}
+    for number, row in enumerate(rows, 2):
+        if not row:
+            continue
         if len(row) != len(header):
             raise ValueError(f"line {number} has {len(row)} fields, the header has {len(header)}")
-    if not body:
+        for values, field in zip(columns, row, strict=True):
+            field = field.strip()
+            values.append(known.setdefault(field, field))
+    if not columns[0]:
         raise ValueError("only a header, no rows")
-    columns = zip(*(row for _, row in body), strict=True)
-    return {name: tuple(field.strip() for field in values) for name, values in zip(header, columns, strict=True)}
+    return {name: tuple(values) for name, values in zip(header, columns, strict=True)}
 
 
 def write_manifest(manifest: Manifest, path: Path) -> None:
@@ -92,10 +110,30 @@ def write_manifest(manifest: Manifest, path: Path) -> None:
 
 def identity_groups(manifest: Manifest, group_column: str) -> dict[str, str]:
     """The group of every identity: the value most of its images have (first in the alphabet among equals)."""
+    return {
+        identity: min(count, key=lambda group: (-count[group], group))
+        for identity, count in _group_counts(manifest, group_column).items()
+    }
+
+
+def mixed_identities(manifest: Manifest, group_column: str) -> dict[str, bool]:
+    """The identities whose images name more than one group, in the manifest's order, and whether the most frequent
+    ones are equally many: then `identity_groups` takes the first in the alphabet.
+    """
+    mixed = {}
+    for identity, count in _group_counts(manifest, group_column).items():
+        if len(count) > 1:
+            first, second = (images for _, images in count.most_common(2))
+            mixed[identity] = first == second
+    return mixed
+
+
+def _group_counts(manifest: Manifest, group_column: str) -> dict[str, Counter]:
+    manifest.require(group_column)
     values: dict[str, Counter] = defaultdict(Counter)
-    for identity, group in zip(manifest.columns["identity"], manifest.column(group_column), strict=True):
-        values[identity][str(group)] += 1
-    return {identity: min(count, key=lambda group: (-count[group], group)) for identity, count in values.items()}
+    for identity, group in zip(manifest.columns["identity"], manifest.columns[group_column], strict=True):
+        values[identity][group] += 1
+    return values
 
 
 def split_identities(
@@ -126,8 +164,9 @@ def _given_splits(manifest: Manifest) -> dict[str, str]:
         if of_identity.setdefault(identity, split) != split:
             clashing.add(identity)
     if clashing:
-        shown = ", ".join(sorted(clashing)[:10]) + (", ..." if len(clashing) > 10 else "")
-        raise ValueError(f"{len(clashing)} identities stand in two splits: {shown}; each belongs to one")
+        raise ValueError(
+            f"{len(clashing)} identities stand in two splits: {shorten(sorted(clashing))}; each belongs to one"
+        )
     return of_identity
 
 

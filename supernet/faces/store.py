@@ -6,7 +6,9 @@ Shape legend: N images, S side of the square images in pixels.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,49 +67,92 @@ def open_store(folder: Path) -> FaceStore:
 
 
 class StoreWriter:
-    """Writes a faces folder image by image, in constant memory; the manifest comes last and makes it whole."""
+    """Writes a faces folder image by image, in constant memory; the manifest comes last and makes it whole.
 
-    def __init__(self, folder: Path, images: int, size: int) -> None:
+    Until then the pixels lie in `pixels.npy.tmp`. With `keep` the first images of such a file, left by a writer that
+    was interrupted, are taken over, if `digest` is the one they had; otherwise ValueError is raised.
+    """
+
+    def __init__(self, folder: Path, images: int, size: int, *, keep: int = 0, digest: str = "") -> None:
         if images < 1:
             raise ValueError("there are no images to store")
         folder.mkdir(parents=True, exist_ok=True)
         (folder / MANIFEST).unlink(missing_ok=True)
         self.folder = folder
-        self.stored = 0
+        self.size = size
+        self.stored = keep
         self._digest = hashlib.sha256()
         self._partial = folder / (PIXELS + ".tmp")
-        self._pixels = np.lib.format.open_memmap(
-            self._partial, mode="w+", dtype=np.uint8, shape=(images, size, size, 3)
-        )
+        self._file = open(self._partial, "r+b" if keep else "w+b", buffering=2**20)  # noqa: SIM115
+        if keep:
+            self._take_over(digest)
+        else:
+            self._file.write(_header(images, size))
+
+    def _take_over(self, digest: str) -> None:
+        self._file.seek(len(_header(self.stored, self.size)))
+        image_bytes = 3 * self.size**2
+        for _ in range(self.stored):
+            self._digest.update(self._file.read(image_bytes))
+        if self.digest != digest:
+            self._file.close()
+            raise ValueError(f"{self._partial} is not what the interrupted import wrote")
+        self._file.truncate()
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the pixels stored so far."""
+        return self._digest.copy().hexdigest()
 
     def add(self, images: Iterable[np.ndarray]) -> None:
         """Append images (S, S, 3) uint8."""
         for image in images:
-            self._pixels[self.stored] = image
-            self._digest.update(np.ascontiguousarray(image))
+            if image.dtype != np.uint8 or image.shape != (self.size, self.size, 3):
+                raise ValueError(f"expected uint8 ({self.size}, {self.size}, 3), got {image.dtype} {image.shape}")
+            data = image.tobytes()
+            self._file.write(data)
+            self._digest.update(data)
             self.stored += 1
+
+    def flush(self) -> None:
+        """Bring what was added to the disk."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
 
     def close(self, manifest: Manifest, origin: dict) -> FaceStore:
         """Finish with the manifest of the images that were added, in their order."""
         if len(manifest) != self.stored:
             raise ValueError(f"{self.stored} images were stored for {len(manifest)} manifest rows")
-        self._pixels.flush()
-        pixels, self._pixels = self._pixels, None
-        if self.stored < len(pixels):
-            # Some images were unreadable: the array shrinks to what is there, chunk by chunk.
-            shorter = self.folder / (PIXELS + ".short.tmp")
-            kept = np.lib.format.open_memmap(shorter, mode="w+", dtype=np.uint8, shape=(self.stored, *pixels.shape[1:]))
-            for start in range(0, self.stored, 4096):
-                end = min(start + 4096, self.stored)
-                kept[start:end] = pixels[start:end]
-            kept.flush()
-            shorter.replace(self._partial)
+        # Fewer images may have come than were announced: numpy leaves room in the header for any number.
+        self._file.seek(0)
+        self._file.write(_header(self.stored, self.size))
+        self.flush()
+        self._file.close()
         self._partial.replace(self.folder / PIXELS)
-        self._digest.update(json.dumps(dict(manifest.columns)).encode())
-        origin = {**origin, "images": self.stored, "size": pixels.shape[1], "fingerprint": self._digest.hexdigest()}
+        # What is sealed is the manifest as it will be read: a CSV does not keep blanks around a field.
+        unsealed = self.folder / (MANIFEST + ".tmp")
+        write_manifest(manifest, unsealed)
+        fingerprint = seal(self._digest, read_manifest(unsealed))
+        origin = {**origin, "images": self.stored, "size": self.size, "channels": "RGB", "fingerprint": fingerprint}
         (self.folder / ORIGIN).write_text(json.dumps(origin, indent=2) + "\n")
-        write_manifest(manifest, self.folder / MANIFEST)
+        unsealed.replace(self.folder / MANIFEST)
         return open_store(self.folder)
+
+
+def seal(pixels: hashlib._Hash, manifest: Manifest) -> str:
+    """The fingerprint of a store, from the digest over its pixels in order and its manifest."""
+    digest = pixels.copy()
+    digest.update(json.dumps(dict(manifest.columns)).encode())
+    return digest.hexdigest()
+
+
+def _header(images: int, size: int) -> bytes:
+    """The head of an .npy file of uint8 (images, size, size, 3); its length depends on the size only."""
+    head = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        head, {"descr": "|u1", "fortran_order": False, "shape": (images, size, size, 3)}
+    )
+    return head.getvalue()
 
 
 def square(image: Image.Image, size: int) -> np.ndarray:

@@ -1,0 +1,224 @@
+"""An import that is interrupted goes on, and ends in the same bytes as one that was not."""
+
+import json
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from supernet.faces.importers import import_listing
+from supernet.faces.journal import JOURNAL
+from supernet.faces.listing import list_files
+from supernet.faces.manifest import Manifest
+from supernet.faces.pairs import Pairs
+from supernet.faces.store import StoreWriter, open_store
+
+PEOPLE, IMAGES = 6, 5
+FILES = {"manifest.csv", "pixels.npy", "faces.json"}
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """Thirty images, two of which cannot be read."""
+    root = tmp_path_factory.mktemp("photos")
+    rng = np.random.default_rng(0)
+    for row in range(PEOPLE * IMAGES):
+        Image.fromarray(rng.integers(0, 256, (20, 20, 3), dtype=np.uint8)).save(root / f"{row:02d}.png")
+    (root / "04.png").write_bytes(b"")
+    (root / "17.png").write_text("no image")
+    return root
+
+
+def listing_of(photos):
+    rows = range(PEOPLE * IMAGES)
+    manifest = Manifest(
+        {"path": tuple(f"{n:02d}.png" for n in rows), "identity": tuple(f"p{n // IMAGES}" for n in rows)}
+    )
+    return list_files(manifest, photos)
+
+
+def stopping_at(listing, row, seen=None):
+    """The listing whose image `row` ends the import as a power cut would."""
+
+    def open_image(number):
+        if seen is not None:
+            seen.append(number)
+        if number == row:
+            raise KeyboardInterrupt
+        return listing.open_image(number)
+
+    return replace(listing, open_image=open_image)
+
+
+def run(listing, out, **options):
+    return import_listing(listing, out, **{"size": 16, "max_unreadable": 0.1, "journal_images": 4, **options})
+
+
+def bytes_of(folder):
+    assert {path.name for path in folder.iterdir()} == FILES
+    return {name: (folder / name).read_bytes() for name in FILES}
+
+
+@pytest.mark.parametrize("row", [0, 3, 4, 5, 11, 20, 29])
+def test_an_interrupted_import_continues_and_is_byte_equal(photos, tmp_path, row):
+    listing = listing_of(photos)
+    run(listing, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        run(stopping_at(listing, row), tmp_path / "faces")
+    assert not (tmp_path / "faces/manifest.csv").exists()
+    seen = []
+    report = run(stopping_at(listing, -1, seen), tmp_path / "faces")
+    assert report.continued_from == row // 4 * 4
+    assert seen == [*([4] if report.continued_from > 4 else []), *([17] if report.continued_from > 17 else []),
+                    *range(report.continued_from, 30)]  # fmt: skip
+    assert [name for name, _ in report.unreadable] == ["04.png", "17.png"]
+    assert bytes_of(tmp_path / "faces") == bytes_of(tmp_path / "whole")
+
+
+def test_a_killed_import_continues_and_is_byte_equal(photos, tmp_path):
+    code = f"""
+import os, signal, sys
+sys.path.insert(0, {str(tmp_path)!r})
+from dataclasses import replace
+from pathlib import Path
+from supernet.faces.importers import import_listing, list_csv
+from supernet.faces.listing import list_files
+listing = list_files(list_csv(Path({str(photos)!r}) / "m.csv"), Path({str(photos)!r}))
+def open_image(row):
+    if row == 22:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return listing.open_image(row)
+import_listing(replace(listing, open_image=open_image), Path({str(tmp_path / "faces")!r}), size=16, journal_images=5)
+"""
+    rows = "".join(f"{n:02d}.png,p{n // IMAGES}\n" for n in range(PEOPLE * IMAGES))
+    (photos / "m.csv").write_text("path,identity\n" + rows)
+    assert subprocess.run([sys.executable, "-c", code]).returncode == -signal.SIGKILL
+    report = run(listing_of(photos), tmp_path / "faces")
+    run(listing_of(photos), tmp_path / "whole")
+    assert report.continued_from == 20
+    assert bytes_of(tmp_path / "faces") == bytes_of(tmp_path / "whole")
+
+
+@pytest.mark.parametrize(
+    "change", ["size", "root", "manifest", "pixels cut", "pixels changed", "pixels gone", "journal"]
+)
+def test_what_does_not_fit_is_begun_anew(photos, tmp_path, change):
+    listing, options = listing_of(photos), {}
+    out = tmp_path / "faces"
+    with pytest.raises(KeyboardInterrupt):
+        run(stopping_at(listing, 12), out)
+    pixels = out / "pixels.npy.tmp"
+    if change == "size":
+        options["size"] = 12
+    elif change == "root":
+        (tmp_path / "copy").mkdir()
+        for path in photos.iterdir():
+            (tmp_path / "copy" / path.name).write_bytes(path.read_bytes())
+        listing = listing_of(tmp_path / "copy")
+    elif change == "manifest":
+        listing = list_files(listing.manifest.take(range(29)), photos)
+    elif change == "pixels cut":
+        pixels.write_bytes(pixels.read_bytes()[:1000])
+    elif change == "pixels changed":
+        data = bytearray(pixels.read_bytes())
+        data[1000] ^= 1
+        pixels.write_bytes(data)
+    elif change == "pixels gone":
+        pixels.unlink()
+    else:
+        (out / JOURNAL).write_text('{"listing": ')
+    report = run(listing, out, **options)
+    run(listing, tmp_path / "whole", **options)
+    assert report.continued_from == 0
+    assert bytes_of(out) == bytes_of(tmp_path / "whole")
+
+
+def test_too_many_unreadable_images_lose_nothing(photos, tmp_path):
+    with pytest.raises(
+        ValueError, match=r"2 of 30 images cannot be read, .*04.png \(empty file\). Repair them, or raise"
+    ):
+        run(listing_of(photos), tmp_path / "faces", max_unreadable=0.05)
+    seen = []
+    report = run(stopping_at(listing_of(photos), -1, seen), tmp_path / "faces")
+    assert seen == [4, 17] and report.continued_from == 30 and len(report.store.pixels) == 28
+
+
+def test_a_repaired_image_is_read_when_the_import_continues(tmp_path, photos):
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for path in photos.iterdir():
+        (copy / path.name).write_bytes(path.read_bytes())
+    with pytest.raises(ValueError, match="2 of 30"):
+        run(listing_of(copy), tmp_path / "faces", max_unreadable=0.05)
+    (copy / "04.png").write_bytes((copy / "05.png").read_bytes())
+    report = run(listing_of(copy), tmp_path / "faces", max_unreadable=0.05)
+    assert [name for name, _ in report.unreadable] == ["17.png"] and len(report.store.pixels) == 29
+    assert np.array_equal(report.store.pixels[4], report.store.pixels[5])
+
+
+def test_faces_that_are_there_are_not_overwritten(photos, tmp_path):
+    run(listing_of(photos), tmp_path / "faces")
+    before = bytes_of(tmp_path / "faces")
+    with pytest.raises(ValueError, match=r"faces holds faces already .*; remove the folder, or choose another --out"):
+        run(listing_of(photos), tmp_path / "faces")
+    assert bytes_of(tmp_path / "faces") == before
+
+
+def test_alignment_without_landmarks_and_tiny_images_are_refused_before_anything_is_written(photos, tmp_path):
+    with pytest.raises(ValueError, match="--align needs landmarks, and none are known for"):
+        run(listing_of(photos), tmp_path / "faces", align=True)
+    with pytest.raises(ValueError, match="images must be stored at 8 px or more, got 7"):
+        run(listing_of(photos), tmp_path / "faces", size=7)
+    assert not (tmp_path / "faces").exists()
+
+
+def test_pairs_of_unreadable_images_are_dropped_also_after_an_interruption(photos, tmp_path):
+    pairs = Pairs(np.array([0, 4, 16]), np.array([1, 5, 18]), np.array([True, False, False]), np.array([0, 0, 1]))
+    listing = replace(listing_of(photos), pairs=pairs)
+    with pytest.raises(KeyboardInterrupt):
+        run(stopping_at(listing, 29), tmp_path / "faces")
+    report = run(listing, tmp_path / "faces")
+    assert (tmp_path / "faces/pairs.csv").read_text() == "left,right,same,fold\n00.png,01.png,1,0\n16.png,18.png,0,1\n"
+    assert report.pairs.left.tolist() == [0, 15] and report.pairs.dropped == ("04.png, 05.png",)
+
+
+def test_an_import_says_in_faces_json_what_it_did(photos, tmp_path):
+    listing = replace(listing_of(photos), notes=("mind this",))
+    run(listing, tmp_path / "faces", made_by="import folder")
+    origin = json.loads((tmp_path / "faces/faces.json").read_text())
+    assert origin.pop("fingerprint") == open_store(tmp_path / "faces").fingerprint
+    assert origin == {
+        "made by": "import folder",
+        "aligned": False,
+        "linked": True,
+        "notes": ["mind this"],
+        "unreadable": ["04.png", "17.png"],
+        "images": 28,
+        "size": 16,
+        "channels": "RGB",
+    }
+
+
+def test_memory_does_not_grow_with_the_images(tmp_path):
+    import tracemalloc
+
+    Image.new("RGB", (64, 64), (1, 2, 3)).save(tmp_path / "one.png")
+    peaks = []
+    for images in (60, 600):
+        manifest = Manifest({"path": ("one.png",) * images, "identity": ("x",) * images})
+        tracemalloc.start()
+        import_listing(list_files(manifest, tmp_path), tmp_path / f"faces{images}", size=64)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] - peaks[0] < 540 * 64 * 64 * 3 / 20
+
+
+def test_a_store_takes_only_images_of_its_form(tmp_path):
+    writer = StoreWriter(tmp_path, 1, 8)
+    for image in (np.zeros((8, 8), np.uint8), np.zeros((8, 8, 3), float), np.zeros((9, 8, 3), np.uint8)):
+        with pytest.raises(ValueError, match=r"expected uint8 \(8, 8, 3\), got"):
+            writer.add([image])

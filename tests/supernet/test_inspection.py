@@ -1,0 +1,211 @@
+import json
+
+import numpy as np
+import pytest
+
+from supernet.faces.inspection import Count, inspect
+from supernet.faces.manifest import Manifest, split_identities
+from supernet.faces.pairs import Pairs, write_pairs
+from supernet.faces.store import StoreWriter, open_store
+
+
+def columns_of(people=24, images=4):
+    identities = [f"p{person:02d}" for person in range(people) for _ in range(images)]
+    return {
+        "path": tuple(f"{identity}/{number}.png" for number, identity in enumerate(identities)),
+        "identity": tuple(identities),
+        "group": tuple("ab"[int(identity[1:]) % 2] for identity in identities),
+    }
+
+
+def store_of(folder, columns=None, origin=None, change=None):
+    manifest = Manifest(columns or columns_of())
+    pixels = np.random.default_rng(0).integers(0, 256, (len(manifest), 8, 8, 3), dtype=np.uint8)
+    if change:
+        change(pixels)
+    writer = StoreWriter(folder, len(manifest), 8)
+    writer.add(pixels)
+    return writer.close(manifest, origin or {})
+
+
+def faults(found):
+    return [finding.text for finding in found.findings if finding.fault]
+
+
+def notes(found):
+    return [finding.text for finding in found.findings if not finding.fault]
+
+
+def test_a_sound_folder_has_counts_and_nothing_to_tell(tmp_path):
+    columns = columns_of()
+    found = inspect(store_of(tmp_path, columns), seed=5)
+    assert found.findings == () and found.faults == 0 and found.images_per_identity == (4, 4.0, 4)
+    rows = split_identities(Manifest(columns), "group", (0.6, 0.2, 0.2), 5)
+    for count in found.counts:
+        here = [row for row in rows[count.split] if columns["group"][row] == count.group]
+        people = {columns["identity"][row] for row in here}
+        assert (count.identities, count.images, count.evaluable) == (len(people), len(here), len(people))
+    assert [(count.split, count.group, count.identities) for count in found.counts] == [
+        ("train", "a", 7), ("train", "b", 7), ("validation", "a", 3), ("validation", "b", 3), ("test", "a", 2),
+        ("test", "b", 2),
+    ]  # fmt: skip
+
+
+def test_images_per_person_and_people_with_one_image_are_counted(tmp_path):
+    columns = {
+        "path": tuple("abcdefg"),
+        "identity": tuple("xxxxyyz"),
+        "group": tuple("1111222"),
+        "split": ("train",) * 7,
+    }
+    found = inspect(store_of(tmp_path, columns))
+    assert found.images_per_identity == (1, 2.0, 4)
+    assert found.counts[:2] == (Count("train", "1", 1, 4, 1), Count("train", "2", 2, 3, 1))
+
+
+def test_groups_that_cannot_be_evaluated_are_faults(tmp_path):
+    columns = columns_of()
+    split = ["train"] * 64 + ["validation"] * 16 + ["test"] * 16
+    columns["group"] = tuple(
+        "c" if identity == "p23" else group
+        for identity, group in zip(columns["identity"], columns["group"], strict=True)
+    )
+    found = inspect(store_of(tmp_path, {**columns, "split": tuple(split)}))
+    assert faults(found) == [
+        "group 'c' has 0 identities with two or more images in the validation split; it needs at least 2",
+        "group 'b' has 1 identities with two or more images in the test split; it needs at least 2",
+        "group 'c' has 1 identities with two or more images in the test split; it needs at least 2",
+    ]
+
+
+def test_equal_pixels_across_people_are_a_fault_and_within_a_person_a_note(tmp_path):
+    def change(pixels):
+        pixels[5] = pixels[6] = pixels[90]
+        pixels[41] = pixels[40]
+
+    found = inspect(store_of(tmp_path, change=change))
+    assert faults(found) == [
+        "3 images of different identities have equal pixels, in 1 sets: p01/5.png = p01/6.png = p22/90.png"
+    ]
+    assert notes(found) == ["2 images of one identity have equal pixels, in 1 sets: p10/40.png = p10/41.png"]
+    unlinked = inspect(store_of(tmp_path / "bin", origin={"linked": False}, change=change))
+    assert unlinked.faults == 0 and len(unlinked.findings) == 2
+
+
+def test_images_of_one_colour_are_a_fault_and_not_called_equal(tmp_path):
+    def change(pixels):
+        pixels[[3, 50]] = 0
+        pixels[60] = (9, 8, 7)
+        pixels[61] = 0
+        pixels[61, 7, 7, 2] = 1
+
+    assert faults(inspect(store_of(tmp_path, change=change))) == [
+        "3 images are of one colour: p00/3.png, p12/50.png, p15/60.png"
+    ]
+
+
+def test_an_identity_in_two_splits_and_an_unknown_split_are_faults(tmp_path):
+    split = (["train"] * 4 + ["validation"] * 4 + ["test"] * 4) * 8
+    split[0], split[95] = "test", "dev"
+    found = inspect(store_of(tmp_path, {**columns_of(), "split": tuple(split)}))
+    assert faults(found) == [
+        "unknown split dev; expected train, validation, test",
+        "2 identities stand in two splits: p00, p23",
+    ]
+    assert ("dev", "b", 1) in [(count.split, count.group, count.images) for count in found.counts]
+
+
+def test_people_of_two_groups_are_a_note_with_ties_counted(tmp_path):
+    columns = columns_of()
+    groups = list(columns["group"])
+    groups[0], groups[4], groups[5] = "b", "a", "a"
+    found = inspect(store_of(tmp_path, {**columns, "group": tuple(groups)}))
+    assert found.faults == 0
+    assert notes(found) == ["2 identities have images of two values of 'group', the majority counts (1 ties): p00, p01"]
+
+
+def test_another_column_can_be_the_group_and_a_set_without_one_is_noted(tmp_path):
+    columns = columns_of()
+    age = tuple("old" if identity < "p12" else "young" for identity in columns["identity"])
+    store = store_of(tmp_path / "two", {**columns, "age": age})
+    assert {count.group for count in inspect(store, group_column="age").counts} == {"old", "young"}
+    with pytest.raises(ValueError, match="unknown group column 'sex'; the manifest has: group, age"):
+        inspect(store, group_column="sex")
+    del columns["group"]
+    found = inspect(store_of(tmp_path / "none", columns))
+    assert {count.group for count in found.counts} == {"all"} and found.counts[0].identities == 14
+    assert found.faults == 0 and notes(found)[0].startswith("there is no column 'group'; training needs one")
+    found = inspect(store_of(tmp_path / "age", {**columns, "age": age}))
+    assert notes(found)[0] == "there is no column 'group'; choose one with --group-column: age"
+    alike = inspect(store_of(tmp_path / "alike", {**columns, "group": ("a",) * 96}))
+    assert faults(alike) == ["column 'group' has the one value 'a'; disparity needs two groups or more"]
+    blank = inspect(
+        store_of(
+            tmp_path / "blank", {**columns, "group": tuple("" if who < "p12" else "a" for who in columns["identity"])}
+        )
+    )
+    assert notes(blank) == ["column 'group' is empty for some people; they count as a group of their own"]
+
+
+def test_pixels_or_a_manifest_that_were_changed_are_a_fault(tmp_path):
+    said = "pixels or manifest are not those that were written (SHA-256 differs); import them again"
+    store_of(tmp_path / "pixels")
+    path = tmp_path / "pixels/pixels.npy"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    assert faults(inspect(open_store(tmp_path / "pixels"))) == [said]
+    store_of(tmp_path / "manifest")
+    path = tmp_path / "manifest/manifest.csv"
+    path.write_text(path.read_text().replace("p00,a", "p00,b", 1))
+    assert said in faults(inspect(open_store(tmp_path / "manifest")))
+
+
+def test_a_field_with_blanks_around_it_does_not_look_like_a_change(tmp_path):
+    columns = columns_of()
+    columns["group"] = tuple(f" {group}" for group in columns["group"])
+    assert inspect(store_of(tmp_path, columns)).findings == ()
+
+
+def test_what_was_said_and_left_out_at_import_is_repeated(tmp_path):
+    found = inspect(store_of(tmp_path, origin={"unreadable": ["a.png", "b.png"], "notes": ["mind this"]}))
+    assert notes(found) == [
+        "2 images were unreadable at import and left out: a.png, b.png",
+        "said at import: mind this",
+    ]
+
+
+def test_pairs_are_counted_and_checked_against_the_identities(tmp_path):
+    store = store_of(tmp_path)
+    pairs = Pairs(np.array([0, 1, 2]), np.array([1, 2, 9]), np.array([True, True, False]), np.array([0, 1, 1]))
+    write_pairs(tmp_path / "pairs.csv", pairs, store.manifest)
+    found = inspect(store)
+    assert notes(found) == ["3 verification pairs, 2 of one person, in 2 folds"] and found.faults == 0
+    wrong = Pairs(pairs.left, pairs.right, np.array([True, False, False]), pairs.fold)
+    write_pairs(tmp_path / "pairs.csv", wrong, store.manifest)
+    assert faults(inspect(store)) == ["1 pairs contradict the identities of their images, first that of p00/1.png"]
+    (tmp_path / "pairs.csv").write_text("left,right,same,fold\nx,y,1,0\n")
+    assert "line 2: 'x' is not in the manifest beside it" in faults(inspect(store))[0]
+
+
+def test_faults_come_before_notes_and_chunks_do_not_matter(tmp_path, monkeypatch):
+    def change(pixels):
+        pixels[0] = pixels[1]
+        pixels[7] = pixels[80]
+
+    store = store_of(tmp_path, change=change)
+    found = inspect(store)
+    assert [finding.fault for finding in found.findings] == [True, False]
+    seen = []
+    monkeypatch.setattr("supernet.faces.inspection.CHUNK_BYTES", 8 * 8 * 3 * 7)
+    again = inspect(store, progress=lambda chunks: seen.append(len(chunks)) or chunks)
+    assert again == found and seen == [14]
+
+
+def test_the_fingerprint_is_the_one_of_the_stored_bytes(tmp_path):
+    import hashlib
+
+    store = store_of(tmp_path)
+    columns = {name: list(values) for name, values in store.manifest.columns.items()}
+    expected = hashlib.sha256(store.pixels.tobytes() + json.dumps(columns).encode()).hexdigest()
+    assert store.fingerprint == expected

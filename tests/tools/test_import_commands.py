@@ -1,0 +1,204 @@
+"""`dualfair faces import` and `dualfair faces check` as a user types them."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from supernet.faces.datasets import IMPORTERS
+from supernet.faces.store import open_store
+
+SHARED = ("--out", "--size", "--max-unreadable")
+BALANCE = ("--balance", "--group-column", "--seed")
+OWN = {
+    "folder": ("--groups",),
+    "csv": (),
+    "celeba": ("--group", "--official-split", "--no-official-split", "--align"),
+    "vggface2": ("--official-split", "--align"),
+    "rfw": (),
+    "lfw": ("--pairs", "--groups"),
+    "bupt": (),
+    "casia": ("--groups",),
+    "rec": ("--groups",),
+    "bin": (),
+}
+
+
+def save(path, seed=0, size=(40, 30)):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng([seed, *path.as_posix().encode()])
+    Image.fromarray(rng.integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)).save(path)
+
+
+def groups_tree(root, people=10, images=3):
+    """BUPT-Balancedface in small: the second group has twice the images."""
+    for group, factor in (("African", 1), ("Asian", 2)):
+        for person in range(people):
+            for number in range(images * factor):
+                save(root / "race_per_7000" / group / f"m.{group[1]}{person:02d}" / f"{number}.png")
+    return root
+
+
+def options_of(command):
+    return {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)} - {"source"}
+
+
+def test_every_importer_is_a_command_with_the_options_that_mean_something():
+    from tools.import_faces import command
+
+    context = None
+    assert command.list_commands(context) == list(IMPORTERS) == list(OWN)
+    for name, own in OWN.items():
+        expected = {*own, *SHARED, *(() if name == "bin" else BALANCE)}
+        assert options_of(command.get_command(context, name)) == expected, name
+
+
+def test_the_list_of_data_sets_has_one_line_each(dualfair):
+    shown = dualfair("faces", "import", "--help")
+    assert shown.status == 0
+    for text in (
+        "celeba    CelebA: SRC holds img_align_celeba",
+        "bin       Verification set of pairs",
+        "module:object",
+    ):
+        assert text in shown.out
+
+
+@pytest.mark.parametrize("name", IMPORTERS)
+def test_help_speaks_to_users(dualfair, name):
+    shown = dualfair("faces", "import", name, "--help")
+    assert shown.status == 0 and f"faces import {name} [OPTIONS] SRC" in shown.out
+    assert "`" not in shown.out and "ValueError" not in shown.out and "Listing" not in shown.out
+
+
+def test_the_commands_are_known_without_loading_images_or_tensors():
+    heavy = {"PIL", "torch", "numpy", "supernet.faces.datasets"}
+    code = f"import sys, tools.faces; sys.exit(bool({heavy} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_a_balanced_import_is_checked_without_a_fault(dualfair, tmp_path):
+    made = dualfair(
+        "faces", "import", "bupt", groups_tree(tmp_path), "--out", tmp_path / "faces", "--size", 16, "--balance"
+    )
+    assert made.status == 0, made.err
+    assert "Note: balanced by group: 60 of 90 images, of 20 people" in made.out
+    assert "60 images of 20 people at 16 px" in made.out and "people by group: African 10, Asian 10" in made.out
+    assert f"Next: dualfair faces check {tmp_path / 'faces'}" in made.out
+    checked = dualfair("faces", "check", tmp_path / "faces")
+    assert checked.status == 0 and "No faults" in checked.out
+    lines = [line.split() for line in checked.out.splitlines()]
+    assert "images a person: 3 to 3, median 3" in checked.out
+    assert ["train", "African", "6", "18", "6"] in lines
+    assert open_store(tmp_path / "faces").origin["made by"] == "import bupt"
+
+
+def test_a_folder_with_a_fault_ends_in_status_one(dualfair, tmp_path):
+    groups_tree(tmp_path)
+    copied = tmp_path / "race_per_7000/Asian/m.s00/0.png"
+    copied.write_bytes((tmp_path / "race_per_7000/African/m.f00/0.png").read_bytes())
+    assert dualfair("faces", "import", "bupt", tmp_path, "--out", tmp_path / "faces", "--size", 16).status == 0
+    checked = dualfair("faces", "check", tmp_path / "faces")
+    assert checked.status == 1
+    assert "FAULT 2 images of different identities have equal pixels" in checked.out and "1 faults" in checked.out
+    few = dualfair("faces", "check", tmp_path / "faces", "--split", "0.8,0.1,0.1")
+    assert (
+        few.status == 1 and "FAULT group 'Asian' has 1 identities with two or more images in the validation" in few.out
+    )
+    missing = dualfair("faces", "check", tmp_path / "faces", "--group-column", "sex")
+    assert missing.status == 2 and missing.err == "Error: unknown group column 'sex'; the manifest has: group\n"
+    for words, said in (
+        ((tmp_path / "none",), "is no faces folder"),
+        ((tmp_path / "faces", "--split", "0.5,0.5"), "split fractions must be three positive numbers"),
+    ):
+        wrong = dualfair("faces", "check", *words)
+        assert wrong.status == 2 and said in wrong.err and wrong.err.count("\n") == 1
+
+
+def test_notes_pairs_and_images_left_out_are_told(dualfair, tmp_path):
+    for person in range(30):
+        for number in (1, 2):
+            save(tmp_path / "lfw" / f"P_{person:02d}" / f"P_{person:02d}_{number:04d}.png")
+    lines = [f"P_{n:02d}\t1\t2\nP_{n:02d}\t1\tP_{(n + 1) % 30:02d}\t2\n" for n in range(30)]
+    (tmp_path / "pairs.txt").write_text("30\t1\n" + "".join(lines))
+    for person in range(25):
+        (tmp_path / f"lfw/P_{person:02d}/P_{person:02d}_0001.png").write_bytes(b"")
+    made = dualfair(
+        "faces", "import", "lfw", tmp_path, "--out", tmp_path / "faces", "--size", 16, "--max-unreadable", 0.5
+    )
+    assert made.status == 0, made.err
+    assert made.err.count("Left out: P_") == 20 and "Left out: 5 more; faces.json names all of them" in made.err
+    assert "10 verification pairs in " in made.out and "50 are left out, as an image of theirs is" in made.out
+    checked = dualfair("faces", "check", tmp_path / "faces")
+    assert "note  10 verification pairs, 5 of one person, in 5 folds" in checked.out and checked.status == 0
+
+
+def test_the_same_command_continues_where_it_stopped(dualfair, tmp_path, monkeypatch):
+    groups_tree(tmp_path)
+    words = ("faces", "import", "bupt", tmp_path, "--size", 16)
+    monkeypatch.setattr("supernet.faces.importers.JOURNAL_SECONDS", -1.0)
+    opened = Image.open
+
+    def interrupt(file, *rest):
+        if str(file).endswith("Asian/m.s03/2.png"):
+            raise KeyboardInterrupt
+        return opened(file, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("PIL.Image.open", interrupt)
+        stopped = dualfair(*words, "--out", tmp_path / "faces")
+    assert stopped.status == 130 and "The same command continues from what is on disk" in stopped.err
+    made = dualfair(*words, "--out", tmp_path / "faces")
+    assert made.status == 0 and "Continuing with image 51 of 90" in made.out
+    assert dualfair(*words, "--out", tmp_path / "whole").status == 0
+    for name in ("pixels.npy", "manifest.csv", "faces.json"):
+        assert (tmp_path / "faces" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    again = dualfair(*words, "--out", tmp_path / "faces")
+    assert again.status == 2 and "holds faces already" in again.err
+
+
+def test_an_importer_of_ones_own_is_a_command_with_its_options(dualfair, tmp_path, monkeypatch):
+    groups_tree(tmp_path, people=2)
+    (tmp_path / "myfaces.py").write_text(
+        "from pathlib import Path\n"
+        "from supernet.faces.importers import list_folder\n"
+        "from supernet.faces.listing import list_files\n"
+        "def mine(source: Path, *, least: int = 1, suffix: str):\n"
+        "    '''My faces: SRC holds them.\n\n    `least` is the least number.\n    '''\n"
+        "    manifest = list_folder(source)\n"
+        "    return list_files(manifest, source, notes=(f'least {least + 1}, suffix {suffix}',))\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    shown = dualfair("faces", "import", "myfaces:mine", "--help")
+    assert shown.status == 0 and "--least is the least number." in shown.out and "--suffix TEXT" in shown.out
+    source = tmp_path / "race_per_7000/Asian"
+    made = dualfair(
+        "faces", "import", "myfaces:mine", source, "--out", "faces", "--size", 16, "--least", 4, "--suffix", "x"
+    )
+    assert made.status == 0 and "Note: least 5, suffix x" in made.out, made.err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("celebs", "{tmp}"), "unknown importer 'celebs'; choose from folder, csv, celeba"),
+        (("celeba", "{tmp}"), "img_align_celeba is missing: expected {tmp}/img_align_celeba or {tmp}/Img/img_align"),
+        (("bupt", "{tmp}", "--size", "4"), "images must be stored at 8 px or more, got 4"),
+        (
+            ("bupt", "{tmp}", "--balance", "--group-column", "sex"),
+            "unknown group column 'sex'; the manifest has: group",
+        ),
+        (
+            ("bin", "{tmp}/race_per_7000"),
+            "lfw.bin is missing: expected {tmp}/race_per_7000 to be a .bin file, or a folder",
+        ),
+        (("rec", "{tmp}/none"), "train.rec is missing: expected {tmp}/none to be a .rec file"),
+    ],
+)
+def test_a_users_mistake_gets_one_clear_line(dualfair, tmp_path, words, said):
+    groups_tree(tmp_path, people=1, images=1)
+    result = dualfair("faces", "import", *(word.format(tmp=tmp_path) for word in words), "--out", tmp_path / "faces")
+    assert result.status == 2 and said.format(tmp=tmp_path) in result.err
+    assert result.err.startswith("Error: ") and result.err.count("\n") == 1
