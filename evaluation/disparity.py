@@ -146,22 +146,31 @@ def values_of(disparity: Callable) -> str:
 
 
 def measure(
-    disparity: Callable[[np.ndarray, np.ndarray], float], galleries: Iterable[tuple[Ranks, np.ndarray]]
+    disparity: Callable[[np.ndarray, np.ndarray], float],
+    galleries: Iterable[tuple[Ranks, np.ndarray]],
+    *,
+    leave_out: Iterable[object] = (),
 ) -> DisparityResult:
     """A disparity, built-in or a function of your own, of the ranks in one or more galleries.
 
     Each gallery is its ranks and the groups (N,) of all its images. Over several galleries a built-in disparity
     averages the value of every group (`Disparity.average`); a function has no group values to average, so its
     results are. The groups' values beside a function's result are their means. Undefined, with value nan, where a group
-    has fewer than MINIMUM_PROBES probes. Raises ValueError for fewer than two groups or a result that is no number.
+    has fewer than MINIMUM_PROBES probes. Groups in `leave_out` are not compared, though their images stay in the
+    gallery. Raises ValueError for fewer than two groups or a result that is no number.
     """
+    left_out = list(leave_out)
     galleries = [(found, np.asarray(groups)) for found, groups in galleries]
     for found, groups in galleries:
         if groups.shape != (found.images,):
             raise ValueError(f"groups must be one for each of {found.images} images, got shape {groups.shape}")
     correct = values_of(disparity) == "correct"
-    probes = [(found.correct if correct else found.values, groups[found.probes]) for found, groups in galleries]
-    names = {name for _, groups in galleries for name in groups.tolist()}
+    probes = []
+    for found, groups in galleries:
+        own = groups[found.probes]
+        compared = ~np.isin(own, left_out)
+        probes.append(((found.correct if correct else found.values)[compared], own[compared]))
+    names = {name for _, groups in galleries for name in groups.tolist()} - set(left_out)
     if isinstance(disparity, Disparity):
         return disparity.average(probes, names)
     name, table = _name(disparity), _averaged([per_group(*gallery, names=names) for gallery in probes])

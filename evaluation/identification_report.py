@@ -53,13 +53,15 @@ class Resampling:
 class IdentificationProtocol:
     """What is measured: `measures` at all identities, and at `gallery` identities where it is given.
 
-    `highest_rank` ends the CMC curve. `fpirs` are the false positive identification rates of the open set, in which a
-    random half of every group's identities is enrolled with one image each.
+    The groups in `leave_out` are not compared, though they stay in the gallery. `highest_rank` ends the CMC curve.
+    `fpirs` are the false positive identification rates of the open set, in which a random half of every group's
+    identities is enrolled with one image each.
     """
 
     measures: Mapping[str, Callable] = field(default_factory=lambda: dict(DISPARITIES))
     gallery: int | None = None
     repeats: int = 8
+    leave_out: tuple[str, ...] = ()
     highest_rank: int = 20
     fpirs: tuple[float, ...] = (0.01, 0.1)
     seed: int = 0
@@ -111,7 +113,7 @@ def disparity_report(
     rows = []
     for count, ranked in found.items():
         rows += [
-            _at_all(name, one, count, ranked, identities, groups, resampling)
+            _at_all(name, one, count, ranked, identities, groups, protocol.leave_out, resampling)
             for name, one in protocol.measures.items()
             if count == COUNTS[0] or values_of(one) == "ranks"
         ]
@@ -198,11 +200,19 @@ def _open_set_statistic(
 
 
 def _at_all(
-    name: str, one: Callable, count: str, ranked: Ranks, identities: np.ndarray, groups: np.ndarray, resampling
+    name: str,
+    one: Callable,
+    count: str,
+    ranked: Ranks,
+    identities: np.ndarray,
+    groups: np.ndarray,
+    leave_out: tuple[str, ...],
+    resampling: Resampling,
 ) -> dict:
-    result = measure(one, [(ranked, groups)])
-    values = ranked.correct if values_of(one) == "correct" else ranked.values
-    own = groups[ranked.probes]
+    result = measure(one, [(ranked, groups)], leave_out=leave_out)
+    compared = ~np.isin(groups[ranked.probes], leave_out)
+    values = (ranked.correct if values_of(one) == "correct" else ranked.values)[compared]
+    own, people = groups[ranked.probes][compared], identities[ranked.probes][compared]
     if isinstance(one, Disparity):
         statistic = disparity_statistic(one, values, own)
     else:
@@ -210,11 +220,11 @@ def _at_all(
         def statistic(rows: np.ndarray) -> float:
             return float(one(values[rows], own[rows]))
 
-    intervals = None if result.undefined else resampling.intervals(statistic, identities[ranked.probes])
+    intervals = None if result.undefined else resampling.intervals(statistic, people)
     variant = "correct or not, all against all" if values_of(one) == "correct" else f"ranks by {count}, all against all"
     row = _row(name, one, variant, result, intervals)
     if len(result.groups) == 2 and not result.undefined and getattr(one, "reducer", None) is largest_difference:
-        row["signed"] = _signed(one, values, own, list(result.groups), identities[ranked.probes], resampling)
+        row["signed"] = _signed(one, values, own, list(result.groups), people, resampling)
     return row
 
 
@@ -227,8 +237,8 @@ def _signed(one: Disparity, values, groups, names: list, identities: np.ndarray,
 
 
 def _at_gallery(name: str, one: Callable, protocol: IdentificationProtocol, ranked: list) -> dict:
-    result = measure(one, ranked)
-    single = [measure(one, [gallery]).value for gallery in ranked]
+    result = measure(one, ranked, leave_out=protocol.leave_out)
+    single = [measure(one, [gallery], leave_out=protocol.leave_out).value for gallery in ranked]
     spread = float(np.std(single, ddof=1)) if len(single) > 1 and np.isfinite(single).all() else None
     variant = f"gallery of {protocol.gallery} identities, mean of {len(ranked)} (seed {protocol.seed})"
     return _row(name, one, variant, result, None) | {"spread": spread}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -30,6 +31,7 @@ class EvaluateOptions:
     galleries: int = option(8, "Number of galleries of a stated size.")
     resamples: int = option(1000, "Bootstrap resamples over identities; 0 = no intervals.")
     interval: str = option("bca", "bca or percentile.")
+    least_people: int = option(5, "Groups with fewer people are listed and stay in galleries, but are not compared.")
     within_group: bool = option(False, "Draw impostor pairs within a group only, as in RFW.")
     seed: int = option(0, "Seed of galleries, pairs, splits into enrolled and unknown people, and resamples.")
 
@@ -37,6 +39,8 @@ class EvaluateOptions:
         unknown = [name for name in self.sections if name not in METRICS]
         if unknown:
             raise ValueError(f"unknown metrics {unknown[0]!r}; choose from all, {', '.join(METRICS)}")
+        if self.least_people < 1:
+            raise ValueError(f"least_people must be 1 or more, got {self.least_people}")
         if self.gallery != "all" and not self.gallery.isdecimal():
             raise ValueError(f"gallery must be 'all' or a number of identities, got {self.gallery!r}")
 
@@ -161,10 +165,16 @@ def measure_sections(subject, measures, options: EvaluateOptions, resampling, no
     identities, embeddings = subject.identities, subject.embeddings
     grouped = subject.groups is not None and len(set(subject.groups.tolist())) > 1
     groups = subject.groups if grouped else np.full(len(identities), "everyone")
+    small = small_groups(identities, groups, options.least_people)
+    if grouped and small:
+        notes.append(f"not compared, fewer than {options.least_people} people (--least-people): {', '.join(small)}")
+        grouped = len(set(groups.tolist())) - len(small) > 1
+    compared = ~np.isin(groups, small) if grouped else np.full(len(groups), True)
     protocol = IdentificationProtocol(
         measures=measures,
         gallery=None if options.gallery == "all" else int(options.gallery),
         repeats=options.galleries,
+        leave_out=small,
         seed=options.seed,
     )
     sections, curves = {}, {}
@@ -187,18 +197,30 @@ def measure_sections(subject, measures, options: EvaluateOptions, resampling, no
             notes.append("no disparities: there are not two groups; name a column with --group")
     if "open-set" in options.sections:
         try:
-            sections["open_set"] = open_set_report(embeddings, identities, groups, protocol, resampling)
+            sections["open_set"] = open_set_report(
+                embeddings[compared], identities[compared], groups[compared], protocol, resampling
+            )
         except ValueError as error:
             notes.append(f"no open set: {error}")
     if "verification" in options.sections:
         settings = VerificationProtocol(within_group=options.within_group, seed=options.seed)
-        pairs = subject.pairs or _drawn_pairs(identities, groups, settings, notes)
+        judged = subject.pair_subject or subject
+        if subject.pairs is not None:
+            pairs, vectors, people = subject.pairs, judged.embeddings, judged.identities
+        else:
+            vectors, people = embeddings[compared], identities[compared]
+            pairs = _drawn_pairs(people, groups[compared], settings, notes)
         if pairs is not None:
-            judged = subject.pair_subject or subject
             sections["verification"], curves = verification_report(
-                judged.embeddings, judged.identities, pairs, grouped and judged is subject, settings, resampling
+                vectors, people, pairs, grouped and judged is subject, settings, resampling
             )
     return sections, curves
+
+
+def small_groups(identities, groups, least: int) -> tuple[str, ...]:
+    """The groups with fewer than `least` people."""
+    people = Counter(dict(zip(identities.tolist(), groups.tolist(), strict=True)).values())
+    return tuple(sorted(group for group, count in people.items() if count < least))
 
 
 def _drawn_pairs(identities, groups, settings, notes: list[str]):

@@ -173,13 +173,41 @@ def test_two_groups_have_a_signed_difference_whose_interval_tells_whether_there_
     assert chance["interval"]["low"] < 0 < chance["interval"]["high"]
 
 
-def test_a_small_group_is_insufficient_and_never_zero(dualfair, tmp_path):
+@pytest.fixture
+def lopsided(tmp_path):
+    """Twelve people of group a, eight of b, and one of c."""
+    rng = np.random.default_rng(1)
+    groups = np.repeat(["a"] * 12 + ["b"] * 8 + ["c"], 6)
+    np.save(tmp_path / "e.npy", np.repeat(rng.normal(size=(21, 8)), 6, axis=0) + rng.normal(size=(126, 8)))
+    rows = "".join(f"p{row // 6},{group}\n" for row, group in enumerate(groups))
+    (tmp_path / "ids.csv").write_text("identity,group\n" + rows)
+    return tmp_path
+
+
+def test_a_group_of_one_person_is_listed_and_not_compared(dualfair, lopsided):
+    result, report = measured(dualfair, lopsided)
+    assert "not compared, fewer than 5 people (--least-people): c" in result.out
+    assert report["identification"]["groups"]["c"]["identities"] == 1
+    for row in report["disparities"]:
+        assert set(row["groups"]) == {"a", "b"}
+        a, b = (row["groups"][group]["value"] for group in "ab")
+        if row["name"] in ("rank_disparity", "accuracy_disparity"):
+            assert row["value"] == pytest.approx(abs(a - b)) and row["signed"]["value"] == pytest.approx(a - b)
+    assert report["gallery"]["identities"] == 21, "everybody stays in the gallery"
+    assert set(report["verification"]["at_far"][0]["groups"]) == {"a", "b"}
+    _, everyone = measured(dualfair, lopsided, "--least-people", 1, "--metrics", "disparity")
+    assert set(everyone["disparities"][0]["groups"]) == {"a", "b", "c"}
+    _, one_left = measured(dualfair, lopsided, "--least-people", 9)
+    assert "disparities" not in one_left
+
+
+def test_a_group_without_probes_is_insufficient_and_never_zero(dualfair, tmp_path):
     rng = np.random.default_rng(1)
     np.save(tmp_path / "e.npy", rng.normal(size=(13, 4)))
     groups = ["a"] * 12 + ["b"]
     rows = "".join(f"p{row // 2},{group}\n" for row, group in enumerate(groups))
     (tmp_path / "ids.csv").write_text("identity,group\n" + rows)
-    result, report = measured(dualfair, tmp_path)
+    result, report = measured(dualfair, tmp_path, "--least-people", 1)
     assert "insufficient (n=0)" in result.out
     assert report["identification"]["groups"]["b"]["error"] == {"value": None, "n": 0, "interval": None}
     assert "undefined (n=0 in group 'b'; a group needs 2 probes)" in result.out
