@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#999999"
 
@@ -49,8 +50,9 @@ def cmc_figure(path: Path, curves: Mapping[str, Sequence[float]]) -> None:
     axes = figure.add_subplot()
     for (name, curve), style in zip(curves.items(), _styles(), strict=False):
         axes.plot(np.arange(1, len(curve) + 1), curve, label=name, **style)
-    axes.set_xlabel("k, identities nearer than the right one allowed, plus 1")
-    axes.set_ylabel("share of probes with rank below k")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlabel("k")
+    axes.set_ylabel("share of probes whose person is among the k nearest")
     axes.legend()
     _save(figure, path)
 
