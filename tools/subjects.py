@@ -10,9 +10,6 @@ import numpy as np
 
 from supernet.faces.manifest import SPLIT, Manifest, attributes_of, identity_groups, read_table, split_identities
 
-PAIRS = "pairs.csv"
-"""The list of pairs that an import leaves in a faces folder where the set has one."""
-
 
 @dataclass(frozen=True, eq=False)
 class Subject:
@@ -114,6 +111,7 @@ def subjects_of_networks(
     """
     from evaluation.embedding import embed
     from supernet.faces.face_set import FaceSet
+    from supernet.faces.importers import PAIRS
     from supernet.faces.store import open_store
     from tools.device import choose_device
     from tools.session import numbers
