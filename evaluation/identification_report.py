@@ -221,7 +221,10 @@ def _at_all(
             return float(one(values[rows], own[rows]))
 
     intervals = None if result.undefined else resampling.intervals(statistic, people)
-    variant = "correct or not, all against all" if values_of(one) == "correct" else f"ranks by {count}, all against all"
+    against = (
+        "all against all" if ranked.gallery_images == ranked.images else f"gallery of {ranked.gallery_images} images"
+    )
+    variant = f"correct or not, {against}" if values_of(one) == "correct" else f"ranks by {count}, {against}"
     row = _row(name, one, variant, result, intervals)
     if len(result.groups) == 2 and not result.undefined and getattr(one, "reducer", None) is largest_difference:
         row["signed"] = _signed(one, values, own, list(result.groups), people, resampling)

@@ -13,6 +13,9 @@ import numpy as np
 from evaluation.disparity import DISPARITIES, measure, per_group
 from evaluation.identification import COUNTS, error, galleries, ranks
 
+LITERAL = DISPARITIES["rank_disparity"]
+"""The published objective; it stands beside any other that is searched on."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationProtocol:
@@ -23,7 +26,7 @@ class EvaluationProtocol:
     balanced by group; None means all against all.
     """
 
-    disparity: Callable[[np.ndarray, np.ndarray], float] = DISPARITIES["rank_disparity"]
+    disparity: Callable[[np.ndarray, np.ndarray], float] = LITERAL
     count: str = "images"
     gallery: int | None = None
     repeats: int = 8
@@ -62,7 +65,8 @@ class GroupVerdict:
 class Verdict:
     """Error in [0, 1] and disparity over all `probes`; `excluded` ones had no mate. And every group's numbers.
 
-    The disparity is NaN where `undefined` says why.
+    The disparity is NaN where `undefined` says why. `literal` is the published measure, whatever the protocol asks
+    for: the rank disparity by images, all against all.
     """
 
     error: float
@@ -70,6 +74,7 @@ class Verdict:
     probes: int
     excluded: int
     groups: tuple[GroupVerdict, ...]
+    literal: float
     undefined: str = ""
 
 
@@ -80,6 +85,8 @@ def judge(embeddings: np.ndarray, identities: Sequence, groups: Sequence, protoc
     """
     identities, groups = np.asarray(identities), np.asarray(groups)
     found = ranks(embeddings, identities, protocol.count)
+    by_images = found if protocol.count == COUNTS[0] else ranks(embeddings, identities)
+    literal = measure(LITERAL, [(by_images, groups)])
     disparity = measure(protocol.disparity, _galleries(embeddings, identities, groups, protocol, found))
     names = np.unique(groups).tolist()
     own = groups[found.probes]
@@ -88,7 +95,15 @@ def judge(embeddings: np.ndarray, identities: Sequence, groups: Sequence, protoc
     verdicts = tuple(
         GroupVerdict(str(name), errors[name].n, errors[name].value, mean_ranks[name].value) for name in names
     )
-    return Verdict(error(found), disparity.value, len(found.values), found.excluded, verdicts, disparity.undefined)
+    return Verdict(
+        error(found),
+        disparity.value,
+        len(found.values),
+        found.excluded,
+        verdicts,
+        literal.value,
+        disparity.undefined,
+    )
 
 
 def _galleries(embeddings, identities, groups, protocol: EvaluationProtocol, found) -> list[tuple]:

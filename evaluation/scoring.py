@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from evaluation.complexity import macs, parameters
 from evaluation.embedding import Faces, batches, with_mirror
-from evaluation.protocol import EvaluationProtocol, Verdict, judge
+from evaluation.protocol import LITERAL, EvaluationProtocol, Verdict, judge
 from supernet.calibration import calibrate_stage
 from supernet.dpn import StandaloneNetwork, with_own_statistics
 from supernet.genotype import Genotype
@@ -119,7 +119,8 @@ class InheritedScorer:
     """Scores genotypes by a supernet's weights: call it with genotypes, get an array (n, columns).
 
     The first columns are the `objectives` to minimise: `error`, `params`, `macs`, or the protocol's disparity by its
-    name. The rest, in `columns`, are details worth keeping: both measures, the values of every group, and costs.
+    name. The rest, in `columns`, are details worth keeping: both measures, the literal rank disparity, the values of
+    every group, and costs.
     """
 
     def __init__(
@@ -136,6 +137,8 @@ class InheritedScorer:
         self.protocol, self.batch = protocol, batch
         self.objectives = tuple(objectives) or ("error", protocol.disparity_name)
         details = ["error", protocol.disparity_name, "params", "macs"]
+        if protocol.disparity_name != LITERAL.name:
+            details.append(LITERAL.name)
         for name in self.objectives:
             if name not in details:
                 raise ValueError(f"unknown objective {name!r}; choose from {', '.join(details)}")
@@ -161,7 +164,7 @@ class InheritedScorer:
 
 def verdict_columns(verdict: Verdict, protocol: EvaluationProtocol) -> dict[str, float]:
     """A verdict as named numbers, the names that `InheritedScorer.columns` uses."""
-    values = {"error": verdict.error, protocol.disparity_name: verdict.disparity}
+    values = {"error": verdict.error, LITERAL.name: verdict.literal, protocol.disparity_name: verdict.disparity}
     for group in verdict.groups:
         for name, value in (("error", group.error), ("mean rank", group.mean_rank)):
             values[f"{name} of {group.group}"] = float("nan") if value is None else value

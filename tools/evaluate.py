@@ -27,6 +27,8 @@ class EvaluateOptions:
     """What is measured, and how sure one can be of it."""
 
     metrics: str = option("all", f"all, or some of: {','.join(METRICS)}.")
+    enrol: int = option(0, "Random images of each person that form the gallery; 0 = all images against all others.")
+    reference: str = option("", "Group that ratios are also taken to, one by one.  [default: all orders]")
     gallery: str = option("all", "Identities that disparities are also taken at: all, or a number.")
     galleries: int = option(8, "Number of galleries of a stated size.")
     resamples: int = option(1000, "Bootstrap resamples over identities; 0 = no intervals.")
@@ -39,6 +41,8 @@ class EvaluateOptions:
         unknown = [name for name in self.sections if name not in METRICS]
         if unknown:
             raise ValueError(f"unknown metrics {unknown[0]!r}; choose from all, {', '.join(METRICS)}")
+        if self.enrol < 0:
+            raise ValueError(f"enrol must be 0 or more images of each person, got {self.enrol}")
         if self.least_people < 1:
             raise ValueError(f"least_people must be 1 or more, got {self.least_people}")
         if self.gallery != "all" and not self.gallery.isdecimal():
@@ -153,7 +157,7 @@ def measure_sections(subject, measures, options: EvaluateOptions, resampling, no
     """The sections of a report that were asked for, and the DET curves; what cannot be measured is noted."""
     import numpy as np
 
-    from evaluation.identification import COUNTS, ranks
+    from evaluation.identification import COUNTS
     from evaluation.identification_report import (
         IdentificationProtocol,
         disparity_report,
@@ -171,7 +175,7 @@ def measure_sections(subject, measures, options: EvaluateOptions, resampling, no
         grouped = len(set(groups.tolist())) - len(small) > 1
     compared = ~np.isin(groups, small) if grouped else np.full(len(groups), True)
     protocol = IdentificationProtocol(
-        measures=measures,
+        measures=with_reference(measures, options.reference, groups) if grouped else measures,
         gallery=None if options.gallery == "all" else int(options.gallery),
         repeats=options.galleries,
         leave_out=small,
@@ -179,9 +183,10 @@ def measure_sections(subject, measures, options: EvaluateOptions, resampling, no
     )
     sections, curves = {}, {}
     if {"identification", "disparity"} & set(options.sections):
-        found = {count: ranks(embeddings, identities, count) for count in COUNTS}
+        found = _ranked(embeddings, identities, options)
         one = found[COUNTS[0]]
         sections["gallery"] = {
+            "enrolled images of each person": options.enrol or "all against all",
             "images": one.gallery_images,
             "identities": one.gallery_identities,
             "excluded probes": one.excluded,
@@ -215,6 +220,29 @@ def measure_sections(subject, measures, options: EvaluateOptions, resampling, no
                 vectors, people, pairs, grouped and judged is subject, settings, resampling
             )
     return sections, curves
+
+
+def _ranked(embeddings, identities, options: EvaluateOptions) -> dict:
+    """Ranks by both counts: all against all, or probes against a gallery of enrolled images."""
+    from evaluation.identification import COUNTS, gallery_split, ranks, split_ranks
+
+    if not options.enrol:
+        return {count: ranks(embeddings, identities, count) for count in COUNTS}
+    gallery, probes = gallery_split(identities, images_per_identity=options.enrol, seed=options.seed)
+    return {count: split_ranks(embeddings, identities, gallery, probes, count) for count in COUNTS}
+
+
+def with_reference(measures: Mapping[str, object], reference: str, groups) -> dict[str, object]:
+    """The measures, and every ratio also to the reference group alone. Raises ValueError for an unknown group."""
+    from evaluation.disparity import Disparity, largest_ratio_gap
+
+    if not reference:
+        return dict(measures)
+    known = sorted(set(groups.tolist()))
+    if reference not in known:
+        raise ValueError(f"reference group {reference!r} is none of {', '.join(known)}")
+    ratios = [one for one in measures.values() if isinstance(one, Disparity) and one.reducer is largest_ratio_gap]
+    return {**measures, **{one.name: one for one in (ratio.relative_to(reference) for ratio in ratios)}}
 
 
 def small_groups(identities, groups, least: int) -> tuple[str, ...]:

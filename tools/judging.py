@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from tools.options import option
 from tools.plug_in import look_up
 
-SCORER_VERSION = 1
+SCORER_VERSION = 2
 """Raised whenever the scorer's numbers change, so that older scores are not mixed with newer ones."""
 
 

@@ -180,17 +180,18 @@ def table(evaluations, scorer) -> list[str]:
     """The evaluations as lines of text: genotype, error, disparity, group errors, parameters, MACs."""
     columns = list(scorer.columns)
     groups = [name.removeprefix("error of ") for name in columns if name.startswith("error of ")]
-    disparity = scorer.protocol.disparity_name
-    rows = [
-        ["genotype", "error", disparity.replace("_", " "), *(f"error {group}" for group in groups), "params", "MACs"]
-    ]
+    disparities = [scorer.protocol.disparity_name]
+    if "rank_disparity" in columns and "rank_disparity" not in disparities:
+        disparities.append("rank_disparity")
+    titles = [name.replace("_", " ") for name in disparities]
+    rows = [["genotype", "error", *titles, *(f"error {group}" for group in groups), "params", "MACs"]]
     for evaluation in evaluations:
         value = dict(zip(columns, evaluation.values, strict=True))
         rows.append(
             [
                 str(evaluation.genotype),
                 f"{value['error']:.3f}",
-                f"{value[disparity]:.3f}",
+                *(f"{value[name]:.3f}" for name in disparities),
                 *(f"{value[f'error of {group}']:.3f}" for group in groups),
                 f"{value['params'] / 1e6:.3f} M",
                 f"{value['macs'] / 1e6:.1f} M",

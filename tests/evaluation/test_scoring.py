@@ -119,6 +119,16 @@ def test_columns_are_the_objectives_then_the_details(supernet, faces, calibratio
         InheritedScorer(supernet, faces, calibration, EvaluationProtocol(), objectives=("error", "speed"))
 
 
+@pytest.mark.parametrize("count", ["images", "identities"])
+def test_the_published_measure_stands_beside_any_other(supernet, faces, calibration, population, count):
+    quiet = EvaluationProtocol(disparity=DISPARITIES["log_rank_disparity"], count=count)
+    plain = EvaluationProtocol()
+    scorer = InheritedScorer(supernet, faces, calibration, quiet)
+    assert scorer.columns[:2] == ("error", quiet.disparity_name) and "rank_disparity" in scorer.columns
+    literal = InheritedScorer(supernet, faces, calibration, plain)(population[:3])[:, 1]
+    assert scorer(population[:3])[:, scorer.columns.index("rank_disparity")] == pytest.approx(literal)
+
+
 def clustered(people=20, images=5, noise=1.2, seed=0):
     rng = np.random.default_rng(seed)
     centres = np.repeat(rng.normal(size=(people, 6)), images, axis=0)

@@ -8,7 +8,7 @@ from PIL import Image
 from supernet.faces.augmentation import augment, mirror, resize, to_input
 from supernet.faces.face_set import open_splits
 from supernet.faces.importers import import_images, list_csv, list_folder
-from supernet.faces.manifest import Manifest, identity_groups, read_manifest, split_identities
+from supernet.faces.manifest import Manifest, identity_groups, read_manifest, split_identities, write_manifest
 from supernet.faces.store import StoreWriter, open_store, square
 
 FRACTIONS = (0.6, 0.2, 0.2)
@@ -229,3 +229,51 @@ def test_faces_json_tells_where_the_faces_came_from(tmp_path):
     store_of(tmp_path, manifest_of())
     origin = json.loads((tmp_path / "faces.json").read_text())
     assert origin["made by"] == "test" and origin["images"] == 80 and origin["size"] == 8
+
+
+def damaged(data, rng):
+    """A copy of some text with a few bytes flipped, cut, doubled, or replaced by quotes, separators and rubbish."""
+    data = bytearray(data)
+    for _ in range(int(rng.integers(1, 5))):
+        start = int(rng.integers(0, len(data) + 1))
+        end = min(len(data), start + int(rng.integers(1, 12)))
+        kind = rng.integers(0, 5)
+        if kind == 0 and start < len(data):
+            data[start] ^= 1 << int(rng.integers(0, 8))
+        elif kind == 1:
+            del data[start:end]
+        elif kind == 2:
+            data[start:start] = data[start:end]
+        elif kind == 3:
+            data[start:end] = rng.choice(
+                [b'"', b",", b"\n", b"\r", b"\x00", b"\xff\xfe", b"../", b'""', b"\xe2\x80\xa8"]
+            )
+        else:
+            data[start:end] = rng.integers(0, 256, int(rng.integers(1, 8)), dtype=np.uint8).tobytes()
+    return bytes(data)
+
+
+def fuzz_manifests(folder, cases):
+    rng = np.random.default_rng(7)
+    columns = {"path": tuple(f"p{i}/{i}.jpg" for i in range(6)), "identity": tuple("aabbcc"), "group": tuple("xxyyxx")}
+    write_manifest(Manifest(columns), folder / "whole.csv")
+    data = (folder / "whole.csv").read_bytes()
+    refused = 0
+    for _ in range(cases):
+        (folder / "m.csv").write_bytes(damaged(data, rng))
+        try:
+            manifest = read_manifest(folder / "m.csv")
+            split_identities(manifest, "group", (0.4, 0.3, 0.3), 0)
+        except ValueError as error:
+            refused += 1
+            assert str(error) and "\n" not in str(error)
+    assert 0 < refused < cases
+
+
+def test_a_damaged_manifest_is_read_or_refused_in_one_line(tmp_path):
+    fuzz_manifests(tmp_path, 300)
+
+
+@pytest.mark.slow
+def test_ten_thousand_damaged_manifests_are_read_or_refused_in_one_line(tmp_path):
+    fuzz_manifests(tmp_path, 10_000)

@@ -278,4 +278,5 @@ def test_damaged_sets_are_read_or_refused_with_one_line(tmp_path, monkeypatch, i
         slowest = max(slowest, time.perf_counter() - started)
     assert min(outcomes.values()) > inputs / 100 and slowest < 5
     assert [path.name for path in tmp_path.iterdir()] == ["lfw.bin"]
-    assert not [name for name in imported if name.split(".")[0] not in ("numpy", "encodings")]
+    # The interpreter's own look-up of a text encoding imports the last three.
+    assert not [name for name in imported if name.split(".")[0] not in ("numpy", "encodings", "codecs", "_io")]

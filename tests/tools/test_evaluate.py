@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from evaluation.embedding import embed
-from evaluation.identification import error, ranks
+from evaluation.identification import error, gallery_split, ranks
 from supernet.checkpoint import load_checkpoint, save_checkpoint
 from supernet.dpn import build
 from supernet.faces.face_set import open_splits
@@ -129,6 +129,28 @@ def test_without_two_groups_there_are_no_disparities_and_that_is_said(dualfair, 
     assert "no disparities: there are not two groups" in result.out
     assert "disparities" not in report and report["identification"]["groups"] == {}
     assert report["verification"]["at_far"][0]["disparities"] == []
+
+
+def test_enrolled_images_are_the_gallery_and_the_others_probes(dualfair, files, people):
+    embeddings, identities, _ = people
+    _, report = measured(dualfair, files, "--enrol", 2, "--seed", 3)
+    gallery, probes = gallery_split(identities, images_per_identity=2, seed=3)
+    unit = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
+    wrong = [identities[gallery[np.argmax(unit[gallery] @ unit[probe])]] != identities[probe] for probe in probes]
+    found = report["identification"]["all"]
+    assert (found["probes"], report["gallery"]["images"]) == (24 * 4, 24 * 2)
+    assert found["error"]["value"] == pytest.approx(np.mean(wrong))
+    assert report["disparities"][0]["variant"] == "ranks by images, gallery of 48 images"
+
+
+def test_ratios_to_a_reference_group_say_so_in_their_name(dualfair, files):
+    _, report = measured(dualfair, files, "--reference", "c", "--metrics", "disparity")
+    row = next(row for row in report["disparities"] if row["name"] == "rank_ratio_to_c")
+    ranks_of = {group: number["value"] for group, number in row["groups"].items()}
+    assert row["value"] == pytest.approx(max(abs(1 - ranks_of[group] / ranks_of["c"]) for group in "ab"))
+    bad = dualfair("evaluate", *("--embeddings", files / "e.npy", "--identities", files / "ids.csv"),
+                   "--out", files / "o", "--reference", "z", *FAST)  # fmt: skip
+    assert bad.status == 2 and "reference group 'z' is none of a, b, c" in bad.err
 
 
 def test_an_own_measure_stands_beside_the_built_in_ones(dualfair, files, monkeypatch):
