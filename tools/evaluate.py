@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,13 +12,12 @@ import click
 
 from tools.device import device_option
 from tools.evaluation_output import draw, sentences, write_comparison, write_tables
+from tools.measuring import measure_sections
 from tools.options import build_configs, config_options, option
 from tools.reliability import study_reliability
 from tools.run_directory import write_json
 
 METRICS = ("identification", "disparity", "open-set", "verification")
-SMALLER_PAIR_LISTS = (6000, 3000, 1200, 600, 200)
-"""Numbers of pairs that are tried, largest first, where the faces come without a list of pairs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,128 +149,6 @@ def evaluate(subject, measures: Mapping[str, object], options: EvaluateOptions, 
     for line in sentences(report):
         click.echo(line)
     return report
-
-
-def measure_sections(subject, measures, options: EvaluateOptions, resampling, notes: list[str]) -> tuple[dict, dict]:
-    """The sections of a report that were asked for, and the DET curves; what cannot be measured is noted."""
-    import numpy as np
-
-    from evaluation.identification import COUNTS
-    from evaluation.identification_report import (
-        IdentificationProtocol,
-        disparity_report,
-        open_set_report,
-        rank_report,
-    )
-    from evaluation.verification_report import VerificationProtocol, verification_report
-
-    identities, embeddings = subject.identities, subject.embeddings
-    grouped = subject.groups is not None and len(set(subject.groups.tolist())) > 1
-    groups = subject.groups if grouped else np.full(len(identities), "everyone")
-    small = small_groups(identities, groups, options.least_people)
-    if grouped and small:
-        notes.append(f"not compared, fewer than {options.least_people} people (--least-people): {', '.join(small)}")
-        grouped = len(set(groups.tolist())) - len(small) > 1
-    compared = ~np.isin(groups, small) if grouped else np.full(len(groups), True)
-    protocol = IdentificationProtocol(
-        measures=with_reference(measures, options.reference, groups) if grouped else measures,
-        gallery=None if options.gallery == "all" else int(options.gallery),
-        repeats=options.galleries,
-        leave_out=small,
-        seed=options.seed,
-    )
-    sections, curves = {}, {}
-    if {"identification", "disparity"} & set(options.sections):
-        found = _ranked(embeddings, identities, options)
-        one = found[COUNTS[0]]
-        sections["gallery"] = {
-            "enrolled images of each person": options.enrol or "all against all",
-            "images": one.gallery_images,
-            "identities": one.gallery_identities,
-            "excluded probes": one.excluded,
-        }
-    if "identification" in options.sections:
-        sections["identification"] = rank_report(found, identities, groups, protocol, resampling)
-        if not grouped:
-            sections["identification"]["groups"] = {}
-    if "disparity" in options.sections:
-        if grouped:
-            sections["disparities"] = disparity_report(found, embeddings, identities, groups, protocol, resampling)
-        else:
-            notes.append("no disparities: there are not two groups; name a column with --group")
-    if "open-set" in options.sections:
-        try:
-            sections["open_set"] = open_set_report(
-                embeddings[compared], identities[compared], groups[compared], protocol, resampling
-            )
-        except ValueError as error:
-            notes.append(f"no open set: {error}")
-    if "verification" in options.sections:
-        settings = VerificationProtocol(within_group=options.within_group, seed=options.seed)
-        judged = subject.pair_subject or subject
-        if subject.pairs is not None:
-            pairs, vectors, people = subject.pairs, judged.embeddings, judged.identities
-        else:
-            vectors, people = embeddings[compared], identities[compared]
-            pairs = _drawn_pairs(people, groups[compared], settings, notes)
-        if pairs is not None:
-            sections["verification"], curves = verification_report(
-                vectors, people, pairs, grouped and judged is subject, settings, resampling
-            )
-    return sections, curves
-
-
-def _ranked(embeddings, identities, options: EvaluateOptions) -> dict:
-    """Ranks by both counts: all against all, or probes against a gallery of enrolled images."""
-    from evaluation.identification import COUNTS, gallery_split, ranks, split_ranks
-
-    if not options.enrol:
-        return {count: ranks(embeddings, identities, count) for count in COUNTS}
-    gallery, probes = gallery_split(identities, images_per_identity=options.enrol, seed=options.seed)
-    return {count: split_ranks(embeddings, identities, gallery, probes, count) for count in COUNTS}
-
-
-def with_reference(measures: Mapping[str, object], reference: str, groups) -> dict[str, object]:
-    """The measures, and every ratio also to the reference group alone. Raises ValueError for an unknown group."""
-    from evaluation.disparity import Disparity, largest_ratio_gap
-
-    if not reference:
-        return dict(measures)
-    known = sorted(set(groups.tolist()))
-    if reference not in known:
-        raise ValueError(f"reference group {reference!r} is none of {', '.join(known)}")
-    ratios = [one for one in measures.values() if isinstance(one, Disparity) and one.reducer is largest_ratio_gap]
-    return {**measures, **{one.name: one for one in (ratio.relative_to(reference) for ratio in ratios)}}
-
-
-def small_groups(identities, groups, least: int) -> tuple[str, ...]:
-    """The groups with fewer than `least` people."""
-    people = Counter(dict(zip(identities.tolist(), groups.tolist(), strict=True)).values())
-    return tuple(sorted(group for group, count in people.items() if count < least))
-
-
-def _drawn_pairs(identities, groups, settings, notes: list[str]):
-    """As many pairs as the faces have, of the usual numbers; None, with a note, where they have too few."""
-    from evaluation.pairs import make_pairs
-
-    parts = 2 * settings.folds * (len(set(groups.tolist())) if settings.within_group else 1)
-    for number in SMALLER_PAIR_LISTS:
-        try:
-            pairs = make_pairs(
-                identities,
-                groups,
-                pairs=-(-number // parts) * parts,
-                folds=settings.folds,
-                seed=settings.seed,
-                within_group=settings.within_group,
-            )
-        except ValueError as error:
-            reason = error
-            continue
-        notes.append(f"{len(pairs.same)} pairs were drawn (seed {settings.seed}), folds disjoint by identity")
-        return pairs
-    notes.append(f"no verification: {reason}")
-    return None
 
 
 def _measures(own: Sequence[str]) -> dict[str, object]:
