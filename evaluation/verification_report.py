@@ -9,11 +9,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from evaluation.bootstrap import Statistic
 from evaluation.disparity import DISPARITIES
 from evaluation.identification_report import Resampling
-from evaluation.pair_disparity import PAIR_DISPARITIES, RatesTable, accuracy_values, rates_at, signed_differences
+from evaluation.pair_disparity import (
+    PAIR_DISPARITIES,
+    GroupRates,
+    RatesTable,
+    accuracy_values,
+    rates_at,
+    signed_differences,
+)
 from evaluation.pairs import Pairs, groups_of_pairs, pair_scores
 from evaluation.verification import eer, group_ten_fold, roc, tar_at_far, ten_fold
+
+RATES = ("fmr", "fnmr", "tpr", "accuracy")
+"""The rates of a group that are reported at a threshold."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +68,7 @@ def verification_report(
     }
     curves = {"all pairs": _det(scores, pairs.same)}
     if grouped:
-        report["accuracy_by_group"] = _group_accuracies(scores, pairs)
+        report["accuracy_by_group"] = _group_accuracies(scores, pairs, people, resampling)
         labels, within = groups_of_pairs(pairs.groups, pairs.same)
         for name in np.unique(labels[within]).tolist():
             own = within & (labels == name)
@@ -93,9 +104,10 @@ def _eer(scores: np.ndarray, same: np.ndarray, people: np.ndarray, resampling: R
     return {"value": eer(scores, same), "n": len(scores), "interval": intervals and intervals[0]}
 
 
-def _group_accuracies(scores: np.ndarray, pairs: Pairs) -> dict:
+def _group_accuracies(scores: np.ndarray, pairs: Pairs, people: np.ndarray, resampling: Resampling) -> dict:
     """Accuracy of every group at its own and at one shared threshold, with the spread between groups."""
     report = {}
+    labels, within = groups_of_pairs(pairs.groups, pairs.same)
     for rule, shared in (("own_threshold", False), ("shared_threshold", True)):
         try:
             folds = group_ten_fold(scores, pairs.same, pairs.fold, pairs.groups, shared=shared)
@@ -103,11 +115,26 @@ def _group_accuracies(scores: np.ndarray, pairs: Pairs) -> dict:
             report[rule] = {"undefined": str(error)}
             continue
         values = accuracy_values(folds)
-        report[rule] = {"groups": {str(group): found.to_dict() for group, found in folds.items()}}
+        report[rule] = {"groups": {}}
+        for group, found in folds.items():
+            own = within & (labels == group)
+            statistic = _accuracy_at(found.thresholds, scores[own], pairs.same[own], pairs.fold[own])
+            intervals = resampling.intervals(statistic, people[own])
+            report[rule]["groups"][str(group)] = found.to_dict() | {"interval": intervals and intervals[0]}
         if len(values) > 1:
             for name in ("std", "ser", "accuracy_disparity"):
                 report[rule][name] = DISPARITIES[name].reduce(values).value
     return report
+
+
+def _accuracy_at(thresholds: tuple[float, ...], scores: np.ndarray, same: np.ndarray, folds: np.ndarray) -> Statistic:
+    """The share of pairs judged right, each at its fold's threshold: the accuracy where folds are equally large.
+
+    Over all pairs and not fold by fold, because a resample often leaves a small fold empty.
+    """
+    _, codes = np.unique(folds, return_inverse=True)
+    right = ((scores >= np.array(thresholds)[codes]) == same).astype(np.float64)
+    return lambda rows: float(np.mean(right[rows]))
 
 
 def _at_far(
@@ -115,33 +142,45 @@ def _at_far(
 ) -> dict:
     """TAR at a FAR, and what groups' rates at that threshold are and how they differ."""
     found = tar_at_far(scores, pairs.same, far)
-    report = {"far_asked": far, **found.to_dict(), "groups": {}, "across": {}, "disparities": []}
+    intervals = resampling.intervals(_tar_and_far(scores, pairs.same, found.threshold), people)
+    report = {
+        "far_asked": far,
+        **found.to_dict(),
+        "tar_interval": intervals and intervals[0],
+        "far_interval": intervals and intervals[1],
+        "groups": {},
+        "across": {},
+        "disparities": [],
+    }
     if not grouped:
         return report
     labels = pairs.groups
     of_pair, within = groups_of_pairs(labels, pairs.same)
     names = np.unique(of_pair[within]).tolist()
     table = rates_at(scores, pairs.same, labels, found.threshold, within=False)
-    report["groups"] = {str(group): _rates(rates) for group, rates in table.groups.items()}
-    report["across"] = {group: _rates(rates) for group, rates in table.across.items()}
-    if len(table.groups) < 2:
-        return report
 
     def statistic(rows: np.ndarray) -> np.ndarray:
         drawn = rates_at(scores[rows], pairs.same[rows], labels[rows], found.threshold, names=names)
-        return _disparities(drawn)
+        return np.concatenate([_rate_values(drawn), _disparities(drawn)])
 
-    values, intervals = _disparities(table), resampling.intervals(statistic, people)
-    for place, (name, row) in enumerate(PAIR_DISPARITIES.items()):
-        result = row.reduce(table)
+    intervals = resampling.intervals(statistic, people) or [None] * (len(RATES) * len(names) + len(PAIR_DISPARITIES))
+    for place, (group, rates) in enumerate(table.groups.items()):
+        own = intervals[len(RATES) * place : len(RATES) * (place + 1)]
+        report["groups"][str(group)] = _rates(rates, own)
+    report["across"] = {group: _rates(rates, [None] * len(RATES)) for group, rates in table.across.items()}
+    if len(table.groups) < 2:
+        return report
+    of_disparities = intervals[len(RATES) * len(names) :]
+    for (name, row), value, interval in zip(PAIR_DISPARITIES.items(), _disparities(table), of_disparities, strict=True):
+        undefined = row.reduce(table).undefined
         report["disparities"].append(
             {
                 "name": name,
                 "variant": f"threshold of FAR {far:g} over all pairs",
-                "value": None if result.undefined else float(values[place]),
+                "value": None if undefined else float(value),
                 "fair": row.fair,
-                "interval": intervals[place] if intervals and not result.undefined else None,
-                "undefined": result.undefined,
+                "interval": None if undefined else interval,
+                "undefined": undefined,
             }
         )
     if len(table.groups) == 2:
@@ -150,13 +189,34 @@ def _at_far(
     return report
 
 
+def _tar_and_far(scores: np.ndarray, same: np.ndarray, threshold: float) -> Statistic:
+    accepted = scores >= threshold
+
+    def statistic(rows: np.ndarray) -> np.ndarray:
+        kinds, taken = same[rows], accepted[rows]
+        return np.array([taken[kind].mean() if kind.any() else np.nan for kind in (kinds, ~kinds)])
+
+    return statistic
+
+
 def _disparities(table: RatesTable) -> np.ndarray:
+    if len(table.groups) < 2:
+        return np.full(len(PAIR_DISPARITIES), np.nan)
     return np.array([row.reduce(table).value for row in PAIR_DISPARITIES.values()])
 
 
-def _rates(rates) -> dict:
-    own = {name: getattr(rates, name) for name in ("fmr", "fnmr", "tpr", "accuracy")}
-    return {name: {"value": rate.value, "n": rate.n} for name, rate in own.items()}
+def _rate_values(table: RatesTable) -> np.ndarray:
+    """The rates of all groups, group after group, nan where insufficient."""
+    values = [getattr(rates, name).value for rates in table.groups.values() for name in RATES]
+    return np.array([np.nan if value is None else value for value in values])
+
+
+def _rates(rates: GroupRates, intervals: list[dict | None]) -> dict:
+    report = {}
+    for name, interval in zip(RATES, intervals, strict=True):
+        rate = getattr(rates, name)
+        report[name] = {"value": rate.value, "n": rate.n, "interval": interval if rate.value is not None else None}
+    return report
 
 
 def _det(scores: np.ndarray, same: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -76,12 +76,16 @@ def _verification_sentences(found: dict) -> list[str]:
         if "undefined" in by_group:
             lines.append(f"  {name}: {by_group['undefined']}")
             continue
-        cells = ", ".join(f"{group} {row['accuracy']:.4f}" for group, row in by_group["groups"].items())
+        cells = ", ".join(
+            f"{group} {shown({'value': row['accuracy'], 'n': row['n'], 'interval': row['interval']}, 4)}"
+            for group, row in by_group["groups"].items()
+        )
         spread = f"; std {by_group['std']:.2f} %, ser {by_group['ser']:.2f}" if "std" in by_group else ""
         lines.append(f"  {name}: {cells}{spread}")
     for row in found["at_far"]:
         warning = f" ({row['warning']})" if row["warning"] else ""
-        lines.append(f"  TAR {row['tar']:.3f} at FAR {row['far_asked']:g}{warning}")
+        tar = shown({"value": row["tar"], "n": row["genuine"], "interval": row["tar_interval"]})
+        lines.append(f"  TAR {tar} at FAR {row['far_asked']:g}{warning}")
     return lines
 
 

@@ -94,6 +94,15 @@ def test_every_number_has_its_n_and_an_interval_that_holds_it(dualfair, files):
         if interval["low"] is not None:
             assert interval["low"] <= number["value"] <= interval["high"]
     assert "95% bootstrap over people" in report["intervals"]
+    found = report["verification"]
+    for row in found["at_far"]:
+        assert row["tar_interval"]["estimate"] == pytest.approx(row["tar"])
+        assert row["far_interval"]["estimate"] == pytest.approx(row["far"])
+        numbers = [number for rates in row["groups"].values() for number in rates.values()]
+        assert len(numbers) == 3 * 4
+        for number in (*numbers, *row["disparities"]):
+            if number["value"] not in (None, "inf"):
+                assert number["interval"]["estimate"] == pytest.approx(number["value"])
 
 
 def test_tables_and_pictures_lie_beside_the_report(dualfair, files):
@@ -182,6 +191,14 @@ def test_two_groups_have_a_signed_difference_whose_interval_tells_whether_there_
     halves = np.resize(["odd", "even"], 40).repeat(6)
     rows = "".join(f"p{row // 6},{groups[row]},{halves[row]}\n" for row in range(240))
     (tmp_path / "ids.csv").write_text("identity,group,chance\n" + rows)
+
+    _, report = measured(dualfair, tmp_path, "--metrics", "verification", "--within-group", "--resamples", 200)
+    for rule in ("own_threshold", "shared_threshold"):
+        rows = report["verification"]["accuracy_by_group"][rule]["groups"]
+        assert set(rows) == {"loud", "quiet"}
+        for row in rows.values():
+            assert row["interval"]["estimate"] == pytest.approx(row["accuracy"])
+            assert row["interval"]["low"] < row["accuracy"] < row["interval"]["high"]
 
     def signed(column):
         result, report = measured(dualfair, tmp_path, "--group", column, "--resamples", 200)
