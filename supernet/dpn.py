@@ -59,9 +59,16 @@ class DualPathBlock(nn.Module):
                 row[name] = NormalisedConv(operation.norm, in_channels, out_channels, operation.kernel, stride, groups)
             self.positions.append(row)
 
-    def forward(self, x: Tensor, codes: Sequence[int]) -> Tensor:
-        """(B, in, H, W) -> (B, out, H / stride, W / stride) along the operations that `codes` names."""
-        carried = x if self.shortcut is None else self.shortcut(x)
+    def carry(self, x: Tensor) -> Tensor:
+        """What travels past the searched positions: x itself, or its shortcut where channels or side change."""
+        return x if self.shortcut is None else self.shortcut(x)
+
+    def forward(self, x: Tensor, codes: Sequence[int], carried: Tensor | None = None) -> Tensor:
+        """(B, in, H, W) -> (B, out, H / stride, W / stride) along the operations that `codes` names.
+
+        `carried` is what `carry` said of x, for callers who have it at hand.
+        """
+        carried = self.carry(x) if carried is None else carried
         for position, code in zip(self.positions, codes, strict=True):
             x = position[OPERATION_NAMES[code]](x)
         residual = self.shape.residual
@@ -103,12 +110,22 @@ class Trunk(nn.Module):
         )
         self.tail = BatchNormAct2d(skeleton.features, eps=_EPSILON, act_layer=nn.ELU, inplace=False)
 
+    def begin(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """What all paths begin with: the stem's output (B, C, h, w), and what the first block carries of it."""
+        x = self.stem(images)
+        return x, self.blocks[0].carry(x)
+
+    def finish(self, begun: tuple[Tensor, Tensor], blocks: Sequence[Sequence[int]]) -> Tensor:
+        """From where `begin` left off, along the codes of every block, to the features (B, C, h, w)."""
+        x, carried = begun
+        for block, codes in zip(self.blocks, blocks, strict=True):
+            x = block(x, codes, carried)
+            carried = None
+        return self.tail(x)
+
     def forward(self, images: Tensor, blocks: Sequence[Sequence[int]]) -> Tensor:
         """(B, 3, H, W) and the codes of every block -> features (B, C, h, w)."""
-        x = self.stem(images)
-        for block, codes in zip(self.blocks, blocks, strict=True):
-            x = block(x, codes)
-        return self.tail(x)
+        return self.finish(self.begin(images), blocks)
 
 
 class StandaloneNetwork(nn.Module):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
+
 import torch
-from timm.optim import create_optimizer_v2
+from timm.optim import create_optimizer_v2, get_optimizer_class
 from timm.scheduler import create_scheduler_v2
 from timm.scheduler.scheduler import Scheduler
 from torch import Tensor, nn
@@ -47,15 +49,25 @@ def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
             decay = recipe.weight_decay if decayed else 0.0
             groups.append({"params": weights, "lr": recipe.lr * factors[group], "weight_decay": decay})
     try:
-        return create_optimizer_v2(
+        kind = get_optimizer_class(recipe.optimizer, bind_defaults=False)
+        # One kernel for all weights where torch has one.
+        fused = {"fused": True} if "fused" in inspect.signature(kind).parameters else {}
+        optimizer = create_optimizer_v2(
             [group for group in groups if group["params"]],
             opt=recipe.optimizer,
             lr=recipe.lr,
             weight_decay=recipe.weight_decay,
             momentum=recipe.momentum,
+            **fused,
         )
     except (ValueError, AssertionError, KeyError) as error:
         raise ValueError(f"optimizer {recipe.optimizer!r} is not one of timm's: {error}") from error
+    if kind is torch.optim.SGD and recipe.momentum:
+        # torch's kernel wants all momenta from the first step on, but an operation may have its first turn later.
+        for group in optimizer.param_groups:
+            for weight in group["params"]:
+                optimizer.state[weight]["momentum_buffer"] = torch.zeros_like(weight)
+    return optimizer
 
 
 def make_scheduler(optimizer: torch.optim.Optimizer, recipe: Recipe, steps: int) -> Scheduler | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 
 
@@ -27,6 +29,11 @@ class Shuffler:
             self._next = 0
         self._next += self.batch
         return self._order[self._next - self.batch : self._next]
+
+    def upcoming(self) -> np.ndarray:
+        """What the next `deal` will give."""
+        following = self._next + self.batch
+        return self._order[self._next : following] if following <= self.images else copy.deepcopy(self).deal()
 
     def state_dict(self) -> dict:
         """Generator, order and place, as JSON-able values."""

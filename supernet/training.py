@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import json
 import math
+import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -18,17 +21,20 @@ from torch import Tensor, nn
 
 from supernet.checkpoint import checkpoints, load_checkpoint, save_checkpoint
 from supernet.dpn import StandaloneNetwork
-from supernet.faces.augmentation import augment, to_input
+from supernet.faces.augmentation import augment, draw, to_input
+from supernet.faces.feed import open_feed
 from supernet.genotype import Genotype
-from supernet.heads import Classification
+from supernet.gradients import accumulate, add_over_ranks, average_shared
 from supernet.network import Supernet
 from supernet.non_finite import first_non_finite
 from supernet.operations import OPERATION_NAMES
 from supernet.optimisation import GROUPS, classification_loss, group_of, make_optimizer, make_scheduler
+from supernet.process_group import ALONE, ProcessGroup
 from supernet.recipe import Recipe
 from supernet.shuffler import Shuffler
 from supernet.space import SearchSpace
 from supernet.strict_fairness import DEALERS, paths_per_step
+from supernet.synchronised_norm import SynchronisedNorms
 
 
 class TrainingFaces(Protocol):
@@ -62,7 +68,8 @@ class Trainer:
 
     A supernet is trained along the paths that a dealer deals in `space`: gradients of the step's paths add up, those
     of shared weights are divided by the number of paths that used them (an operation's never), then one update
-    (FairNAS, algorithm 1). A standalone network has one path.
+    (FairNAS, algorithm 1). A standalone network has one path. The ranks of `processes` share every batch out among
+    them and all make the same update, which is that of one process but for rounding.
     """
 
     def __init__(
@@ -75,6 +82,7 @@ class Trainer:
         space: SearchSpace | None = None,
         sampler: str = "strict",
         device: torch.device | str = "cpu",
+        processes: ProcessGroup = ALONE,
     ) -> None:
         if isinstance(network, Supernet) != (space is not None):
             raise ValueError("a supernet is trained over a space, a standalone network without one")
@@ -83,6 +91,8 @@ class Trainer:
         self.device = torch.device(device)
         self.network = network.to(self.device, memory_format=torch.channels_last).train()
         self.faces, self.recipe, self.space, self.sampler = faces, recipe, space, sampler
+        self.processes = processes
+        self.feed = open_feed(faces, self.device)
         self.shuffler = Shuffler(len(faces.labels), recipe.batch, seed)
         self.dealer = DEALERS[sampler](space.sizes, seed) if space else None
         self.augmentation = torch.Generator(self.device).manual_seed(seed)
@@ -112,23 +122,22 @@ class Trainer:
             yield self._train_step()
 
     def _train_step(self) -> Progress:
-        images, labels = self._batch()
         paths = [self.space.decode(row) for row in self.dealer.deal()] if self.space else [self.network.genotype]
         margin = min(1.0, (self.step + 1) / max(1.0, self.recipe.margin_warmup * self.steps))
         if self.scheduler:
             self.scheduler.step_update(self.step + 1)
+        images, labels, share = self._batch()
         statistics = [buffer.clone() for buffer in self._statistics]
-        losses, norms = [], {head: [] for head in self.head_updates}
-        for path in paths:
-            result = self._classify(images, labels, path, margin)
-            loss = classification_loss(self.recipe.scale * result.cosines, labels, self.recipe) + result.penalty
-            loss.backward()
-            losses.append(loss.detach())
-            norms[path.head].append(result.embedding.detach().norm(dim=1).mean())
-        self._divide_shared_gradients(paths)
+        losses, norms = accumulate(
+            self.network, images, paths, partial(self._loss_along, labels, margin, share), self._context
+        )
+        losses, norms = self._add_over_ranks(paths, losses, norms * share)
+        average_shared(self.network, paths)
         gradient_norms = self._clip()
-        finite = torch.isfinite(torch.stack([*losses, *gradient_norms.values()])).all().item()
-        if finite:
+        # The only wait for the device in a step.
+        seen = torch.cat([losses, norms, torch.stack(list(gradient_norms.values()))]).tolist()
+        losses, norms, clipped = seen[: len(paths)], seen[len(paths) : 2 * len(paths)], seen[2 * len(paths) :]
+        if np.isfinite(losses + clipped).all():
             self.optimizer.step()
             self._skipped_in_a_row = 0
             self._count(paths)
@@ -145,44 +154,51 @@ class Trainer:
         return Progress(
             self.step,
             self.steps,
-            float(torch.stack(losses).mean()),
+            float(np.mean(losses)),
             max(group["lr"] for group in self.optimizer.param_groups),
-            {head: float(torch.stack(values).mean()) for head, values in norms.items() if values},
-            {group: float(norm) for group, norm in gradient_norms.items()},
+            _means_by_head(paths, norms),
+            dict(zip(gradient_norms, clipped, strict=True)),
             self.skipped,
         )
 
-    def _batch(self) -> tuple[Tensor, Tensor]:
+    def _batch(self) -> tuple[Tensor, Tensor, float]:
+        """This rank's images and labels of the next batch, and which share of the batch they are."""
         chosen = self.shuffler.deal()
-        pixels = self.faces.read(chosen).to(self.device)
+        mine = self.processes.share(range(len(chosen)))
+        pixels = self.feed.take(chosen[mine], self.shuffler.upcoming()[mine])
         recipe = self.recipe
-        images = augment(
-            to_input(pixels),
-            self.augmentation,
-            flip=recipe.flip,
-            shift=recipe.shift,
-            brightness=recipe.brightness,
-        )
-        labels = torch.from_numpy(self.faces.labels[chosen]).to(self.device)
-        return images.contiguous(memory_format=torch.channels_last), labels
+        draws = draw(len(chosen), self.augmentation)[:, mine]
+        images = augment(to_input(pixels), draws, flip=recipe.flip, shift=recipe.shift, brightness=recipe.brightness)
+        labels = torch.from_numpy(self.faces.labels[chosen[mine]]).to(self.device)
+        return images.contiguous(memory_format=torch.channels_last), labels, len(mine) / len(chosen)
 
-    def _classify(self, images: Tensor, labels: Tensor, path: Genotype, margin: float) -> Classification:
+    def _loss_along(
+        self, labels: Tensor, margin: float, share: float, path: Genotype, features: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """This rank's part of the batch's mean loss, and its embeddings."""
+        said = self.network.heads[path.head](features, labels, margin)
+        loss = classification_loss(self.recipe.scale * said.cosines, labels, self.recipe) + said.penalty
+        return share * loss, said.embedding
+
+    @contextmanager
+    def _context(self) -> Iterator[None]:
+        """How forward passes run: in bfloat16 on CUDA, and with the statistics of all ranks."""
         bfloat16 = self.recipe.amp and self.device.type == "cuda"
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=bfloat16):
-            if isinstance(self.network, Supernet):
-                return self.network.classify(images, labels, path, margin)
-            return self.network.classify(images, labels, margin)
+        norms = SynchronisedNorms(self.processes) if self.processes.size > 1 else nullcontext()
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=bfloat16), norms:
+            yield
 
-    def _divide_shared_gradients(self, paths: Sequence[Genotype]) -> None:
-        """Turn the sums of trunk and head gradients into means over the paths that used them."""
-        for parameter in self._weights["trunk"]:
-            if parameter.grad is not None:
-                parameter.grad.div_(len(paths))
-        for name, head in self.network.heads.items():
-            uses = sum(path.head == name for path in paths)
-            for parameter in head.parameters():
-                if parameter.grad is not None:
-                    parameter.grad.div_(uses)
+    def _add_over_ranks(self, paths: Sequence[Genotype], losses: Tensor, norms: Tensor) -> tuple[Tensor, Tensor]:
+        """Gradients, losses and norms of the whole batch; makes sure that all ranks took the same paths."""
+        if self.processes.size == 1:
+            return losses, norms
+        # Below 2^12, so that the sum over ranks is exact in float32.
+        dealt = zlib.crc32("".join(map(str, paths)).encode()) % 4096
+        numbers = torch.cat([losses.new_tensor([dealt]), losses, norms])
+        sums = add_over_ranks(self.network, numbers, self.processes)
+        if sums[0] != dealt * self.processes.size:
+            raise RuntimeError(f"step {self.step + 1}: the ranks were dealt different paths")
+        return sums[1:].chunk(2)
 
     def _clip(self) -> dict[str, Tensor]:
         """Clip every group's gradient by its own norm; returns the norms before clipping."""
@@ -197,14 +213,19 @@ class Trainer:
             self.head_updates[path.head] += 1
 
     def _non_finite_reason(
-        self, images: Tensor, labels: Tensor, paths: Sequence[Genotype], losses: Sequence[Tensor], margin: float
+        self, images: Tensor, labels: Tensor, paths: Sequence[Genotype], losses: Sequence[float], margin: float
     ) -> str | None:
         """Why training has to stop after too many skipped steps in a row, with the first layer at fault."""
         if self._skipped_in_a_row < self.recipe.non_finite_limit:
             return None
-        bad = [path for path, loss in zip(paths, losses, strict=True) if not torch.isfinite(loss)]
+        bad = [path for path, loss in zip(paths, losses, strict=True) if not math.isfinite(loss)]
         path = (bad or list(paths))[0]
-        layer = first_non_finite(self.network, lambda: self._classify(images, labels, path, margin))
+
+        def forward() -> None:
+            with self._context():
+                self.network.heads[path.head](self.network.trunk(images, path.blocks), labels, margin)
+
+        layer = first_non_finite(self.network, forward)
         return (
             f"{self._skipped_in_a_row} steps in a row had a non-finite {'loss' if bad else 'gradient'}; "
             f"path {path}, first seen in {layer or 'the backward pass'}; lower --lr or --clip"
@@ -258,3 +279,10 @@ class Trainer:
     def save(self, folder: Path) -> Path:
         """Write a checkpoint of this state."""
         return save_checkpoint(folder, self.step, self.state_dict())
+
+
+def _means_by_head(paths: Sequence[Genotype], norms: Sequence[float]) -> dict[str, float]:
+    by_head: dict[str, list[float]] = {}
+    for path, norm in zip(paths, norms, strict=True):
+        by_head.setdefault(path.head, []).append(norm)
+    return {head: float(np.mean(values)) for head, values in by_head.items()}

@@ -15,16 +15,20 @@ def to_input(pixels: Tensor) -> Tensor:
     return pixels.permute(0, 3, 1, 2).float().sub_(127.5).div_(127.5)
 
 
-def augment(images: Tensor, generator: torch.Generator, *, flip: bool, shift: float, brightness: float) -> Tensor:
+def draw(images: int, generator: torch.Generator) -> Tensor:
+    """All chance that `augment` needs for so many images: uniform in [0, 1), shape (5, images)."""
+    return torch.rand(5, images, generator=generator, device=generator.device)
+
+
+def augment(images: Tensor, draws: Tensor, *, flip: bool, shift: float, brightness: float) -> Tensor:
     """A random variant of every image by itself: (B, 3, H, W) in [-1, 1] -> the same.
 
     With `flip` each image is mirrored with probability 1/2. It is moved by up to `shift` of its side (whole pixels,
-    edges repeated), and its contrast and brightness change by up to the share `brightness`. `generator` lives on
-    the images' device and is the only source of randomness.
+    edges repeated), and its contrast and brightness change by up to the share `brightness`. `draws` (5, B), from
+    `draw`, are on the images' device.
     """
     batch, _, height, width = images.shape
     device = images.device
-    draws = torch.rand(5, batch, generator=generator, device=device)
     columns = torch.arange(width, device=device).expand(batch, width)
     rows = torch.arange(height, device=device).expand(batch, height)
     if shift:

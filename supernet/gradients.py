@@ -1,0 +1,74 @@
+"""The gradients of one training step: along every path, with the beginning that all paths share taken once.
+
+Shape legend: B images, P paths, D embedding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from torch import Tensor
+
+from supernet.dpn import StandaloneNetwork
+from supernet.genotype import Genotype
+from supernet.network import Supernet
+from supernet.optimisation import group_of
+from supernet.process_group import ProcessGroup
+
+
+def accumulate(
+    network: Supernet | StandaloneNetwork,
+    images: Tensor,
+    paths: Sequence[Genotype],
+    loss_along: Callable[[Genotype, Tensor], tuple[Tensor, Tensor]],
+    context: Callable[[], AbstractContextManager] = nullcontext,
+) -> tuple[Tensor, Tensor]:
+    """Add the gradients of the loss along every path to `.grad`; returns losses and mean embedding norms, (P,) each.
+
+    `loss_along(path, features)` gives the loss and the embedding (B, D) behind the trunk's features. Forward passes run
+    inside `context()`. Stem and first shortcut run forward once, and backward once with the paths' gradients added
+    up: exact, because differentiation is linear.
+    """
+    with context():
+        begun = network.trunk.begin(images)
+    # Paths part here. Their gradients meet in these leaves.
+    leaves = tuple(tensor.detach().requires_grad_() for tensor in begun)
+    losses, norms = [], []
+    for path in paths:
+        with context():
+            loss, embedding = loss_along(path, network.trunk.finish(leaves, path.blocks))
+        loss.backward()
+        losses.append(loss.detach())
+        norms.append(embedding.detach().norm(dim=1).mean())
+    torch.autograd.backward(begun, [leaf.grad for leaf in leaves])
+    return torch.stack(losses), torch.stack(norms)
+
+
+def average_shared(network: Supernet | StandaloneNetwork, paths: Sequence[Genotype]) -> None:
+    """Turn the sums of trunk and head gradients into means over the paths that used them; an operation's stay sums."""
+    trunk, heads = [], {name: [] for name in network.heads}
+    for name, parameter in network.named_parameters():
+        if parameter.grad is not None and group_of(name) != "operations":
+            (heads[name.split(".")[1]] if group_of(name) == "heads" else trunk).append(parameter.grad)
+    for gradients, uses in (
+        (trunk, len(paths)),
+        *((own, sum(path.head == head for path in paths)) for head, own in heads.items()),
+    ):
+        if gradients:
+            torch._foreach_div_(gradients, uses)
+
+
+def add_over_ranks(network: torch.nn.Module, numbers: Tensor, processes: ProcessGroup) -> Tensor:
+    """Add the gradients of all ranks up, together with some `numbers` (n,), in one message; returns their sums (n,).
+
+    Every rank has to have gradients for the same weights.
+    """
+    gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
+    message = torch.cat([numbers.to(gradients[0].dtype), *(gradient.reshape(-1) for gradient in gradients)])
+    sums = processes.add(message)
+    parts = sums[len(numbers) :].split([gradient.numel() for gradient in gradients])
+    for gradient, part in zip(gradients, parts, strict=True):
+        gradient.copy_(part.view(gradient.shape))
+    return sums[: len(numbers)]

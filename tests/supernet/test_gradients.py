@@ -1,0 +1,69 @@
+import copy
+
+import pytest
+import torch
+
+from supernet.gradients import accumulate, average_shared
+from supernet.network import Supernet
+from supernet.optimisation import group_of
+from supernet.space import dpn_space
+from supernet.strict_fairness import FairDealer
+
+
+def gradients(network):
+    return {name: parameter.grad for name, parameter in network.named_parameters() if parameter.grad is not None}
+
+
+def loss_with(network, labels):
+    def loss_along(path, features):
+        said = network.heads[path.head](features, labels)
+        return torch.nn.functional.cross_entropy(16 * said.cosines, labels) + said.penalty, said.embedding
+
+    return loss_along
+
+
+def strict_step(tiny, dtype, images):
+    """Gradients of one strict step by a plain loop over whole forward passes, and by ours."""
+    torch.manual_seed(0)
+    space = dpn_space("dpn81", 3)
+    plain = Supernet(tiny, 5, space.heads).to(dtype).train()
+    ours = copy.deepcopy(plain)
+    images, labels = images.to(dtype), torch.arange(8) % 5
+    paths = [space.decode(row) for row in FairDealer(space.sizes).deal()]
+    losses = []
+    for path in paths:
+        loss, _ = loss_with(plain, labels)(path, plain.trunk(images, path.blocks))
+        loss.backward()
+        losses.append(loss.detach())
+    found, _ = accumulate(ours, images, paths, loss_with(ours, labels))
+    assert torch.equal(found, torch.stack(losses))
+    return gradients(plain), gradients(ours), ours, paths
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 5e-5), (torch.float64, 1e-12)])
+def test_the_shared_beginning_changes_nothing_but_rounding(tiny, images, dtype, tolerance):
+    plain, ours, *_ = strict_step(tiny, dtype, images)
+    shared = {name for name in plain if name.startswith(("trunk.stem", "trunk.blocks.0.shortcut"))}
+    assert plain.keys() == ours.keys() and len(shared) == 6
+    for name, expected in plain.items():
+        if name in shared:
+            assert (ours[name] - expected).norm() <= tolerance * expected.norm(), name
+        else:
+            assert torch.equal(ours[name], expected), name
+
+
+def test_only_shared_gradients_are_averaged(tiny, images):
+    plain, _, network, paths = strict_step(tiny, torch.float64, images)
+    average_shared(network, paths)
+    uses = {"trunk": 9, "operations": 1, "heads": 3}
+    for name, found in gradients(network).items():
+        assert torch.allclose(found * uses[group_of(name)], plain[name], rtol=1e-9, atol=1e-12), name
+
+
+def test_statistics_of_the_shared_beginning_move_once_a_step(tiny, images):
+    *_, network, paths = strict_step(tiny, torch.float32, images)
+    counts = {name: int(value) for name, value in network.named_buffers() if name.endswith("num_batches_tracked")}
+    assert counts["trunk.stem.conv.bn.num_batches_tracked"] == 1
+    assert counts["trunk.blocks.0.shortcut.bn.num_batches_tracked"] == 1
+    assert counts["trunk.tail.num_batches_tracked"] == len(paths)
+    assert {count for name, count in counts.items() if ".positions." in name} == {1}
