@@ -21,10 +21,12 @@ from torch.nn import functional
 from evaluation.complexity import macs, parameters
 from evaluation.embedding import Faces, batches, with_mirror
 from evaluation.protocol import LITERAL, EvaluationProtocol, Verdict, judge
+from evaluation.sharing import Work, divide, work
 from supernet.calibration import calibrate_stage
 from supernet.dpn import StandaloneNetwork, with_own_statistics
 from supernet.genotype import Genotype
 from supernet.network import Supernet
+from supernet.process_group import ALONE, ProcessGroup
 
 
 @dataclass
@@ -120,7 +122,9 @@ class InheritedScorer:
 
     The first columns are the `objectives` to minimise: `error`, `params`, `macs`, or the protocol's disparity by its
     name. The rest, in `columns`, are details worth keeping: both measures, the literal rank disparity, the values of
-    every group, and costs.
+    every group, and costs. `work` sums up what the calls so far took and what they would have taken one by one.
+
+    With several `processes` the leader is the one that is called; the others `serve` it, and each scores its part.
     """
 
     def __init__(
@@ -132,9 +136,11 @@ class InheritedScorer:
         *,
         objectives: Sequence[str] = (),
         batch: int = 128,
+        processes: ProcessGroup = ALONE,
     ) -> None:
         self.supernet, self.faces, self.calibration = supernet, faces, calibration
-        self.protocol, self.batch = protocol, batch
+        self.protocol, self.batch, self.processes = protocol, batch, processes
+        self.work = Work()
         self.objectives = tuple(objectives) or ("error", protocol.disparity_name)
         details = ["error", protocol.disparity_name, "params", "macs"]
         if protocol.disparity_name != LITERAL.name:
@@ -148,8 +154,29 @@ class InheritedScorer:
 
     def __call__(self, genotypes: Sequence[Genotype]) -> np.ndarray:
         """Values of every genotype, float64 (n, columns), in `columns` order."""
-        embeddings = population_embeddings(self.supernet, genotypes, self.faces, self.calibration, batch=self.batch)
-        return np.array([self._row(genotype, embeddings[genotype]) for genotype in genotypes])
+        if not genotypes:
+            return np.empty((0, len(self.columns)))
+        self.work += work(genotypes, self.supernet.skeleton)
+        self.processes.broadcast(" ".join(map(str, genotypes)))
+        return self._score(genotypes)
+
+    def serve(self) -> None:
+        """On every rank but the leader: score this rank's part of whatever the leader scores, until it is dismissed."""
+        while announced := self.processes.broadcast():
+            self._score([Genotype.parse(text) for text in announced.split()])
+
+    def dismiss(self) -> None:
+        """On the leader: nothing is left to score."""
+        self.processes.broadcast()
+
+    def _score(self, genotypes: Sequence[Genotype]) -> np.ndarray:
+        """Values (n, columns), each genotype's computed by one rank and known to all."""
+        mine = divide(genotypes, self.processes.size, self.supernet.skeleton)[self.processes.rank]
+        embeddings = population_embeddings(self.supernet, mine, self.faces, self.calibration, batch=self.batch)
+        rows = {genotype: self._row(genotype, embeddings[genotype]) for genotype in mine}
+        nothing = [0.0] * len(self.columns)
+        values = torch.tensor([rows.get(genotype, nothing) for genotype in genotypes], dtype=torch.float64)
+        return self.processes.add(values.to(self.processes.device)).cpu().numpy()
 
     def _row(self, genotype: Genotype, embeddings: np.ndarray) -> list[float]:
         skeleton = self.supernet.skeleton

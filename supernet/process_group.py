@@ -1,4 +1,4 @@
-"""The processes that work together: one of them alone, or the ranks that torchrun started.
+"""The processes that work together: one of them alone, or the ranks that torchrun started. Alone it needs no torch.
 
 Shape legend: W ranks.
 """
@@ -6,29 +6,30 @@ Shape legend: W ranks.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import TypeVar
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
 
-import torch
-import torch.distributed
-from torch import Tensor
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
 class ProcessGroup:
-    """This process is number `rank` of `size`; `device` is where tensors travel from (nccl: CUDA, gloo: the CPU).
+    """This process is number `rank` of `size`; `device` is where it computes, and where tensors travel from.
 
-    Every method that sends is called by all ranks, in the same order. Alone (size 1) nothing is sent.
-    `handle` is torch's group; None means all processes.
+    Every method that sends is called by all ranks, in the same order. Alone (size 1) nothing is sent. `handle` is
+    torch's group, None for all processes; `store` is torch's store of numbers that all of them see.
     """
 
     rank: int = 0
     size: int = 1
-    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    device: torch.device | str = "cpu"
     handle: torch.distributed.ProcessGroup | None = None
+    store: torch.distributed.Store | None = None
 
     @property
     def leads(self) -> bool:
@@ -41,36 +42,59 @@ class ProcessGroup:
         return items[first:last]
 
     def add(self, values: Tensor) -> Tensor:
-        """The sum over all ranks, equal to the bit on each of them. `values` may be overwritten."""
-        if self.size == 1:
-            return values
-        torch.distributed.all_reduce(values, group=self.handle)
+        """The sum over all ranks, equal to the bit on each of them; `values` are overwritten by it."""
+        if self.size > 1:
+            import torch
+
+            torch.distributed.all_reduce(values, group=self.handle)
         return values
 
     def collect(self, values: Tensor) -> Tensor:
-        """The values of all ranks, shape (W, *values.shape), which has to be the same everywhere."""
+        """The values of all ranks, (W, *values.shape); the shape has to be the same on all of them."""
+        import torch
+
         if self.size == 1:
             return values[None]
-        parts = [torch.empty_like(values) for _ in range(self.size)]
-        torch.distributed.all_gather(parts, values.contiguous(), group=self.handle)
-        return torch.stack(parts)
+        parts = values.new_empty(self.size * values.numel())
+        torch.distributed.all_gather_into_tensor(parts, values.flatten(), group=self.handle)
+        return parts.view(self.size, *values.shape)
 
-    def broadcast(self, values: Tensor) -> Tensor:
-        """The leader's values, overwriting those of the other ranks."""
-        if self.size > 1:
-            torch.distributed.broadcast(values, group_src=0, group=self.handle)
-        return values
+    def broadcast(self, text: str = "") -> str:
+        """The leader's text, on every rank."""
+        if self.size == 1:
+            return text
+        import torch
+
+        letters = torch.frombuffer(bytearray(text.encode() or b"\0"), dtype=torch.uint8).to(self.device)
+        length = torch.tensor([len(text.encode())], device=self.device)
+        torch.distributed.broadcast(length, group_src=0, group=self.handle)
+        if not self.leads:
+            letters = torch.empty(max(int(length), 1), dtype=torch.uint8, device=self.device)
+        torch.distributed.broadcast(letters, group_src=0, group=self.handle)
+        return bytes(letters.tolist()[: int(length)]).decode()
 
     def wait(self) -> None:
         """Return when every rank has come this far."""
-        self.add(torch.zeros(1, device=self.device))
+        self.agree("having come this far", True)
 
     def agree(self, what: str, value: object) -> None:
         """Raises RuntimeError unless `value` reads the same on all ranks; `what` names it."""
+        if self.size == 1:
+            return
+        import torch
+
         mark = int.from_bytes(hashlib.sha256(repr(value).encode()).digest()[:7])
         marks = self.collect(torch.tensor([mark], device=self.device)).flatten().tolist()
         if len(set(marks)) > 1:
-            raise RuntimeError(f"the ranks do not agree on {what}; this is a fault of the program or of one machine")
+            raise RuntimeError(f"the ranks do not agree on {what}; one of them sees other files or runs other code")
+
+    def tickets(self, name: str, until: int) -> Iterator[int]:
+        """Numbers from 0 to `until` - 1, each to one rank only, whichever asks first: a queue of jobs."""
+        if self.size == 1:
+            yield from range(until)
+            return
+        while (ticket := self.store.add(name, 1) - 1) < until:
+            yield ticket
 
 
 ALONE = ProcessGroup()

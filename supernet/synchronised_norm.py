@@ -85,8 +85,8 @@ class _Normalise(torch.autograd.Function):
         grad, centred = grad.to(mean.dtype), (x.to(mean.dtype) - mean.view(wide)) * scale.view(wide)
         sums = torch.stack([grad.sum(axes), (grad * centred).sum(axes)])
         # The weights' own gradients stay this rank's part: all gradients are added up behind the backward pass.
-        grad_bias, grad_weight = sums.clone()
-        over_all = ctx.processes.add(sums) / count
+        grad_bias, grad_weight = sums
+        over_all = ctx.processes.collect(sums).sum(0) / count
         inner = grad - over_all[0].view(wide) - centred * over_all[1].view(wide)
         grad_x = inner * (weight * scale).view(wide)
         return grad_x.to(x.dtype), grad_weight.to(weight.dtype), grad_bias.to(weight.dtype), None, None

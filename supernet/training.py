@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import math
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -88,6 +87,8 @@ class Trainer:
             raise ValueError("a supernet is trained over a space, a standalone network without one")
         if sampler not in DEALERS:
             raise ValueError(f"unknown sampler {sampler!r}; choose from {', '.join(DEALERS)}")
+        if recipe.batch < processes.size:
+            raise ValueError(f"a batch of {recipe.batch} images cannot be shared by {processes.size} ranks")
         self.device = torch.device(device)
         self.network = network.to(self.device, memory_format=torch.channels_last).train()
         self.faces, self.recipe, self.space, self.sampler = faces, recipe, space, sampler
@@ -123,6 +124,7 @@ class Trainer:
 
     def _train_step(self) -> Progress:
         paths = [self.space.decode(row) for row in self.dealer.deal()] if self.space else [self.network.genotype]
+        self.processes.agree(f"the paths of step {self.step + 1}", list(map(str, paths)))
         margin = min(1.0, (self.step + 1) / max(1.0, self.recipe.margin_warmup * self.steps))
         if self.scheduler:
             self.scheduler.step_update(self.step + 1)
@@ -131,7 +133,8 @@ class Trainer:
         losses, norms = accumulate(
             self.network, images, paths, partial(self._loss_along, labels, margin, share), self._context
         )
-        losses, norms = self._add_over_ranks(paths, losses, norms * share)
+        if self.processes.size > 1:
+            losses, norms = add_over_ranks(self.network, torch.cat([losses, share * norms]), self.processes).chunk(2)
         average_shared(self.network, paths)
         gradient_norms = self._clip()
         # The only wait for the device in a step.
@@ -187,18 +190,6 @@ class Trainer:
         norms = SynchronisedNorms(self.processes) if self.processes.size > 1 else nullcontext()
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=bfloat16), norms:
             yield
-
-    def _add_over_ranks(self, paths: Sequence[Genotype], losses: Tensor, norms: Tensor) -> tuple[Tensor, Tensor]:
-        """Gradients, losses and norms of the whole batch; makes sure that all ranks took the same paths."""
-        if self.processes.size == 1:
-            return losses, norms
-        # Below 2^12, so that the sum over ranks is exact in float32.
-        dealt = zlib.crc32("".join(map(str, paths)).encode()) % 4096
-        numbers = torch.cat([losses.new_tensor([dealt]), losses, norms])
-        sums = add_over_ranks(self.network, numbers, self.processes)
-        if sums[0] != dealt * self.processes.size:
-            raise RuntimeError(f"step {self.step + 1}: the ranks were dealt different paths")
-        return sums[1:].chunk(2)
 
     def _clip(self) -> dict[str, Tensor]:
         """Clip every group's gradient by its own norm; returns the norms before clipping."""

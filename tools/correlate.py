@@ -10,7 +10,8 @@ from pathlib import Path
 
 import click
 
-from tools.device import choose_device, describe, device_option
+from tools.device import describe, device_option
+from tools.launch import join
 from tools.run_directory import write_json
 
 PARTIAL = 3
@@ -34,7 +35,7 @@ def command(run_path: Path, resamples: int, device: str) -> None:
     """Stage 4: rank correlation of inherited and standalone scores, for error and for disparity."""
     from tools.session import open_trained
 
-    run = open_trained(run_path, choose_device(device))
+    run = open_trained(run_path, join(device))
     report = correlate(run, resamples=resamples)
     if any(measure["correlation"]["tau"] is None for measure in report["measures"].values()):
         sys.exit(PARTIAL)

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import click
 
+from supernet.process_group import ProcessGroup
 from supernet.recipe import Recipe
-from tools.device import choose_device, device_option
+from tools.device import device_option
 from tools.judging import JudgingOptions
+from tools.launch import join
 from tools.retrain import RetrainOptions
 from tools.search import SearchOptions
 from tools.train import TrainOptions
@@ -36,19 +38,19 @@ COMPARED_SEEDS = 40
 def command(out: Path, seed: int, device: str) -> None:
     """All four stages on generated faces: a few minutes on 2 CPU cores, no downloads."""
     seconds: dict[str, float] = {}
-    run, faces = out / "run", out / "faces"
+    run, faces, processes = out / "run", out / "faces", join(device)
     with _timed(seconds, "faces"):
         _faces(faces, seed)
     with _timed(seconds, "train"):
-        counters = _train(faces, run, seed, device, "strict")
+        counters = _train(faces, run, seed, processes, "strict")
     with _timed(seconds, "search"):
-        comparison = _search(run, seed, device)
+        comparison = _search(run, seed, processes)
     with _timed(seconds, "retrain"):
-        _retrain(run, device)
+        _retrain(run, processes)
     with _timed(seconds, "correlate"):
-        report = _correlate(run, device)
+        report = _correlate(run, processes)
     with _timed(seconds, "uniform"):
-        uniform = _uniform(faces, out, run, seed, device)
+        uniform = _uniform(faces, out, run, seed, processes)
     for line in summary(counters, comparison, report, uniform, seconds, run):
         click.echo(line)
 
@@ -73,22 +75,22 @@ def _faces(folder: Path, seed: int) -> None:
     click.echo(f"pictures: {folder / PREVIEW}")
 
 
-def _train(faces: Path, out: Path, seed: int, device: str, sampler: str) -> str:
+def _train(faces: Path, out: Path, seed: int, processes: ProcessGroup, sampler: str) -> str:
     """Train the supernet; returns the sentence on its counters. Uniform sampling gets as many path passes."""
     from tools.train import train
 
     options = TrainOptions(space=SPACE, size=SIZE, seed=seed, sampler=sampler)
     recipe = RECIPE if sampler == "strict" else replace(RECIPE, epochs=RECIPE.epochs * 9)
-    return train(faces, out, options, recipe, device=device)
+    return train(faces, out, options, recipe, processes)
 
 
-def _search(run_path: Path, seed: int, device: str) -> str:
+def _search(run_path: Path, seed: int, processes: ProcessGroup) -> str:
     """Search; then score the whole space, which is small here. Returns how NSGA-II and random search compare."""
     from evolution.exhaustive import exhaustive
     from tools.search import open_archive, open_scorer, search
     from tools.session import open_trained
 
-    run = open_trained(run_path, choose_device(device))
+    run = open_trained(run_path, processes)
     search(run, replace(SEARCH, seed=seed), JUDGING)
     scorer = open_scorer(run, JUDGING)
     truth = exhaustive(run.setting.space, scorer, archive=open_archive(run, scorer, JUDGING, file="everything.sqlite"))
@@ -128,30 +130,30 @@ def compare_searches(space, truth, seed: int) -> str:
     )
 
 
-def _retrain(run_path: Path, device: str) -> None:
+def _retrain(run_path: Path, processes: ProcessGroup) -> None:
     from tools.retrain import retrain, select
     from tools.session import open_trained
 
-    run = open_trained(run_path, choose_device(device))
+    run = open_trained(run_path, processes)
     retrain(run, select(run, RETRAIN), RETRAIN, STANDALONE_RECIPE)
 
 
-def _correlate(run_path: Path, device: str) -> dict:
+def _correlate(run_path: Path, processes: ProcessGroup) -> dict:
     from tools.correlate import correlate
     from tools.session import open_trained
 
-    return correlate(open_trained(run_path, choose_device(device)))
+    return correlate(open_trained(run_path, processes))
 
 
-def _uniform(faces: Path, out: Path, run_path: Path, seed: int, device: str) -> dict:
+def _uniform(faces: Path, out: Path, run_path: Path, seed: int, processes: ProcessGroup) -> dict:
     """Train a supernet by uniform sampling at equal path passes; returns its study on the same trained networks."""
     from tools.correlate import collect, study
     from tools.search import open_scorer
     from tools.session import open_trained
 
-    _train(faces, out / "run-uniform", seed, device, "uniform")
-    trained = collect(open_trained(run_path, choose_device(device)))
-    scorer = open_scorer(open_trained(out / "run-uniform", choose_device(device)), JUDGING)
+    _train(faces, out / "run-uniform", seed, processes, "uniform")
+    trained = collect(open_trained(run_path, processes))
+    scorer = open_scorer(open_trained(out / "run-uniform", processes), JUDGING)
     values = scorer(trained.genotypes)
     inherited = {name: values[:, column] for column, name in enumerate(scorer.columns)}
     return study(trained, inherited, scorer.protocol.disparity_name, resamples=500)

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import click
 
+from supernet.process_group import ALONE, ProcessGroup
 from tools.device import device_option
 from tools.evaluation_output import draw, sentences, write_comparison, write_tables
+from tools.launch import join
 from tools.measuring import measure_sections
 from tools.options import build_configs, config_options, option
 from tools.reliability import study_reliability
@@ -101,10 +103,11 @@ def command(
     (options,) = build_configs(given, preset, EvaluateOptions, stage="evaluate")
     if bool(networks) == bool(embeddings):
         raise ValueError("name either --network with --faces, or --embeddings with --identities")
+    processes = join(device) if networks else ALONE
     if networks:
         if not faces:
             raise ValueError("--network needs --faces, the faces folder to evaluate on")
-        subjects = subjects_of_networks(networks, faces, pairs, group, split, device)
+        subjects = subjects_of_networks(networks, faces, pairs, group, split, processes)
     else:
         if not identities:
             raise ValueError("--embeddings needs --identities, a CSV with one row an embedding")
@@ -114,7 +117,9 @@ def command(
     reports = []
     for subject in subjects:
         folder = out if single else out / f"{subject.name.replace(':', '_')}-seed-{subject.seed}"
-        reports.append(evaluate(subject, measures, options, folder, baseline))
+        reports.append(evaluate(subject, measures, options, folder, baseline, processes))
+    if not processes.leads:
+        return
     if not single:
         write_comparison(out, subjects, reports)
     if reliability:
@@ -122,7 +127,14 @@ def command(
     click.echo(f"Everything is in {out}")
 
 
-def evaluate(subject, measures: Mapping[str, object], options: EvaluateOptions, folder: Path, baseline=None) -> dict:
+def evaluate(
+    subject,
+    measures: Mapping[str, object],
+    options: EvaluateOptions,
+    folder: Path,
+    baseline: Path | None = None,
+    processes: ProcessGroup = ALONE,
+) -> dict:
     """Measure one subject, print the numbers, and write them with pictures into a folder; returns the report."""
     from evaluation.identification_report import Resampling
 
@@ -138,10 +150,12 @@ def evaluate(subject, measures: Mapping[str, object], options: EvaluateOptions, 
         "intervals": f"{resampling.confidence:.0%} bootstrap over people as probes, gallery fixed, {resampling.method}",
         "notes": list(subject.notes),
     }
-    sections, curves = measure_sections(subject, measures, options, resampling, report["notes"])
+    sections, curves = measure_sections(subject, measures, options, resampling, report["notes"], processes)
     report |= sections
     if baseline:
         report["bpc"] = against_baseline(report, baseline)
+    if not processes.leads:
+        return report
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "report.json", report)
     write_tables(folder, report)

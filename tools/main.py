@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 
 import click
 
 COMMANDS = {
     "faces": ("tools.faces", "Make a faces folder: generate faces, or import your own."),
+    "plan": ("tools.plan", "Say what a run will cost, before it is spent."),
     "train": ("tools.train", "Stage 1: train a strictly fair supernet."),
     "search": ("tools.search", "Stage 2: evolve subnets on inherited weights."),
     "retrain": ("tools.retrain", "Stage 3: train chosen networks from scratch."),
     "correlate": ("tools.correlate", "Stage 4: compare inherited with standalone ranking."),
     "evaluate": ("tools.evaluate", "Every measure of networks, or of any system's embeddings."),
     "show": ("tools.show", "Describe the network of a genotype."),
+    "bench": ("tools.bench", "Measure speed and memory side by side on this machine."),
     "demo": ("tools.demo", "All four stages on generated faces, a few CPU minutes."),
 }
+
+
+TOGETHER = ("train", "search", "retrain", "evaluate")
+"""Commands that the ranks of torchrun share."""
 
 
 class LazyGroup(click.Group):
@@ -29,6 +36,8 @@ class LazyGroup(click.Group):
         if name not in COMMANDS:
             return None
         module, _ = COMMANDS[name]
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1 and name not in TOGETHER:
+            raise click.UsageError(f"'dualfair {name}' runs in one process; start it without torchrun")
         return importlib.import_module(module).command
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:

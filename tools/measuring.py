@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from evaluation.disparity import Disparity, largest_ratio_gap
-from evaluation.identification import COUNTS, Ranks, gallery_split, ranks, split_ranks
+from evaluation.identification import COUNTS, Ranks, gallery_split
 from evaluation.identification_report import (
     IdentificationProtocol,
     Resampling,
@@ -19,6 +19,8 @@ from evaluation.identification_report import (
 )
 from evaluation.pairs import Pairs, make_pairs
 from evaluation.verification_report import VerificationProtocol, verification_report
+from supernet.process_group import ProcessGroup
+from tools.together import ranks_together
 
 PAIR_NUMBERS = (6000, 3000, 1200, 600, 200)
 """Numbers of pairs that are tried, largest first, where the faces come without a list of pairs."""
@@ -58,8 +60,13 @@ def groups_of(subject, least: int) -> Groups:
     return Groups(subject.groups, tuple(sorted(group for group, count in people.items() if count < least)))
 
 
-def measure_sections(subject, measures, options, resampling: Resampling, notes: list[str]) -> tuple[dict, dict]:
-    """The sections of a report that were asked for, and the DET curves; what cannot be measured is noted."""
+def measure_sections(
+    subject, measures, options, resampling: Resampling, notes: list[str], processes: ProcessGroup
+) -> tuple[dict, dict]:
+    """The sections of a report that were asked for, and the DET curves; what cannot be measured is noted.
+
+    Ranks are shared out among `processes`; the rest is a matter of seconds and done by each.
+    """
     groups = groups_of(subject, options.least_people)
     if groups.several and groups.small:
         named = ", ".join(groups.small)
@@ -73,7 +80,7 @@ def measure_sections(subject, measures, options, resampling: Resampling, notes: 
     )
     sections, curves = {}, {}
     if {"identification", "disparity"} & set(options.sections):
-        sections |= _identification(subject, groups, protocol, options, resampling, notes)
+        sections |= _identification(subject, groups, protocol, options, resampling, notes, processes)
     if "open-set" in options.sections:
         sections |= _open_set(subject, groups, protocol, resampling, notes)
     if "verification" in options.sections:
@@ -94,10 +101,16 @@ def with_reference(measures: Mapping[str, object], reference: str, groups: Group
 
 
 def _identification(
-    subject, groups: Groups, protocol: IdentificationProtocol, options, resampling: Resampling, notes: list[str]
+    subject,
+    groups: Groups,
+    protocol: IdentificationProtocol,
+    options,
+    resampling: Resampling,
+    notes: list[str],
+    processes: ProcessGroup,
 ) -> dict:
     embeddings, identities = subject.embeddings, subject.identities
-    found = _ranked(embeddings, identities, options.enrol, options.seed)
+    found = _ranked(embeddings, identities, options.enrol, options.seed, processes)
     one = found[COUNTS[0]]
     sections: dict = {
         "gallery": {
@@ -119,12 +132,14 @@ def _identification(
     return sections
 
 
-def _ranked(embeddings: np.ndarray, identities: np.ndarray, enrol: int, seed: int) -> dict[str, Ranks]:
+def _ranked(
+    embeddings: np.ndarray, identities: np.ndarray, enrol: int, seed: int, processes: ProcessGroup
+) -> dict[str, Ranks]:
     """Ranks by both counts: all against all, or probes against a gallery of `enrol` images of each person."""
-    if not enrol:
-        return {count: ranks(embeddings, identities, count) for count in COUNTS}
-    gallery, probes = gallery_split(identities, images_per_identity=enrol, seed=seed)
-    return {count: split_ranks(embeddings, identities, gallery, probes, count) for count in COUNTS}
+    gallery = probes = np.arange(len(identities))
+    if enrol:
+        gallery, probes = gallery_split(identities, images_per_identity=enrol, seed=seed)
+    return {count: ranks_together(embeddings, identities, gallery, probes, count, processes) for count in COUNTS}
 
 
 def _open_set(

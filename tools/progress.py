@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +12,7 @@ import click
 
 
 def run_training(trainer, folder: Path, checkpoint_minutes: float, label: str = "train") -> float:
-    """Run a trainer to its end with a progress bar, TensorBoard and checkpoints; returns the seconds it took."""
+    """Run a trainer to its end, the leading rank with a progress bar, TensorBoard and checkpoints; returns seconds."""
     from torch.utils.tensorboard import SummaryWriter
     from tqdm import tqdm
 
@@ -19,6 +20,9 @@ def run_training(trainer, folder: Path, checkpoint_minutes: float, label: str = 
 
     start = saved = time.monotonic()
     began_at = trainer.step
+    if not trainer.processes.leads:
+        deque(trainer.run(), maxlen=0)
+        return time.monotonic() - start
     with SummaryWriter(str(folder / "tensorboard"), purge_step=began_at + 1) as board:
         bar = tqdm(
             trainer.run(), total=trainer.steps, initial=began_at, desc=label, unit="step", leave=False, disable=None

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import click
 
 from supernet.genotype import Genotype
+from supernet.process_group import ALONE, ProcessGroup
 from supernet.recipe import Recipe
-from tools.device import choose_device, describe, device_option, seed_everything
+from tools.device import device_option, seed_everything
 from tools.judging import JudgingOptions
+from tools.launch import divide, in_words, join, say
 from tools.options import build_configs, config_options, option
 from tools.run_directory import write_json
 
@@ -23,6 +25,7 @@ class RetrainOptions:
 
     seeds: int = option(2, "Independent trainings of every network, seeds 0, 1, ...")
     controls: int = option(6, "Networks evenly spaced in inherited error, besides the front's knee and extremes.")
+    ranks_per_job: int = option(1, "With torchrun: ranks that train one network together; has to divide their number.")
 
 
 @click.command()
@@ -34,13 +37,17 @@ def command(run_path: Path, named: tuple[str, ...], preset: str | None, device: 
     """Stage 3: train networks from scratch, by the supernet's recipe unless told otherwise."""
     from tools.session import open_trained
 
-    run = open_trained(run_path, choose_device(device))
+    run = open_trained(run_path, join(device))
     options, recipe = build_configs(
         given, preset, RetrainOptions, Recipe, stage="retrain", defaults=recipe_of(run.config)
     )
-    chosen = [run.setting.space.parse(text) for text in named] or select(run, options)
+    texts = (
+        named
+        or run.processes.broadcast(" ".join(map(str, select(run, options))) if run.processes.leads else "").split()
+    )
+    chosen = [run.setting.space.parse(text) for text in texts]
     retrain(run, chosen, options, recipe)
-    click.echo(f"Next: dualfair correlate --run {run_path}")
+    say(run.processes, f"Next: dualfair correlate --run {run_path}")
 
 
 def recipe_of(config: dict) -> dict[str, object]:
@@ -83,51 +90,75 @@ def retrain(run, genotypes: Sequence[Genotype], options: RetrainOptions, recipe:
     judging = judging_of(run)
     directory = run.directory
     directory.claim("retrain", {**asdict(recipe), **asdict(judging), "weights": run.digest})
-    directory.record_command("retrain", describe(run.device))
+    directory.record_command("retrain", in_words(run.processes))
     faces = run.setting.splits["train"]
     directory.say(
         f"Retrain: {len(genotypes)} networks x {options.seeds} seeds from scratch on {len(faces):,} images of "
-        f"{faces.identity_count:,} people, {recipe.epochs:g} epochs each; {describe(run.device)}"
+        f"{faces.identity_count:,} people, {recipe.epochs:g} epochs each; {in_words(run.processes)}"
     )
-    results = [
-        train_standalone(run, genotype, seed, recipe, judging)
-        for genotype in genotypes
-        for seed in range(options.seeds)
-    ]
+    jobs = [(genotype, seed) for genotype in genotypes for seed in range(options.seeds)]
+    team = divide(run.processes, options.ranks_per_job)
+    for job in queue(run.processes, team, len(jobs)):
+        train_standalone(run, *jobs[job], recipe, judging, team)
+    run.processes.wait()
+    results = [json.loads(result_path(run, *job).read_text()) for job in jobs]
     for line in summary(results, judging):
         directory.say(line)
     return results
 
 
-def train_standalone(run, genotype: Genotype, seed: int, recipe: Recipe, judging: JudgingOptions) -> dict:
-    """Train and judge one network, or read what an earlier run found."""
+def queue(processes: ProcessGroup, team: ProcessGroup, jobs: int) -> Iterator[int]:
+    """The jobs that fall to this rank's team: whichever team is free takes the next."""
+    if team.leads:
+        for job in processes.tickets("retrain", jobs):
+            yield int(team.broadcast(str(job)))
+        team.broadcast()
+    else:
+        while job := team.broadcast():
+            yield int(job)
+
+
+def result_path(run, genotype: Genotype, seed: int) -> Path:
+    """Where the result of one training is."""
+    return run.directory.path / "retrain" / str(genotype).replace(":", "_") / f"seed-{seed}" / "result.json"
+
+
+def train_standalone(
+    run, genotype: Genotype, seed: int, recipe: Recipe, judging: JudgingOptions, team: ProcessGroup = ALONE
+) -> None:
+    """Train and judge one network by the ranks of a team, unless an earlier run did."""
     from supernet.dpn import build
     from supernet.training import Trainer
     from tools.progress import run_training
     from tools.standalone import write_description
 
-    folder = run.directory.stage("retrain") / str(genotype).replace(":", "_") / f"seed-{seed}"
-    result_path = folder / "result.json"
-    if result_path.is_file():
-        return json.loads(result_path.read_text())
+    path = result_path(run, genotype, seed)
+    folder = path.parent
     folder.mkdir(parents=True, exist_ok=True)
+    done = path.is_file()
+    team.agree("which networks are trained", done)
+    if done:
+        return
     faces = run.setting.splits["train"]
     seed_everything(seed)
     skeleton = run.setting.skeleton
     network = build(genotype, skeleton, faces.identity_count)
-    write_description(folder, str(genotype), skeleton, faces.identity_count, seed, training_faces_of(run.config))
-    trainer = Trainer(network, faces, recipe, seed=seed, device=run.device)
+    if team.leads:
+        write_description(folder, str(genotype), skeleton, faces.identity_count, seed, training_faces_of(run.config))
+    trainer = Trainer(network, faces, recipe, seed=seed, device=run.device, processes=team)
     trainer.resume(folder)
+    team.agree("the checkpoint to continue from", trainer.step)
     seconds = run_training(trainer, folder, 5.0, label=f"{genotype} seed {seed}")
     network.eval()
+    if not team.leads:
+        return
     result = {
         "genotype": str(genotype),
         "seed": seed,
         "seconds": round(seconds, 1),
         **judge_standalone(run, network, judging),
     }
-    write_json(result_path, result)
-    return result
+    write_json(path, result)
 
 
 def training_faces_of(config: dict) -> dict[str, object]:

@@ -18,10 +18,14 @@ _LIBRARIES = ("dualfair", "torch", "timm", "numpy", "pymoo")
 
 
 class RunDirectory:
-    """The folder of one run, with one folder a stage: train, search, retrain, correlate."""
+    """The folder of one run, with one folder a stage: train, search, retrain, correlate.
 
-    def __init__(self, path: Path | str) -> None:
+    Of several ranks only one `leads`: for the others, claiming, recording and saying do nothing.
+    """
+
+    def __init__(self, path: Path | str, leads: bool = True) -> None:
         self.path = Path(path)
+        self.leads = leads
 
     def stage(self, name: str) -> Path:
         """The folder of a stage, made if need be."""
@@ -31,6 +35,8 @@ class RunDirectory:
 
     def claim(self, stage: str, config: Mapping[str, object]) -> None:
         """Record the configuration of a stage. Raises ValueError with the difference when another is recorded."""
+        if not self.leads:
+            return
         path = self.stage(stage) / "config.json"
         wanted = json.loads(json.dumps(config))
         if path.is_file():
@@ -53,6 +59,8 @@ class RunDirectory:
 
     def record_command(self, stage: str, device: str) -> None:
         """Append the command as typed, the libraries' versions and the device to the stage's commands.jsonl."""
+        if not self.leads:
+            return
         record = {
             "time": datetime.now(UTC).isoformat(timespec="seconds"),
             "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
@@ -65,6 +73,8 @@ class RunDirectory:
 
     def say(self, text: str = "") -> None:
         """Print a line and keep it in the run's log."""
+        if not self.leads:
+            return
         click.echo(text)
         self.path.mkdir(parents=True, exist_ok=True)
         with open(self.path / "log.txt", "a", encoding="utf-8") as file:

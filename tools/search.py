@@ -9,8 +9,9 @@ from pathlib import Path
 
 import click
 
-from tools.device import choose_device, describe, device_option, seed_everything
+from tools.device import device_option, seed_everything
 from tools.judging import JudgingOptions, measurement
+from tools.launch import in_words, join, say
 from tools.options import build_configs, config_options, option
 from tools.run_directory import write_json
 
@@ -44,9 +45,12 @@ def command(
     from tools.session import open_trained
 
     options, judging = build_configs(given, preset, SearchOptions, JudgingOptions, stage="search")
-    run = open_trained(run_path, choose_device(device))
-    search(run, options, judging, extra=extra, exhaustive=exhaustive, batch=batch)
-    click.echo(f"Next: dualfair retrain --run {run_path}")
+    run = open_trained(run_path, join(device))
+    if run.processes.leads:
+        search(run, options, judging, extra=extra, exhaustive=exhaustive, batch=batch)
+    else:
+        open_scorer(run, judging, extra=extra, batch=batch).serve()
+    say(run.processes, f"Next: dualfair retrain --run {run_path}")
 
 
 def open_archive(run, scorer, judging: JudgingOptions, file: str = "scores.sqlite"):
@@ -93,11 +97,11 @@ def search(
     config = {**asdict(options), **asdict(judging), "objectives": scorer.objectives, "exhaustive": exhaustive}
     folder = directory.stage("search")
     write_json(folder / "config.json", config)
-    directory.record_command("search", describe(run.device))
+    directory.record_command("search", in_words(run.processes))
     how = f"all {space.size:,}" if exhaustive else f"{options.population} genotypes x {options.generations} generations"
     directory.say(
         f"Search: {how} of space {space.name} ({space.size:,}); minimise {', '.join(scorer.objectives)} on "
-        f"{len(faces):,} images of {faces.identity_count} unseen people; {describe(run.device)}"
+        f"{len(faces):,} images of {faces.identity_count} unseen people; {in_words(run.processes)}"
     )
     if archive.others:
         directory.say(f"        {archive.others} scores measured with other weights or settings are kept, not used")
@@ -117,9 +121,14 @@ def search(
                 archive=archive,
                 progress=report,
             )
+    scorer.dismiss()
     write_result(folder, result, scorer, floor)
     for line in (*result.notes, *table(result.front, scorer)):
         directory.say(line)
+    if result.fresh:
+        directory.say(
+            f"Common beginnings were run once: {scorer.work.saving:.2f} times less work than one network by one"
+        )
     directory.say(
         f"Searched: {result.evaluations} genotypes, {result.reused} of them known before; {result.ended}. "
         f"The front has {len(result.front)} networks of {len(archive)} scored; see {folder}/front.png"

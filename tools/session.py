@@ -17,6 +17,7 @@ from supernet.checkpoint import checkpoints, load_checkpoint
 from supernet.faces.face_set import FaceSet, open_splits
 from supernet.faces.store import open_store
 from supernet.network import Supernet
+from supernet.process_group import ProcessGroup
 from supernet.skeleton import Skeleton, skeleton_of
 from supernet.space import SPACE_NAMES, SearchSpace, dpn_space
 from tools.plug_in import look_up
@@ -42,7 +43,12 @@ class TrainedRun:
     setting: Setting
     supernet: Supernet
     digest: str
-    device: torch.device
+    processes: ProcessGroup
+
+    @property
+    def device(self) -> torch.device:
+        """Where this rank computes."""
+        return self.processes.device
 
 
 def open_setting(config: dict, faces: Path) -> Setting:
@@ -78,9 +84,9 @@ def open_space(name: str, blocks: int) -> SearchSpace:
     return space
 
 
-def open_trained(run: Path, device: torch.device) -> TrainedRun:
+def open_trained(run: Path, processes: ProcessGroup) -> TrainedRun:
     """The trained supernet of a run directory. Raises ValueError when training is missing or unfinished."""
-    directory = RunDirectory(run)
+    directory = RunDirectory(run, processes.leads)
     config = directory.config("train")
     found = checkpoints(run / "train")
     if not found:
@@ -99,8 +105,10 @@ def open_trained(run: Path, device: torch.device) -> TrainedRun:
         supernet.load_state_dict(state["network"])
     except RuntimeError as error:
         raise ValueError(f"checkpoint {found[-1]} does not fit the supernet of {run}: {error}") from error
-    supernet = supernet.to(device, memory_format=torch.channels_last).eval()
-    return TrainedRun(directory, config, setting, supernet, weights_digest(supernet), device)
+    supernet = supernet.to(processes.device, memory_format=torch.channels_last).eval()
+    digest = weights_digest(supernet)
+    processes.agree("the weights of the supernet", digest)
+    return TrainedRun(directory, config, setting, supernet, digest, processes)
 
 
 def faces_of(run: Path, config: dict) -> Path:
@@ -131,7 +139,9 @@ def inherited_scorer(
     """The scorer of a run's subnets on one split of its faces."""
     calibration = calibration_images(run, calibrate, run.config["seed"])
     faces = run.setting.splits[split]
-    return InheritedScorer(run.supernet, faces, calibration, protocol, objectives=objectives, batch=batch)
+    return InheritedScorer(
+        run.supernet, faces, calibration, protocol, objectives=objectives, batch=batch, processes=run.processes
+    )
 
 
 def weights_digest(network: torch.nn.Module) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from supernet.faces.manifest import SPLIT, Manifest, attributes_of, identity_groups, read_table, split_identities
+from supernet.process_group import ProcessGroup
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,25 +104,29 @@ def subject_of_embeddings(
 
 
 def subjects_of_networks(
-    networks: Sequence[Path], faces: Path, pairs: Path | None, group: str | None, split: str | None, device: str
+    networks: Sequence[Path],
+    faces: Path,
+    pairs: Path | None,
+    group: str | None,
+    split: str | None,
+    processes: ProcessGroup,
 ) -> list[Subject]:
     """Trained networks on the faces of a folder, one subject each.
 
     Without `split`, the test people where a network was trained on these very faces, and all images otherwise.
     """
-    from evaluation.embedding import embed
     from supernet.faces.face_set import FaceSet
     from supernet.faces.importers import PAIRS
     from supernet.faces.store import open_store
-    from tools.device import choose_device
     from tools.session import numbers
     from tools.standalone import open_standalone
+    from tools.together import embed_together
 
-    store, chosen = open_store(faces), choose_device(device)
+    store = open_store(faces)
     pairs_file = pairs or (faces / PAIRS if (faces / PAIRS).is_file() else None)
     subjects = []
     for path in networks:
-        standalone = open_standalone(path, chosen)
+        standalone = open_standalone(path, processes.device)
         size, about = standalone.network.skeleton.image_size, standalone.trained_on
         if store.size < size:
             raise ValueError(
@@ -137,10 +142,8 @@ def subjects_of_networks(
         if own and split in ("all", "train"):
             notes = ("the network was trained on some of these people: its numbers are too good",)
         no_groups = np.full(len(choice.rows), "")
-        embeddings = embed(
-            standalone.network,
-            FaceSet(store.pixels, choice.rows, choice.identities, no_groups, size),
-        )
+        images = FaceSet(store.pixels, choice.rows, choice.identities, no_groups, size)
+        embeddings = embed_together(standalone.network, images, processes)
         found = pair_subject = None
         if pairs_file is not None and pairs_file.suffix == ".bin":
             found, pair_subject = _verification_set(pairs_file, standalone, size)

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import click
 
+from supernet.process_group import ProcessGroup
 from supernet.recipe import Recipe
-from tools.device import choose_device, describe, device_option, seed_everything
+from tools.device import device_option, seed_everything
+from tools.launch import in_words, join, say
 from tools.options import build_configs, config_options, option
 from tools.run_directory import RunDirectory
 
@@ -38,8 +40,9 @@ class TrainOptions:
 def command(faces: Path, out: Path, checkpoint_every: float, preset: str | None, device: str, **given: object) -> None:
     """Stage 1: train a supernet over the space; continues from the newest checkpoint by itself."""
     options, recipe = build_configs(given, preset, TrainOptions, Recipe, stage="train")
-    train(faces, out, options, recipe, device=device, checkpoint_minutes=checkpoint_every)
-    click.echo(f"Next: dualfair search --run {out}")
+    processes = join(device)
+    train(faces, out, options, recipe, processes, checkpoint_minutes=checkpoint_every)
+    say(processes, f"Next: dualfair search --run {out}")
 
 
 def train(
@@ -47,8 +50,8 @@ def train(
     out: Path,
     options: TrainOptions,
     recipe: Recipe,
+    processes: ProcessGroup,
     *,
-    device: str = "auto",
     checkpoint_minutes: float = 5.0,
 ) -> str:
     """Train the supernet of a run directory, from its newest checkpoint if there is one.
@@ -60,12 +63,11 @@ def train(
     from tools.progress import run_training
     from tools.session import open_setting
 
-    chosen = choose_device(device)
     config = {"faces": os.path.relpath(faces, out), **dataclasses.asdict(options), **dataclasses.asdict(recipe)}
     setting = open_setting(config, faces)
-    directory = RunDirectory(out)
+    directory = RunDirectory(out, processes.leads)
     directory.claim("train", {**config, "faces_fingerprint": setting.faces_fingerprint})
-    directory.record_command("train", describe(chosen))
+    directory.record_command("train", in_words(processes))
     seed_everything(options.seed)
     training_faces = setting.splits["train"]
     supernet = Supernet(setting.skeleton, training_faces.identity_count, setting.space.heads)
@@ -76,24 +78,26 @@ def train(
         seed=options.seed,
         space=setting.space,
         sampler=options.sampler,
-        device=chosen,
+        device=processes.device,
+        processes=processes,
     )
-    say = directory.say
-    say(
+    tell = directory.say
+    tell(
         f"Train: space {setting.space.name} of {setting.space.size:,} networks on skeleton {setting.skeleton.name}, "
         f"{setting.skeleton.image_size} px, {sum(p.numel() for p in supernet.parameters()) / 1e6:.2f} M parameters"
     )
-    say(
+    tell(
         f"       {len(training_faces):,} images of {training_faces.identity_count:,} people, groups "
         f"{', '.join(training_faces.group_names)}; {trainer.steps:,} steps of {trainer.paths_per_step} paths x "
-        f"{recipe.batch} images ({options.sampler}); {describe(chosen)}"
+        f"{recipe.batch} images ({options.sampler}); {in_words(processes)}"
     )
     folder = directory.stage("train")
     if trainer.resume(folder):
-        say(f"       continuing from step {trainer.step:,}")
+        tell(f"       continuing from step {trainer.step:,}")
+    processes.agree("the checkpoint to continue from", trainer.step)
     seconds = run_training(trainer, folder, checkpoint_minutes)
     counters = fairness_sentence(trainer)
-    say(f"Trained in {seconds:.0f} s. {counters}")
+    tell(f"Trained in {seconds:.0f} s. {counters}")
     return counters
 
 

@@ -1,0 +1,166 @@
+"""Run by torchrun with three ranks: what teams of two and of three compute, beside one process. Prints JSON."""
+
+import copy
+import json
+import sys
+from datetime import timedelta
+
+import numpy as np
+import torch
+from torch import distributed
+from torch.nn import functional
+
+from supernet.faces.face_set import FaceSet
+from supernet.network import Supernet
+from supernet.process_group import ALONE, ProcessGroup
+from supernet.recipe import Recipe
+from supernet.skeleton import Skeleton
+from supernet.space import dpn_space
+from supernet.synchronised_norm import SynchronisedNorms
+from supernet.training import NonFinite, Trainer
+
+SKELETON = Skeleton(
+    name="tiny",
+    image_size=24,
+    stem_kernel=3,
+    stem_width=6,
+    stem_pool=True,
+    residual_widths=(8, 12),
+    bottlenecks=(4, 8),
+    increments=(2, 4),
+    groups=2,
+    blocks=(1, 1),
+    embedding=10,
+)
+
+
+def faces():
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (60, 24, 24, 3), dtype=np.uint8)
+    identities = np.repeat([f"p{person}" for person in range(10)], 6)
+    return FaceSet(pixels, np.arange(60), identities, np.repeat("ab", 30), 24)
+
+
+def trained(processes, steps, **recipe):
+    torch.manual_seed(0)
+    space = dpn_space("dpn81", 2)
+    network = Supernet(SKELETON, 10, space.heads)
+    recipe = Recipe(**{"batch": 16, "epochs": 4, "lr": 0.02, **recipe})
+    trainer = Trainer(network, faces(), recipe, seed=0, space=space, processes=processes)
+    reports = list(trainer.run(until=steps))
+    return trainer, reports
+
+
+def farthest(first, second):
+    """The largest difference of two state dicts, relative to the largest value of each entry."""
+    return max(
+        float((value.double() - second[name].double()).abs().max() / (value.double().abs().max() + 1e-6))
+        for name, value in first.items()
+    )
+
+
+def training(team):
+    alone, expected = trained(ALONE, 3)
+    ours, reports = trained(team, 3)
+    sums = team.collect(torch.stack([value.double().sum() for value in ours.network.state_dict().values()]))
+    return {
+        "weights": farthest(alone.network.state_dict(), ours.network.state_dict()),
+        "losses": [abs(mine.loss - theirs.loss) for mine, theirs in zip(reports, expected, strict=True)],
+        "norms": [abs(mine.embedding_norms["cosface"] - theirs.embedding_norms["cosface"]) / 3
+                  for mine, theirs in zip(reports, expected, strict=True)],
+        "updates": sorted(set(ours.operation_updates.flatten().tolist())),
+        "ranks alike": bool((sums == sums[0]).all()),
+    }  # fmt: skip
+
+
+def skipping(team):
+    """One rank's share of the second batch turns to NaN: all ranks skip that step."""
+    torch.manual_seed(0)
+    space = dpn_space("dpn81", 2)
+    trainer = Trainer(Supernet(SKELETON, 10), faces(), Recipe(batch=16, epochs=4, non_finite_limit=2), seed=0,
+                      space=space, processes=team)  # fmt: skip
+    next(trainer.run())
+    whole = trainer._batch
+    before = copy.deepcopy(trainer.network.state_dict())
+
+    def spoilt():
+        images, labels, share = whole()
+        return (images * float("nan") if team.rank == 1 else images), labels, share
+
+    trainer._batch = spoilt
+    skipped = next(trainer.run()).skipped
+    try:
+        next(trainer.run())
+        stopped = ""
+    except NonFinite as error:
+        stopped = str(error)
+    return {"skipped": skipped, "moved": farthest(before, trainer.network.state_dict()), "stopped": stopped}
+
+
+def normalising(team):
+    """Synchronised batch normalisation of uneven parts against plain one of the whole, in float64."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(7, 3, 5, 4, dtype=torch.float64, generator=generator)
+    target = torch.randn(7, 3, 5, 4, dtype=torch.float64, generator=generator)
+    found = []
+    for processes in (ALONE, team):
+        rows = list(processes.share(range(7)))
+        part = x[rows].clone().requires_grad_()
+        weight = torch.tensor([0.5, -1.0, 2.0], dtype=torch.float64, requires_grad=True)
+        bias = torch.tensor([0.1, 0.2, 0.3], dtype=torch.float64, requires_grad=True)
+        mean, variance = torch.zeros(3, dtype=torch.float64), torch.ones(3, dtype=torch.float64)
+        if processes is ALONE:
+            output = functional.batch_norm(part, mean, variance, weight, bias, True, 0.3, 1e-3)
+        else:
+            with SynchronisedNorms(processes):
+                output = functional.batch_norm(part, mean, variance, weight, bias, True, 0.3, 1e-3)
+        (output * target[rows]).sum().backward()
+        whole = torch.zeros(2, 7, 3, 5, 4, dtype=torch.float64)
+        whole[0, rows], whole[1, rows] = output.detach(), part.grad
+        found.append([processes.add(whole), processes.add(weight.grad), processes.add(bias.grad), mean, variance])
+    return max(float((mine - theirs).abs().max()) for mine, theirs in zip(*found, strict=True))
+
+
+def talking(team):
+    texts = [team.broadcast(text if team.leads else "") for text in ("", "101:cosface é")]
+    try:
+        team.agree("the rank", team.rank)
+        said = ""
+    except RuntimeError as error:
+        said = str(error)
+    return {"texts": texts, "said": said}
+
+
+def other_paths(team):
+    """The ranks' dealers differ: the step is refused."""
+    trainer, _ = trained(team, 1)
+    if team.rank:
+        trainer.dealer.deal()
+    try:
+        next(trainer.run())
+        return ""
+    except RuntimeError as error:
+        return str(error)
+
+
+def main(path):
+    torch.set_num_threads(1)
+    store, rank, size = next(distributed.rendezvous("env://"))
+    distributed.init_process_group("gloo", store=store, rank=rank, world_size=size, timeout=timedelta(seconds=60))
+    two = distributed.new_group([0, 1])
+    teams = {"3": ProcessGroup(rank, 3, "cpu", None, store)}
+    if rank < 2:
+        teams["2"] = ProcessGroup(rank, 2, "cpu", two, store)
+    results = {
+        name: {check.__name__: check(team) for check in (training, skipping, normalising, talking, other_paths)}
+        for name, team in sorted(teams.items())
+    }
+    tickets = teams["3"].collect(torch.bincount(torch.tensor([0, *teams["3"].tickets("jobs", 7)]), minlength=7)).sum(0)
+    results["tickets"] = tickets.tolist()
+    if rank == 0:
+        with open(path, "w") as file:
+            json.dump(results, file)
+    distributed.destroy_process_group()
+
+
+main(sys.argv[1])

@@ -1,0 +1,73 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from supernet.process_group import ALONE, ProcessGroup
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    """What ranks_at_work.py found, started as a user starts ranks."""
+    path = tmp_path_factory.mktemp("ranks") / "found.json"
+    words = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "3"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE.parents[1])}
+    done = subprocess.run([*words, HERE / "ranks_at_work.py", path], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(path.read_text())
+
+
+@pytest.mark.parametrize("ranks", ["2", "3"])
+def test_ranks_train_the_network_that_one_process_trains(found, ranks):
+    training = found[ranks]["training"]
+    assert training["weights"] < 1e-4 and max(training["losses"]) < 1e-4 and max(training["norms"]) < 1e-4
+    assert training["updates"] == [3] and training["ranks alike"]
+
+
+@pytest.mark.parametrize("ranks", ["2", "3"])
+def test_statistics_are_those_of_the_whole_batch(found, ranks):
+    assert found[ranks]["normalising"] < 1e-12
+
+
+@pytest.mark.parametrize("ranks", ["2", "3"])
+def test_a_step_that_is_not_finite_on_one_rank_is_skipped_by_all(found, ranks):
+    skipping = found[ranks]["skipping"]
+    assert skipping["skipped"] == 1 and skipping["moved"] == 0
+    assert "2 steps in a row had a non-finite loss" in skipping["stopped"]
+
+
+@pytest.mark.parametrize("ranks", ["2", "3"])
+def test_ranks_that_were_dealt_different_paths_are_stopped(found, ranks):
+    assert found[ranks]["other_paths"].startswith("the ranks do not agree on the paths of step 2; ")
+
+
+@pytest.mark.parametrize("ranks", ["2", "3"])
+def test_text_reaches_all_ranks_and_disagreement_is_noticed(found, ranks):
+    assert found[ranks]["talking"]["texts"] == ["", "101:cosface é"]
+    assert found[ranks]["talking"]["said"].startswith("the ranks do not agree on the rank; ")
+
+
+def test_every_job_is_taken_by_one_rank(found):
+    # Every rank adds a 0 to its list, so that none is empty.
+    assert found["tickets"] == [4, 1, 1, 1, 1, 1, 1]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7])
+@pytest.mark.parametrize("items", [0, 1, 2, 6, 20])
+def test_shares_are_consecutive_complete_and_even(size, items):
+    shares = [list(ProcessGroup(rank, size).share(range(items))) for rank in range(size)]
+    assert [item for share in shares for item in share] == list(range(items))
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+def test_alone_nothing_is_sent():
+    values = torch.arange(3.0)
+    assert ALONE.add(values) is values and ALONE.collect(values).shape == (1, 3) and ALONE.broadcast("x") == "x"
+    ALONE.agree("anything", 1)
+    assert list(ALONE.tickets("jobs", 3)) == [0, 1, 2] and ALONE.leads
