@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from supernet.genotype import Genotype
 from supernet.operations import OPERATION_NAMES, OPERATIONS
-from supernet.skeleton import BlockShape, Skeleton, skeleton_of
+from supernet.skeleton import Skeleton, skeleton_of
 
 
 def parameters(genotype: Genotype | str, skeleton: Skeleton | str) -> int:
@@ -35,33 +33,31 @@ def macs(genotype: Genotype | str, skeleton: Skeleton | str, size: int | None = 
 
 def block_costs(genotype: Genotype | str, skeleton: Skeleton | str) -> list[tuple[int, int]]:
     """(parameters, MACs) of every block, shortcut included, at the skeleton's image size."""
+    return [tuple(map(sum, zip(*layers, strict=True))) for layers in layer_costs(genotype, skeleton)]
+
+
+def layer_costs(genotype: Genotype | str, skeleton: Skeleton | str) -> list[list[tuple[int, int]]]:
+    """(parameters, MACs) of the three operations of every block, and of its shortcut where there is one."""
     skeleton = skeleton_of(skeleton)
     side = _halved(skeleton.image_size)
     side = _halved(side) if skeleton.stem_pool else side
     costs = []
     for shape, codes in zip(skeleton.block_shapes(), skeleton.fit(genotype).blocks, strict=True):
-        costs.append(_block_cost(shape, codes, side))
-        side = _halved(side) if shape.stride == 2 else side
-    return costs
-
-
-def _block_cost(shape: BlockShape, codes: Sequence[int], side: int) -> tuple[int, int]:
-    """(parameters, MACs) of one block whose input has `side` x `side` pixels."""
-    behind = _halved(side) if shape.stride == 2 else side
-    layers = [
-        (OPERATIONS[OPERATION_NAMES[code]], in_channels, out_channels, groups, side if position == 0 else behind)
-        for position, (code, (in_channels, out_channels, groups, _)) in enumerate(
-            zip(codes, shape.positions, strict=True)
+        behind = _halved(side) if shape.stride == 2 else side
+        layers = [
+            (OPERATIONS[OPERATION_NAMES[code]], *channels, side if position == 0 else behind)
+            for position, (code, (*channels, _)) in enumerate(zip(codes, shape.positions, strict=True))
+        ]
+        if shape.shortcut:
+            layers.append((OPERATIONS["pre1"], shape.in_channels, shape.residual + 2 * shape.increment, 1, behind))
+        costs.append(
+            [
+                (operation.parameters(wide, out, groups), operation.macs(wide, out, groups, pixels**2))
+                for operation, wide, out, groups, pixels in layers
+            ]
         )
-    ]
-    if shape.shortcut:
-        layers.append((OPERATIONS["pre1"], shape.in_channels, shape.residual + 2 * shape.increment, 1, behind))
-    return (
-        sum(op.parameters(in_channels, out_channels, groups) for op, in_channels, out_channels, groups, _ in layers),
-        sum(
-            op.macs(in_channels, out_channels, groups, out**2) for op, in_channels, out_channels, groups, out in layers
-        ),
-    )
+        side = behind
+    return costs
 
 
 def _halved(side: int) -> int:

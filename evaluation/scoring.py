@@ -1,6 +1,6 @@
 """Scores genotypes by the weights they inherit. A population is a trie of paths: every distinct prefix runs once.
 
-A block's activations and calibrated BN statistics depend only on the choices before and in it. So the population is
+The activations and calibrated BN statistics of an operation depend only on the choices up to it. So the population is
 walked depth first, once to calibrate every stage of the trie on a fixed sample and once a batch of faces to embed
 them. Memory is one batch times the depth. Scores equal those of scoring the genotypes one by one.
 
@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -23,19 +24,37 @@ from evaluation.embedding import Faces, batches, with_mirror
 from evaluation.protocol import LITERAL, EvaluationProtocol, Verdict, judge
 from evaluation.sharing import Work, divide, work
 from supernet.calibration import calibrate_stage
-from supernet.dpn import StandaloneNetwork, with_own_statistics
+from supernet.dpn import DualPathBlock, StandaloneNetwork, with_own_statistics
 from supernet.genotype import Genotype
 from supernet.network import Supernet
 from supernet.process_group import ALONE, ProcessGroup
 
+State = tuple[Tensor, Tensor | None]
+"""What the next stage works on, and what the block carries past its searched positions (None between blocks)."""
 
-@dataclass
+
+@dataclass(frozen=True)
+class _Stage:
+    """A part of a network that runs at once. Behind equal beginnings, equal names are equal computations.
+
+    `merge` puts the module's output into the state that it worked on.
+    """
+
+    name: tuple
+    module: nn.Module
+    merge: Callable[[State, Tensor], State]
+
+
+@dataclass(frozen=True)
 class _Node:
-    """A stage of the trie: the part of the network that runs here, and what follows it."""
+    """A stage of the trie, with BN statistics of its own, and what follows it; a leaf is one genotype's."""
 
-    run: Callable[[Tensor], Tensor]
-    children: list[_Node] = field(default_factory=list)
-    genotype: Genotype | None = None
+    stage: _Stage
+    children: tuple[_Node, ...]
+    genotype: Genotype | None
+
+    def run(self, state: State) -> State:
+        return self.stage.merge(state, self.stage.module(state[0]))
 
 
 def population_embeddings(
@@ -58,63 +77,74 @@ def population_embeddings(
         genotype: np.empty((len(faces.identities), network.skeleton.embedding), np.float32) for genotype in distinct
     }
     with torch.no_grad():
-        root = _build_trie(network, distinct, calibration)
+        roots = _build_trie(network, distinct, calibration)
         for place, images in batches(faces, batch, device):
-            for genotype, output in _leaves(root, with_mirror(images)):
+            for genotype, output in _leaves(roots, (with_mirror(images), None)):
                 plain, mirrored = output.float().chunk(2)
                 embeddings[genotype][place] = functional.normalize(plain + mirrored).cpu().numpy()
     return embeddings
 
 
-def _build_trie(network: nn.Module, genotypes: Sequence[Genotype], calibration: Tensor | None) -> _Node:
+def _stages(network: nn.Module, genotype: Genotype) -> list[_Stage]:
+    """Every convolution of a genotype's network with its BN, in order; then the tail, and the neck of its head."""
+    stages = [_Stage(("stem",), network.trunk.stem, _alone)]
+    for block, codes in zip(network.trunk.blocks, genotype.blocks, strict=True):
+        if block.shortcut is not None:
+            stages.append(_Stage(("shortcut",), block.shortcut, _beside))
+        for position, code in enumerate(codes):
+            last = position == len(codes) - 1
+            merge = partial(_joined, block) if last else _carrying
+            stages.append(_Stage((position, code), block.operation(position, code), merge))
+    neck = network.heads[genotype.head].neck
+    return [*stages, _Stage(("tail",), network.trunk.tail, _alone), _Stage(("neck", genotype.head), neck, _alone)]
+
+
+def _alone(_: State, output: Tensor) -> State:
+    return output, None
+
+
+def _beside(state: State, output: Tensor) -> State:
+    return state[0], output
+
+
+def _carrying(state: State, output: Tensor) -> State:
+    # Without a shortcut a block carries its own input.
+    return output, state[0] if state[1] is None else state[1]
+
+
+def _joined(block: DualPathBlock, state: State, output: Tensor) -> State:
+    return block.join(state[1], output), None
+
+
+def _build_trie(network: nn.Module, genotypes: Sequence[Genotype], calibration: Tensor | None) -> tuple[_Node, ...]:
     """The trie of the genotypes; every stage is a copy that shares weights and owns its BN statistics."""
 
-    def prepare(stage: nn.Module, x: Tensor | None, *codes: object) -> Tensor | None:
-        if x is None:
-            stage.eval()
-            return None
-        return calibrate_stage(stage, x, *codes)
-
-    def grow(members: Sequence[Genotype], depth: int, x: Tensor | None) -> list[_Node]:
-        """The stages behind `depth` blocks, for genotypes alike so far; `x` is the calibration sample there."""
-        if depth == len(network.trunk.blocks):
-            return [end(members, x)]
+    def grow(members: Sequence[tuple[Genotype, list[_Stage]]], depth: int, state: State | None) -> tuple[_Node, ...]:
+        """The stages at a depth, of genotypes alike so far; `state` is that of the calibration sample, if any."""
+        groups = defaultdict(list)
+        for genotype, stages in members:
+            if depth < len(stages):
+                groups[stages[depth].name].append((genotype, stages))
         nodes = []
-        for codes, inside in _grouped(members, lambda genotype: genotype.blocks[depth]).items():
-            block = network.trunk.blocks[depth].select(codes)
-            output = prepare(block, x, codes)
-            nodes.append(_Node(lambda x, block=block, codes=codes: block(x, codes), grow(inside, depth + 1, output)))
-        return nodes
+        for inside in groups.values():
+            genotype, stages = inside[0]
+            own = replace(stages[depth], module=with_own_statistics(stages[depth].module).eval())
+            behind = None if state is None else own.merge(state, calibrate_stage(own.module, state[0]))
+            last = depth == len(stages) - 1
+            nodes.append(_Node(own, grow(inside, depth + 1, behind), genotype if last else None))
+        return tuple(nodes)
 
-    def end(members: Sequence[Genotype], x: Tensor | None) -> _Node:
-        """The tail of one trunk, and the neck of every head that is asked of it."""
-        tail = with_own_statistics(network.trunk.tail)
-        features = prepare(tail, x)
-        leaves = []
-        for genotype in members:
-            neck = with_own_statistics(network.heads[genotype.head].neck)
-            prepare(neck, features)
-            leaves.append(_Node(neck, genotype=genotype))
-        return _Node(tail, leaves)
-
-    stem = with_own_statistics(network.trunk.stem)
-    return _Node(stem, grow(genotypes, 0, prepare(stem, calibration)))
+    sample = None if calibration is None else (calibration, None)
+    return grow([(genotype, _stages(network, genotype)) for genotype in genotypes], 0, sample)
 
 
-def _grouped(genotypes: Sequence[Genotype], key: Callable) -> dict[object, list[Genotype]]:
-    groups = defaultdict(list)
-    for genotype in genotypes:
-        groups[key(genotype)].append(genotype)
-    return dict(groups)
-
-
-def _leaves(node: _Node, x: Tensor) -> Iterator[tuple[Genotype, Tensor]]:
+def _leaves(nodes: Sequence[_Node], state: State) -> Iterator[tuple[Genotype, Tensor]]:
     """Run the trie depth first on one batch: the output of every genotype."""
-    output = node.run(x)
-    if node.genotype is not None:
-        yield node.genotype, output
-    for child in node.children:
-        yield from _leaves(child, output)
+    for node in nodes:
+        output = node.run(state)
+        if node.genotype is not None:
+            yield node.genotype, output[0]
+        yield from _leaves(node.children, output)
 
 
 class InheritedScorer:

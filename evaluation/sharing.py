@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from evaluation.complexity import block_costs, macs
+from evaluation.complexity import layer_costs, macs
 from supernet.genotype import Genotype
 from supernet.skeleton import Skeleton
 
@@ -29,8 +29,8 @@ class Work:
 def work(genotypes: Sequence[Genotype], skeleton: Skeleton) -> Work:
     """The work of scoring distinct genotypes on one image at the skeleton's size.
 
-    One by one every network runs whole. Shared, every distinct prefix (stem; stem and first block; ...) runs once, and
-    the neck of every genotype.
+    One by one every network runs whole. Shared, every operation runs once for all genotypes that are alike up to it,
+    and the neck of every genotype.
     """
     layers = [_layers(genotype, skeleton) for genotype in dict.fromkeys(genotypes)]
     seen: set = set()
@@ -57,12 +57,19 @@ def divide(genotypes: Sequence[Genotype], parts: int, skeleton: Skeleton) -> lis
 
 
 def _layers(genotype: Genotype, skeleton: Skeleton) -> dict[object, int]:
-    """Multiply-accumulates of what a genotype runs, named so that equal names are equal work: prefixes and its neck."""
+    """Multiply-accumulates of what a genotype runs, named so that equal names are equal work."""
     neck = skeleton.features * skeleton.embedding
-    blocks = [cost for _, cost in block_costs(genotype, skeleton)]
-    layers: dict[object, int] = {(): macs(genotype, skeleton) - sum(blocks) - neck}
-    layers |= {genotype.blocks[: depth + 1]: cost for depth, cost in enumerate(blocks)}
-    return layers | {genotype: neck}
+    costs = layer_costs(genotype, skeleton)
+    layers: dict[object, int] = {
+        "stem": macs(genotype, skeleton) - sum(cost for layers in costs for _, cost in layers) - neck,
+        genotype: neck,
+    }
+    for depth, (codes, own) in enumerate(zip(genotype.blocks, costs, strict=True)):
+        before = genotype.blocks[:depth]
+        # An operation depends on the codes up to its own, a shortcut on the blocks before alone.
+        names = [(before, codes[: position + 1]) for position in range(len(codes))] + [(before, "shortcut")]
+        layers |= {name: cost for name, (_, cost) in zip(names, own, strict=False)}
+    return layers
 
 
 def _grow(seen: set, layers: dict[object, int]) -> int:

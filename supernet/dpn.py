@@ -63,27 +63,25 @@ class DualPathBlock(nn.Module):
         """What travels past the searched positions: x itself, or its shortcut where channels or side change."""
         return x if self.shortcut is None else self.shortcut(x)
 
+    def operation(self, position: int, code: int) -> NormalisedConv:
+        """The candidate operation that a code names."""
+        return self.positions[position][OPERATION_NAMES[code]]
+
+    def join(self, carried: Tensor, x: Tensor) -> Tensor:
+        """Add the residual channels of what was carried and what was computed, and put the dense ones side by side."""
+        residual = self.shape.residual
+        added = carried[:, :residual] + x[:, :residual]
+        return torch.cat([added, carried[:, residual:], x[:, residual:]], dim=1)
+
     def forward(self, x: Tensor, codes: Sequence[int], carried: Tensor | None = None) -> Tensor:
         """(B, in, H, W) -> (B, out, H / stride, W / stride) along the operations that `codes` names.
 
         `carried` is what `carry` said of x, for callers who have it at hand.
         """
         carried = self.carry(x) if carried is None else carried
-        for position, code in zip(self.positions, codes, strict=True):
-            x = position[OPERATION_NAMES[code]](x)
-        residual = self.shape.residual
-        added = carried[:, :residual] + x[:, :residual]
-        return torch.cat([added, carried[:, residual:], x[:, residual:]], dim=1)
-
-    def select(self, codes: Sequence[int]) -> DualPathBlock:
-        """The block with the operations of `codes` alone: the same weights, but BN statistics of its own."""
-        chosen = copy.copy(self)
-        chosen._modules = dict(self._modules)
-        chosen.positions = nn.ModuleList(
-            nn.ModuleDict({OPERATION_NAMES[code]: position[OPERATION_NAMES[code]]})
-            for position, code in zip(self.positions, codes, strict=True)
-        )
-        return with_own_statistics(chosen)
+        for position, code in enumerate(codes):
+            x = self.operation(position, code)(x)
+        return self.join(carried, x)
 
 
 class Stem(nn.Module):

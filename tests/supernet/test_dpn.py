@@ -2,7 +2,7 @@ import pytest
 import torch
 from timm.models.dpn import DualPathBlock as TimmBlock
 
-from supernet.dpn import DualPathBlock, build
+from supernet.dpn import DualPathBlock, build, with_own_statistics
 from supernet.operations import OPERATION_NAMES
 from supernet.skeleton import SKELETONS, BlockShape
 
@@ -34,15 +34,14 @@ def test_our_block_with_pre1_pre3_pre1_is_timms_on_the_same_weights(kind, stride
         assert expected.shape[1] == shape.out_channels
 
 
-def test_a_selected_block_shares_weights_and_owns_its_statistics(tiny):
+def test_a_copy_with_own_statistics_shares_every_weight(tiny):
     block = DualPathBlock(next(tiny.block_shapes()), [OPERATION_NAMES] * 3)
-    chosen = block.select((6, 8, 0))
-    assert [list(position) for position in chosen.positions] == [["post3"], ["post5"], ["pre3"]]
-    assert chosen.positions[0]["post3"].conv.weight is block.positions[0]["post3"].conv.weight
+    copy = with_own_statistics(block)
+    assert all(mine is theirs for mine, theirs in zip(copy.parameters(), block.parameters(), strict=True))
     before = {name: value.clone() for name, value in block.state_dict().items()}
-    chosen.train()(torch.randn(4, 6, 12, 12), (6, 8, 0))
+    copy.train()(torch.randn(4, 6, 12, 12), (6, 8, 0))
     assert all(torch.equal(value, before[name]) for name, value in block.state_dict().items())
-    assert len(list(block.positions[0])) == 9
+    assert any(not torch.equal(value, before[name]) for name, value in copy.state_dict().items())
 
 
 def test_a_standalone_network_holds_the_chosen_operations_only(tiny):

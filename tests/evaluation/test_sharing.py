@@ -1,0 +1,74 @@
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from evaluation.complexity import macs
+from evaluation.scoring import population_embeddings
+from evaluation.sharing import Work, divide, work
+from supernet.faces.face_set import FaceSet
+from supernet.network import Supernet
+from supernet.space import dpn_space
+
+SPACE = dpn_space("dpn81", 3)
+
+
+def population(n, seed=0):
+    """Random genotypes, half of which share their first two blocks with others."""
+    drawn = SPACE.sample_distinct(n, np.random.default_rng(seed))
+    vectors = [SPACE.encode(genotype) for genotype in drawn]
+    for vector in vectors[: n // 2]:
+        vector[:3] = vectors[0][:3]
+    return [SPACE.decode(vector) for vector in vectors]
+
+
+def test_one_genotype_shares_nothing(tiny):
+    genotype = SPACE.parse("101-606-252:cosface")
+    assert work([genotype], tiny) == Work(macs(genotype, tiny), macs(genotype, tiny))
+    assert work([genotype, genotype], tiny).saving == 1.0
+    assert work([], tiny) == Work(0, 0) and Work().saving == 1.0
+
+
+def test_heads_of_one_backbone_cost_their_necks_only(tiny):
+    heads = [SPACE.parse(f"101-606-252:{head}") for head in ("arcface", "cosface", "magface")]
+    found = work(heads, tiny)
+    assert found.one_by_one == 3 * macs(heads[0], tiny)
+    assert found.shared == macs(heads[0], tiny) + 2 * tiny.features * tiny.embedding
+
+
+def test_shared_work_is_what_scoring_really_computes(tiny):
+    """Against counted multiplications of the trie on one image and its mirror, statistics inherited."""
+    torch.manual_seed(0)
+    supernet = Supernet(tiny).eval()
+    faces = FaceSet(np.zeros((1, 24, 24, 3), np.uint8), np.arange(1), np.array(["p"]), np.array(["a"]), 24)
+    genotypes = population(12)
+    with FlopCounterMode(display=False) as counter:
+        population_embeddings(supernet, genotypes, faces, None)
+    assert counter.get_total_flops() == 2 * 2 * work(genotypes, tiny).shared
+
+
+def test_work_adds_up():
+    assert Work(3, 2) + Work(5, 1) == Work(8, 3)
+
+
+@pytest.mark.parametrize("parts", [1, 2, 3, 5])
+def test_parts_are_as_even_as_neighbours_allow(tiny, parts):
+    """Against every way of cutting the ordered genotypes."""
+    genotypes = population(9, seed=parts)
+    found = divide(genotypes, parts, tiny)
+    ordered = sorted(genotypes, key=lambda genotype: (genotype.blocks, genotype.head))
+    assert [genotype for part in found for genotype in part] == ordered and len(found) == parts
+    largest = [
+        max(work(ordered[a:b], tiny).shared for a, b in itertools.pairwise((0, *cuts, 9)))
+        for cuts in itertools.combinations_with_replacement(range(10), parts - 1)
+    ]
+    assert max(work(part, tiny).shared for part in found) == min(largest)
+
+
+def test_more_parts_than_genotypes_leaves_some_empty_and_drops_none(tiny):
+    genotypes = population(4)
+    found = divide([*genotypes, genotypes[0]], 7, tiny)
+    assert len(found) == 7 and sorted(g for part in found for g in part) == sorted(genotypes)
+    assert divide([], 2, tiny) == [[], []]
