@@ -101,10 +101,11 @@ class DistinctMating(Mating):
     """Selection, crossover and mutation until there are enough children that were never asked for.
 
     After `MATING_ROUNDS` rounds uniformly random vectors fill up, so that a generation is full until the space is
-    exhausted.
+    exhausted. With `siblings` above 1 mating makes only one child in so many; the others are like it in the first
+    choice blocks (see `sibling`), so that a scorer which runs common beginnings once has less to do.
     """
 
-    def __init__(self, selection, crossover, mutation, asked: set[Vector]) -> None:
+    def __init__(self, selection, crossover, mutation, asked: set[Vector], siblings: int = 1) -> None:
         super().__init__(
             selection,
             crossover,
@@ -113,14 +114,47 @@ class DistinctMating(Mating):
             n_max_iterations=MATING_ROUNDS,
         )
         self.asked = asked
+        self.siblings = siblings
 
     def do(self, problem, pop, n_offsprings, random_state=None, **kwargs):
-        children = super().do(problem, pop, n_offsprings, random_state=random_state, **kwargs)
+        broods = -(-n_offsprings // self.siblings)
+        children = super().do(problem, pop, broods, random_state=random_state, **kwargs)
         if len(children):
             self.asked.update(_vectors(children.get("X")))
+            more = self._siblings(children.get("X"), pop.get("X"), n_offsprings, problem.sizes, random_state)
+            children = Population.merge(children, Population.new("X", more)) if len(more) else children
         filling = draw_unasked(problem.sizes, n_offsprings - len(children), self.asked, random_state)
         self.asked.update(_vectors(filling))
         return Population.merge(children, Population.new("X", filling)) if len(filling) else children
+
+    def _siblings(
+        self, children: np.ndarray, parents: np.ndarray, most: int, sizes: np.ndarray, rng: np.random.Generator
+    ) -> np.ndarray:
+        """Siblings of the children that were never asked for, in equal numbers as far as they can be found."""
+        found: list[Vector] = []
+        for child in np.repeat(children, self.siblings - 1, axis=0)[: most - len(children)]:
+            for _ in range(MATING_ROUNDS):
+                vector = tuple(sibling(child, parents[rng.integers(len(parents))], sizes, rng).tolist())
+                if vector not in self.asked:
+                    self.asked.add(vector)
+                    found.append(vector)
+                    break
+        return np.array(found, dtype=np.int64).reshape(-1, children.shape[1])
+
+
+def sibling(child: np.ndarray, parent: np.ndarray, sizes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A vector like `child` up to a random place behind its first third.
+
+    From there on it follows `parent`, or has one choice redrawn, either with probability 1/2.
+    """
+    changed = child.copy()
+    cut = rng.integers(len(child) // 3, len(child))
+    if rng.random() < 0.5:
+        changed[cut:] = parent[cut:]
+    else:
+        place = rng.integers(cut, len(child))
+        changed[place] = rng.integers(sizes[place])
+    return changed
 
 
 def _vectors(X: np.ndarray) -> list[Vector]:

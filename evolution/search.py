@@ -28,6 +28,7 @@ def search(
     batch: int | None = None,
     mutation_rate: float | None = None,
     crossover_rate: float = 0.9,
+    siblings: int = 1,
     progress: Callable[[Progress], object] | None = None,
     reference: Sequence[float] | None = None,
 ) -> SearchResult:
@@ -43,9 +44,10 @@ def search(
     that it asked for before are drawn again. A population larger than the space is shrunk, and a run whose space is
     exhausted ends early; `ended` and `notes` of the result say so. A genotype with an objective that is not finite
     ranks behind all others. `mutation_rate` is the probability that a choice block is redrawn (default 1 / blocks with
-    a choice), `crossover_rate` the probability that two parents are crossed. `progress` is called after each
-    generation; `reference` fixes the reference point of all hypervolumes (`SearchResult` says how it is chosen
-    otherwise). One seed gives one run, whatever was archived.
+    a choice), `crossover_rate` the probability that two parents are crossed. With `siblings` above 1 so many children
+    at a time have their first choices in common: less work for a scorer that runs common beginnings once. `progress`
+    is called after each generation; `reference` fixes the reference point of all hypervolumes (`SearchResult` says how
+    it is chosen otherwise). One seed gives one run, whatever was archived.
 
     Raises ValueError for arguments out of range, an archive with other columns, or a score of a wrong shape.
     """
@@ -55,7 +57,7 @@ def search(
     size = min(wanted, space.size)
     run = Run(score, archive, steps=generations, batch=batch, progress=progress, reference=reference)
     problem = GenotypeProblem(space, objectives, run.step)
-    algorithm = _nsga2(space, size, mutation_rate, crossover_rate)
+    algorithm = _nsga2(space, size, mutation_rate, crossover_rate, at_least("siblings", siblings, 1))
     algorithm.setup(problem, seed=at_least("seed", seed, 0), termination=NoTermination())
     for _ in range(generations):
         if run.evaluations == space.size:
@@ -69,7 +71,9 @@ def search(
     return run.result("space exhausted" if run.evaluations == space.size else "generations done", notes)
 
 
-def _nsga2(space: SearchSpace, population: int, mutation_rate: float | None, crossover_rate: float) -> NSGA2:
+def _nsga2(
+    space: SearchSpace, population: int, mutation_rate: float | None, crossover_rate: float, siblings: int
+) -> NSGA2:
     if mutation_rate is None:
         mutation_rate = 1 / max(sum(size > 1 for size in space.sizes), 1)
     mutation = CategoricalMutation(_probability("mutation_rate", mutation_rate))
@@ -79,7 +83,7 @@ def _nsga2(space: SearchSpace, population: int, mutation_rate: float | None, cro
     return NSGA2(
         pop_size=population,
         sampling=DistinctSampling(asked),
-        mating=DistinctMating(selection, crossover, mutation, asked),
+        mating=DistinctMating(selection, crossover, mutation, asked, siblings),
         eliminate_duplicates=False,
     )
 

@@ -22,6 +22,9 @@ class SearchOptions:
 
     population: int = option(32, "Genotypes a generation.")
     generations: int = option(10, "Generations, the random first one included.")
+    siblings: int = option(
+        1, "Children with a common beginning: 2 saves a third of the work at a slightly worse front."
+    )
     seed: int = option(0, "Seed of the search.")
 
 
@@ -117,6 +120,7 @@ def search(
                 len(scorer.objectives),
                 population=options.population,
                 generations=options.generations,
+                siblings=options.siblings,
                 seed=options.seed,
                 archive=archive,
                 progress=report,

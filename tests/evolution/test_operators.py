@@ -3,7 +3,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from evolution.operators import CategoricalMutation, DistinctSampling, UniformCrossover, draw_unasked
+from evolution.operators import CategoricalMutation, DistinctSampling, UniformCrossover, draw_unasked, sibling
 from evolution.problem import WORST, GenotypeProblem
 from supernet.space import SPACES
 
@@ -66,3 +66,20 @@ def test_pymoo_is_told_finite_objectives_and_which_genotypes_are_infeasible():
     F, G = problem.evaluate(np.array([[0, 0, 0]] * 4), return_values_of=["F", "G"])
     assert F.tolist() == [[1.0, 2.0]] + [[WORST, WORST]] * 3 and np.isfinite(F**2).all()
     assert (G[:, 0] > 0).tolist() == [False, True, True, True]
+
+
+def test_a_sibling_keeps_the_first_third_and_takes_the_end_of_a_parent_or_one_other_choice():
+    rng = np.random.default_rng(0)
+    child, parent, sizes = np.zeros(9, int), np.full(9, 2), np.full(9, 5)
+    kinds = set()
+    for _ in range(400):
+        found = sibling(child, parent, sizes, rng)
+        assert not found[:3].any() and not child.any()
+        changed = np.flatnonzero(found)
+        if len(changed) and (found[changed] == 2).all() and changed[-1] == 8 and (np.diff(changed) == 1).all():
+            kinds.add(("end", int(changed[0])))
+        else:
+            assert len(changed) <= 1
+            kinds |= {("one", int(place)) for place in changed}
+    assert {("end", place) for place in range(3, 9)} <= kinds
+    assert {("one", place) for place in range(3, 9)} <= kinds

@@ -356,3 +356,29 @@ def test_no_module_of_the_room_loads_torch():
     code = f"import sys, {', '.join(modules)}; sys.exit('torch' in sys.modules or 'matplotlib' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def beginnings(run, siblings):
+    """Distinct first thirds of the genotypes of every generation but the first, mean over generations."""
+    counting = Counting(structured(run))
+    result = search(LARGE, counting, population=16, generations=6, seed=run, siblings=siblings)
+    asked = np.array([LARGE.encode(genotype) for genotype in counting.asked]).reshape(6, 16, -1)
+    assert result.evaluations == len(set(counting.asked)) == 96
+    return np.mean([len({tuple(row[:3]) for row in generation.tolist()}) for generation in asked[1:]])
+
+
+def test_siblings_have_common_beginnings_and_are_distinct():
+    plain, pairs, broods = (np.mean([beginnings(run, siblings) for run in range(3)]) for siblings in (1, 2, 8))
+    assert plain > 12 and pairs <= 8 and broods <= 2
+
+
+def test_siblings_are_repeatable_and_end_with_a_small_space():
+    first, again = (search(LARGE, structured(1), population=8, generations=4, seed=3, siblings=4) for _ in range(2))
+    assert genotypes(first.evaluated) == genotypes(again.evaluated)
+    small = search(SHARED, structured(1), population=81, generations=9, seed=0, siblings=3)
+    assert small.ended == "space exhausted" and small.evaluations == SHARED.size
+
+
+def test_siblings_must_be_a_number_of_children():
+    with pytest.raises(ValueError, match="siblings must be a whole number of at least 1, got 0"):
+        search(LARGE, structured(0), population=8, generations=1, siblings=0)
