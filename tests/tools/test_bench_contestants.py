@@ -1,0 +1,148 @@
+"""Contestants of a benchmark do the same thing: otherwise their times could not be compared."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from evaluation.complexity import macs
+from evaluation.embedding import embed, network_input
+from evaluation.identification import ranks
+from evaluation.scoring import population_embeddings
+from supernet.dpn import build
+from supernet.network import Supernet
+from supernet.recipe import Recipe
+from supernet.skeleton import SKELETONS
+from supernet.space import dpn_space
+from supernet.training import Trainer
+from tools.benchmarks import scoring
+from tools.benchmarks.embedding import GENOTYPE, TIMM_MODELS, counted_macs, our_network, timm_network, timm_parts
+from tools.benchmarks.ranks import full_sort_ranks, random_embeddings
+from tools.benchmarks.scoring import one_by_one
+from tools.benchmarks.setting import RandomPixels, Setting
+from tools.benchmarks.standalone import PlainTraining
+from tools.benchmarks.step import PlainStrictTraining
+
+RECIPE = Recipe(batch=16, epochs=1000, warmup=0.0, lr=0.05, margin_warmup=1e-4)
+
+
+def supernet_of(tiny, faces, space):
+    torch.manual_seed(0)
+    return Supernet(tiny, faces.identity_count, space.heads)
+
+
+def learnt(network):
+    return {name: value.detach().clone() for name, value in network.named_parameters() if value.requires_grad}
+
+
+@pytest.mark.parametrize("clip", [1.0, 1e6], ids=["clipped", "not clipped"])
+def test_the_plain_strict_loop_and_the_trainer_make_the_same_updates(tiny, faces, clip):
+    recipe = replace(RECIPE, clip=clip)
+    space = dpn_space("dpn81", 3)
+    before = learnt(supernet_of(tiny, faces, space))
+    plain = PlainStrictTraining(supernet_of(tiny, faces, space), faces, recipe, seed=0, space=space)
+    trainer = Trainer(supernet_of(tiny, faces, space), faces, recipe, seed=0, space=space)
+    for progress in trainer.run(until=2):
+        assert np.mean(plain.step()) == pytest.approx(progress.loss, rel=1e-4)
+    expected, found = learnt(plain.supernet), learnt(trainer.network)
+    for name, value in expected.items():
+        assert not torch.equal(value, before[name]), f"{name} was not updated"
+        assert torch.allclose(value, found[name], rtol=1e-3, atol=1e-4), name
+
+
+def test_the_plain_timm_loop_and_the_trainer_make_the_same_updates(tiny, faces):
+    recipe = Recipe(batch=16, epochs=100_000, warmup=0.0, lr=0.05, clip=1e6)
+    torch.manual_seed(0)
+    plain = PlainTraining(build(GENOTYPE, tiny, faces.identity_count), faces, recipe, seed=0)
+    torch.manual_seed(0)
+    trainer = Trainer(build(GENOTYPE, tiny, faces.identity_count), faces, recipe, seed=0)
+    before = learnt(trainer.network)
+    for progress in trainer.run(until=2):
+        assert plain.step() == pytest.approx(progress.loss, rel=1e-4)
+    expected, found = learnt(plain.network), learnt(trainer.network)
+    for name, value in expected.items():
+        assert not torch.equal(value, before[name]), f"{name} was not updated"
+        assert torch.allclose(value, found[name], rtol=1e-4, atol=1e-5), name
+
+
+def test_the_full_sort_and_the_count_find_the_same_ranks():
+    embeddings, identities = random_embeddings(400, seed=3)
+    exact = embeddings.astype(np.float64)
+    expected = full_sort_ranks(exact, identities)
+    assert np.array_equal(ranks(exact, identities).values, expected)
+    assert 0 < np.mean(expected) < 300
+    worse = ranks(embeddings, identities).values - full_sort_ranks(embeddings, identities)
+    assert (worse >= 0).all() and worse.mean() < 0.05, "in float32 our ranks count near ties against the probe"
+
+
+def test_one_by_one_and_the_trie_give_the_same_embeddings(tiny):
+    space = dpn_space("dpn81", 3)
+    torch.manual_seed(0)
+    supernet = Supernet(tiny, 0, space.heads).eval()
+    faces = RandomPixels(7, tiny.image_size, seed=0)
+    calibration = network_input(RandomPixels(9, tiny.image_size, seed=1), np.arange(9), "cpu")
+    population = space.sample_distinct(4, np.random.default_rng(0))
+    apart = one_by_one(supernet, population, faces, calibration, batch=4)
+    together = population_embeddings(supernet, population, faces, calibration, batch=4)
+    assert list(apart) == population
+    for genotype, expected in apart.items():
+        assert np.allclose(together[genotype], expected, atol=1e-6), genotype
+
+
+def test_the_rival_of_timms_parts_is_our_network_on_the_same_weights(tiny):
+    torch.manual_seed(0)
+    ours, theirs = build(GENOTYPE, tiny).eval(), timm_network(tiny).eval()
+    for kind in (nn.Conv2d, nn.BatchNorm2d):
+        mine = [module for module in ours.trunk.modules() if isinstance(module, kind)]
+        rivals = [module for module in theirs.modules() if isinstance(module, kind)][: len(mine)]
+        for module, rival in zip(mine, rivals, strict=True):
+            rival.load_state_dict(module.state_dict())
+    neck = ours.heads["cosface"].neck.linear
+    theirs[-2].weight.data = neck.weight.data[:, :, None, None]
+    nn.init.zeros_(theirs[-2].bias)
+    faces = RandomPixels(8, tiny.image_size, seed=0)
+    assert np.allclose(embed(theirs, faces), embed(ours, faces), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", SKELETONS)
+def test_the_rival_has_the_cost_of_our_network(name):
+    setting = Setting(skeleton=name, size=SKELETONS[name].image_size)
+    expected = macs(GENOTYPE, setting.shape)
+    assert counted_macs(our_network, setting) == counted_macs(timm_network, setting) == expected
+
+
+@pytest.mark.parametrize("name", TIMM_MODELS)
+def test_timms_own_model_and_that_of_its_parts_have_the_same_weights(name):
+    shape = SKELETONS[name].resized(blocks=(1, 2, 1, 1))
+    sizes = [sorted(weight.numel() for weight in make(shape).parameters()) for make in (timm_network, timm_parts)]
+    assert sizes[0] == sizes[1]
+
+
+def test_the_searched_population_is_what_the_middle_generation_asked_for(monkeypatch):
+    monkeypatch.setattr(scoring, "EPOCHS", 1)
+    setting = Setting(size=32, batch=48, population=6)
+    space = dpn_space("dpn81", 4)
+    asked = []
+
+    def recorded(space, score, **arguments):
+        def listening(genotypes):
+            asked.append(list(genotypes))
+            return score(genotypes)
+
+        return search(space, listening, **arguments)
+
+    search = scoring.search
+    monkeypatch.setattr(scoring, "search", recorded)
+    found = scoring.searched_population(space, setting)
+    assert len(asked) == 4 and found == asked[3]
+    assert len(set(found)) == 6 and all(genotype in space for genotype in found)
+    assert not set(found) & set(asked[0])
+
+
+def test_all_heads_share_their_backbones():
+    space = dpn_space("dpn81", 4)
+    found = scoring.all_heads(space, Setting(population=10))
+    assert len(set(found)) == 9
+    assert len({genotype.blocks for genotype in found}) == 3

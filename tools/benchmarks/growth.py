@@ -1,0 +1,65 @@
+"""How costs grow: ranks over images, scoring over genotypes, group measures over groups."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from evaluation.disparity import DISPARITIES, measure
+from evaluation.identification import Ranks, ranks
+from evaluation.scoring import population_embeddings
+from tools.benchmarks.ranks import random_embeddings
+from tools.benchmarks.report import Growth
+from tools.benchmarks.scoring import subject
+from tools.benchmarks.setting import Setting
+from tools.benchmarks.stopwatch import time_calls
+
+IMAGES = (1000, 2000, 4000, 8000)
+POPULATIONS = (8, 16, 32, 64)
+GROUPS = (2, 4, 8, 16, 32, 64)
+PROBES = 20_000
+
+
+def run(setting: Setting) -> list[Growth]:
+    """Seconds at growing sizes, with the exponent of the line through their logarithms."""
+    return [_ranks(setting), _scoring(setting), _groups(setting)]
+
+
+def _ranks(setting: Setting) -> Growth:
+    spreads = []
+    for images in IMAGES:
+        embeddings, identities = random_embeddings(images, setting.seed)
+        spreads.append(time_calls(lambda e=embeddings, i=identities: ranks(e, i), repeats=setting.repeats))
+    return Growth(title="growth: ranks, over images", sizes=IMAGES, seconds=tuple(spreads))
+
+
+def _scoring(setting: Setting) -> Growth:
+    supernet, space, faces, calibration = subject(setting)
+    genotypes = space.sample_distinct(POPULATIONS[-1], np.random.default_rng(setting.seed))
+    spreads = [
+        time_calls(
+            lambda size=size: population_embeddings(
+                supernet, genotypes[:size], faces, calibration, batch=setting.batch
+            ),
+            repeats=setting.repeats,
+            synchronise=setting.synchronise,
+        )
+        for size in POPULATIONS
+    ]
+    return Growth(title="growth: scoring, over random genotypes", sizes=POPULATIONS, seconds=tuple(spreads))
+
+
+def _groups(setting: Setting) -> Growth:
+    rng = np.random.default_rng(setting.seed)
+    values = rng.integers(0, 50, PROBES)
+    found = Ranks(values, np.arange(PROBES), 0, "images", PROBES, PROBES // 5)
+    spreads = []
+    for count in GROUPS:
+        groups = np.array([f"group {number:02d}" for number in range(count)])[np.arange(PROBES) % count]
+        spreads.append(
+            time_calls(
+                lambda groups=groups: [measure(one, [(found, groups)]) for one in DISPARITIES.values()],
+                repeats=setting.repeats,
+            )
+        )
+    title = f"growth: all {len(DISPARITIES)} disparities of {PROBES:,} probes, over groups"
+    return Growth(title=title, sizes=GROUPS, seconds=tuple(spreads))

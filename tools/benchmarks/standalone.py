@@ -1,0 +1,98 @@
+"""Training one standalone network: a plain loop on timm's optimizer and schedule, and the Trainer's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from timm.optim import create_optimizer_v2
+from timm.scheduler import create_scheduler_v2
+from torch import nn
+
+from supernet.dpn import StandaloneNetwork, build
+from supernet.optimisation import classification_loss
+from supernet.recipe import Recipe
+from supernet.shuffler import Shuffler
+from supernet.training import Trainer
+from tools.benchmarks.memory import peaks
+from tools.benchmarks.report import Contest
+from tools.benchmarks.setting import IDENTITIES, Setting, training_pixels
+from tools.benchmarks.step import plain_batch, plain_bfloat16
+from tools.benchmarks.stopwatch import compare
+
+GENOTYPE = "101:cosface"
+
+
+class PlainTraining:
+    """A plain training loop over one network: timm's optimizer and schedule, one clip, the loss logged."""
+
+    def __init__(self, network: StandaloneNetwork, faces, recipe: Recipe, *, seed: int, device: str = "cpu") -> None:
+        self.network = network.to(device, memory_format=torch.channels_last).train()
+        self.faces, self.recipe, self.device = faces, recipe, torch.device(device)
+        self.shuffler = Shuffler(len(faces.labels), recipe.batch, seed)
+        self.generator = torch.Generator(device).manual_seed(seed)
+        self.steps = round(recipe.epochs * self.shuffler.batches_per_epoch)
+        self.taken = 0
+        self.optimizer = create_optimizer_v2(
+            network, opt=recipe.optimizer, lr=recipe.lr, weight_decay=recipe.weight_decay, momentum=recipe.momentum
+        )
+        self.scheduler, _ = create_scheduler_v2(
+            self.optimizer,
+            sched=recipe.schedule,
+            num_epochs=self.steps,
+            warmup_epochs=round(recipe.warmup * self.steps),
+            warmup_prefix=True,
+            step_on_epochs=False,
+            updates_per_epoch=1,
+        )
+
+    def step(self) -> float:
+        """One update; returns the loss."""
+        images, labels = plain_batch(self.faces, self.shuffler, self.recipe, self.generator, self.device)
+        margin = min(1.0, (self.taken + 1) / (self.recipe.margin_warmup * self.steps))
+        self.optimizer.zero_grad()
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=plain_bfloat16(self.recipe, self.device)):
+            result = self.network.classify(images, labels, margin)
+        loss = classification_loss(self.recipe.scale * result.cosines, labels, self.recipe) + result.penalty
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip)
+        self.optimizer.step()
+        self.taken += 1
+        self.scheduler.step_update(self.taken)
+        return loss.item()
+
+
+def plain(setting: Setting) -> Callable[[], object]:
+    """The plain loop's step."""
+    network, faces = _what_is_trained(setting)
+    return PlainTraining(network, faces, setting.recipe, seed=setting.seed, device=setting.device).step
+
+
+def ours(setting: Setting) -> Callable[[], object]:
+    """The Trainer's step."""
+    network, faces = _what_is_trained(setting)
+    steps = Trainer(network, faces, setting.recipe, seed=setting.seed, device=setting.device).run()
+    return lambda: next(steps)
+
+
+def _what_is_trained(setting: Setting):
+    torch.manual_seed(setting.seed)
+    return build(GENOTYPE, setting.shape, IDENTITIES), training_pixels(setting)
+
+
+CONTESTANTS = {"plain": plain, "ours": ours}
+
+
+def run(setting: Setting) -> list[Contest]:
+    """Steps of one standalone network."""
+    return [
+        Contest(
+            title=f"standalone: one update of {GENOTYPE}, {setting.batch} images (random pixels)",
+            plain="plain timm loop",
+            ours="Trainer",
+            work=setting.batch,
+            unit="images",
+            comparison=compare(plain(setting), ours(setting), repeats=setting.repeats, synchronise=setting.synchronise),
+            peaks=peaks(setting, "standalone"),
+        )
+    ]

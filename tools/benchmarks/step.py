@@ -1,0 +1,160 @@
+"""The strict-fairness training step: the loop that one writes first, and the Trainer's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from supernet.faces.augmentation import augment, draw, to_input
+from supernet.network import Supernet
+from supernet.optimisation import GROUPS, classification_loss, group_of, make_scheduler
+from supernet.recipe import Recipe
+from supernet.shuffler import Shuffler
+from supernet.space import SearchSpace, dpn_space
+from supernet.strict_fairness import FairDealer
+from supernet.training import Trainer
+from tools.benchmarks.memory import peaks
+from tools.benchmarks.report import Contest, rounded
+from tools.benchmarks.roofline import count_flops, matmul_peak
+from tools.benchmarks.setting import IDENTITIES, Setting, training_pixels
+from tools.benchmarks.stopwatch import compare
+
+SPACE = "dpn81"
+
+
+class PlainStrictTraining:
+    """FairNAS, algorithm 1, as it reads: every path is a whole forward and backward pass of its own."""
+
+    def __init__(
+        self, supernet: Supernet, faces, recipe: Recipe, *, seed: int, space: SearchSpace, device: str = "cpu"
+    ) -> None:
+        self.supernet = supernet.to(device, memory_format=torch.channels_last).train()
+        self.faces, self.recipe, self.space, self.device = faces, recipe, space, torch.device(device)
+        self.shuffler = Shuffler(len(faces.labels), recipe.batch, seed)
+        self.dealer = FairDealer(space.sizes, seed)
+        self.generator = torch.Generator(device).manual_seed(seed)
+        self.steps = round(recipe.epochs * self.shuffler.batches_per_epoch)
+        self.taken = 0
+        self.groups = {group: [] for group in GROUPS}
+        for name, parameter in supernet.named_parameters():
+            if parameter.requires_grad:
+                self.groups[group_of(name)].append(parameter)
+        self.optimizer = plain_sgd(supernet, recipe)
+        self.scheduler = make_scheduler(self.optimizer, recipe, self.steps)
+
+    def step(self) -> list[float]:
+        """One update; returns the loss of every path."""
+        images, labels = plain_batch(self.faces, self.shuffler, self.recipe, self.generator, self.device)
+        paths = [self.space.decode(row) for row in self.dealer.deal()]
+        margin = min(1.0, (self.taken + 1) / (self.recipe.margin_warmup * self.steps))
+        self.scheduler.step_update(self.taken + 1)
+        losses = []
+        for path in paths:
+            with torch.autocast(
+                self.device.type, dtype=torch.bfloat16, enabled=plain_bfloat16(self.recipe, self.device)
+            ):
+                result = self.supernet.classify(images, labels, path, margin)
+            loss = classification_loss(self.recipe.scale * result.cosines, labels, self.recipe) + result.penalty
+            loss.backward()
+            losses.append(loss.item())
+        self._divide_shared_gradients(paths)
+        for weights in self.groups.values():
+            nn.utils.clip_grad_norm_(weights, self.recipe.clip)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.taken += 1
+        return losses
+
+    def _divide_shared_gradients(self, paths) -> None:
+        uses = {f"heads.{head}.": sum(path.head == head for path in paths) for head in self.supernet.heads}
+        for name, parameter in self.supernet.named_parameters():
+            if parameter.grad is None or group_of(name) == "operations":
+                continue
+            divisor = next((count for prefix, count in uses.items() if name.startswith(prefix)), len(paths))
+            parameter.grad /= divisor
+
+
+def plain_bfloat16(recipe: Recipe, device: torch.device) -> bool:
+    """Whether a step runs under bfloat16 autocast: as in the Trainer, where the recipe wants it, and on CUDA."""
+    return recipe.amp and device.type == "cuda"
+
+
+def plain_batch(faces, shuffler: Shuffler, recipe: Recipe, generator: torch.Generator, device: torch.device):
+    """The next batch, augmented: images (B, 3, S, S), channels last, and labels (B,)."""
+    chosen = shuffler.deal()
+    images = to_input(faces.read(chosen).to(device))
+    draws = draw(len(images), generator)
+    images = augment(images, draws, flip=recipe.flip, shift=recipe.shift, brightness=recipe.brightness)
+    labels = torch.from_numpy(faces.labels[chosen]).to(device)
+    return images.contiguous(memory_format=torch.channels_last), labels
+
+
+def plain_sgd(network: nn.Module, recipe: Recipe) -> torch.optim.SGD:
+    """torch's SGD with Nesterov momentum, one-dimensional weights spared from decay."""
+    learnt = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [p for p in learnt if p.ndim > 1], "weight_decay": recipe.weight_decay},
+        {"params": [p for p in learnt if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=True, fused=False)
+
+
+def plain(setting: Setting) -> Callable[[], object]:
+    """The plain loop's step."""
+    faces, space, supernet = _what_is_trained(setting)
+    training = PlainStrictTraining(
+        supernet, faces, setting.recipe, seed=setting.seed, space=space, device=setting.device
+    )
+    return training.step
+
+
+def ours(setting: Setting) -> Callable[[], object]:
+    """The Trainer's step."""
+    faces, space, supernet = _what_is_trained(setting)
+    trainer = Trainer(supernet, faces, setting.recipe, seed=setting.seed, space=space, device=setting.device)
+    steps = trainer.run()
+    return lambda: next(steps)
+
+
+def _what_is_trained(setting: Setting):
+    torch.manual_seed(setting.seed)
+    space = dpn_space(SPACE, sum(setting.shape.blocks))
+    return training_pixels(setting), space, Supernet(setting.shape, IDENTITIES, space.heads)
+
+
+CONTESTANTS = {"plain": plain, "ours": ours}
+
+
+def run(setting: Setting) -> list[Contest]:
+    """Strict steps, with the share of the device's peak that they reach."""
+    plain_step, our_step = plain(setting), ours(setting)
+    comparison = compare(plain_step, our_step, repeats=setting.repeats, synchronise=setting.synchronise)
+    flops = count_flops(plain_step)
+    roof = matmul_peak(setting)
+    paths = max(dpn_space(SPACE, sum(setting.shape.blocks)).sizes)
+    reached = {"plain": flops / comparison.plain.median, "ours": flops / comparison.ours.median}
+    shares = {name: speed / roof.flops for name, speed in reached.items()}
+    return [
+        Contest(
+            title=f"step: one strictly fair update of {SPACE}, {paths} paths x {setting.batch} images (random pixels)",
+            plain="a pass for every path",
+            ours="Trainer",
+            work=paths * setting.batch,
+            unit="images x paths",
+            comparison=comparison,
+            peaks=peaks(setting, "step"),
+            facts={
+                "step FLOPs": flops,
+                "FLOP/s": reached,
+                "matrix product": {"FLOP/s": roof.flops, "side": roof.side, "dtype": roof.dtype},
+                "share of the matrix product": shares,
+            },
+            notes=(
+                f"the plain step is {rounded(flops / 1e9)} GFLOP; a {roof.dtype} matrix product of side {roof.side:,} "
+                f"runs at {rounded(roof.flops / 1e9)} GFLOP/s, of which plain reaches {shares['plain']:.1%} and ours "
+                f"{shares['ours']:.1%} (both by the plain step's FLOPs)",
+            ),
+        )
+    ]
