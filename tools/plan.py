@@ -1,0 +1,185 @@
+"""`dualfair plan`: what a run will cost, before it is spent."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import get_type_hints
+
+import click
+
+from supernet.recipe import Recipe
+from tools.device import choose_device, describe, device_option, seed_everything
+from tools.judging import JudgingOptions
+from tools.options import build_configs, config_options, option
+from tools.retrain import RetrainOptions
+from tools.run_directory import write_json
+from tools.search import SearchOptions
+from tools.train import TrainOptions
+
+
+def _without(config: type, name: str, called: str) -> type:
+    """A configuration with all fields of another but one."""
+    hints = get_type_hints(config)
+    fields = [
+        (field.name, hints[field.name], dataclasses.field(default=field.default, metadata=field.metadata))
+        for field in dataclasses.fields(config)
+        if field.name != name
+    ]
+    return dataclasses.make_dataclass(called, fields, frozen=True, kw_only=True)
+
+
+SearchLength = _without(SearchOptions, "seed", "SearchLength")
+"""Options of a search but the seed: no cost depends on it, and training has an option of the same name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanOptions:
+    """What only a plan is told."""
+
+    images: int = option(0, "Training images of a set that is not imported yet, instead of --faces.")
+    identities: int = option(0, "People on the training images, with --images.")
+    validation_images: int = option(0, "Images to search on, with --images; as many to test.  [default: by --split]")
+    search_batch: int = option(128, "Images scored at once: --batch of search.")
+    retrain_epochs: float = option(0.0, "--epochs of retrain.  [default: the preset's, else those of training]")
+    retrain_batch: int = option(0, "--batch of retrain.  [default: the preset's, else that of training]")
+    devices: int = option(1, "Number of devices like this one.")
+    efficiency: float = option(0.9, "Share of its speed that a device keeps when several train one supernet.")
+    seconds: float = option(20.0, "About how long to measure in all; one step at least.")
+    watts: float = option(250.0, "Power of a device; by default that of the DPN study's.")
+    grams_per_kwh: float = option(373.0, "Carbon intensity in g CO2eq a kWh; by default that of the DPN study.")
+
+
+@click.command()
+@click.option("--faces", type=click.Path(path_type=Path), help="Faces folder.")
+@click.option("--objective", "extra", multiple=True, type=click.Choice(["params", "macs"]), help="A further objective.")
+@click.option("--exhaustive", is_flag=True, help="Score the whole space instead; for -shared spaces.")
+@click.option("--json", "json_path", type=click.Path(path_type=Path), help="File for all numbers.")
+@config_options(PlanOptions, TrainOptions, Recipe, SearchLength, JudgingOptions, RetrainOptions)
+@device_option
+def command(
+    faces: Path | None,
+    extra: tuple[str, ...],
+    exhaustive: bool,
+    json_path: Path | None,
+    preset: str | None,
+    device: str,
+    **given: object,
+) -> None:
+    """Say what a run will cost, before it is spent: steps, FLOPs, hours, memory, energy and CO2.
+
+    Takes the options of train, search and retrain, and one preset for all. Where stages share a name (--epochs,
+    --batch and the rest of the recipe, --seed) it is that of train; retrain follows the preset's [retrain], else train.
+    Refuses, with exit status 2, what cannot fit into memory. Nothing is trained or written but the --json file.
+    """
+    from tools.planning.forecast import Terms, forecast
+    from tools.planning.limits import checked_memory
+    from tools.planning.measurement import measure
+    from tools.planning.report import lines
+
+    (options,) = build_configs(given, None, PlanOptions, stage="plan")
+    terms = Terms(
+        devices=options.devices,
+        efficiency=options.efficiency,
+        watts=options.watts,
+        kg_per_kwh=options.grams_per_kwh / 1000,
+    )
+    if not options.seconds > 0:
+        raise ValueError(f"seconds must be above 0, got {options.seconds:g}")
+    workload = planned(faces, given, preset, options, extra=extra, exhaustive=exhaustive)
+    terms.check(workload)
+    chosen = choose_device(device)
+    space, skeleton, counts = workload.space, workload.skeleton, workload.faces
+    click.echo(
+        f"Plan: space {space.name} of {space.size:,} networks on skeleton {skeleton.name}, {skeleton.image_size} px; "
+        f"{counts.training:,} training images of {counts.identities:,} people, {counts.validation:,} of validation, "
+        f"{counts.test:,} of test; {describe(chosen)}"
+    )
+    memory = checked_memory(workload, chosen)
+    seed_everything(0)
+    result = forecast(workload, measure(workload, chosen, options.seconds), memory, terms)
+    for line in lines(result):
+        click.echo(line)
+    if json_path is not None:
+        write_json(json_path, {"device": describe(chosen), **result.to_dict()})
+
+
+def planned(
+    faces: Path | None,
+    given: Mapping[str, object],
+    preset: str | None,
+    options: PlanOptions,
+    *,
+    extra: tuple[str, ...] = (),
+    exhaustive: bool = False,
+):
+    """The `tools.planning.workload.Workload` that the stages' own options and preset tables ask for."""
+    from tools.planning.workload import Workload
+
+    train, recipe = build_configs(given, preset, TrainOptions, Recipe, stage="train")
+    search, judging = build_configs(given, preset, SearchOptions, JudgingOptions, stage="search")
+    own = {"epochs": options.retrain_epochs or None, "batch": options.retrain_batch or None}
+    retrain, again = build_configs(
+        {**{name: given[name] for name in RetrainOptions.__dataclass_fields__}, **own},
+        preset,
+        RetrainOptions,
+        Recipe,
+        stage="retrain",
+        defaults=asdict(recipe),
+    )
+    space, skeleton, counts = _setting(faces, train, options)
+    protocol = judging.protocol()
+    return Workload(
+        space=space,
+        skeleton=skeleton,
+        faces=counts,
+        train=recipe,
+        retrain=again,
+        sampler=train.sampler,
+        population=search.population,
+        generations=search.generations,
+        exhaustive=exhaustive,
+        objectives=2 + len(extra),
+        calibrate=judging.calibrate,
+        batch=options.search_batch,
+        count=protocol.count,
+        gallery=protocol.gallery,
+        galleries=protocol.repeats,
+        seeds=retrain.seeds,
+        controls=retrain.controls,
+        ranks_per_job=retrain.ranks_per_job,
+    )
+
+
+def _setting(faces: Path | None, train: TrainOptions, options: PlanOptions) -> tuple:
+    """Space, skeleton and numbers of faces: of a faces folder, or as told."""
+    from supernet.skeleton import skeleton_of
+    from tools.planning.workload import FaceCounts
+    from tools.session import numbers, open_setting, open_space
+
+    if (faces is None) == (options.images == 0):
+        raise ValueError("give either --faces FOLDER, or --images N and --identities K of a set not imported yet")
+    if faces is not None:
+        setting = open_setting(asdict(train), faces)
+        splits = setting.splits
+        counts = FaceCounts(
+            training=len(splits["train"]),
+            identities=splits["train"].identity_count,
+            validation=len(splits["validation"]),
+            test=len(splits["test"]),
+        )
+        return setting.space, setting.skeleton, counts
+    skeleton = skeleton_of(train.skeleton)
+    blocks = numbers(train.blocks, "-", int, "blocks") if train.blocks else skeleton.blocks
+    shares = numbers(train.split, ",", float, "split")
+    if len(shares) != 3 or not min(shares) > 0:
+        raise ValueError(f"split must be three shares above 0, got {train.split!r}")
+    counts = FaceCounts(
+        training=options.images,
+        identities=options.identities,
+        validation=options.validation_images or max(1, round(options.images * shares[1] / shares[0])),
+        test=options.validation_images or max(1, round(options.images * shares[2] / shares[0])),
+    )
+    return open_space(train.space, sum(blocks)), skeleton.resized(train.size or None, blocks), counts
