@@ -16,6 +16,7 @@ from supernet.genotype import Genotype
 from supernet.network import Supernet
 from supernet.optimisation import group_of
 from supernet.process_group import ProcessGroup
+from supernet.statistics import StepStatistics
 
 
 def accumulate(
@@ -23,20 +24,23 @@ def accumulate(
     images: Tensor,
     paths: Sequence[Genotype],
     loss_along: Callable[[Genotype, Tensor], tuple[Tensor, Tensor]],
+    statistics: StepStatistics,
     context: Callable[[], AbstractContextManager] = nullcontext,
 ) -> tuple[Tensor, Tensor]:
     """Add the gradients of the loss along every path to `.grad`; returns losses and mean embedding norms, (P,) each.
 
     `loss_along(path, features)` gives the loss and the embedding (B, D) behind the trunk's features. Forward passes run
-    inside `context()`. Stem and first shortcut run forward once, and backward once with the paths' gradients added
-    up: exact, because differentiation is linear.
+    inside `context()`, and `statistics` hears of them. Stem and first shortcut run forward once, and backward once with
+    the paths' gradients added up: exact, because differentiation is linear.
     """
+    statistics.use(None)
     with context():
         begun = network.trunk.begin(images)
     # Paths part here. Their gradients meet in these leaves.
     leaves = tuple(tensor.detach().requires_grad_() for tensor in begun)
     losses, norms = [], []
     for path in paths:
+        statistics.use(path)
         with context():
             loss, embedding = loss_along(path, network.trunk.finish(leaves, path.blocks))
         loss.backward()
@@ -60,15 +64,32 @@ def average_shared(network: Supernet | StandaloneNetwork, paths: Sequence[Genoty
             torch._foreach_div_(gradients, uses)
 
 
-def add_over_ranks(network: torch.nn.Module, numbers: Tensor, processes: ProcessGroup) -> Tensor:
-    """Add the gradients of all ranks up, together with some `numbers` (n,), in one message; returns their sums (n,).
+def add_over_ranks(
+    network: Supernet | StandaloneNetwork, paths: Sequence[Genotype], numbers: Tensor, processes: ProcessGroup
+) -> Tensor:
+    """Add the gradients of all ranks up, with some `numbers` (n,), in one message; returns the numbers' sums (n,).
 
-    Every rank has to have gradients for the same weights.
+    `paths` are those of all ranks. A weight on any of them has a gradient everywhere behind this, any other has none.
     """
-    gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
-    message = torch.cat([numbers.to(gradients[0].dtype), *(gradient.reshape(-1) for gradient in gradients)])
-    sums = processes.add(message)
+    weights = [weight for weight in weights_along(network, paths) if weight.requires_grad]
+    for weight in weights:
+        if weight.grad is None:
+            weight.grad = torch.zeros_like(weight)
+    gradients = [weight.grad for weight in weights]
+    sums = processes.add(torch.cat([numbers.to(gradients[0].dtype), *(gradient.flatten() for gradient in gradients)]))
     parts = sums[len(numbers) :].split([gradient.numel() for gradient in gradients])
-    for gradient, part in zip(gradients, parts, strict=True):
-        gradient.copy_(part.view(gradient.shape))
+    torch._foreach_copy_(gradients, [part.view(g.shape) for part, g in zip(parts, gradients, strict=True)])
     return sums[: len(numbers)]
+
+
+def weights_along(network: Supernet | StandaloneNetwork, paths: Sequence[Genotype]) -> list[Tensor]:
+    """The weights that some path uses, in the network's order."""
+    used = {
+        id(weight)
+        for path in paths
+        for block, codes in zip(network.trunk.blocks, path.blocks, strict=True)
+        for position, code in enumerate(codes)
+        for weight in block.operation(position, code).parameters()
+    }
+    used |= {id(weight) for path in paths for weight in network.heads[path.head].parameters()}
+    return [weight for name, weight in network.named_parameters() if group_of(name) == "trunk" or id(weight) in used]

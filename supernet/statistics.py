@@ -1,0 +1,95 @@
+"""Running statistics of batch normalisation in training: one move a step, to the mean over the step's paths.
+
+Gradients of shared weights are means over the paths that used them; this is the same for statistics. It does not
+depend on the order of the paths, nor on which rank took which.
+
+Shape legend: V values, of all running means and variances together.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from supernet.genotype import Genotype
+
+
+class StepStatistics:
+    """The running statistics of a network through a step: `begin`, `use` before each forward pass, then `end`."""
+
+    def __init__(self, network: nn.Module) -> None:
+        self.network = network
+        self.norms = [module for module in network.modules() if isinstance(module, _BatchNorm)]
+        self._buffers = [buffer for norm in self.norms for buffer in (norm.running_mean, norm.running_var)]
+        self._tracked = [norm.num_batches_tracked for norm in self.norms]
+        self._channels = torch.tensor([2 * norm.num_features for norm in self.norms])
+        self._momenta = [norm.momentum for norm in self.norms]
+        self._uses: Counter[nn.Module] = Counter()
+
+    def begin(self) -> None:
+        """Remember what there is."""
+        self._before = torch.cat(self._buffers)
+        self._tracked_before = torch.stack(self._tracked)
+        self._uses.clear()
+
+    def use(self, path: Genotype | None) -> None:
+        """Average the norms of a path, or for None of what all paths begin with, over their uses in this step."""
+        for norm in self._norms_of(path):
+            self._uses[norm] += 1
+            norm.momentum = 1 / self._uses[norm]
+
+    def sums(self) -> Tensor:
+        """This rank's batch statistics, added up over its uses of each norm: (V,)."""
+        uses = self._spread(self._uses)
+        return torch.where(uses > 0, uses * torch.cat(self._buffers), 0.0)
+
+    def end(self, sums: Tensor, paths: Sequence[Genotype], ranks: int = 1, sharers: int = 1) -> None:
+        """Move on to the means of `sums` (V,), those of all `ranks` added up.
+
+        Each of the `paths` was taken by `sharers` ranks together, which saw the same statistics; what all paths begin
+        with, by every rank.
+        """
+        total: Counter[nn.Module] = Counter(dict.fromkeys(self._norms_of(None), ranks))
+        for path in paths:
+            total.update(dict.fromkeys(self._norms_of(path), sharers))
+        uses = self._spread(total)
+        momenta = torch.tensor(self._momenta).repeat_interleave(self._channels).to(sums)
+        moved = torch.lerp(self._before, (sums / uses.clamp(min=1)).to(self._before), momenta)
+        used = torch.tensor([norm in total for norm in self.norms]).to(sums.device)
+        self._write(torch.where(uses > 0, moved, self._before), self._tracked_before + used)
+
+    def undo(self) -> None:
+        """Go back to what there was at `begin`."""
+        self._write(self._before, self._tracked_before)
+
+    def _write(self, values: Tensor, tracked: Tensor) -> None:
+        with torch.no_grad():
+            torch._foreach_copy_(self._buffers, values.split([buffer.numel() for buffer in self._buffers]))
+            torch._foreach_copy_(self._tracked, tracked.unbind())
+        for norm, momentum in zip(self.norms, self._momenta, strict=True):
+            norm.momentum = momentum
+
+    def _spread(self, uses: Counter) -> Tensor:
+        """Uses of every norm as a number for each of its values, (V,)."""
+        counts = torch.tensor([float(uses[norm]) for norm in self.norms])
+        return counts.repeat_interleave(self._channels).to(self._buffers[0])
+
+    def _norms_of(self, path: Genotype | None) -> Iterator[nn.Module]:
+        """The norms that a path runs through, each once."""
+        trunk = self.network.trunk
+        if path is None:
+            parts = [trunk.stem, trunk.blocks[0].shortcut]
+        else:
+            blocks = list(zip(trunk.blocks, path.blocks, strict=True))
+            parts = [
+                *(block.shortcut for block, _ in blocks[1:] if block.shortcut is not None),
+                *(block.operation(place, code) for block, codes in blocks for place, code in enumerate(codes)),
+                trunk.tail,
+                self.network.heads[path.head].neck,
+            ]
+        for part in parts:
+            yield from (module for module in part.modules() if isinstance(module, _BatchNorm))
