@@ -5,7 +5,8 @@ Shape legend: B images, P paths, D embedding.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -50,18 +51,16 @@ def accumulate(
     return torch.stack(losses), torch.stack(norms)
 
 
-def average_shared(network: Supernet | StandaloneNetwork, paths: Sequence[Genotype]) -> None:
-    """Turn the sums of trunk and head gradients into means over the paths that used them; an operation's stay sums."""
-    trunk, heads = [], {name: [] for name in network.heads}
-    for name, parameter in network.named_parameters():
-        if parameter.grad is not None and group_of(name) != "operations":
-            (heads[name.split(".")[1]] if group_of(name) == "heads" else trunk).append(parameter.grad)
-    for gradients, uses in (
-        (trunk, len(paths)),
-        *((own, sum(path.head == head for path in paths)) for head, own in heads.items()),
-    ):
-        if gradients:
-            torch._foreach_div_(gradients, uses)
+def average_shared(trunk: Sequence[Tensor], heads: Mapping[str, Sequence[Tensor]], paths: Sequence[Genotype]) -> None:
+    """Turn the sums of gradients into means over the paths that used a weight: of the trunk, and of every head.
+
+    The weights of the searched operations are not among them: an operation is one path's own.
+    """
+    uses = Counter(path.head for path in paths)
+    for weights, count in ((trunk, len(paths)), *((own, uses[head]) for head, own in heads.items())):
+        gradients = [weight.grad for weight in weights if weight.grad is not None]
+        if gradients and count > 1:
+            torch._foreach_div_(gradients, count)
 
 
 def add_over_ranks(

@@ -21,6 +21,8 @@ def path_groups(ranks: int, paths: int) -> int:
 
 def share_paths(network: nn.Module, paths: Sequence[Genotype], groups: int) -> list[list[int]]:
     """Numbers of the paths that each group takes: the dearest first, each to the group with least to do so far."""
+    if groups == 1:
+        return [list(range(len(paths)))]
     costs = [path_cost(network, path) for path in paths]
     parts: list[list[int]] = [[] for _ in range(groups)]
     loads = [0.0] * groups

@@ -26,8 +26,9 @@ class StepStatistics:
         self.norms = [module for module in network.modules() if isinstance(module, _BatchNorm)]
         self._buffers = [buffer for norm in self.norms for buffer in (norm.running_mean, norm.running_var)]
         self._tracked = [norm.num_batches_tracked for norm in self.norms]
-        self._channels = torch.tensor([2 * norm.num_features for norm in self.norms])
+        self._values = torch.tensor([2 * norm.num_features for norm in self.norms])
         self._momenta = [norm.momentum for norm in self.norms]
+        self._momentum = torch.tensor(self._momenta).repeat_interleave(self._values).to(self._buffers[0])
         self._uses: Counter[nn.Module] = Counter()
 
     def begin(self) -> None:
@@ -57,8 +58,7 @@ class StepStatistics:
         for path in paths:
             total.update(dict.fromkeys(self._norms_of(path), sharers))
         uses = self._spread(total)
-        momenta = torch.tensor(self._momenta).repeat_interleave(self._channels).to(sums)
-        moved = torch.lerp(self._before, (sums / uses.clamp(min=1)).to(self._before), momenta)
+        moved = torch.lerp(self._before, (sums / uses.clamp(min=1)).to(self._before), self._momentum)
         used = torch.tensor([norm in total for norm in self.norms]).to(sums.device)
         self._write(torch.where(uses > 0, moved, self._before), self._tracked_before + used)
 
@@ -76,20 +76,19 @@ class StepStatistics:
     def _spread(self, uses: Counter) -> Tensor:
         """Uses of every norm as a number for each of its values, (V,)."""
         counts = torch.tensor([float(uses[norm]) for norm in self.norms])
-        return counts.repeat_interleave(self._channels).to(self._buffers[0])
+        return counts.repeat_interleave(self._values).to(self._buffers[0])
 
     def _norms_of(self, path: Genotype | None) -> Iterator[nn.Module]:
         """The norms that a path runs through, each once."""
         trunk = self.network.trunk
         if path is None:
-            parts = [trunk.stem, trunk.blocks[0].shortcut]
-        else:
-            blocks = list(zip(trunk.blocks, path.blocks, strict=True))
-            parts = [
-                *(block.shortcut for block, _ in blocks[1:] if block.shortcut is not None),
-                *(block.operation(place, code) for block, codes in blocks for place, code in enumerate(codes)),
-                trunk.tail,
-                self.network.heads[path.head].neck,
-            ]
-        for part in parts:
-            yield from (module for module in part.modules() if isinstance(module, _BatchNorm))
+            yield trunk.stem.conv.bn
+            yield trunk.blocks[0].shortcut.bn
+            return
+        for number, (block, codes) in enumerate(zip(trunk.blocks, path.blocks, strict=True)):
+            if number > 0 and block.shortcut is not None:
+                yield block.shortcut.bn
+            operations = (block.operation(position, code) for position, code in enumerate(codes))
+            yield from (operation.bn for operation in operations if operation.bn is not None)
+        yield trunk.tail
+        yield self.network.heads[path.head].neck.bn

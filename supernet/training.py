@@ -115,6 +115,7 @@ class Trainer:
             group: [p for name, p in network.named_parameters() if group_of(name) == group and p.requires_grad]
             for group in GROUPS
         }
+        self._head_weights = {name: list(head.parameters()) for name, head in network.heads.items()}
         self.statistics = StepStatistics(network)
         self.optimizer = make_optimizer(network, recipe)
         self.scheduler = make_scheduler(self.optimizer, recipe, self.steps)
@@ -143,7 +144,7 @@ class Trainer:
             self.network, images, [paths[number] for number in mine], loss_along, self.statistics, self._context
         )
         losses, norms, sums = self._over_ranks(paths, mine, losses, share * norms)
-        average_shared(self.network, paths)
+        average_shared(self._weights["trunk"], self._head_weights, paths)
         gradient_norms = self._clip()
         # The only wait for the device in a step.
         seen = torch.cat([losses, norms, torch.stack(list(gradient_norms.values()))]).tolist()

@@ -58,7 +58,8 @@ def test_the_shared_beginning_changes_nothing_but_rounding(tiny, images, dtype, 
 
 def test_only_shared_gradients_are_averaged(tiny, images):
     plain, _, network, paths = strict_step(tiny, torch.float64, images)
-    average_shared(network, paths)
+    trunk = [p for name, p in network.named_parameters() if group_of(name) == "trunk"]
+    average_shared(trunk, {name: list(head.parameters()) for name, head in network.heads.items()}, paths)
     uses = {"trunk": 9, "operations": 1, "heads": 3}
     for name, found in gradients(network).items():
         assert torch.allclose(found * uses[group_of(name)], plain[name], rtol=1e-9, atol=1e-12), name

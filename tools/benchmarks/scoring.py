@@ -32,6 +32,10 @@ GENERATIONS, EPOCHS = 6, 8
 """Generations of that search, and passes over its faces that the supernet is trained for."""
 
 
+SIBLINGS = (1, 8)
+"""Children with a common beginning that those searches make."""
+
+
 def one_by_one(supernet: Supernet, genotypes: Sequence[Genotype], faces, calibration, batch: int) -> dict:
     """Embeddings of every genotype, each scored by itself."""
     embeddings = {}
@@ -51,8 +55,8 @@ def all_heads(space: SearchSpace, setting: Setting) -> list[Genotype]:
     return [Genotype(backbone.blocks, head) for backbone in backbones for head in space.heads]
 
 
-def searched_population(space: SearchSpace, setting: Setting) -> list[Genotype]:
-    """What a real search of GENERATIONS asks to be scored in its middle, by a briefly trained supernet."""
+def searched_populations(space: SearchSpace, setting: Setting) -> dict[str, list[Genotype]]:
+    """What real searches of GENERATIONS ask to be scored in their middle, by a briefly trained supernet."""
     faces = generated_faces(setting)
     torch.manual_seed(setting.seed)
     supernet = Supernet(setting.shape, faces.identity_count, space.heads)
@@ -60,16 +64,15 @@ def searched_population(space: SearchSpace, setting: Setting) -> list[Genotype]:
     list(Trainer(supernet, faces, recipe, seed=setting.seed, space=space, device=setting.device).run())
     calibration = network_input(faces, np.arange(setting.batch), setting.device)
     scorer = InheritedScorer(supernet.eval(), faces, calibration, EvaluationProtocol())
-    asked: list[list[Genotype]] = []
-
-    def score(genotypes: list[Genotype]) -> np.ndarray:
-        asked.append(list(genotypes))
-        return scorer(genotypes)
-
     # A generation does not depend on how many follow it, so the search may end here.
     budget = {"population": setting.population, "generations": GENERATIONS // 2 + 1}
-    search(space, score, **budget, seed=setting.seed, columns=scorer.columns)
-    return asked[-1]
+    title = f"generation {GENERATIONS // 2 + 1} of {GENERATIONS} of a search on generated faces"
+    found = {}
+    for siblings in SIBLINGS:
+        result = search(space, scorer, **budget, seed=setting.seed, columns=scorer.columns, siblings=siblings)
+        last = result.evaluated[-setting.population :]
+        found[title + (f" with {siblings} siblings" if siblings > 1 else "")] = [each.genotype for each in last]
+    return found
 
 
 def generated_faces(setting: Setting) -> FaceSet:
@@ -117,12 +120,11 @@ CONTESTANTS = {"plain": plain, "ours": ours}
 
 
 def run(setting: Setting) -> list[Contest]:
-    """Three populations, each scored both ways, beside what sharing could give at best."""
+    """Some populations, each scored both ways, beside what sharing could give at best."""
     space = dpn_space(SPACE, sum(setting.shape.blocks))
-    middle = f"generation {GENERATIONS // 2 + 1} of {GENERATIONS} of a search on generated faces"
     populations = {
         "a random population": random_population(space, setting),
-        middle: searched_population(space, setting),
+        **searched_populations(space, setting),
         "all heads of random backbones": all_heads(space, setting),
     }
     peaks_of_random = peaks(setting, "scoring")
