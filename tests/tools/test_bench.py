@@ -168,7 +168,7 @@ def test_training_and_embedding_and_scoring_report_their_own_numbers(dualfair, t
     assert step["work"] == 9 * 16 and step["share of the matrix product"]["ours"] > 0
     assert step["matrix product"]["side"] in (64, 128)
     assert step["FLOP/s"]["plain"] == pytest.approx(step["step FLOPs"] / step["seconds"]["plain"]["median"])
-    assert len(scored) == 3 and scored[2]["ideal ratio"] > 2.5
+    assert len(scored) == 4 and scored[3]["ideal ratio"] > 2.5
     for contest in scored:
         effort = contest["MACs an image"]
         assert contest["ideal ratio"] == effort["one by one"] / effort["distinct prefixes"]
@@ -189,7 +189,10 @@ def test_growth_is_measured_over_sizes(monkeypatch):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--only", "steps"], "unknown benchmark 'steps'; choose from step, standalone, embedding, scoring, ranks"),
+        (
+            ["--only", "steps"],
+            "unknown benchmark 'steps'; choose from step, standalone, processes, embedding, scoring, ranks",
+        ),
         (["--device", "cuda:7"], "device 'cuda:7' is not available"),
         (["--device", "abacus"], "unknown device 'abacus'"),
         (["--skeleton", "huge"], "unknown skeleton 'huge'; choose from nano, small, paper"),

@@ -13,11 +13,12 @@ from evaluation.identification import ranks
 from evaluation.scoring import population_embeddings
 from supernet.dpn import build
 from supernet.network import Supernet
+from supernet.process_group import ALONE
 from supernet.recipe import Recipe
 from supernet.skeleton import SKELETONS
 from supernet.space import dpn_space
 from supernet.training import Trainer
-from tools.benchmarks import scoring
+from tools.benchmarks import processes, scoring
 from tools.benchmarks.embedding import GENOTYPE, TIMM_MODELS, counted_macs, our_network, timm_network, timm_parts
 from tools.benchmarks.ranks import full_sort_ranks, random_embeddings
 from tools.benchmarks.scoring import one_by_one
@@ -135,10 +136,25 @@ def test_the_searched_population_is_what_the_middle_generation_asked_for(monkeyp
 
     search = scoring.search
     monkeypatch.setattr(scoring, "search", recorded)
-    found = scoring.searched_population(space, setting)
-    assert len(asked) == 4 and found == asked[3]
-    assert len(set(found)) == 6 and all(genotype in space for genotype in found)
-    assert not set(found) & set(asked[0])
+    for number, found in enumerate(scoring.searched_populations(space, setting).values()):
+        generations = asked[4 * number : 4 * number + 4]
+        assert found == generations[3]
+        assert len(set(found)) == 6 and all(genotype in space for genotype in found)
+        assert not set(found) & set(generations[0])
+    assert len(asked) == 8
+
+
+def test_work_by_processes_is_timed_on_the_leader(monkeypatch):
+    for name in ("STEPS", "SCORINGS"):
+        monkeypatch.setattr(processes, name, 1)
+    found = processes.seconds_of_work(Setting(size=32, batch=8, population=3), ALONE)
+    assert set(found) == {"train", "search"} and all(seconds > 0 for seconds in found.values())
+
+
+def test_one_thread_is_not_shared_between_ranks(monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    (skipped,) = processes.run(Setting())
+    assert skipped.lines()[1] == "  skipped: there is 1 thread"
 
 
 def test_all_heads_share_their_backbones():
