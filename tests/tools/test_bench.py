@@ -173,7 +173,7 @@ def test_training_and_embedding_and_scoring_report_their_own_numbers(dualfair, t
         effort = contest["MACs an image"]
         assert contest["ideal ratio"] == effort["one by one"] / effort["distinct prefixes"]
         assert contest["share of the ideal"] == contest["ratio"]["median"] / contest["ideal ratio"]
-    assert ran.out.count("random pixels") == 6
+    assert ran.out.count("random pixels") == 7
 
 
 def test_growth_is_measured_over_sizes(monkeypatch):
