@@ -45,7 +45,8 @@ def config_options(*configs: type) -> Callable:
 def _option_of(field: dataclasses.Field, kind: type) -> Callable:
     flag = field.name.replace("_", "-")
     required = field.default is dataclasses.MISSING
-    default = "" if required or field.default in ("", None) else f"  [default: {field.default}]"
+    stated = required or field.default in ("", None) or "[default:" in field.metadata["help"]
+    default = "" if stated else f"  [default: {field.default}]"
     text = field.metadata["help"] + default
     if kind is bool:
         return click.option(f"--{flag}/--no-{flag}", field.name, default=None, help=text)

@@ -9,12 +9,13 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from evaluation.complexity import macs
+from evaluation.sharing import work
 from supernet.dpn import build
 from supernet.network import Supernet
 from supernet.recipe import Recipe
 from supernet.space import ChoiceBlock, SearchSpace, dpn_space
 from supernet.training import Trainer
-from tools.planning.flops import distinct_macs, expected_distinct_macs, expected_macs, search_macs, training_flops
+from tools.planning.flops import expected_distinct_macs, expected_macs, search_macs, training_flops
 from tools.planning.live_memory import live_bytes
 from tools.planning.measurement import grown, quadratic
 from tools.planning.memory import optimizer_copies, scoring_memory, training_memory
@@ -79,22 +80,12 @@ def test_training_flops_are_six_a_mac_of_every_path_image_and_step(tiny):
     assert training_flops(planned, planned.train, 9) == pytest.approx(6 * path * 10 * 9 * 2 * (96 // 10))
 
 
-def test_one_network_alone_shares_nothing(small_space, tiny):
-    for genotype in small_space.enumerate():
-        assert distinct_macs([genotype], tiny) == macs(genotype, tiny)
-
-
 def test_expected_sharing_is_the_mean_over_all_populations(small_space, tiny):
     everything = list(small_space.enumerate())
     for size in (1, 2, 3, 16):
         populations = itertools.combinations(everything, size)
-        mean = np.mean([distinct_macs(population, tiny) for population in populations])
+        mean = np.mean([work(population, tiny).shared for population in populations])
         assert expected_distinct_macs(small_space, tiny, size) == pytest.approx(mean)
-
-
-def test_all_heads_of_one_trunk_cost_one_trunk(tiny):
-    three = [build(f"101:{head}", tiny).genotype for head in ("arcface", "cosface", "magface")]
-    assert distinct_macs(three, tiny) == macs(three[0], tiny) + 2 * tiny.features * tiny.embedding
 
 
 def test_a_huge_space_shares_nothing_and_stays_finite(tiny):
@@ -110,7 +101,7 @@ def test_a_search_asks_for_distinct_genotypes_until_the_space_is_used_up(small_s
     assert workload(small_space, tiny, population=5, generations=9).calls == (5, 5, 5, 1)
     assert workload(small_space, tiny, population=99, generations=9).calls == (16,)
     whole = workload(small_space, tiny, exhaustive=True)
-    assert search_macs(whole) == distinct_macs(list(small_space.enumerate()), tiny)
+    assert search_macs(whole) == work(list(small_space.enumerate()), tiny).shared
 
 
 def test_networks_retrained_are_controls_knee_and_extremes(small_space, tiny):

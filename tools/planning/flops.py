@@ -7,12 +7,12 @@ fairness takes every operation equally often, and a position's cost depends on i
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from evaluation.complexity import block_costs, macs
+from evaluation.sharing import work
 from supernet.genotype import Genotype
 from supernet.operations import OPERATION_NAMES, OPERATIONS
 from supernet.recipe import Recipe
@@ -41,24 +41,8 @@ def expected_macs(space: SearchSpace, skeleton: Skeleton) -> float:
     return stem + sum(_mean(space, place, position) + position.shortcut for place, position in positions) + neck
 
 
-def distinct_macs(genotypes: Sequence[Genotype], skeleton: Skeleton) -> int:
-    """MACs of one image through all genotypes when every operation runs once behind every distinct beginning.
-
-    So does `evaluation.scoring`: stem and shortcuts of equal beginnings run once too, the neck of every genotype.
-    """
-    stem, neck = _ends(skeleton)
-    positions = _positions(skeleton)
-    runs: dict[tuple, int] = {}
-    for genotype in genotypes:
-        codes = [code for block in genotype.blocks for code in block]
-        for depth, position in enumerate(positions.values()):
-            runs[tuple(codes[: depth + 1])] = position.operations[codes[depth]]
-            runs[(*codes[:depth], "shortcut")] = position.shortcut
-    return stem + sum(runs.values()) + neck * len(set(genotypes))
-
-
 def expected_distinct_macs(space: SearchSpace, skeleton: Skeleton, genotypes: int) -> float:
-    """Mean of `distinct_macs` over sets of `genotypes` different genotypes, uniformly at random.
+    """Mean of `evaluation.sharing.work(...).shared` over sets of `genotypes` different genotypes, uniformly at random.
 
     Of the m genotypes of the S that share a beginning, none is drawn with probability prod (1 - m / (S - i)), i below
     `genotypes`. A search breeds relatives, which share more than that.
@@ -83,7 +67,7 @@ def search_macs(workload: Workload) -> float:
     if workload.exhaustive:
         everything = list(workload.space.enumerate())
         calls = (everything[i : i + EXHAUSTIVE_BATCH] for i in range(0, len(everything), EXHAUSTIVE_BATCH))
-        return float(sum(distinct_macs(call, workload.skeleton) for call in calls))
+        return float(sum(work(call, workload.skeleton).shared for call in calls))
     cost = {size: expected_distinct_macs(workload.space, workload.skeleton, size) for size in set(workload.calls)}
     return float(sum(cost[size] for size in workload.calls))
 

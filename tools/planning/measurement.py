@@ -8,16 +8,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from evaluation.complexity import macs
 from evaluation.embedding import network_input
 from evaluation.protocol import EvaluationProtocol, judge
 from evaluation.ranking import correlation
 from evaluation.scoring import population_embeddings
+from evaluation.sharing import work
 from supernet.dpn import build
 from supernet.genotype import Genotype
 from supernet.network import Supernet
 from supernet.recipe import Recipe
 from supernet.training import Trainer
-from tools.planning.flops import distinct_macs, expected_macs
+from tools.planning.flops import expected_macs
 from tools.planning.random_faces import RandomFaces
 from tools.planning.spans import Span
 from tools.planning.stopwatch import repeated
@@ -113,7 +115,7 @@ def scoring_rates(workload: Workload, device: torch.device, seconds: float) -> t
     """Seconds an image and MAC of distinct prefixes: of calibration, and of embedding (a mirror image counts too)."""
     supernet = Supernet(workload.skeleton, 0, workload.space.heads).to(device, memory_format=torch.channels_last).eval()
     genotypes = average_genotypes(workload, SCORED)
-    work = distinct_macs(genotypes, workload.skeleton)
+    shared = work(genotypes, workload.skeleton).shared
 
     def scoring(calibrate: int, images: int) -> Callable[[], object]:
         faces = RandomFaces(images, images, workload.skeleton.image_size)
@@ -127,13 +129,13 @@ def scoring_rates(workload: Workload, device: torch.device, seconds: float) -> t
 
     scoring(0, FEW)()
     images = fitting(lambda n: scoring(0, n), min(workload.faces.validation, 8 * workload.batch))
-    embedding = [took / (work * 2 * images) for took in repeated(scoring(0, images), seconds / 2, most=20)]
+    embedding = [took / (shared * 2 * images) for took in repeated(scoring(0, images), seconds / 2, most=20)]
     if not workload.calibrate:
         return [0.0], embedding
     calibrate = fitting(lambda n: scoring(n, FEW), workload.calibrate)
     alone = float(np.median(repeated(scoring(0, FEW), seconds / 8, most=5)))
     both = repeated(scoring(calibrate, FEW), seconds / 2, most=20)
-    return [max(0.0, took - alone) / (work * calibrate) for took in both], embedding
+    return [max(0.0, took - alone) / (shared * calibrate) for took in both], embedding
 
 
 def grown(seconds_of: Callable[[int], float], least: int, most: int, seconds: float) -> int:
@@ -182,7 +184,7 @@ def average_genotypes(workload: Workload, count: int) -> list[Genotype]:
     space, skeleton = workload.space, workload.skeleton
     mean = expected_macs(space, skeleton)
     drawn = space.sample_distinct(min(100, space.size), np.random.default_rng(0))
-    return sorted(drawn, key=lambda genotype: abs(distinct_macs([genotype], skeleton) - mean))[:count]
+    return sorted(drawn, key=lambda genotype: abs(macs(genotype, skeleton) - mean))[:count]
 
 
 def endless(recipe: Recipe) -> Recipe:
