@@ -191,7 +191,7 @@ def test_growth_is_measured_over_sizes(monkeypatch):
     [
         (
             ["--only", "steps"],
-            "unknown benchmark 'steps'; choose from step, standalone, processes, embedding, scoring, ranks",
+            "unknown benchmark 'steps'; choose from step, standalone, processes, embedding, scoring, ranks, prediction",
         ),
         (["--device", "cuda:7"], "device 'cuda:7' is not available"),
         (["--device", "abacus"], "unknown device 'abacus'"),

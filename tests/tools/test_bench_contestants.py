@@ -18,7 +18,7 @@ from supernet.recipe import Recipe
 from supernet.skeleton import SKELETONS
 from supernet.space import dpn_space
 from supernet.training import Trainer
-from tools.benchmarks import processes, scoring
+from tools.benchmarks import prediction, processes, scoring
 from tools.benchmarks.embedding import GENOTYPE, TIMM_MODELS, counted_macs, our_network, timm_network, timm_parts
 from tools.benchmarks.ranks import full_sort_ranks, random_embeddings
 from tools.benchmarks.scoring import one_by_one
@@ -162,3 +162,13 @@ def test_all_heads_share_their_backbones():
     found = scoring.all_heads(space, Setting(population=10))
     assert len(set(found)) == 9
     assert len({genotype.blocks for genotype in found}) == 3
+
+
+def test_a_prediction_stands_beside_every_stage_that_was_timed(monkeypatch):
+    monkeypatch.setattr(prediction, "SECONDS", 0.5)
+    monkeypatch.setattr(prediction, "STEPS", 2)
+    (found,) = prediction.run(Setting(size=32, batch=8))
+    assert [name.split(",")[0] for name in found.measured] == ["train", "search", "retrain"]
+    assert all(seconds > 0 for seconds in found.measured.values())
+    assert all(span.low <= span.middle <= span.high for span in found.predicted.values())
+    assert len(found.lines()) == 5 and found.lines()[1].split()[-1] == "measured"
