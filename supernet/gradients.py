@@ -37,8 +37,9 @@ def accumulate(
     statistics.use(None)
     with context():
         begun = network.trunk.begin(images)
-    # Paths part here. Their gradients meet in these leaves.
-    leaves = tuple(tensor.detach().requires_grad_() for tensor in begun)
+    # Several paths part here, and their gradients meet in leaves.
+    together = len(paths) == 1
+    leaves = begun if together else tuple(tensor.detach().requires_grad_() for tensor in begun)
     losses, norms = [], []
     for path in paths:
         statistics.use(path)
@@ -47,7 +48,8 @@ def accumulate(
         loss.backward()
         losses.append(loss.detach())
         norms.append(embedding.detach().norm(dim=1).mean())
-    torch.autograd.backward(begun, [leaf.grad for leaf in leaves])
+    if not together:
+        torch.autograd.backward(begun, [leaf.grad for leaf in leaves])
     return torch.stack(losses), torch.stack(norms)
 
 

@@ -17,6 +17,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from supernet.genotype import Genotype
 
+_REMEMBERED = 100
+"""Paths whose norms are kept at hand."""
+
 
 class StepStatistics:
     """The running statistics of a network through a step: `begin`, `use` before each forward pass, then `end`."""
@@ -30,6 +33,9 @@ class StepStatistics:
         self._momenta = [norm.momentum for norm in self.norms]
         self._momentum = torch.tensor(self._momenta).repeat_interleave(self._values).to(self._buffers[0])
         self._uses: Counter[nn.Module] = Counter()
+        self._norms: dict[Genotype | None, list[nn.Module]] = {}
+        # Steps are much alike: what was spread out last is likely to be wanted again.
+        self._last_spread: tuple[list[float], Tensor] = ([], self._momentum)
 
     def begin(self) -> None:
         """Remember what there is."""
@@ -75,11 +81,21 @@ class StepStatistics:
 
     def _spread(self, uses: Counter) -> Tensor:
         """Uses of every norm as a number for each of its values, (V,)."""
-        counts = torch.tensor([float(uses[norm]) for norm in self.norms])
-        return counts.repeat_interleave(self._values).to(self._buffers[0])
+        counts = [float(uses[norm]) for norm in self.norms]
+        if counts != self._last_spread[0]:
+            spread = torch.tensor(counts).repeat_interleave(self._values).to(self._buffers[0])
+            self._last_spread = counts, spread
+        return self._last_spread[1]
 
-    def _norms_of(self, path: Genotype | None) -> Iterator[nn.Module]:
+    def _norms_of(self, path: Genotype | None) -> list[nn.Module]:
         """The norms that a path runs through, each once."""
+        if path not in self._norms:
+            if len(self._norms) > _REMEMBERED:
+                self._norms.clear()
+            self._norms[path] = list(self._find_norms(path))
+        return self._norms[path]
+
+    def _find_norms(self, path: Genotype | None) -> Iterator[nn.Module]:
         trunk = self.network.trunk
         if path is None:
             yield trunk.stem.conv.bn

@@ -79,7 +79,7 @@ def small_workload(setting: Setting) -> Workload:
     return Workload(
         space=dpn_space(SPACE, sum(setting.shape.blocks)),
         skeleton=setting.shape,
-        faces=FaceCounts(len(faces.labels), IDENTITIES, images, images),
+        faces=FaceCounts(training=len(faces.labels), identities=IDENTITIES, validation=images, test=images),
         train=recipe,
         retrain=recipe,
         population=POPULATION,
