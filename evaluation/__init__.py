@@ -9,6 +9,6 @@ of that about one system.
 
 `protocol` is the short verdict, the same for inherited and standalone networks, and `scoring` gives it for a whole
 population of genotypes by the weights they inherit. `ranking` asks whether such cheap scores order networks as the
-costly truth does. `complexity` counts parameters and multiply-accumulates by formula, and `baseline` is what costs
-nothing to beat.
+costly truth does. `complexity` counts parameters and multiply-accumulates by formula, `sharing` what a population
+has in common, and `baseline` is what costs nothing to beat.
 """

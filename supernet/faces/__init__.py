@@ -6,5 +6,5 @@ reads into a store, with a `journal` to continue from. `containers` reads images
 verification pairs, and `inspection` looks for faults in a store.
 
 `synthetic` makes people who do not exist: `drawing` paints them on a `canvas`. `face_set` opens the splits of a store;
-`augmentation` turns pixels into network input on the device.
+`feed` has their images on the device before they are asked for, and `augmentation` turns pixels into network input.
 """
