@@ -8,6 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from evaluation.sharing import work
+from supernet.genotype import Genotype
+from supernet.skeleton import skeleton_of
+
 RECIPE = ("--epochs", 4, "--batch", 16, "--lr", 0.1)
 
 
@@ -40,6 +44,11 @@ def searched(dualfair, trained):
         result = dualfair("search", "--run", trained, "--population", 6, "--generations", 2, "--calibrate", 64)
         assert result.status == 0, result.err
         assert "12 genotypes, 0 of them known before; generations done" in result.out
+        with open(trained / "search/scores.csv") as file:
+            asked = [Genotype.parse(row["genotype"]) for row in csv.DictReader(file)]
+        skeleton = skeleton_of("nano").resized(32)
+        saving = (work(asked[:6], skeleton) + work(asked[6:], skeleton)).saving
+        assert f"Common beginnings were run once: {saving:.2f} times less work" in result.out
     return trained
 
 
@@ -73,7 +82,7 @@ def test_the_front_is_on_disk_as_table_numbers_and_picture(searched):
 def test_a_search_run_again_scores_nothing_and_finds_the_same(dualfair, searched):
     before = (searched / "search/front.csv").read_bytes()
     again = dualfair("search", "--run", searched, "--population", 6, "--generations", 2, "--calibrate", 64)
-    assert "12 genotypes, 12 of them known before" in again.out
+    assert "12 genotypes, 12 of them known before" in again.out and "Common beginnings" not in again.out
     assert (searched / "search/front.csv").read_bytes() == before
 
 
