@@ -131,7 +131,7 @@ def search(
         directory.say(line)
     if result.fresh:
         directory.say(
-            f"Common beginnings were run once: {scorer.work.saving:.2f} times less work than one network by one"
+            f"Common beginnings were run once: {scorer.work.saving:.2f} times less work than one by one"
         )
     directory.say(
         f"Searched: {result.evaluations} genotypes, {result.reused} of them known before; {result.ended}. "
