@@ -130,9 +130,7 @@ def search(
     for line in (*result.notes, *table(result.front, scorer)):
         directory.say(line)
     if result.fresh:
-        directory.say(
-            f"Common beginnings were run once: {scorer.work.saving:.2f} times less work than one by one"
-        )
+        directory.say(f"Common beginnings were run once: {scorer.work.saving:.2f} times less work than one by one")
     directory.say(
         f"Searched: {result.evaluations} genotypes, {result.reused} of them known before; {result.ended}. "
         f"The front has {len(result.front)} networks of {len(archive)} scored; see {folder}/front.png"
