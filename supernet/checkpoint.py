@@ -1,36 +1,16 @@
-"""Checkpoints that are whole or not there: temporary file, fsync, rename; the last two are kept."""
+"""Checkpoints that are whole or not there; the last two are kept."""
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
 import torch
 
+from supernet.atomic import write_atomically
+
 _NAME = re.compile(r"step-(\d+)\.pt")
 _KEPT = 2
-
-
-def write_atomically(path: Path, write) -> None:
-    """Call `write(file)` on a temporary file beside `path`, then move it there in one step.
-
-    After a kill at any instant `path` holds either its old content or all of the new.
-    """
-    temporary = path.with_name(path.name + ".tmp")
-    try:
-        with open(temporary, "wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def save_checkpoint(folder: Path, step: int, state: dict) -> Path:

@@ -100,7 +100,8 @@ class Trainer:
         self.processes = processes
         self.team = processes if team is None else team
         self._group = processes.rank // self.team.size
-        self.feed = open_feed(faces, self.device)
+        # Ranks have a GPU each, but share the memory of a CPU.
+        self.feed = open_feed(faces, self.device, processes.size if self.device.type == "cpu" else 1)
         self.shuffler = Shuffler(len(faces.labels), recipe.batch, seed)
         self.dealer = DEALERS[sampler](space.sizes, seed) if space else None
         self.augmentation = torch.Generator(self.device).manual_seed(seed)

@@ -15,6 +15,9 @@ from tools.device import choose_device, describe
 # A dead rank is noticed by torchrun at once; a long wait is ranks that have nothing left to do.
 _PATIENCE = timedelta(days=7)
 
+# Parameters of glibc's mallopt(3).
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
+
 
 def join(device: str) -> ProcessGroup:
     """The process group of this command and the device of this rank: of the CUDA devices, that of its local rank.
@@ -76,7 +79,3 @@ def _prepared(device):
             for parameter, value in ((_MMAP_THRESHOLD, 2**25), (_TRIM_THRESHOLD, 2**31 - 1), (_TOP_PAD, 2**26)):
                 mallopt(parameter, value)
     return device
-
-
-# Parameters of glibc's mallopt(3).
-_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import click
 
+from supernet.atomic import write_atomically
+
 _LIBRARIES = ("dualfair", "torch", "timm", "numpy", "pymoo")
 
 
@@ -82,8 +84,12 @@ class RunDirectory:
 
 
 def write_json(path: Path, value: object) -> None:
-    """Write a value as strict JSON. Numbers that JSON lacks become "inf", "-inf" or "nan", which float() reads back."""
-    path.write_text(json.dumps(_named(value), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    """Write a value as strict JSON, all of it or nothing.
+
+    Numbers that JSON lacks become "inf", "-inf" or "nan", which float() reads back.
+    """
+    text = json.dumps(_named(value), indent=2, allow_nan=False) + "\n"
+    write_atomically(path, lambda file: file.write(text.encode()))
 
 
 def _named(value: object) -> object:
