@@ -37,6 +37,8 @@ def join(device: str) -> ProcessGroup:
         chosen = torch.device("cuda", local)
         torch.cuda.set_device(chosen)
     store, rank, size = next(distributed.rendezvous("env://", timeout=_PATIENCE))
+    # torchrun's store outlives a restart: without a prefix, ranks would look for those that died.
+    store = distributed.PrefixStore(f"start {os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
     backend = "nccl" if chosen.type == "cuda" else "gloo"
     distributed.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=_PATIENCE)
     atexit.register(distributed.destroy_process_group)
