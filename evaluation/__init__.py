@@ -3,9 +3,9 @@
 `embedding` turns a network and faces into embeddings. `comparison` compares these in chunks; `identification` turns
 them into the rank of every probe, `open_set` adds people who are not enrolled. `pairs` draws and scores pairs,
 `verification` tells them apart at a threshold. `disparity` takes ranks, or whether they are right, to one value a group
-and reduces those to one number; `pair_disparity` does so with the rates of pairs. `bootstrap` says how sure any of it
-is, `reliability` how far a measure tells networks apart. `identification_report` and `verification_report` gather all
-of that about one system.
+and reduces those to one number; `pair_disparity` does so with the rates of pairs, of which `group_rates` counts those
+of every group. `bootstrap` says how sure any of it is, `reliability` how far a measure tells networks apart.
+`identification_report` and `verification_report` gather all of that about one system.
 
 `protocol` is the short verdict, the same for inherited and standalone networks, and `scoring` gives it for a whole
 population of genotypes by the weights they inherit. `ranking` asks whether such cheap scores order networks as the

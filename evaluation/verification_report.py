@@ -11,15 +11,9 @@ import numpy as np
 
 from evaluation.bootstrap import Statistic
 from evaluation.disparity import DISPARITIES
+from evaluation.group_rates import GroupRates, RatesTable, accuracy_values, rates_at, signed_differences
 from evaluation.identification_report import Resampling
-from evaluation.pair_disparity import (
-    PAIR_DISPARITIES,
-    GroupRates,
-    RatesTable,
-    accuracy_values,
-    rates_at,
-    signed_differences,
-)
+from evaluation.pair_disparity import PAIR_DISPARITIES
 from evaluation.pairs import Pairs, groups_of_pairs, pair_scores
 from evaluation.verification import eer, group_ten_fold, roc, tar_at_far, ten_fold
 

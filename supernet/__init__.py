@@ -2,10 +2,10 @@
 
 Values first, without torch: `genotype` is an architecture, `space` says which ones there are, `operations` and
 `skeleton` what they are made of, `strict_fairness` which paths a training step takes, `recipe` how training goes.
-With torch: `dpn` builds blocks, trunks and standalone networks, `heads` their margins and necks, `network` the
-supernet. `training` trains either by what `optimisation` makes of the recipe, on batches that `shuffler` deals:
-`gradients` runs a step's paths, `statistics` moves their BN statistics once. `process_group` is the other ranks, if
-any; `path_sharing` says which of them takes which path, `synchronised_norm` normalises over the images of several.
-`non_finite` names the layer where numbers end, `checkpoint` keeps weights safe in files that are `atomic`,
+`memory` says what is free. With torch: `dpn` builds blocks, trunks and standalone networks, `heads` their margins and
+necks, `network` the supernet. `training` trains either by what `optimisation` makes of the recipe, on batches that
+`shuffler` deals: `gradients` runs a step's paths, `statistics` moves their BN statistics once. `process_group` is the
+other ranks, if any; `path_sharing` says which of them takes which path, `synchronised_norm` normalises over the images
+of several. `non_finite` names the layer where numbers end, `checkpoint` keeps weights safe in files that are `atomic`,
 `calibration` measures BN statistics of a path on copies.
 """

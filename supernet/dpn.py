@@ -13,7 +13,7 @@ from timm.layers import BatchNormAct2d, create_conv2d
 from torch import Tensor, nn
 
 from supernet.genotype import Genotype
-from supernet.heads import Classification, make_head
+from supernet.heads import make_head
 from supernet.operations import OPERATION_NAMES, OPERATIONS
 from supernet.skeleton import BlockShape, Skeleton, skeleton_of
 
@@ -140,10 +140,6 @@ class StandaloneNetwork(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Images (B, 3, H, W) in [-1, 1] -> embeddings (B, D), not normalised."""
         return self.heads[self.genotype.head].neck(self.trunk(images, self.genotype.blocks))
-
-    def classify(self, images: Tensor, labels: Tensor, margin: float = 1.0) -> Classification:
-        """Cosines of the training identities with the margin (see `heads.MarginHead`); labels (B,) of integers."""
-        return self.heads[self.genotype.head](self.trunk(images, self.genotype.blocks), labels, margin)
 
 
 def build(genotype: Genotype | str, skeleton: Skeleton | str, identities: int = 0) -> StandaloneNetwork:

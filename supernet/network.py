@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from supernet.dpn import StandaloneNetwork, Trunk
 from supernet.genotype import HEAD_NAMES, Genotype
-from supernet.heads import Classification, make_head
+from supernet.heads import make_head
 from supernet.operations import OPERATION_NAMES
 from supernet.skeleton import Skeleton, skeleton_of
 
@@ -31,10 +31,6 @@ class Supernet(nn.Module):
     def forward(self, images: Tensor, path: Genotype) -> Tensor:
         """Images (B, 3, H, W) in [-1, 1] -> embeddings (B, D) of the subnet `path`, not normalised."""
         return self.heads[path.head].neck(self.trunk(images, path.blocks))
-
-    def classify(self, images: Tensor, labels: Tensor, path: Genotype, margin: float = 1.0) -> Classification:
-        """Cosines of the training identities with the margin along `path` (see `heads.MarginHead`); labels (B,)."""
-        return self.heads[path.head](self.trunk(images, path.blocks), labels, margin)
 
     def extract(self, path: Genotype | str) -> StandaloneNetwork:
         """The standalone network of `path` with a copy of the weights and BN statistics that it inherits."""

@@ -3,7 +3,7 @@
 Gradients of shared weights are means over the paths that used them; this is the same for statistics. It does not
 depend on the order of the paths, nor on which rank took which.
 
-Shape legend: V values, of all running means and variances together.
+Shape legend: V values, of all running means and variances of a step together.
 """
 
 from __future__ import annotations
@@ -22,23 +22,24 @@ _REMEMBERED = 100
 
 
 class StepStatistics:
-    """The running statistics of a network through a step: `begin`, `use` before each forward pass, then `end`."""
+    """The running statistics of a network through a step: `begin`, `use` before each forward pass, then `end`.
+
+    Only norms that some path of the step runs through are looked at.
+    """
 
     def __init__(self, network: nn.Module) -> None:
         self.network = network
-        self.norms = [module for module in network.modules() if isinstance(module, _BatchNorm)]
-        self._buffers = [buffer for norm in self.norms for buffer in (norm.running_mean, norm.running_var)]
-        self._tracked = [norm.num_batches_tracked for norm in self.norms]
-        self._values = torch.tensor([2 * norm.num_features for norm in self.norms])
-        self._momenta = [norm.momentum for norm in self.norms]
-        self._momentum = torch.tensor(self._momenta).repeat_interleave(self._values).to(self._buffers[0])
+        self._all = [module for module in network.modules() if isinstance(module, _BatchNorm)]
+        self._known: dict[Genotype | None, list[nn.Module]] = {}
         self._uses: Counter[nn.Module] = Counter()
-        self._norms: dict[Genotype | None, list[nn.Module]] = {}
-        # Steps are much alike: what was spread out last is likely to be wanted again.
-        self._last_spread: tuple[list[float], Tensor] = ([], self._momentum)
+        self.norms: list[nn.Module] = []
 
-    def begin(self) -> None:
-        """Remember what there is."""
+    def begin(self, paths: Sequence[Genotype]) -> None:
+        """Remember what there is. `paths` are all of the step, whoever takes them."""
+        used = {norm for path in (None, *paths) for norm in self._norms_of(path)}
+        norms = [norm for norm in self._all if norm in used]
+        if norms != self.norms:
+            self._look_at(norms)
         self._before = torch.cat(self._buffers)
         self._tracked_before = torch.stack(self._tracked)
         self._uses.clear()
@@ -63,14 +64,23 @@ class StepStatistics:
         total: Counter[nn.Module] = Counter(dict.fromkeys(self._norms_of(None), ranks))
         for path in paths:
             total.update(dict.fromkeys(self._norms_of(path), sharers))
-        uses = self._spread(total)
-        moved = torch.lerp(self._before, (sums / uses.clamp(min=1)).to(self._before), self._momentum)
-        used = torch.tensor([norm in total for norm in self.norms]).to(sums.device)
-        self._write(torch.where(uses > 0, moved, self._before), self._tracked_before + used)
+        means = (sums / self._spread(total)).to(self._before)
+        self._write(torch.lerp(self._before, means, self._momentum), self._tracked_before + 1)
 
     def undo(self) -> None:
         """Go back to what there was at `begin`."""
         self._write(self._before, self._tracked_before)
+
+    def _look_at(self, norms: list[nn.Module]) -> None:
+        self.norms = norms
+        self._buffers = [buffer for norm in norms for buffer in (norm.running_mean, norm.running_var)]
+        self._tracked = [norm.num_batches_tracked for norm in norms]
+        self._momenta = [norm.momentum for norm in norms]
+        self._values = torch.tensor([2 * norm.num_features for norm in norms])
+        # Steps are much alike: what was spread out last is likely to be wanted again.
+        self._last_spread: tuple[list[float], Tensor] = ([], torch.empty(0))
+        momenta = torch.tensor(self._momenta).repeat_interleave(self._values)
+        self._momentum = momenta.to(self._buffers[0])
 
     def _write(self, values: Tensor, tracked: Tensor) -> None:
         with torch.no_grad():
@@ -89,11 +99,11 @@ class StepStatistics:
 
     def _norms_of(self, path: Genotype | None) -> list[nn.Module]:
         """The norms that a path runs through, each once."""
-        if path not in self._norms:
-            if len(self._norms) > _REMEMBERED:
-                self._norms.clear()
-            self._norms[path] = list(self._find_norms(path))
-        return self._norms[path]
+        if path not in self._known:
+            if len(self._known) > _REMEMBERED:
+                self._known.clear()
+            self._known[path] = list(self._find_norms(path))
+        return self._known[path]
 
     def _find_norms(self, path: Genotype | None) -> Iterator[nn.Module]:
         trunk = self.network.trunk

@@ -140,7 +140,7 @@ class Trainer:
         images, labels, share = self._batch()
         mine = share_paths(self.network, paths, self.processes.size // self.team.size)[self._group]
         loss_along = partial(self._loss_along, labels, margin, share)
-        self.statistics.begin()
+        self.statistics.begin(paths)
         losses, norms = accumulate(
             self.network, images, [paths[number] for number in mine], loss_along, self.statistics, self._context
         )

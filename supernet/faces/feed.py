@@ -5,13 +5,14 @@ Shape legend: N images, B batch, S side of the images in pixels.
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from supernet.memory import free_memory
 
 _SHARE_OF_FREE_MEMORY = 0.5
 _CHUNK = 4096
@@ -76,10 +77,3 @@ def open_feed(faces: ReadableFaces, device: torch.device, sharers: int = 1) -> R
     size = faces.read(np.arange(1)).nbytes * len(faces.labels)
     fits = size * sharers <= _SHARE_OF_FREE_MEMORY * free_memory(device)
     return ResidentFeed(faces, device) if fits else PrefetchingFeed(faces, device)
-
-
-def free_memory(device: torch.device) -> int:
-    """Bytes that are free on a device; on the CPU, of the machine's RAM."""
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -20,20 +20,8 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score
 
 from evaluation.disparity import GroupValue
-from evaluation.pair_disparity import (
-    MINIMUM_PAIRS,
-    PAIR_DISPARITIES,
-    RATES,
-    GroupRates,
-    RatesTable,
-    bpc,
-    fdr,
-    garbe,
-    gini,
-    inequity_rate,
-    rates_at,
-    signed_differences,
-)
+from evaluation.group_rates import MINIMUM_PAIRS, RATES, GroupRates, RatesTable, rates_at, signed_differences
+from evaluation.pair_disparity import PAIR_DISPARITIES, bpc, fdr, garbe, gini, inequity_rate
 
 SHARES = st.lists(st.integers(0, 8).map(lambda n: n / 8), min_size=2, max_size=5)
 

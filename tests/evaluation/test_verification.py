@@ -11,7 +11,7 @@ from sklearn.metrics import det_curve, roc_curve
 from torchmetrics.functional.classification import binary_accuracy, binary_roc
 
 from evaluation.disparity import DISPARITIES
-from evaluation.pair_disparity import accuracy_values, rates_at
+from evaluation.group_rates import accuracy_values, rates_at
 from evaluation.pairs import contiguous_folds, pair_scores
 from evaluation.verification import GRID, eer, group_ten_fold, roc, tar_at_far, ten_fold
 

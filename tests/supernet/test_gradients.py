@@ -37,7 +37,7 @@ def strict_step(tiny, dtype, images):
         loss.backward()
         losses.append(loss.detach())
     statistics = StepStatistics(ours)
-    statistics.begin()
+    statistics.begin(paths)
     found, _ = accumulate(ours, images, paths, loss_with(ours, labels), statistics)
     assert torch.equal(found, torch.stack(losses))
     statistics.end(statistics.sums(), paths)

@@ -10,7 +10,7 @@ from supernet.statistics import StepStatistics
 from supernet.strict_fairness import FairDealer
 
 
-def supernet_and_paths(tiny, heads=("cosface",)):
+def supernet_and_paths(tiny):
     torch.manual_seed(0)
     space = dpn_space("dpn81", 3)
     network = Supernet(tiny, 5).train()
@@ -51,7 +51,7 @@ def test_a_step_moves_every_norm_once_to_the_mean_over_its_paths(tiny, images):
     before = copy.deepcopy(network.state_dict())
     expected = batch_statistics(network, images, paths)
     statistics = StepStatistics(network)
-    statistics.begin()
+    statistics.begin(paths)
     run(network, images, paths, statistics)
     statistics.end(statistics.sums(), paths)
     for norm in {name.rpartition(".")[0] for name in before if name.endswith("running_mean")}:
@@ -67,7 +67,7 @@ def test_norms_that_no_path_used_stay_as_they_are(tiny, images):
     network, paths = supernet_and_paths(tiny)
     before = copy.deepcopy(network.state_dict())
     statistics = StepStatistics(network)
-    statistics.begin()
+    statistics.begin(paths[:1])
     run(network, images, paths[:1], statistics)
     statistics.end(statistics.sums(), paths[:1])
     same = {name for name, value in network.state_dict().items() if torch.equal(value, before[name])}
@@ -87,7 +87,7 @@ def test_an_undone_step_leaves_nothing_behind(tiny, images):
     network, paths = supernet_and_paths(tiny)
     before = copy.deepcopy(network.state_dict())
     statistics = StepStatistics(network)
-    statistics.begin()
+    statistics.begin(paths)
     run(network, images, paths, statistics)
     statistics.undo()
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
@@ -100,12 +100,12 @@ def test_parts_of_the_paths_add_up_to_the_whole(tiny, images, parts):
     network, paths = supernet_and_paths(tiny)
     whole = copy.deepcopy(network)
     statistics = StepStatistics(whole)
-    statistics.begin()
+    statistics.begin(paths)
     run(whole, images, paths, statistics)
     statistics.end(statistics.sums(), paths)
     ranks = [StepStatistics(copy.deepcopy(network)) for _ in range(parts)]
     for rank, own in enumerate(ranks):
-        own.begin()
+        own.begin(paths)
         run(own.network, images, paths[rank::parts], own)
     sums = sum(own.sums() for own in ranks)
     for own in ranks:

@@ -62,7 +62,7 @@ def test_a_step_is_the_sum_of_its_paths_divided_where_shared(tiny, faces):
     named = dict(twin.network.named_parameters())
     sums = {name: torch.zeros_like(p) for name, p in named.items()}
     for path in paths:
-        result = twin.network.classify(images, labels, path)
+        result = twin.network.heads[path.head](twin.network.trunk(images, path.blocks), labels)
         loss = torch.nn.functional.cross_entropy(16.0 * result.cosines, labels) + result.penalty
         learnt = {name: p for name, p in named.items() if p.requires_grad}
         for name, grad in zip(learnt, torch.autograd.grad(loss, learnt.values(), allow_unused=True), strict=True):

@@ -22,9 +22,10 @@ from tools.benchmarks import prediction, processes, scoring
 from tools.benchmarks.embedding import GENOTYPE, TIMM_MODELS, counted_macs, our_network, timm_network, timm_parts
 from tools.benchmarks.ranks import full_sort_ranks, random_embeddings
 from tools.benchmarks.scoring import one_by_one
-from tools.benchmarks.setting import RandomPixels, Setting
+from tools.benchmarks.setting import Setting
 from tools.benchmarks.standalone import PlainTraining
 from tools.benchmarks.step import PlainStrictTraining
+from tools.random_faces import RandomFaces
 
 RECIPE = Recipe(batch=16, epochs=1000, warmup=0.0, lr=0.05, margin_warmup=1e-4)
 
@@ -82,8 +83,8 @@ def test_one_by_one_and_the_trie_give_the_same_embeddings(tiny):
     space = dpn_space("dpn81", 3)
     torch.manual_seed(0)
     supernet = Supernet(tiny, 0, space.heads).eval()
-    faces = RandomPixels(7, tiny.image_size, seed=0)
-    calibration = network_input(RandomPixels(9, tiny.image_size, seed=1), np.arange(9), "cpu")
+    faces = RandomFaces(7, 2, tiny.image_size)
+    calibration = network_input(RandomFaces(9, 2, tiny.image_size, 1), np.arange(9), "cpu")
     population = space.sample_distinct(4, np.random.default_rng(0))
     apart = one_by_one(supernet, population, faces, calibration, batch=4)
     together = population_embeddings(supernet, population, faces, calibration, batch=4)
@@ -103,7 +104,7 @@ def test_the_rival_of_timms_parts_is_our_network_on_the_same_weights(tiny):
     neck = ours.heads["cosface"].neck.linear
     theirs[-2].weight.data = neck.weight.data[:, :, None, None]
     nn.init.zeros_(theirs[-2].bias)
-    faces = RandomPixels(8, tiny.image_size, seed=0)
+    faces = RandomFaces(8, 2, tiny.image_size)
     assert np.allclose(embed(theirs, faces), embed(ours, faces), atol=1e-5)
 
 

@@ -20,8 +20,8 @@ from tools.planning.live_memory import live_bytes
 from tools.planning.measurement import grown, quadratic
 from tools.planning.memory import optimizer_copies, scoring_memory, training_memory
 from tools.planning.spans import Span, data_parallel, kilograms, kilowatt_hours, whole_jobs
-from tools.planning.stopwatch import repeated
 from tools.planning.workload import FaceCounts, Workload
+from tools.stopwatch import repeated
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +46,12 @@ def workload(space, skeleton, **changed):
         **changed,
     }
     return Workload(space=space, skeleton=skeleton, **values)
+
+
+def classified(network, images, labels):
+    """What the network's head says of a batch."""
+    genotype = network.genotype
+    return network.heads[genotype.head](network.trunk(images, genotype.blocks), labels)
 
 
 @pytest.mark.parametrize("sampler", ["strict", "uniform"])
@@ -124,7 +130,7 @@ def test_activations_are_at_least_what_autograd_saves(tiny, batch):
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        network.classify(torch.rand(batch, 3, 24, 24), torch.zeros(batch, dtype=torch.long)).cosines.sum()
+        classified(network, torch.rand(batch, 3, 24, 24), torch.zeros(batch, dtype=torch.long)).cosines.sum()
         size = sum(storage.nbytes() for storage in saved.values())
     weights = sum(p.numel() * 4 for p in network.parameters() if p.requires_grad)
     buffers = sum(b.numel() * b.element_size() for b in network.buffers())
@@ -139,7 +145,7 @@ def test_with_its_gradients_a_batch_needs_what_one_step_has_alive_at_most(tiny):
 
     def step():
         images, labels = torch.zeros(6, 3, 24, 24), torch.zeros(6, dtype=torch.long)
-        said = network.classify(images, labels)
+        said = classified(network, images, labels)
         loss = torch.nn.functional.cross_entropy(16 * said.cosines, labels, reduction="none").mean() + said.penalty
         loss.backward()
 

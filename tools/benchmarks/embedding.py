@@ -19,8 +19,8 @@ from supernet.skeleton import Skeleton
 from tools.benchmarks.memory import peaks
 from tools.benchmarks.report import Contest, rounded
 from tools.benchmarks.roofline import count_flops
-from tools.benchmarks.setting import RandomPixels, Setting
-from tools.benchmarks.stopwatch import compare
+from tools.benchmarks.setting import Setting, scored_faces
+from tools.stopwatch import compare
 
 GENOTYPE = "101:cosface"
 """The operations of timm's own blocks."""
@@ -68,7 +68,7 @@ def _contestant(make: Callable[[Skeleton], nn.Module]) -> Callable[[Setting], Ca
     def contestant(setting: Setting) -> Callable[[], object]:
         torch.manual_seed(setting.seed)
         network = make(setting.shape).to(setting.device, memory_format=torch.channels_last).eval()
-        faces = RandomPixels(BATCHES * setting.batch, setting.size, setting.seed)
+        faces = scored_faces(setting, BATCHES * setting.batch)
         return lambda: embed(network, faces, batch=setting.batch)
 
     return contestant
@@ -114,6 +114,6 @@ def run(setting: Setting) -> list[Contest]:
 def counted_macs(make: Callable[[Skeleton], nn.Module], setting: Setting) -> int:
     """Multiply-accumulates of one image, counted as the network runs, not by formula."""
     network = make(setting.shape).eval()
-    images = network_input(RandomPixels(1, setting.size, setting.seed), np.arange(1), "cpu")
+    images = network_input(scored_faces(setting, 1), np.arange(1), "cpu")
     with torch.no_grad():
         return count_flops(lambda: network(images)) // 2

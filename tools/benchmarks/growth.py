@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+
 import numpy as np
 
 from evaluation.disparity import DISPARITIES, measure
@@ -11,7 +14,7 @@ from tools.benchmarks.ranks import random_embeddings
 from tools.benchmarks.report import Growth
 from tools.benchmarks.scoring import subject
 from tools.benchmarks.setting import Setting
-from tools.benchmarks.stopwatch import time_calls
+from tools.stopwatch import Spread, repeated
 
 IMAGES = (1000, 2000, 4000, 8000)
 POPULATIONS = (8, 16, 32, 64)
@@ -28,7 +31,7 @@ def _ranks(setting: Setting) -> Growth:
     spreads = []
     for images in IMAGES:
         embeddings, identities = random_embeddings(images, setting.seed)
-        spreads.append(time_calls(lambda e=embeddings, i=identities: ranks(e, i), repeats=setting.repeats))
+        spreads.append(_timed(lambda e=embeddings, i=identities: ranks(e, i), setting))
     return Growth(title="growth: ranks, over images", sizes=IMAGES, seconds=tuple(spreads))
 
 
@@ -36,12 +39,11 @@ def _scoring(setting: Setting) -> Growth:
     supernet, space, faces, calibration = subject(setting)
     genotypes = space.sample_distinct(POPULATIONS[-1], np.random.default_rng(setting.seed))
     spreads = [
-        time_calls(
+        _timed(
             lambda size=size: population_embeddings(
                 supernet, genotypes[:size], faces, calibration, batch=setting.batch
             ),
-            repeats=setting.repeats,
-            synchronise=setting.synchronise,
+            setting,
         )
         for size in POPULATIONS
     ]
@@ -56,10 +58,17 @@ def _groups(setting: Setting) -> Growth:
     for count in GROUPS:
         groups = np.array([f"group {number:02d}" for number in range(count)])[np.arange(PROBES) % count]
         spreads.append(
-            time_calls(
-                lambda groups=groups: [measure(one, [(found, groups)]) for one in DISPARITIES.values()],
-                repeats=setting.repeats,
-            )
+            _timed(lambda groups=groups: [measure(one, [(found, groups)]) for one in DISPARITIES.values()], setting)
         )
     title = f"growth: all {len(DISPARITIES)} disparities of {PROBES:,} probes, over groups"
     return Growth(title=title, sizes=GROUPS, seconds=tuple(spreads))
+
+
+def _timed(call: Callable[[], object], setting: Setting) -> Spread:
+    """Seconds of a call with all that it started on the device, after one to warm up."""
+
+    def whole() -> None:
+        call()
+        setting.synchronise()
+
+    return Spread.of(repeated(whole, math.inf, most=setting.repeats))

@@ -18,11 +18,12 @@ from supernet.space import dpn_space
 from supernet.training import Trainer
 from tools.benchmarks.report import indented, rounded
 from tools.benchmarks.scoring import SPACE
-from tools.benchmarks.setting import IDENTITIES, RandomPixels, Setting, training_pixels
+from tools.benchmarks.setting import IDENTITIES, Setting, scored_faces, training_faces
 from tools.planning.forecast import forecast
 from tools.planning.measurement import average_genotypes, measure
 from tools.planning.spans import Span
 from tools.planning.workload import FaceCounts, Workload
+from tools.random_faces import RandomFaces
 from tools.search import aligned
 
 SECONDS = 20.0
@@ -72,7 +73,7 @@ def run(setting: Setting) -> list[Predictions]:
 
 def small_workload(setting: Setting) -> Workload:
     """A run of seconds, on random pixels."""
-    faces = training_pixels(setting)
+    faces = training_faces(setting)
     images = BATCHES * setting.batch
     epochs = STEPS / (len(faces.labels) // setting.batch)
     recipe = replace(setting.recipe, epochs=epochs)
@@ -94,7 +95,7 @@ def small_workload(setting: Setting) -> Workload:
 def train(workload: Workload, setting: Setting) -> Callable[[], object]:
     """All steps of the supernet."""
     supernet = Supernet(setting.shape, IDENTITIES, workload.space.heads)
-    faces, device = training_pixels(setting), setting.device
+    faces, device = training_faces(setting), setting.device
     trainer = Trainer(supernet, faces, workload.train, seed=0, space=workload.space, device=device)
     return lambda: list(trainer.run())
 
@@ -113,7 +114,7 @@ def retrain(workload: Workload, setting: Setting) -> Callable[[], object]:
     """All steps of a network of about average cost, and its scores on validation and test faces."""
     (genotype,) = average_genotypes(workload, 1)
     network = build(genotype, setting.shape, IDENTITIES)
-    trainer = Trainer(network, training_pixels(setting), workload.retrain, seed=0, device=setting.device)
+    trainer = Trainer(network, training_faces(setting), workload.retrain, seed=0, device=setting.device)
     faces, calibration = _judged_faces(workload, setting)
 
     def do() -> None:
@@ -126,9 +127,9 @@ def retrain(workload: Workload, setting: Setting) -> Callable[[], object]:
     return do
 
 
-def _judged_faces(workload: Workload, setting: Setting) -> tuple[RandomPixels, torch.Tensor]:
+def _judged_faces(workload: Workload, setting: Setting) -> tuple[RandomFaces, torch.Tensor]:
     """Faces to score networks on, and the sample that their statistics are measured on."""
-    faces = RandomPixels(workload.faces.validation, setting.size, setting.seed)
+    faces = scored_faces(setting, workload.faces.validation)
     return faces, network_input(faces, np.arange(workload.calibrate), setting.device)
 
 

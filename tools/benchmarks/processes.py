@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
-import time
+from collections.abc import Callable
 from dataclasses import asdict
 
 import numpy as np
@@ -21,9 +22,9 @@ from supernet.space import dpn_space
 from supernet.training import Trainer
 from tools.benchmarks.report import Contest, Result, Skipped
 from tools.benchmarks.scoring import SPACE, random_population
-from tools.benchmarks.setting import IDENTITIES, RandomPixels, Setting, training_pixels
-from tools.benchmarks.stopwatch import Comparison
+from tools.benchmarks.setting import IDENTITIES, Setting, scored_faces, training_faces
 from tools.launch import join
+from tools.stopwatch import Comparison, repeated
 from tools.train import image_team
 
 RANKS, ROUNDS = 2, 3
@@ -40,7 +41,7 @@ def seconds_of_work(setting: Setting, processes: ProcessGroup) -> dict[str, floa
     supernet = Supernet(setting.shape, IDENTITIES, space.heads)
     trainer = Trainer(
         supernet,
-        training_pixels(setting),
+        training_faces(setting),
         setting.recipe,
         seed=setting.seed,
         space=space,
@@ -50,7 +51,7 @@ def seconds_of_work(setting: Setting, processes: ProcessGroup) -> dict[str, floa
     )
     steps = trainer.run()
     found = {"train": _median(lambda: next(steps), STEPS, setting)}
-    faces = RandomPixels(setting.batch, setting.size, setting.seed)
+    faces = scored_faces(setting, setting.batch)
     calibration = network_input(faces, np.arange(setting.batch), processes.device)
     scorer = InheritedScorer(supernet.eval(), faces, calibration, EvaluationProtocol(), processes=processes)
     if not processes.leads:
@@ -62,15 +63,12 @@ def seconds_of_work(setting: Setting, processes: ProcessGroup) -> dict[str, floa
     return found
 
 
-def _median(work, times: int, setting: Setting) -> float:
-    work()
-    taken = []
-    for _ in range(times):
-        start = time.perf_counter()
+def _median(work: Callable[[], object], times: int, setting: Setting) -> float:
+    def whole() -> None:
         work()
         setting.synchronise()
-        taken.append(time.perf_counter() - start)
-    return float(np.median(taken))
+
+    return float(np.median(repeated(whole, math.inf, most=times)))
 
 
 def run(setting: Setting) -> list[Result]:

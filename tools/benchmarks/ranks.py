@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
 from evaluation.identification import ranks
+from supernet.memory import available_ram
 from tools.benchmarks.memory import peak
 from tools.benchmarks.report import Contest, Result, Skipped
 from tools.benchmarks.setting import Setting
-from tools.benchmarks.stopwatch import Comparison, compare
+from tools.stopwatch import Comparison, compare
 
 DIMENSIONS, PER_PERSON = 512, 5
 
@@ -64,7 +63,7 @@ def run(setting: Setting) -> list[Result]:
 
 def _of_size(images: int, setting: Setting) -> Result:
     title = f"ranks: {images:,} random embeddings of {DIMENSIONS} dimensions (numpy, on the CPU)"
-    needed, available = SORT_BYTES * images**2, available_memory()
+    needed, available = SORT_BYTES * images**2, available_ram()
     if 1.2 * needed > available:
         gib = f"the full sort needs about {needed / 2**30:.1f} GiB, {available / 2**30:.1f} GiB are available"
         return Skipped(title=title, reason=gib)
@@ -88,12 +87,3 @@ def _of_size(images: int, setting: Setting) -> Result:
         peaks=measured,
         notes=notes,
     )
-
-
-def available_memory() -> int:
-    """Bytes of memory that are free or can be freed; elsewhere than on Linux, all there is."""
-    listing = Path("/proc/meminfo")
-    if listing.is_file():
-        lines = listing.read_text(encoding="ascii").splitlines()
-        return 1024 * int(next(line for line in lines if line.startswith("MemAvailable")).split()[1])
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, field
 import numpy as np
 
 from tools.benchmarks.memory import Peak
-from tools.benchmarks.stopwatch import Comparison, Spread
 from tools.search import aligned
+from tools.stopwatch import Comparison, Spread
 
 
 @dataclass(frozen=True, kw_only=True)

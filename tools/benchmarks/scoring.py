@@ -21,8 +21,8 @@ from supernet.space import SearchSpace, dpn_space
 from supernet.training import Trainer
 from tools.benchmarks.memory import peaks
 from tools.benchmarks.report import Contest, rounded
-from tools.benchmarks.setting import RandomPixels, Setting
-from tools.benchmarks.stopwatch import compare
+from tools.benchmarks.setting import Setting, scored_faces
+from tools.stopwatch import compare
 
 SPACE = "dpn81"
 PEOPLE, IMAGES_EACH = 16, 3
@@ -95,8 +95,8 @@ def subject(setting: Setting):
     torch.manual_seed(setting.seed)
     space = dpn_space(SPACE, sum(setting.shape.blocks))
     supernet = Supernet(setting.shape, 0, space.heads).to(setting.device, memory_format=torch.channels_last).eval()
-    faces = RandomPixels(setting.batch, setting.size, setting.seed)
-    sample = RandomPixels(setting.batch, setting.size, setting.seed + 1)
+    faces = scored_faces(setting, setting.batch)
+    sample = scored_faces(setting, setting.batch, 1)
     return supernet, space, faces, network_input(sample, np.arange(setting.batch), setting.device)
 
 

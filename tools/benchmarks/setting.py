@@ -7,11 +7,11 @@ import platform
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from supernet.recipe import Recipe
 from supernet.skeleton import Skeleton, skeleton_of
+from tools.random_faces import RandomFaces
 
 IDENTITIES = 64
 """People in the random training faces."""
@@ -66,25 +66,15 @@ class Setting:
             torch.cuda.synchronize(self.device)
 
 
-class RandomPixels:
-    """Faces in memory that show nobody: for speed only shapes matter. Two groups, `per_person` images a person."""
-
-    def __init__(self, images: int, size: int, seed: int, per_person: int = 4) -> None:
-        rng = np.random.default_rng(seed)
-        self.pixels = torch.from_numpy(rng.integers(0, 256, (images, size, size, 3), dtype=np.uint8))
-        self.labels = np.arange(images) // per_person
-        self.identities = self.labels.astype(str)
-        self.groups = np.where(self.labels % 2, "b", "a")
-
-    def read(self, images: np.ndarray) -> torch.Tensor:
-        """Pixels of the images with these numbers, uint8 (B, S, S, 3)."""
-        return self.pixels[torch.from_numpy(images)]
-
-
-def training_pixels(setting: Setting) -> RandomPixels:
-    """What training is timed on: four batches or more, of `IDENTITIES` people."""
+def training_faces(setting: Setting) -> RandomFaces:
+    """What training is timed on: random pixels, four batches or more, of `IDENTITIES` people."""
     per_person = max(4, -(-4 * setting.batch // IDENTITIES))
-    return RandomPixels(IDENTITIES * per_person, setting.size, setting.seed, per_person)
+    return RandomFaces(IDENTITIES * per_person, IDENTITIES, setting.size, setting.seed)
+
+
+def scored_faces(setting: Setting, images: int, another: int = 0) -> RandomFaces:
+    """Random pixels to embed, about four images a person; `another` sample has other pixels."""
+    return RandomFaces(images, max(1, images // 4), setting.size, setting.seed + another)
 
 
 def environment(setting: Setting) -> dict[str, object]:

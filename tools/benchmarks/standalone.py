@@ -16,9 +16,9 @@ from supernet.shuffler import Shuffler
 from supernet.training import Trainer
 from tools.benchmarks.memory import peaks
 from tools.benchmarks.report import Contest
-from tools.benchmarks.setting import IDENTITIES, Setting, training_pixels
+from tools.benchmarks.setting import IDENTITIES, Setting, training_faces
 from tools.benchmarks.step import plain_batch, plain_bfloat16
-from tools.benchmarks.stopwatch import compare
+from tools.stopwatch import compare
 
 GENOTYPE = "101:cosface"
 
@@ -52,7 +52,9 @@ class PlainTraining:
         margin = min(1.0, (self.taken + 1) / (self.recipe.margin_warmup * self.steps))
         self.optimizer.zero_grad()
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=plain_bfloat16(self.recipe, self.device)):
-            result = self.network.classify(images, labels, margin)
+            genotype = self.network.genotype
+            features = self.network.trunk(images, genotype.blocks)
+            result = self.network.heads[genotype.head](features, labels, margin)
         loss = classification_loss(self.recipe.scale * result.cosines, labels, self.recipe) + result.penalty
         loss.backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip)
@@ -77,7 +79,7 @@ def ours(setting: Setting) -> Callable[[], object]:
 
 def _what_is_trained(setting: Setting):
     torch.manual_seed(setting.seed)
-    return build(GENOTYPE, setting.shape, IDENTITIES), training_pixels(setting)
+    return build(GENOTYPE, setting.shape, IDENTITIES), training_faces(setting)
 
 
 CONTESTANTS = {"plain": plain, "ours": ours}

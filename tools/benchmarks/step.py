@@ -18,8 +18,8 @@ from supernet.training import Trainer
 from tools.benchmarks.memory import peaks
 from tools.benchmarks.report import Contest, rounded
 from tools.benchmarks.roofline import count_flops, matmul_peak
-from tools.benchmarks.setting import IDENTITIES, Setting, training_pixels
-from tools.benchmarks.stopwatch import compare
+from tools.benchmarks.setting import IDENTITIES, Setting, training_faces
+from tools.stopwatch import compare
 
 SPACE = "dpn81"
 
@@ -55,7 +55,8 @@ class PlainStrictTraining:
             with torch.autocast(
                 self.device.type, dtype=torch.bfloat16, enabled=plain_bfloat16(self.recipe, self.device)
             ):
-                result = self.supernet.classify(images, labels, path, margin)
+                features = self.supernet.trunk(images, path.blocks)
+                result = self.supernet.heads[path.head](features, labels, margin)
             loss = classification_loss(self.recipe.scale * result.cosines, labels, self.recipe) + result.penalty
             loss.backward()
             losses.append(loss.item())
@@ -121,7 +122,7 @@ def ours(setting: Setting) -> Callable[[], object]:
 def _what_is_trained(setting: Setting):
     torch.manual_seed(setting.seed)
     space = dpn_space(SPACE, sum(setting.shape.blocks))
-    return training_pixels(setting), space, Supernet(setting.shape, IDENTITIES, space.heads)
+    return training_faces(setting), space, Supernet(setting.shape, IDENTITIES, space.heads)
 
 
 CONTESTANTS = {"plain": plain, "ours": ours}

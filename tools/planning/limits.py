@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import torch
 
-from tools.planning.memory import MemoryPlan, StageMemory, available_ram, device_memory
+from supernet.memory import available_ram
+from tools.planning.memory import MemoryPlan, StageMemory, device_memory
 from tools.planning.workload import Workload
 
 

@@ -20,10 +20,10 @@ from supernet.network import Supernet
 from supernet.recipe import Recipe
 from supernet.training import Trainer
 from tools.planning.flops import expected_macs
-from tools.planning.random_faces import RandomFaces
 from tools.planning.spans import Span
-from tools.planning.stopwatch import repeated
 from tools.planning.workload import Workload
+from tools.random_faces import RandomFaces
+from tools.stopwatch import repeated
 
 SHARES = {"train": 0.4, "retrain": 0.25, "search": 0.25, "judging": 0.1}
 """How the measuring time is divided."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -16,6 +15,7 @@ from evaluation.embedding import with_mirror
 from supernet.calibration import calibrate_stage
 from supernet.dpn import StandaloneNetwork, build
 from supernet.genotype import Genotype
+from supernet.memory import available_ram
 from supernet.network import Supernet
 from supernet.optimisation import classification_loss, make_optimizer
 from supernet.recipe import Recipe
@@ -195,13 +195,3 @@ def device_memory(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.get_device_properties(device).total_memory
     return available_ram()
-
-
-def available_ram() -> int:
-    """Bytes of RAM that programs could have at this moment, caches given back."""
-    try:
-        with open("/proc/meminfo", encoding="ascii") as file:
-            fields = dict(line.split(":", 1) for line in file)
-        return int(fields["MemAvailable"].split()[0]) * 1024
-    except (OSError, KeyError):
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -1,4 +1,4 @@
-"""Two ways of doing a thing, timed in turn on the same machine, so that what disturbs one disturbs the other too."""
+"""Times calls: two in turn, so that what disturbs one disturbs the other too, or one again and again."""
 
 from __future__ import annotations
 
@@ -85,20 +85,23 @@ def calls_in(least_seconds: float, seconds: float) -> int:
     return min(1000, max(1, math.ceil(least_seconds / max(seconds, 1e-9))))
 
 
-def time_calls(
-    contestant: Callable[[], object],
-    *,
-    repeats: int,
-    synchronise: Callable[[], None] = lambda: None,
-    clock: Callable[[], float] = time.perf_counter,
-) -> Spread:
-    """Seconds of a call, over `repeats` calls after one to warm up."""
-    contestant()
-    taken = []
-    for _ in range(repeats):
-        synchronise()
-        start = clock()
-        contestant()
-        synchronise()
-        taken.append(clock() - start)
-    return Spread.of(taken)
+def repeated(
+    run: Callable[[], object], seconds: float, *, most: int = 1000, clock: Callable[[], float] = time.perf_counter
+) -> list[float]:
+    """Seconds that `run` takes, again and again until `seconds` are over or `most` values are there.
+
+    The first run warms up and does not count, unless it took so long that a second one would not fit.
+    """
+    begun = before = clock()
+    times: list[float] = []
+    warm = False
+    while True:
+        run()
+        after = clock()
+        took, before = after - before, after
+        left = seconds - (after - begun)
+        if warm or took > left:
+            times.append(took)
+        warm = True
+        if took > left or len(times) >= most:
+            return times

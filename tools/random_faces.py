@@ -19,6 +19,7 @@ class RandomFaces:
     images: int
     people: int
     size: int
+    seed: int = 0
 
     def __len__(self) -> int:
         return self.images
@@ -40,7 +41,7 @@ class RandomFaces:
 
     @cached_property
     def _pixels(self) -> torch.Tensor:
-        generator = torch.Generator().manual_seed(0)
+        generator = torch.Generator().manual_seed(self.seed)
         return torch.randint(0, 256, (self.images, self.size, self.size, 3), dtype=torch.uint8, generator=generator)
 
     def read(self, images: np.ndarray) -> torch.Tensor:
