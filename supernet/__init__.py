@@ -7,5 +7,5 @@ necks, `network` the supernet. `training` trains either by what `optimisation` m
 `shuffler` deals: `gradients` runs a step's paths, `statistics` moves their BN statistics once. `process_group` is the
 other ranks, if any; `path_sharing` says which of them takes which path, `synchronised_norm` normalises over the images
 of several. `non_finite` names the layer where numbers end, `checkpoint` keeps weights safe in files that are `atomic`,
-`calibration` measures BN statistics of a path on copies.
+`resuming` continues a training from them, `calibration` measures BN statistics of a path on copies.
 """

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 
 HEAD_NAMES = ("arcface", "cosface", "magface")
 
+LARGEST_CODE = 999_999
+"""No space has as many operations; a longer number is a slip, or an attack on the memory of whoever reads it."""
+
 _HEAD = re.compile(r"[a-z][a-z0-9_]*")
 _DIGITS = re.compile(r"[0-9]+")
-_COMMAS = re.compile(r"(?:0|[1-9][0-9]*)(?:,(?:0|[1-9][0-9]*))*,?")
+_CODE = re.compile(r"0|[1-9][0-9]{0,5}")
 
 
 @dataclass(frozen=True, order=True)
@@ -31,36 +34,36 @@ class Genotype:
     head: str = ""
 
     def __post_init__(self) -> None:
-        blocks = tuple(tuple(int(code) for code in block) for block in self.blocks)
+        blocks = tuple(tuple(map(int, block)) for block in self.blocks)
         object.__setattr__(self, "blocks", blocks)
         if not blocks or any(not block for block in blocks):
             raise ValueError("a genotype needs at least one block, and each block at least one code")
-        if any(code < 0 for block in blocks for code in block):
-            raise ValueError(f"operation codes must be 0 or more, got {blocks}")
+        wrong = [code for block in blocks for code in block if not 0 <= code <= LARGEST_CODE]
+        if wrong:
+            raise ValueError(f"operation codes must be 0 to {LARGEST_CODE}, got {_shown(wrong[0])}")
         if self.head and not _HEAD.fullmatch(self.head):
-            raise ValueError(f"head {self.head!r} must be a lower-case name such as {HEAD_NAMES[0]!r}")
+            raise ValueError(f"head {_shown(self.head)} must be a lower-case name such as {HEAD_NAMES[0]!r}")
 
     @classmethod
     def parse(cls, text: str) -> Genotype:
-        """The genotype that prints as `text`. Raises ValueError naming the block at fault."""
+        """The genotype that prints as `text`. Raises ValueError naming the block and the position at fault."""
         if not isinstance(text, str):
             raise ValueError(f"a genotype is parsed from text, got {type(text).__name__}")
         codes, colon, head = text.strip().partition(":")
         if colon and not _HEAD.fullmatch(head):
             raise ValueError(
-                f"genotype {text!r}: {head!r} after ':' is no head name; expected e.g. '101:{HEAD_NAMES[1]}'"
+                f"genotype {_shown(text)}: {_shown(head)} after ':' is no head name; expected e.g. "
+                f"'101:{HEAD_NAMES[1]}'"
             )
         blocks = []
         for number, token in enumerate(codes.split("-"), 1):
-            if _DIGITS.fullmatch(token) and token.isascii():
-                blocks.append(tuple(int(digit) for digit in token))
-            elif _COMMAS.fullmatch(token) and token.isascii():
-                blocks.append(tuple(int(code) for code in token.rstrip(",").split(",")))
-            else:
+            fault = _fault(token)
+            if fault is not None:
                 raise ValueError(
-                    f"genotype {text!r}: block {number} is {token!r}; expected operation codes such as '101', "
-                    "blocks joined by '-'"
+                    f"genotype {_shown(text)}: block {number} is {_shown(token)}{fault}; expected operation codes such "
+                    "as '101', one digit a position (or numbers joined by ','), blocks joined by '-'"
                 )
+            blocks.append(tuple(map(int, token.rstrip(",").split(",") if "," in token else token)))
         return cls(tuple(blocks), head)
 
     def __str__(self) -> str:
@@ -96,3 +99,21 @@ def _print_block(block: tuple[int, ...]) -> str:
     if max(block) <= 9:
         return "".join(map(str, block))
     return ",".join(map(str, block)) + ("," if len(block) == 1 else "")
+
+
+def _fault(token: str) -> str | None:
+    """What is wrong with the text of a block, with the position; None for a block, "" where there is no position."""
+    if _DIGITS.fullmatch(token):
+        return None
+    parts = token.removesuffix(",").split(",") if "," in token else list(token)
+    kind = _CODE if "," in token else _DIGITS
+    wrong = next((place for place, part in enumerate(parts, 1) if not kind.fullmatch(part)), None)
+    if token and wrong is None:
+        return None
+    return "" if len(parts) < 2 else f", position {wrong} is {_shown(parts[wrong - 1])}"
+
+
+def _shown(value: object) -> str:
+    """A value for a message, on one line and not too long."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:50]}... ({len(text):,} letters)"

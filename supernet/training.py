@@ -7,18 +7,16 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from supernet.checkpoint import checkpoints, load_checkpoint, save_checkpoint
 from supernet.dpn import StandaloneNetwork
 from supernet.faces.augmentation import augment, draw, to_input
 from supernet.faces.feed import open_feed
@@ -49,7 +47,8 @@ class TrainingFaces(Protocol):
 @dataclass(frozen=True)
 class Progress:
     """What a training step reports: updates done and planned, mean loss of its paths, learning rate, mean norm of
-    the embeddings by head, gradient norm by group before clipping, and steps skipped so far."""
+    the embeddings by head, gradient norm by group before clipping, and steps skipped so far. `stopped`: some rank was
+    asked to stop, so this step is the last for now."""
 
     step: int
     steps: int
@@ -58,6 +57,7 @@ class Progress:
     embedding_norms: dict[str, float]
     gradient_norms: dict[str, float]
     skipped: int
+    stopped: bool
 
 
 class NonFinite(RuntimeError):
@@ -107,6 +107,8 @@ class Trainer:
         self.augmentation = torch.Generator(self.device).manual_seed(seed)
         self.steps = max(1, round(recipe.epochs * self.shuffler.batches_per_epoch))
         self.step = 0
+        # Updates during which margins grow: losses before and after do not compare.
+        self.margin_steps = recipe.margin_warmup * self.steps
         self.skipped = 0
         self._skipped_in_a_row = 0
         blocks = sum(network.skeleton.blocks)
@@ -126,15 +128,21 @@ class Trainer:
         """Forward and backward passes of one step."""
         return paths_per_step(self.sampler, self.space.sizes) if self.space else 1
 
-    def run(self, until: int | None = None) -> Iterator[Progress]:
-        """Train to update `until` (all of them by default), yielding after every step."""
-        while self.step < (self.steps if until is None else min(until, self.steps)):
-            yield self._train_step()
+    def run(self, until: int | None = None, stop: Callable[[], bool] = lambda: False) -> Iterator[Progress]:
+        """Train to update `until` (all of them by default), yielding after every step.
 
-    def _train_step(self) -> Progress:
+        `stop` is asked at every step; when it says yes on any rank, that step is the last on all of them.
+        """
+        while self.step < (self.steps if until is None else min(until, self.steps)):
+            progress = self._train_step(stop())
+            yield progress
+            if progress.stopped:
+                return
+
+    def _train_step(self, stop: bool) -> Progress:
         paths = [self.space.decode(row) for row in self.dealer.deal()] if self.space else [self.network.genotype]
         self.processes.agree(f"the paths of step {self.step + 1}", list(map(str, paths)))
-        margin = min(1.0, (self.step + 1) / max(1.0, self.recipe.margin_warmup * self.steps))
+        margin = min(1.0, (self.step + 1) / max(1.0, self.margin_steps))
         if self.scheduler:
             self.scheduler.step_update(self.step + 1)
         images, labels, share = self._batch()
@@ -144,12 +152,12 @@ class Trainer:
         losses, norms = accumulate(
             self.network, images, [paths[number] for number in mine], loss_along, self.statistics, self._context
         )
-        losses, norms, sums = self._over_ranks(paths, mine, losses, share * norms)
+        losses, norms, stop, sums = self._over_ranks(paths, mine, losses, share * norms, stop)
         average_shared(self._weights["trunk"], self._head_weights, paths)
         gradient_norms = self._clip()
         # The only wait for the device in a step.
-        seen = torch.cat([losses, norms, torch.stack(list(gradient_norms.values()))]).tolist()
-        losses, norms, clipped = seen[: len(paths)], seen[len(paths) : 2 * len(paths)], seen[2 * len(paths) :]
+        seen = torch.cat([losses, norms, stop, torch.stack(list(gradient_norms.values()))]).tolist()
+        losses, norms, (stops, *clipped) = seen[: len(paths)], seen[len(paths) : 2 * len(paths)], seen[2 * len(paths) :]
         if np.isfinite(losses + clipped).all():
             self.optimizer.step()
             self.statistics.end(sums, paths, self.processes.size, self.team.size)
@@ -172,6 +180,7 @@ class Trainer:
             _means_by_head(paths, norms),
             dict(zip(gradient_norms, clipped, strict=True)),
             self.skipped,
+            stops > 0,
         )
 
     def _batch(self) -> tuple[Tensor, Tensor, float]:
@@ -202,17 +211,18 @@ class Trainer:
             yield
 
     def _over_ranks(
-        self, paths: Sequence[Genotype], mine: Sequence[int], losses: Tensor, norms: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Losses and embedding norms of all paths, and sums of statistics, added up over ranks with the gradients."""
-        sums = self.statistics.sums()
+        self, paths: Sequence[Genotype], mine: Sequence[int], losses: Tensor, norms: Tensor, stop: bool
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Losses and embedding norms of all paths, how many ranks were asked to stop, and sums of statistics, added up
+        over ranks with the gradients."""
+        sums, stops = self.statistics.sums(), losses.new_full((1,), stop)
         if self.processes.size == 1:
-            return losses, norms, sums
+            return losses, norms, stops, sums
         own = losses.new_zeros(2, len(paths))
         own[:, mine] = torch.stack([losses, norms])
-        added = add_over_ranks(self.network, paths, torch.cat([own.flatten(), sums]), self.processes)
+        added = add_over_ranks(self.network, paths, torch.cat([own.flatten(), stops, sums]), self.processes)
         losses, norms = added[: 2 * len(paths)].chunk(2)
-        return losses, norms, added[2 * len(paths) :]
+        return losses, norms, added[2 * len(paths)][None], added[2 * len(paths) + 1 :]
 
     def _clip(self) -> dict[str, Tensor]:
         """Clip every group's gradient by its own norm; returns the norms before clipping."""
@@ -278,21 +288,6 @@ class Trainer:
         self._skipped_in_a_row = dealt["skipped_in_a_row"]
         self.operation_updates = np.asarray(dealt["operation_updates"], dtype=np.int64)
         self.head_updates = dealt["head_updates"]
-
-    def resume(self, folder: Path) -> bool:
-        """Continue from the newest checkpoint of a folder; False when there is none."""
-        found = checkpoints(folder)
-        if found:
-            try:
-                self.load_state_dict(load_checkpoint(found[-1]))
-            except (KeyError, RuntimeError) as error:
-                reason = str(error).splitlines()[0]
-                raise ValueError(f"checkpoint {found[-1]} does not fit this network: {reason}") from error
-        return bool(found)
-
-    def save(self, folder: Path) -> Path:
-        """Write a checkpoint of this state."""
-        return save_checkpoint(folder, self.step, self.state_dict())
 
 
 def _means_by_head(paths: Sequence[Genotype], norms: Sequence[float]) -> dict[str, float]:

@@ -45,6 +45,17 @@ def faces():
 
 
 @pytest.fixture
+def about():
+    """What a checkpoint's record says beside its hash: of a step, of so many."""
+
+    def fields(step, steps, **changed):
+        machine = {"device": "cpu", "threads": 1, "ranks": 1}
+        return {"step": step, "steps": steps, "seconds": 1.5, "loss": None, "configuration": "", **machine, **changed}
+
+    return fields
+
+
+@pytest.fixture
 def dualfair(monkeypatch, capsys):
     """The command line as a user types it: returns the exit status and what was printed."""
 

@@ -84,8 +84,8 @@ def bench(setting, names: list[str], json_file: Path | None = None) -> dict[str,
     import importlib
     from dataclasses import asdict
 
+    from supernet.atomic import write_json
     from tools.benchmarks.setting import environment
-    from tools.run_directory import write_json
 
     start = time.monotonic()
     machine = environment(setting)

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import click
 
+from supernet.atomic import write_json
 from supernet.process_group import ALONE, ProcessGroup
-from tools.device import device_option
+from tools.device import deterministic_option, device_option
 from tools.evaluation_output import draw, sentences, write_comparison, write_tables
 from tools.launch import join
 from tools.measuring import measure_sections
 from tools.options import build_configs, config_options, option
 from tools.reliability import study_reliability
-from tools.run_directory import write_json
 
 METRICS = ("identification", "disparity", "open-set", "verification")
 
@@ -77,6 +77,7 @@ _PATH = click.Path(path_type=Path)
 @click.option("--out", type=_PATH, required=True, help="Folder for the results.")
 @config_options(EvaluateOptions)
 @device_option
+@deterministic_option
 def command(
     networks: tuple[Path, ...],
     faces: Path | None,
@@ -91,6 +92,7 @@ def command(
     out: Path,
     preset: str | None,
     device: str,
+    deterministic: bool,
     **given: object,
 ) -> None:
     """Measure networks, or embeddings of any other system, on faces and groups.
@@ -103,7 +105,7 @@ def command(
     (options,) = build_configs(given, preset, EvaluateOptions, stage="evaluate")
     if bool(networks) == bool(embeddings):
         raise ValueError("name either --network with --faces, or --embeddings with --identities")
-    processes = join(device) if networks else ALONE
+    processes = join(device, deterministic) if networks else ALONE
     if networks:
         if not faces:
             raise ValueError("--network needs --faces, the faces folder to evaluate on")

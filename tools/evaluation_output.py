@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+from supernet.atomic import write_csv
 
 
 def shown(number: dict | None, digits: int = 3) -> str:
@@ -91,39 +92,30 @@ def _verification_sentences(found: dict) -> list[str]:
 
 def write_tables(folder: Path, report: dict) -> None:
     """groups.csv: one row a group, measure and number. disparities.csv: one row a disparity."""
-    with open(folder / "groups.csv", "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["group", "measure", "value", "n", "low", "high"])
-        found = report.get("identification", {"groups": {}})
-        rows = [("all", found["all"])] if "all" in found else []
-        for group, row in (*rows, *found["groups"].items()):
-            for measure, number in row.items():
-                if isinstance(number, dict):
-                    writer.writerow([group, measure, *_cells(number)])
-        for rate in report.get("open_set", {}).get("rates", ()):
-            for group, row in (("all", rate["all"]), *rate["groups"].items()):
-                writer.writerow([group, f"dir_at_fpir_{rate['fpir_asked']:g}", *_cells(row["dir"])])
-        for row in report.get("verification", {}).get("at_far", ()):
-            for group, rates in row["groups"].items():
-                for measure, number in rates.items():
-                    writer.writerow([group, f"{measure}_at_far_{row['far_asked']:g}", *_cells(number)])
-    with open(folder / "disparities.csv", "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["disparity", "variant", "value", "fair_at", "low", "high", "undefined"])
-        pairwise = [row for rates in report.get("verification", {}).get("at_far", ()) for row in rates["disparities"]]
-        for row in (*report.get("disparities", ()), *pairwise):
-            interval = row["interval"] or {"low": None, "high": None}
-            writer.writerow(
-                [
-                    row["name"],
-                    row["variant"],
-                    row["value"],
-                    row["fair"],
-                    interval["low"],
-                    interval["high"],
-                    row["undefined"],
-                ]
-            )
+    write_csv(folder / "groups.csv", [["group", "measure", "value", "n", "low", "high"], *_group_rows(report)])
+    pairwise = [row for rates in report.get("verification", {}).get("at_far", ()) for row in rates["disparities"]]
+    rows = [["disparity", "variant", "value", "fair_at", "low", "high", "undefined"]]
+    for row in (*report.get("disparities", ()), *pairwise):
+        interval = row["interval"] or {"low": None, "high": None}
+        bounds = (interval["low"], interval["high"])
+        rows.append([row["name"], row["variant"], row["value"], row["fair"], *bounds, row["undefined"]])
+    write_csv(folder / "disparities.csv", rows)
+
+
+def _group_rows(report: dict) -> Iterator[list]:
+    found = report.get("identification", {"groups": {}})
+    rows = [("all", found["all"])] if "all" in found else []
+    for group, row in (*rows, *found["groups"].items()):
+        for measure, number in row.items():
+            if isinstance(number, dict):
+                yield [group, measure, *_cells(number)]
+    for rate in report.get("open_set", {}).get("rates", ()):
+        for group, row in (("all", rate["all"]), *rate["groups"].items()):
+            yield [group, f"dir_at_fpir_{rate['fpir_asked']:g}", *_cells(row["dir"])]
+    for row in report.get("verification", {}).get("at_far", ()):
+        for group, rates in row["groups"].items():
+            for measure, number in rates.items():
+                yield [group, f"{measure}_at_far_{row['far_asked']:g}", *_cells(number)]
 
 
 def _cells(number: dict) -> list:
@@ -153,13 +145,10 @@ def write_comparison(out: Path, subjects: Sequence, reports: Sequence[dict]) -> 
     columns = list(
         dict.fromkeys(f"{row['name']}, {row['variant']}" for report in reports for row in report.get("disparities", ()))
     )
-    with open(out / "networks.csv", "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["network", "training_seed", "error", "probes", *columns])
-        for subject, report in zip(subjects, reports, strict=True):
-            values = {f"{row['name']}, {row['variant']}": row["value"] for row in report.get("disparities", ())}
-            everyone = report.get("identification", {}).get("all", {})
-            error = everyone.get("error", {}).get("value")
-            writer.writerow(
-                [subject.name, subject.seed, error, everyone.get("probes"), *(values.get(c) for c in columns)]
-            )
+    rows = [["network", "training_seed", "error", "probes", *columns]]
+    for subject, report in zip(subjects, reports, strict=True):
+        values = {f"{row['name']}, {row['variant']}": row["value"] for row in report.get("disparities", ())}
+        everyone = report.get("identification", {}).get("all", {})
+        error = everyone.get("error", {}).get("value")
+        rows.append([subject.name, subject.seed, error, everyone.get("probes"), *(values.get(c) for c in columns)])
+    write_csv(out / "networks.csv", rows)

@@ -11,6 +11,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from supernet.atomic import replacing
+
 BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#999999"
 
 
@@ -96,4 +98,5 @@ def _styles() -> Iterator[dict[str, str]]:
 
 
 def _save(figure: Figure, path: Path) -> None:
-    FigureCanvasAgg(figure).print_png(str(path))
+    with replacing(path) as file:
+        FigureCanvasAgg(figure).print_png(file)

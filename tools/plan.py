@@ -10,14 +10,14 @@ from typing import get_type_hints
 
 import click
 
+from supernet.atomic import write_json
 from supernet.recipe import Recipe
 from tools.device import choose_device, describe, device_option, seed_everything
 from tools.judging import JudgingOptions
 from tools.options import build_configs, config_options, option
 from tools.retrain import RetrainOptions
-from tools.run_directory import write_json
 from tools.search import SearchOptions
-from tools.train import TrainOptions
+from tools.train_options import TrainOptions
 
 
 def _without(config: type, name: str, called: str) -> type:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from tools.run_directory import write_json
+from supernet.atomic import write_json
 
 
 def study_reliability(out: Path, subjects: Sequence, measures: Mapping[str, object], options) -> None:

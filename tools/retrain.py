@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import click
 
+from supernet.atomic import write_json
 from supernet.genotype import Genotype
 from supernet.process_group import ALONE, ProcessGroup
 from supernet.recipe import Recipe
-from tools.device import device_option, seed_everything
-from tools.judging import JudgingOptions
+from tools.device import deterministic_option, device_option, seed_everything
+from tools.judging import JudgingOptions, searched_with
 from tools.launch import divide, in_words, join, say
-from tools.options import build_configs, config_options, option
-from tools.run_directory import write_json
+from tools.options import build_configs, config_options, option, recorded
+from tools.run_directory import RunDirectory
+from tools.trainings import add_to_plan, read_result
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,34 +32,38 @@ class RetrainOptions:
 @click.command()
 @click.option("--run", "run_path", type=click.Path(path_type=Path), required=True, help="Run directory of the search.")
 @click.option("--genotype", "named", multiple=True, help="Train these networks only; may be repeated.")
+@click.option("--checkpoint-every", type=float, default=5.0, show_default=True, help="Minutes between checkpoints.")
 @config_options(RetrainOptions, Recipe)
 @device_option
-def command(run_path: Path, named: tuple[str, ...], preset: str | None, device: str, **given: object) -> None:
+@deterministic_option
+def command(
+    run_path: Path,
+    named: tuple[str, ...],
+    checkpoint_every: float,
+    preset: str | None,
+    device: str,
+    deterministic: bool,
+    **given: object,
+) -> None:
     """Stage 3: train networks from scratch, by the supernet's recipe unless told otherwise."""
     from tools.session import open_trained
 
-    run = open_trained(run_path, join(device))
-    options, recipe = build_configs(
-        given, preset, RetrainOptions, Recipe, stage="retrain", defaults=recipe_of(run.config)
-    )
-    texts = (
-        named
-        or run.processes.broadcast(" ".join(map(str, select(run, options))) if run.processes.leads else "").split()
-    )
-    chosen = [run.setting.space.parse(text) for text in texts]
-    retrain(run, chosen, options, recipe)
-    say(run.processes, f"Next: dualfair correlate --run {run_path}")
+    processes = join(device, deterministic)
+    with RunDirectory(run_path, processes.leads).locked():
+        run = open_trained(run_path, processes)
+        options, recipe = build_configs(
+            given, preset, RetrainOptions, Recipe, stage="retrain", defaults=asdict(recipe_of(run))
+        )
+        if not named:
+            named = processes.broadcast(" ".join(map(str, select(run, options))) if processes.leads else "").split()
+        chosen = [run.setting.space.parse(text) for text in named]
+        retrain(run, chosen, options, recipe, checkpoint_minutes=checkpoint_every)
+    say(processes, f"Next: dualfair correlate --run {run_path}")
 
 
-def recipe_of(config: dict) -> dict[str, object]:
-    """The recipe's part of a stage's configuration."""
-    return {field.name: config[field.name] for field in fields(Recipe)}
-
-
-def judging_of(run) -> JudgingOptions:
-    """How the run's search judged networks."""
-    config = run.directory.config("search")
-    return JudgingOptions(**{field.name: config[field.name] for field in fields(JudgingOptions)})
+def recipe_of(run) -> Recipe:
+    """The recipe that the run's supernet was trained by."""
+    return recorded(Recipe, run.config, run.directory.path / "train/config.json")
 
 
 def select(run, options: RetrainOptions) -> list[Genotype]:
@@ -69,8 +74,8 @@ def select(run, options: RetrainOptions) -> list[Genotype]:
     from evolution.pareto import knee, non_dominated
     from tools.search import open_archive, open_scorer
 
-    judging = judging_of(run)
-    scorer = open_scorer(run, judging, extra=run.directory.config("search")["objectives"][2:])
+    judging, extra = searched_with(run.directory)
+    scorer = open_scorer(run, judging, extra=extra)
     archive = open_archive(run, scorer, judging)
     scored = [e for e in archive if np.isfinite(e.values[: archive.objectives]).all()]
     if not scored:
@@ -83,13 +88,15 @@ def select(run, options: RetrainOptions) -> list[Genotype]:
     return [scored[number].genotype for number in dict.fromkeys([*map(int, chosen), *rest[controls].tolist()])]
 
 
-def retrain(run, genotypes: Sequence[Genotype], options: RetrainOptions, recipe: Recipe) -> list[dict]:
+def retrain(
+    run, genotypes: Sequence[Genotype], options: RetrainOptions, recipe: Recipe, *, checkpoint_minutes: float = 5.0
+) -> list[dict]:
     """Train every genotype with every seed, skipping what is done; returns the results, one a training."""
     if options.seeds < 1 or options.controls < 0:
         raise ValueError(f"seeds must be 1 or more and controls 0 or more, got {options.seeds} and {options.controls}")
-    judging = judging_of(run)
+    judging, _ = searched_with(run.directory)
     directory = run.directory
-    directory.claim("retrain", {**asdict(recipe), **asdict(judging), "weights": run.digest})
+    configuration = directory.claim("retrain", {**asdict(recipe), **asdict(judging), "weights": run.digest})
     directory.record_command("retrain", in_words(run.processes))
     faces = run.setting.splits["train"]
     directory.say(
@@ -97,11 +104,21 @@ def retrain(run, genotypes: Sequence[Genotype], options: RetrainOptions, recipe:
         f"{faces.identity_count:,} people, {recipe.epochs:g} epochs each; {in_words(run.processes)}"
     )
     jobs = [(genotype, seed) for genotype in genotypes for seed in range(options.seeds)]
+    if directory.leads:
+        add_to_plan(directory.stage("retrain"), [(str(genotype), seed) for genotype, seed in jobs])
     team = divide(run.processes, options.ranks_per_job)
     for job in queue(run.processes, team, len(jobs)):
-        train_standalone(run, *jobs[job], recipe, judging, team)
+        train_standalone(
+            run,
+            *jobs[job],
+            recipe,
+            judging,
+            team,
+            configuration=configuration,
+            checkpoint_minutes=checkpoint_minutes,
+        )
     run.processes.wait()
-    results = [json.loads(result_path(run, *job).read_text()) for job in jobs]
+    results = [read_result(result_path(run, *job), run.setting.space) for job in jobs]
     for line in summary(results, judging):
         directory.say(line)
     return results
@@ -124,13 +141,21 @@ def result_path(run, genotype: Genotype, seed: int) -> Path:
 
 
 def train_standalone(
-    run, genotype: Genotype, seed: int, recipe: Recipe, judging: JudgingOptions, team: ProcessGroup = ALONE
+    run,
+    genotype: Genotype,
+    seed: int,
+    recipe: Recipe,
+    judging: JudgingOptions,
+    team: ProcessGroup = ALONE,
+    *,
+    configuration: str,
+    checkpoint_minutes: float,
 ) -> None:
     """Train and judge one network by the ranks of a team, unless an earlier run did."""
     from supernet.dpn import build
     from supernet.training import Trainer
-    from tools.progress import run_training
     from tools.standalone import write_description
+    from tools.training import run_training
 
     path = result_path(run, genotype, seed)
     folder = path.parent
@@ -146,16 +171,21 @@ def train_standalone(
     if team.leads:
         write_description(folder, str(genotype), skeleton, faces.identity_count, seed, training_faces_of(run.config))
     trainer = Trainer(network, faces, recipe, seed=seed, device=run.device, processes=team)
-    trainer.resume(folder)
-    team.agree("the checkpoint to continue from", trainer.step)
-    seconds = run_training(trainer, folder, 5.0, label=f"{genotype} seed {seed}")
+    course = run_training(
+        trainer,
+        folder,
+        configuration=configuration,
+        minutes=checkpoint_minutes,
+        tell=run.directory.say,
+        label=f"{genotype} seed {seed}",
+    )
     network.eval()
     if not team.leads:
         return
     result = {
         "genotype": str(genotype),
         "seed": seed,
-        "seconds": round(seconds, 1),
+        "seconds": round(course.seconds, 1),
         **judge_standalone(run, network, judging),
     }
     write_json(path, result)

@@ -11,17 +11,20 @@ import numpy as np
 import torch
 
 from evaluation.embedding import network_input
+from evaluation.fitting import Batch
 from evaluation.protocol import EvaluationProtocol
 from evaluation.scoring import InheritedScorer
-from supernet.checkpoint import checkpoints, load_checkpoint
+from supernet.checkpoint import load_checkpoint, newest_intact, read_record
 from supernet.faces.face_set import FaceSet, open_splits
 from supernet.faces.store import open_store
 from supernet.network import Supernet
 from supernet.process_group import ProcessGroup
 from supernet.skeleton import Skeleton, skeleton_of
 from supernet.space import SPACE_NAMES, SearchSpace, dpn_space
+from tools.options import recorded
 from tools.plug_in import look_up
 from tools.run_directory import RunDirectory
+from tools.train_options import TrainOptions
 
 
 @dataclass(frozen=True)
@@ -88,23 +91,31 @@ def open_trained(run: Path, processes: ProcessGroup) -> TrainedRun:
     """The trained supernet of a run directory. Raises ValueError when training is missing or unfinished."""
     directory = RunDirectory(run, processes.leads)
     config = directory.config("train")
-    found = checkpoints(run / "train")
-    if not found:
+    file = run / "train/config.json"
+    recorded(TrainOptions, config, file)
+    for name in ("faces", "faces_fingerprint"):
+        if not isinstance(config.get(name), str):
+            raise ValueError(f"{file} is damaged ({name} must be text); restore it, or use another directory")
+    found = newest_intact(run / "train", directory.say, set_aside=True) if processes.leads else None
+    name = processes.broadcast(found[0].name if found else "")
+    if not name:
         raise ValueError(f"{run} has no trained supernet; run 'dualfair train' first")
-    state = load_checkpoint(found[-1])
-    if state["step"] < state["steps"]:
+    path = run / "train" / name
+    record = read_record(path)
+    if not record.finished:
         raise ValueError(
-            f"training in {run} is at step {state['step']} of {state['steps']}; run the same 'dualfair train' command "
+            f"training in {run} is at step {record.step} of {record.steps}; run the same 'dualfair train' command "
             "again to finish it"
         )
+    state = load_checkpoint(path)
     setting = open_setting(config, faces_of(run, config))
     if setting.faces_fingerprint != config["faces_fingerprint"]:
         raise ValueError(f"the faces in {faces_of(run, config)} are not those that {run} was trained on")
     supernet = Supernet(setting.skeleton, setting.splits["train"].identity_count, setting.space.heads)
     try:
         supernet.load_state_dict(state["network"])
-    except RuntimeError as error:
-        raise ValueError(f"checkpoint {found[-1]} does not fit the supernet of {run}: {error}") from error
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise ValueError(f"checkpoint {path} does not fit the supernet of {run}: {error}") from error
     supernet = supernet.to(processes.device, memory_format=torch.channels_last).eval()
     digest = weights_digest(supernet)
     processes.agree("the weights of the supernet", digest)
@@ -139,8 +150,9 @@ def inherited_scorer(
     """The scorer of a run's subnets on one split of its faces."""
     calibration = calibration_images(run, calibrate, run.config["seed"])
     faces = run.setting.splits[split]
+    images = Batch(batch, run.directory.say)
     return InheritedScorer(
-        run.supernet, faces, calibration, protocol, objectives=objectives, batch=batch, processes=run.processes
+        run.supernet, faces, calibration, protocol, objectives=objectives, batch=images, processes=run.processes
     )
 
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from supernet.checkpoint import checkpoints, load_checkpoint
+from supernet.atomic import read_json, write_json
+from supernet.checkpoint import Record, load_checkpoint, newest_intact, verified
 from supernet.dpn import StandaloneNetwork, build
 from supernet.skeleton import Skeleton, skeleton_of
-from tools.run_directory import write_json
 
 DESCRIPTION = "network.json"
+_TRAINED_ON = {"faces_fingerprint": str, "group_column": str, "split": str, "seed": int}
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,8 @@ def write_description(
     )
 
 
-def open_standalone(path: Path, device: torch.device) -> Standalone:
-    """The network of a checkpoint, or the newest one of a training's folder.
+def open_standalone(path: Path, device: torch.device, tell: Callable[[str], object]) -> Standalone:
+    """The network of a checkpoint, or the newest intact one of a training's folder; `tell` hears of damaged ones.
 
     Raises ValueError when there is none, when it is not finished, or when it does not fit its description.
     """
@@ -62,25 +63,43 @@ def open_standalone(path: Path, device: torch.device) -> Standalone:
             "made, such as RUN/retrain/GENOTYPE/seed-0"
         )
     try:
-        about = json.loads(file.read_text(encoding="utf-8"))
+        about = read_json(file)
         skeleton = skeleton_of(about["skeleton"]).resized(about["size"], tuple(about["blocks"]))
         network = build(about["genotype"], skeleton, about["identities"])
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        seed, identities = int(about["seed"]), int(about["identities"])
+        trained_on = {name: _of(kind, about["trained_on"][name]) for name, kind in _TRAINED_ON.items()}
+    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ValueError(f"{file} is damaged ({error}); train the network again") from error
-    found = checkpoints(folder)
-    if path.is_dir() and not found:
-        raise ValueError(f"{folder} has no checkpoint; run the same 'dualfair retrain' command again")
-    chosen = found[-1] if path.is_dir() else path
+    chosen, record = _intact(path, tell)
+    if not record.finished:
+        raise ValueError(
+            f"training of {folder} is at step {record.step} of {record.steps}; run the same 'dualfair retrain' "
+            "command again to finish it"
+        )
     state = load_checkpoint(chosen)
     try:
-        if state["step"] < state["steps"]:
-            raise ValueError(
-                f"training of {folder} is at step {state['step']} of {state['steps']}; run the same 'dualfair retrain' "
-                "command again to finish it"
-            )
         network.load_state_dict(state["network"])
     except (KeyError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f"checkpoint {chosen} does not fit the network in {file}: {reason}") from error
     network = network.to(device, memory_format=torch.channels_last).eval()
-    return Standalone(network, about["seed"], about["identities"], about["trained_on"])
+    return Standalone(network, seed, identities, trained_on)
+
+
+def _of(kind: type, value: object) -> object:
+    if type(value) is not kind:
+        raise TypeError(f"expected a {kind.__name__}, got {str(value)[:40]!r}")
+    return value
+
+
+def _intact(path: Path, tell: Callable[[str], object]) -> tuple[Path, Record]:
+    """The checkpoint that is meant, and its record."""
+    if path.is_dir():
+        found = newest_intact(path, tell)
+        if found is None:
+            raise ValueError(f"{path} has no intact checkpoint; run the same 'dualfair retrain' command again")
+        return found
+    try:
+        return path, verified(path)
+    except ValueError as error:
+        raise ValueError(f"checkpoint {path} is damaged ({error}); name its folder to take an intact one") from None

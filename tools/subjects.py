@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from supernet.faces.manifest import SPLIT, Manifest, attributes_of, identity_groups, read_table, split_identities
 from supernet.process_group import ProcessGroup
+from tools.launch import say
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +128,7 @@ def subjects_of_networks(
     pairs_file = pairs or (faces / PAIRS if (faces / PAIRS).is_file() else None)
     subjects = []
     for path in networks:
-        standalone = open_standalone(path, processes.device)
+        standalone = open_standalone(path, processes.device, partial(say, processes))
         size, about = standalone.network.skeleton.image_size, standalone.trained_on
         if store.size < size:
             raise ValueError(

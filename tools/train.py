@@ -3,32 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
 from supernet.process_group import ProcessGroup
 from supernet.recipe import Recipe
-from tools.device import device_option, seed_everything
+from tools.device import deterministic_option, device_option, seed_everything
 from tools.launch import divide, in_words, join, say
-from tools.options import build_configs, config_options, option
+from tools.options import build_configs, config_options
 from tools.run_directory import RunDirectory
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainOptions:
-    """What is trained, and on which faces."""
-
-    space: str = option("dpn81", "dpn81, dpn729, either with -shared, or module:object of your own SearchSpace.")
-    skeleton: str = option("nano", "nano (48 px), small (112 px, DPN-68 widths) or paper (112 px).")
-    blocks: str = option("", "Blocks of every stage, e.g. 3-4-20-3.  [default: 1-1-1-1]")
-    size: int = option(0, "Side of the network's input in pixels.  [default: the skeleton's]")
-    group_column: str = option("group", "Manifest column that says which group a person belongs to.")
-    split: str = option("0.6,0.2,0.2", "Shares of the identities for training, validation and test.")
-    sampler: str = option("strict", "strict: every operation once a step (FairNAS); uniform: one random path (SPOS).")
-    seed: int = option(0, "Seed of splits, initial weights, paths and order of the faces.")
+from tools.train_options import TrainOptions
 
 
 @click.command()
@@ -37,11 +24,21 @@ class TrainOptions:
 @click.option("--checkpoint-every", type=float, default=5.0, show_default=True, help="Minutes between checkpoints.")
 @config_options(TrainOptions, Recipe)
 @device_option
-def command(faces: Path, out: Path, checkpoint_every: float, preset: str | None, device: str, **given: object) -> None:
+@deterministic_option
+def command(
+    faces: Path,
+    out: Path,
+    checkpoint_every: float,
+    preset: str | None,
+    device: str,
+    deterministic: bool,
+    **given: object,
+) -> None:
     """Stage 1: train a supernet over the space; continues from the newest checkpoint by itself."""
     options, recipe = build_configs(given, preset, TrainOptions, Recipe, stage="train")
-    processes = join(device)
-    train(faces, out, options, recipe, processes, checkpoint_minutes=checkpoint_every)
+    processes = join(device, deterministic)
+    with RunDirectory(out, processes.leads).locked(make=True):
+        train(faces, out, options, recipe, processes, checkpoint_minutes=checkpoint_every)
     say(processes, f"Next: dualfair search --run {out}")
 
 
@@ -60,13 +57,16 @@ def train(
     """
     from supernet.network import Supernet
     from supernet.training import Trainer
-    from tools.progress import run_training
     from tools.session import open_setting
+    from tools.training import run_training
 
     config = {"faces": os.path.relpath(faces, out), **dataclasses.asdict(options), **dataclasses.asdict(recipe)}
     setting = open_setting(config, faces)
     directory = RunDirectory(out, processes.leads)
-    directory.claim("train", {**config, "faces_fingerprint": setting.faces_fingerprint})
+    configuration = directory.claim(
+        "train",
+        {**config, "choices_digest": digest_of(setting.space), "faces_fingerprint": setting.faces_fingerprint},
+    )
     directory.record_command("train", in_words(processes))
     seed_everything(options.seed)
     training_faces = setting.splits["train"]
@@ -92,14 +92,19 @@ def train(
         f"{', '.join(training_faces.group_names)}; {trainer.steps:,} steps of {trainer.paths_per_step} paths x "
         f"{recipe.batch} images ({options.sampler}); {in_words(processes)}"
     )
-    folder = directory.stage("train")
-    if trainer.resume(folder):
-        tell(f"       continuing from step {trainer.step:,}")
-    processes.agree("the checkpoint to continue from", trainer.step)
-    seconds = run_training(trainer, folder, checkpoint_minutes)
+    course = run_training(
+        trainer, directory.stage("train"), configuration=configuration, minutes=checkpoint_minutes, tell=tell
+    )
     counters = fairness_sentence(trainer)
-    tell(f"Trained in {seconds:.0f} s. {counters}")
+    tell(f"Trained in {course.seconds:.0f} s. {counters}")
+    if course.saving:
+        tell(f"Checkpoints took {course.saving / course.here:.1%} of this command's training time")
     return counters
+
+
+def digest_of(space) -> str:
+    """SHA-256 of a space's choice blocks: a space of the user's own may change under the same name."""
+    return hashlib.sha256(repr(space.choice_blocks).encode()).hexdigest()
 
 
 def image_team(processes: ProcessGroup, space, sampler: str) -> ProcessGroup:

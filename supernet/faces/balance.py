@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from supernet.faces.manifest import Manifest, identity_groups
+from supernet.faces.manifest import Manifest, known_groups
 
 
 def balanced_rows(manifest: Manifest, group_column: str, *, seed: int, least_images: int = 3) -> np.ndarray:
     """Rows of a balanced part of a manifest, int64, ascending.
 
     Only identities with at least `least_images` images take part; an identity belongs to the group that most of its
-    images name (`identity_groups`), and all its images count there. From every group as many identities are drawn as
+    images name (`known_groups`), and all its images count there. From every group as many identities are drawn as
     the group with the fewest has, each choice equally likely. The group whose drawn identities have the fewest images
     keeps them all; in the others `least_images` random images of every identity are set aside and the rest is
     thinned at random until all groups have equally many.
@@ -23,12 +23,12 @@ def balanced_rows(manifest: Manifest, group_column: str, *, seed: int, least_ima
     equally many images, as many as possible for the identities drawn; every identity of the result has at least
     `least_images`; equal seeds give equal rows. Not guaranteed: the identities with the most images are not preferred.
 
-    Raises ValueError for `least_images` below 1, an unknown column, fewer than two groups, and a group without an
-    identity of `least_images` images.
+    Raises ValueError for `least_images` below 1, an unknown column, identities without a group, fewer than two groups,
+    and a group without an identity of `least_images` images.
     """
     if least_images < 1:
         raise ValueError(f"least_images must be 1 or more, got {least_images}")
-    group_of = identity_groups(manifest, group_column)
+    group_of = known_groups(manifest, group_column)
     members: dict[str, dict[str, np.ndarray]] = {group: {} for group in sorted(set(group_of.values()))}
     if len(members) < 2:
         raise ValueError(f"column {group_column!r} must tell two groups or more apart, got {', '.join(members)}")

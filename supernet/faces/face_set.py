@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from supernet.faces.augmentation import resize
-from supernet.faces.manifest import SPLITS, identity_groups, split_identities
+from supernet.faces.manifest import SPLITS, known_groups, split_identities
 from supernet.faces.store import FaceStore
 
 
@@ -69,7 +69,8 @@ def open_splits(
     """The train, validation and test faces of a store, disjoint by identity, read at `size` px.
 
     Validation and test keep identities with at least two images only. Raises ValueError when the stored images are
-    smaller than `size`, when an evaluated group has fewer than two identities, or when there is one group only.
+    smaller than `size`, when an evaluated group has fewer than two identities, when there is one group only, and for
+    identities in two splits or without a group, which are named.
     """
     if store.size < size:
         raise ValueError(
@@ -77,7 +78,7 @@ def open_splits(
             f"import them again with --size {size}, or train with --size {store.size}"
         )
     rows = split_identities(store.manifest, group_column, fractions, seed)
-    of_identity = identity_groups(store.manifest, group_column)
+    of_identity = known_groups(store.manifest, group_column)
     identities = np.asarray(store.manifest.columns["identity"], dtype=str)
     groups = np.asarray([of_identity[identity] for identity in store.manifest.columns["identity"]], dtype=str)
     if len(set(of_identity.values())) < 2:

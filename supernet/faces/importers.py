@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -157,10 +156,10 @@ def import_listing(
             written_at = time.monotonic()
     named = tuple((manifest.columns["path"][row], reason) for row, reason in unreadable.items())
     if len(unreadable) > max_unreadable * len(manifest) or not writer.stored:
-        name, reason = named[0]
+        listed = shorten([f"{root / name} ({reason})" for name, reason in named])
         raise ValueError(
             f"{len(unreadable)} of {len(manifest)} images cannot be read, more than the allowed share "
-            f"{max_unreadable:g}; the first is {root / name} ({reason}). Repair them, or raise --max-unreadable"
+            f"{max_unreadable:g}: {listed}. Repair them, or raise --max-unreadable"
         )
     kept = np.array([row for row in range(len(manifest)) if row not in unreadable])
     manifest, pairs = _write_pairs(listing, kept, out)
@@ -212,16 +211,18 @@ def _read(listing: Listing, row: int, size: int, align: bool) -> np.ndarray | st
     """The stored form of an image, or why it cannot be read."""
     try:
         opened = listing.open_image(row)
+        if isinstance(opened, Path) and not opened.is_file():
+            # A pipe or a device could go on for ever.
+            return "not a plain file" if opened.exists() else "no such file"
         with Image.open(opened) as image:
             if not align:
                 return square(image, size)
             if np.isnan(listing.landmarks[row]).any():
                 return "no landmarks"
             return align_face(image, listing.landmarks[row], size)
-    except FileNotFoundError:
-        return "no such file"
     except UnidentifiedImageError:
         empty = not (opened.stat().st_size if isinstance(opened, Path) else opened.getbuffer().nbytes)
         return "empty file" if empty else "not an image"
-    except (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError) as error:
-        return str(error) or type(error).__name__
+    except Exception as error:
+        # On damaged files Pillow's decoders raise whatever their code comes across.
+        return " ".join(str(error).split()) or type(error).__name__

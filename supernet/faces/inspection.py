@@ -20,6 +20,7 @@ from supernet.faces.manifest import (
     attributes_of,
     identity_groups,
     mixed_identities,
+    names_no_group,
     shorten,
     split_identities,
 )
@@ -163,8 +164,13 @@ def _check_groups(manifest: Manifest, column: str | None, counts: Sequence[Count
     names = sorted({count.group for count in counts})
     if len(names) < 2:
         yield Finding(True, f"column {column!r} has the one value {names[0]!r}; disparity needs two groups or more")
-    if "" in names:
-        yield Finding(False, f"column {column!r} is empty for some people; they count as a group of their own")
+    nameless = sorted(who for who, group in identity_groups(manifest, column).items() if names_no_group(group))
+    if nameless:
+        yield Finding(
+            True,
+            f"{len(nameless)} identities have no group in column {column!r}, it is empty or unknown: "
+            f"{shorten(nameless)}",
+        )
     for count in counts:
         if count.split in SPLITS[1:] and count.evaluable < 2:
             yield Finding(

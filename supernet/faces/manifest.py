@@ -17,6 +17,9 @@ SPLITS = ("train", "validation", "test")
 REQUIRED = ("path", "identity")
 SPLIT = "split"
 
+NO_GROUP = ("", "?", "nan", "none", "null", "n/a", "unknown")
+"""What stands in tables for a group that is not known, in whatever case."""
+
 
 @dataclass(frozen=True)
 class Manifest:
@@ -116,6 +119,23 @@ def identity_groups(manifest: Manifest, group_column: str) -> dict[str, str]:
     }
 
 
+def known_groups(manifest: Manifest, group_column: str) -> dict[str, str]:
+    """The group of every identity, as `identity_groups`. Raises ValueError naming the identities that have none."""
+    groups = identity_groups(manifest, group_column)
+    nameless = sorted(identity for identity, group in groups.items() if names_no_group(group))
+    if nameless:
+        raise ValueError(
+            f"{len(nameless)} identities have no group in column {group_column!r}, it is empty or unknown: "
+            f"{shorten(nameless)}; give each one a group, or leave these people out"
+        )
+    return groups
+
+
+def names_no_group(value: str) -> bool:
+    """Whether a value of a group column says that the group is not known, rather than naming one."""
+    return value.casefold() in NO_GROUP
+
+
 def mixed_identities(manifest: Manifest, group_column: str) -> dict[str, bool]:
     """The identities whose images name more than one group, in the manifest's order, and whether the most frequent
     ones are equally many: then `identity_groups` takes the first in the alphabet.
@@ -160,7 +180,7 @@ def _given_splits(manifest: Manifest) -> dict[str, str]:
     clashing: set[str] = set()
     for identity, split in zip(manifest.columns["identity"], manifest.columns[SPLIT], strict=True):
         if split not in SPLITS:
-            raise ValueError(f"identity {identity}: unknown split {split!r}; expected {', '.join(SPLITS)}")
+            raise ValueError(f"identity {identity}: unknown split {split[:40]!r}; expected {', '.join(SPLITS)}")
         if of_identity.setdefault(identity, split) != split:
             clashing.add(identity)
     if clashing:

@@ -52,18 +52,29 @@ def open_store(folder: Path) -> FaceStore:
     manifest = read_manifest(folder / MANIFEST)
     try:
         pixels = np.load(folder / PIXELS, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
+    except Exception as error:
+        # numpy reads the head of the file as Python text, and of a damaged one raises whatever that comes to.
         raise ValueError(f"{folder / PIXELS} cannot be read: {error}; import the faces again") from error
     if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[1] != pixels.shape[2] or pixels.shape[3] != 3:
         raise ValueError(f"{folder / PIXELS} holds {pixels.dtype} {pixels.shape}; expected uint8 (N, S, S, 3)")
     if len(pixels) != len(manifest):
         raise ValueError(f"{folder}: {len(manifest)} manifest rows for {len(pixels)} images; import the faces again")
+    return FaceStore(folder, manifest, pixels, _read_origin(folder / ORIGIN))
+
+
+def _read_origin(path: Path) -> dict:
+    damaged = ValueError(f"{path} is missing or damaged; import the faces again")
     try:
-        origin = json.loads((folder / ORIGIN).read_text())
-        origin["fingerprint"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{folder / ORIGIN} is missing or damaged; import the faces again") from error
-    return FaceStore(folder, manifest, pixels, origin)
+        origin = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise damaged from error
+    if not isinstance(origin, dict) or not isinstance(origin.get("fingerprint"), str):
+        raise damaged
+    for name in ("unreadable", "notes"):
+        texts = origin.get(name, [])
+        if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+            raise damaged
+    return origin
 
 
 class StoreWriter:

@@ -63,6 +63,30 @@ def test_an_identity_belongs_to_the_group_most_of_its_images_name():
     assert identity_groups(manifest, "group") == {"x": "b", "y": "a", "z": "a"}
 
 
+@pytest.mark.parametrize("value", ["", "unknown", "Unknown", "nan", "None", "?", "N/A"])
+def test_people_without_a_group_stop_with_their_names(tmp_path, value):
+    """FAULTS row 12. Most images decide, so that a person some of whose images lack the group has one."""
+    columns = dict(manifest_of(20).columns)
+    groups = list(columns["group"])
+    groups[4 * 3 : 4 * 4] = [value] * 4
+    groups[4 * 7 : 4 * 8] = [value, value, value, "a"]
+    groups[4 * 9 : 4 * 10] = [value, "a", "a", "a"]
+    store = store_of(tmp_path, Manifest({**columns, "group": tuple(groups)}))
+    with pytest.raises(ValueError, match=r"2 identities have no group in column 'group', .*: p03, p07; give each one"):
+        open_splits(store, group_column="group", fractions=FRACTIONS, seed=0, size=8)
+    with pytest.raises(ValueError, match="unknown group column 'sex'; the manifest has: group"):
+        open_splits(store, group_column="sex", fractions=FRACTIONS, seed=0, size=8)
+
+
+def test_an_identity_in_two_splits_stops_training_with_its_name(tmp_path):
+    """FAULTS row 12."""
+    split = ["train"] * 40 + ["validation"] * 20 + ["test"] * 20
+    split[79] = "train"
+    store = store_of(tmp_path, manifest_of(split=tuple(split)))
+    with pytest.raises(ValueError, match="1 identities stand in two splits: p19; each belongs to one"):
+        open_splits(store, group_column="group", fractions=FRACTIONS, seed=0, size=8)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -121,7 +145,8 @@ def test_unreadable_images_are_listed_and_too_many_stop_the_import(tmp_path):
     store = open_store(tmp_path / "faces")
     assert len(store.manifest) == len(store.pixels) == 15 and "p2/1.png" not in store.manifest.columns["path"]
     with pytest.raises(
-        ValueError, match=r"3 of 18 images cannot be read, .*0.1; the first is .*p2/1.png \(empty file\)"
+        ValueError,
+        match=r"3 of 18 images .* 0.1: \S*p2/1.png \(empty file\), \S*p3/0.png \(not an image\), \S*p4/0.png \(",
     ):
         import_images(manifest, tmp_path / "photos", tmp_path / "faces2", size=12, max_unreadable=0.1)
     assert not (tmp_path / "faces2" / "manifest.csv").exists()

@@ -1,8 +1,8 @@
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from supernet.genotype import HEAD_NAMES, Genotype
+from supernet.genotype import HEAD_NAMES, LARGEST_CODE, Genotype
 
 blocks = st.lists(st.lists(st.integers(0, 40), min_size=1, max_size=4).map(tuple), min_size=1, max_size=6).map(tuple)
 
@@ -35,13 +35,60 @@ def test_genotypes_sort_by_their_codes():
         ("101-:cosface", "block 2 is ''"),
         ("101:", "'' after ':' is no head name"),
         ("101:Cos Face", "'Cos Face' after ':' is no head name"),
-        ("1٣1:cosface", "block 1 is '1٣1'"),
+        ("1٣1:cosface", "block 1 is '1٣1', position 2 is '٣'; expected operation codes such as '101'"),
+        ("101-1,x,0", "block 2 is '1,x,0', position 2 is 'x'"),
+        ("101-1,02,0", "block 2 is '1,02,0', position 2 is '02'"),
+        ("1,9999999", "position 2 is '9999999'"),
+        (",", "block 1 is ','"),
+        ("9" * 9000 + "x", "position 9001 is 'x'"),
     ],
 )
 def test_a_malformed_genotype_names_the_place(text, said):
+    """FAULTS row 23."""
     with pytest.raises(ValueError, match=r"genotype .*") as error:
         Genotype.parse(text)
-    assert said in str(error.value)
+    assert said in str(error.value) and len(str(error.value)) < 400
+
+
+near_genotypes = st.text(st.sampled_from("0123456789,-: :abcosfrmg_AZ.\n\t٣é\0"), max_size=40)
+
+
+def check_arbitrary_text(text):
+    try:
+        genotype = Genotype.parse(text)
+    except ValueError as error:
+        assert str(error).startswith("genotype ") and "\n" not in str(error) and len(str(error)) < 400
+    else:
+        assert Genotype.parse(str(genotype)) == genotype
+
+
+@given(near_genotypes | st.text())
+@example("1," + "9" * 5000)
+@example("-" * 5000)
+@example("101:" + "a" * 5000)
+@example("\ud800")
+def test_any_text_is_a_genotype_that_parses_back_or_one_line(text):
+    check_arbitrary_text(text)
+
+
+@pytest.mark.slow
+@given(near_genotypes | st.text())
+@settings(max_examples=20_000, deadline=None)
+def test_twenty_thousand_texts_are_genotypes_or_one_line(text):
+    check_arbitrary_text(text)
+
+
+@pytest.mark.parametrize("value", [None, 101, b"101:cosface", ["101"]])
+def test_what_is_no_text_is_not_parsed(value):
+    with pytest.raises(ValueError, match=f"parsed from text, got {type(value).__name__}"):
+        Genotype.parse(value)
+
+
+@pytest.mark.parametrize("code", [-1, LARGEST_CODE + 1])
+def test_codes_have_bounds(code):
+    assert Genotype.parse(str(Genotype(((LARGEST_CODE,),)))).blocks == ((LARGEST_CODE,),)
+    with pytest.raises(ValueError, match=f"operation codes must be 0 to 999999, got {code}"):
+        Genotype(((0, code),))
 
 
 def test_one_block_repeats_and_other_counts_do_not_fit():

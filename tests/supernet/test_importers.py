@@ -1,6 +1,8 @@
 """An import that is interrupted goes on, and ends in the same bytes as one that was not."""
 
+import io
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -139,7 +141,8 @@ def test_what_does_not_fit_is_begun_anew(photos, tmp_path, change):
 
 def test_too_many_unreadable_images_lose_nothing(photos, tmp_path):
     with pytest.raises(
-        ValueError, match=r"2 of 30 images cannot be read, .*04.png \(empty file\). Repair them, or raise"
+        ValueError,
+        match=r"2 of 30 images cannot be read, .*: \S*04.png \(empty file\), \S*17.png \(not an image\). Repair them",
     ):
         run(listing_of(photos), tmp_path / "faces", max_unreadable=0.05)
     seen = []
@@ -222,3 +225,70 @@ def test_a_store_takes_only_images_of_its_form(tmp_path):
     for image in (np.zeros((8, 8), np.uint8), np.zeros((8, 8, 3), float), np.zeros((9, 8, 3), np.uint8)):
         with pytest.raises(ValueError, match=r"expected uint8 \(8, 8, 3\), got"):
             writer.add([image])
+
+
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
+
+
+def image_bytes(kind):
+    file = io.BytesIO()
+    pixels = np.random.default_rng(1).integers(0, 256, (12, 10, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(file, kind)
+    return file.getvalue()
+
+
+def fuzz_images(folder, cases):
+    """Images of every format with bytes flipped, cut out, repeated and overwritten."""
+    rng = np.random.default_rng(11)
+    files = []
+    for case in range(cases):
+        data = bytearray(image_bytes(FORMATS[case % len(FORMATS)]))
+        for _ in range(int(rng.integers(1, 6))):
+            start = int(rng.integers(0, len(data)))
+            length = int(rng.integers(1, 9))
+            change = rng.integers(0, 3)
+            if change == 0:
+                data[start : start + length] = rng.bytes(length)
+            elif change == 1 and len(data) > length:
+                del data[start : start + length]
+            else:
+                data[start:start] = data[start : start + length]
+        files.append(f"{case}.img")
+        (folder / files[-1]).write_bytes(data)
+    manifest = Manifest({"path": tuple(files), "identity": ("p",) * cases})
+    report = import_listing(list_files(manifest, folder), folder / "faces", size=8, max_unreadable=1.0)
+    assert 0 < len(report.unreadable) < cases
+    assert all(reason and "\n" not in reason for _, reason in report.unreadable)
+    assert len(report.store.pixels) == cases - len(report.unreadable)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_poisoned_images_are_read_or_listed_with_a_reason(tmp_path):
+    """FAULTS row 11."""
+    fuzz_images(tmp_path, 350)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_twenty_thousand_poisoned_images_are_read_or_listed(tmp_path):
+    fuzz_images(tmp_path, 20_000)
+
+
+def test_what_is_no_plain_file_is_listed_and_never_waited_for(tmp_path):
+    """FAULTS row 11: a pipe that nobody writes to, an endless device, a folder, a dead link, a name that cannot be."""
+    (tmp_path / "whole.png").write_bytes(image_bytes("PNG"))
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "folder.png").mkdir()
+    (tmp_path / "link.png").symlink_to(tmp_path / "nowhere")
+    paths = ("whole.png", "pipe.png", "/dev/zero", "folder.png", "link.png", "a\0b.png", "x" * 300 + ".png")
+    manifest = Manifest({"path": paths, "identity": ("p",) * len(paths)})
+    listing = list_files(manifest, tmp_path)
+    report = import_listing(listing, tmp_path / "faces", size=8, max_unreadable=1.0)
+    assert [path for path, _ in report.unreadable] == list(paths[1:])
+    reasons = dict(report.unreadable)
+    assert {reasons[path] for path in paths[1:4]} == {"not a plain file"} and reasons["link.png"] == "no such file"
+    with pytest.raises(
+        ValueError, match=r"6 of 7 images cannot be read, .*: .*pipe.png \(not a plain file\), "
+    ) as error:
+        import_listing(listing, tmp_path / "other", size=8)
+    assert "\n" not in str(error.value) and not (tmp_path / "other/manifest.csv").exists()

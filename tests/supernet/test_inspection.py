@@ -144,7 +144,7 @@ def test_another_column_can_be_the_group_and_a_set_without_one_is_noted(tmp_path
             tmp_path / "blank", {**columns, "group": tuple("" if who < "p12" else "a" for who in columns["identity"])}
         )
     )
-    assert notes(blank) == ["column 'group' is empty for some people; they count as a group of their own"]
+    assert faults(blank)[0].startswith("12 identities have no group in column 'group', it is empty or unknown: p00, ")
 
 
 def test_pixels_or_a_manifest_that_were_changed_are_a_fault(tmp_path):

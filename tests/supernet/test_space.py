@@ -81,6 +81,19 @@ def test_validation_names_the_position_and_what_is_allowed(text, said):
     assert expected in str(error.value)
 
 
+@pytest.mark.parametrize("name", [*SPACES])
+@given(text=st.text(st.sampled_from("0123456789,-:acefgmrsti "), max_size=24))
+@settings(max_examples=60, deadline=None)
+def test_any_text_is_a_genotype_of_the_space_or_one_line(name, text):
+    space = SPACES[name]
+    try:
+        genotype = space.parse(text)
+    except ValueError as error:
+        assert str(error).startswith("genotype ") and "\n" not in str(error)
+    else:
+        assert genotype in space and space.parse(str(genotype)) == genotype
+
+
 def test_a_space_of_ones_own_of_any_sizes():
     space = SearchSpace([ChoiceBlock("kernel", ("3", "5")), ChoiceBlock("width", [str(w) for w in range(12)])])
     assert space.sizes == (2, 12) and space.size == 24 and space.heads == ()

@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 import torch
 
-from supernet.checkpoint import checkpoints
 from supernet.dpn import build
 from supernet.network import Supernet
 from supernet.optimisation import classification_loss, group_of
@@ -83,38 +82,11 @@ def test_same_seed_same_weights_and_another_seed_others(tiny, faces):
     assert not same(weights(first), weights(other))
 
 
-@pytest.mark.parametrize("sampler", ["strict", "uniform"])
-def test_an_interrupted_run_ends_with_the_very_same_weights(tiny, faces, sampler, tmp_path):
-    whole = trainer_of(tiny, faces, sampler=sampler)
-    list(whole.run())
-    half = trainer_of(tiny, faces, sampler=sampler)
-    list(half.run(until=5))
-    half.save(tmp_path)
-    continued = trainer_of(tiny, faces, sampler=sampler)
-    torch.manual_seed(123)
-    assert continued.resume(tmp_path) and continued.step == 5
-    list(continued.run())
-    assert same(weights(whole), weights(continued))
-    assert (whole.operation_updates == continued.operation_updates).all()
-
-
-def test_the_last_two_checkpoints_are_kept_and_no_temporary_file(tiny, faces, tmp_path):
+def test_a_training_that_is_asked_to_stop_finishes_its_step(tiny, faces):
     trainer = trainer_of(tiny, faces)
-    for step in (1, 2, 3):
-        list(trainer.run(until=step))
-        trainer.save(tmp_path)
-    assert [path.name for path in checkpoints(tmp_path)] == ["step-00000002.pt", "step-00000003.pt"]
-    assert len(list(tmp_path.iterdir())) == 2
-
-
-def test_a_checkpoint_of_another_network_or_a_damaged_one_is_refused(tiny, faces, tmp_path):
-    trainer_of(tiny, faces).save(tmp_path)
-    other = trainer_of(tiny.resized(blocks=(1, 1)), faces, space=dpn_space("dpn81", 2))
-    with pytest.raises(ValueError, match=r"checkpoint .*step-00000000.pt does not fit this network"):
-        other.resume(tmp_path)
-    (tmp_path / "step-00000000.pt").write_bytes(b"nothing")
-    with pytest.raises(ValueError, match=r"step-00000000.pt cannot be read .* delete it"):
-        trainer_of(tiny, faces).resume(tmp_path)
+    asked = iter([False, False, True, False])
+    steps = [(progress.step, progress.stopped) for progress in trainer.run(stop=lambda: next(asked))]
+    assert steps == [(1, False), (2, False), (3, True)]
 
 
 def test_a_non_finite_path_skips_the_whole_step_and_is_named_in_the_end(tiny, faces):

@@ -14,7 +14,7 @@ from tools.main import COMMANDS
 from tools.options import build_configs, presets
 from tools.retrain import RetrainOptions
 from tools.search import SearchOptions
-from tools.train import TrainOptions
+from tools.train_options import TrainOptions
 
 
 def save_people(root, people=12, images=4, size=40):
@@ -158,10 +158,10 @@ def test_a_csv_beside_the_images_is_imported(dualfair, tmp_path):
         ),
         (("train", "--faces", "{faces}", "--out", "{tmp}/r", "--lr", "0"), "lr must be above 0, got 0.0"),
         (("train", "--faces", "{faces}", "--out", "{tmp}/r", "--device", "tpu"), "unknown device 'tpu'"),
-        (("search", "--run", "{tmp}/none"), "has no stage 'train' yet; run 'dualfair train' first"),
-        (("search", "--run", "{tmp}/none", "--disparity", "x:y"), "has no stage 'train'"),
-        (("retrain", "--run", "{tmp}/none"), "has no stage 'train' yet"),
-        (("correlate", "--run", "{tmp}/none"), "has no stage 'train' yet"),
+        (("search", "--run", "{tmp}/none"), "none; run 'dualfair train' first"),
+        (("search", "--run", "{tmp}/none", "--disparity", "x:y"), "there is no run directory"),
+        (("retrain", "--run", "{tmp}/none"), "there is no run directory"),
+        (("correlate", "--run", "{tmp}/none"), "there is no run directory"),
         (("show", "1x1:cosface"), "block 1 is '1x1'"),
         (("show", "101"), "needs a head: one of arcface, cosface, magface"),
         (("show", "109:cosface"), "block 1, position 3 has code 9; allowed: 0 to 8"),
@@ -188,7 +188,7 @@ def small_faces(tmp_path_factory):
     return folder
 
 
-def test_an_unfinished_training_is_named(dualfair, small_faces, tmp_path):
+def test_an_unfinished_training_is_named(dualfair, small_faces, tmp_path, about):
     from supernet.checkpoint import checkpoints, load_checkpoint, save_checkpoint
 
     run = tmp_path / "run"
@@ -197,7 +197,7 @@ def test_an_unfinished_training_is_named(dualfair, small_faces, tmp_path):
     newest = checkpoints(run / "train")[-1]
     state = load_checkpoint(newest)
     newest.unlink()
-    save_checkpoint(run / "train", 1, {**state, "step": 1})
+    save_checkpoint(run / "train", {**state, "step": 1}, **about(1, 3))
     result = dualfair("search", "--run", run)
     assert result.status == 2 and "is at step 1 of 3; run the same 'dualfair train' command again" in result.err
 

@@ -287,18 +287,19 @@ def generated(tmp_path_factory):
 
 
 @pytest.fixture
-def networks(generated, tmp_path):
+def networks(generated, tmp_path, about):
     """Two untrained networks with two seeds each, in folders as retraining leaves them."""
     skeleton = skeleton_of("nano").resized(32)
-    about = {"faces_fingerprint": generated.fingerprint, "group_column": "group", "split": "0.4,0.2,0.4", "seed": 0}
+    faces = {"faces_fingerprint": generated.fingerprint, "group_column": "group"}
+    trained_on = {**faces, "split": "0.4,0.2,0.4", "seed": 0}
     folders = []
     for genotype in ("101:cosface", "636:arcface"):
         for seed in (0, 1):
             torch.manual_seed(seed)
             network = build(genotype, skeleton, 5)
             folder = tmp_path / f"{genotype[:3]}-{seed}"
-            save_checkpoint(folder, 3, {"step": 3, "steps": 3, "network": network.state_dict()})
-            write_description(folder, str(network.genotype), skeleton, 5, seed, about)
+            save_checkpoint(folder, {"network": network.state_dict()}, **about(3, 3))
+            write_description(folder, str(network.genotype), skeleton, 5, seed, trained_on)
             folders.append(folder)
     return folders
 
@@ -349,7 +350,7 @@ def test_a_verification_set_is_read_from_its_own_file(dualfair, generated, netwo
     assert found["accuracy"]["exact"]["accuracy"] == 1.0, "the genuine pairs are twice the same picture"
 
 
-def test_a_network_that_is_not_there_or_does_not_fit_gets_one_line(dualfair, generated, networks, tmp_path):
+def test_a_network_that_is_not_there_or_does_not_fit_gets_one_line(dualfair, generated, networks, tmp_path, about):
     def refused(network):
         result = dualfair("evaluate", "--network", network, "--faces", generated.folder, "--out", tmp_path / "o", *FAST)
         assert result.status == 2 and "Traceback" not in result.err
@@ -362,7 +363,7 @@ def test_a_network_that_is_not_there_or_does_not_fit_gets_one_line(dualfair, gen
     description.write_text("{")
     assert "is damaged" in refused(networks[0])
     (networks[1] / "step-00000003.pt").unlink()
-    assert "has no checkpoint" in refused(networks[1])
+    assert "has no intact checkpoint" in refused(networks[1])
     state = load_checkpoint(networks[2] / "step-00000003.pt")
-    save_checkpoint(networks[2], 3, state | {"steps": 9})
+    save_checkpoint(networks[2], state, **about(3, 9))
     assert "is at step 3 of 9" in refused(networks[2])
