@@ -11,12 +11,13 @@ import click
 
 from supernet.process_group import ProcessGroup
 from supernet.recipe import Recipe
-from tools.device import device_option
+from tools.device import deterministic_option, device_option
 from tools.judging import JudgingOptions
 from tools.launch import join
 from tools.retrain import RetrainOptions
+from tools.run_directory import RunDirectory
 from tools.search import SearchOptions
-from tools.train import TrainOptions
+from tools.train_options import TrainOptions
 
 IDENTITIES, IMAGES, SIZE, BIAS = 130, 10, 32, 0.5
 RECIPE = Recipe(epochs=18.0, batch=32, lr=0.2)
@@ -25,6 +26,8 @@ SPACE = "dpn81-shared"
 SEARCH = SearchOptions(population=20, generations=6)
 RETRAIN = RetrainOptions(seeds=2, controls=5)
 JUDGING = JudgingOptions(calibrate=400)
+UNIFORM = "run-uniform"
+"""Run directory of the supernet that is trained by uniform sampling."""
 COMPARED_SEEDS = 40
 """Seeds over which NSGA-II is compared with random search, on scores that are known by then."""
 
@@ -35,10 +38,19 @@ COMPARED_SEEDS = 40
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same result.")
 @device_option
-def command(out: Path, seed: int, device: str) -> None:
+@deterministic_option
+def command(out: Path, seed: int, device: str, deterministic: bool) -> None:
     """All four stages on generated faces: a few minutes on 2 CPU cores, no downloads."""
+    processes = join(device, deterministic)
+    with RunDirectory(out / "run").locked(make=True), RunDirectory(out / UNIFORM).locked(make=True):
+        for line in demonstrate(out, seed, processes):
+            click.echo(line)
+
+
+def demonstrate(out: Path, seed: int, processes: ProcessGroup) -> list[str]:
+    """Run everything; returns the summary."""
     seconds: dict[str, float] = {}
-    run, faces, processes = out / "run", out / "faces", join(device)
+    run, faces = out / "run", out / "faces"
     with _timed(seconds, "faces"):
         _faces(faces, seed)
     with _timed(seconds, "train"):
@@ -51,8 +63,7 @@ def command(out: Path, seed: int, device: str) -> None:
         report = _correlate(run, processes)
     with _timed(seconds, "uniform"):
         uniform = _uniform(faces, out, run, seed, processes)
-    for line in summary(counters, comparison, report, uniform, seconds, run):
-        click.echo(line)
+    return summary(counters, comparison, report, uniform, seconds, run)
 
 
 @contextmanager
@@ -93,7 +104,8 @@ def _search(run_path: Path, seed: int, processes: ProcessGroup) -> str:
     run = open_trained(run_path, processes)
     search(run, replace(SEARCH, seed=seed), JUDGING)
     scorer = open_scorer(run, JUDGING)
-    truth = exhaustive(run.setting.space, scorer, archive=open_archive(run, scorer, JUDGING, file="everything.sqlite"))
+    archive = open_archive(run, scorer, JUDGING, file="everything.sqlite")
+    truth = exhaustive(run.setting.space, scorer, archive=archive)
     sentence = compare_searches(run.setting.space, truth, seed)
     run.directory.say(sentence)
     return sentence
@@ -147,14 +159,16 @@ def _correlate(run_path: Path, processes: ProcessGroup) -> dict:
 
 def _uniform(faces: Path, out: Path, run_path: Path, seed: int, processes: ProcessGroup) -> dict:
     """Train a supernet by uniform sampling at equal path passes; returns its study on the same trained networks."""
+    from evolution.run import Run
     from tools.correlate import collect, study
-    from tools.search import open_scorer
+    from tools.search import open_archive, open_scorer
     from tools.session import open_trained
 
-    _train(faces, out / "run-uniform", seed, processes, "uniform")
+    _train(faces, out / UNIFORM, seed, processes, "uniform")
     trained = collect(open_trained(run_path, processes))
-    scorer = open_scorer(open_trained(out / "run-uniform", processes), JUDGING)
-    values = scorer(trained.genotypes)
+    uniform = open_trained(out / UNIFORM, processes)
+    scorer = open_scorer(uniform, JUDGING)
+    values = Run(scorer, open_archive(uniform, scorer, JUDGING), steps=1).step(trained.genotypes)
     inherited = {name: values[:, column] for column, name in enumerate(scorer.columns)}
     return study(trained, inherited, scorer.protocol.disparity_name, resamples=500)
 

@@ -1,6 +1,8 @@
-"""Which device a command runs on, and global seeding: the only place that touches torch's global generator."""
+"""Which device a command runs on, how, and global seeding: the only place that touches torch's global state."""
 
 from __future__ import annotations
+
+import os
 
 import click
 
@@ -9,6 +11,25 @@ def device_option(command):
     """Add --device to a command."""
     text = "cpu, cuda, cuda:1, ...; auto takes CUDA where there is one.  [default: auto]"
     return click.option("--device", default="auto", help=text)(command)
+
+
+def deterministic_option(command):
+    """Add --deterministic to a command."""
+    text = "Only operations that give the same result in every run, or an error; for CUDA, a CPU has no others."
+    return click.option("--deterministic", is_flag=True, help=text)(command)
+
+
+def bind(deterministic: bool) -> None:
+    """Have torch take only operations that repeat themselves to the bit, or leave it free to take the fastest."""
+    import torch
+
+    if deterministic:
+        # cuBLAS reads this when it starts.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(deterministic)
+    torch.backends.cudnn.deterministic = deterministic
+    # Filling fresh memory with NaN only helps to find errors, and costs time.
+    torch.utils.deterministic.fill_uninitialized_memory = False
 
 
 def choose_device(name: str):

@@ -6,11 +6,14 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from tools.options import option
+from tools.options import option, recorded
 from tools.plug_in import look_up
 
 SCORER_VERSION = 2
 """Raised whenever the scorer's numbers change, so that older scores are not mixed with newer ones."""
+
+FURTHER_OBJECTIVES = ("params", "macs")
+"""What a search can minimise besides error and disparity."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +39,19 @@ class JudgingOptions:
             gallery=None if self.gallery == "all" else int(self.gallery),
             repeats=self.galleries,
         )
+
+
+def searched_with(directory) -> tuple[JudgingOptions, tuple[str, ...]]:
+    """How the search in a run directory judged networks, and its objectives behind error and disparity.
+
+    Raises ValueError when there was none, or its configuration is damaged.
+    """
+    config, file = directory.config("search"), directory.path / "search/config.json"
+    judging = recorded(JudgingOptions, config, file)
+    objectives = config.get("objectives")
+    if not isinstance(objectives, list) or not {*objectives[2:]} <= {*FURTHER_OBJECTIVES}:
+        raise ValueError(f"{file} is damaged (objectives {str(objectives)[:60]}); restore it, or use another directory")
+    return judging, tuple(objectives[2:])
 
 
 def measurement(judging: JudgingOptions, objectives: Sequence[str], weights: str, faces: str) -> str:

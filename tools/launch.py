@@ -10,7 +10,7 @@ from datetime import timedelta
 import click
 
 from supernet.process_group import ProcessGroup
-from tools.device import choose_device, describe
+from tools.device import bind, choose_device, describe
 
 # A dead rank is noticed by torchrun at once; a long wait is ranks that have nothing left to do.
 _PATIENCE = timedelta(days=7)
@@ -19,14 +19,17 @@ _PATIENCE = timedelta(days=7)
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
 
 
-def join(device: str) -> ProcessGroup:
+def join(device: str, deterministic: bool = False) -> ProcessGroup:
     """The process group of this command and the device of this rank: of the CUDA devices, that of its local rank.
+
+    `deterministic` is for the whole process: see `tools.device.bind`.
 
     Raises ValueError when a machine has fewer CUDA devices than ranks.
     """
     import torch
     from torch import distributed
 
+    bind(deterministic)
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return ProcessGroup(device=_prepared(choose_device(device)))
     chosen = choose_device(device)

@@ -8,6 +8,9 @@ import sys
 
 import click
 
+from supernet.atomic import NO_ROOM
+from tools.interruption import Interrupted, leaving_on_signals
+
 COMMANDS = {
     "faces": ("tools.faces", "Make a faces folder: generate faces, or import your own."),
     "plan": ("tools.plan", "Say what a run will cost, before it is spent."),
@@ -15,7 +18,9 @@ COMMANDS = {
     "search": ("tools.search", "Stage 2: evolve subnets on inherited weights."),
     "retrain": ("tools.retrain", "Stage 3: train chosen networks from scratch."),
     "correlate": ("tools.correlate", "Stage 4: compare inherited with standalone ranking."),
+    "status": ("tools.status", "What of a run is finished, what is missing, what it will cost."),
     "evaluate": ("tools.evaluate", "Every measure of networks, or of any system's embeddings."),
+    "archive": ("tools.archive", "Export, import and merge the scores of searches."),
     "show": ("tools.show", "Describe the network of a genotype."),
     "bench": ("tools.bench", "Measure speed and memory side by side on this machine."),
     "demo": ("tools.demo", "All four stages on generated faces, a few CPU minutes."),
@@ -53,21 +58,27 @@ def cli(debug: bool) -> None:
 
 
 def main() -> None:
-    """Run the command line. A user's mistake ends in one line and exit status 2, an interrupted run in 130."""
+    """Run the command line. A user's mistake or a full disk ends in one line and exit status 2, an interrupted run in
+    130 (Ctrl-C) or 143 (SIGTERM)."""
     try:
-        cli.main(prog_name="dualfair", standalone_mode=False)
+        with leaving_on_signals():
+            cli.main(prog_name="dualfair", standalone_mode=False)
+    except (Interrupted, click.Abort) as leaving:
+        click.echo("\nInterrupted. The same command continues from what is on disk.", err=True)
+        sys.exit(leaving.exit_status if isinstance(leaving, Interrupted) else 130)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except click.Abort:
-        click.echo("\nInterrupted. The same command continues from what is on disk.", err=True)
-        sys.exit(130)
-    except (ValueError, OSError) as error:
-        if "--debug" in sys.argv[1:]:
+    except (ValueError, OSError, RuntimeError) as error:
+        # torch refuses with a RuntimeError what --deterministic forbids; any other one is a fault of ours.
+        if "--debug" in sys.argv[1:] or (isinstance(error, RuntimeError) and "--deterministic" not in sys.argv[1:]):
             raise
         click.echo(f"Error: {_one_line(error)}", err=True)
         sys.exit(2)
 
 
 def _one_line(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno in NO_ROOM:
+        what = error.filename or "a file"
+        return f"{what} cannot be written ({os.strerror(error.errno)}); make room and run the same command again"
     return " ".join(str(error).split())

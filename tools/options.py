@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -64,12 +65,18 @@ def build_configs(
 
     A preset is the name of one of `presets`, or a TOML file: its table [train], [search] or [retrain] is for that
     `stage` only, what stands above the tables is for any. `defaults` stand in for the dataclasses' own where neither
-    says anything. Raises ValueError for a preset that is not TOML, or has an unknown name or a value of the wrong type.
+    says anything.
+
+    A preset is data and runs no code: it may set every option, but not to a `module:object` of the user's own; that
+    takes the command line. Raises ValueError for such a value, for a preset that is not TOML, has an unknown name or a
+    value of the wrong type, and for numbers that are not finite or do not fit into 64 bits.
     """
     fields = {field.name: hint for config in configs for field, hint in _fields(config)}
     values = {**(defaults or {}), **(_read_preset(preset, stage, fields) if preset else {})}
     values.update({name: value for name, value in given.items() if value is not None and name in fields})
     built = []
+    for name, value in values.items():
+        _check(name, value, fields.get(name, object))
     for config in configs:
         names = {field.name for field in dataclasses.fields(config)}
         missing = [
@@ -81,6 +88,23 @@ def build_configs(
             raise ValueError(f"missing option --{missing[0].replace('_', '-')}")
         built.append(config(**{name: value for name, value in values.items() if name in names}))
     return built
+
+
+def recorded(config: type[Config], values: Mapping[str, object], where: Path | str) -> Config:
+    """The config whose fields are among the `values` that the file `where` holds.
+
+    Raises ValueError naming the file and the field that is missing, has another type, or is out of range.
+    """
+    kinds = {field.name: kind for field, kind in _fields(config)}
+    missing = [name for name in kinds if name not in values]
+    if missing:
+        raise ValueError(f"{where} is damaged ({missing[0]!r} is missing in it); restore it, or use another directory")
+    try:
+        for name, kind in kinds.items():
+            _check(name, values[name], kind)
+        return config(**{name: values[name] for name in kinds})
+    except ValueError as error:
+        raise ValueError(f"{where} is damaged ({error}); restore it, or use another directory") from None
 
 
 def _fields(config: type) -> list[tuple[dataclasses.Field, type]]:
@@ -95,20 +119,54 @@ def presets() -> list[str]:
 
 def _read_preset(preset: str, stage: str, fields: dict[str, type]) -> dict[str, object]:
     path = PRESETS / f"{preset}.toml" if preset in presets() else Path(preset)
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"preset {path} cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"preset {path} is not TOML: {error}") from None
+    values = _read_toml(path)
     tables = {name: values.pop(name) for name in STAGES if isinstance(values.get(name), dict)}
     values.update(tables.get(stage, {}))
     for name, value in values.items():
         if name not in fields:
-            raise ValueError(f"preset {path}: unknown option {name!r}; known: {', '.join(fields)}")
-        kind = fields[name]
-        if kind is float and type(value) is int:
-            values[name] = float(value)
-        elif type(value) is not kind:
-            raise ValueError(f"preset {path}: {name} must be a {kind.__name__}, got {value!r}")
-    return values
+            raise ValueError(f"preset {path}: unknown option {_shown(name)}; known: {', '.join(fields)}")
+        try:
+            _check(name, value, fields[name])
+        except ValueError as error:
+            raise ValueError(f"preset {path}: {error}") from None
+        if isinstance(value, str) and ":" in value:
+            raise ValueError(
+                f"preset {path}: {name} = {_shown(value)} would run code, which a preset may not; name your own "
+                f"module:object on the command line, as --{name.replace('_', '-')}"
+            )
+    return {name: float(value) if fields[name] is float else value for name, value in values.items()}
+
+
+def _read_toml(path: Path) -> dict[str, object]:
+    try:
+        # A pipe or a device could go on for ever.
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise ValueError("not a plain file")
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ValueError(f"preset {path} cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise ValueError(f"preset {path} is not TOML: {error}") from None
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ValueError(f"preset {path} is not TOML: nested too deeply") from None
+    except ValueError as error:
+        raise ValueError(f"preset {path} is not TOML: {error}") from None
+
+
+def _check(name: str, value: object, kind: type) -> None:
+    """Raise ValueError unless an option's value has the option's type, and a number can be computed with."""
+    if kind is not object and type(value) is not kind and not (kind is float and type(value) is int):
+        raise ValueError(f"{name} must be a {kind.__name__}, got {_shown(value)}")
+    if type(value) is float and not math.isfinite(value):
+        raise ValueError(f"{name} must be a finite number, got {value}")
+    if type(value) is int and not -(2**63) <= value < 2**63:
+        raise ValueError(f"{name} must be a number of at most 64 bits, got one of {value.bit_length()} bits")
+
+
+def _shown(value: object) -> str:
+    """A value for a message, on one line and not too long."""
+    # The digits of a very long number are more than Python turns into text.
+    text = f"{value.bit_length()} bits" if isinstance(value, int) and value.bit_length() > 200 else repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."

@@ -11,20 +11,29 @@ from pathlib import Path
 def look_up(name: str, table: Mapping[str, object], kind: str) -> object:
     """The entry of `table`, or the object that `module:object` names; the current folder is searched for modules.
 
-    Raises ValueError naming the built-ins when there is neither.
+    This imports the module, so it runs the user's own code, which takes a name that the user typed. Raises ValueError
+    naming the built-ins when there is neither, and with the reason when the module cannot be imported.
     """
     if name in table:
         return table[name]
     module, colon, attribute = name.partition(":")
     if not colon:
         raise ValueError(f"unknown {kind} {name!r}; choose from {', '.join(table)}, or give module:object")
+    if not all(part.isidentifier() for part in (*module.split("."), attribute)):
+        raise ValueError(f"{kind} {name!r}: expected module:object, two names of Python joined by ':'")
     folder = str(Path.cwd())
     sys.path.insert(0, folder)
     try:
         return getattr(importlib.import_module(module), attribute)
     except ModuleNotFoundError as error:
         raise ValueError(f"{kind} {name!r}: {error}") from error
-    except AttributeError:
+    except AttributeError as error:
+        if module not in sys.modules:
+            raise ValueError(f"{kind} {name!r}: importing {module} failed: AttributeError: {error}") from error
         raise ValueError(f"{kind} {name!r}: module {module} has no {attribute!r}") from None
+    except Exception as error:
+        raise ValueError(
+            f"{kind} {name!r}: importing {module} failed: {type(error).__name__}: {error}; --debug shows where"
+        ) from error
     finally:
         sys.path.remove(folder)

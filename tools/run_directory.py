@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-import math
 import platform
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
 import click
 
-from supernet.atomic import write_atomically
+from supernet.atomic import append_line, read_json, remove_temporaries, write_json
+from tools.lock import locked
 
+STAGES = ("train", "search", "retrain", "correlate")
 _LIBRARIES = ("dualfair", "torch", "timm", "numpy", "pymoo")
 
 
@@ -29,35 +32,62 @@ class RunDirectory:
         self.path = Path(path)
         self.leads = leads
 
+    @contextmanager
+    def locked(self, make: bool = False) -> Iterator[RunDirectory]:
+        """Be the only command that writes here. Raises ValueError naming the one that does.
+
+        A directory that is not there is an error too, unless it is to be made.
+        """
+        if not self.leads:
+            yield self
+            return
+        if not make and not self.path.is_dir():
+            raise ValueError(f"there is no run directory {self.path}; run 'dualfair train' first")
+        with locked(self.path, self.say):
+            for folder in (self.path, *(self.path / stage for stage in STAGES)):
+                remove_temporaries(folder)
+            yield self
+
     def stage(self, name: str) -> Path:
         """The folder of a stage, made if need be."""
         folder = self.path / name
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
-    def claim(self, stage: str, config: Mapping[str, object]) -> None:
-        """Record the configuration of a stage. Raises ValueError with the difference when another is recorded."""
-        if not self.leads:
-            return
-        path = self.stage(stage) / "config.json"
+    def claim(self, stage: str, config: Mapping[str, object]) -> str:
+        """Record the configuration of a stage; returns its SHA-256.
+
+        Raises ValueError with the difference when another is recorded.
+        """
         wanted = json.loads(json.dumps(config))
+        digest = hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()
+        if not self.leads:
+            return digest
+        path = self.stage(stage) / "config.json"
         if path.is_file():
-            recorded = json.loads(path.read_text())
+            recorded = self.config(stage)
             different = [name for name in {**recorded, **wanted} if recorded.get(name) != wanted.get(name)]
             if different:
                 shown = "; ".join(
                     f"{name} = {recorded.get(name)!r} there, {wanted.get(name)!r} here" for name in different
                 )
                 raise ValueError(f"{path.parent} was made with another configuration: {shown}. Use another directory")
-            return
-        write_json(path, wanted)
+        else:
+            write_json(path, wanted)
+        return digest
 
     def config(self, stage: str) -> dict:
-        """The recorded configuration of a stage. Raises ValueError when the stage has not begun."""
+        """The recorded configuration of a stage. Raises ValueError when the stage has not begun, or it is damaged."""
         path = self.path / stage / "config.json"
         if not path.is_file():
             raise ValueError(f"{self.path} has no stage {stage!r} yet; run 'dualfair {stage}' first")
-        return json.loads(path.read_text())
+        try:
+            found = read_json(path)
+        except ValueError as error:
+            raise ValueError(f"{path} is damaged ({error}); restore it, or use another directory") from None
+        if not isinstance(found, dict):
+            raise ValueError(f"{path} is damaged (it holds no names and values); restore it, or use another directory")
+        return found
 
     def record_command(self, stage: str, device: str) -> None:
         """Append the command as typed, the libraries' versions and the device to the stage's commands.jsonl."""
@@ -70,8 +100,7 @@ class RunDirectory:
             "python": platform.python_version(),
             **{library: version(library) for library in _LIBRARIES},
         }
-        with open(self.stage(stage) / "commands.jsonl", "a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
+        append_line(self.stage(stage) / "commands.jsonl", json.dumps(record))
 
     def say(self, text: str = "") -> None:
         """Print a line and keep it in the run's log."""
@@ -79,22 +108,4 @@ class RunDirectory:
             return
         click.echo(text)
         self.path.mkdir(parents=True, exist_ok=True)
-        with open(self.path / "log.txt", "a", encoding="utf-8") as file:
-            file.write(text + "\n")
-
-
-def write_json(path: Path, value: object) -> None:
-    """Write a value as strict JSON, all of it or nothing.
-
-    Numbers that JSON lacks become "inf", "-inf" or "nan", which float() reads back.
-    """
-    text = json.dumps(_named(value), indent=2, allow_nan=False) + "\n"
-    write_atomically(path, lambda file: file.write(text.encode()))
-
-
-def _named(value: object) -> object:
-    if isinstance(value, Mapping):
-        return {name: _named(inner) for name, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_named(inner) for inner in value]
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+        append_line(self.path / "log.txt", text)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import click
 
-from tools.device import device_option, seed_everything
-from tools.judging import JudgingOptions, measurement
+from supernet.atomic import write_csv, write_json
+from tools.device import deterministic_option, device_option, seed_everything
+from tools.judging import FURTHER_OBJECTIVES, JudgingOptions, measurement
 from tools.launch import in_words, join, say
 from tools.options import build_configs, config_options, option
-from tools.run_directory import write_json
+from tools.run_directory import RunDirectory
+
+GENOTYPES_A_CALL = 8
+"""Scored by a rank before all scores are written: what a kill loses. Common beginnings are shared within a call."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,11 +33,12 @@ class SearchOptions:
 
 @click.command()
 @click.option("--run", "run_path", type=click.Path(path_type=Path), required=True, help="Run directory of training.")
-@click.option("--objective", "extra", multiple=True, type=click.Choice(["params", "macs"]), help="A further objective.")
+@click.option("--objective", "extra", multiple=True, type=click.Choice(FURTHER_OBJECTIVES), help="A further objective.")
 @click.option("--exhaustive", is_flag=True, help="Score the whole space instead; for -shared spaces.")
 @click.option("--batch", type=int, default=128, show_default=True, help="Images scored at once.")
 @config_options(SearchOptions, JudgingOptions)
 @device_option
+@deterministic_option
 def command(
     run_path: Path,
     extra: tuple[str, ...],
@@ -42,30 +46,36 @@ def command(
     batch: int,
     preset: str | None,
     device: str,
+    deterministic: bool,
     **given: object,
 ) -> None:
     """Stage 2: evolve subnets; every score is kept and never computed again."""
     from tools.session import open_trained
 
     options, judging = build_configs(given, preset, SearchOptions, JudgingOptions, stage="search")
-    run = open_trained(run_path, join(device))
-    if run.processes.leads:
-        search(run, options, judging, extra=extra, exhaustive=exhaustive, batch=batch)
-    else:
-        open_scorer(run, judging, extra=extra, batch=batch).serve()
-    say(run.processes, f"Next: dualfair retrain --run {run_path}")
+    processes = join(device, deterministic)
+    with RunDirectory(run_path, processes.leads).locked():
+        run = open_trained(run_path, processes)
+        if processes.leads:
+            search(run, options, judging, extra=extra, exhaustive=exhaustive, batch=batch)
+        else:
+            open_scorer(run, judging, extra=extra, batch=batch).serve()
+    say(processes, f"Next: dualfair retrain --run {run_path}")
 
 
 def open_archive(run, scorer, judging: JudgingOptions, file: str = "scores.sqlite"):
     """The archive of a run's scores that were measured just so."""
     from evolution.archive import Archive
 
-    return Archive(
+    archive = Archive(
         run.directory.stage("search") / file,
         columns=scorer.columns,
         objectives=len(scorer.objectives),
         measurement=measurement(judging, scorer.objectives, run.digest, run.setting.faces_fingerprint),
     )
+    if archive.repaired:
+        run.directory.say(archive.repaired)
+    return archive
 
 
 def open_scorer(run, judging: JudgingOptions, *, extra: Sequence[str] = (), batch: int = 128):
@@ -97,7 +107,14 @@ def search(
     archive = open_archive(run, scorer, judging)
     space, faces = run.setting.space, run.setting.splits["validation"]
     directory = run.directory
-    config = {**asdict(options), **asdict(judging), "objectives": scorer.objectives, "exhaustive": exhaustive}
+    planned = space.size if exhaustive else min(options.population * options.generations, space.size)
+    config = {
+        **asdict(options),
+        **asdict(judging),
+        "objectives": scorer.objectives,
+        "exhaustive": exhaustive,
+        "evaluations": planned,
+    }
     folder = directory.stage("search")
     write_json(folder / "config.json", config)
     directory.record_command("search", in_words(run.processes))
@@ -110,9 +127,12 @@ def search(
         directory.say(f"        {archive.others} scores measured with other weights or settings are kept, not used")
     floor = floor_errors(run, judging)
     directory.say("        to beat: error " + ", ".join(f"{value:.3f} of {name}" for name, value in floor.items()))
+    call = GENOTYPES_A_CALL * run.processes.size
     with search_progress(folder / "tensorboard") as report:
         if exhaustive:
-            result = enumeration.exhaustive(space, scorer, len(scorer.objectives), archive=archive, progress=report)
+            result = enumeration.exhaustive(
+                space, scorer, len(scorer.objectives), archive=archive, batch=call, progress=report
+            )
         else:
             result = evolve(
                 space,
@@ -123,10 +143,11 @@ def search(
                 siblings=options.siblings,
                 seed=options.seed,
                 archive=archive,
+                batch=call,
                 progress=report,
             )
     scorer.dismiss()
-    write_result(folder, result, scorer, floor)
+    write_result(folder, result, scorer, floor, config)
     for line in (*result.notes, *table(result.front, scorer)):
         directory.say(line)
     if result.fresh:
@@ -157,34 +178,28 @@ def floor_errors(run, judging: JudgingOptions) -> dict[str, float]:
     }
 
 
-def write_result(folder: Path, result, scorer, floor: dict[str, float]) -> None:
-    """front.csv, front.json, scores.csv, hypervolume.csv and front.png of a search."""
+def write_result(folder: Path, result, scorer, floor: dict[str, float], config: dict[str, object]) -> None:
+    """scores.csv, hypervolume.csv, front.csv, front.png and front.json of a search; the last one makes it complete."""
     import numpy as np
 
     from tools.figures import front_figure
 
     for name, evaluations in (("front", result.front), ("scores", result.archive)):
-        with open(folder / f"{name}.csv", "w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(["genotype", *scorer.columns])
-            writer.writerows([str(evaluation.genotype), *evaluation.values] for evaluation in evaluations)
-    front = [
-        {"genotype": str(evaluation.genotype), **dict(zip(scorer.columns, evaluation.values, strict=True))}
-        for evaluation in result.front
-    ]
-    write_json(
-        folder / "front.json",
-        {"objectives": scorer.objectives, "images": len(scorer.faces), "errors to beat": floor, "front": front},
-    )
-    with open(folder / "hypervolume.csv", "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["evaluations", f"hypervolume below {' '.join(f'{value:g}' for value in result.reference)}"])
-        writer.writerows((point.evaluations, point.hypervolume) for point in result.trace)
+        rows = ([str(evaluation.genotype), *evaluation.values] for evaluation in evaluations)
+        write_csv(folder / f"{name}.csv", [["genotype", *scorer.columns], *rows])
+    below = " ".join(f"{value:g}" for value in result.reference)
+    write_csv(folder / "hypervolume.csv", [["evaluations", f"hypervolume below {below}"], *result.trace])
     if result.front:
         m = len(scorer.objectives)
         scored = np.array([evaluation.values[:m] for evaluation in result.archive])
         points = np.array([evaluation.values[:m] for evaluation in result.front])
         front_figure(folder / "front.png", scored[np.isfinite(scored).all(1)], points, scorer.objectives)
+    front = [
+        {"genotype": str(evaluation.genotype), **dict(zip(scorer.columns, evaluation.values, strict=True))}
+        for evaluation in result.front
+    ]
+    about = {"config": config, "objectives": scorer.objectives, "images": len(scorer.faces)}
+    write_json(folder / "front.json", {**about, "errors to beat": floor, "front": front})
 
 
 def table(evaluations, scorer) -> list[str]:

@@ -1,17 +1,36 @@
-"""What a run directory writes can be read by everyone."""
+"""A run directory: what a stage was made with is kept, compared and read back."""
 
-import json
+import pytest
 
-from tools.run_directory import write_json
-
-
-def refuse(constant):
-    raise AssertionError(f"{constant} is not JSON")
+from tools.run_directory import RunDirectory
 
 
-def test_json_is_strict_and_numbers_that_it_lacks_are_written_by_name(tmp_path):
-    value = {"disparity": float("inf"), "rows": [(1.5, float("nan")), {"low": -float("inf")}], "n": 3, "none": None}
-    write_json(tmp_path / "result.json", value)
-    read = json.loads((tmp_path / "result.json").read_text(), parse_constant=refuse)
-    assert read == {"disparity": "inf", "rows": [[1.5, "nan"], {"low": "-inf"}], "n": 3, "none": None}
-    assert float(read["disparity"]) == float("inf")
+def test_a_stage_keeps_its_configuration_and_another_one_is_refused_with_the_difference(tmp_path):
+    directory = RunDirectory(tmp_path)
+    digest = directory.claim("train", {"lr": 0.1, "blocks": (1, 2)})
+    assert directory.claim("train", {"blocks": [1, 2], "lr": 0.1}) == digest
+    assert directory.config("train") == {"lr": 0.1, "blocks": [1, 2]}
+    with pytest.raises(ValueError, match=r"another configuration: lr = 0.1 there, 0.2 here; new = None there, 3 here"):
+        directory.claim("train", {"lr": 0.2, "blocks": [1, 2], "new": 3})
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", "null", "\x00"])
+def test_a_damaged_configuration_is_named(tmp_path, text):
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train/config.json").write_text(text)
+    with pytest.raises(ValueError, match=r"train/config.json is damaged .*; restore it, or use another directory"):
+        RunDirectory(tmp_path).config("train")
+
+
+def test_a_missing_stage_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"has no stage 'search' yet; run 'dualfair search' first"):
+        RunDirectory(tmp_path).config("search")
+
+
+def test_the_one_who_locks_finds_no_temporary_files_of_the_dead(tmp_path):
+    (tmp_path / "search").mkdir()
+    for name in ("log.txt.tmp", "search/front.csv.tmp"):
+        (tmp_path / name).write_text("half")
+    with RunDirectory(tmp_path).locked():
+        assert sorted(path.name for path in tmp_path.rglob("*")) == ["lock.json", "search"]
+    assert [path.name for path in tmp_path.iterdir()] == ["search"]

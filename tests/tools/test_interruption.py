@@ -1,0 +1,86 @@
+"""SIGTERM and Ctrl-C: the step is finished, a checkpoint written, the exit status that of the signal."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from supernet.checkpoint import checkpoints, verified
+from tools.interruption import Interrupted, finishing_first, leaving_on_signals
+
+SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+
+
+@pytest.mark.parametrize(("number", "status"), SIGNALS)
+def test_a_signal_leaves_with_its_status_and_handlers_come_back(number, status):
+    before = signal.getsignal(number)
+    with pytest.raises(Interrupted) as leaving, leaving_on_signals():
+        os.kill(os.getpid(), number)
+        time.sleep(5)
+    assert leaving.value.exit_status == status
+    assert signal.getsignal(number) == before
+
+
+@pytest.mark.parametrize(("number", "status"), SIGNALS)
+def test_the_first_signal_is_a_wish(number, status):
+    with finishing_first() as wish:
+        assert not wish()
+        os.kill(os.getpid(), number)
+        assert wish() and wish.signal == number
+
+
+def test_a_second_ctrl_c_leaves_at_once_and_a_second_sigterm_does_not():
+    with pytest.raises(Interrupted), finishing_first():
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+    with finishing_first() as wish:
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert wish.signal == signal.SIGTERM
+
+
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory):
+    from supernet.faces.synthetic import SyntheticFaces
+    from tools.faces import synthesise
+
+    folder = tmp_path_factory.mktemp("interrupted") / "faces"
+    synthesise(SyntheticFaces(identities=20, images=4, size=32), folder)
+    return folder
+
+
+@pytest.mark.parametrize(("number", "status"), SIGNALS)
+def test_training_stops_after_its_step_and_the_same_command_ends_as_if_nothing_had_been(
+    dualfair, faces, tmp_path, number, status
+):
+    words = ["train", "--faces", faces, "--size", "32", "--epochs", "8", "--batch", "16", "--device", "cpu"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", "from tools.main import main; main()", *words]
+    whole = subprocess.run([*command, "--out", tmp_path / "whole"], env=environment, capture_output=True, text=True)
+    assert whole.returncode == 0, whole.stderr
+    child = subprocess.Popen(
+        [*command, "--out", tmp_path / "run"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not list(tmp_path.glob("run/train/tensorboard/*")):
+        assert child.poll() is None, child.stderr.read()
+        time.sleep(0.01)
+    time.sleep(0.3)
+    child.send_signal(number)
+    out, error = child.communicate(timeout=60)
+    assert child.returncode == status, error
+    assert "Interrupted. The same command continues from what is on disk." in error and "Traceback" not in error
+    (stopped,) = checkpoints(tmp_path / "run/train")
+    record = verified(stopped)
+    assert 0 < record.step < record.steps
+    assert f"Stopped at step {record.step} of {record.steps}; the same command continues there" in out
+    again = subprocess.run([*command, "--out", tmp_path / "run"], env=environment, capture_output=True, text=True)
+    assert again.returncode == 0 and f"continuing from step {record.step}" in again.stdout
+    ends = [verified(checkpoints(tmp_path / name / "train")[-1]) for name in ("whole", "run")]
+    assert ends[0].sha256 == ends[1].sha256 and ends[1].seconds > record.seconds

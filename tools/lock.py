@@ -1,0 +1,125 @@
+"""One writer a run directory: `lock.json` names the process that works there. Needs no torch."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shlex
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+LOCK = "lock.json"
+
+
+@dataclass(frozen=True)
+class Holder:
+    """A process: its host, its number there, when it was started (boot and clock tick), and its command."""
+
+    host: str
+    pid: int
+    started: str
+    command: str
+
+    @property
+    def here(self) -> bool:
+        """Whether it belongs to this host."""
+        return self.host == socket.gethostname()
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still runs. Only for a process of this host."""
+        return bool(self.started) and started(self.pid) == self.started
+
+
+@contextmanager
+def locked(folder: Path, tell: Callable[[str], object]) -> Iterator[None]:
+    """Hold the lock of a run directory, which is made if need be.
+
+    A lock whose process is gone is taken over, and `tell` says so. Raises ValueError, naming host and process, when
+    another process holds it; one of another host counts as running.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / LOCK
+    with _open(path) as file:
+        text = file.read()
+        stale = _holder_in(text)
+        if stale and (not stale.here or stale.alive):
+            raise _refusal(path, stale)
+        if text:
+            gone = f"process {stale.pid} is gone" if stale else "it names no process"
+            tell(f"A stale lock was taken over: {path}, {gone}")
+        file.seek(0)
+        file.truncate()
+        file.write(json.dumps(asdict(_self()), indent=2) + "\n")
+        file.flush()
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def holder(folder: Path) -> Holder | None:
+    """The process that works in a run directory, None where none does. One of another host counts as running."""
+    try:
+        found = _holder_in((folder / LOCK).read_text(encoding="utf-8", errors="replace"))
+    except OSError:
+        return None
+    return found if found and (not found.here or found.alive) else None
+
+
+def started(pid: int) -> str:
+    """When a process of this machine was started, as `boot/ticks`; "" when it is gone, or the system does not tell."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        # The name in brackets may hold blanks and brackets of its own.
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "" if fields[0] == "Z" else f"{boot}/{fields[19]}"
+
+
+@contextmanager
+def _open(path: Path) -> Iterator:
+    """The lock's file, held by flock: the system lets go of it when the process dies, however it dies."""
+    while True:
+        with open(path, "a+", encoding="utf-8", errors="replace") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                raise _refusal(path, _holder_in(file.read())) from None
+            except OSError:
+                # A file system without flock: what the file says has to do.
+                pass
+            # Whoever held the lock may have deleted the file between our opening and locking it.
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
+                    file.seek(0)
+                    yield file
+                    return
+
+
+def _holder_in(text: str) -> Holder | None:
+    try:
+        values = json.loads(text)
+        found = Holder(**{name: values[name] for name in Holder.__dataclass_fields__})
+    except (ValueError, KeyError, TypeError):
+        return None
+    return found if type(found.pid) is int and isinstance(found.host, str) else None
+
+
+def _refusal(path: Path, found: Holder | None) -> ValueError:
+    who = f"process {found.pid} on host {found.host} ({found.command})" if found else "another process"
+    elsewhere = f"; if it no longer runs, delete {path}" if found and not found.here else ""
+    return ValueError(f"{path.parent} is in use by {who}; wait for it or choose another directory{elsewhere}")
+
+
+def _self() -> Holder:
+    command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    return Holder(socket.gethostname(), os.getpid(), started(os.getpid()), command)
