@@ -5,7 +5,7 @@ Shape legend: N images, B batch, D embedding, S side of the images in pixels.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from evaluation.fitting import Batch
 from supernet.faces.augmentation import mirror, to_input
 
 
@@ -25,11 +26,18 @@ class Faces(Protocol):
     def read(self, images: np.ndarray) -> Tensor: ...
 
 
-def batches(faces: Faces, batch: int, device: torch.device | str) -> Iterator[tuple[slice, Tensor]]:
-    """All images in order as network input (B, 3, S, S), each batch with its place among the N images."""
-    for start in range(0, len(faces.identities), batch):
-        numbers = np.arange(start, min(start + batch, len(faces.identities)))
-        yield slice(numbers[0], numbers[-1] + 1), network_input(faces, numbers, device)
+def over_batches(
+    faces: Faces, batch: int | Batch, device: torch.device | str, work: Callable[[slice, Tensor], object]
+) -> None:
+    """Call `work(place, images)` on all images in order, as network input (B, 3, S, S) with its place among the N.
+
+    Where memory runs out the batch is halved, and `work` is called again for the images that it failed on.
+    """
+    batch = batch if isinstance(batch, Batch) else Batch(batch)
+    batch.over(
+        len(faces.identities),
+        lambda place: work(place, network_input(faces, np.arange(place.start, place.stop), device)),
+    )
 
 
 def network_input(faces: Faces, numbers: np.ndarray, device: torch.device | str) -> Tensor:
@@ -43,13 +51,25 @@ def with_mirror(images: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def embed(network: torch.nn.Module, faces: Faces, *, batch: int = 128) -> np.ndarray:
+def embed(network: torch.nn.Module, faces: Faces, *, batch: int | Batch = 128) -> np.ndarray:
     """Test-time embeddings f(x) + f(mirror of x), L2-normalised, of all faces: float32 (N, D).
 
-    `network` maps images (B, 3, S, S) to embeddings (B, D); it must be in evaluation mode and is left unchanged.
+    `network` maps images (B, 3, S, S) to embeddings (B, D); it must be in evaluation mode and is left unchanged. Where
+    memory runs out the batch is halved (`fitting.Batch`).
     """
     if network.training:
         raise ValueError("embed() needs the network in evaluation mode; call network.eval() first")
     device = next(network.parameters()).device
-    outputs = (network(with_mirror(images)).float().chunk(2) for _, images in batches(faces, batch, device))
-    return np.concatenate([functional.normalize(plain + mirrored).cpu().numpy() for plain, mirrored in outputs])
+    found: dict[int, np.ndarray] = {}
+
+    def work(place: slice, images: Tensor) -> None:
+        found[place.start] = summed(network(with_mirror(images)))
+
+    over_batches(faces, batch, device, work)
+    return np.concatenate(list(found.values()))
+
+
+def summed(outputs: Tensor) -> np.ndarray:
+    """L2-normalised sums of the embeddings of images and of their mirror images, (2B, D) -> float32 (B, D)."""
+    plain, mirrored = outputs.float().chunk(2)
+    return functional.normalize(plain + mirrored).cpu().numpy()

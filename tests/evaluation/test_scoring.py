@@ -129,6 +129,22 @@ def test_the_published_measure_stands_beside_any_other(supernet, faces, calibrat
     assert scorer(population[:3])[:, scorer.columns.index("rank_disparity")] == pytest.approx(literal)
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_network_without_finite_embeddings_is_undefined_and_spoils_no_other(tiny, faces, calibration, value):
+    """One operation is hostile: NaN for what is measured of the networks that use it, numbers for all others."""
+    torch.manual_seed(0)
+    supernet = Supernet(tiny, identities=4).eval()
+    hostile, sound = (SPACE.parse(text) for text in ("131-101-101:cosface", "101-101-101:cosface"))
+    with torch.no_grad():
+        supernet.trunk.blocks[0].operation(1, 3).conv.weight.fill_(value)
+    scorer = InheritedScorer(supernet, faces, calibration, EvaluationProtocol())
+    values = dict(zip(scorer.columns, scorer([hostile, sound]).T, strict=True))
+    costs = ("params", "macs")
+    assert all(np.isnan(column[0]) for name, column in values.items() if name not in costs)
+    assert np.isfinite([column[1] for column in values.values()]).all()
+    assert [values["params"][0], values["macs"][0]] == [parameters(hostile, tiny), macs(hostile, tiny)]
+
+
 def clustered(people=20, images=5, noise=1.2, seed=0):
     rng = np.random.default_rng(seed)
     centres = np.repeat(rng.normal(size=(people, 6)), images, axis=0)
@@ -153,6 +169,32 @@ def test_a_group_without_enough_probes_is_undefined_and_never_zero():
     verdict = judge(embeddings, identities, groups, EvaluationProtocol())
     assert np.isnan(verdict.disparity) and "n=0 in group 'b'" in verdict.undefined
     assert verdict.groups[1].error is None and verdict.excluded == 50
+
+
+@pytest.mark.parametrize("probes", [0, 1])
+@pytest.mark.parametrize("name", [*DISPARITIES])
+def test_no_or_one_probe_of_a_group_is_undefined_with_its_n_for_every_measure(name, probes):
+    """FAULTS row 13. For one probe, an image of group c bears the identity of a person of another group."""
+    embeddings, identities, groups = clustered(people=10)
+    lonely = np.array([f"q{number}" for number in range(4)])
+    identities = np.concatenate([identities, lonely])
+    groups = np.concatenate([groups, ["c"] * 4])
+    embeddings = np.concatenate([embeddings, np.random.default_rng(5).normal(size=(4, embeddings.shape[1]))])
+    if probes:
+        identities[-1] = "p00"
+    verdict = judge(embeddings, identities, groups, EvaluationProtocol(disparity=DISPARITIES[name]))
+    assert np.isnan(verdict.disparity) and np.isnan(verdict.literal)
+    assert f"n={probes} in group 'c'; a group needs 2 probes" in verdict.undefined
+    (group,) = [group for group in verdict.groups if group.group == "c"]
+    assert (group.probes, group.error, group.mean_rank) == (probes, None, None)
+    assert np.isfinite(verdict.error) and verdict.excluded == 4 - probes
+
+
+def test_nobody_with_a_mate_is_undefined_and_no_crash():
+    embeddings, _, groups = clustered(people=4)
+    verdict = judge(embeddings, np.arange(len(groups)), groups, EvaluationProtocol())
+    assert np.isnan([verdict.error, verdict.disparity, verdict.literal]).all() and verdict.probes == 0
+    assert "n=0 in group 'a', n=0 in group 'b'" in verdict.undefined
 
 
 def test_a_stated_gallery_averages_signed_differences_over_seeded_galleries():

@@ -1,0 +1,106 @@
+"""Run by torchrun with two ranks: one of them cannot score some genotypes. Writes what both of them saw as JSON."""
+
+import json
+import sys
+from datetime import timedelta
+
+import numpy as np
+import torch
+from torch import distributed
+
+from evaluation.embedding import network_input
+from evaluation.protocol import EvaluationProtocol
+from evaluation.scoring import InheritedScorer
+from evaluation.sharing import divide
+from supernet.faces.face_set import FaceSet
+from supernet.network import Supernet
+from supernet.process_group import ProcessGroup
+from supernet.skeleton import Skeleton
+from supernet.space import dpn_space
+
+SKELETON = Skeleton(
+    name="tiny",
+    image_size=24,
+    stem_kernel=3,
+    stem_width=6,
+    stem_pool=True,
+    residual_widths=(8, 12),
+    bottlenecks=(4, 8),
+    increments=(2, 4),
+    groups=2,
+    blocks=(1, 1),
+    embedding=10,
+)
+
+
+def scorer_of(processes):
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (40, 24, 24, 3), dtype=np.uint8)
+    faces = FaceSet(pixels, np.arange(40), np.repeat([f"p{n}" for n in range(10)], 4), np.repeat(["a", "b"], 20), 24)
+    torch.manual_seed(0)
+    supernet = Supernet(SKELETON, 10).eval()
+    sample = network_input(faces, np.arange(16), "cpu")
+    return InheritedScorer(supernet, faces, sample, EvaluationProtocol(), processes=processes)
+
+
+def poison(scorer, genotypes):
+    """Scoring any of these genotypes raises, on whichever rank they fall to."""
+    plain = scorer._row
+
+    def row(genotype, embeddings):
+        if genotype in genotypes:
+            raise FloatingPointError(f"no numbers\nfor {genotype} " + "é" * 300)
+        return plain(genotype, embeddings)
+
+    scorer._row = row
+
+
+def ask(scorer, genotypes):
+    try:
+        return scorer(genotypes).tolist()
+    except RuntimeError as error:
+        return [type(error).__name__, str(error)]
+
+
+def main(path):
+    torch.set_num_threads(1)
+    store, rank, size = next(distributed.rendezvous("env://"))
+    distributed.init_process_group("gloo", store=store, rank=rank, world_size=size, timeout=timedelta(seconds=60))
+    processes = ProcessGroup(rank, size, "cpu", None, store)
+    genotypes = dpn_space("dpn81", 2).sample_distinct(6, np.random.default_rng(1))
+    parts = divide(genotypes, size, SKELETON)
+    found = {}
+    for who, poisoned in {
+        "the leader": parts[0][:1],
+        "the other": parts[1][-1:],
+        "both": [*parts[0], *parts[1]],
+    }.items():
+        scorer = scorer_of(processes)
+        poison(scorer, poisoned)
+        if processes.leads:
+            found[who] = {
+                "poisoned": [genotypes.index(genotype) for genotype in poisoned],
+                "together": ask(scorer, genotypes),
+                "again": ask(scorer, genotypes),
+                "alone": [ask(scorer, [genotype]) for genotype in genotypes],
+            }
+            scorer.dismiss()
+        else:
+            scorer.serve()
+    if processes.leads:
+        found["expected"] = scorer_of(ProcessGroup())(genotypes).tolist()
+    said = ""
+    scorer = scorer_of(processes)
+    poison(scorer, parts[1])
+    try:
+        scorer._score(genotypes)
+    except RuntimeError as error:
+        said = str(error)
+    processes.agree("what failed", said)
+    if processes.leads:
+        with open(path, "w") as file:
+            json.dump(found, file)
+    distributed.destroy_process_group()
+
+
+main(sys.argv[1])
