@@ -19,7 +19,7 @@ from tools.planning.spans import Span
 from tools.planning.workload import FaceCounts, Workload
 from tools.retrain import RetrainOptions
 from tools.search import SearchOptions
-from tools.train import TrainOptions
+from tools.train_options import TrainOptions
 
 
 @pytest.fixture(scope="module")

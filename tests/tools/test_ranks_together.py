@@ -124,6 +124,25 @@ def test_a_dead_rank_is_restarted_from_the_last_checkpoint(faces, tmp_path):
     assert out_text.count("Trained in") == 1 and "exactly" in out_text
 
 
+def test_a_training_of_two_ranks_is_continued_by_one_with_equal_counts(faces, trained, tmp_path):
+    """SIGTERM to torchrun: both ranks finish the same step; then one process takes all of every step."""
+    out = tmp_path / "run"
+    words = ("train", "--faces", faces, "--out", out, "--size", 32, "--epochs", 6)
+    process = start(2, *words)
+    deadline = time.monotonic() + 120
+    while not list(out.glob("train/tensorboard/*")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(2)
+    process.send_signal(signal.SIGTERM)
+    said, err = process.communicate(timeout=60)
+    assert process.returncode != 0 and "the same command continues there" in said, err[-3000:]
+    (stopped,) = out.glob("train/step-*.pt")
+    said = run(1, *words)
+    assert f"continuing from step {int(stopped.stem[5:])}" in said
+    assert "was written with ranks 2 (here 1)" in said.replace("threads 1 (here 2), ", "")
+    assert "Every operation got exactly" in said
+
+
 def test_other_commands_refuse_several_ranks():
     done = subprocess.run([DUALFAIR, "demo"], env={**environment(), "WORLD_SIZE": "2"}, capture_output=True, text=True)
     assert done.returncode == 2 and "'dualfair demo' runs in one process; start it without torchrun" in done.stderr

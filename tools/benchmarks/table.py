@@ -10,6 +10,7 @@ BENCHMARKS: dict[str, str] = {
     "scoring": "scoring a population: one by one, against the trie of prefixes",
     "ranks": "ranks among all images: sorting all similarities, against counting in chunks",
     "prediction": "what dualfair plan forecasts of a small run, against the time it takes",
+    "safety": "checkpoints, archived scores and deterministic steps: the careless way, against ours",
     "growth": "how ranks, scoring and group measures grow with their size",
 }
 """Names as in --only, and in the order of a whole run; `tools.benchmarks.NAME` has a function run(setting)."""

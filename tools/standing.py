@@ -1,0 +1,274 @@
+"""Where the stages of a run directory stand, read from its files: nothing is locked, written, or loaded by torch."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import shlex
+import sqlite3
+from dataclasses import dataclass, replace
+from pathlib import Path
+from urllib.parse import quote
+
+from supernet.checkpoint import DAMAGED, checkpoints, read_record
+from tools.lock import LOCK, Holder, holder
+
+STAGES = ("train", "search", "retrain", "correlate")
+
+_RANKS = re.compile(r", (\d+) ranks$")
+_ENDLESS = 2**53
+"""Larger numbers in a file are damage."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Where a stage stands.
+
+    `state` is "finished", "running", "interrupted" or "not begun". `done` of `total` are counted in `unit`; `total`,
+    `seconds_each` (mean duration of a unit) and `hours_left` are None where nothing says so yet. `half_done` and
+    `not_begun` name trainings. `notes` are sentences on what else a reader has to know.
+    """
+
+    name: str
+    state: str
+    unit: str
+    done: int = 0
+    total: int | None = None
+    seconds_each: float | None = None
+    hours_left: float | None = None
+    half_done: tuple[str, ...] = ()
+    not_begun: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Status:
+    """Where a run stands: its stages, the command at work on it, and the one to type next (None: there is none).
+
+    `unknown` are the unfinished stages that `hours_left` leaves out. `damaged` are files that were set aside,
+    `problems` one sentence for everything that could not be read.
+    """
+
+    run: str
+    stages: tuple[Stage, ...]
+    running: Holder | None
+    hours_left: float
+    unknown: tuple[str, ...]
+    damaged: tuple[str, ...]
+    problems: tuple[str, ...]
+    next: str | None
+
+
+def status(run: Path) -> Status:
+    """Where the run in a directory stands. Raises ValueError when the directory is no run directory."""
+    if not ((run / LOCK).is_file() or any(_has_begun(run / stage) for stage in STAGES)):
+        raise ValueError(f"{run} is no run directory: no stage has begun in it; begin one with 'dualfair train --out'")
+    problems: list[str] = []
+    faces = (_read_json(run / "train" / "config.json", problems) or {}).get("faces_fingerprint")
+    stages = [
+        _train(run, problems),
+        _search(run, faces, problems),
+        _retrain(run, problems),
+        _correlate(run, problems),
+    ]
+    running = holder(run)
+    if running:
+        working = _stage_of(str(running.command), stages)
+        stages = [replace(stage, state="running") if stage.name == working else stage for stage in stages]
+    waiting = [stage for stage in stages if stage.state != "finished"]
+    return Status(
+        run=str(run),
+        stages=tuple(stages),
+        running=running,
+        hours_left=sum(stage.hours_left or 0.0 for stage in waiting),
+        unknown=tuple(stage.name for stage in waiting if stage.hours_left is None),
+        damaged=tuple(sorted(str(path.relative_to(run)) for path in run.rglob(f"*{DAMAGED}*"))),
+        problems=tuple(problems),
+        next=None if running or not waiting else _next_command(run, waiting[0], problems),
+    )
+
+
+def _train(run: Path, problems: list[str]) -> Stage:
+    step, steps, each = _newest_checkpoint(run / "train", problems)
+    if steps is not None and step >= steps:
+        return Stage("train", "finished", "steps", step, steps, each, 0.0)
+    left = None if steps is None or each is None else (steps - step) * each / 3600
+    state = "interrupted" if step or _has_begun(run / "train") else "not begun"
+    return Stage("train", state, "steps", step, steps, each, left)
+
+
+def _search(run: Path, faces: str | None, problems: list[str]) -> Stage:
+    folder = run / "search"
+    config = _read_json(folder / "config.json", problems)
+    front = _read_json(folder / "front.json", problems)
+    wanted = (config or {}).get("evaluations")
+    wanted = wanted if type(wanted) is int and 0 <= wanted < _ENDLESS else None
+    known, seconds = _scores(folder / "scores.sqlite", {**(config or {}), "faces": faces}, problems)
+    if config and front and front.get("config") == config:
+        return Stage("search", "finished", "evaluations", wanted or known, wanted or known, seconds, 0.0)
+    state = "interrupted" if _has_begun(folder) else "not begun"
+    notes = ()
+    if wanted is not None and known > wanted:
+        notes = (f"the archive holds {known:,} scores, also of other searches",)
+        known = 0
+    elif front and config and front.get("config"):
+        notes = ("front.json is of an earlier search with another budget",)
+    left = None if wanted is None or seconds is None else (wanted - known) * seconds / 3600
+    return Stage("search", state, "evaluations", known, wanted, seconds, left, notes=notes)
+
+
+def _retrain(run: Path, problems: list[str]) -> Stage:
+    folder = run / "retrain"
+    plan = _read_json(folder / "plan.json", problems)
+    durations, half, fresh = [], [], []
+    ends: list[float | None] = []
+    fulls: list[float] = []
+    jobs = _jobs(plan, folder, problems)
+    for genotype, seed in jobs or _begun_trainings(folder):
+        place = folder / genotype.replace(":", "_") / f"seed-{seed}"
+        if result := _read_json(place / "result.json", problems):
+            durations.append(_seconds(result.get("seconds")))
+            continue
+        step, steps, each = _newest_checkpoint(place, problems)
+        if not step:
+            fresh.append(f"{genotype} seed {seed}")
+            continue
+        half.append(f"{genotype} seed {seed} at step {step:,} of {steps:,}")
+        ends.append(None if each is None else (steps - step) * each)
+        fulls += [] if each is None else [steps * each]
+    measured = [seconds for seconds in durations if seconds is not None] or fulls
+    each = sum(measured) / len(measured) if measured else None
+    state, left = "interrupted" if durations or half or _has_begun(folder) else "not begun", None
+    if jobs and not half and not fresh:
+        state, left = "finished", 0.0
+    elif jobs and each is not None and None not in ends:
+        left = (len(fresh) * each + sum(ends)) / 3600
+    return Stage(
+        "retrain", state, "trainings", len(durations), len(jobs) or None, each, left, tuple(half), tuple(fresh)
+    )
+
+
+def _correlate(run: Path, problems: list[str]) -> Stage:
+    folder = run / "correlate"
+    report = _read_json(folder / "ranking.json", problems)
+    if report is None:
+        return Stage("correlate", "interrupted" if _has_begun(folder) else "not begun", "networks")
+    networks, left_out, missing = (_texts(report.get(name)) for name in ("networks", "left_out", "missing"))
+    results = (run / "retrain").glob("*/seed-*/result.json")
+    trained = {(path.parts[-3].replace("_", ":", 1), path.parts[-2].removeprefix("seed-")) for path in results}
+    later = {name for name, seed in trained if name not in networks + left_out or f"{name} seed {seed}" in missing}
+    if later:
+        notes = (f"retrained since: {', '.join(sorted(later))}",)
+        total = len({*networks, *later})
+        return Stage("correlate", "interrupted", "networks", len(networks), total, notes=notes)
+    notes = (f"{report.get('seeds')} seeds each", *(f"missing: {training}" for training in missing))
+    return Stage("correlate", "finished", "networks", len(networks), len(networks), hours_left=0.0, notes=notes)
+
+
+def _jobs(plan: dict | None, folder: Path, problems: list[str]) -> list[tuple[str, int]]:
+    """The trainings of a plan: genotype and seed."""
+    try:
+        return [] if plan is None else [(str(job["genotype"]), job["seed"]) for job in plan["jobs"]]
+    except (KeyError, TypeError) as error:
+        problems.append(f"{folder / 'plan.json'} is damaged: {type(error).__name__} {error}")
+        return []
+
+
+def _begun_trainings(folder: Path) -> list[tuple[str, str]]:
+    """Genotype and seed of the trainings that have a folder."""
+    places = sorted(folder.glob("*/seed-*"))
+    return [(place.parent.name.replace("_", ":"), place.name.removeprefix("seed-")) for place in places]
+
+
+def _newest_checkpoint(folder: Path, problems: list[str]) -> tuple[int, int | None, float | None]:
+    """Steps done, steps planned and seconds a step by the newest checkpoint of the length that its record states.
+
+    Its SHA-256 is left to those who load it. (0, None, None) where there is none.
+    """
+    for path in reversed(checkpoints(folder)):
+        try:
+            record, size = read_record(path), path.stat().st_size
+            if size != record.bytes:
+                raise ValueError(f"it has {size:,} bytes instead of {record.bytes}")
+            if not 0 < record.step <= record.steps < _ENDLESS:
+                raise ValueError(f"its record says step {record.step} of {record.steps}")
+        except FileNotFoundError:
+            # A command at work has just dropped it for a newer one.
+            continue
+        except ValueError as error:
+            if path.exists():
+                problems.append(f"{path} will be passed over: {error}")
+            continue
+        seconds = _seconds(record.seconds)
+        return record.step, record.steps, None if seconds is None else seconds / record.step
+    return 0, None, None
+
+
+def _scores(path: Path, config: dict, problems: list[str]) -> tuple[int, float | None]:
+    """How many scores an archive holds that were last measured as `config` says, and mean seconds of one."""
+    if not path.is_file():
+        return 0, None
+    # Reading an archive in WAL mode makes files beside it, unless none of its writers left any.
+    mode = "mode=ro" if path.with_name(path.name + "-wal").exists() else "immutable=1"
+    query = "SELECT count(*), avg(seconds) FROM evaluations WHERE measurement = ?"
+    try:
+        with contextlib.closing(sqlite3.connect(f"file:{quote(str(path))}?{mode}", uri=True, timeout=10)) as archive:
+            for number, name in archive.execute("SELECT id, name FROM measurements ORDER BY id DESC"):
+                said = json.loads(name)
+                if all(config[key] == said[key] for key in config.keys() & said.keys()):
+                    return archive.execute(query, (number,)).fetchone()
+    except (sqlite3.Error, ValueError, TypeError, AttributeError) as error:
+        problems.append(f"{path} cannot be read ({type(error).__name__}: {error}); the next search looks after it")
+    return 0, None
+
+
+def _stage_of(typed: str, stages: list[Stage]) -> str:
+    """The stage that a command works on; one for all stages works on the first that is not finished."""
+    named = next((word for word in typed.split()[1:] if not word.startswith("-")), None)
+    return named if named in STAGES else next((stage.name for stage in stages if stage.state != "finished"), "")
+
+
+def _next_command(run: Path, stage: Stage, problems: list[str]) -> str:
+    """What to type for a stage: the command that began it, or one with nothing but the run directory."""
+    path = run / stage.name / "commands.jsonl"
+    if stage.state == "interrupted" and path.is_file():
+        try:
+            record = json.loads(path.read_text(encoding="utf-8").splitlines()[-1])
+            ranks = _RANKS.search(record["device"])
+            launch = f"torchrun --standalone --nproc-per-node {ranks[1]} --no-python -- " if ranks else ""
+            return launch + record["command"]
+        except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
+            problems.append(f"{path} cannot be read: {type(error).__name__} {error}")
+    if stage.name == "train":
+        return f"dualfair train --faces FACES --out {shlex.quote(str(run))}"
+    return f"dualfair {stage.name} --run {shlex.quote(str(run))}"
+
+
+def _has_begun(folder: Path) -> bool:
+    return any((folder / file).is_file() for file in ("config.json", "commands.jsonl"))
+
+
+def _read_json(path: Path, problems: list[str]) -> dict | None:
+    """The object in a file, None when there is no such file or it is damaged, which is told in `problems`."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(value, dict):
+            raise ValueError(f"it holds a {type(value).__name__}")
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, RecursionError) as error:
+        problems.append(f"{path} is damaged: {error}")
+        return None
+    return value
+
+
+def _texts(value: object) -> list[str]:
+    """The texts of a list that was read from a file."""
+    return [text for text in value if isinstance(text, str)] if isinstance(value, list) else []
+
+
+def _seconds(value: object) -> float | None:
+    """A number of seconds that was read from a file, None when it is none."""
+    usable = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < _ENDLESS
+    return value if usable else None
