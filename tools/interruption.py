@@ -13,9 +13,10 @@ EXIT_STATUS = {signal.SIGINT: 130, signal.SIGTERM: 143}
 class Interrupted(BaseException):
     """The user or the system asked the command to stop; no `Exception`, so that nothing takes it for a fault."""
 
-    def __init__(self, number: int) -> None:
-        super().__init__(signal.Signals(number).name)
-        self.exit_status = EXIT_STATUS[number]
+    def __init__(self, number: int | None) -> None:
+        """`number` of the signal; None where another rank got it."""
+        super().__init__(signal.Signals(number).name if number else "another rank was asked to stop")
+        self.exit_status = EXIT_STATUS[number or signal.SIGTERM]
 
 
 @contextmanager
