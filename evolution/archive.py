@@ -1,14 +1,10 @@
 """Every evaluation is kept: one SQLite file, written as evaluations become known, readable at any moment.
 
-Table `measurements` has one row for everything that scores were taken with (weights, faces, calibration: the caller
-words it), table `evaluations` one row for every genotype scored under it. Values are JSON text; NaN and infinities,
-which JSON lacks, are the strings "nan", "inf" and "-inf".
+`evolution.storage` says how it lies there, `evolution.opening` and `evolution.salvage` what happens to damaged files.
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
 import math
 import sqlite3
 import weakref
@@ -19,22 +15,23 @@ from pathlib import Path
 
 import numpy as np
 
+from evolution.opening import open_file, reading
+from evolution.storage import (
+    ROWS,
+    Heading,
+    Row,
+    claim,
+    headings,
+    insert_rows,
+    rows_of,
+    transaction,
+    values_of,
+    values_text,
+)
 from supernet.genotype import Genotype
 
 OBJECTIVES = range(2, 5)
 """How many objectives a search can have: 2, 3 or 4."""
-
-_APPLICATION = 0x44464152
-_FORMAT = 1
-_SCHEMA = (
-    """CREATE TABLE IF NOT EXISTS measurements (
-        id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, columns TEXT NOT NULL, objectives INTEGER NOT NULL)""",
-    """CREATE TABLE IF NOT EXISTS evaluations (
-        id INTEGER PRIMARY KEY, measurement INTEGER NOT NULL REFERENCES measurements, genotype TEXT NOT NULL,
-        "values" TEXT NOT NULL, seconds REAL, UNIQUE (measurement, genotype))""",
-    f"PRAGMA application_id = {_APPLICATION}",
-    f"PRAGMA user_version = {_FORMAT}",
-)
 
 
 @dataclass(frozen=True)
@@ -42,11 +39,20 @@ class Evaluation:
     """A scored genotype. `values` are in the order of the archive's columns, objectives first.
 
     `seconds` is its share of the time of the score call that it was part of; it does not count in comparisons.
+    `reason` says why a genotype could not be scored, its values are then NaN; None where it was.
     """
 
     genotype: Genotype
     values: tuple[float, ...]
     seconds: float = field(default=math.nan, compare=False)
+    reason: str | None = None
+
+    @property
+    def row(self) -> Row:
+        """The evaluation as it lies in a file."""
+        # SQLite has no NaN: unknown seconds are stored as NULL.
+        seconds = None if math.isnan(self.seconds) else self.seconds
+        return Row(str(self.genotype), values_text(self.values), seconds, self.reason)
 
 
 @dataclass(frozen=True)
@@ -59,6 +65,14 @@ class Measurement:
     evaluations: int
 
 
+@dataclass(frozen=True)
+class Scores:
+    """All evaluations of one measurement, in the order in which they were made."""
+
+    heading: Heading
+    evaluations: tuple[Evaluation, ...]
+
+
 class Archive:
     """The evaluations of one measurement, in the file `path`, or in memory for None.
 
@@ -67,7 +81,11 @@ class Archive:
     them (2 to 4) are minimised, the rest are details. Iterating gives every `Evaluation` in the order of insertion.
     Several processes may read and write the same file at a time; the first score of a genotype stays.
 
-    Raises ValueError for a file that is no archive, and when the file holds this measurement with other columns.
+    What `add` wrote survives a kill or a power cut at any later instant. A damaged file is repaired on opening;
+    evaluations that do not say what was written are deleted, never used, and `repaired` tells of both.
+
+    Raises ValueError for a file that is no archive, when the file holds this measurement with other columns, or is
+    damaged while another process has it open; OSError when it cannot be written.
     """
 
     def __init__(
@@ -75,16 +93,34 @@ class Archive:
     ) -> None:
         self.path = None if path is None else Path(path)
         self.measurement = measurement
-        self.columns, self.objectives = _checked_columns(columns, objectives)
-        self._connection = _connect(self.path)
+        self.columns, self.objectives = checked_columns(columns, objectives)
+        self._heading = Heading(measurement, self.columns, self.objectives)
+        self._opened = open_file(self.path)
+        self._connection = self._opened.connection
         # An archive that nobody closes, such as the one in memory, closes when it is no longer referred to.
-        self._close = weakref.finalize(self, self._connection.close)
-        self._measurement_id = self._claim()
+        self._close = weakref.finalize(self, self._opened.close)
+        try:
+            with transaction(self._connection, self.path):
+                self._measurement_id = claim(self._connection, self._heading, self.path)
+            self._rotten = 0
+            for _ in self:
+                pass
+        except BaseException:
+            self.close()
+            raise
 
-    def add(self, genotypes: Sequence[Genotype], values: np.ndarray, seconds: float = math.nan) -> None:
+    @property
+    def repaired(self) -> str:
+        """What was wrong with the file and what became of it, as a sentence for the user; "" for nothing."""
+        return _told(self._opened.repaired, self.path, self._rotten, "to be scored again")
+
+    def add(
+        self, genotypes: Sequence[Genotype], values: np.ndarray, seconds: float = math.nan, reason: str | None = None
+    ) -> None:
         """Write evaluations, all of them or none; `values` (n, columns), `seconds` a genotype. Known ones stay as is.
 
-        Raises ValueError for another shape of values.
+        `reason` says why they could not be scored. Raises ValueError for another shape of values, OSError naming the
+        file when it cannot be written: the disk is full, or it may not be.
         """
         values = np.asarray(values, dtype=np.float64)
         if values.shape != (len(genotypes), len(self.columns)):
@@ -93,42 +129,34 @@ class Archive:
                 f"for {', '.join(self.columns)}; got {values.shape}"
             )
         rows = [
-            (self._measurement_id, str(genotype), _to_json(row), seconds)
+            Evaluation(genotype, tuple(row), seconds, reason).row
             for genotype, row in zip(genotypes, values.tolist(), strict=True)
         ]
-        with _transaction(self._connection):
-            self._connection.executemany(
-                'INSERT INTO evaluations (measurement, genotype, "values", seconds) VALUES (?, ?, ?, ?) '
-                "ON CONFLICT DO NOTHING",
-                rows,
-            )
+        with transaction(self._connection, self.path):
+            insert_rows(self._connection, self._measurement_id, self._heading, rows)
 
     def get(self, genotype: Genotype) -> Evaluation | None:
         """The evaluation of a genotype, or None when it is not scored yet."""
-        row = self._connection.execute(
-            'SELECT "values", seconds FROM evaluations WHERE measurement = ? AND genotype = ?',
-            (self._measurement_id, str(genotype)),
-        ).fetchone()
-        return None if row is None else Evaluation(genotype, _from_json(row[0]), _seconds(row[1]))
+        for place, _, *rest, mark in self._read(f"{ROWS} AND genotype = ?", str(genotype)):
+            return self._sound(place, Row(str(genotype), *rest), mark)
+        return None
 
     def __contains__(self, genotype: Genotype) -> bool:
         return self.get(genotype) is not None
 
     def __len__(self) -> int:
-        return self._count("measurement = ?")
+        return self._read("SELECT count(*) FROM evaluations WHERE measurement = ?")[0][0]
 
     def __iter__(self) -> Iterator[Evaluation]:
-        rows = self._connection.execute(
-            'SELECT genotype, "values", seconds FROM evaluations WHERE measurement = ? ORDER BY id',
-            (self._measurement_id,),
-        ).fetchall()
-        for genotype, values, seconds in rows:
-            yield Evaluation(Genotype.parse(genotype), _from_json(values), _seconds(seconds))
+        for place, *row, mark in self._read(f"{ROWS} ORDER BY id"):
+            evaluation = self._sound(place, Row(*row), mark)
+            if evaluation is not None:
+                yield evaluation
 
     @property
     def others(self) -> int:
         """How many evaluations of other measurements the file holds; they are kept and never used."""
-        return self._count("measurement != ?")
+        return self._read("SELECT count(*) FROM evaluations WHERE measurement != ?")[0][0]
 
     def close(self) -> None:
         """Close the file; closing twice does no harm."""
@@ -140,42 +168,66 @@ class Archive:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def _count(self, condition: str) -> int:
-        query = f"SELECT count(*) FROM evaluations WHERE {condition}"
-        return self._connection.execute(query, (self._measurement_id,)).fetchone()[0]
+    def _read(self, query: str, *parameters: object) -> list[tuple]:
+        try:
+            return self._connection.execute(query, (self._measurement_id, *parameters)).fetchall()
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+            raise self._unreadable(str(error)) from error
 
-    def _claim(self) -> int:
-        """The row of this measurement, made when it is missing."""
-        query = "SELECT id, columns, objectives FROM measurements WHERE name = ?"
-        row = self._connection.execute(query, (self.measurement,)).fetchone()
-        if row is None:
-            with _transaction(self._connection):
-                self._connection.execute(
-                    "INSERT INTO measurements (name, columns, objectives) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-                    (self.measurement, json.dumps(self.columns), self.objectives),
-                )
-            row = self._connection.execute(query, (self.measurement,)).fetchone()
-        columns, objectives = tuple(json.loads(row[1])), row[2]
-        if (columns, objectives) != (self.columns, self.objectives):
-            self.close()
-            raise ValueError(
-                f"archive {self.path} holds measurement {self.measurement!r} with columns {', '.join(columns)} "
-                f"({objectives} objectives), got {', '.join(self.columns)} ({self.objectives} objectives); "
-                "use the same columns, or name another measurement"
-            )
-        return row[0]
+    def _unreadable(self, reason: str) -> ValueError:
+        return ValueError(f"archive {self.path} can no longer be read: {reason}; repeat the command, which repairs it")
+
+    def _sound(self, place: int, row: Row, mark: object) -> Evaluation | None:
+        """The evaluation that a row says; None when its digest is another, then the row is deleted and counted."""
+        if row.digest(self._heading) == mark:
+            return evaluation_of(row)
+        with transaction(self._connection, self.path):
+            # Another process may have found the row and scored it again in the meantime.
+            for _, *again, mark in self._read(f"{ROWS} AND id = ?", place):
+                if Row(*again).digest(self._heading) != mark:
+                    self._rotten += self._connection.execute("DELETE FROM evaluations WHERE id = ?", (place,)).rowcount
+                elif again[0] == row.genotype:
+                    return evaluation_of(Row(*again))
+                else:
+                    raise self._unreadable(f"it leads from {row.genotype} to {again[0]}")
+        return None
+
+
+def evaluation_of(row: Row) -> Evaluation:
+    """The evaluation that a sound row says."""
+    # The seconds are the one part that no digest covers, since nothing depends on them.
+    seconds = float(row.seconds) if isinstance(row.seconds, (int, float)) else math.nan
+    return Evaluation(Genotype.parse(row.genotype), values_of(row.values), seconds, row.reason)
+
+
+def scores_in(path: Path | str) -> tuple[list[Scores], str]:
+    """Every measurement in the archive at `path` with its evaluations; and a sentence on what was repaired, or "".
+
+    Evaluations that do not say what was written are left out. Raises ValueError when there is no such file or it is no
+    archive.
+    """
+    with reading(Path(path)) as opened:
+        held, left_out = [], 0
+        for number, heading in headings(opened.connection):
+            rows = list(rows_of(opened.connection, number))
+            sound = [evaluation_of(row) for _, row, mark in rows if row.digest(heading) == mark]
+            held.append(Scores(heading, tuple(sound)))
+            left_out += len(rows) - len(sound)
+    return held, _told(opened.repaired, Path(path), left_out, "left out")
+
+
+def _told(repaired: str, path: Path | None, rotten: int, fate: str) -> str:
+    """What was repaired on opening, and what became of rows whose digests were wrong."""
+    if not rotten:
+        return repaired
+    counted = "1 evaluation" if rotten == 1 else f"{rotten:,} evaluations"
+    said = f"{path.name if path else 'memory'}: {counted} did not say what was written; {fate}"
+    return f"{repaired}; {said}" if repaired else said
 
 
 def measurements_in(path: Path | str) -> list[Measurement]:
     """What the archive at `path` holds. Raises ValueError when there is no such file or it is no archive."""
-    if not Path(path).is_file():
-        raise ValueError(f"there is no archive {path}; run a search first")
-    with contextlib.closing(_connect(Path(path))) as connection:
-        rows = connection.execute(
-            "SELECT name, columns, objectives, (SELECT count(*) FROM evaluations WHERE measurement = measurements.id) "
-            "FROM measurements ORDER BY id"
-        )
-        return [Measurement(name, tuple(json.loads(columns)), *counts) for name, columns, *counts in rows]
+    return [Measurement(*held.heading, len(held.evaluations)) for held in scores_in(path)[0]]
 
 
 def archive_or_memory(archive: Archive | None, columns: Sequence[str] | None, objectives: int) -> Archive:
@@ -206,7 +258,7 @@ def _checked_objectives(objectives: int) -> int:
     return int(objectives)
 
 
-def _checked_columns(columns: Sequence[str], objectives: int) -> tuple[tuple[str, ...], int]:
+def checked_columns(columns: Sequence[str], objectives: int) -> tuple[tuple[str, ...], int]:
     objectives = _checked_objectives(objectives)
     if isinstance(columns, str) or not all(isinstance(name, str) for name in columns):
         raise ValueError(f"columns must be a list of names, got {columns!r}")
@@ -216,54 +268,3 @@ def _checked_columns(columns: Sequence[str], objectives: int) -> tuple[tuple[str
             f"columns must be different names, {objectives} objectives first, got {', '.join(columns) or 'none'}"
         )
     return columns, objectives
-
-
-def _connect(path: Path | None) -> sqlite3.Connection:
-    """An open archive, set up when the file is fresh. Files that hold anything else are left untouched."""
-    connection = None
-    try:
-        # isolation_level None leaves transactions to `_transaction`; a writer waits up to a minute for another.
-        connection = sqlite3.connect(":memory:" if path is None else path, timeout=60, isolation_level=None)
-        application = connection.execute("PRAGMA application_id").fetchone()[0]
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
-        tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-        if application == _APPLICATION and version == _FORMAT:
-            return connection
-        if application or tables:
-            found = f"archive format {version}" if application == _APPLICATION else "another program's database"
-            raise sqlite3.DatabaseError(f"it is {found}")
-        connection.execute("PRAGMA journal_mode = WAL")
-        with _transaction(connection):
-            for statement in _SCHEMA:
-                connection.execute(statement)
-        return connection
-    except sqlite3.Error as error:
-        if connection is not None:
-            connection.close()
-        raise ValueError(
-            f"{path} cannot be used as an archive of evaluations: {error}; give another file in an existing folder"
-        ) from error
-
-
-@contextlib.contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
-    connection.execute("COMMIT")
-
-
-def _to_json(values: Sequence[float]) -> str:
-    return json.dumps([value if math.isfinite(value) else str(value) for value in values])
-
-
-def _from_json(text: str) -> tuple[float, ...]:
-    return tuple(float(value) for value in json.loads(text))
-
-
-def _seconds(stored: float | None) -> float:
-    """SQLite has no NaN: unknown seconds are stored as NULL."""
-    return math.nan if stored is None else stored

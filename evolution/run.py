@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from numbers import Integral
 from typing import NamedTuple
@@ -11,12 +11,9 @@ from typing import NamedTuple
 import numpy as np
 
 from evolution.archive import Archive, Evaluation
+from evolution.attempts import Attempts, Score, Scored
 from evolution.pareto import hypervolume, non_dominated, reference_point
 from supernet.genotype import Genotype
-
-Score = Callable[[list[Genotype]], np.ndarray]
-"""Genotypes to float values (n, columns): objectives first, all minimised, then details. The values of a genotype
-may not depend on the genotypes beside it."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +50,9 @@ class SearchResult:
     relative to `reference`. That is the reference point given to the search, else `evolution.pareto.reference_point`
     of all feasible genotypes of the run: in every objective worst + 0.1 (worst - best). It is empty, and every
     hypervolume 0, when no genotype was feasible. `reused` of the evaluated genotypes came out of the archive.
-    `infeasible` ones had an objective that is not finite: kept in the archive, never in the front. `ended` says why
-    the run stopped, `notes` what else a reader has to know.
+    `infeasible` ones had an objective that is not finite: kept in the archive, never in the front. `failed` are those
+    of them that could not be scored at all, each with the reason. `ended` says why the run stopped, `notes` what else
+    a reader has to know.
     """
 
     front: tuple[Evaluation, ...]
@@ -78,6 +76,11 @@ class SearchResult:
         return self.evaluations - self.reused
 
     @property
+    def failed(self) -> tuple[Evaluation, ...]:
+        """The genotypes of this run for which the score raised, with the `reason`."""
+        return tuple(evaluation for evaluation in self.evaluated if evaluation.reason is not None)
+
+    @property
     def front_values(self) -> np.ndarray:
         """Objectives of the front, float64 (front, objectives)."""
         return objectives_of(self.front, self.archive)
@@ -86,8 +89,9 @@ class SearchResult:
 class Run:
     """The course of one search: `step` scores a generation, `result` sums up.
 
-    `steps` are the generations planned. A score call gets at most `batch` genotypes, or the whole generation for None,
-    and what it returns is written to the archive before the next call.
+    `steps` are the generations planned. A score call gets at most `batch` genotypes, or the whole generation for None:
+    in the order of genotypes, so that those with a common beginning are in one call. What it returns is written to the
+    archive before the next call. `evolution.attempts` says what happens when it raises.
     """
 
     def __init__(
@@ -100,8 +104,8 @@ class Run:
         progress: Callable[[Progress], object] | None = None,
         reference: Sequence[float] | None = None,
     ) -> None:
-        self._score, self._archive, self._steps, self._progress = score, archive, steps, progress
-        self._batch = None if batch is None else at_least("batch", batch, 1)
+        self._attempts = Attempts(score, archive.columns, None if batch is None else at_least("batch", batch, 1))
+        self._archive, self._steps, self._progress = archive, steps, progress
         self._reference = _checked_reference(reference, archive.objectives)
         self._shown_reference = self._reference
         self._evaluated: dict[Genotype, Evaluation] = {}
@@ -118,14 +122,15 @@ class Run:
     def step(self, genotypes: Sequence[Genotype]) -> np.ndarray:
         """Values float64 (n, columns) of one generation, from the archive where it has them, scored otherwise.
 
-        Raises ValueError when score returns anything but a number for every column of every genotype.
+        Raises ValueError when score returns anything but a number for every column of every genotype, or raises for
+        every genotype; OSError when the archive cannot be written.
         """
         fresh = [genotype for genotype in dict.fromkeys(genotypes) if genotype not in self._evaluated]
-        missing = [genotype for genotype in fresh if genotype not in self._archive]
-        for chunk in chunks(missing, self._batch or max(len(missing), 1)):
-            start = time.perf_counter()
-            values = _checked_values(self._score(list(chunk)), len(chunk), self._archive.columns)
-            self._archive.add(chunk, values, (time.perf_counter() - start) / len(chunk))
+        known = {genotype: self._archive.get(genotype) for genotype in fresh}
+        self._attempts.trust(genotype for genotype, found in known.items() if found and found.reason is None)
+        missing = [genotype for genotype, found in known.items() if found is None]
+        for scored in self._attempts(missing):
+            self._archive.add(scored.genotypes, self._values(scored), scored.seconds, scored.reason)
         # Read back, so that a resumed run goes on with the very numbers of the first.
         self._evaluated |= {genotype: self._archive.get(genotype) for genotype in fresh}
         self._reused += len(fresh) - len(missing)
@@ -145,8 +150,13 @@ class Run:
             reused=self._reused,
             infeasible=self._infeasible,
             ended=ended,
-            notes=tuple(notes),
+            notes=(*notes, *_failures(self._evaluated.values())),
         )
+
+    def _values(self, scored: Scored) -> np.ndarray:
+        if scored.values is not None:
+            return scored.values
+        return np.full((len(scored.genotypes), len(self._archive.columns)), math.nan)
 
     def _follow(self, fresh: Sequence[Evaluation]) -> None:
         """Carry the run's own front and range on by fresh evaluations, and tell the progress."""
@@ -181,11 +191,6 @@ def objectives_of(evaluations: Sequence[Evaluation], archive: Archive) -> np.nda
     return np.array(values, dtype=np.float64).reshape(-1, archive.objectives)
 
 
-def chunks(items: Sequence, size: int) -> Iterator[Sequence]:
-    """The items in order, `size` at a time; the last chunk may be smaller."""
-    return (items[start : start + size] for start in range(0, len(items), size))
-
-
 def at_least(name: str, value: int, least: int) -> int:
     """`value` as an int. Raises ValueError naming the argument when it is no whole number of `least` or more."""
     if not isinstance(value, Integral) or value < least:
@@ -202,14 +207,10 @@ def _checked_reference(reference: Sequence[float] | None, objectives: int) -> tu
     return numbers
 
 
-def _checked_values(values: object, rows: int, columns: Sequence[str]) -> np.ndarray:
-    try:
-        array = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"score must return an array of numbers, got {type(values).__name__}: {error}") from error
-    if array.shape != (rows, len(columns)):
-        raise ValueError(
-            f"score returned shape {array.shape} for {rows} genotypes, expected {(rows, len(columns))}: a row a "
-            f"genotype, a column each for {', '.join(columns)}; name every column that score returns in columns"
-        )
-    return array
+def _failures(evaluations: Iterable[Evaluation]) -> list[str]:
+    """A note on the genotypes that could not be scored, if any."""
+    failed = [evaluation for evaluation in evaluations if evaluation.reason is not None]
+    if not failed:
+        return []
+    count = "1 genotype" if len(failed) == 1 else f"{len(failed):,} genotypes"
+    return [f"{count} could not be scored, infeasible for good; first {failed[0].genotype}: {failed[0].reason}"]

@@ -45,8 +45,21 @@ def test_a_command_and_its_options_exist(dualfair, command):
     names = [words[0]]
     if words[0] == "faces":
         names = words[: 3 if words[1] == "import" else 2]
+    elif words[0] == "archive":
+        names = words[:2]
     shown = dualfair(*names, "--help")
     assert shown.status == 0, shown.err
     for word in words:
         if word.startswith("--"):
             assert word.split("=")[0] in shown.out, word
+
+
+def test_every_fault_of_the_table_has_its_tests():
+    rows = re.findall(r"^\| (\d+) \|.*\| (`test_.*) \|$", README, re.M)
+    assert [int(number) for number, _ in rows] == list(range(1, 26))
+    text = "\n".join(path.read_text() for path in Path(__file__).parent.rglob("test_*.py"))
+    for number, cell in rows:
+        named = re.findall(r"`(test_\w+)`", cell)
+        assert named, number
+        for name in named:
+            assert f"def {name}(" in text, f"fault {number}: {name}"

@@ -1,6 +1,7 @@
 import json
 import math
 import sqlite3
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -108,7 +109,7 @@ def test_a_write_is_whole_or_not_at_all(tmp_path):
             archive.add([A, B], np.zeros((1, 3)))
         trigger = "CREATE TRIGGER full BEFORE INSERT ON evaluations WHEN NEW.genotype = '680:arcface' "
         archive._connection.execute(trigger + "BEGIN SELECT RAISE(ABORT, 'disk full'); END")
-        with pytest.raises(sqlite3.IntegrityError, match="disk full"):
+        with pytest.raises(OSError, match=r"a.sqlite could not be written: disk full; what it held before is whole"):
             archive.add([A, C], np.zeros((2, 3)))
         assert len(archive) == 0
         archive.add([A], np.zeros((1, 3)))
@@ -136,24 +137,55 @@ def _text(path):
 
 
 def _other_database(path):
-    connection = sqlite3.connect(path)
-    connection.execute("CREATE TABLE measurements (id)")
-    connection.close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE measurements (id)")
 
 
-def _later_format(path):
+def _other_damaged_database(path):
+    _other_database(path)
+    path.write_bytes(path.read_bytes().replace(b"CREATE TABLE", b"CREATE TABLX"))
+
+
+def _other_torn_database(path):
+    _other_database(path)
+    path.write_bytes(path.read_bytes()[:-4096])
+
+
+def _rotten_first_byte(path):
     archive_at(path).close()
-    connection = sqlite3.connect(path)
-    connection.execute("PRAGMA user_version = 9")
-    connection.close()
+    path.write_bytes(b"s" + path.read_bytes()[1:])
+
+
+def _rotten_mark(path, *more):
+    archive_at(path).close()
+    data = bytearray(path.read_bytes())
+    for place in (*range(68, 72), *more):
+        data[place] = 0
+    path.write_bytes(data)
+
+
+def _other_format(path, number=9):
+    archive_at(path).close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(f"PRAGMA user_version = {number}")
+
+
+FOREIGN = "it is another program's database, or its first bytes are damaged"
 
 
 @pytest.mark.parametrize(
     ("make", "said"),
     [
         (_text, "file is not a database"),
-        (_other_database, "it is another program's database"),
-        (_later_format, "it is archive format 9"),
+        (_rotten_first_byte, "file is not a database"),
+        (_rotten_mark, FOREIGN),
+        # These bytes count the tables: without them the file looks as if nothing was in it.
+        (lambda path: _rotten_mark(path, 103, 104), FOREIGN),
+        (_other_database, FOREIGN),
+        (_other_damaged_database, FOREIGN),
+        (_other_torn_database, FOREIGN),
+        (_other_format, "it is archive format 9, and only format 2 is known"),
+        (lambda path: _other_format(path, 1), "it is archive format 1, and only format 2 is known"),
         (lambda path: path.mkdir(), "unable to open database file"),
     ],
 )
@@ -164,9 +196,21 @@ def test_a_file_that_is_no_archive_gets_one_clear_line_and_stays_as_it_is(tmp_pa
     with pytest.raises(ValueError) as error:
         archive_at(path)
     assert str(error.value) == (
-        f"{path} cannot be used as an archive of evaluations: {said}; give another file in an existing folder"
+        f"{path} cannot be used as an archive of evaluations: {said}; give another file in an existing folder, or "
+        "move this one away"
     )
     assert before is None or path.read_bytes() == before
+    assert not [entry for entry in tmp_path.iterdir() if "damaged" in entry.name or "rebuil" in entry.name]
+
+
+def test_an_empty_file_is_set_up_for_writing_and_refused_for_reading(tmp_path):
+    path = tmp_path / "a.sqlite"
+    path.touch()
+    with pytest.raises(ValueError, match=r"a.sqlite cannot be used as an archive of evaluations: it is empty; give"):
+        measurements_in(path)
+    with archive_at(path) as archive:
+        archive.add([A], np.zeros((1, 3)))
+        assert (len(archive), archive.repaired) == (1, "")
 
 
 def test_a_missing_folder_or_file_is_named(tmp_path):

@@ -11,6 +11,7 @@ import pytest
 from supernet.checkpoint import checkpoints, verified
 from tools.interruption import Interrupted, finishing_first, leaving_on_signals
 
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
 
 
@@ -52,23 +53,28 @@ def faces(tmp_path_factory):
     return folder
 
 
+def command(faces, out):
+    words = ["train", "--faces", faces, "--size", "32", "--epochs", "8", "--batch", "16", "--device", "cpu"]
+    return [sys.executable, "-c", "from tools.main import main; main()", *words, "--out", out]
+
+
+@pytest.fixture(scope="module")
+def whole(faces):
+    """The record of the last checkpoint of an undisturbed training."""
+    out = faces.parent / "whole"
+    ran = subprocess.run(command(faces, out), env=ENVIRONMENT, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    return verified(checkpoints(out / "train")[-1])
+
+
 @pytest.mark.parametrize(("number", "status"), SIGNALS)
 def test_training_stops_after_its_step_and_the_same_command_ends_as_if_nothing_had_been(
-    dualfair, faces, tmp_path, number, status
+    faces, whole, tmp_path, number, status
 ):
-    words = ["train", "--faces", faces, "--size", "32", "--epochs", "8", "--batch", "16", "--device", "cpu"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", "from tools.main import main; main()", *words]
-    whole = subprocess.run([*command, "--out", tmp_path / "whole"], env=environment, capture_output=True, text=True)
-    assert whole.returncode == 0, whole.stderr
-    child = subprocess.Popen(
-        [*command, "--out", tmp_path / "run"],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    while not list(tmp_path.glob("run/train/tensorboard/*")):
+    run = tmp_path / "run"
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    child = subprocess.Popen(command(faces, run), env=ENVIRONMENT, **pipes)
+    while not list(run.glob("train/tensorboard/*")):
         assert child.poll() is None, child.stderr.read()
         time.sleep(0.01)
     time.sleep(0.3)
@@ -76,11 +82,11 @@ def test_training_stops_after_its_step_and_the_same_command_ends_as_if_nothing_h
     out, error = child.communicate(timeout=60)
     assert child.returncode == status, error
     assert "Interrupted. The same command continues from what is on disk." in error and "Traceback" not in error
-    (stopped,) = checkpoints(tmp_path / "run/train")
+    (stopped,) = checkpoints(run / "train")
     record = verified(stopped)
     assert 0 < record.step < record.steps
     assert f"Stopped at step {record.step} of {record.steps}; the same command continues there" in out
-    again = subprocess.run([*command, "--out", tmp_path / "run"], env=environment, capture_output=True, text=True)
+    again = subprocess.run(command(faces, run), env=ENVIRONMENT, capture_output=True, text=True)
     assert again.returncode == 0 and f"continuing from step {record.step}" in again.stdout
-    ends = [verified(checkpoints(tmp_path / name / "train")[-1]) for name in ("whole", "run")]
-    assert ends[0].sha256 == ends[1].sha256 and ends[1].seconds > record.seconds
+    end = verified(checkpoints(run / "train")[-1])
+    assert end.sha256 == whole.sha256 and end.seconds > record.seconds

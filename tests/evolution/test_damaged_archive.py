@@ -1,0 +1,411 @@
+"""FAULTS of the archive's file, injected for real: cut, flipped, full, read-only, killed while it is repaired."""
+
+import os
+import random
+import resource
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from evolution import salvage
+from evolution.archive import Archive, measurements_in
+from supernet.genotype import Genotype
+
+ROOT = Path(__file__).parents[2]
+NAME = "scores.sqlite"
+COLUMNS = ("error", "disparity", "error of a")
+
+
+def copied(folder, tmp_path, name="copy"):
+    shutil.rmtree(tmp_path / name, ignore_errors=True)
+    shutil.copytree(folder, tmp_path / name)
+    return tmp_path / name / NAME
+
+
+def parts(path):
+    return [part for part in (path, Path(f"{path}-wal")) if part.is_file()]
+
+
+def damage(path, rng):
+    """Cut a file off, flip a bit, or overwrite some bytes; half of the time near its beginning."""
+    data = bytearray(path.read_bytes())
+    at = rng.randrange(len(data) if rng.random() < 0.5 else min(200, len(data)))
+    kind = rng.choice(["cut", "flip", "flip", "zero", "noise"])
+    if kind == "cut":
+        del data[at:]
+    elif kind == "flip":
+        data[at] ^= 1 << rng.randrange(8)
+    else:
+        length = len(data[at : at + 300])
+        data[at : at + length] = bytes(length) if kind == "zero" else rng.randbytes(length)
+    path.write_bytes(data)
+    return kind, at
+
+
+def check_any_damage(written, look, tmp_path, seeds):
+    for seed in seeds:
+        rng = random.Random(seed)
+        path = copied(written.killed if rng.random() < 0.5 else written.closed, tmp_path)
+        victim = rng.choice(parts(path))
+        kind, at = damage(victim, rng)
+        before = victim.read_bytes()
+        try:
+            found, said = look(path)
+        except (OSError, ValueError) as error:
+            assert type(error) in (OSError, ValueError) and "\n" not in str(error) and NAME in str(error)
+            assert victim.read_bytes() == before, "a file that is not repaired has to stay as it is"
+            assert at < 100, "only the first bytes make an archive unrecognisable"
+            continue
+        # What is left of a log that was damaged is for SQLite to say, and a file without a byte says nothing.
+        assert said or len(found) == len(written.truth) or victim != path or len(before) <= 1, (seed, kind, at)
+        for sentence in said:
+            assert "scored again" in sentence and "\n" not in sentence
+        assert look(path) == (found, []), "what is repaired stays repaired"
+
+
+def test_no_damage_yields_a_value_that_was_not_written_nor_anything_but_one_line(written, look, tmp_path):
+    check_any_damage(written, look, tmp_path, range(60))
+
+
+@pytest.mark.slow
+def test_no_damage_of_thousands_yields_a_value_that_was_not_written(written, look, tmp_path):
+    check_any_damage(written, look, tmp_path, range(1000, 3000))
+
+
+def test_a_log_as_a_killed_process_leaves_it_is_no_damage(written, look, tmp_path):
+    assert look(copied(written.killed, tmp_path)) == (written.truth, [])
+
+
+def test_a_torn_log_loses_nothing_but_what_came_behind_the_tear(written, look, tmp_path):
+    path = copied(written.killed, tmp_path)
+    whole = Path(f"{path}-wal").read_bytes()
+    kept = []
+    for size in range(0, len(whole), 4099):
+        path = copied(written.killed, tmp_path)
+        Path(f"{path}-wal").write_bytes(whole[:size])
+        found, said = look(path)
+        assert said == [] and list(found) == list(written.truth)[: len(found)]
+        kept.append(len(found))
+    assert kept == sorted(kept) and kept[0] == 25 and kept[-1] > 45
+
+
+@pytest.mark.parametrize("whole", range(8, 28, 5))
+def test_a_file_that_was_cut_off_is_told_and_works_with_what_is_left(written, look, tmp_path, whole):
+    path = copied(written.closed, tmp_path)
+    data = path.read_bytes()
+    assert len(data) == 7 * 4096
+    path.write_bytes(data[: whole * 1024 + 7])
+    found, said = look(path)
+    assert len(said) == 1 and f"was damaged: {len(found)} evaluation" in said[0]
+    # The evaluations fill three pages at the end, in order.
+    assert (len(found) > 0) == (whole > 20) and set(found) < set(written.truth)
+
+
+def spoil_schema(path, old=b"CREATE TABLE evaluations", new=b"CREATE TABLF evaluations"):
+    data = path.read_bytes()
+    assert old in data
+    data = data.replace(old, new)
+    path.write_bytes(data)
+    return data
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"CREATE TABLE evaluations", b"CREATE TABLF evaluations"),
+        (b'"values" TEXT', b'"valuew" TEXT'),
+        (b"genotype TEXT", b"genotypf TEXT"),
+        (b"measurements_1measurements", b"measurements_1measurementt"),
+    ],
+)
+def test_every_evaluation_survives_a_schema_that_rots_with_its_order_seconds_and_reason(written, tmp_path, old, new):
+    path = copied(written.closed, tmp_path)
+
+    def held():
+        with Archive(path, measurement=measurements_in(path)[1].name, columns=COLUMNS) as archive:
+            return [(repr(evaluation), evaluation.seconds) for evaluation in archive]
+
+    with Archive(path, measurement=measurements_in(path)[1].name, columns=COLUMNS) as archive:
+        archive.add([Genotype.parse("7")], [[float("nan")] * 3], reason="RuntimeError: no")
+    before = held()
+    spoil_schema(path, old, new)
+    assert [each.evaluations for each in measurements_in(path)] == [25, 26] and held() == before
+    assert len(before) == 26 and "reason='RuntimeError: no'" in before[-1][0]
+
+
+def test_a_page_that_rots_takes_no_evaluations_of_other_pages_with_it(written, look, tmp_path):
+    path = copied(written.closed, tmp_path)
+    data = bytearray(path.read_bytes())
+    page = data.index(b"[0.") // 4096 * 4096
+    gone = data[page : page + 4096].count(b"[0.")
+    data[page : page + 4096] = b"\xff" * 4096
+    path.write_bytes(data)
+    found, said = look(path)
+    assert 0 < len(found) == len(written.truth) - gone
+    assert said == [
+        f"scores.sqlite was damaged: {len(found)} evaluations were read back; the rest will be scored again; the "
+        "damaged file is kept as scores.sqlite.damaged"
+    ]
+    assert Path(f"{path}.damaged").read_bytes() == data
+
+
+def test_a_file_of_which_nothing_can_be_read_is_kept_aside_and_a_fresh_one_begun(written, look, tmp_path):
+    path = copied(written.closed, tmp_path)
+    data = path.read_bytes()[:100] + b"\xff" * (6 * 4096)
+    path.write_bytes(data)
+    found, said = look(path)
+    assert found == {} and said[0].startswith("scores.sqlite was damaged: 0 evaluations were read back; the rest will")
+    assert Path(f"{path}.damaged").read_bytes() == data
+    with Archive(path, measurement="m", columns=COLUMNS) as archive:
+        archive.add([Genotype.parse("7")], [[1, 2, 3]])
+        assert archive.repaired == "" and len(archive) == 1
+
+
+@pytest.mark.parametrize(("old", "new"), [(b"weights 0 x", b"weights 0 y"), (b'"disparity"', b'"disparitx"')])
+def test_a_measurement_that_rots_loses_its_own_evaluations_only_and_they_are_kept_aside(
+    written, look, tmp_path, old, new
+):
+    path = copied(written.closed, tmp_path)
+    data = path.read_bytes()
+    # The second page holds the measurements, the first of them at its end.
+    path.write_bytes(data[:4096] + new.join(data[4096:8192].rsplit(old, 1)) + data[8192:])
+    found, said = look(path)
+    assert found == {key: values for key, values in written.truth.items() if key[0] == 1}
+    assert len(said) == 1 and "25 evaluations were read back" in said[0] and Path(f"{path}.damaged").exists()
+
+
+def test_a_rotten_evaluation_is_deleted_told_and_scored_again(written, tmp_path, look):
+    path = copied(written.closed, tmp_path)
+    data = bytearray(path.read_bytes())
+    data[data.index(b"[0.") + 3] ^= 1
+    path.write_bytes(data)
+    found, said = look(path)
+    assert len(found) == len(written.truth) - 1
+    assert said == ["scores.sqlite: 1 evaluation did not say what was written; to be scored again"]
+    (lost,) = set(written.truth) - set(found)
+    with Archive(path, measurement=measurements_in(path)[lost[0]].name, columns=COLUMNS) as archive:
+        assert lost[1] not in archive and len(archive) == 24
+        archive.add([lost[1]], [written.truth[lost]])
+        assert archive.get(lost[1]).values == written.truth[lost] and archive.repaired == ""
+
+
+def test_an_evaluation_that_rots_while_the_archive_is_open_is_not_used_either(written, tmp_path):
+    path = copied(written.closed, tmp_path)
+    with (
+        Archive(path, measurement=measurements_in(path)[0].name, columns=COLUMNS) as archive,
+        closing(sqlite3.connect(path)) as other,
+    ):
+        genotype, values = next((evaluation.genotype, evaluation.values) for evaluation in archive)
+        other.execute("UPDATE evaluations SET \"values\" = '[0, 0, 0]' WHERE id = 1")
+        other.commit()
+        assert archive.get(genotype) is None and genotype not in archive
+        assert archive.repaired == "scores.sqlite: 1 evaluation did not say what was written; to be scored again"
+        archive.add([genotype], [values])
+        assert archive.get(genotype).values == values and len(archive) == 25
+
+
+def test_an_index_that_leads_to_another_evaluation_is_not_followed(written, look, tmp_path):
+    path = copied(written.closed, tmp_path)
+    without_index = (
+        "PRAGMA writable_schema = ON",
+        "DELETE FROM sqlite_master WHERE name LIKE 'sqlite_autoindex_evaluations_%'",
+        "UPDATE sqlite_master SET sql = replace(sql, 'UNIQUE (measurement, genotype)', 'CHECK (TRUE)')",
+    )
+    swapped = [f"UPDATE evaluations SET id = {to} WHERE id = {of}" for to, of in ((99, 1), (1, 2), (2, 99))]
+    with Archive(path, measurement=measurements_in(path)[0].name, columns=COLUMNS) as archive:
+        first, second = list(archive)[:2]
+        for statements in (without_index, swapped):
+            with closing(sqlite3.connect(path, isolation_level=None)) as other:
+                for statement in statements:
+                    other.execute(statement)
+        with pytest.raises(ValueError, match=f"leads from {first.genotype} to {second.genotype}; repeat the command"):
+            archive.get(first.genotype)
+        assert archive.repaired == ""
+    found, said = look(path)
+    assert found == written.truth and len(said) == 1
+
+
+def test_damaged_files_are_kept_under_names_of_their_own(written, look, tmp_path):
+    path = copied(written.closed, tmp_path)
+    for number in ("", "-2", "-3"):
+        data = spoil_schema(path)
+        _, said = look(path)
+        assert said[0].endswith(f"the damaged file is kept as scores.sqlite.damaged{number}")
+        assert path.with_name(f"{NAME}.damaged{number}").read_bytes() == data
+    assert sorted(entry.name for entry in path.parent.iterdir()) == sorted(
+        [NAME, f"{NAME}-lock", *(f"{NAME}.damaged{number}" for number in ("", "-2", "-3"))]
+    )
+
+
+def test_a_damaged_file_is_not_repaired_under_another_process(written, look, tmp_path):
+    path = copied(written.closed, tmp_path)
+    with Archive(path, measurement="other", columns=COLUMNS):
+        spoil_schema(path)
+        with pytest.raises(ValueError, match=r"archive .*scores.sqlite is damaged, and open elsewhere; end that") as e:
+            Archive(path, measurement="m", columns=COLUMNS)
+        assert "\n" not in str(e.value)
+    found, said = look(path)
+    assert found == written.truth and len(said) == 1
+
+
+def killed_at(fatal, action):
+    """Do something in a process that kills itself before its step number `fatal`; its exit status, 0 if it ended."""
+    child = os.fork()
+    if child:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    steps = iter(range(1, 1000))
+
+    def step():
+        if next(steps) == fatal:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def after_step(call):
+        def called(*arguments, **named):
+            step()
+            return call(*arguments, **named)
+
+        return called
+
+    status = 1
+    try:
+        for name in ("rename", "replace", "unlink", "fsync"):
+            setattr(os, name, after_step(getattr(os, name)))
+        salvage.insert_heading = after_step(salvage.insert_heading)
+        sys.addaudithook(lambda event, _: step() if event == "sqlite3.connect" else None)
+        status = 0 if action() else 2
+    finally:
+        os._exit(status)
+
+
+def test_a_repair_killed_at_any_of_its_steps_is_finished_by_the_next_opening(written, look, tmp_path):
+    # The damage is in the log, as a process that was killed leaves it.
+    source = copied(written.closed, tmp_path, "whole")
+    with closing(sqlite3.connect(source)) as connection:
+        connection.execute("PRAGMA writable_schema = ON")
+        connection.execute("UPDATE sqlite_master SET sql = replace(sql, 'CREATE TABLE e', 'CREATE TABLX e')")
+        connection.commit()
+        shutil.copytree(source.parent, tmp_path / "source")
+
+    def repair():
+        with Archive(path, measurement="another", columns=COLUMNS) as archive:
+            return "was damaged: 50 evaluations were read back" in archive.repaired
+
+    begun = set()
+    for fatal in range(1, 60):
+        path = copied(tmp_path / "source", tmp_path)
+        status = killed_at(fatal, repair)
+        if status == 0:
+            break
+        assert status == -signal.SIGKILL
+        begun.add(tuple(sorted(entry.name for entry in path.parent.iterdir() if "rebuil" in entry.name)))
+        found, _ = look(path)
+        assert found == written.truth, fatal
+        left = {entry.name for entry in path.parent.iterdir()} - {f"{NAME}.damaged-wal"}
+        assert left == {NAME, f"{NAME}-lock", f"{NAME}.damaged"}
+    assert fatal > 12 and len(begun) >= 3
+
+
+def test_a_log_never_lies_beside_a_rebuilt_file_whose_log_it_is_not(written, look, tmp_path):
+    for fatal in range(1, 20):
+        path = copied(written.killed, tmp_path)
+        before = [part.read_bytes() for part in parts(path)]
+        shutil.copy(written.closed / NAME, f"{path}.rebuilt")
+        status = killed_at(fatal, lambda path=path: "50 evaluations" in salvage.finish(path))
+        if status == 0:
+            break
+        found, _ = look(path)
+        assert status == -signal.SIGKILL and found == written.truth
+        assert [part.read_bytes() for part in parts(Path(f"{path}.damaged"))] == before, fatal
+    assert fatal > 5
+
+
+def test_a_full_disk_is_one_line_that_names_the_file_and_loses_nothing(tmp_path):
+    path = tmp_path / NAME
+    writing = (
+        "import resource, sys; from evolution.archive import Archive; from supernet.genotype import Genotype\n"
+        "archive = Archive(sys.argv[1], measurement='m', columns=('a', 'b'))\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
+        "for number in range(10**6):\n"
+        "    try: archive.add([Genotype(((number,),))], [[number, 2]])\n"
+        "    except OSError as caught: error = caught; break\n"
+        "    print(number)\n"
+        "assert len(archive) == number and len(str(error).splitlines()) == 1\n"
+        "print(error, file=sys.stderr)\n"
+    )
+    child = subprocess.run([sys.executable, "-c", writing, path], cwd=ROOT, capture_output=True, text=True)
+    assert child.returncode == 0, child.stderr
+    assert child.stderr.startswith(f"archive {path} could not be written: ")
+    assert "what it held before is whole" in child.stderr and child.stderr.count("\n") == 1
+    with Archive(path, measurement="m", columns=("a", "b")) as archive:
+        assert [evaluation.values[0] for evaluation in archive] == list(map(int, child.stdout.split()))
+        assert len(archive) > 5 and archive.repaired == ""
+
+
+def test_a_full_disk_during_a_repair_leaves_the_damaged_file_as_it_was(written, look, tmp_path):
+    path = copied(written.closed, tmp_path)
+    with Archive(path, measurement="large", columns=COLUMNS) as archive:
+        archive.add([Genotype(((number,),)) for number in range(300)], [[1 / 3] * 3] * 300)
+    data = spoil_schema(path)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (33_000, limits[1]))
+        with pytest.raises(OSError, match=r"scores.sqlite is damaged and could not be repaired: .*; it is as it was"):
+            look(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert path.read_bytes() == data
+    found, said = look(path)
+    assert len(said) == 1 and found == written.truth
+
+
+@pytest.fixture
+def nobodys(written):
+    """A copy of the archive, in a folder that everybody can read and nobody but the owner can write."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = copied(written.killed, Path(folder))
+        for entry in (Path(folder), path.parent):
+            entry.chmod(0o755)
+        yield path
+
+
+def as_nobody(code, *arguments):
+    """Run code as a user without rights, seeing the project; root would be let in everywhere."""
+    return subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import os, sys, evolution.archive; os.setgroups([]); os.setgid(65534); os.setuid(65534)\n" + code,
+            *arguments,
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="changes the user, which only root may")
+def test_a_folder_that_cannot_be_written_is_read_from_and_otherwise_named(nobodys, written):
+    reading = (
+        "from evolution.archive import scores_in\n"
+        "print(sum(len(each.evaluations) for each in scores_in(sys.argv[1])[0]))"
+    )
+    read = as_nobody(reading, nobodys)
+    assert read.stdout + read.stderr == f"{len(written.truth)}\n"
+    said = as_nobody(
+        "from evolution.archive import Archive\n"
+        "try: Archive(sys.argv[1], measurement='m', columns=('a', 'b'))\n"
+        "except OSError as error: print(error)",
+        nobodys,
+    ).stdout
+    assert said == (
+        f"archive {nobodys} cannot be opened for writing: Permission denied; make its folder writable, or use another\n"
+    )
