@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
 
+from supernet.atomic import read_json
 from supernet.checkpoint import DAMAGED, checkpoints, read_record
 from tools.lock import LOCK, Holder, holder
-
-STAGES = ("train", "search", "retrain", "correlate")
+from tools.run_directory import STAGES
+from tools.trainings import read_plan
 
 _RANKS = re.compile(r", (\d+) ranks$")
 _ENDLESS = 2**53
@@ -120,11 +121,10 @@ def _search(run: Path, faces: str | None, problems: list[str]) -> Stage:
 
 def _retrain(run: Path, problems: list[str]) -> Stage:
     folder = run / "retrain"
-    plan = _read_json(folder / "plan.json", problems)
     durations, half, fresh = [], [], []
     ends: list[float | None] = []
     fulls: list[float] = []
-    jobs = _jobs(plan, folder, problems)
+    jobs = _jobs(folder, problems)
     for genotype, seed in jobs or _begun_trainings(folder):
         place = folder / genotype.replace(":", "_") / f"seed-{seed}"
         if result := _read_json(place / "result.json", problems):
@@ -166,12 +166,12 @@ def _correlate(run: Path, problems: list[str]) -> Stage:
     return Stage("correlate", "finished", "networks", len(networks), len(networks), hours_left=0.0, notes=notes)
 
 
-def _jobs(plan: dict | None, folder: Path, problems: list[str]) -> list[tuple[str, int]]:
-    """The trainings of a plan: genotype and seed."""
+def _jobs(folder: Path, problems: list[str]) -> list[tuple[str, int]]:
+    """The trainings that were asked for: genotype and seed."""
     try:
-        return [] if plan is None else [(str(job["genotype"]), job["seed"]) for job in plan["jobs"]]
-    except (KeyError, TypeError) as error:
-        problems.append(f"{folder / 'plan.json'} is damaged: {type(error).__name__} {error}")
+        return read_plan(folder)
+    except ValueError as error:
+        problems.append(str(error))
         return []
 
 
@@ -251,13 +251,13 @@ def _has_begun(folder: Path) -> bool:
 
 def _read_json(path: Path, problems: list[str]) -> dict | None:
     """The object in a file, None when there is no such file or it is damaged, which is told in `problems`."""
+    if not path.exists():
+        return None
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = read_json(path)
         if not isinstance(value, dict):
             raise ValueError(f"it holds a {type(value).__name__}")
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, RecursionError) as error:
+    except ValueError as error:
         problems.append(f"{path} is damaged: {error}")
         return None
     return value
