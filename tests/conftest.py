@@ -4,10 +4,15 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 
 from supernet.faces.face_set import FaceSet
 from supernet.skeleton import Skeleton
 from tools.main import main
+
+# The same examples in every run, so that what fails here fails everywhere.
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.load_profile("repeatable")
 
 
 @pytest.fixture(scope="session")

@@ -26,7 +26,7 @@ def found(tmp_path_factory):
 
 @pytest.mark.parametrize(("who", "rank"), [("the leader", 0), ("the other", 1)])
 def test_a_rank_that_cannot_score_ends_the_call_on_all_with_its_reason(found, who, rank):
-    """FAULTS row 16 with several ranks. That both raise the same words is checked where they run."""
+    """That both raise the same words is checked where they run."""
     kind, said = found[who]["together"]
     assert kind == "RankFailed"
     assert said.startswith(f"scoring failed on rank {rank} (FloatingPointError: no numbers for ")

@@ -114,7 +114,7 @@ def test_the_errors_of_every_allocator_are_known(error):
 
 
 def test_half_the_batch_gives_the_same_scores(monkeypatch, supernet, faces, calibration, population):
-    """FAULTS row 18. On a CPU embeddings are bit-equal down to batches of 8, and within 1e-6 below (measured)."""
+    """On a CPU embeddings are bit-equal down to batches of 8, and within 1e-6 below (measured)."""
     faces = faces.take(np.arange(64))
     plain = InheritedScorer(supernet, faces, calibration, EvaluationProtocol(), batch=64)
     expected = population_embeddings(supernet, population, faces, calibration, batch=64)

@@ -174,7 +174,7 @@ def test_a_group_without_enough_probes_is_undefined_and_never_zero():
 @pytest.mark.parametrize("probes", [0, 1])
 @pytest.mark.parametrize("name", [*DISPARITIES])
 def test_no_or_one_probe_of_a_group_is_undefined_with_its_n_for_every_measure(name, probes):
-    """FAULTS row 13. For one probe, an image of group c bears the identity of a person of another group."""
+    """For one probe, an image of group c bears the identity of a person of another group."""
     embeddings, identities, groups = clustered(people=10)
     lonely = np.array([f"q{number}" for number in range(4)])
     identities = np.concatenate([identities, lonely])

@@ -65,7 +65,7 @@ def test_an_identity_belongs_to_the_group_most_of_its_images_name():
 
 @pytest.mark.parametrize("value", ["", "unknown", "Unknown", "nan", "None", "?", "N/A"])
 def test_people_without_a_group_stop_with_their_names(tmp_path, value):
-    """FAULTS row 12. Most images decide, so that a person some of whose images lack the group has one."""
+    """Most images decide, so that a person some of whose images lack the group has one."""
     columns = dict(manifest_of(20).columns)
     groups = list(columns["group"])
     groups[4 * 3 : 4 * 4] = [value] * 4
@@ -79,7 +79,6 @@ def test_people_without_a_group_stop_with_their_names(tmp_path, value):
 
 
 def test_an_identity_in_two_splits_stops_training_with_its_name(tmp_path):
-    """FAULTS row 12."""
     split = ["train"] * 40 + ["validation"] * 20 + ["test"] * 20
     split[79] = "train"
     store = store_of(tmp_path, manifest_of(split=tuple(split)))

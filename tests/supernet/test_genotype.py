@@ -44,7 +44,6 @@ def test_genotypes_sort_by_their_codes():
     ],
 )
 def test_a_malformed_genotype_names_the_place(text, said):
-    """FAULTS row 23."""
     with pytest.raises(ValueError, match=r"genotype .*") as error:
         Genotype.parse(text)
     assert said in str(error.value) and len(str(error.value)) < 400

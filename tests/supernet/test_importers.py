@@ -264,7 +264,6 @@ def fuzz_images(folder, cases):
 
 @pytest.mark.filterwarnings("ignore")
 def test_poisoned_images_are_read_or_listed_with_a_reason(tmp_path):
-    """FAULTS row 11."""
     fuzz_images(tmp_path, 350)
 
 
@@ -275,7 +274,7 @@ def test_twenty_thousand_poisoned_images_are_read_or_listed(tmp_path):
 
 
 def test_what_is_no_plain_file_is_listed_and_never_waited_for(tmp_path):
-    """FAULTS row 11: a pipe that nobody writes to, an endless device, a folder, a dead link, a name that cannot be."""
+    """A pipe that nobody writes to, an endless device, a folder, a dead link, a name that cannot be."""
     (tmp_path / "whole.png").write_bytes(image_bytes("PNG"))
     os.mkfifo(tmp_path / "pipe.png")
     (tmp_path / "folder.png").mkdir()

@@ -92,7 +92,7 @@ def test_a_whole_study_is_not_partial(correlate, tmp_path):
 
 
 def test_trainings_without_a_result_are_listed_and_the_rest_is_used(correlate, tmp_path):
-    """FAULTS row 25: planned and never begun, begun and not finished, and needed for equal seeds."""
+    """Planned and never begun, begun and not finished, and needed for equal seeds."""
     run = tmp_path / "run"
     save_all(run)
     for name, seed in ((NAMES[3], 0), (NAMES[3], 1), (NAMES[4], 1)):
