@@ -168,7 +168,7 @@ def split_identities(
     if SPLIT in manifest.columns:
         of_identity = _given_splits(manifest)
     else:
-        if len(fractions) != 3 or min(fractions) <= 0 or abs(sum(fractions) - 1) > 1e-6:
+        if len(fractions) != 3 or not (all(share > 0 for share in fractions) and abs(sum(fractions) - 1) <= 1e-6):
             raise ValueError(f"split fractions must be three positive numbers that add up to 1, got {fractions}")
         of_identity = _dealt_splits(identity_groups(manifest, group_column), fractions, seed)
     row_splits = np.asarray([of_identity[identity] for identity in manifest.columns["identity"]])

@@ -25,8 +25,8 @@ STAGES = {
 }  # fmt: skip
 
 
-STRIDES = {"train": 23, "search": 2, "retrain": 23, "correlate": 1}
-"""A training writes hundreds of times: one event in twenty-three still meets every kind of event."""
+STRIDES = {"train": 47, "search": 3, "retrain": 37, "correlate": 3}
+"""Every which file event a run is killed at: a training has hundreds, and a start takes seconds."""
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def test_killed_at_its_file_events_a_stage_ends_as_if_nothing_had_happened(place
     ran = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, cwd=tmp_path, timeout=600)
     assert ran.returncode == 0, ran.stderr
     kills, status = map(int, ran.stdout.split())
-    assert kills > 3 and status in (0, 3), ran.stderr
+    assert kills > 2 and status in (0, 3), ran.stderr
     assert outcome(run) == outcome(place / f"after-{stage}")
     left = [path.name for path in run.rglob("*") if path.suffix in (".tmp", ".damaged") or path.name == "lock.json"]
     assert left == []
