@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 
 import click
+
+# Parameters of glibc's mallopt(3).
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
 
 
 def device_option(command):
@@ -30,6 +34,14 @@ def bind(deterministic: bool) -> None:
     torch.backends.cudnn.deterministic = deterministic
     # Filling fresh memory with NaN only helps to find errors, and costs time.
     torch.utils.deterministic.fill_uninitialized_memory = False
+
+
+def keep_freed_memory() -> None:
+    """Have the C library keep freed memory for the next step: giving it back and faulting it in again costs time."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
+    if mallopt:
+        for parameter, value in ((_MMAP_THRESHOLD, 2**25), (_TRIM_THRESHOLD, 2**31 - 1), (_TOP_PAD, 2**26)):
+            mallopt(parameter, value)
 
 
 def choose_device(name: str):

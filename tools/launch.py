@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import atexit
-import ctypes
 import os
 from datetime import timedelta
 
 import click
 
 from supernet.process_group import ProcessGroup
-from tools.device import bind, choose_device, describe
+from tools.device import bind, choose_device, describe, keep_freed_memory
 
 # A dead rank is noticed by torchrun at once; a long wait is ranks that have nothing left to do.
 _PATIENCE = timedelta(days=7)
-
-# Parameters of glibc's mallopt(3).
-_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
 
 
 def join(device: str, deterministic: bool = False) -> ProcessGroup:
@@ -77,10 +73,6 @@ def say(processes: ProcessGroup, text: str) -> None:
 
 
 def _prepared(device):
-    """On the CPU, keep freed memory for the next step: giving it back and faulting it in again costs time."""
-    if device.type == "cpu" and os.name == "posix":
-        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-        if mallopt:
-            for parameter, value in ((_MMAP_THRESHOLD, 2**25), (_TRIM_THRESHOLD, 2**31 - 1), (_TOP_PAD, 2**26)):
-                mallopt(parameter, value)
+    if device.type == "cpu":
+        keep_freed_memory()
     return device

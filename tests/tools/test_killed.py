@@ -25,7 +25,7 @@ STAGES = {
 }  # fmt: skip
 
 
-STRIDES = {"train": 47, "search": 3, "retrain": 37, "correlate": 3}
+STRIDES = {"train": 61, "search": 5, "retrain": 53, "correlate": 5}
 """Every which file event a run is killed at: a training has hundreds, and a start takes seconds."""
 
 
@@ -78,7 +78,7 @@ def test_killed_at_its_file_events_a_stage_ends_as_if_nothing_had_happened(place
     ran = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, cwd=tmp_path, timeout=600)
     assert ran.returncode == 0, ran.stderr
     kills, status = map(int, ran.stdout.split())
-    assert kills > 2 and status in (0, 3), ran.stderr
+    assert kills > 1 and status in (0, 3), ran.stderr
     assert outcome(run) == outcome(place / f"after-{stage}")
     left = [path.name for path in run.rglob("*") if path.suffix in (".tmp", ".damaged") or path.name == "lock.json"]
     assert left == []

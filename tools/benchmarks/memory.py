@@ -1,4 +1,4 @@
-"""Peak memory of a contestant, measured in a fresh process: what it needs on top of the imported libraries.
+"""Peak memory and time of a contestant in a fresh process: what it needs on top of the imported libraries.
 
 On a CPU it is the growth of the resident memory, on CUDA what torch allocated on the device. Either includes data,
 weights and optimizer state.
@@ -15,8 +15,10 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import median
 
 from tools.benchmarks.setting import Setting
+from tools.stopwatch import Comparison
 
 Contestant = Callable[[Setting], Callable[[], object]]
 """Builds what is needed and returns what is timed. A benchmark's module lists its own in CONTESTANTS."""
@@ -24,7 +26,7 @@ Contestant = Callable[[Setting], Callable[[], object]]
 
 @dataclass(frozen=True)
 class Peak:
-    """Bytes at the peak, and seconds of the last call."""
+    """Bytes at the peak, and the median seconds of a call, the first one left out unless it is the only one."""
 
     bytes: int
     seconds: float
@@ -35,6 +37,19 @@ def peaks(setting: Setting, benchmark: str, plain: str = "plain", ours: str = "o
     if not setting.memory:
         return None
     return peak(setting, benchmark, plain), peak(setting, benchmark, ours)
+
+
+def in_turn(setting: Setting, benchmark: str, calls: int) -> tuple[Comparison, tuple[Peak, Peak]]:
+    """The plain way and ours, in turn, every timing in a process of its own: what a contestant sets for its whole
+    process, such as the allocator, does not reach the other. The peaks are the highest of all timings.
+    """
+    taken: dict[str, list[Peak]] = {"plain": [], "ours": []}
+    for pair in range(setting.repeats):
+        for name in taken if pair % 2 == 0 else reversed(taken):
+            taken[name].append(peak(setting, benchmark, name, calls))
+    plain, ours = taken.values()
+    comparison = Comparison(tuple(one.seconds for one in plain), tuple(one.seconds for one in ours))
+    return comparison, (max(plain, key=lambda one: one.bytes), max(ours, key=lambda one: one.bytes))
 
 
 def peak(setting: Setting, benchmark: str, contestant: str, calls: int = 2) -> Peak:
@@ -63,11 +78,13 @@ def measure(setting: Setting, benchmark: str, contestant: str, calls: int) -> Pe
     device = torch.device(setting.device)
     before = resident("VmRSS")
     run = module.CONTESTANTS[contestant](setting)
+    times = []
     for _ in range(calls):
         start = time.perf_counter()
         run()
         setting.synchronise()
-        seconds = time.perf_counter() - start
+        times.append(time.perf_counter() - start)
+    seconds = median(times[1:] or times)
     if device.type == "cuda":
         return Peak(torch.cuda.max_memory_allocated(device), seconds)
     return Peak(max(0, resident("VmHWM") - before), seconds)

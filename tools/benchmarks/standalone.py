@@ -1,6 +1,7 @@
 """Training one standalone network: a plain loop on timm's optimizer and schedule, and the Trainer's.
 
-The loop is timed twice: as PyTorch lays images and weights out by default, and channels last as the Trainer has them.
+The loop is timed twice: with PyTorch's own layout and allocator, in turn in processes of their own; and in one process
+with the Trainer, channels last and with the allocator set as the Trainer has it.
 """
 
 from __future__ import annotations
@@ -17,13 +18,16 @@ from supernet.optimisation import classification_loss
 from supernet.recipe import Recipe
 from supernet.shuffler import Shuffler
 from supernet.training import Trainer
-from tools.benchmarks.memory import peaks
+from tools.benchmarks.memory import in_turn
 from tools.benchmarks.report import Contest
 from tools.benchmarks.setting import IDENTITIES, Setting, training_faces
 from tools.benchmarks.step import plain_batch, plain_bfloat16
-from tools.stopwatch import Comparison, compare
+from tools.device import keep_freed_memory
+from tools.stopwatch import compare
 
 GENOTYPE = "101:cosface"
+CALLS = 40
+"""Steps of a timing, the first one left out."""
 
 
 class PlainTraining:
@@ -86,7 +90,9 @@ def plain(setting: Setting, layout: torch.memory_format = torch.contiguous_forma
 
 
 def ours(setting: Setting) -> Callable[[], object]:
-    """The Trainer's step."""
+    """The Trainer's step, in a process that keeps freed memory as `dualfair train` does."""
+    if torch.device(setting.device).type == "cpu":
+        keep_freed_memory()
     network, faces = _what_is_trained(setting)
     steps = Trainer(network, faces, setting.recipe, seed=setting.seed, device=setting.device).run()
     return lambda: next(steps)
@@ -102,20 +108,19 @@ CONTESTANTS = {"plain": plain, "ours": ours}
 
 def run(setting: Setting) -> list[Contest]:
     """Steps of one standalone network."""
-    our_step = ours(setting)
-
-    def against(step: Callable[[], object]) -> Comparison:
-        return compare(step, our_step, repeats=setting.repeats, synchronise=setting.synchronise)
-
+    comparison, measured = in_turn(setting, "standalone", CALLS)
+    alike = compare(
+        plain(setting, torch.channels_last), ours(setting), repeats=setting.repeats, synchronise=setting.synchronise
+    )
     return [
         Contest(
             title=f"standalone: one update of {GENOTYPE}, {setting.batch} images (random pixels)",
-            plain="timm loop, PyTorch's layout",
+            plain="timm loop, PyTorch's defaults",
             ours="Trainer",
             work=setting.batch,
             unit="images",
-            comparison=against(plain(setting)),
-            peaks=peaks(setting, "standalone"),
+            comparison=comparison,
+            peaks=measured if setting.memory else None,
         ),
         Contest(
             title="standalone: the same with the timm loop channels last too",
@@ -123,6 +128,6 @@ def run(setting: Setting) -> list[Contest]:
             ours="Trainer",
             work=setting.batch,
             unit="images",
-            comparison=against(plain(setting, torch.channels_last)),
+            comparison=alike,
         ),
     ]
