@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import sqlite3
 import weakref
@@ -12,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from numbers import Integral
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 
@@ -230,6 +232,24 @@ def measurements_in(path: Path | str) -> list[Measurement]:
     return [Measurement(*held.heading, len(held.evaluations)) for held in scores_in(path)[0]]
 
 
+def glance(path: Path) -> list[tuple[str, int, float | None]]:
+    """Name, number of evaluations and their mean seconds of every measurement in an archive, the latest one first.
+
+    Reads only: nothing is locked, repaired or made, and a search may be at work. Raises ValueError when SQLite cannot
+    read the file.
+    """
+    # Reading in WAL mode makes files beside the archive, unless none of its writers left any.
+    mode = "mode=ro" if path.with_name(path.name + "-wal").exists() else "immutable=1"
+    try:
+        with contextlib.closing(sqlite3.connect(f"file:{quote(str(path))}?{mode}", uri=True, timeout=10)) as connection:
+            return connection.execute(
+                "SELECT name, count(evaluations.id), avg(seconds) FROM measurements LEFT JOIN evaluations "
+                "ON measurement = measurements.id GROUP BY measurements.id ORDER BY measurements.id DESC"
+            ).fetchall()
+    except (sqlite3.Error, UnicodeDecodeError) as error:
+        raise ValueError(f"{type(error).__name__}: {error}") from error
+
+
 def archive_or_memory(archive: Archive | None, columns: Sequence[str] | None, objectives: int) -> Archive:
     """`archive`, checked to have these columns and objectives, or one in memory for None.
 
@@ -259,6 +279,7 @@ def _checked_objectives(objectives: int) -> int:
 
 
 def checked_columns(columns: Sequence[str], objectives: int) -> tuple[tuple[str, ...], int]:
+    """Columns and number of objectives. Raises ValueError unless they are different names, and 2 to 4 of them."""
     objectives = _checked_objectives(objectives)
     if isinstance(columns, str) or not all(isinstance(name, str) for name in columns):
         raise ValueError(f"columns must be a list of names, got {columns!r}")

@@ -125,6 +125,7 @@ def _cells(number: dict) -> list:
 
 
 def draw(folder: Path, report: dict, curves: dict) -> None:
+    """cmc.png and groups.png of an identification, det.png of verification curves by name."""
     from tools.figures import bars_figure, cmc_figure, det_figure
 
     if "identification" in report:

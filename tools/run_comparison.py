@@ -6,12 +6,11 @@ import hashlib
 import json
 import re
 import shutil
-import sqlite3
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
+from evolution.archive import scores_in
 from supernet.atomic import TEMPORARY
 from supernet.checkpoint import DAMAGED, checkpoints, read_record
 from tools.lock import LOCK
@@ -79,10 +78,10 @@ def lost(before: dict[str, object], after: dict[str, object]) -> list[str]:
     return gone + [f"{name} was written again" for name in before if name in after and after[name] != before[name]]
 
 
-def evaluations(folder: Path) -> dict[str, tuple[int, str]]:
-    """Place and values of every evaluation in the archive of a run, by genotype and what it was measured with.
+def evaluations(folder: Path) -> dict[str, tuple[str, str]]:
+    """When every evaluation in a run's archive was made, and its values, by genotype and what it was measured with.
 
-    A copy is read: opening an archive that a killed process left would clean it up before the next command does.
+    When: its place among the others, and the seconds that it took, which no second evaluation takes again. A copy is read: opening an archive that a killed process left would clean it up before the next command does.
     """
     path = folder / "run" / "search" / "scores.sqlite"
     if not path.is_file():
@@ -91,16 +90,17 @@ def evaluations(folder: Path) -> dict[str, tuple[int, str]]:
         for part in (path, path.with_name(path.name + "-wal")):
             if part.is_file():
                 shutil.copyfile(part, Path(elsewhere) / part.name)
-        with closing(sqlite3.connect(Path(elsewhere) / path.name)) as archive:
-            archive.row_factory = sqlite3.Row
-            tables = archive.execute("SELECT count(*) FROM sqlite_master WHERE name = 'evaluations'").fetchone()[0]
-            query = "SELECT name, evaluations.* FROM evaluations JOIN measurements ON measurement = measurements.id"
-            rows = [dict(row) for row in archive.execute(query)] if tables else []
+        try:
+            held, _ = scores_in(Path(elsewhere) / path.name)
+        except ValueError:
+            # Killed before it was set up; what it held before a kill and holds no more is named as gone.
+            return {}
     named = {}
-    for row in rows:
-        measured = hashlib.sha256(row["name"].encode()).hexdigest()[:8]
-        said = {name: row[name] for name in ("values", "reason") if name in row}
-        named[f"{row['genotype']} by measurement {measured}"] = (row["id"], json.dumps(said))
+    for measured in held:
+        name = hashlib.sha256(measured.heading.name.encode()).hexdigest()[:8]
+        for place, evaluation in enumerate(measured.evaluations, 1):
+            done = f"place {place}, {evaluation.seconds!r} s"
+            named[f"{evaluation.genotype} by measurement {name}"] = (done, evaluation.row.values)
     return named
 
 

@@ -99,8 +99,6 @@ def search(
     batch: int = 128,
 ):
     """Search a trained run's space and write the front; returns the search's result."""
-    from evolution import exhaustive as enumeration
-    from evolution.search import search as evolve
     from tools.progress import search_progress
 
     scorer = open_scorer(run, judging, extra=extra, batch=batch)
@@ -127,25 +125,9 @@ def search(
         directory.say(f"        {archive.others} scores measured with other weights or settings are kept, not used")
     floor = floor_errors(run, judging)
     directory.say("        to beat: error " + ", ".join(f"{value:.3f} of {name}" for name, value in floor.items()))
-    call = GENOTYPES_A_CALL * run.processes.size
     with search_progress(folder / "tensorboard") as report:
-        if exhaustive:
-            result = enumeration.exhaustive(
-                space, scorer, len(scorer.objectives), archive=archive, batch=call, progress=report
-            )
-        else:
-            result = evolve(
-                space,
-                scorer,
-                len(scorer.objectives),
-                population=options.population,
-                generations=options.generations,
-                siblings=options.siblings,
-                seed=options.seed,
-                archive=archive,
-                batch=call,
-                progress=report,
-            )
+        kept = {"archive": archive, "batch": GENOTYPES_A_CALL * run.processes.size, "progress": report}
+        result = explore(space, scorer, None if exhaustive else options, **kept)
     scorer.dismiss()
     write_result(folder, result, scorer, floor, config)
     for line in (*result.notes, *table(result.front, scorer)):
@@ -157,6 +139,17 @@ def search(
         f"The front has {len(result.front)} networks of {len(archive)} scored; see {folder}/front.png"
     )
     return result
+
+
+def explore(space, scorer, options: SearchOptions | None, **kept: object):
+    """Evolve genotypes as the options say, or score the whole space for None; `kept` goes to either."""
+    from evolution.exhaustive import exhaustive
+    from evolution.search import search as evolve
+
+    objectives = len(scorer.objectives)
+    if options is None:
+        return exhaustive(space, scorer, objectives, **kept)
+    return evolve(space, scorer, objectives, **asdict(options), **kept)
 
 
 def floor_errors(run, judging: JudgingOptions) -> dict[str, float]:

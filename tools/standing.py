@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
 import shlex
-import sqlite3
 from dataclasses import dataclass, replace
 from pathlib import Path
-from urllib.parse import quote
 
+from evolution.archive import glance
 from supernet.atomic import read_json
 from supernet.checkpoint import DAMAGED, checkpoints, read_record
 from tools.lock import LOCK, Holder, holder
@@ -209,17 +207,13 @@ def _scores(path: Path, config: dict, problems: list[str]) -> tuple[int, float |
     """How many scores an archive holds that were last measured as `config` says, and mean seconds of one."""
     if not path.is_file():
         return 0, None
-    # Reading an archive in WAL mode makes files beside it, unless none of its writers left any.
-    mode = "mode=ro" if path.with_name(path.name + "-wal").exists() else "immutable=1"
-    query = "SELECT count(*), avg(seconds) FROM evaluations WHERE measurement = ?"
     try:
-        with contextlib.closing(sqlite3.connect(f"file:{quote(str(path))}?{mode}", uri=True, timeout=10)) as archive:
-            for number, name in archive.execute("SELECT id, name FROM measurements ORDER BY id DESC"):
-                said = json.loads(name)
-                if all(config[key] == said[key] for key in config.keys() & said.keys()):
-                    return archive.execute(query, (number,)).fetchone()
-    except (sqlite3.Error, ValueError, TypeError, AttributeError) as error:
-        problems.append(f"{path} cannot be read ({type(error).__name__}: {error}); the next search looks after it")
+        for name, evaluations, seconds in glance(path):
+            said = json.loads(name)
+            if all(config[key] == said[key] for key in config.keys() & said.keys()):
+                return evaluations, seconds
+    except (ValueError, TypeError, AttributeError) as error:
+        problems.append(f"{path} cannot be read ({error}); the next search looks after it")
     return 0, None
 
 

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 import torch
 
-from tools.benchmarks import growth, memory, ranks, roofline, scoring
+from tools.benchmarks import growth, memory, ranks, roofline, safety, scoring
 from tools.benchmarks.report import Growth, rounded
 from tools.benchmarks.roofline import count_flops
 from tools.benchmarks.setting import Setting, training_faces
@@ -101,7 +101,8 @@ def test_a_process_that_dies_is_reported_in_one_line(monkeypatch):
         return subprocess.CompletedProcess([], 1, "", "Traceback ...\nMemoryError: no more\n")
 
     monkeypatch.setattr(subprocess, "run", died)
-    with pytest.raises(ValueError, match=r"^memory of ranks, plain: MemoryError: no more; .* --no-memory$"):
+    said = r"^ranks, plain, in a process of its own: MemoryError: no more; measure something smaller$"
+    with pytest.raises(ValueError, match=said):
         memory.peaks(Setting(), "ranks")
     assert memory.peaks(Setting(memory=False), "ranks") is None
 
@@ -173,6 +174,28 @@ def test_training_and_embedding_and_scoring_report_their_own_numbers(dualfair, t
         assert contest["ideal ratio"] == effort["one by one"] / effort["distinct prefixes"]
         assert contest["share of the ideal"] == contest["ratio"]["median"] / contest["ideal ratio"]
     assert ran.out.count("random pixels") == 7
+
+
+def test_what_safety_costs_is_measured_and_leaves_operations_free():
+    found = {contest.ours: contest for contest in safety.run(Setting(size=32, batch=16, repeats=1))}
+    assert list(found) == ["with SHA-256, record, fsync, rename", "an archive on disk", "--deterministic"]
+    checkpoint = found["with SHA-256, record, fsync, rename"]
+    assert checkpoint.facts["share"] == checkpoint.comparison.ours.median / 300
+    assert checkpoint.facts["bytes"] > 2 * 4 * 3e6 and checkpoint.facts["verification seconds"] > 0
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_contestants_of_their_own_processes_are_timed_in_turn(monkeypatch):
+    asked = []
+
+    def peak(setting, benchmark, contestant, calls):
+        asked.append(contestant)
+        return memory.Peak(len(asked), float(len(asked)))
+
+    monkeypatch.setattr(memory, "peak", peak)
+    comparison, (plain, ours) = memory.in_turn(Setting(repeats=3), "step", 4)
+    assert asked == ["plain", "ours", "ours", "plain", "plain", "ours"]
+    assert comparison == Comparison((1.0, 4.0, 5.0), (2.0, 3.0, 6.0)) and (plain.bytes, ours.bytes) == (5, 6)
 
 
 def test_growth_is_measured_over_sizes(monkeypatch):

@@ -143,7 +143,7 @@ def test_finished_work_that_is_gone_or_done_again_is_named(folder):
     before = finished_work(folder)
     assert lost(before, finished_work(folder)) == [] == lost({}, before)
     with sqlite3.connect(folder / "run/search/scores.sqlite") as connection:
-        connection.execute("UPDATE evaluations SET id = 7 WHERE genotype LIKE '101%'")
+        connection.execute("UPDATE evaluations SET seconds = 7 WHERE genotype LIKE '101%'")
         connection.execute("DELETE FROM evaluations WHERE genotype LIKE '202%'")
     connection.close()
     write(folder / PLACE / "result.json", json.dumps({**RESULT, "seconds": 9.0}))
@@ -161,15 +161,21 @@ def test_the_archive_of_a_killed_writer_is_read_and_left_as_it_is(tmp_path):
         "from evolution.archive import Archive\n"
         "from supernet.genotype import Genotype\n"
         f"archive = Archive({str(tmp_path / 'run/search/scores.sqlite')!r}, measurement='m', columns=('a', 'b'))\n"
-        "archive.add([Genotype.parse('101:cosface')], np.ones((1, 2)))\n"
+        "archive.add([Genotype.parse('101:cosface')], np.ones((1, 2)), 0.25)\n"
         "os.kill(os.getpid(), signal.SIGKILL)"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == -signal.SIGKILL
     before = {path.name: path.read_bytes() for path in (tmp_path / "run/search").iterdir()}
     assert "scores.sqlite-wal" in before
-    ((name, (place, values)),) = evaluations(tmp_path).items()
-    assert name.startswith("101:cosface") and place == 1 and "[1.0, 1.0]" in values
+    ((name, (done, values)),) = evaluations(tmp_path).items()
+    assert name.startswith("101:cosface") and done == "place 1, 0.25 s" and "[1.0, 1.0]" in values
     assert {path.name: path.read_bytes() for path in (tmp_path / "run/search").iterdir()} == before
+
+
+def test_an_archive_that_was_killed_before_it_was_set_up_holds_nothing(tmp_path):
+    (tmp_path / "run/search").mkdir(parents=True)
+    (tmp_path / "run/search/scores.sqlite").write_bytes(b"")
+    assert evaluations(tmp_path) == {}
 
 
 def test_the_figure_of_known_evaluations_is_that_of_the_last_search(folder):

@@ -66,7 +66,7 @@ def peak(setting: Setting, benchmark: str, contestant: str, calls: int = 2) -> P
     )
     if ran.returncode:
         words = ran.stderr.strip().splitlines() or [f"exit status {ran.returncode}"]
-        raise ValueError(f"memory of {benchmark}, {contestant}: {words[-1]}; leave memory out with --no-memory")
+        raise ValueError(f"{benchmark}, {contestant}, in a process of its own: {words[-1]}; measure something smaller")
     return Peak(**json.loads(ran.stdout.splitlines()[-1]))
 
 

@@ -19,7 +19,7 @@ from supernet.training import Trainer
 from tools.benchmarks.report import Contest, rounded
 from tools.benchmarks.setting import IDENTITIES, Setting, training_faces
 from tools.device import bind
-from tools.stopwatch import Comparison, compare
+from tools.stopwatch import Spread, compare, repeated
 
 SPACE = "dpn81"
 SCORES, COLUMNS = 8, 10
@@ -43,16 +43,13 @@ def checkpoint(setting: Setting, folder: Path) -> Contest:
     trainer = trainer_of(setting)
     list(trainer.run(until=2))
 
-    def ours() -> None:
-        save(trainer, folder / "ours")
-
-    comparison = compare(lambda: torch.save(trainer.state_dict(), folder / "plain.pt"), ours, repeats=setting.repeats)
-    size = (folder / "plain.pt").stat().st_size
-    verification = compare(
-        lambda: torch.load(folder / "plain.pt", weights_only=True),
-        lambda: newest_intact(folder / "ours", print),
+    comparison = compare(
+        lambda: torch.save(trainer.state_dict(), folder / "plain.pt"),
+        lambda: save(trainer, folder / "ours"),
         repeats=setting.repeats,
     )
+    size = (folder / "plain.pt").stat().st_size
+    verifying = Spread.of(repeated(lambda: newest_intact(folder / "ours", print), seconds=1.0))
     share = comparison.ours.median / (60 * MINUTES)
     return Contest(
         title=f"safety: a checkpoint of a supernet of {SPACE}, {size / 2**20:.1f} MiB, with its optimizer",
@@ -61,10 +58,10 @@ def checkpoint(setting: Setting, folder: Path) -> Contest:
         work=size / 2**20,
         unit="MiB",
         comparison=comparison,
-        facts={"bytes": size, "share": share, "verification seconds": verification.ours.median},
+        facts={"bytes": size, "share": share, "verification seconds": verifying.median},
         notes=(
             f"one every {MINUTES} minutes is {share:.3%} of the training time; verifying one takes "
-            f"{rounded(verification.ours.median)} s",
+            f"{rounded(verifying.median)} s",
         ),
     )
 
@@ -104,12 +101,8 @@ def deterministic(setting: Setting) -> Contest:
         ours="--deterministic",
         work=setting.batch,
         unit="images",
-        comparison=compared(lambda: next(free), step_bound, setting),
+        comparison=compare(lambda: next(free), step_bound, repeats=setting.repeats, synchronise=setting.synchronise),
     )
-
-
-def compared(plain: Callable[[], object], ours: Callable[[], object], setting: Setting) -> Comparison:
-    return compare(plain, ours, repeats=setting.repeats, synchronise=setting.synchronise)
 
 
 @contextmanager
