@@ -81,7 +81,8 @@ def lost(before: dict[str, object], after: dict[str, object]) -> list[str]:
 def evaluations(folder: Path) -> dict[str, tuple[str, str]]:
     """When every evaluation in a run's archive was made, and its values, by genotype and what it was measured with.
 
-    When: its place among the others, and the seconds that it took, which no second evaluation takes again. A copy is read: opening an archive that a killed process left would clean it up before the next command does.
+    When: its place among the others, and the seconds that it took, which no second evaluation takes again. A copy is
+    read: opening an archive that a killed process left would clean it up before the next command does.
     """
     path = folder / "run" / "search" / "scores.sqlite"
     if not path.is_file():
