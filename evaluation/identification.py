@@ -186,6 +186,20 @@ def gallery_split(
     return np.sort(order[enrolled]), np.sort(order[~enrolled])
 
 
+def halves(identities: np.ndarray, groups: np.ndarray, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Two halves of the people, disjoint by identity: the numbers of their images, both ascending.
+
+    `identities` and `groups` (N,) are labels; the group of an identity is that of its first image. Every group is dealt
+    evenly: halves differ by one identity of a group at most, and which half gets it changes from group to group.
+    """
+    rng = np.random.default_rng(seed)
+    names, first_images = np.unique(identities, return_index=True)
+    own = np.asarray(groups)[first_images]
+    decks = [rng.permutation(names[own == group]) for group in np.unique(own)]
+    chosen = np.isin(identities, np.concatenate([deck[turn % 2 :: 2] for turn, deck in enumerate(decks)]))
+    return np.flatnonzero(chosen), np.flatnonzero(~chosen)
+
+
 def identities_of_groups(identities: np.ndarray, groups: np.ndarray) -> dict[object, np.ndarray]:
     """The identities of every group, both sorted. Raises ValueError when one is in two groups, or shapes do not fit."""
     identities, groups = np.asarray(identities), np.asarray(groups)

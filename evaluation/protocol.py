@@ -11,10 +11,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from evaluation.disparity import DISPARITIES, measure, per_group
-from evaluation.identification import COUNTS, error, galleries, ranks
+from evaluation.identification import COUNTS, Ranks, error, galleries, halves, ranks
 
 LITERAL = DISPARITIES["rank_disparity"]
 """The published objective; it stands beside any other that is searched on."""
+
+ALONGSIDE = (
+    LITERAL,
+    *(DISPARITIES[name] for name in ("log_rank_disparity", "capped_rank_disparity", "accuracy_disparity")),
+)
+"""Differences between groups, which are finite on any faces: taken beside the protocol's disparity, so that it can be
+said which of them these faces can tell networks apart by."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +54,11 @@ class EvaluationProtocol:
         variant = "" if self.count == "images" else " by identities"
         return name + variant + (f" at gallery {self.gallery}" if self.gallery else "")
 
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """What is measured on all faces and on both halves: "error", the disparity's name, and those of ALONGSIDE."""
+        return tuple(dict.fromkeys(("error", self.disparity_name, *(disparity.name for disparity in ALONGSIDE))))
+
 
 @dataclass(frozen=True)
 class GroupVerdict:
@@ -65,8 +77,9 @@ class GroupVerdict:
 class Verdict:
     """Error in [0, 1] and disparity over all `probes`; `excluded` ones had no mate. And every group's numbers.
 
-    The disparity is NaN where `undefined` says why. `literal` is the published measure, whatever the protocol asks
-    for: the rank disparity by images, all against all.
+    The disparity is NaN where `undefined` says why. `measures` holds every one of the protocol's measures by name, all
+    but the protocol's own disparity by images and all against all; `halves` has the same of two disjoint halves of the
+    people, each a gallery of its own. What is undefined there is NaN.
     """
 
     error: float
@@ -74,7 +87,8 @@ class Verdict:
     probes: int
     excluded: int
     groups: tuple[GroupVerdict, ...]
-    literal: float
+    measures: dict[str, float]
+    halves: tuple[dict[str, float], ...]
     undefined: str = ""
 
 
@@ -85,8 +99,6 @@ def judge(embeddings: np.ndarray, identities: Sequence, groups: Sequence, protoc
     """
     identities, groups = np.asarray(identities), np.asarray(groups)
     found = ranks(embeddings, identities, protocol.count)
-    by_images = found if protocol.count == COUNTS[0] else ranks(embeddings, identities)
-    literal = measure(LITERAL, [(by_images, groups)])
     disparity = measure(protocol.disparity, _galleries(embeddings, identities, groups, protocol, found))
     names = np.unique(groups).tolist()
     own = groups[found.probes]
@@ -101,12 +113,37 @@ def judge(embeddings: np.ndarray, identities: Sequence, groups: Sequence, protoc
         len(found.values),
         found.excluded,
         verdicts,
-        literal.value,
+        _measures(embeddings, identities, groups, protocol, found, disparity.value),
+        tuple(
+            _of_half(embeddings[rows], identities[rows], groups[rows], protocol) for rows in halves(identities, groups)
+        ),
         disparity.undefined,
     )
 
 
-def _galleries(embeddings, identities, groups, protocol: EvaluationProtocol, found) -> list[tuple]:
+def _measures(embeddings, identities, groups, protocol: EvaluationProtocol, found: Ranks, disparity: float) -> dict:
+    """All measures of faces whose `disparity` by the protocol is known."""
+    by_images = found if protocol.count == COUNTS[0] else ranks(embeddings, identities)
+    alongside = {row.name: measure(row, [(by_images, groups)]).value for row in ALONGSIDE}
+    return {
+        name: {"error": error(found), **alongside, protocol.disparity_name: disparity}[name]
+        for name in protocol.measures
+    }
+
+
+def _of_half(embeddings, identities, groups, protocol: EvaluationProtocol) -> dict[str, float]:
+    """All measures of half of the people; NaN where they are too few for a rank, or for the stated gallery."""
+    people = [len(np.unique(identities[groups == group])) for group in np.unique(groups)]
+    if sum(people) < 2 or len(people) < 2:
+        return dict.fromkeys(protocol.measures, float("nan"))
+    found = ranks(embeddings, identities, protocol.count)
+    disparity = float("nan")
+    if protocol.gallery is None or min(people) * len(people) >= protocol.gallery:
+        disparity = measure(protocol.disparity, _galleries(embeddings, identities, groups, protocol, found)).value
+    return _measures(embeddings, identities, groups, protocol, found, disparity)
+
+
+def _galleries(embeddings, identities, groups, protocol: EvaluationProtocol, found: Ranks) -> list[tuple]:
     """(ranks, groups of all images) of every gallery that the disparity is averaged over."""
     if protocol.gallery is None:
         return [(found, groups)]

@@ -18,7 +18,7 @@ from torch import Tensor
 from evaluation.complexity import macs, parameters
 from evaluation.embedding import Faces, over_batches, summed, with_mirror
 from evaluation.fitting import Batch
-from evaluation.protocol import LITERAL, EvaluationProtocol, Verdict, judge
+from evaluation.protocol import EvaluationProtocol, Verdict, judge
 from evaluation.sharing import Work, divide, work
 from evaluation.trie import build_trie, leaves
 from supernet.dpn import StandaloneNetwork
@@ -67,6 +67,9 @@ class RankFailed(RuntimeError):
     """Scoring failed on one rank of several; raised on all of them, with that rank's reason."""
 
 
+HALVES = (1, 2)
+"""The disjoint halves of the people on which every measure is taken again."""
+
 _REASON_BYTES = 400
 """Length of a reason as ranks send it to each other."""
 
@@ -75,8 +78,9 @@ class InheritedScorer:
     """Scores genotypes by a supernet's weights: call it with genotypes, get an array (n, columns).
 
     The first columns are the `objectives` to minimise: `error`, `params`, `macs`, or the protocol's disparity by its
-    name. The rest, in `columns`, are details worth keeping: both measures, the literal rank disparity, the values of
-    every group, and costs. `work` sums up what the calls so far took and what they would have taken one by one.
+    name. The rest, in `columns`, are details worth keeping: all measures of the protocol, on all faces and on either
+    half of the people, the values of every group, and costs. `work` sums up what the calls so far took and what they
+    would have taken one by one.
 
     A network whose embeddings are not finite has no ranks: NaN stands for all that is measured of it. Where memory
     runs out the batch is halved, for this call and all later ones (`fitting.Batch`, which also says how it is told).
@@ -101,14 +105,13 @@ class InheritedScorer:
         self.batch = batch if isinstance(batch, Batch) else Batch(batch)
         self.work = Work()
         self.objectives = tuple(objectives) or ("error", protocol.disparity_name)
-        details = ["error", protocol.disparity_name, "params", "macs"]
-        if protocol.disparity_name != LITERAL.name:
-            details.append(LITERAL.name)
+        details = [*protocol.measures, "params", "macs"]
         for name in self.objectives:
             if name not in details:
                 raise ValueError(f"unknown objective {name!r}; choose from {', '.join(details)}")
         for group in np.unique(faces.groups).tolist():
             details += [f"error of {group}", f"mean rank of {group}"]
+        details += [half_column(name, half) for half in HALVES for name in protocol.measures]
         self.columns = (*self.objectives, *(name for name in details if name not in self.objectives))
 
     def __call__(self, genotypes: Sequence[Genotype]) -> np.ndarray:
@@ -182,8 +185,15 @@ class InheritedScorer:
 
 def verdict_columns(verdict: Verdict, protocol: EvaluationProtocol) -> dict[str, float]:
     """A verdict as named numbers, the names that `InheritedScorer.columns` uses."""
-    values = {"error": verdict.error, LITERAL.name: verdict.literal, protocol.disparity_name: verdict.disparity}
+    values = dict(verdict.measures)
     for group in verdict.groups:
         for name, value in (("error", group.error), ("mean rank", group.mean_rank)):
             values[f"{name} of {group.group}"] = float("nan") if value is None else value
+    for half, measures in zip(HALVES, verdict.halves, strict=True):
+        values |= {half_column(name, half): value for name, value in measures.items()}
     return values
+
+
+def half_column(measure: str, half: int) -> str:
+    """The name of the column with a measure of one half of the people, 1 or 2."""
+    return f"{measure}, half {half}"

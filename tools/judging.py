@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from tools.options import option, recorded
 from tools.plug_in import look_up
 
-SCORER_VERSION = 2
+SCORER_VERSION = 3
 """Raised whenever the scorer's numbers change, so that older scores are not mixed with newer ones."""
 
 FURTHER_OBJECTIVES = ("params", "macs")

@@ -5,7 +5,7 @@ import torch
 from evaluation.complexity import macs, parameters
 from evaluation.disparity import DISPARITIES
 from evaluation.embedding import embed, network_input
-from evaluation.identification import ranks
+from evaluation.identification import halves, ranks
 from evaluation.protocol import EvaluationProtocol, judge
 from evaluation.scoring import InheritedScorer, population_embeddings
 from supernet.calibration import calibrate_stage
@@ -100,12 +100,13 @@ def test_columns_are_the_objectives_then_the_details(supernet, faces, calibratio
     scorer = InheritedScorer(
         supernet, faces, calibration, EvaluationProtocol(), objectives=("error", "rank_disparity", "params")
     )
+    measures = ("error", "rank_disparity", "log_rank_disparity", "capped_rank_disparity", "accuracy_disparity")
+    details = ("error of a", "mean rank of a", "error of b", "mean rank of b")
     assert scorer.columns == (
-        "error", "rank_disparity", "params", "macs",
-        "error of a", "mean rank of a", "error of b", "mean rank of b",
+        "error", "rank_disparity", "params", *measures[2:], "macs", *details,
+        *(f"{name}, half {half}" for half in (1, 2) for name in measures),
     )  # fmt: skip
     values = scorer(population[:4])
-    assert values.shape == (4, 8)
     for row, genotype in zip(values, population[:4], strict=True):
         found = ranks(population_embeddings(supernet, [genotype], faces, calibration)[genotype], faces.identities)
         groups = faces.groups[found.probes]
@@ -113,9 +114,11 @@ def test_columns_are_the_objectives_then_the_details(supernet, faces, calibratio
         assert row[0] == np.mean(found.values > 0)
         assert row[1] == pytest.approx(abs(means[0] - means[1]))
         assert row[2] == parameters(genotype, supernet.skeleton)
-        assert row[3] == macs(genotype, supernet.skeleton)
-        assert row[[5, 7]] == pytest.approx(means)
-    with pytest.raises(ValueError, match="unknown objective 'speed'; choose from error, rank_disparity, params, macs"):
+        assert row[6] == macs(genotype, supernet.skeleton)
+        assert row[[8, 10]] == pytest.approx(means)
+    with pytest.raises(
+        ValueError, match=r"unknown objective 'speed'; choose from error, rank_disparity, .*, params, macs"
+    ):
         InheritedScorer(supernet, faces, calibration, EvaluationProtocol(), objectives=("error", "speed"))
 
 
@@ -183,7 +186,7 @@ def test_no_or_one_probe_of_a_group_is_undefined_with_its_n_for_every_measure(na
     if probes:
         identities[-1] = "p00"
     verdict = judge(embeddings, identities, groups, EvaluationProtocol(disparity=DISPARITIES[name]))
-    assert np.isnan(verdict.disparity) and np.isnan(verdict.literal)
+    assert np.isnan(verdict.disparity) and np.isnan(verdict.measures["rank_disparity"])
     assert f"n={probes} in group 'c'; a group needs 2 probes" in verdict.undefined
     (group,) = [group for group in verdict.groups if group.group == "c"]
     assert (group.probes, group.error, group.mean_rank) == (probes, None, None)
@@ -193,8 +196,29 @@ def test_no_or_one_probe_of_a_group_is_undefined_with_its_n_for_every_measure(na
 def test_nobody_with_a_mate_is_undefined_and_no_crash():
     embeddings, _, groups = clustered(people=4)
     verdict = judge(embeddings, np.arange(len(groups)), groups, EvaluationProtocol())
-    assert np.isnan([verdict.error, verdict.disparity, verdict.literal]).all() and verdict.probes == 0
+    assert np.isnan([verdict.error, verdict.disparity, *verdict.measures.values()]).all() and verdict.probes == 0
     assert "n=0 in group 'a', n=0 in group 'b'" in verdict.undefined
+
+
+def test_halves_are_disjoint_galleries_of_their_own_with_half_of_every_group():
+    embeddings, identities, groups = clustered(people=22)
+    first, second = halves(identities, groups)
+    assert not {*identities[first]} & {*identities[second]}
+    assert sorted([*first, *second]) == list(range(len(identities)))
+    for group, people in (("a", {5, 6}), ("b", {5, 6})):
+        assert {len({*identities[rows][groups[rows] == group]}) for rows in (first, second)} == people
+    verdict = judge(embeddings, identities, groups, EvaluationProtocol(disparity=DISPARITIES["log_rank_disparity"]))
+    for rows, half in zip((first, second), verdict.halves, strict=True):
+        alone = judge(embeddings[rows], identities[rows], groups[rows], EvaluationProtocol())
+        assert half == alone.measures
+
+
+def test_a_gallery_that_half_of_the_people_cannot_fill_is_undefined_there():
+    embeddings, identities, groups = clustered(people=20)
+    verdict = judge(embeddings, identities, groups, EvaluationProtocol(gallery=12))
+    name = EvaluationProtocol(gallery=12).disparity_name
+    assert np.isfinite(verdict.disparity) and [np.isnan(half[name]) for half in verdict.halves] == [True, True]
+    assert np.isfinite([half["rank_disparity"] for half in verdict.halves]).all()
 
 
 def test_a_stated_gallery_averages_signed_differences_over_seeded_galleries():
