@@ -30,6 +30,12 @@ class Recipe:
     clip: float = _option(
         10.0, "Largest gradient norm of trunk, operations and heads, each by itself; 0 = no clipping."
     )
+    shared_gradients: str = _option(
+        "mean", "Gradients of weights that several paths of a step used: mean or sum over those paths."
+    )
+    ema: float = _option(
+        0.0, "Decay of the moving average of the weights that is kept in their place at the end; 0 = none."
+    )
     scale: float = _option(16.0, "Scale s of the margin logits; 64 is usual for thousands of identities.")
     loss: str = _option("ce", "ce (cross-entropy) or focal.")
     focal_gamma: float = _option(2.0, "Exponent of the focal loss.")
@@ -44,15 +50,17 @@ class Recipe:
         for name in positive:
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
-        for name in ("weight_decay", "momentum", "clip", "focal_gamma", "shift", "brightness"):
+        for name in ("weight_decay", "momentum", "clip", "focal_gamma", "shift", "brightness", "ema"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} must be 0 or more, got {getattr(self, name)}")
-        for name in ("warmup", "margin_warmup", "momentum", "shift", "brightness"):
+        for name in ("warmup", "margin_warmup", "momentum", "shift", "brightness", "ema"):
             if not getattr(self, name) < 1:
                 raise ValueError(f"{name} must be below 1, got {getattr(self, name)}")
         if self.batch < 2:
             raise ValueError(f"batch must be 2 or more for batch normalisation, got {self.batch}")
         if self.loss not in ("ce", "focal"):
             raise ValueError(f"loss must be ce or focal, got {self.loss!r}")
+        if self.shared_gradients not in ("mean", "sum"):
+            raise ValueError(f"shared_gradients must be mean or sum, got {self.shared_gradients!r}")
         if self.schedule not in ("cosine", "step", "none"):
             raise ValueError(f"schedule must be cosine, step or none, got {self.schedule!r}")

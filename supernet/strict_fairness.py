@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
@@ -25,8 +26,8 @@ class _Deck:
 class FairDealer:
     """Deals the paths of strict-fairness steps for choice blocks of the given `sizes`, equal or not.
 
-    A step deals M = max(sizes) paths. Every choice block has a shuffled deck of its choices and every path takes the
-    next card of each deck. Hence after any number of paths the counts of two choices of a block differ by at most
+    A step deals `paths` paths, by default M = max(sizes). Every choice block has a shuffled deck of its choices and every
+    path takes the next card of each deck. Hence after any number of paths the counts of two choices of a block differ by at most
     one, and they are equal after every multiple of the block's size: with 9 operations and 3 heads, each operation
     once and each head three times a step. FairNAS pads smaller blocks with random repeats, which is only
     approximately fair; decks are exact.
@@ -36,14 +37,15 @@ class FairDealer:
     ((9, 2), [1, 1, 1, 1, 1, 1, 1, 1, 1], [3, 3, 3])
     """
 
-    def __init__(self, sizes: Sequence[int], seed: int = 0) -> None:
+    def __init__(self, sizes: Sequence[int], seed: int = 0, paths: int | None = None) -> None:
         self.sizes = _checked_sizes(sizes)
+        self.paths = max(self.sizes) if paths is None else paths
         self._rng = np.random.default_rng(seed)
         self._decks = [_Deck(size) for size in self.sizes]
 
     def deal(self) -> np.ndarray:
-        """The paths of one step: integers of shape (M, choice blocks), a choice of each block in every row."""
-        return np.array([[deck.deal(self._rng) for deck in self._decks] for _ in range(max(self.sizes))])
+        """The paths of one step: integers of shape (paths, choice blocks), a choice of each block in every row."""
+        return np.array([[deck.deal(self._rng) for deck in self._decks] for _ in range(self.paths)])
 
     def state_dict(self) -> dict:
         """All that moves, as JSON-able values: the generator and the decks."""
@@ -81,8 +83,9 @@ class UniformDealer:
         self._rng.bit_generator.state = state["rng"]
 
 
-DEALERS = {"strict": FairDealer, "uniform": UniformDealer}
-"""Samplers of training paths by name."""
+DEALERS = {"strict": FairDealer, "sequential": partial(FairDealer, paths=1), "uniform": UniformDealer}
+"""Samplers of training paths by name. "sequential" deals as "strict" does, but makes an update after every path: counts
+are equal after every ninth update, and an operation that comes later meets weights that the earlier ones moved."""
 
 
 def paths_per_step(sampler: str, sizes: Sequence[int]) -> int:

@@ -15,6 +15,7 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
 from supernet.dpn import StandaloneNetwork
@@ -69,7 +70,8 @@ class Trainer:
 
     A supernet is trained along the paths that a dealer deals in `space`: gradients of the step's paths add up, those
     of shared weights are divided by the number of paths that used them (an operation's never), then one update
-    (FairNAS, algorithm 1). A standalone network has one path. All ranks of `processes` make the same
+    (FairNAS, algorithm 1). A standalone network has one path. With `recipe.ema` a moving average of weights and BN
+    statistics takes the place of the network's own behind the last step. All ranks of `processes` make the same
     update, which is that of one process but for rounding: the ranks of a `team` (by default all) share the images of
     the batch, and teams, of consecutive ranks, share the paths.
     """
@@ -120,6 +122,7 @@ class Trainer:
         }
         self._head_weights = {name: list(head.parameters()) for name, head in network.heads.items()}
         self.statistics = StepStatistics(network)
+        self.average = ModelEmaV3(self.network, recipe.ema, use_warmup=True) if recipe.ema else None
         self.optimizer = make_optimizer(network, recipe)
         self.scheduler = make_scheduler(self.optimizer, recipe, self.steps)
 
@@ -153,7 +156,8 @@ class Trainer:
             self.network, images, [paths[number] for number in mine], loss_along, self.statistics, self._context
         )
         losses, norms, stop, sums = self._over_ranks(paths, mine, losses, share * norms, stop)
-        average_shared(self._weights["trunk"], self._head_weights, paths)
+        if self.recipe.shared_gradients == "mean":
+            average_shared(self._weights["trunk"], self._head_weights, paths)
         gradient_norms = self._clip()
         # The only wait for the device in a step.
         seen = torch.cat([losses, norms, stop, torch.stack(list(gradient_norms.values()))]).tolist()
@@ -161,6 +165,8 @@ class Trainer:
         if np.isfinite(losses + clipped).all():
             self.optimizer.step()
             self.statistics.end(sums, paths, self.processes.size, self.team.size)
+            if self.average:
+                self.average.update(self.network, self.step + 1)
             self._skipped_in_a_row = 0
             self._count(paths)
         else:
@@ -172,6 +178,8 @@ class Trainer:
                 raise NonFinite(reason)
         self.optimizer.zero_grad(set_to_none=True)
         self.step += 1
+        if self.average and self.step == self.steps:
+            self.network.load_state_dict(self.average.module.state_dict())
         return Progress(
             self.step,
             self.steps,
@@ -262,6 +270,7 @@ class Trainer:
             "steps": self.steps,
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "average": self.average.module.state_dict() if self.average else {},
             "augmentation": self.augmentation.get_state(),
             "dealt": json.dumps(
                 {
@@ -280,6 +289,8 @@ class Trainer:
         dealt = json.loads(state["dealt"])
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
+        if self.average:
+            self.average.module.load_state_dict(state["average"])
         self.augmentation.set_state(state["augmentation"])
         self.shuffler.load_state_dict(dealt["shuffler"])
         if self.dealer:

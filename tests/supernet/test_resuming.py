@@ -14,7 +14,7 @@ from supernet.resuming import resume, save
 from supernet.space import dpn_space
 from supernet.training import Trainer
 
-RECIPE = Recipe(epochs=0.8, batch=8, lr=0.1, margin_warmup=0.5)
+RECIPE = Recipe(epochs=0.8, batch=8, lr=0.1, margin_warmup=0.5, ema=0.9)
 
 
 def trainer_of(skeleton, faces, *, sampler="strict", recipe=RECIPE, seed=0):
@@ -47,7 +47,7 @@ def test_everything_that_moves_is_in_a_checkpoint(tiny, faces, tmp_path):
     begun = trainer_of(tiny, faces).state_dict()
     list(half.run())
     end = half.state_dict()
-    for part in ("network", "optimizer", "augmentation"):
+    for part in ("network", "optimizer", "average", "augmentation"):
         other = trainer_of(tiny, faces)
         other.load_state_dict({**state, part: begun[part]})
         list(other.run())

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from supernet.strict_fairness import FairDealer, UniformDealer, paths_per_step
+from supernet.strict_fairness import DEALERS, FairDealer, UniformDealer, paths_per_step
 
 sizes_of_blocks = st.lists(st.integers(1, 11), min_size=1, max_size=8)
 
@@ -35,13 +35,22 @@ def test_a_step_of_the_dpn_spaces_uses_every_operation_once_and_every_head_three
         assert np.bincount(paths[:, 8]).tolist() == [3, 3, 3]
 
 
+def test_the_sequential_sampler_deals_the_very_paths_of_the_strict_one_an_update_each():
+    strict, sequential = (DEALERS[name]([9] * 8 + [3], seed=4) for name in ("strict", "sequential"))
+    for _ in range(3):
+        one_by_one = [sequential.deal() for _ in range(9)]
+        assert {paths.shape for paths in one_by_one} == {(1, 9)}
+        assert np.array_equal(np.concatenate(one_by_one), strict.deal())
+    assert paths_per_step("sequential", [9, 3]) == 1
+
+
 def test_choice_blocks_are_shuffled_independently():
     dealer = FairDealer([9, 9], seed=0)
     pairs = {tuple(path) for _ in range(200) for path in dealer.deal().tolist()}
     assert len(pairs) == 81
 
 
-@pytest.mark.parametrize("dealer", [FairDealer, UniformDealer])
+@pytest.mark.parametrize("dealer", DEALERS.values(), ids=DEALERS)
 def test_same_seed_same_paths_and_state_continues_exactly(dealer):
     first, second = dealer([9, 3, 4], seed=5), dealer([9, 3, 4], seed=5)
     for _ in range(3):

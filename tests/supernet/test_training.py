@@ -48,9 +48,11 @@ def test_irregular_spaces_are_counted_exactly_too(tiny, faces):
     assert trainer.operation_updates.sum() == 8 * 3 * 9
 
 
-def test_a_step_is_the_sum_of_its_paths_divided_where_shared(tiny, faces):
+@pytest.mark.parametrize("shared, share", [("mean", {"trunk": 9, "operations": 1, "heads": 3}),
+                                           ("sum", {"trunk": 1, "operations": 1, "heads": 1})])  # fmt: skip
+def test_a_step_is_the_sum_of_its_paths_divided_where_shared(tiny, faces, shared, share):
     """FairNAS algorithm 1 against a plain loop with autograd on the mean and the sum."""
-    trainer = trainer_of(tiny, faces, optimizer="momentum", momentum=0.0, weight_decay=0.0, clip=0.0, schedule="none",
+    trainer = trainer_of(tiny, faces, shared_gradients=shared, optimizer="momentum", momentum=0.0, weight_decay=0.0, clip=0.0, schedule="none",
                          shift=0.0, flip=False, brightness=0.0, margin_warmup=0.0, lr=0.5)  # fmt: skip
     twin = trainer_of(tiny, faces)
     twin.network.load_state_dict(trainer.network.state_dict())
@@ -68,10 +70,26 @@ def test_a_step_is_the_sum_of_its_paths_divided_where_shared(tiny, faces):
             sums[name] += 0 if grad is None else grad
     before = weights(trainer)
     next(trainer.run())
-    share = {"trunk": 9, "operations": 1, "heads": 3}
     for name, parameter in trainer.network.named_parameters():
         expected = before[name] - 0.5 * sums[name] / share[group_of(name)]
         assert torch.allclose(parameter, expected, rtol=1e-3, atol=2e-5), name
+
+
+def test_a_moving_average_takes_the_place_of_the_weights_behind_the_last_step(tiny, faces):
+    """By the definition, with the decay 1 - (1 + t)^(-2/3) of step t (from 0) until it reaches the one asked for."""
+    plain, averaged = trainer_of(tiny, faces), trainer_of(tiny, faces, ema=0.7)
+    average = weights(plain)
+    for progress, _ in zip(plain.run(), averaged.run(), strict=True):
+        t = progress.step - 1
+        decay = min(0.7, 1 - (1 + t) ** (-2 / 3)) if t else 0.0
+        for name, value in weights(plain).items():
+            average[name] = decay * average[name] + (1 - decay) * value if value.is_floating_point() else value
+        if progress.step == plain.steps - 1:
+            assert same(weights(averaged), weights(plain)), "until then training goes on undisturbed"
+    moved = {name for name, value in weights(averaged).items() if not torch.equal(value, weights(plain)[name])}
+    assert len(moved) > 50
+    for name, value in weights(averaged).items():
+        assert torch.allclose(value, average[name], rtol=1e-4, atol=1e-5), name
 
 
 def test_same_seed_same_weights_and_another_seed_others(tiny, faces):
