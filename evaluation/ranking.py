@@ -1,20 +1,20 @@
-"""Does a cheap score rank networks as the costly truth does? Correlation with its interval, noise ceiling, regret.
+"""Does a cheap score rank networks as the costly truth does? Correlation with its interval, what it adds, regret.
 
 Scores are those of the same networks in the same order, and smaller is better in all of them.
 
-Shape legend: n networks, S training seeds.
+Shape legend: n networks.
 """
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from itertools import combinations
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
-from scipy.stats import bootstrap, kendalltau, spearmanr
+from scipy.stats import kendalltau, spearmanr, weightedtau
+
+from evaluation.kendall import corrected_partial_taus, interval_of, partial_taus, taus
 
 LEAST_NETWORKS = 3
 """Fewer networks have no ranking worth a number: two agree or disagree by a toss of a coin."""
@@ -46,19 +46,14 @@ class RankingCorrelation:
 
 
 @dataclass(frozen=True)
-class NoiseCeiling:
-    """Tau-b between the training seeds of the truth: about the most that a perfect score reaches against one seed.
-
-    `mean`, `lowest` and `highest` are over the `pairs` of seeds whose tau is defined. They are None where there is no
-    such pair; `reason` says why any pair is missing. `n` networks, `seeds` seeds.
-    """
+class Estimate:
+    """A number from `n` networks with its bootstrap interval over them; `method` and `reason` as in
+    `RankingCorrelation`."""
 
     n: int
-    seeds: int
-    pairs: int
-    mean: float | None
-    lowest: float | None
-    highest: float | None
+    value: float | None
+    interval: tuple[float, float] | None
+    method: str | None
     reason: str | None = None
 
     def to_dict(self) -> dict:
@@ -80,40 +75,84 @@ def correlation(
     ValueError for lists that do not fit, `resamples` below 1, or a `confidence` outside (0, 1).
     """
     cheap, truth = _paired(cheap, truth)
-    if resamples < 1 or not 0 < confidence < 1:
-        raise ValueError(
-            f"resamples must be 1 or more and confidence between 0 and 1, got {resamples} and {confidence}"
-        )
+    how = resamples, seed, confidence
+    _check(how)
     tau = spearman = interval = method = None
-    reason = _undefined({"cheap": cheap, "truth": truth})
+    reason = undefined({"cheap": cheap, "truth": truth})
     if reason is None:
-        tau, spearman = _tau(cheap, truth), float(spearmanr(cheap, truth).statistic)
-        interval, method = _bootstrap_interval(cheap, truth, resamples, seed, confidence)
+        tau, spearman = tau_b(cheap, truth), float(spearmanr(cheap, truth).statistic)
+        interval, method = _interval(lambda counts: taus(cheap, truth, counts), len(cheap), how)
         if interval is None:
             reason = f"interval undefined: tau is the same in every resample of these {len(cheap)} networks"
     ties = _tied_pairs(cheap), _tied_pairs(truth)
     return RankingCorrelation(len(cheap), tau, spearman, interval, confidence, method, resamples, *ties, reason)
 
 
-def noise_ceiling(truth: np.ndarray) -> NoiseCeiling:
-    """The noise ceiling of scores (n, S), one column a training seed. Raises ValueError for another shape."""
-    truth = np.asarray(truth, dtype=np.float64)
-    if truth.ndim != 2:
-        raise ValueError(f"truth must have the shape (networks, seeds), got {truth.shape}")
-    n, seeds = truth.shape
-    if seeds < 2:
-        return NoiseCeiling(n, seeds, 0, None, None, None, f"undefined for {seeds} seed(s); at least 2 are needed")
-    taus, reasons = [], []
-    for first, second in combinations(range(seeds), 2):
-        reason = _undefined({f"seed column {first}": truth[:, first], f"seed column {second}": truth[:, second]})
-        if reason is None:
-            taus.append(_tau(truth[:, first], truth[:, second]))
-        else:
-            reasons.append(reason)
-    reason = f"{len(reasons)} of {seeds * (seeds - 1) // 2} pairs of seeds {reasons[0]}" if reasons else None
-    if not taus:
-        return NoiseCeiling(n, seeds, 0, None, None, None, reason)
-    return NoiseCeiling(n, seeds, len(taus), float(np.mean(taus)), min(taus), max(taus), reason)
+def tau_difference(
+    cheap: Sequence[float],
+    other: Sequence[float],
+    truth: Sequence[float],
+    *,
+    resamples: int = 2000,
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> Estimate:
+    """Tau-b of `cheap` with the truth minus that of the `other` score (all (n,)), in [-2, 2]; above 0, cheap is better.
+
+    The bootstrap is paired: both taus are of the same resampled networks. Undefined where `correlation` is, of either.
+    Raises ValueError as `correlation` does.
+    """
+    cheap, truth = _paired(cheap, truth)
+    other, _ = _paired(other, truth)
+    return _estimate(
+        lambda counts: taus(cheap, truth, counts) - taus(other, truth, counts),
+        {"cheap": cheap, "the other score": other, "truth": truth},
+        (resamples, seed, confidence),
+    )
+
+
+def partial_tau(
+    cheap: Sequence[float],
+    truth: Sequence[float],
+    given: Sequence[float],
+    *,
+    corrected: bool = False,
+    resamples: int = 2000,
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> Estimate:
+    """Kendall's partial tau of cheap and true scores (n,), `given` a third (n,), in [-1, 1].
+
+    With disparities, given the cheap error: whether the cheap disparity tells more than that disparity follows error.
+    Scores that are independent given the third still have a partial tau above 0 where both follow it closely (0.18
+    where they correlate with it by 0.95 and 0.85). The `corrected` one (`kendall.corrected_partial_taus`) does not, up
+    to how far scores are from normal, and is what conclusions can rest on. Undefined also where a score has the very
+    order of the third, and the corrected one where few networks have three taus that no normal scores have. Raises
+    ValueError as `correlation` does.
+    """
+    cheap, truth = _paired(cheap, truth)
+    given, _ = _paired(given, truth)
+    function = corrected_partial_taus if corrected else partial_taus
+    found = _estimate(
+        lambda counts: function(cheap, truth, given, counts),
+        {"cheap": cheap, "truth": truth, "the third score": given},
+        (resamples, seed, confidence),
+    )
+    if corrected and found.value is not None and abs(found.value) > 1 - 1e-9:
+        return Estimate(found.n, None, None, None, f"undefined: these {found.n} networks have taus of no normal scores")
+    return found
+
+
+def weighted_tau(cheap: Sequence[float], truth: Sequence[float]) -> float:
+    """Kendall's tau in which the truly best networks weigh most, in [-1, 1]: what a search needs to get right.
+
+    An exchange of the networks at true places r and s (0 = best) weighs 1/(1 + r) + 1/(1 + s) (Vigna 2015, additive
+    hyperbolic). Of equal truths the one listed first has the better place. NaN where a score is constant. Raises
+    ValueError for scores that are not finite.
+    """
+    cheap, truth = _paired(cheap, truth, finite=True)
+    places = np.argsort(np.argsort(truth, kind="stable"), kind="stable")
+    return float(weightedtau(cheap, truth, rank=places).statistic)
 
 
 def top_k_overlap(cheap: Sequence[float], truth: Sequence[float], k: int) -> float:
@@ -174,8 +213,8 @@ def _paired(cheap: Sequence[float], truth: Sequence[float], finite: bool = False
     return cheap, truth
 
 
-def _undefined(scores: dict[str, np.ndarray]) -> str | None:
-    """Why scores of the same networks cannot be correlated, or None."""
+def undefined(scores: dict[str, np.ndarray]) -> str | None:
+    """Why named scores (n,) of the same networks cannot be correlated, or None where they can."""
     for name, values in scores.items():
         if len(values) < LEAST_NETWORKS:
             return f"undefined for {len(values)} networks; at least {LEAST_NETWORKS} are needed"
@@ -187,36 +226,39 @@ def _undefined(scores: dict[str, np.ndarray]) -> str | None:
     return None
 
 
-def _tau(first: np.ndarray, second: np.ndarray) -> float:
+def tau_b(first: np.ndarray, second: np.ndarray) -> float:
+    """Kendall's tau-b of two scores (n,), in [-1, 1]; NaN where one of them is constant."""
     return float(kendalltau(first, second).statistic)
 
 
-def _bootstrap_interval(
-    cheap: np.ndarray, truth: np.ndarray, resamples: int, seed: int, confidence: float
-) -> tuple[tuple[float, float] | None, str | None]:
-    """Interval of tau and its method. A resample that drew equal scores only has no tau and is left out."""
-    with warnings.catch_warnings():
-        # An undefined BCa interval warns and is nan: that is handled below.
-        warnings.simplefilter("ignore", RuntimeWarning)
-        result = bootstrap(
-            (cheap, truth),
-            _tau,
-            paired=True,
-            vectorized=False,
-            n_resamples=resamples,
-            confidence_level=confidence,
-            method="BCa",
-            random_state=np.random.default_rng(seed),
+def _estimate(
+    statistic: Callable[[np.ndarray], np.ndarray], scores: dict[str, np.ndarray], how: tuple[int, int, float]
+) -> Estimate:
+    """A statistic of counts (R, n) at the networks themselves, with its interval; `how` as in `_interval`."""
+    n = len(scores["truth"])
+    _check(how)
+    reason = undefined(scores)
+    if reason is not None:
+        return Estimate(n, None, None, None, reason)
+    value = float(statistic(np.ones((1, n)))[0])
+    if not np.isfinite(value):
+        return Estimate(n, None, None, None, "undefined: two of the scores order these networks just alike")
+    interval, method = _interval(statistic, n, how)
+    reason = None if interval else f"interval undefined: the same in every resample of these {n} networks"
+    return Estimate(n, value, interval, method, reason)
+
+
+def _interval(statistic: Callable[[np.ndarray], np.ndarray], n: int, how: tuple[int, int, float]):
+    resamples, seed, confidence = how
+    return interval_of(statistic, n, resamples=resamples, seed=seed, confidence=confidence)
+
+
+def _check(how: tuple[int, int, float]) -> None:
+    resamples, _, confidence = how
+    if resamples < 1 or not 0 < confidence < 1:
+        raise ValueError(
+            f"resamples must be 1 or more and confidence between 0 and 1, got {resamples} and {confidence}"
         )
-    taus = result.bootstrap_distribution[np.isfinite(result.bootstrap_distribution)]
-    # Networks that both scores rank alike give tau 1 in every resample, however few they are: that bounds nothing.
-    if not len(taus) or np.ptp(taus) < 1e-9:
-        return None, None
-    interval = result.confidence_interval
-    if np.isfinite(interval).all():
-        return (float(interval.low), float(interval.high)), "BCa"
-    low, high = np.quantile(taus, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return (float(low), float(high)), "percentile"
 
 
 def _tied_pairs(values: np.ndarray) -> int:

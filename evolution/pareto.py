@@ -52,6 +52,24 @@ def reference_point(values: np.ndarray) -> tuple[float, ...]:
     return tuple((worst + np.where(worst > best, REFERENCE_MARGIN * (worst - best), 1.0)).tolist())
 
 
+def front_agreement(cheap: np.ndarray, truth: np.ndarray) -> float:
+    """How good a front the cheap scores (n, objectives) choose, by the truth (n, objectives) of the same networks.
+
+    Hypervolume of the truths of the networks that are non-dominated by the cheap scores, over that of the true front,
+    both up to the reference point of all truths: in (0, 1], higher is better. Choosing more networks never lowers it,
+    so compare with a random choice of as many. Raises ValueError for values that are not finite, shapes that differ,
+    or no points.
+
+    >>> front_agreement(np.array([[0, 1], [1, 0], [2, 2]]), np.array([[0, 1], [1, 0], [2, 2]]))
+    1.0
+    """
+    cheap, truth = _points(cheap), _points(truth)
+    if len(cheap) != len(truth):
+        raise ValueError(f"cheap and truth must be of the same networks, got {len(cheap)} and {len(truth)}")
+    reference = reference_point(truth)
+    return hypervolume(truth[non_dominated(cheap)], reference) / hypervolume(truth, reference)
+
+
 def knee(values: np.ndarray) -> int:
     """Index of the knee of a front (n, objectives): the best compromise when nothing is known about preferences.
 

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import click
 
-from supernet.atomic import write_json
 from supernet.genotype import Genotype
-from supernet.process_group import ALONE, ProcessGroup
 from supernet.recipe import Recipe
-from tools.device import deterministic_option, device_option, seed_everything
-from tools.judging import JudgingOptions, searched_with
-from tools.launch import divide, in_words, join, say
+from tools.device import deterministic_option, device_option
+from tools.judging import searched_with
+from tools.launch import in_words, join, say
 from tools.options import build_configs, config_options, option, recorded
 from tools.run_directory import RunDirectory
-from tools.trainings import add_to_plan, read_result
+from tools.standalone_training import train_all
+from tools.trainings import NAMED, SHORT, add_to_plan, read_samples
+
+RANDOM_STREAM = 3
+"""Beside the run's seed, so that the random networks are not those that a search draws with the same seed."""
+
+SHORT_SEED = 10**6
+"""Added to the seeds of short trainings, so that they share no beginning with the trainings they are compared with."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,12 +31,14 @@ class RetrainOptions:
 
     seeds: int = option(2, "Independent trainings of every network, seeds 0, 1, ...")
     controls: int = option(6, "Networks evenly spaced in inherited error, besides the front's knee and extremes.")
+    random: int = option(0, "Networks drawn uniformly from the space, whatever was searched: the honest sample.")
     ranks_per_job: int = option(1, "With torchrun: ranks that train one network together; has to divide their number.")
 
 
 @click.command()
 @click.option("--run", "run_path", type=click.Path(path_type=Path), required=True, help="Run directory of the search.")
 @click.option("--genotype", "named", multiple=True, help="Train these networks only; may be repeated.")
+@click.option("--short", is_flag=True, help="Train all planned networks once more, together as long as the supernet.")
 @click.option("--checkpoint-every", type=float, default=5.0, show_default=True, help="Minutes between checkpoints.")
 @config_options(RetrainOptions, Recipe)
 @device_option
@@ -39,6 +46,7 @@ class RetrainOptions:
 def command(
     run_path: Path,
     named: tuple[str, ...],
+    short: bool,
     checkpoint_every: float,
     preset: str | None,
     device: str,
@@ -54,10 +62,13 @@ def command(
         options, recipe = build_configs(
             given, preset, RetrainOptions, Recipe, stage="retrain", defaults=asdict(recipe_of(run))
         )
-        if not named:
-            named = processes.broadcast(" ".join(map(str, select(run, options))) if processes.leads else "").split()
-        chosen = [run.setting.space.parse(text) for text in named]
-        retrain(run, chosen, options, recipe, checkpoint_minutes=checkpoint_every)
+        if short:
+            if named:
+                raise ValueError("--short trains every planned network; leave --genotype out")
+            retrain_short(run, options, recipe, checkpoint_minutes=checkpoint_every)
+        else:
+            chosen = _named(run, named) if named else _selected(run, options)
+            retrain(run, chosen, options, recipe, checkpoint_minutes=checkpoint_every)
     say(processes, f"Next: dualfair correlate --run {run_path}")
 
 
@@ -66,14 +77,34 @@ def recipe_of(run) -> Recipe:
     return recorded(Recipe, run.config, run.directory.path / "train/config.json")
 
 
-def select(run, options: RetrainOptions) -> list[Genotype]:
-    """The knee and the extremes of the front, and controls evenly spaced in inherited error, without repeats."""
+def _named(run, named: Sequence[str]) -> dict[Genotype, tuple[str, ...]]:
+    return dict.fromkeys(map(run.setting.space.parse, named), NAMED)
+
+
+def _selected(run, options: RetrainOptions) -> dict[Genotype, tuple[str, ...]]:
+    """What the leader selects, on every rank; the others, which write no plan, know no samples."""
+    chosen = select(run, options) if run.processes.leads else {}
+    samples = {str(genotype): of for genotype, of in chosen.items()}
+    texts = run.processes.broadcast(" ".join(samples)).split()
+    return {run.setting.space.parse(text): samples.get(text, NAMED) for text in texts}
+
+
+def select(run, options: RetrainOptions) -> dict[Genotype, tuple[str, ...]]:
+    """The networks to train, each with its samples: why it is there.
+
+    "front": the knee and the extremes of the front, of the confirmed one where there is one; "even": controls evenly
+    spaced in inherited error, none of them among those; "random": networks drawn uniformly from the space by the run's
+    seed, whatever was searched, so that they can be any of the others too. Raises ValueError where nothing was scored,
+    or the space has not so many networks.
+    """
     import numpy as np
 
     from evaluation.ranking import evenly_spaced
     from evolution.pareto import knee, non_dominated
+    from tools.confirmation import knee_and_extremes
     from tools.search import open_archive, open_scorer
 
+    _check(options)
     judging, extra = searched_with(run.directory)
     scorer = open_scorer(run, judging, extra=extra)
     archive = open_archive(run, scorer, judging)
@@ -81,19 +112,56 @@ def select(run, options: RetrainOptions) -> list[Genotype]:
     if not scored:
         raise ValueError(f"the search in {run.directory.path} has no scores; run 'dualfair search' first")
     values = np.array([evaluation.values[: archive.objectives] for evaluation in scored])
-    front = np.flatnonzero(non_dominated(values))
-    chosen = [front[knee(values[front])], *(front[np.argmin(values[front, m])] for m in range(values.shape[1]))]
-    rest = np.setdiff1d(np.arange(len(scored)), chosen)
-    controls = evenly_spaced(values[rest, 0], min(options.controls, len(rest)))
-    return [scored[number].genotype for number in dict.fromkeys([*map(int, chosen), *rest[controls].tolist()])]
+    chosen = knee_and_extremes(run)
+    if not chosen:
+        front = np.flatnonzero(non_dominated(values))
+        places = [front[knee(values[front])], *(front[np.argmin(values[front, m])] for m in range(values.shape[1]))]
+        chosen = [scored[place].genotype for place in places]
+    rest = np.array([place for place, of in enumerate(scored) if of.genotype not in chosen], dtype=int)
+    controls = rest[evenly_spaced(values[rest, 0], min(options.controls, len(rest)))]
+    drawn = random_networks(run.setting.space, options.random, run.config["seed"])
+    found: dict[Genotype, tuple[str, ...]] = {}
+    for sample, genotypes in (
+        ("front", chosen),
+        ("even", [scored[number].genotype for number in controls.tolist()]),
+        ("random", drawn),
+    ):
+        for genotype in dict.fromkeys(genotypes):
+            found[genotype] = (*found.get(genotype, ()), sample)
+    return found
+
+
+def random_networks(space, n: int, seed: int) -> list[Genotype]:
+    """`n` different networks drawn uniformly from a space; those of a smaller n come first while n is up to half of the
+    space. Raises ValueError when the space holds fewer."""
+    import numpy as np
+
+    if n > space.size:
+        raise ValueError(f"random must be at most {space.size:,}, all networks of space {space.name}; got {n:,}")
+    return space.sample_distinct(n, np.random.default_rng([RANDOM_STREAM, seed]))
+
+
+def _check(options: RetrainOptions) -> None:
+    if options.seeds < 1 or options.controls < 0 or options.random < 0:
+        raise ValueError(
+            f"seeds must be 1 or more, controls and random 0 or more, got {options.seeds}, {options.controls} and "
+            f"{options.random}"
+        )
 
 
 def retrain(
-    run, genotypes: Sequence[Genotype], options: RetrainOptions, recipe: Recipe, *, checkpoint_minutes: float = 5.0
+    run,
+    genotypes: Mapping[Genotype, Sequence[str]],
+    options: RetrainOptions,
+    recipe: Recipe,
+    *,
+    checkpoint_minutes: float = 5.0,
 ) -> list[dict]:
-    """Train every genotype with every seed, skipping what is done; returns the results, one a training."""
-    if options.seeds < 1 or options.controls < 0:
-        raise ValueError(f"seeds must be 1 or more and controls 0 or more, got {options.seeds} and {options.controls}")
+    """Train every genotype, each with its samples as from `select`, with every seed, skipping what is done.
+
+    Returns the results, one a training.
+    """
+    _check(options)
     judging, _ = searched_with(run.directory)
     directory = run.directory
     configuration = directory.claim("retrain", {**asdict(recipe), **asdict(judging), "weights": run.digest})
@@ -103,149 +171,70 @@ def retrain(
         f"Retrain: {len(genotypes)} networks x {options.seeds} seeds from scratch on {len(faces):,} images of "
         f"{faces.identity_count:,} people, {recipe.epochs:g} epochs each; {in_words(run.processes)}"
     )
-    jobs = [(genotype, seed) for genotype in genotypes for seed in range(options.seeds)]
+    jobs = {(genotype, seed): of for genotype, of in genotypes.items() for seed in range(options.seeds)}
     if directory.leads:
-        add_to_plan(directory.stage("retrain"), [(str(genotype), seed) for genotype, seed in jobs])
-    team = divide(run.processes, options.ranks_per_job)
-    for job in queue(run.processes, team, len(jobs)):
-        train_standalone(
-            run,
-            *jobs[job],
-            recipe,
-            judging,
-            team,
-            configuration=configuration,
-            checkpoint_minutes=checkpoint_minutes,
+        add_to_plan(
+            directory.stage("retrain"), {(str(genotype), seed): samples for (genotype, seed), samples in jobs.items()}
         )
-    run.processes.wait()
-    results = [read_result(result_path(run, *job), run.setting.space) for job in jobs]
-    for line in summary(results, judging):
-        directory.say(line)
-    return results
-
-
-def queue(processes: ProcessGroup, team: ProcessGroup, jobs: int) -> Iterator[int]:
-    """The jobs that fall to this rank's team: whichever team is free takes the next."""
-    if team.leads:
-        for job in processes.tickets("retrain", jobs):
-            yield int(team.broadcast(str(job)))
-        team.broadcast()
-    else:
-        while job := team.broadcast():
-            yield int(job)
-
-
-def result_path(run, genotype: Genotype, seed: int) -> Path:
-    """Where the result of one training is."""
-    return run.directory.path / "retrain" / str(genotype).replace(":", "_") / f"seed-{seed}" / "result.json"
-
-
-def train_standalone(
-    run,
-    genotype: Genotype,
-    seed: int,
-    recipe: Recipe,
-    judging: JudgingOptions,
-    team: ProcessGroup = ALONE,
-    *,
-    configuration: str,
-    checkpoint_minutes: float,
-) -> None:
-    """Train and judge one network by the ranks of a team, unless an earlier run did."""
-    from supernet.dpn import build
-    from supernet.training import Trainer
-    from tools.standalone import write_description
-    from tools.training import run_training
-
-    path = result_path(run, genotype, seed)
-    folder = path.parent
-    folder.mkdir(parents=True, exist_ok=True)
-    done = path.is_file()
-    team.agree("which networks are trained", done)
-    if done:
-        return
-    faces = run.setting.splits["train"]
-    seed_everything(seed)
-    skeleton = run.setting.skeleton
-    network = build(genotype, skeleton, faces.identity_count)
-    if team.leads:
-        write_description(folder, str(genotype), skeleton, faces.identity_count, seed, training_faces_of(run.config))
-    trainer = Trainer(network, faces, recipe, seed=seed, device=run.device, processes=team)
-    course = run_training(
-        trainer,
-        folder,
+    return train_all(
+        run,
+        [*jobs],
+        recipe,
+        judging,
+        options.ranks_per_job,
         configuration=configuration,
-        minutes=checkpoint_minutes,
-        tell=run.directory.say,
-        label=f"{genotype} seed {seed}",
+        checkpoint_minutes=checkpoint_minutes,
     )
-    network.eval()
-    if not team.leads:
-        return
-    result = {
-        "genotype": str(genotype),
-        "seed": seed,
-        "seconds": round(course.seconds, 1),
-        **judge_standalone(run, network, judging),
-    }
-    write_json(path, result)
 
 
-def training_faces_of(config: dict) -> dict[str, object]:
-    """Which people a run's networks were trained on: the faces and how their splits were made."""
-    return {name: config[name] for name in ("faces_fingerprint", "group_column", "split", "seed")}
+def retrain_short(run, options: RetrainOptions, recipe: Recipe, *, checkpoint_minutes: float = 5.0) -> list[dict]:
+    """Train every planned network once more, all of them together for as many path passes as the supernet's training.
+
+    That is `short_epochs` each, by the recipe of retraining otherwise: what the supernet's price buys without one. The
+    results are in RUN/short, by a seed of its own. Raises ValueError when no network is planned, or RUN/short holds
+    trainings for another number of networks.
+    """
+    from supernet.strict_fairness import paths_per_step
+
+    directory = run.directory
+    planned = [run.setting.space.parse(text) for text in read_samples(directory.path / "retrain")]
+    if not planned:
+        raise ValueError(f"{directory.path} has no planned networks; run 'dualfair retrain' without --short first")
+    paths = paths_per_step(run.config["sampler"], run.setting.space.sizes)
+    epochs = short_epochs(run.config["epochs"], paths, len(planned), recipe.epochs)
+    short = directory.path / SHORT
+    if (short / "config.json").is_file() and (there := directory.config(SHORT).get("epochs")) != epochs:
+        raise ValueError(
+            f"{short} has trainings of {there} epochs, but {len(planned)} networks are planned, which is {epochs:g} "
+            f"epochs each; delete that folder and run the same command again"
+        )
+    judging, _ = searched_with(directory)
+    recipe = replace(recipe, epochs=epochs)
+    configuration = directory.claim(
+        SHORT, {**asdict(recipe), **asdict(judging), "weights": run.digest, "seeds from": SHORT_SEED}
+    )
+    directory.record_command(SHORT, in_words(run.processes))
+    passes = epochs * len(planned) / (run.config["epochs"] * paths)
+    directory.say(
+        f"Short trainings: {len(planned)} networks once more, {epochs:.3g} epochs each; together {passes:.0%} of the "
+        f"path passes of the supernet's training; {in_words(run.processes)}"
+    )
+    return train_all(
+        run,
+        [(genotype, 0) for genotype in planned],
+        recipe,
+        judging,
+        options.ranks_per_job,
+        stage=SHORT,
+        first_seed=SHORT_SEED,
+        configuration=configuration,
+        checkpoint_minutes=checkpoint_minutes,
+    )
 
 
-def judge_standalone(run, network, judging: JudgingOptions) -> dict[str, dict]:
-    """The verdicts on a standalone network by the scorer of the search, on validation and on test identities."""
-    from evaluation.protocol import judge
-    from evaluation.scoring import population_embeddings
-    from tools.session import calibration_images
+def short_epochs(epochs: float, paths: int, networks: int, most: float) -> float:
+    """Epochs of each of `networks` that together make as many path passes as `epochs` of `paths` a step, up to `most`.
 
-    calibration = calibration_images(run, judging.calibrate, run.config["seed"])
-    protocol = judging.protocol()
-    verdicts = {}
-    for split in ("validation", "test"):
-        faces = run.setting.splits[split]
-        embeddings = population_embeddings(network, [network.genotype], faces, calibration)[network.genotype]
-        verdicts[split] = asdict(judge(embeddings, faces.identities, faces.groups, protocol))
-    return verdicts
-
-
-def summary(results: Sequence[dict], judging: JudgingOptions) -> list[str]:
-    """Lines of mean and standard error over seeds, one a network, by test error."""
-    import numpy as np
-
-    from tools.search import aligned
-
-    def shown(values: list[float | str]) -> str:
-        values = np.array(values, dtype=float)
-        spread = len(values) > 1 and np.isfinite(values).all()
-        error = f" ± {np.std(values, ddof=1) / len(values) ** 0.5:.3f}" if spread else ""
-        return f"{np.mean(values):.3f}{error}"
-
-    by_genotype: dict[str, list[dict]] = {}
-    for result in results:
-        by_genotype.setdefault(result["genotype"], []).append(result)
-    groups = [group["group"] for group in results[0]["test"]["groups"]]
-    name = judging.protocol().disparity_name.replace("_", " ")
-    rows = [
-        [
-            "genotype",
-            "n",
-            "val error",
-            f"val {name}",
-            "test error",
-            f"test {name}",
-            *(f"test error {g}" for g in groups),
-        ]
-    ]
-    for genotype, trained in sorted(
-        by_genotype.items(), key=lambda item: np.mean([r["test"]["error"] for r in item[1]])
-    ):
-        row = [genotype, str(len(trained))]
-        for split in ("validation", "test"):
-            row += [shown([r[split]["error"] for r in trained]), shown([r[split]["disparity"] for r in trained])]
-        row += [shown([r["test"]["groups"][i]["error"] for r in trained]) for i in range(len(groups))]
-        rows.append(row)
-    return [*aligned(rows), "n = training seeds; mean ± standard error over them"]
+    A supernet's step passes the batch along every one of its paths, a network's along one.
+    """
+    return min(most, epochs * paths / networks)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,11 @@ from supernet.atomic import read_json, write_json
 
 PLAN = "plan.json"
 """The trainings that were ever asked for, in the retrain folder."""
+SHORT = "short"
+"""The folder of a run with the short trainings that cost together what the supernet did."""
+SAMPLES = ("front", "even", "random", "named")
+"""Why a network is trained: it is on the front, evenly spaced in inherited error, drawn at random, or named by hand."""
+NAMED = ("named",)
 SPLITS = ("validation", "test")
 MEASURES = ("error", "disparity")
 
@@ -24,6 +29,7 @@ class Trained:
 
     `left_out` are networks that lack one of those seeds. `missing` names the trainings that have no result although
     they were asked for, have begun, or would give a network equal seeds; `damaged` says what cannot be read and why.
+    `samples` tell why each network was asked for, one or more of SAMPLES.
     """
 
     genotypes: tuple
@@ -31,6 +37,7 @@ class Trained:
     left_out: tuple[str, ...]
     missing: tuple[str, ...] = ()
     damaged: tuple[str, ...] = ()
+    samples: tuple[frozenset[str], ...] = ()
 
     @property
     def seeds(self) -> int:
@@ -45,7 +52,9 @@ def collect(run) -> Trained:
     """
     folder = run.directory.path / "retrain"
     damaged: list[str] = []
-    asked = {*_planned(folder, damaged), *_begun(folder)}
+    plan = _planned(folder, damaged)
+    asked = {*plan, *_begun(folder)}
+    samples = _by_network(plan)
     found: dict[str, dict[int, dict]] = {}
     for path in sorted(folder.glob("*/seed-*/result.json")):
         try:
@@ -66,32 +75,83 @@ def collect(run) -> Trained:
         tuple(sorted(set(found) - set(whole))),
         tuple(f"{genotype} seed {seed}" for genotype, seed in sorted(wanted) if seed not in found.get(genotype, ())),
         tuple(damaged),
+        tuple(samples.get(genotype, frozenset(NAMED)) for genotype in whole),
     )
+
+
+def read_short(run, trained: Trained) -> tuple[dict, ...]:
+    """The results of the short trainings of all trained networks, in their order; none where one is not there.
+
+    Raises ValueError for a damaged one.
+    """
+    paths = [
+        run.directory.path / SHORT / str(genotype).replace(":", "_") / "seed-0/result.json"
+        for genotype in trained.genotypes
+    ]
+    if not all(path.is_file() for path in paths):
+        return ()
+    results = []
+    for path in paths:
+        try:
+            results.append(read_result(path, run.setting.space))
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
+    return tuple(results)
 
 
 def read_plan(folder: Path) -> list[tuple[str, int]]:
     """The trainings that were ever asked for, as (genotype, seed), in order. Raises ValueError for a damaged plan."""
+    return [*_jobs(folder)]
+
+
+def read_samples(folder: Path) -> dict[str, frozenset[str]]:
+    """Why each network of the plan was asked for: samples by genotype, in order. Raises as `read_plan` does."""
+    return _by_network(_jobs(folder))
+
+
+def add_to_plan(folder: Path, asked: Mapping[tuple[str, int], Sequence[str]]) -> None:
+    """Keep every training (genotype, seed) that is asked for, and its samples. Raises ValueError for a damaged plan."""
+    jobs = _jobs(folder)
+    for job, samples in asked.items():
+        jobs[job] = jobs.get(job, frozenset()) | {*samples}
+    rows = [
+        {"genotype": genotype, "seed": seed, "samples": sorted(samples)} for (genotype, seed), samples in jobs.items()
+    ]
+    write_json(folder / PLAN, {"jobs": rows})
+
+
+def _jobs(folder: Path) -> dict[tuple[str, int], frozenset[str]]:
     path = folder / PLAN
     if not path.exists():
-        return []
+        return {}
     try:
-        return [(_text(job["genotype"]), _whole(job["seed"])) for job in read_json(path)["jobs"]]
-    except (ValueError, KeyError, TypeError) as error:
+        return {
+            (_text(job["genotype"]), _whole(job["seed"])): _samples(job.get("samples", NAMED))
+            for job in read_json(path)["jobs"]
+        }
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path}: {_reason(error)}") from None
 
 
-def add_to_plan(folder: Path, asked: Sequence[tuple[str, int]]) -> None:
-    """Keep every training that is asked for in the plan. Raises ValueError for a damaged plan."""
-    jobs = dict.fromkeys([*read_plan(folder), *asked])
-    write_json(folder / PLAN, {"jobs": [{"genotype": genotype, "seed": seed} for genotype, seed in jobs]})
+def _samples(value: object) -> frozenset[str]:
+    if not isinstance(value, (list, tuple)) or not value or not all(name in SAMPLES for name in value):
+        raise ValueError(f"expected samples out of {', '.join(SAMPLES)}, got {str(value)[:40]!r}")
+    return frozenset(value)
 
 
-def _planned(folder: Path, damaged: list[str]) -> set[tuple[str, int]]:
+def _by_network(jobs: Mapping[tuple[str, int], frozenset[str]]) -> dict[str, frozenset[str]]:
+    found: dict[str, frozenset[str]] = {}
+    for (genotype, _), samples in jobs.items():
+        found[genotype] = found.get(genotype, frozenset()) | samples
+    return found
+
+
+def _planned(folder: Path, damaged: list[str]) -> dict[tuple[str, int], frozenset[str]]:
     try:
-        return set(read_plan(folder))
+        return _jobs(folder)
     except ValueError as error:
         damaged.append(str(error))
-        return set()
+        return {}
 
 
 def _begun(folder: Path) -> set[tuple[str, int]]:

@@ -10,7 +10,16 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from evaluation import ranking
-from evaluation.ranking import correlation, evenly_spaced, noise_ceiling, regret, top_k_overlap
+from evaluation.kendall import corrected_partial_taus, partial_taus, permutation_p
+from evaluation.ranking import (
+    correlation,
+    evenly_spaced,
+    partial_tau,
+    regret,
+    tau_difference,
+    top_k_overlap,
+    weighted_tau,
+)
 
 few_levels = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=3, max_size=12)
 
@@ -113,7 +122,6 @@ def test_records_are_json_without_nan():
     record = json.loads(json.dumps(correlation(cheap, truth, resamples=50).to_dict(), allow_nan=False))
     assert (record["n"], record["resamples"], record["confidence"]) == (6, 50, 0.95)
     assert record["interval"][0] <= record["tau"] <= record["interval"][1]
-    json.dumps(noise_ceiling(np.full((4, 2), np.nan)).to_dict(), allow_nan=False)
 
 
 def test_no_warning_reaches_the_user():
@@ -134,27 +142,6 @@ def test_no_warning_reaches_the_user():
 def test_what_cannot_be_correlated_is_said(arguments, said):
     with pytest.raises(ValueError, match=said):
         correlation(**{"cheap": [1, 2, 3], "truth": [1, 3, 2], **arguments})
-
-
-def test_the_noise_ceiling_is_tau_between_all_pairs_of_seeds():
-    # tau of columns 0 and 1 is (5 - 1)/6, of 0 and 2 -1, of 1 and 2 -(5 - 1)/6
-    truth = np.array([[1, 1, 4], [2, 2, 3], [3, 4, 2], [4, 3, 1]])
-    found = noise_ceiling(truth)
-    assert (found.n, found.seeds, found.pairs, found.reason) == (4, 3, 3, None)
-    assert (found.mean, found.lowest, found.highest) == (pytest.approx(-1 / 3), pytest.approx(-1), pytest.approx(2 / 3))
-
-
-def test_pairs_of_seeds_without_a_ranking_are_left_out_with_a_reason():
-    truth = np.array([[1, 1, 7], [2, 3, 7], [3, 2, 7.0]])
-    found = noise_ceiling(truth)
-    assert (found.pairs, found.mean) == (1, pytest.approx(1 / 3))
-    assert found.reason == "2 of 3 pairs of seeds undefined: seed column 2 is 7 for all 3 networks"
-    nothing = noise_ceiling(truth[:2])
-    assert (nothing.pairs, nothing.mean, nothing.lowest, nothing.highest) == (0, None, None, None)
-    assert nothing.reason == "3 of 3 pairs of seeds undefined for 2 networks; at least 3 are needed"
-    assert noise_ceiling(truth[:, :1]).reason == "undefined for 1 seed(s); at least 2 are needed"
-    with pytest.raises(ValueError, match=r"shape \(networks, seeds\), got \(3,\)"):
-        noise_ceiling(truth[:, 0])
 
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=1, max_size=4), st.data())
@@ -213,6 +200,79 @@ def test_evenly_spaced_edges():
         evenly_spaced([1, 2], 3)
     with pytest.raises(ValueError, match="1 of 2 networks have nan or inf"):
         evenly_spaced([1, np.nan], 1)
+
+
+@given(few_levels)
+@settings(max_examples=30, deadline=None)
+def test_the_permutation_p_is_the_share_of_all_orders(scores):
+    cheap, truth = (np.array(column) for column in zip(*scores[:5], strict=True))
+    kendall = [[np.sign(x[i] - x[j]) for i, j in itertools.combinations(range(len(x)), 2)] for x in (cheap, truth)]
+    observed = np.dot(*kendall)
+    orders = [truth[list(order)] for order in itertools.permutations(range(len(truth)))]
+    pairs = list(itertools.combinations(range(len(truth)), 2))
+    sums = [sum(a * np.sign(x[i] - x[j]) for a, (i, j) in zip(kendall[0], pairs, strict=True)) for x in orders]
+    assert permutation_p(cheap, truth) == pytest.approx(np.mean(np.array(sums) >= observed))
+
+
+def test_random_orders_come_near_the_exact_p_and_never_to_0():
+    cheap, truth = noisy_pair(7)
+    exact, drawn = permutation_p(cheap, truth), permutation_p(cheap, truth, permutations=4000, seed=1)
+    assert drawn == pytest.approx(exact, abs=0.02) and drawn == permutation_p(cheap, truth, permutations=4000, seed=1)
+    assert permutation_p(np.arange(12), np.arange(12), permutations=99) == 1 / 100
+    assert permutation_p(np.arange(12), -np.arange(12), permutations=99) == 1
+
+
+def test_the_paired_difference_has_the_interval_of_scipy():
+    cheap, truth = noisy_pair(20)
+    other = truth + 2 * np.random.default_rng(9).normal(size=20)
+    found = tau_difference(cheap, other, truth, resamples=200, seed=3)
+    expected = stats.bootstrap(
+        (cheap, other, truth),
+        lambda a, b, c: stats.kendalltau(a, c).statistic - stats.kendalltau(b, c).statistic,
+        paired=True,
+        vectorized=False,
+        n_resamples=200,
+        random_state=np.random.default_rng(3),
+    ).confidence_interval
+    assert found.value == pytest.approx(tau_b(cheap, truth) - tau_b(other, truth))
+    assert (found.method, found.interval) == ("BCa", pytest.approx(tuple(expected)))
+    same = tau_difference(cheap, cheap, truth, resamples=50)
+    assert (same.value, same.interval) == (0, None)
+    assert same.reason == "interval undefined: the same in every resample of these 20 networks"
+    assert tau_difference(cheap, np.ones(20), truth).reason == "undefined: the other score is 1 for all 20 networks"
+
+
+def test_partial_tau_is_that_of_the_three_taus():
+    cheap, truth = noisy_pair(15)
+    given = truth + np.random.default_rng(2).normal(size=15)
+    t12, t13, t23 = tau_b(cheap, truth), tau_b(cheap, given), tau_b(truth, given)
+    found = partial_tau(cheap, truth, given, resamples=100)
+    assert found.value == pytest.approx((t12 - t13 * t23) / ((1 - t13**2) * (1 - t23**2)) ** 0.5)
+    assert found.interval[0] < found.value < found.interval[1]
+    alike = partial_tau(cheap, truth, cheap)
+    assert (alike.value, alike.reason) == (None, "undefined: two of the scores order these networks just alike")
+
+
+def test_the_corrected_partial_tau_of_scores_independent_given_the_third_is_0():
+    """Kendall's own is not: both follow the third closely."""
+    rng, once = np.random.default_rng(0), np.ones((1, 800))
+    given = rng.normal(size=800)
+    cheap, truth = given + 0.4 * rng.normal(size=800), given + 0.5 * rng.normal(size=800)
+    assert corrected_partial_taus(cheap, truth, given, once)[0] == pytest.approx(0, abs=0.06)
+    assert partial_taus(cheap, truth, given, once)[0] > 0.12
+    assert corrected_partial_taus(cheap + 0.3 * truth, truth, given, once)[0] > 0.15
+    impossible = partial_tau([1, 2, 3, 4, 5], [5, 4, 3, 2, 1], [1, 3, 2, 5, 4], corrected=True)
+    assert impossible.value is None and impossible.reason == "undefined: these 5 networks have taus of no normal scores"
+    few = partial_tau(cheap[:12], truth[:12], given[:12], corrected=True, resamples=50)
+    assert few.value == corrected_partial_taus(cheap[:12], truth[:12], given[:12], once[:, :12])[0]
+
+
+def test_the_truly_best_networks_weigh_most():
+    truth = np.arange(8.0)
+    first, last = truth.copy(), truth.copy()
+    first[[0, 1]], last[[6, 7]] = first[[1, 0]], last[[7, 6]]
+    assert tau_b(first, truth) == tau_b(last, truth)
+    assert weighted_tau(first, truth) < weighted_tau(last, truth) < weighted_tau(truth, truth) == pytest.approx(1)
 
 
 def test_the_worked_example_of_the_documentation():

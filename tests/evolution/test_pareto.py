@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import evolution.pareto
-from evolution.pareto import hypervolume, knee, non_dominated, reference_point
+from evolution.pareto import front_agreement, hypervolume, knee, non_dominated, reference_point
 
 # Few different values, so that ties and duplicates are the rule.
 point_sets = st.integers(2, 4).flatmap(
@@ -109,6 +109,27 @@ def test_an_empty_front_has_no_knee_and_a_reference_needs_every_objective():
     for reference in ((1,), (1, 1, 1), (1, np.nan)):
         with pytest.raises(ValueError, match="reference must be 2 finite numbers, one an objective"):
             hypervolume(np.array([[0, 0]]), reference)
+
+
+def test_front_agreement_is_the_share_of_the_true_hypervolume_that_the_chosen_networks_hold():
+    truth = np.array([[0.0, 1.0], [1.0, 0.0], [0.4, 0.4], [1.0, 1.0]])
+    assert front_agreement(truth, truth) == 1
+    # The cheap scores take the third for dominated: its corner of 0.6 x 0.6 between the other two is lost.
+    cheap = np.array([[0.0, 1.0], [1.0, 0.0], [1.0, 1.0], [1.0, 1.0]])
+    box = 1.1 * 0.1 * 2 - 0.1**2
+    assert front_agreement(cheap, truth) == pytest.approx(box / (box + 0.6 * 0.6))
+    # Choosing all of them, whatever their scores, is never wrong; scales and offsets of either do not matter.
+    assert front_agreement(np.zeros((4, 2)), truth) == 1
+    assert front_agreement(5 * cheap - 3, truth) == front_agreement(cheap, truth)
+    assert front_agreement(cheap, 7 * truth + 2) == pytest.approx(front_agreement(cheap, truth))
+    assert front_agreement(np.zeros((1, 2)), np.ones((1, 2))) == 1
+
+
+def test_front_agreement_refuses_scores_of_other_networks():
+    with pytest.raises(ValueError, match="of the same networks, got 3 and 2"):
+        front_agreement(np.zeros((3, 2)), np.zeros((2, 2)))
+    with pytest.raises(ValueError, match="at least one point"):
+        front_agreement(np.zeros((0, 2)), np.zeros((0, 2)))
 
 
 def test_the_examples_in_the_docstrings_hold():

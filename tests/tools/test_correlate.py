@@ -10,9 +10,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from evolution.archive import Archive
+from supernet.process_group import ALONE
+from supernet.recipe import Recipe
 from supernet.space import dpn_space
+from tools.judging import JudgingOptions
+from tools.retrain import RetrainOptions, random_networks, retrain_short, select, short_epochs
 from tools.run_directory import RunDirectory
-from tools.trainings import collect
+from tools.trainings import add_to_plan, collect, read_plan, read_samples
 
 SPACE = dpn_space("dpn81-shared", 2)
 NAMES = [f"{code}1{code}-{code}1{code}:cosface" for code in range(5)]
@@ -87,7 +91,7 @@ def test_a_whole_study_is_not_partial(correlate, tmp_path):
     plan(tmp_path / "run", *((name, seed) for name in NAMES for seed in (0, 1)))
     found = correlate()
     assert found.status == 0, found.err
-    assert "missing:" not in found.out and "  ties:" not in found.out
+    assert "missing:" not in found.out and "  ties in" not in found.out
     assert (found.report["missing"], found.report["damaged"], found.report["seeds"]) == ([], [], 2)
 
 
@@ -136,7 +140,7 @@ def test_ties_are_flagged_with_their_number_and_make_nothing_undefined(correlate
     save_all(tmp_path / "run", seeds=(0,))
     found = correlate({name: (float(n // 2), float(n), 1.0 + n, 2.0) for n, name in enumerate(NAMES)})
     assert found.status == 0
-    assert found.out.count("ties: 2 of 10 pairs of networks in inherited scores, 0 in standalone ones") == 2
+    assert found.out.count("identities: 2 of 10 pairs of networks in the cheap scores, 0 in the truth") == 2
 
 
 def test_a_score_that_is_not_finite_is_undefined_and_partial(correlate, tmp_path):
@@ -246,3 +250,206 @@ def mutated(value, data):
     if isinstance(value, list) and value and data.draw(st.booleans()):
         return [mutated(value[0], data), *value[1:]]
     return data.draw(json_values)
+
+
+def test_the_plan_remembers_why_each_training_was_asked_for(tmp_path):
+    folder = tmp_path
+    add_to_plan(folder, {(NAMES[0], 0): ("front", "random"), (NAMES[1], 0): ("even",)})
+    add_to_plan(folder, {(NAMES[0], 1): ("named",), (NAMES[1], 0): ("random",)})
+    jobs = json.loads((folder / "plan.json").read_text())["jobs"]
+    assert [(job["genotype"], job["seed"], job["samples"]) for job in jobs] == [
+        (NAMES[0], 0, ["front", "random"]),
+        (NAMES[1], 0, ["even", "random"]),
+        (NAMES[0], 1, ["named"]),
+    ]
+    assert read_plan(folder) == [(NAMES[0], 0), (NAMES[1], 0), (NAMES[0], 1)]
+    assert read_samples(folder) == {NAMES[0]: {"front", "random", "named"}, NAMES[1]: {"even", "random"}}
+
+
+def test_a_plan_without_samples_was_named_and_trained_networks_carry_theirs(tmp_path):
+    save_all(tmp_path, NAMES[:3], seeds=(0,))
+    plan(tmp_path, (NAMES[0], 0))
+    add_to_plan(tmp_path / "retrain", {(NAMES[1], 0): ("random",)})
+    assert collect(run_of(tmp_path)).samples == ({"named"}, {"random"}, {"named"})
+
+
+@pytest.mark.parametrize("samples", ["[]", '["best"]', "7", "[7]", '"random"'])
+def test_samples_that_are_none_are_a_damaged_plan(tmp_path, samples):
+    job = f'{{"genotype": "{NAMES[0]}", "seed": 0, "samples": {samples}}}'
+    (tmp_path / "plan.json").write_text(f'{{"jobs": [{job}]}}')
+    with pytest.raises(ValueError, match=r"plan.json: damaged, expected samples out of front, even, random, named"):
+        read_samples(tmp_path)
+
+
+def test_the_random_sample_is_studied_by_itself_and_comes_first(correlate, tmp_path):
+    save_all(tmp_path / "run", seeds=(0,))
+    add_to_plan(
+        tmp_path / "run/retrain",
+        {(name, 0): ("random",) if place < 4 else ("front",) for place, name in enumerate(NAMES)},
+    )
+    found = correlate()
+    samples = found.report["studies"]["test identities"]["samples"]
+    assert samples["random"]["networks"] == NAMES[:4] and samples["all"]["networks"] == NAMES
+    assert found.out.index("random 4: error, validation identities: tau ") < found.out.index("all 5: error, ")
+    assert found.report["measures"]["error, test identities"] == samples["all"]["measures"]["error"]
+
+
+def test_truth_on_both_halves_of_the_people_enters_the_ceiling(correlate, tmp_path):
+    run = tmp_path / "run"
+    for place, name in enumerate(NAMES):
+        result = result_of(name, 0, error=0.1 * place, disparity=float(place))
+        for split in ("validation", "test"):
+            halves = [{"error": 0.1 * place + wrong, "rank_disparity": float(place)} for wrong in (0.0, 0.01 * place)]
+            result[split] = {**result[split], "halves": halves}
+        (folder_of(run, name, 0) / "result.json").write_text(json.dumps(result))
+    ceiling = correlate().report["measures"]["error, test identities"]["ceiling"]
+    assert ceiling["from_halves"] and ceiling["at_most"] and ceiling["between_halves"] == pytest.approx(1)
+    assert 0.9 < ceiling["tau"] <= 1
+
+
+def test_short_trainings_are_a_baseline_once_every_network_has_one(correlate, tmp_path):
+    run = tmp_path / "run"
+    save_all(run, seeds=(0,))
+    for place, name in enumerate(NAMES):
+        folder = run / "short" / name.replace(":", "_") / "seed-0"
+        if place:
+            folder.mkdir(parents=True)
+            (folder / "result.json").write_text(json.dumps(result_of(name, 0, error=-float(place), disparity=place)))
+    found = correlate()
+    assert "short trainings are left out: not every network has one; run 'dualfair retrain --short'" in found.out
+    assert set(found.report["measures"]["error, test identities"]["baselines"]) == {"params", "macs"}
+    (run / "short" / NAMES[0].replace(":", "_") / "seed-0").mkdir(parents=True)
+    (run / "short" / NAMES[0].replace(":", "_") / "seed-0/result.json").write_text(
+        json.dumps(result_of(NAMES[0], 0, error=0.0, disparity=0.0))
+    )
+    found = correlate()
+    assert "left out" not in found.out and "short training -1.00" in found.out
+    short = found.report["measures"]["error, test identities"]["baselines"]["short training"]
+    assert short["tau"] == pytest.approx(-1) and short["difference"]["value"] == pytest.approx(2)
+
+
+def select_of(monkeypatch, values, confirmed=None, **options):
+    """What is selected after a search that scored these networks: {name: (error, disparity)}."""
+    archive = Archive(measurement="test", columns=("error", "gap"), objectives=2)
+    archive.add([SPACE.parse(name) for name in values], np.array([*values.values()]), 1.0)
+    monkeypatch.setattr("tools.retrain.searched_with", lambda directory: (None, ()))
+    monkeypatch.setattr("tools.search.open_scorer", lambda *given, **options: None)
+    monkeypatch.setattr("tools.search.open_archive", lambda *given, **options: archive)
+    monkeypatch.setattr("tools.confirmation.knee_and_extremes", lambda run: confirmed)
+    run = SimpleNamespace(directory=None, setting=SimpleNamespace(space=SPACE), config={"seed": 0})
+    return {str(genotype): of for genotype, of in select(run, RetrainOptions(**options)).items()}
+
+
+def test_front_controls_and_random_networks_are_selected_with_their_samples(monkeypatch):
+    space = [*SPACE.enumerate()]
+    rng = np.random.default_rng(1)
+    values = {str(space[place]): tuple(rng.random(2)) for place in rng.permutation(len(space))}
+    chosen = select_of(monkeypatch, values, controls=4, random=200)
+    front, even, random = (
+        [name for name, of in chosen.items() if sample in of] for sample in ("front", "even", "random")
+    )
+    for objective in (0, 1):
+        assert min(values, key=lambda name, of=objective: values[name][of]) in front
+    assert len(front) <= 3 and len(even) == 4 and not {*front} & {*even} and len(random) == 200
+    assert ("front", "random") in chosen.values() and ("even", "random") in chosen.values()
+    fewer = select_of(monkeypatch, {name: values[name] for name in front}, controls=0, random=30)
+    assert {name for name, of in fewer.items() if "random" in of} == {
+        str(genotype) for genotype in random_networks(SPACE, 30, 0)
+    }
+    assert random_networks(SPACE, 30, 0) != random_networks(SPACE, 30, 1)
+    assert random_networks(SPACE, 50, 0)[:30] == random_networks(SPACE, 30, 0)
+
+
+def test_the_front_is_the_confirmed_one_where_there_is_one(monkeypatch):
+    values = {name: (0.1 * place, 1.0 - 0.1 * place) for place, name in enumerate(NAMES)}
+    chosen = select_of(monkeypatch, values, confirmed=[SPACE.parse(NAMES[1])], controls=2)
+    assert [name for name, of in chosen.items() if "front" in of] == [NAMES[1]]
+    assert [name for name, of in chosen.items() if "even" in of] == [NAMES[0], NAMES[4]]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"random": -1}, "controls and random 0 or more, got 2, 6 and -1"),
+        ({"random": 244}, "random must be at most 243, all networks of space dpn81-shared; got 244"),
+    ],
+)
+def test_random_networks_that_cannot_be_drawn_are_refused(monkeypatch, options, said):
+    with pytest.raises(ValueError, match=said):
+        select_of(monkeypatch, {name: (1.0, 2.0) for name in NAMES}, **options)
+
+
+def test_short_trainings_take_together_the_path_passes_of_the_supernet():
+    assert short_epochs(epochs=18.0, paths=9, networks=54, most=12.0) == 3.0
+    assert short_epochs(epochs=18.0, paths=9, networks=54, most=2.0) == 2.0
+    assert short_epochs(epochs=162.0, paths=1, networks=54, most=12.0) == 3.0
+
+
+def test_every_planned_network_is_trained_shortly_and_another_number_of_them_is_refused(monkeypatch, tmp_path):
+    trained = []
+    monkeypatch.setattr("tools.retrain.searched_with", lambda directory: (JudgingOptions(), ()))
+    monkeypatch.setattr("tools.retrain.in_words", lambda processes: "cpu")
+    monkeypatch.setattr("tools.retrain.train_all", lambda run, jobs, recipe, *_, **how: trained.append((jobs, recipe)))
+    run = SimpleNamespace(
+        directory=RunDirectory(tmp_path),
+        setting=SimpleNamespace(space=SPACE),
+        config={"sampler": "strict", "epochs": 2.0},
+        digest="d",
+        processes=ALONE,
+    )
+    with pytest.raises(ValueError, match="has no planned networks; run 'dualfair retrain' without --short first"):
+        retrain_short(run, RetrainOptions(), Recipe())
+    (tmp_path / "retrain").mkdir()
+    add_to_plan(tmp_path / "retrain", {(name, seed): ("even",) for name in NAMES for seed in (0, 1)})
+    for _ in range(2):
+        retrain_short(run, RetrainOptions(), Recipe(epochs=12.0))
+        ((jobs, recipe),) = trained
+        assert [(str(genotype), seed) for genotype, seed in jobs] == [(name, 0) for name in NAMES]
+        assert recipe == Recipe(epochs=2.0 * 9 / 5)
+        trained.clear()
+    add_to_plan(tmp_path / "retrain", {("888-888:cosface", 0): ("named",)})
+    with pytest.raises(ValueError, match=r"trainings of 3\.6 epochs, but 6 networks are planned, which is 3 epochs"):
+        retrain_short(run, RetrainOptions(), Recipe(epochs=12.0))
+    assert not trained
+
+
+@pytest.mark.slow
+def test_random_and_short_trainings_by_the_command_line(dualfair, tmp_path):
+    run = tmp_path / "run"
+    made = dualfair("faces", "synth", "--out", tmp_path / "faces", "--identities", 24, "--images", 4, "--size", 32)
+    assert made.status == 0, made.err
+    quick = ("--epochs", 0.3, "--batch", 16)
+    for words in (
+        ("train", "--faces", tmp_path / "faces", "--out", run, "--size", 32, "--space", "dpn81-shared", *quick),
+        ("search", "--run", run, "--population", 3, "--generations", 1, "--calibrate", 16),
+    ):
+        done = dualfair(*words)
+        assert done.status == 0, done.err
+    early = dualfair("retrain", "--run", run, "--short")
+    assert early.status == 2 and "has no planned networks; run 'dualfair retrain' without --short first" in early.err
+    done = dualfair("retrain", "--run", run, "--seeds", 1, "--controls", 0, "--random", 3, "--epochs", 1)
+    assert done.status == 0, done.err
+    planned = read_samples(run / "retrain")
+    assert sum("random" in of for of in planned.values()) == 3 and sum("front" in of for of in planned.values()) >= 1
+    short = dualfair("retrain", "--run", run, "--short", "--epochs", 1)
+    assert short.status == 0, short.err
+    share = min(1.0, 0.3 * 9 / len(planned))
+    assert f"Short trainings: {len(planned)} networks once more, {share:.3g} epochs each; together " in short.out
+    assert json.loads((run / "short/config.json").read_text())["epochs"] == pytest.approx(share)
+    again = dualfair("retrain", "--run", run, "--short", "--epochs", 1)
+    assert again.status == 0 and "continuing" not in again.out
+    one = next(iter(planned))
+    about = [
+        json.loads((run / stage / one.replace(":", "_") / "seed-0/network.json").read_text())
+        for stage in ("retrain", "short")
+    ]
+    assert [of["seed"] for of in about] == [0, 10**6]
+    study = dualfair("correlate", "--run", run, "--resamples", 20)
+    assert study.status in (0, 3) and "random 3: error, validation identities: tau " in study.out
+    report = json.loads((run / "correlate/ranking.json").read_text())
+    assert set(report["measures"]["error, test identities"]["baselines"]) == {"params", "macs", "short training"}
+    assert report["measures"]["error, test identities"]["ceiling"]["from_halves"]
+    more = dualfair("retrain", "--run", run, "--genotype", "888:cosface", "--seeds", 1, "--epochs", 1)
+    assert more.status == 0, more.err
+    refused = dualfair("retrain", "--run", run, "--short", "--epochs", 1)
+    assert refused.status == 2 and "delete that folder and run the same command again" in refused.err

@@ -1,0 +1,169 @@
+"""Trains networks from scratch, by teams of ranks, and judges them by the scorer of the search."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from supernet.atomic import write_json
+from supernet.genotype import Genotype
+from supernet.process_group import ALONE, ProcessGroup
+from supernet.recipe import Recipe
+from tools.device import seed_everything
+from tools.judging import JudgingOptions
+from tools.launch import divide
+from tools.trainings import read_result
+
+
+def train_all(
+    run,
+    jobs: Sequence[tuple[Genotype, int]],
+    recipe: Recipe,
+    judging: JudgingOptions,
+    ranks_per_job: int,
+    *,
+    stage: str = "retrain",
+    **how: object,
+) -> list[dict]:
+    """Train the jobs (genotype, seed) of a stage by teams of ranks; returns their results."""
+    team = divide(run.processes, ranks_per_job)
+    paths = [result_path(run, *job, stage) for job in jobs]
+    for job in queue(run.processes, team, len(jobs)):
+        train_standalone(run, *jobs[job], recipe, judging, team, folder=paths[job].parent, **how)
+    run.processes.wait()
+    results = [read_result(path, run.setting.space) for path in paths]
+    for line in summary(results, judging):
+        run.directory.say(line)
+    return results
+
+
+def queue(processes: ProcessGroup, team: ProcessGroup, jobs: int) -> Iterator[int]:
+    """The jobs that fall to this rank's team: whichever team is free takes the next."""
+    if team.leads:
+        for job in processes.tickets("retrain", jobs):
+            yield int(team.broadcast(str(job)))
+        team.broadcast()
+    else:
+        while job := team.broadcast():
+            yield int(job)
+
+
+def result_path(run, genotype: Genotype, seed: int, stage: str = "retrain") -> Path:
+    """Where the result of one training is."""
+    return run.directory.path / stage / str(genotype).replace(":", "_") / f"seed-{seed}" / "result.json"
+
+
+def train_standalone(
+    run,
+    genotype: Genotype,
+    seed: int,
+    recipe: Recipe,
+    judging: JudgingOptions,
+    team: ProcessGroup = ALONE,
+    *,
+    folder: Path,
+    configuration: str,
+    checkpoint_minutes: float,
+    first_seed: int = 0,
+) -> None:
+    """Train and judge one network in a folder by the ranks of a team, unless an earlier run did.
+
+    `first_seed` is added to the seed that is drawn from: trainings of another stage begin otherwise.
+    """
+    from supernet.dpn import build
+    from supernet.training import Trainer
+    from tools.standalone import write_description
+    from tools.training import run_training
+
+    path, drawn = folder / "result.json", first_seed + seed
+    folder.mkdir(parents=True, exist_ok=True)
+    done = path.is_file()
+    team.agree("which networks are trained", done)
+    if done:
+        return
+    faces = run.setting.splits["train"]
+    seed_everything(drawn)
+    skeleton = run.setting.skeleton
+    network = build(genotype, skeleton, faces.identity_count)
+    if team.leads:
+        write_description(folder, str(genotype), skeleton, faces.identity_count, drawn, training_faces_of(run.config))
+    trainer = Trainer(network, faces, recipe, seed=drawn, device=run.device, processes=team)
+    course = run_training(
+        trainer,
+        folder,
+        configuration=configuration,
+        minutes=checkpoint_minutes,
+        tell=run.directory.say,
+        label=f"{genotype} seed {seed}",
+    )
+    network.eval()
+    if not team.leads:
+        return
+    result = {
+        "genotype": str(genotype),
+        "seed": seed,
+        "seconds": round(course.seconds, 1),
+        **judge_standalone(run, network, judging),
+    }
+    write_json(path, result)
+
+
+def training_faces_of(config: dict) -> dict[str, object]:
+    """Which people a run's networks were trained on: the faces and how their splits were made."""
+    return {name: config[name] for name in ("faces_fingerprint", "group_column", "split", "split_seed")}
+
+
+def judge_standalone(run, network, judging: JudgingOptions) -> dict[str, dict]:
+    """The verdicts on a standalone network by the scorer of the search, on validation and on test identities."""
+    from evaluation.protocol import judge
+    from evaluation.scoring import population_embeddings
+    from tools.session import calibration_images
+
+    calibration = calibration_images(run, judging.calibrate, run.config["seed"])
+    protocol = judging.protocol()
+    verdicts = {}
+    for split in ("validation", "test"):
+        faces = run.setting.splits[split]
+        embeddings = population_embeddings(network, [network.genotype], faces, calibration)[network.genotype]
+        verdicts[split] = asdict(judge(embeddings, faces.identities, faces.groups, protocol))
+    return verdicts
+
+
+def summary(results: Sequence[dict], judging: JudgingOptions) -> list[str]:
+    """Lines of mean and standard error over seeds, one a network, by test error."""
+    import numpy as np
+
+    from tools.search import aligned
+
+    def shown(values: list[float | str]) -> str:
+        values = np.array(values, dtype=float)
+        spread = len(values) > 1 and np.isfinite(values).all()
+        error = f" ± {np.std(values, ddof=1) / len(values) ** 0.5:.3f}" if spread else ""
+        return f"{np.mean(values):.3f}{error}"
+
+    by_genotype: dict[str, list[dict]] = {}
+    for result in results:
+        by_genotype.setdefault(result["genotype"], []).append(result)
+    groups = [group["group"] for group in results[0]["test"]["groups"]]
+    name = judging.protocol().disparity_name.replace("_", " ")
+    rows = [
+        [
+            "genotype",
+            "n",
+            "val error",
+            f"val {name}",
+            "test error",
+            f"test {name}",
+            *(f"test error {g}" for g in groups),
+        ]
+    ]
+    for genotype, trained in sorted(
+        by_genotype.items(), key=lambda item: np.mean([r["test"]["error"] for r in item[1]])
+    ):
+        row = [genotype, str(len(trained))]
+        for split in ("validation", "test"):
+            row += [shown([r[split]["error"] for r in trained]), shown([r[split]["disparity"] for r in trained])]
+        row += [shown([r["test"]["groups"][i]["error"] for r in trained]) for i in range(len(groups))]
+        rows.append(row)
+    return [*aligned(rows), "n = training seeds; mean ± standard error over them"]
