@@ -100,9 +100,11 @@ class NotAskedBefore(DuplicateElimination):
 class DistinctMating(Mating):
     """Selection, crossover and mutation until there are enough children that were never asked for.
 
-    After `MATING_ROUNDS` rounds uniformly random vectors fill up, so that a generation is full until the space is
-    exhausted. With `siblings` above 1 mating makes only one child in so many; the others are like it in the first
-    choice blocks (see `sibling`), so that a scorer which runs common beginnings once has less to do.
+    Parents are the better half of the population: in the few generations that can be paid for, the rest of a random
+    first generation would otherwise breed for most of them. After `MATING_ROUNDS` rounds uniformly random vectors fill
+    up, so that a generation is full until the space is exhausted. With `siblings` above 1 mating makes only one child
+    in so many; the others are like it in the first choice blocks (see `sibling`), so that a scorer which runs common
+    beginnings once has less to do.
     """
 
     def __init__(self, selection, crossover, mutation, asked: set[Vector], siblings: int = 1) -> None:
@@ -117,6 +119,7 @@ class DistinctMating(Mating):
         self.siblings = siblings
 
     def do(self, problem, pop, n_offsprings, random_state=None, **kwargs):
+        pop = better_half(pop)
         broods = -(-n_offsprings // self.siblings)
         children = super().do(problem, pop, broods, random_state=random_state, **kwargs)
         if len(children):
@@ -140,6 +143,16 @@ class DistinctMating(Mating):
                     found.append(vector)
                     break
         return np.array(found, dtype=np.int64).reshape(-1, children.shape[1])
+
+
+def better_half(population: Population) -> Population:
+    """Half of a population of NSGA-II, at least two: the foremost fronts, of the last one those least crowded.
+
+    Infeasible individuals, which are in no front, come last.
+    """
+    # Ranks and crowding distances of infeasible individuals are None, as floats NaN, and those sort last.
+    rank, crowding = (population.get(name).astype(float) for name in ("rank", "crowding"))
+    return population[np.lexsort((-crowding, rank))[: max(2, -(-len(population) // 2))]]
 
 
 def sibling(child: np.ndarray, parent: np.ndarray, sizes: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -43,11 +43,12 @@ def search(
     A run asks for `population` x `generations` distinct genotypes, the random first generation included: children
     that it asked for before are drawn again. A population larger than the space is shrunk, and a run whose space is
     exhausted ends early; `ended` and `notes` of the result say so. A genotype with an objective that is not finite
-    ranks behind all others. `mutation_rate` is the probability that a choice block is redrawn (default 1 / blocks with
-    a choice), `crossover_rate` the probability that two parents are crossed. With `siblings` above 1 so many children
-    at a time have their first choices in common: less work for a scorer that runs common beginnings once. `progress`
-    is called after each generation; `reference` fixes the reference point of all hypervolumes (`SearchResult` says how
-    it is chosen otherwise). One seed gives one run, whatever was archived.
+    ranks behind all others. The better half of a population are its parents. `mutation_rate` is the probability that a
+    choice block is redrawn (default 0.5 / blocks with a choice), `crossover_rate` the probability that two parents are
+    crossed. With `siblings` above 1 so many children at a time have their first choices in common: less work for a
+    scorer that runs common beginnings once. `progress` is called after each generation; `reference` fixes the reference
+    point of all hypervolumes (`SearchResult` says how it is chosen otherwise). One seed gives one run, whatever was
+    archived.
 
     Raises ValueError for arguments out of range, an archive with other columns, or a score of a wrong shape.
     """
@@ -75,7 +76,7 @@ def _nsga2(
     space: SearchSpace, population: int, mutation_rate: float | None, crossover_rate: float, siblings: int
 ) -> NSGA2:
     if mutation_rate is None:
-        mutation_rate = 1 / max(sum(size > 1 for size in space.sizes), 1)
+        mutation_rate = 0.5 / max(sum(size > 1 for size in space.sizes), 1)
     mutation = CategoricalMutation(_probability("mutation_rate", mutation_rate))
     crossover = UniformCrossover(_probability("crossover_rate", crossover_rate))
     asked: set[Vector] = set()

@@ -2,10 +2,20 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from pymoo.core.population import Population
+from pymoo.operators.selection.rnd import RandomSelection
 
-from evolution.operators import CategoricalMutation, DistinctSampling, UniformCrossover, draw_unasked, sibling
+from evolution.operators import (
+    CategoricalMutation,
+    DistinctMating,
+    DistinctSampling,
+    UniformCrossover,
+    better_half,
+    draw_unasked,
+    sibling,
+)
 from evolution.problem import WORST, GenotypeProblem
-from supernet.space import SPACES
+from supernet.space import SPACES, ChoiceBlock, SearchSpace
 
 PROBLEM = SimpleNamespace(sizes=np.array([9, 2, 1, 4]), n_var=4)
 
@@ -66,6 +76,35 @@ def test_pymoo_is_told_finite_objectives_and_which_genotypes_are_infeasible():
     F, G = problem.evaluate(np.array([[0, 0, 0]] * 4), return_values_of=["F", "G"])
     assert F.tolist() == [[1.0, 2.0]] + [[WORST, WORST]] * 3 and np.isfinite(F**2).all()
     assert (G[:, 0] > 0).tolist() == [False, True, True, True]
+
+
+@pytest.mark.parametrize(
+    ("ranks", "crowding", "parents"),
+    [
+        ([1, 0, 2, 0], [9.0, 0.1, 9.0, 0.2], {1, 3}),
+        ([0, 0, 0, 0, 1], [np.inf, 0.1, 0.3, 0.2, np.inf], {0, 2, 3}),
+        ([None, 1, 0, None], [None, 0.0, 0.0, None], {1, 2}),
+        ([1, 0], [0.0, 0.0], {0, 1}),
+        ([0], [0.0], {0}),
+        ([None, None, None], [None, None, None], {0, 1}),
+    ],
+)
+def test_parents_are_the_foremost_fronts_and_of_the_last_one_the_least_crowded(ranks, crowding, parents):
+    population = Population.new("X", np.arange(len(ranks))[:, None])
+    population.set("rank", ranks)
+    population.set("crowding", crowding)
+    assert set(better_half(population).get("X")[:, 0].tolist()) == parents
+
+
+def test_only_the_better_half_of_a_population_has_children():
+    problem = GenotypeProblem(SearchSpace([ChoiceBlock(f"b{n}", "pqrs") for n in range(8)]), 2, None)
+    rng = np.random.default_rng(0)
+    population = Population.new("X", np.concatenate([rng.integers(2, 4, (6, 8)), rng.integers(0, 2, (6, 8))]))
+    population.set("rank", [1] * 6 + [0] * 6)
+    population.set("crowding", [0.5] * 12)
+    mating = DistinctMating(RandomSelection(), UniformCrossover(1.0), CategoricalMutation(0.0), set())
+    children = mating.do(problem, population, 12, random_state=rng)
+    assert len(children) == 12 and set(children.get("X").ravel().tolist()) == {0, 1}
 
 
 def test_a_sibling_keeps_the_first_third_and_takes_the_end_of_a_parent_or_one_other_choice():

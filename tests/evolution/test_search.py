@@ -232,12 +232,12 @@ def test_a_population_larger_than_the_space_is_shrunk_and_noted(population, note
     )
 
 
-def test_by_default_one_block_with_a_choice_mutates_on_average():
+def test_by_default_half_a_block_with_a_choice_mutates_on_average():
     arguments = {"population": 6, "generations": 4, "seed": 0}
-    default, third, none = (
-        search(irregular_space(), irregular_score, mutation_rate=rate, **arguments) for rate in (None, 1 / 3, 0)
+    default, sixth, none = (
+        search(irregular_space(), irregular_score, mutation_rate=rate, **arguments) for rate in (None, 0.5 / 3, 0)
     )
-    assert default.evaluated == third.evaluated != none.evaluated
+    assert default.evaluated == sixth.evaluated != none.evaluated
 
 
 def test_a_space_of_one_genotype_is_searched():
@@ -370,7 +370,7 @@ def beginnings(run, siblings):
 
 def test_siblings_have_common_beginnings_and_are_distinct():
     plain, pairs, broods = (np.mean([beginnings(run, siblings) for run in range(3)]) for siblings in (1, 2, 8))
-    assert plain > 12 and pairs <= 8 and broods <= 2
+    assert plain > 10 and pairs <= 8 and broods <= 2
 
 
 def test_siblings_are_repeatable_and_end_with_a_small_space():
