@@ -8,16 +8,19 @@ Shape legend: N images, B batch, D embedding, S side of the images in pixels.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from evaluation.bootstrap import Statistic, identity_bootstrap
 from evaluation.complexity import macs, parameters
+from evaluation.disparity import MINIMUM_PROBES, Disparity, per_group, values_of
 from evaluation.embedding import Faces, over_batches, summed, with_mirror
 from evaluation.fitting import Batch
+from evaluation.identification import Ranks, galleries, ranks
 from evaluation.protocol import EvaluationProtocol, Verdict, judge
 from evaluation.sharing import Work, divide, work
 from evaluation.trie import build_trie, leaves
@@ -70,6 +73,9 @@ class RankFailed(RuntimeError):
 HALVES = (1, 2)
 """The disjoint halves of the people on which every measure is taken again."""
 
+ENDS = ("low", "high")
+"""What the columns of an interval end with."""
+
 _REASON_BYTES = 400
 """Length of a reason as ranks send it to each other."""
 
@@ -79,8 +85,9 @@ class InheritedScorer:
 
     The first columns are the `objectives` to minimise: `error`, `params`, `macs`, or the protocol's disparity by its
     name. The rest, in `columns`, are details worth keeping: all measures of the protocol, on all faces and on either
-    half of the people, the values of every group, and costs. `work` sums up what the calls so far took and what they
-    would have taken one by one.
+    half of the people, the values of every group, and costs. With `resamples` above 0, so many resamples of the people
+    give "error low" and "error high", and the same of the protocol's disparity (`interval_columns`). `work` sums up
+    what the calls so far took and what they would have taken one by one.
 
     A network whose embeddings are not finite has no ranks: NaN stands for all that is measured of it. Where memory
     runs out the batch is halved, for this call and all later ones (`fitting.Batch`, which also says how it is told).
@@ -99,7 +106,11 @@ class InheritedScorer:
         objectives: Sequence[str] = (),
         batch: int | Batch = 128,
         processes: ProcessGroup = ALONE,
+        resamples: int = 0,
     ) -> None:
+        if resamples < 0:
+            raise ValueError(f"resamples must be 0 or more, got {resamples}")
+        self.resamples = resamples
         self.supernet, self.faces, self.calibration = supernet, faces, calibration
         self.protocol, self.processes = protocol, processes
         self.batch = batch if isinstance(batch, Batch) else Batch(batch)
@@ -112,6 +123,8 @@ class InheritedScorer:
         for group in np.unique(faces.groups).tolist():
             details += [f"error of {group}", f"mean rank of {group}"]
         details += [half_column(name, half) for half in HALVES for name in protocol.measures]
+        if resamples:
+            details += [f"{name} {end}" for name in ("error", protocol.disparity_name) for end in ENDS]
         self.columns = (*self.objectives, *(name for name in details if name not in self.objectives))
 
     def __call__(self, genotypes: Sequence[Genotype]) -> np.ndarray:
@@ -178,8 +191,10 @@ class InheritedScorer:
         skeleton = self.supernet.skeleton
         values = {"params": parameters(genotype, skeleton), "macs": macs(genotype, skeleton)}
         if np.isfinite(embeddings).all():
-            verdict = judge(embeddings, self.faces.identities, self.faces.groups, self.protocol)
-            values |= verdict_columns(verdict, self.protocol)
+            about = embeddings, self.faces.identities, self.faces.groups, self.protocol
+            values |= verdict_columns(judge(*about), self.protocol)
+            if self.resamples:
+                values |= interval_columns(*about, self.resamples)
         return [values.get(name, float("nan")) for name in self.columns]
 
 
@@ -197,3 +212,59 @@ def verdict_columns(verdict: Verdict, protocol: EvaluationProtocol) -> dict[str,
 def half_column(measure: str, half: int) -> str:
     """The name of the column with a measure of one half of the people, 1 or 2."""
     return f"{measure}, half {half}"
+
+
+def interval_columns(
+    embeddings: np.ndarray, identities: np.ndarray, groups: np.ndarray, protocol: EvaluationProtocol, resamples: int
+) -> dict[str, float]:
+    """The ends of the 95 % intervals of error and disparity over people, as columns: "error low", "error high", ...
+
+    Percentiles of so many resamples of the identities as probes, drawn by the protocol's seed; the gallery is fixed
+    (`bootstrap.identity_bootstrap`, which also says how an absolute difference near 0 fares). NaN where undefined.
+    """
+    found = ranks(embeddings, identities, protocol.count)
+    ranked = [(found, np.arange(len(identities)))]
+    if protocol.gallery is not None:
+        rng = np.random.default_rng(protocol.seed)
+        ranked = [
+            (ranks(embeddings[images], identities[images], protocol.count), images)
+            for images in galleries(identities, groups, protocol.gallery, protocol.repeats, rng)
+        ]
+    wrong = found.values > 0
+    people = np.concatenate([identities[images[one.probes]] for one, images in ranked])
+    numbers: dict[str, tuple[Callable, np.ndarray]] = {
+        "error": (lambda rows: wrong[rows].mean(), identities[found.probes]),
+        protocol.disparity_name: (_disparity_statistic(protocol.disparity, ranked, groups), people),
+    }
+    columns = {}
+    for name, (statistic, of) in numbers.items():
+        ends = (None, None)
+        if len(of):
+            interval = identity_bootstrap(statistic, of, resamples=resamples, seed=protocol.seed)
+            ends = (interval.low, interval.high)
+        for end, value in zip(ENDS, ends, strict=True):
+            columns[f"{name} {end}"] = float("nan") if value is None else value
+    return columns
+
+
+def _disparity_statistic(disparity: Callable, ranked: list[tuple[Ranks, np.ndarray]], groups: np.ndarray) -> Statistic:
+    """A disparity of the ranked images of one gallery or more, as `disparity.measure` takes it, over all probes."""
+    correct = values_of(disparity) == "correct"
+    values = np.concatenate([found.correct if correct else found.values for found, _ in ranked])
+    if isinstance(disparity, Disparity) and disparity.reference is None:
+        # Numbers sort faster than names, and are as good where no group is meant by its name.
+        groups = np.unique(groups, return_inverse=True)[1]
+    own = np.concatenate([groups[images[found.probes]] for found, images in ranked])
+    names = np.unique(groups).tolist()
+    ends = np.cumsum([len(found.probes) for found, _ in ranked])[:-1]
+
+    def statistic(rows: np.ndarray) -> float:
+        parts = [(values[part], own[part]) for part in np.split(rows, np.searchsorted(rows, ends))]
+        if isinstance(disparity, Disparity):
+            return disparity.average(parts, names).value
+        tables = [per_group(*part, names=names) for part in parts]
+        if any(group.n < MINIMUM_PROBES for table in tables for group in table.values()):
+            return float("nan")
+        return float(np.mean([disparity(*part) for part in parts]))
+
+    return statistic

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
 from tools.options import option, recorded
@@ -21,6 +22,7 @@ class JudgingOptions:
     """How the error and the disparity of a network are measured."""
 
     calibrate: int = option(512, "Training images on which BN statistics of a path are measured; 0 = inherited ones.")
+    people: int = option(0, "Validation people that a subnet is scored on, alike of every group; 0 = all.")
     disparity: str = option("rank_disparity", "A disparity by name, or module:function of your own f(ranks, groups).")
     count: str = option("images", "A rank counts the images, or the identities, nearer than the nearest mate.")
     gallery: str = option("all", "Identities the disparity is taken at: all, or a number (mean over seeded galleries).")
@@ -54,14 +56,50 @@ def searched_with(directory) -> tuple[JudgingOptions, tuple[str, ...]]:
     return judging, tuple(objectives[2:])
 
 
-def measurement(judging: JudgingOptions, objectives: Sequence[str], weights: str, faces: str) -> str:
-    """What a score was measured with, as text: equal text, comparable scores."""
+def measurement(
+    judging: JudgingOptions, objectives: Sequence[str], weights: str, faces: str, people: str, resamples: int = 0
+) -> str:
+    """What a score was measured with, as text: equal text, comparable scores.
+
+    `weights` and `faces` are digests; `people` says which of the faces (`people_in_words`). Scores with `resamples`
+    have intervals.
+    """
     return json.dumps(
         {
             **asdict(judging),
             "objectives": list(objectives),
             "weights": weights,
             "faces": faces,
+            "scored on": people,
             "scorer": SCORER_VERSION,
+            **({"resamples": resamples} if resamples else {}),
         }
     )
+
+
+def people_in_words(identities: Iterable[str]) -> str:
+    """How many people, and a digest of who they are: equal text for the same people, in any order."""
+    names = sorted(set(map(str, identities)))
+    return f"{len(names)} people {hashlib.sha256(json.dumps(names).encode()).hexdigest()[:16]}"
+
+
+def open_archive(run, scorer, judging: JudgingOptions, file: str = "scores.sqlite"):
+    """The archive of a run's scores that were measured just so: by this scorer, on its people."""
+    from evolution.archive import Archive
+
+    archive = Archive(
+        run.directory.stage("search") / file,
+        columns=scorer.columns,
+        objectives=len(scorer.objectives),
+        measurement=measurement(
+            judging,
+            scorer.objectives,
+            run.digest,
+            run.setting.faces_fingerprint,
+            people_in_words(scorer.faces.identities),
+            scorer.resamples,
+        ),
+    )
+    if archive.repaired:
+        run.directory.say(archive.repaired)
+    return archive

@@ -8,15 +8,20 @@ from pathlib import Path
 
 import click
 
-from supernet.atomic import write_csv, write_json
+from supernet.atomic import write_json
+from supernet.genotype import Genotype
 from tools.device import deterministic_option, device_option, seed_everything
-from tools.judging import FURTHER_OBJECTIVES, JudgingOptions, measurement
+from tools.judging import FURTHER_OBJECTIVES, JudgingOptions, open_archive, people_in_words
 from tools.launch import in_words, join, say
 from tools.options import build_configs, config_options, option
 from tools.run_directory import RunDirectory
+from tools.search_output import aligned, table, write_result
 
 GENOTYPES_A_CALL = 8
 """Scored by a rank before all scores are written: what a kill loses. Common beginnings are shared within a call."""
+
+SAMPLE = 32
+"""Subnets drawn from a space that is searched exhaustively, to stand for random ones."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +34,9 @@ class SearchOptions:
         1, "Children with a common beginning: 2 saves a third of the work at a slightly worse front."
     )
     seed: int = option(0, "Seed of the search.")
+    confirm_candidates: int = option(
+        16, "Least networks of the first layers that are scored again on people kept from the search; 0 = none."
+    )
 
 
 @click.command()
@@ -60,22 +68,23 @@ def command(
             search(run, options, judging, extra=extra, exhaustive=exhaustive, batch=batch)
         else:
             open_scorer(run, judging, extra=extra, batch=batch).serve()
+            if not why_unconfirmed(run, options):
+                from tools.confirmation import confirming_scorer
+
+                confirming_scorer(run, judging, extra=extra, batch=batch).serve()
     say(processes, f"Next: dualfair retrain --run {run_path}")
 
 
-def open_archive(run, scorer, judging: JudgingOptions, file: str = "scores.sqlite"):
-    """The archive of a run's scores that were measured just so."""
-    from evolution.archive import Archive
+def why_unconfirmed(run, options: SearchOptions) -> str:
+    """Why the front of a search is not confirmed on fresh people; "" where it is.
 
-    archive = Archive(
-        run.directory.stage("search") / file,
-        columns=scorer.columns,
-        objectives=len(scorer.objectives),
-        measurement=measurement(judging, scorer.objectives, run.digest, run.setting.faces_fingerprint),
-    )
-    if archive.repaired:
-        run.directory.say(archive.repaired)
-    return archive
+    Raises ValueError for a negative number of candidates.
+    """
+    if options.confirm_candidates < 0:
+        raise ValueError(f"confirm_candidates must be 0 or more, got {options.confirm_candidates}")
+    if options.confirm_candidates == 0:
+        return "no candidates are confirmed: --confirm-candidates 0"
+    return run.setting.unconfirmed
 
 
 def open_scorer(run, judging: JudgingOptions, *, extra: Sequence[str] = (), batch: int = 128):
@@ -85,7 +94,13 @@ def open_scorer(run, judging: JudgingOptions, *, extra: Sequence[str] = (), batc
     protocol = judging.protocol()
     objectives = ("error", protocol.disparity_name, *extra)
     return inherited_scorer(
-        run, "validation", protocol, calibrate=judging.calibrate, objectives=objectives, batch=batch
+        run,
+        "validation",
+        protocol,
+        calibrate=judging.calibrate,
+        objectives=objectives,
+        batch=batch,
+        people=judging.people,
     )
 
 
@@ -98,18 +113,20 @@ def search(
     exhaustive: bool = False,
     batch: int = 128,
 ):
-    """Search a trained run's space and write the front; returns the search's result."""
+    """Search a trained run's space, confirm the front on fresh people and write it; returns the search's result."""
     from tools.progress import search_progress
 
+    unconfirmed = why_unconfirmed(run, options)
     scorer = open_scorer(run, judging, extra=extra, batch=batch)
     archive = open_archive(run, scorer, judging)
-    space, faces = run.setting.space, run.setting.splits["validation"]
+    space, faces = run.setting.space, scorer.faces
     directory = run.directory
     planned = space.size if exhaustive else min(options.population * options.generations, space.size)
     config = {
         **asdict(options),
         **asdict(judging),
         "objectives": scorer.objectives,
+        "scored on": people_in_words(faces.identities),
         "exhaustive": exhaustive,
         "evaluations": planned,
     }
@@ -122,21 +139,39 @@ def search(
         f"{len(faces):,} images of {faces.identity_count} unseen people; {in_words(run.processes)}"
     )
     if archive.others:
-        directory.say(f"        {archive.others} scores measured with other weights or settings are kept, not used")
-    floor = floor_errors(run, judging)
+        directory.say(
+            f"        {archive.others} scores measured with other weights, settings or people are kept, not used"
+        )
+    floor = floor_errors(run, judging, faces)
     directory.say("        to beat: error " + ", ".join(f"{value:.3f} of {name}" for name, value in floor.items()))
+    random = random_subnets(space, options, exhaustive)
     with search_progress(folder / "tensorboard") as report:
-        kept = {"archive": archive, "batch": GENOTYPES_A_CALL * run.processes.size, "progress": report}
+
+        def follow(progress) -> None:
+            report(progress)
+            if progress.generation == 1 and not exhaustive:
+                say_searchability(run, scorer, archive, random)
+
+        kept = {"archive": archive, "batch": GENOTYPES_A_CALL * run.processes.size, "progress": follow}
         result = explore(space, scorer, None if exhaustive else options, **kept)
     scorer.dismiss()
-    write_result(folder, result, scorer, floor, config)
+    if exhaustive:
+        say_searchability(run, scorer, archive, random)
     for line in (*result.notes, *table(result.front, scorer)):
         directory.say(line)
+    confirmation = None
+    if unconfirmed:
+        directory.say(f"Not confirmed on fresh people: {unconfirmed}")
+    else:
+        least = options.confirm_candidates
+        confirmation = confirm_and_say(run, judging, archive, random, least=least, extra=extra, batch=batch)
+    write_result(folder, result, scorer, floor, config, confirmation)
     if result.fresh:
         directory.say(f"Common beginnings were run once: {scorer.work.saving:.2f} times less work than one by one")
     directory.say(
         f"Searched: {result.evaluations} genotypes, {result.reused} of them known before; {result.ended}. "
-        f"The front has {len(result.front)} networks of {len(archive)} scored; see {folder}/front.png"
+        f"The front has {int(confirmation.confirmed.sum()) if confirmation else len(result.front)} networks of "
+        f"{len(archive)} scored; see {folder}/front.png"
     )
     return result
 
@@ -149,18 +184,68 @@ def explore(space, scorer, options: SearchOptions | None, **kept: object):
     objectives = len(scorer.objectives)
     if options is None:
         return exhaustive(space, scorer, objectives, **kept)
-    return evolve(space, scorer, objectives, **asdict(options), **kept)
+    length = {name: value for name, value in asdict(options).items() if name != "confirm_candidates"}
+    return evolve(space, scorer, objectives, **length, **kept)
 
 
-def floor_errors(run, judging: JudgingOptions) -> dict[str, float]:
-    """Errors on the validation faces that cost nothing: of raw pixels, and of an untrained vanilla network."""
+def confirm_and_say(
+    run, judging: JudgingOptions, archive, random: Sequence[Genotype], *, least: int, extra, batch: int
+):
+    """`tools.confirmation.confirm`, said in a table and in words; None where no network has finite scores."""
+    from tools.confirmation import confirm
+    from tools.confirmation_output import sentences, table_rows
+
+    called = GENOTYPES_A_CALL * run.processes.size
+    confirmation = confirm(run, judging, archive, random, least=least, batch=called, extra=extra, images=batch)
+    if confirmation:
+        for line in (*aligned(table_rows(confirmation)), *sentences(confirmation)):
+            run.directory.say(line)
+    return confirmation
+
+
+def random_subnets(space, options: SearchOptions, exhaustive: bool) -> list[Genotype]:
+    """Subnets drawn uniformly that the search scores: its first generation, or of an exhaustive one a seeded sample."""
+    import numpy as np
+
+    from evolution.search import search as evolve
+
+    if exhaustive:
+        return space.sample_distinct(min(SAMPLE, space.size), np.random.default_rng(options.seed))
+
+    def nothing(genotypes: Sequence[Genotype]):
+        return np.zeros((len(genotypes), 2))
+
+    # One seed gives one run, whatever the scores are; so this is the first generation, also of a search that goes on.
+    drawn = evolve(space, nothing, population=options.population, generations=1, seed=options.seed)
+    return [evaluation.genotype for evaluation in drawn.evaluated]
+
+
+def say_searchability(run, scorer, archive, genotypes: Sequence[Genotype]) -> None:
+    """Say, and write to reliability.json, which measures tell random subnets apart on the search's people."""
+    import numpy as np
+    from tqdm import tqdm
+
+    from tools.searchability import searchability, sentences, to_dict
+
+    faces = scorer.faces
+    rows = np.array([archive.get(genotype).values for genotype in genotypes])
+    values = dict(zip(scorer.columns, rows.T, strict=True))
+    people = {group: len(set(faces.identities[faces.groups == group].tolist())) for group in faces.group_names}
+    found = searchability(values, scorer.protocol.measures, faces.identity_count)
+    write_json(run.directory.stage("search") / "reliability.json", to_dict(found, people))
+    with tqdm.external_write_mode():
+        for line in sentences(found, scorer.protocol.disparity_name, people):
+            run.directory.say(line)
+
+
+def floor_errors(run, judging: JudgingOptions, faces) -> dict[str, float]:
+    """Errors on faces that cost nothing: of raw pixels, and of an untrained vanilla network."""
     from evaluation.baseline import pixel_embeddings
     from evaluation.identification import error, ranks
     from evaluation.scoring import population_embeddings
     from supernet.dpn import build
     from tools.session import calibration_images
 
-    faces = run.setting.splits["validation"]
     seed_everything(0)
     network = build(f"101:{run.setting.space.heads[0]}", run.setting.skeleton).to(run.device)
     calibration = calibration_images(run, judging.calibrate, run.config["seed"])
@@ -169,63 +254,3 @@ def floor_errors(run, judging: JudgingOptions) -> dict[str, float]:
         "raw pixels": error(ranks(pixel_embeddings(faces), faces.identities)),
         "an untrained network": error(ranks(untrained, faces.identities)),
     }
-
-
-def write_result(folder: Path, result, scorer, floor: dict[str, float], config: dict[str, object]) -> None:
-    """scores.csv, hypervolume.csv, front.csv, front.png and front.json of a search; the last one makes it complete."""
-    import numpy as np
-
-    from tools.figures import front_figure
-
-    for name, evaluations in (("front", result.front), ("scores", result.archive)):
-        rows = ([str(evaluation.genotype), *evaluation.values] for evaluation in evaluations)
-        write_csv(folder / f"{name}.csv", [["genotype", *scorer.columns], *rows])
-    below = " ".join(f"{value:g}" for value in result.reference)
-    write_csv(folder / "hypervolume.csv", [["evaluations", f"hypervolume below {below}"], *result.trace])
-    if result.front:
-        m = len(scorer.objectives)
-        scored = np.array([evaluation.values[:m] for evaluation in result.archive])
-        points = np.array([evaluation.values[:m] for evaluation in result.front])
-        front_figure(folder / "front.png", scored[np.isfinite(scored).all(1)], points, scorer.objectives)
-    front = [
-        {"genotype": str(evaluation.genotype), **dict(zip(scorer.columns, evaluation.values, strict=True))}
-        for evaluation in result.front
-    ]
-    about = {"config": config, "objectives": scorer.objectives, "images": len(scorer.faces)}
-    write_json(folder / "front.json", {**about, "errors to beat": floor, "front": front})
-
-
-def table(evaluations, scorer) -> list[str]:
-    """The evaluations as lines of text: genotype, error, disparity, group errors, parameters, MACs."""
-    columns = list(scorer.columns)
-    groups = [name.removeprefix("error of ") for name in columns if name.startswith("error of ")]
-    disparities = [scorer.protocol.disparity_name]
-    if "rank_disparity" in columns and "rank_disparity" not in disparities:
-        disparities.append("rank_disparity")
-    titles = [name.replace("_", " ") for name in disparities]
-    rows = [["genotype", "error", *titles, *(f"error {group}" for group in groups), "params", "MACs"]]
-    for evaluation in evaluations:
-        value = dict(zip(columns, evaluation.values, strict=True))
-        rows.append(
-            [
-                str(evaluation.genotype),
-                f"{value['error']:.3f}",
-                *(f"{value[name]:.3f}" for name in disparities),
-                *(f"{value[f'error of {group}']:.3f}" for group in groups),
-                f"{value['params'] / 1e6:.3f} M",
-                f"{value['macs'] / 1e6:.1f} M",
-            ]
-        )
-    return aligned(rows)
-
-
-def aligned(rows: list[list[str]]) -> list[str]:
-    """Rows of text cells as lines: the first column to the left, numbers to the right."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return [
-        "  ".join(
-            cell.ljust(width) if column == 0 else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]

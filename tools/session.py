@@ -15,7 +15,7 @@ from evaluation.fitting import Batch
 from evaluation.protocol import EvaluationProtocol
 from evaluation.scoring import InheritedScorer
 from supernet.checkpoint import load_checkpoint, newest_intact, read_record
-from supernet.faces.face_set import FaceSet, open_splits
+from supernet.faces.face_set import FaceSet, TooFewPeople, divide_people, open_splits
 from supernet.faces.store import open_store
 from supernet.network import Supernet
 from supernet.process_group import ProcessGroup
@@ -29,12 +29,17 @@ from tools.train_options import TrainOptions
 
 @dataclass(frozen=True)
 class Setting:
-    """What a run is about: the space, the skeleton and the splits of the faces."""
+    """What a run is about: the space, the skeleton and the splits of the faces.
+
+    The splits are "train", "validation", which the search sees, "confirmation", validation people that it does not
+    see, and "test". Without "confirmation", `unconfirmed` says why.
+    """
 
     space: SearchSpace
     skeleton: Skeleton
     splits: dict[str, FaceSet]
     faces_fingerprint: str
+    unconfirmed: str = ""
 
 
 @dataclass(frozen=True)
@@ -55,7 +60,7 @@ class TrainedRun:
 
 
 def open_setting(config: dict, faces: Path) -> Setting:
-    """The space, skeleton and splits that a training configuration names."""
+    """The space, skeleton and splits that a training configuration names. Raises ValueError where they do not fit."""
     skeleton = skeleton_of(config["skeleton"])
     blocks = numbers(config["blocks"], "-", int, "blocks") if config["blocks"] else skeleton.blocks
     skeleton = skeleton.resized(config["size"] or None, blocks)
@@ -66,10 +71,36 @@ def open_setting(config: dict, faces: Path) -> Setting:
         store,
         group_column=config["group_column"],
         fractions=fractions,
-        seed=config["seed"],
+        seed=config["split_seed"],
         size=skeleton.image_size,
     )
-    return Setting(space, skeleton, splits, store.fingerprint)
+    unconfirmed = keep_people(splits, config["confirm"], config["split_seed"])
+    return Setting(space, skeleton, splits, store.fingerprint, unconfirmed)
+
+
+def keep_people(splits: dict[str, FaceSet], share: float, seed: int) -> str:
+    """Move a share, in [0, 1), of the validation people of every group to the split "confirmation".
+
+    Returns why none were moved, "" where they were. Raises ValueError for another share.
+    """
+    if not 0 <= share < 1:
+        raise ValueError(f"confirm must be a share of the validation people, 0 or more and below 1, got {share}")
+    if share == 0:
+        return "no people are kept to confirm the front: trained with --confirm 0"
+    try:
+        splits["validation"], splits["confirmation"] = divide_people(splits["validation"], share, seed)
+    except TooFewPeople as error:
+        return f"too few people to confirm: {error}"
+    return ""
+
+
+def some_people(faces: FaceSet, people: int, seed: int) -> FaceSet:
+    """The faces of so many people, every group keeping its share. Raises ValueError where there are not so many."""
+    if not 0 < people <= faces.identity_count:
+        raise ValueError(f"people must be 0 (all) to {faces.identity_count}, the people of these faces; got {people}")
+    if people == faces.identity_count:
+        return faces
+    return divide_people(faces, 1 - people / faces.identity_count, seed)[0]
 
 
 def open_space(name: str, blocks: int) -> SearchSpace:
@@ -146,13 +177,27 @@ def inherited_scorer(
     calibrate: int,
     objectives: tuple[str, ...] = (),
     batch: int = 128,
+    resamples: int = 0,
+    people: int = 0,
 ) -> InheritedScorer:
-    """The scorer of a run's subnets on one split of its faces."""
+    """The scorer of a run's subnets on one split of its faces, or on so many of its people, alike of every group.
+
+    With `resamples` there are intervals over people too. Raises ValueError where the split has not so many people.
+    """
     calibration = calibration_images(run, calibrate, run.config["seed"])
     faces = run.setting.splits[split]
+    if people:
+        faces = some_people(faces, people, run.config["split_seed"])
     images = Batch(batch, run.directory.say)
     return InheritedScorer(
-        run.supernet, faces, calibration, protocol, objectives=objectives, batch=images, processes=run.processes
+        run.supernet,
+        faces,
+        calibration,
+        protocol,
+        objectives=objectives,
+        batch=images,
+        processes=run.processes,
+        resamples=resamples,
     )
 
 

@@ -14,7 +14,7 @@ from supernet.dpn import StandaloneNetwork, build
 from supernet.skeleton import Skeleton, skeleton_of
 
 DESCRIPTION = "network.json"
-_TRAINED_ON = {"faces_fingerprint": str, "group_column": str, "split": str, "seed": int}
+_TRAINED_ON = {"faces_fingerprint": str, "group_column": str, "split": str, "split_seed": int}
 
 
 @dataclass(frozen=True)

@@ -138,7 +138,7 @@ def subjects_of_networks(
         fractions = numbers(about["split"], ",", float, "split") if own else ()
         column = group or (about["group_column"] if own else None)
         choice = choose(
-            store.manifest, str(faces), column, split or ("test" if own else "all"), fractions, about["seed"]
+            store.manifest, str(faces), column, split or ("test" if own else "all"), fractions, about["split_seed"]
         )
         notes = () if own or split else (f"{path} was trained on other faces: all images here are evaluated",)
         if own and split in ("all", "train"):

@@ -17,5 +17,11 @@ class TrainOptions:
     size: int = option(0, "Side of the network's input in pixels.  [default: the skeleton's]")
     group_column: str = option("group", "Manifest column that says which group a person belongs to.")
     split: str = option("0.6,0.2,0.2", "Shares of the identities for training, validation and test.")
-    sampler: str = option("strict", "strict: every operation once a step (FairNAS); uniform: one random path (SPOS).")
-    seed: int = option(0, "Seed of splits, initial weights, paths and order of the faces.")
+    confirm: float = option(0.5, "Share of the validation people kept from the search to confirm its front; 0 = none.")
+    sampler: str = option(
+        "strict",
+        "strict: every operation once a step (FairNAS); sequential: likewise, with an update after every path; "
+        "uniform: one random path (SPOS).",
+    )
+    split_seed: int = option(0, "Seed of the splits of the people: trainings of several seeds share them.")
+    seed: int = option(0, "Seed of initial weights, paths and order of the faces.")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import count
 
 import numpy as np
 import torch
@@ -15,6 +16,9 @@ import torch
 from supernet.faces.augmentation import resize
 from supernet.faces.manifest import SPLITS, known_groups, split_identities
 from supernet.faces.store import FaceStore
+
+LEAST_PEOPLE = 2
+"""People of a group without whom nobody of it can be mistaken for another one of it."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,36 @@ class FaceSet:
         """Without the images whose identity has no other image here: they cannot be found, nor ranked."""
         counts = Counter(self.identities.tolist())
         return self.take(np.flatnonzero([counts[identity] > 1 for identity in self.identities.tolist()]))
+
+
+class TooFewPeople(ValueError):
+    """A group has too few people to be divided."""
+
+
+def divide_people(faces: FaceSet, share: float, seed: int) -> tuple[FaceSet, FaceSet]:
+    """Validation faces in two, disjoint by identity: what remains, and `share` of every group's people, by `seed`.
+
+    The number of people is rounded. Images stay in their order. Raises TooFewPeople, a ValueError, where either part
+    would have fewer than LEAST_PEOPLE people of a group, with the number that is needed; ValueError for a share outside
+    (0, 1).
+    """
+    if not 0 < share < 1:
+        raise ValueError(f"the share of people to set apart must be above 0 and below 1, got {share}")
+
+    def parted(people: int) -> bool:
+        return min(round(share * people), people - round(share * people)) >= LEAST_PEOPLE
+
+    rng = np.random.default_rng(seed)
+    people, first_images = np.unique(faces.identities, return_index=True)
+    chosen: list[str] = []
+    for group in faces.group_names:
+        members = people[faces.groups[first_images] == group]
+        if not parted(len(members)):
+            needed = next(number for number in count(2 * LEAST_PEOPLE) if parted(number))
+            raise TooFewPeople(f"group {group!r} has {len(members)} validation people; {needed} are needed")
+        chosen += rng.permutation(members)[: round(share * len(members))].tolist()
+    apart = np.isin(faces.identities, chosen)
+    return faces.take(np.flatnonzero(~apart)), faces.take(np.flatnonzero(apart))
 
 
 def open_splits(

@@ -2,12 +2,13 @@ import numpy as np
 import pytest
 import torch
 
+from evaluation.bootstrap import disparity_statistic, identity_bootstrap
 from evaluation.complexity import macs, parameters
 from evaluation.disparity import DISPARITIES
 from evaluation.embedding import embed, network_input
-from evaluation.identification import halves, ranks
+from evaluation.identification import galleries, halves, ranks
 from evaluation.protocol import EvaluationProtocol, judge
-from evaluation.scoring import InheritedScorer, population_embeddings
+from evaluation.scoring import InheritedScorer, interval_columns, population_embeddings
 from supernet.calibration import calibrate_stage
 from supernet.network import Supernet
 from supernet.space import dpn_space
@@ -155,6 +156,84 @@ def clustered(people=20, images=5, noise=1.2, seed=0):
     identities = np.repeat([f"p{person:02d}" for person in range(people)], images)
     groups = np.where(np.repeat(np.arange(people) % 2, images), "b", "a")
     return centres + spread * rng.normal(size=centres.shape), identities, groups
+
+
+def test_resamples_add_intervals_and_change_nothing_else(supernet, faces, calibration, population):
+    protocol = EvaluationProtocol(disparity=DISPARITIES["log_rank_disparity"])
+    plain = InheritedScorer(supernet, faces, calibration, protocol)
+    scorer = InheritedScorer(supernet, faces, calibration, protocol, resamples=50)
+    ends = tuple(f"{name} {end}" for name in ("error", "log_rank_disparity") for end in ("low", "high"))
+    assert scorer.columns == (*plain.columns, *ends)
+    values = scorer(population[:3])
+    assert np.array_equal(values[:, :-4], plain(population[:3]), equal_nan=True)
+    embeddings = population_embeddings(supernet, population[:1], faces, calibration)[population[0]]
+    found = ranks(embeddings, faces.identities)
+    wrong = found.values > 0
+    error = identity_bootstrap(lambda rows: wrong[rows].mean(), faces.identities, resamples=50, seed=0)
+    assert values[0, -4:-2].tolist() == pytest.approx([error.low, error.high])
+    statistic = disparity_statistic(protocol.disparity, found.values, faces.groups)
+    disparity = identity_bootstrap(statistic, faces.identities, resamples=50, seed=0)[0]
+    assert values[0, -2:].tolist() == pytest.approx([disparity.low, disparity.high])
+    with pytest.raises(ValueError, match="resamples must be 0 or more, got -1"):
+        InheritedScorer(supernet, faces, calibration, protocol, resamples=-1)
+
+
+def test_the_interval_of_a_disparity_is_over_the_very_quantity_that_is_judged():
+    """At a stated gallery that is the mean over galleries; one whole gallery is all against all."""
+    embeddings, identities, groups = clustered(people=40)
+
+    def gap(values, groups):
+        return abs(values[groups == "a"].mean() - values[groups == "b"].mean())
+
+    def interval(**options):
+        protocol = EvaluationProtocol(**options)
+        value = judge(embeddings, identities, groups, protocol).disparity
+        found = interval_columns(embeddings, identities, groups, protocol, 200)
+        return value, found[f"{protocol.disparity_name} low"], found[f"{protocol.disparity_name} high"]
+
+    whole = interval()
+    assert whole[1] < whole[0] < whole[2]
+    assert interval(gallery=40, repeats=1) == pytest.approx(whole)
+    assert interval(disparity=gap) == pytest.approx(whole)
+    small = interval(gallery=10, repeats=4)
+    assert small[1] < small[0] < small[2] < whole[0], "mean ranks grow with the gallery"
+    assert interval(disparity=gap, gallery=10, repeats=1) == pytest.approx(interval(gallery=10, repeats=1))
+
+
+def test_every_gallery_counts_the_same_in_a_resample_by_brute_force():
+    """People have two to five images, so that galleries differ in size; a person's probes are drawn together."""
+    embeddings, identities, groups = clustered(people=40)
+    kept = np.flatnonzero(np.arange(200) % 5 < 2 + np.arange(200) // 5 % 4)
+    embeddings, identities, groups = embeddings[kept], identities[kept], groups[kept]
+    probes = []
+    for number, images in enumerate(galleries(identities, groups, 10, 3, np.random.default_rng(0))):
+        found = ranks(embeddings[images], identities[images])
+        for image, rank in zip(images[found.probes], found.values, strict=True):
+            probes.append((number, identities[image], groups[image], rank))
+
+    def statistic(rows):
+        means = {"a": [], "b": []}
+        for gallery in range(3):
+            for group, own in means.items():
+                drawn = [probes[row][3] for row in rows if probes[row][0] == gallery and probes[row][2] == group]
+                own.append(sum(drawn) / len(drawn) if len(drawn) > 1 else np.nan)
+        return abs(np.mean(means["a"]) - np.mean(means["b"]))
+
+    expected = identity_bootstrap(statistic, np.array([probe[1] for probe in probes]), resamples=60, seed=0)
+    protocol = EvaluationProtocol(gallery=10, repeats=3)
+    found = interval_columns(embeddings, identities, groups, protocol, 60)
+    assert [*found.values()][2:] == pytest.approx([expected.low, expected.high])
+
+
+def test_without_a_probe_or_an_error_there_is_no_interval():
+    embeddings, _, groups = clustered(people=4)
+    protocol = EvaluationProtocol()
+    nobody = interval_columns(embeddings, np.arange(len(groups)), groups, protocol, 20)
+    assert list(nobody) == ["error low", "error high", "rank_disparity low", "rank_disparity high"]
+    assert np.isnan(list(nobody.values())).all()
+    embeddings, identities, groups = clustered(noise=0.0)
+    perfect = interval_columns(embeddings, identities, groups, protocol, 20)
+    assert np.isnan(list(perfect.values())).all()
 
 
 def test_a_verdict_names_groups_with_their_n():

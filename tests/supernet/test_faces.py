@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from supernet.faces.augmentation import augment, draw, mirror, resize, to_input
-from supernet.faces.face_set import open_splits
+from supernet.faces.face_set import FaceSet, TooFewPeople, divide_people, open_splits
 from supernet.faces.importers import import_images, list_csv, list_folder
 from supernet.faces.manifest import Manifest, identity_groups, read_manifest, split_identities, write_manifest
 from supernet.faces.store import StoreWriter, open_store, square
@@ -44,6 +44,46 @@ def test_splits_are_disjoint_by_identity_balanced_by_group_and_seeded():
     other = split_identities(manifest, "group", FRACTIONS, seed=1)
     assert all(np.array_equal(splits[name], again[name]) for name in splits)
     assert not np.array_equal(splits["test"], other["test"])
+
+
+def validation_faces(**people):
+    """A face set with so many people of every group, two to four images each, in no order."""
+    rng = np.random.default_rng(1)
+    owners = [(f"{group}{person:02d}", group) for group, number in people.items() for person in range(number)]
+    rows = [owner for place, owner in enumerate(owners) for _ in range(2 + place % 3)]
+    identities, groups = np.array(rows)[rng.permutation(len(rows))].T
+    return FaceSet(np.zeros((len(rows), 4, 4, 3), np.uint8), np.arange(len(rows)), identities, groups, 4)
+
+
+def people_of(faces, group):
+    return set(faces.identities[faces.groups == group].tolist())
+
+
+@pytest.mark.parametrize(("share", "apart"), [(0.5, {"a": 10, "b": 4}), (0.3, {"a": 6, "b": 2})])
+def test_people_set_apart_are_disjoint_whole_balanced_by_group_and_seeded(share, apart):
+    faces = validation_faces(a=20, b=8)
+    rest, kept = divide_people(faces, share, seed=0)
+    for group, number in apart.items():
+        assert len(people_of(kept, group)) == number
+        assert people_of(kept, group) | people_of(rest, group) == people_of(faces, group)
+        assert not people_of(kept, group) & people_of(rest, group)
+    assert sorted([*rest.rows, *kept.rows]) == faces.rows.tolist() and (np.diff(kept.rows) > 0).all()
+    again, other = (divide_people(faces, share, seed=seed)[1] for seed in (0, 1))
+    assert again.rows.tolist() == kept.rows.tolist() != other.rows.tolist()
+
+
+@pytest.mark.parametrize(("people", "share", "needed"), [(3, 0.5, 4), (2, 0.5, 4), (7, 0.2, 8), (5, 0.7, 6)])
+def test_a_group_too_small_to_be_divided_is_named_with_the_people_it_needs(people, share, needed):
+    with pytest.raises(TooFewPeople, match=f"group 'a' has {people} validation people; {needed} are needed"):
+        divide_people(validation_faces(a=people, b=20), share, seed=0)
+    rest, kept = divide_people(validation_faces(a=needed, b=20), share, seed=0)
+    assert min(len(people_of(rest, "a")), len(people_of(kept, "a"))) == 2
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0, -0.5, float("nan")])
+def test_a_share_of_people_that_leaves_one_side_empty_is_refused(share):
+    with pytest.raises(ValueError, match="above 0 and below 1, got"):
+        divide_people(validation_faces(a=9, b=9), share, seed=0)
 
 
 def test_given_splits_are_kept_and_an_identity_in_two_of_them_is_named():

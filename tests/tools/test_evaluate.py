@@ -291,7 +291,7 @@ def networks(generated, tmp_path, about):
     """Two untrained networks with two seeds each, in folders as retraining leaves them."""
     skeleton = skeleton_of("nano").resized(32)
     faces = {"faces_fingerprint": generated.fingerprint, "group_column": "group"}
-    trained_on = {**faces, "split": "0.4,0.2,0.4", "seed": 0}
+    trained_on = {**faces, "split": "0.4,0.2,0.4", "split_seed": 0}
     folders = []
     for genotype in ("101:cosface", "636:arcface"):
         for seed in (0, 1):

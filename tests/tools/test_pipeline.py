@@ -73,6 +73,9 @@ def test_the_front_is_on_disk_as_table_numbers_and_picture(searched):
     assert len(everything) == 12
     best = min(float(row["error"]) for row in everything)
     assert float(rows[0]["error"]) == best
+    assert front["confirmation"] is None and "confirmed" not in front["front"][0]
+    said = (searched / "log.txt").read_text()
+    assert "Not confirmed on fresh people: too few people to confirm: group 'a' has 3 validation people; 4 are" in said
     with Image.open(folder / "front.png") as picture:
         assert picture.width > 300
     volumes = [float(row[1]) for row in list(csv.reader((folder / "hypervolume.csv").open()))[1:]]
