@@ -26,11 +26,11 @@ class _Deck:
 class FairDealer:
     """Deals the paths of strict-fairness steps for choice blocks of the given `sizes`, equal or not.
 
-    A step deals `paths` paths, by default M = max(sizes). Every choice block has a shuffled deck of its choices and every
-    path takes the next card of each deck. Hence after any number of paths the counts of two choices of a block differ by at most
-    one, and they are equal after every multiple of the block's size: with 9 operations and 3 heads, each operation
-    once and each head three times a step. FairNAS pads smaller blocks with random repeats, which is only
-    approximately fair; decks are exact.
+    A step deals `paths` paths, by default M = max(sizes). Every choice block has a shuffled deck of its choices and
+    every path takes the next card of each deck. Hence after any number of paths the counts of two choices of a block
+    differ by at most one, and they are equal after every multiple of the block's size: with 9 operations and 3 heads,
+    each operation once and each head three times in nine paths. FairNAS pads smaller blocks with random repeats, which
+    is only approximately fair; decks are exact.
 
     >>> paths = FairDealer([9, 3], seed=0).deal()
     >>> paths.shape, np.bincount(paths[:, 0]).tolist(), np.bincount(paths[:, 1]).tolist()

@@ -96,50 +96,14 @@ def _train(faces: Path, out: Path, seed: int, processes: ProcessGroup, sampler: 
 
 
 def _search(run_path: Path, seed: int, processes: ProcessGroup) -> str:
-    """Search; then score the whole space, which is small here. Returns how NSGA-II and random search compare."""
-    from evolution.exhaustive import exhaustive
-    from tools.search import open_archive, open_scorer, search
+    """Search, then compare with random search. Returns how they compare."""
+    from tools.compare import compare
+    from tools.search import search
     from tools.session import open_trained
 
     run = open_trained(run_path, processes)
     search(run, replace(SEARCH, seed=seed), JUDGING)
-    scorer = open_scorer(run, JUDGING)
-    archive = open_archive(run, scorer, JUDGING, file="everything.sqlite")
-    truth = exhaustive(run.setting.space, scorer, archive=archive)
-    sentence = compare_searches(run.setting.space, truth, seed)
-    run.directory.say(sentence)
-    return sentence
-
-
-def compare_searches(space, truth, seed: int) -> str:
-    """How NSGA-II and random search compare at equal evaluations, over seeds, where all scores are known."""
-    import numpy as np
-
-    from evolution.random_search import random_search
-    from evolution.search import search as evolve
-
-    known = {evaluation.genotype: evaluation.values[:2] for evaluation in truth.evaluated}
-    budget = {"population": SEARCH.population, "generations": SEARCH.generations}
-    evaluations = SEARCH.population * SEARCH.generations
-    reference = truth.reference
-
-    def look_up(genotypes):
-        return np.array([known[genotype] for genotype in genotypes])
-
-    volumes = []
-    for other in range(seed, seed + COMPARED_SEEDS):
-        evolved = evolve(space, look_up, **budget, seed=other, reference=reference)
-        drawn = random_search(space, look_up, evaluations=evaluations, seed=other, reference=reference)
-        volumes.append([result.trace[-1].hypervolume for result in (evolved, drawn)])
-    shares = np.array(volumes) / truth.trace[-1].hypervolume
-    means, errors = shares.mean(axis=0), shares.std(axis=0, ddof=1) / COMPARED_SEEDS**0.5
-    verdict = "no worse than" if means[0] >= means[1] else "WORSE than"
-    return (
-        f"NSGA-II is {verdict} random search: "
-        f"{means[0]:.1%} ± {errors[0]:.1%} against {means[1]:.1%} ± {errors[1]:.1%} "
-        f"of the true front's hypervolume with {evaluations} of {space.size} evaluations "
-        f"(mean ± standard error of {COMPARED_SEEDS} seeds)"
-    )
+    return compare(run, COMPARED_SEEDS).sentence
 
 
 def _retrain(run_path: Path, processes: ProcessGroup) -> None:

@@ -16,33 +16,104 @@ from supernet.atomic import replacing
 BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#999999"
 
 
-def front_figure(path: Path, scored: np.ndarray, front: np.ndarray, names: Sequence[str]) -> None:
-    """All scored subnets (n, 2+) in grey and the front (m, 2+) on top; the first two objectives are drawn."""
+def front_figure(
+    path: Path, scored: np.ndarray, front: np.ndarray, names: Sequence[str], confirmed: np.ndarray | None = None
+) -> None:
+    """All scored subnets (n, 2+) in grey and the front (m, 2+) on top; the first two objectives are drawn.
+
+    `confirmed` (k, 2, 3) are the networks that stay on the front on fresh people: value, low and high of the first two
+    objectives there, drawn with their intervals; an end that is nan is left out.
+    """
     figure = Figure(figsize=(6, 4.5), layout="constrained")
     axes = figure.add_subplot()
     axes.scatter(scored[:, 0], scored[:, 1], s=14, color=GREY, label=f"scored subnets (n = {len(scored)})")
     order = np.argsort(front[:, 0])
-    label = f"front (n = {len(front)})"
+    label = f"{'front' if confirmed is None else 'front of the search'} (n = {len(front)})"
     if scored.shape[1] == 2:
         axes.step(front[order, 0], front[order, 1], where="post", color=BLUE, lw=1)
     else:
         label += f" over {', '.join(names)}"
     axes.scatter(front[order, 0], front[order, 1], s=34, color=BLUE, label=label, zorder=3)
+    if confirmed is not None and len(confirmed):
+        (x, left, right), (y, low, high) = confirmed.transpose(1, 2, 0)
+        axes.hlines(y, left, right, color=ORANGE, lw=1)
+        axes.vlines(x, low, high, color=ORANGE, lw=1)
+        label = f"confirmed on fresh people, 95 % intervals (n = {len(confirmed)})"
+        axes.scatter(x, y, s=34, marker="D", color=ORANGE, label=label, zorder=4)
     axes.set_xlabel(f"{names[0]} (inherited weights)")
     axes.set_ylabel(f"{names[1]} (inherited weights)")
     axes.legend()
     _save(figure, path)
 
 
-def ranking_figure(path: Path, panels: Sequence[tuple[str, np.ndarray, np.ndarray, np.ndarray, str]]) -> None:
-    """One scatter a panel: (measure, inherited (n,), standalone mean (n,), its standard error (n,), verdict)."""
-    figure = Figure(figsize=(4.8 * len(panels), 4.4), layout="constrained")
-    for number, (measure, cheap, truth, error, verdict) in enumerate(panels, 1):
-        axes = figure.add_subplot(1, len(panels), number)
-        axes.errorbar(cheap, truth, yerr=np.nan_to_num(error), fmt="o", color=BLUE, ecolor=GREY, ms=5, capsize=2)
-        axes.set_xlabel(f"{measure}, inherited weights")
-        axes.set_ylabel(f"{measure}, trained from scratch")
-        axes.set_title(verdict, fontsize=10)
+def ranking_figure(path: Path, panels: Sequence[tuple]) -> None:
+    """A scatter a measure, and below it bars of tau with their intervals.
+
+    A panel is (cheap (n,), mean truth (n,), its standard error (n,), the names of both axes, a title, bars): bars are
+    {name: (tau, interval or None)}, the first of them ours.
+    """
+    figure = Figure(figsize=(5.2 * len(panels), 6.6), layout="constrained")
+    rows = figure.subplots(2, len(panels), squeeze=False, height_ratios=(2.4, 1))
+    for (scatter, below), (cheap, truth, error, names, title, bars) in zip(rows.T, panels, strict=True):
+        scatter.errorbar(cheap, truth, yerr=np.nan_to_num(error), fmt="o", color=BLUE, ecolor=GREY, ms=5, capsize=2)
+        scatter.set_xlabel(names[0])
+        scatter.set_ylabel(names[1])
+        scatter.set_title(title, fontsize=10)
+        for place, (tau, interval) in enumerate(bars.values()):
+            below.barh(place, tau, color=BLUE if place == 0 else GREY)
+            if interval:
+                below.hlines(place, *interval, color="black")
+        below.axvline(0, color="black", lw=0.8)
+        below.set_yticks(range(len(bars)), list(bars))
+        below.invert_yaxis()
+        below.set_xlabel("Kendall's tau with the truth, 95 % interval over networks")
+    _save(figure, path)
+
+
+def hypervolume_figure(path: Path, evaluations: Sequence[int], shares: Mapping[str, np.ndarray], best: str) -> None:
+    """Shares of the best front's hypervolume (seeds, evaluations) by method: median and quartiles over seeds.
+
+    `best` names the best front, whose share is 1, for its line.
+    """
+    figure = Figure(figsize=(6, 4.5), layout="constrained")
+    axes = figure.add_subplot()
+    axes.axhline(1.0, color="black", lw=1, label=best)
+    looks = zip((BLUE, ORANGE), ("-", "--"), ("o", "s"), ("//", ""), strict=True)
+    for (method, values), (colour, dash, marker, hatch) in zip(shares.items(), looks, strict=True):
+        low, median, high = np.quantile(values, (0.25, 0.5, 0.75), axis=0)
+        axes.fill_between(evaluations, low, high, facecolor=colour, edgecolor=colour, alpha=0.25, hatch=hatch, lw=0)
+        label = f"{method}: median and quartiles of {len(values)} seeds"
+        axes.plot(evaluations, median, color=colour, linestyle=dash, marker=marker, ms=4, label=label)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlabel("networks evaluated")
+    axes.set_ylabel("share of the best front's hypervolume")
+    axes.legend(loc="lower right")
+    _save(figure, path)
+
+
+def study_figure(path: Path, found: Mapping) -> None:
+    """A study of supernets on test people: a panel a measure, a row a variant or baseline with mean tau and interval,
+    a cross for every supernet, and a line at the most that the truth's noise allows."""
+    truth, rows = found["truth"]["test"], {**found["variants"], **found["baselines"]}
+    figure = Figure(figsize=(1.6 + 2.4 * len(truth), 1.6 + 0.34 * len(rows)), layout="constrained")
+    panels = figure.subplots(1, len(truth), sharey=True, sharex=True, squeeze=False)[0]
+    for axes, measure in zip(panels, truth, strict=True):
+        for place, (name, splits) in enumerate(rows.items()):
+            cell, colour = splits["test"][measure], BLUE if name in found["variants"] else GREY
+            if cell["mean"] is None:
+                continue
+            low, high = cell["interval"] or (cell["mean"], cell["mean"])
+            axes.plot([low, high], [place, place], color=colour, lw=1.5)
+            axes.plot(cell["mean"], place, "o", color=colour, ms=5)
+            single = [tau for tau in cell["taus"] if tau is not None]
+            axes.plot(single, [place] * len(single), "x", color=ORANGE, ms=5)
+        axes.axvline(0, color=GREY, lw=0.8)
+        if truth[measure]["ceiling"]["tau"] is not None:
+            axes.axvline(truth[measure]["ceiling"]["tau"], color="black", lw=0.8, ls="--")
+        axes.set_title(measure.replace("_", " "), fontsize=9)
+        axes.set_xlabel("Kendall's tau", fontsize=8)
+    panels[0].set_yticks(range(len(rows)), rows)
+    panels[0].invert_yaxis()
     _save(figure, path)
 
 

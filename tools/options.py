@@ -119,7 +119,7 @@ def presets() -> list[str]:
 
 def _read_preset(preset: str, stage: str, fields: dict[str, type]) -> dict[str, object]:
     path = PRESETS / f"{preset}.toml" if preset in presets() else Path(preset)
-    values = _read_toml(path)
+    values = read_toml(path, "preset")
     tables = {name: values.pop(name) for name in STAGES if isinstance(values.get(name), dict)}
     values.update(tables.get(stage, {}))
     for name, value in values.items():
@@ -137,22 +137,36 @@ def _read_preset(preset: str, stage: str, fields: dict[str, type]) -> dict[str, 
     return {name: float(value) if fields[name] is float else value for name, value in values.items()}
 
 
-def _read_toml(path: Path) -> dict[str, object]:
+def changed(config: Config, values: Mapping[str, object]) -> Config:
+    """A config with the `values` of some of its fields in place of its own.
+
+    Raises ValueError for a value of the wrong type, a number that is not finite, or one that the config refuses.
+    """
+    kinds = {field.name: kind for field, kind in _fields(type(config)) if field.name in values}
+    for name, kind in kinds.items():
+        _check(name, values[name], kind)
+    return dataclasses.replace(
+        config, **{name: float(values[name]) if kind is float else values[name] for name, kind in kinds.items()}
+    )
+
+
+def read_toml(path: Path, what: str) -> dict[str, object]:
+    """What a TOML file holds. Raises ValueError, calling the file `what` it is, where it is no such file."""
     try:
         # A pipe or a device could go on for ever.
         if path.exists() and not (path.is_file() or path.is_dir()):
             raise ValueError("not a plain file")
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise ValueError(f"preset {path} cannot be read: {error.strerror}") from None
+        raise ValueError(f"{what} {path} cannot be read: {error.strerror}") from None
     except ValueError as error:
-        raise ValueError(f"preset {path} is not TOML: {error}") from None
+        raise ValueError(f"{what} {path} is not TOML: {error}") from None
     try:
         return tomllib.loads(text)
     except RecursionError:
-        raise ValueError(f"preset {path} is not TOML: nested too deeply") from None
+        raise ValueError(f"{what} {path} is not TOML: nested too deeply") from None
     except ValueError as error:
-        raise ValueError(f"preset {path} is not TOML: {error}") from None
+        raise ValueError(f"{what} {path} is not TOML: {error}") from None
 
 
 def _check(name: str, value: object, kind: type) -> None:

@@ -1,0 +1,133 @@
+"""`dualfair study`: the table by brute force, the variants file, and the command on a tiny space."""
+
+import json
+
+import numpy as np
+import pytest
+from scipy.stats import kendalltau
+
+from supernet.recipe import Recipe
+from tools.judging import JudgingOptions
+from tools.study_table import Truth, lines_of, study_of
+from tools.train_options import TrainOptions
+from tools.variants import COMPARISON, Variant, by_training, read_variants
+
+BASE = Variant("default", TrainOptions(), Recipe(), JudgingOptions())
+
+
+def tables(n=24, seeds=3, seed=0, quality=(0.3, 3.0)):
+    """Truths of n networks, and the scores of two variants that are nearer to it and farther from it."""
+    rng = np.random.default_rng(seed)
+    exact = {name: rng.normal(size=n) for name in ("error", "rank_disparity")}
+    halves = {name: value[:, None, None] + 0.2 * rng.normal(size=(n, seeds, 2)) for name, value in exact.items()}
+    truth = Truth(
+        tuple(f"net{number}" for number in range(n)),
+        {split: {name: of.mean(axis=2) for name, of in halves.items()} for split in ("validation", "test")},
+        {split: halves for split in ("validation", "test")},
+    )
+    costs = {"params": -exact["error"], "macs": rng.normal(size=n)}
+    scores = {
+        name: [{m: value + noise * rng.normal(size=n) for m, value in exact.items()} | costs for _ in range(3)]
+        for name, noise in zip(("default", "noisy"), quality, strict=True)
+    }
+    return truth, scores
+
+
+def test_taus_are_scipys_and_intervals_are_those_of_a_plain_bootstrap_over_networks():
+    truth, scores = tables()
+    found = study_of(scores, truth, resamples=400)
+    mean = truth.values["test"]["error"].mean(axis=1)
+    for name, runs in scores.items():
+        cell = found["variants"][name]["test"]["error"]
+        expected = [kendalltau(run["error"], mean).statistic for run in runs]
+        assert cell["taus"] == pytest.approx(expected) and cell["mean"] == pytest.approx(np.mean(expected))
+        rng = np.random.default_rng(5)
+        drawn = []
+        for _ in range(400):
+            rows = rng.integers(len(mean), size=len(mean))
+            drawn.append(np.mean([kendalltau(run["error"][rows], mean[rows]).statistic for run in runs]))
+        assert cell["interval"] == pytest.approx(np.quantile(drawn, [0.025, 0.975]), abs=0.06)
+        assert cell["share"] == pytest.approx(cell["mean"] / found["truth"]["test"]["error"]["ceiling"]["tau"])
+
+
+def test_a_worse_variant_is_told_and_an_equal_one_is_not():
+    truth, scores = tables()
+    scores["same"] = scores["default"]
+    found = study_of(scores, truth, resamples=400)
+    assert found["variants"]["same"]["test"]["error"]["difference_interval"] == [0.0, 0.0]
+    text = "\n".join(lines_of(found))
+    assert "noisy ranks error worse than default: -" in text and "same ranks" not in text
+    assert "of 4 comparisons one in twenty would differ by luck" in text
+
+
+def test_a_baseline_counts_in_its_better_direction():
+    truth, scores = tables(quality=(1.0, 1.0))
+    cell = study_of(scores, truth, resamples=50)["baselines"]["params"]["test"]["error"]
+    assert cell["mean"] > 0.8 and len(cell["taus"]) == 1
+
+
+def test_constant_scores_are_undefined_and_do_not_end_the_study():
+    truth, scores = tables(n=5)
+    for run in scores["noisy"]:
+        run["error"] = np.zeros(5)
+    cell = study_of(scores, truth, resamples=20)["variants"]["noisy"]["test"]["error"]
+    assert cell["mean"] is None and cell["interval"] is None and cell["taus"] == [None] * 3
+    assert any("undefined" in line for line in lines_of(study_of(scores, truth, resamples=20)))
+
+
+def variants_of(tmp_path, text):
+    path = tmp_path / "variants.toml"
+    path.write_text(text)
+    return read_variants(path, BASE)
+
+
+def test_variants_share_supernets_when_only_their_scoring_differs(tmp_path):
+    uniform = 'sampler = "uniform"\nepochs = 270\n'
+    variants = variants_of(tmp_path, f"[uniform]\n{uniform}[rough]\ncalibrate = 64\n[plain]\n{uniform}")
+    assert [variant.name for variant in variants] == ["uniform", "rough", "plain"]
+    assert variants[0].recipe.epochs == 270.0 and variants[1].judging.calibrate == 64
+    names = by_training([BASE, *variants])
+    assert [names[variant.training] for variant in variants] == ["uniform", "default", "uniform"]
+
+
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ("epochs = 3", "epochs = 3 stands in no table; write [name of the variant]"),
+        ('[other]\nspace = "dpn729"', "[other] cannot set space; choose from sampler, calibrate, people, epochs"),
+        ("[default]\nlr = 0.1", "[default] is the name of what the options say"),
+        ('[fast]\nlr = "high"', "[fast] lr must be a float, got 'high'"),
+        ("[bad]\nbatch = 1", "[bad] batch must be 2 or more"),
+        ("[bad\n", "is not TOML"),
+    ],
+)
+def test_a_bad_variants_file_is_refused_in_one_line(tmp_path, text, said):
+    with pytest.raises(ValueError) as raised:
+        variants_of(tmp_path, text)
+    assert said in str(raised.value) and "\n" not in str(raised.value)
+
+
+def test_the_comparison_that_comes_along_can_be_read():
+    assert {variant.name for variant in read_variants(COMPARISON, BASE)} >= {"uniform", "sequential"}
+
+
+def test_the_command_trains_the_truth_once_and_continues_where_it_was(dualfair, tmp_path):
+    dualfair("faces", "synth", "--identities", 24, "--images", 4, "--size", 32, "--out", tmp_path / "faces")
+    (tmp_path / "variants.toml").write_text('[uniform]\nsampler = "uniform"\nepochs = 2\n[rough]\ncalibrate = 16\n')
+    arguments = ["study", "--faces", tmp_path / "faces", "--out", tmp_path / "study", "--space", "dpn81-shared"]
+    arguments += ["--size", 32, "--epochs", 1, "--batch", 16, "--calibrate", 32, "--supernets", 2, "--networks", 3]
+    arguments += ["--seeds", 2, "--standalone-epochs", 1, "--resamples", 20, "--confirm", 0]
+    alone = dualfair(*arguments)
+    assert alone.status == 0, alone.err
+    supernets = tmp_path / "study/supernets"
+    assert sorted(path.name for path in supernets.iterdir()) == ["default-0", "default-1"]
+    whole = dualfair(*arguments, "--variants", tmp_path / "variants.toml")
+    assert whole.status == 0, whole.err
+    assert sorted(path.name for path in supernets.iterdir()) == ["default-0", "default-1", "uniform-0", "uniform-1"]
+    assert len(list(supernets.glob("*/retrain/*/seed-*/result.json"))) == 6
+    found = json.loads((tmp_path / "study/study.json").read_text())
+    assert [*found["variants"]] == ["default", "uniform", "rough"] and len(found["networks"]) == 3
+    assert (tmp_path / "study/study.csv").read_text().count("uniform,test,error") == 2
+    assert (tmp_path / "study/study.png").stat().st_size > 5000
+    splits = {json.loads((run / "train/config.json").read_text())["split_seed"] for run in supernets.iterdir()}
+    assert splits == {0}, "all supernets see the same people"
