@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -79,9 +80,9 @@ def study(faces: Path, out: Path, variants: Sequence[Variant], options: StudyOpt
     directory = RunDirectory(out)
     names = by_training(variants)
     scores: dict[str, list[dict]] = {}
-    host = out / "supernets" / f"{variants[0].name}-0"
+    host = _folder(out, variants[0].name, 0)
     for variant in variants:
-        runs = [out / "supernets" / f"{names[variant.training]}-{number}" for number in range(options.supernets)]
+        runs = [_folder(out, names[variant.training], number) for number in range(options.supernets)]
         for number, run in enumerate(runs):
             _train(faces, run, variant, number, processes)
         if variant is variants[0]:
@@ -96,6 +97,11 @@ def study(faces: Path, out: Path, variants: Sequence[Variant], options: StudyOpt
     directory.say(f"Numbers: {out}/study.json and study.csv, picture: {out}/study.png")
     directory.say(f"Next: dualfair correlate --run {host}")
     return found
+
+
+def _folder(out: Path, training: str, number: int) -> Path:
+    """The run directory of a supernet."""
+    return out / "supernets" / f"{re.sub('[^a-z0-9]+', '-', training.lower())}-{number}"
 
 
 def _train(faces: Path, run: Path, variant: Variant, number: int, processes: ProcessGroup) -> None:
