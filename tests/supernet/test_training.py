@@ -52,8 +52,9 @@ def test_irregular_spaces_are_counted_exactly_too(tiny, faces):
                                            ("sum", {"trunk": 1, "operations": 1, "heads": 1})])  # fmt: skip
 def test_a_step_is_the_sum_of_its_paths_divided_where_shared(tiny, faces, shared, share):
     """FairNAS algorithm 1 against a plain loop with autograd on the mean and the sum."""
-    trainer = trainer_of(tiny, faces, shared_gradients=shared, optimizer="momentum", momentum=0.0, weight_decay=0.0,
-                         clip=0.0, schedule="none", shift=0.0, flip=False, brightness=0.0, margin_warmup=0.0, lr=0.5)  # fmt: skip
+    plain = {"optimizer": "momentum", "momentum": 0.0, "weight_decay": 0.0, "clip": 0.0, "schedule": "none", "lr": 0.5}
+    unmoved = {"shift": 0.0, "flip": False, "brightness": 0.0, "margin_warmup": 0.0}
+    trainer = trainer_of(tiny, faces, shared_gradients=shared, **plain, **unmoved)
     twin = trainer_of(tiny, faces)
     twin.network.load_state_dict(trainer.network.state_dict())
     paths = [trainer.space.decode(row) for row in twin.dealer.deal()]
