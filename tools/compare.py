@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from supernet.atomic import remove_temporaries, write_csv, write_json
+from supernet.atomic import write_csv, write_json
 from tools.device import describe, deterministic_option, device_option
 from tools.judging import open_archive, searched_with
 from tools.launch import join
@@ -57,7 +57,6 @@ def compare(run, seeds: int = SEEDS, *, population: int | None = None, generatio
     )
     scorer = open_scorer(run, judging, extra=extra)
     folder = directory.stage("compare")
-    remove_temporaries(folder)
     directory.record_command("compare", describe(run.device))
     space, faces = run.setting.space, scorer.faces
     directory.say(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import get_type_hints
 
@@ -41,7 +41,7 @@ class PlanOptions:
 
     images: int = option(0, "Training images of a set that is not imported yet, instead of --faces.")
     identities: int = option(0, "People on the training images, with --images.")
-    validation_images: int = option(0, "Images to search on, with --images; as many to test.  [default: by --split]")
+    validation_images: int = option(0, "Validation images, with --images; as many to test.  [default: by --split]")
     search_batch: int = option(128, "Images scored at once: --batch of search.")
     retrain_epochs: float = option(0.0, "--epochs of retrain.  [default: the preset's, else those of training]")
     retrain_batch: int = option(0, "--batch of retrain.  [default: the preset's, else that of training]")
@@ -92,10 +92,11 @@ def command(
     terms.check(workload)
     chosen = choose_device(device)
     space, skeleton, counts = workload.space, workload.skeleton, workload.faces
+    kept = f"{counts.confirmation:,} to confirm the front, " if counts.confirmation else ""
     click.echo(
         f"Plan: space {space.name} of {space.size:,} networks on skeleton {skeleton.name}, {skeleton.image_size} px; "
         f"{counts.training:,} training images of {counts.identities:,} people, {counts.validation:,} of validation, "
-        f"{counts.test:,} of test; {describe(chosen)}"
+        f"{kept}{counts.test:,} of test; {describe(chosen)}"
     )
     memory = checked_memory(workload, chosen)
     seed_everything(0)
@@ -129,7 +130,7 @@ def planned(
         stage="retrain",
         defaults=asdict(recipe),
     )
-    space, skeleton, counts = _setting(faces, train, options)
+    space, skeleton, counts = _setting(faces, train, options, judging.people)
     protocol = judging.protocol()
     return Workload(
         space=space,
@@ -140,6 +141,7 @@ def planned(
         sampler=train.sampler,
         population=search.population,
         generations=search.generations,
+        confirm_candidates=search.confirm_candidates,
         exhaustive=exhaustive,
         objectives=2 + len(extra),
         calibrate=judging.calibrate,
@@ -149,15 +151,17 @@ def planned(
         galleries=protocol.repeats,
         seeds=retrain.seeds,
         controls=retrain.controls,
+        random=retrain.random,
         ranks_per_job=retrain.ranks_per_job,
     )
 
 
-def _setting(faces: Path | None, train: TrainOptions, options: PlanOptions) -> tuple:
-    """Space, skeleton and numbers of faces: of a faces folder, or as told."""
+def _setting(faces: Path | None, train: TrainOptions, options: PlanOptions, people: int) -> tuple:
+    """Space, skeleton and numbers of faces, of which a search scores on so many people (0 = all): of a faces folder, or
+    as told."""
     from supernet.skeleton import skeleton_of
     from tools.planning.workload import FaceCounts
-    from tools.session import numbers, open_setting, open_space
+    from tools.session import numbers, open_setting, open_space, some_people
 
     if (faces is None) == (options.images == 0):
         raise ValueError("give either --faces FOLDER, or --images N and --identities K of a set not imported yet")
@@ -169,6 +173,8 @@ def _setting(faces: Path | None, train: TrainOptions, options: PlanOptions) -> t
             identities=splits["train"].identity_count,
             validation=len(splits["validation"]),
             test=len(splits["test"]),
+            searched=len(some_people(splits["validation"], people, train.split_seed)) if people else None,
+            confirmation=len(splits.get("confirmation", ())),
         )
         return setting.space, setting.skeleton, counts
     skeleton = skeleton_of(train.skeleton)
@@ -176,10 +182,33 @@ def _setting(faces: Path | None, train: TrainOptions, options: PlanOptions) -> t
     shares = numbers(train.split, ",", float, "split")
     if len(shares) != 3 or not min(shares) > 0:
         raise ValueError(f"split must be three shares above 0, got {train.split!r}")
+    if not 0 <= train.confirm < 1:
+        raise ValueError(
+            f"confirm must be a share of the validation people, 0 or more and below 1, got {train.confirm}"
+        )
+    validation = options.validation_images or max(1, round(options.images * shares[1] / shares[0]))
+    kept = round(train.confirm * validation)
     counts = FaceCounts(
         training=options.images,
         identities=options.identities,
-        validation=options.validation_images or max(1, round(options.images * shares[1] / shares[0])),
+        validation=validation - kept,
         test=options.validation_images or max(1, round(options.images * shares[2] / shares[0])),
+        confirmation=kept,
     )
+    if people:
+        counts = replace(counts, searched=_images_of(people, counts))
     return open_space(train.space, sum(blocks)), skeleton.resized(train.size or None, blocks), counts
+
+
+def _images_of(people: int, counts) -> int:
+    """How many validation images so many people have, as many each as in training.
+
+    Raises ValueError where there are not so many people.
+    """
+    each = counts.training / counts.identities
+    there = max(1, round(counts.validation / each))
+    if not 0 < people <= there:
+        raise ValueError(
+            f"people must be 0 (all) to {there:,}, the people of {counts.validation:,} images; got {people}"
+        )
+    return min(counts.validation, max(1, round(people * each)))

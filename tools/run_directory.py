@@ -18,12 +18,14 @@ import click
 from supernet.atomic import append_line, read_json, remove_temporaries, write_json
 from tools.lock import locked
 
-STAGES = ("train", "search", "retrain", "correlate")
+STAGES = ("train", "search", "retrain", "short", "correlate", "compare")
+"""The folders that commands make: the four stages, and beside them short trainings and a comparison of searches."""
+
 _LIBRARIES = ("dualfair", "torch", "timm", "numpy", "pymoo")
 
 
 class RunDirectory:
-    """The folder of one run, with one folder a stage: train, search, retrain, correlate.
+    """The folder of one run, with one folder a stage (STAGES).
 
     Of several ranks only one `leads`: for the others, claiming, recording and saying do nothing.
     """

@@ -13,7 +13,7 @@ from supernet.atomic import read_json
 from supernet.checkpoint import DAMAGED, checkpoints, read_record
 from tools.lock import LOCK, Holder, holder
 from tools.run_directory import STAGES
-from tools.trainings import read_plan
+from tools.trainings import SHORT, read_plan
 
 _RANKS = re.compile(r", (\d+) ranks$")
 _ENDLESS = 2**53
@@ -45,6 +45,7 @@ class Stage:
 class Status:
     """Where a run stands: its stages, the command at work on it, and the one to type next (None: there is none).
 
+    `stages` are the four of a run, and short trainings and a comparison of searches where these have a folder.
     `unknown` are the unfinished stages that `hours_left` leaves out. `damaged` are files that were set aside,
     `problems` one sentence for everything that could not be read.
     """
@@ -69,7 +70,9 @@ def status(run: Path) -> Status:
         _train(run, problems),
         _search(run, faces, problems),
         _retrain(run, problems),
+        *([_short(run, problems)] if (run / SHORT).is_dir() else []),
         _correlate(run, problems),
+        *([_compare(run, problems)] if (run / "compare").is_dir() else []),
     ]
     running = holder(run)
     if running:
@@ -113,16 +116,29 @@ def _search(run: Path, faces: str | None, problems: list[str]) -> Stage:
         known = 0
     elif front and config and front.get("config"):
         notes = ("front.json is of an earlier search with another budget",)
-    left = None if wanted is None or seconds is None else (wanted - known) * seconds / 3600
+    if known == wanted:
+        notes = (*notes, "all are scored, but the front is not written yet")
+    left = None if wanted is None or seconds is None or known == wanted else (wanted - known) * seconds / 3600
     return Stage("search", state, "evaluations", known, wanted, seconds, left, notes=notes)
 
 
 def _retrain(run: Path, problems: list[str]) -> Stage:
     folder = run / "retrain"
+    return _trainings(folder, _jobs(folder, problems), problems)
+
+
+def _short(run: Path, problems: list[str]) -> Stage:
+    """One short training of every planned network; a damaged plan is told where retraining is looked after."""
+    planned = dict.fromkeys((genotype, 0) for genotype, _ in _jobs(run / "retrain", []))
+    return _trainings(run / SHORT, [*planned], problems)
+
+
+def _trainings(folder: Path, jobs: list[tuple[str, int]], problems: list[str]) -> Stage:
+    """The standalone trainings of a folder, of which `jobs` are asked for; those that have begun where that is not
+    known."""
     durations, half, fresh = [], [], []
     ends: list[float | None] = []
     fulls: list[float] = []
-    jobs = _jobs(folder, problems)
     for genotype, seed in jobs or _begun_trainings(folder):
         place = folder / genotype.replace(":", "_") / f"seed-{seed}"
         if result := _read_json(place / "result.json", problems):
@@ -143,7 +159,7 @@ def _retrain(run: Path, problems: list[str]) -> Stage:
     elif jobs and each is not None and None not in ends:
         left = (len(fresh) * each + sum(ends)) / 3600
     return Stage(
-        "retrain", state, "trainings", len(durations), len(jobs) or None, each, left, tuple(half), tuple(fresh)
+        folder.name, state, "trainings", len(durations), len(jobs) or None, each, left, tuple(half), tuple(fresh)
     )
 
 
@@ -160,8 +176,30 @@ def _correlate(run: Path, problems: list[str]) -> Stage:
         notes = (f"retrained since: {', '.join(sorted(later))}",)
         total = len({*networks, *later})
         return Stage("correlate", "interrupted", "networks", len(networks), total, notes=notes)
+    short = {path.parts[-3] for path in (run / SHORT).glob("*/seed-0/result.json")}
+    if networks and short >= {name.replace(":", "_") for name in networks} and not _knows_short(report):
+        notes = ("short trainings since",)
+        return Stage("correlate", "interrupted", "networks", len(networks), len(networks), notes=notes)
     notes = (f"{report.get('seeds')} seeds each", *(f"missing: {training}" for training in missing))
     return Stage("correlate", "finished", "networks", len(networks), len(networks), hours_left=0.0, notes=notes)
+
+
+def _knows_short(report: dict) -> bool:
+    """Whether a ranking study has the short trainings among its baselines."""
+    measures = report.get("measures")
+    studied = measures.values() if isinstance(measures, dict) else ()
+    baselines = [found.get("baselines") for found in studied if isinstance(found, dict)]
+    return any(isinstance(names, dict) and "short training" in names for names in baselines)
+
+
+def _compare(run: Path, problems: list[str]) -> Stage:
+    folder = run / "compare"
+    report = _read_json(folder / "comparison.json", problems)
+    if report is None:
+        return Stage("compare", "interrupted" if _has_begun(folder) else "not begun", "seeds")
+    seeds = report.get("seeds")
+    n = len(seeds) if isinstance(seeds, list) else 0
+    return Stage("compare", "finished", "seeds", n, n, hours_left=0.0)
 
 
 def _jobs(folder: Path, problems: list[str]) -> list[tuple[str, int]]:
@@ -219,7 +257,10 @@ def _scores(path: Path, config: dict, problems: list[str]) -> tuple[int, float |
 
 def _stage_of(typed: str, stages: list[Stage]) -> str:
     """The stage that a command works on; one for all stages works on the first that is not finished."""
-    named = next((word for word in typed.split()[1:] if not word.startswith("-")), None)
+    words = typed.split()[1:]
+    named = next((word for word in words if not word.startswith("-")), None)
+    if named == "retrain" and "--short" in words:
+        return SHORT
     return named if named in STAGES else next((stage.name for stage in stages if stage.state != "finished"), "")
 
 
@@ -236,7 +277,8 @@ def _next_command(run: Path, stage: Stage, problems: list[str]) -> str:
             problems.append(f"{path} cannot be read: {type(error).__name__} {error}")
     if stage.name == "train":
         return f"dualfair train --faces FACES --out {shlex.quote(str(run))}"
-    return f"dualfair {stage.name} --run {shlex.quote(str(run))}"
+    name, more = ("retrain", " --short") if stage.name == SHORT else (stage.name, "")
+    return f"dualfair {name} --run {shlex.quote(str(run))}{more}"
 
 
 def _has_begun(folder: Path) -> bool:

@@ -161,7 +161,8 @@ def _begun(folder: Path) -> set[tuple[str, int]]:
 
 
 def read_result(path: Path, space) -> dict:
-    """The result of one training of a space's network. Raises ValueError when it is not whole, or of another one."""
+    """The result of one training of a space's network, short or not. Raises ValueError when it is not whole, or of
+    another one."""
     try:
         result = read_json(path)
         genotype, seed = str(space.parse(_text(result["genotype"]))), _whole(result["seed"])
@@ -169,7 +170,8 @@ def read_result(path: Path, space) -> dict:
             for measure in MEASURES:
                 float(result[split][measure])
     except (ValueError, KeyError, TypeError, OverflowError) as error:
-        raise ValueError(f"{_reason(error)}; delete it and run 'dualfair retrain' again") from None
+        again = "dualfair retrain --short" if path.parents[2].name == SHORT else "dualfair retrain"
+        raise ValueError(f"{_reason(error)}; delete it and run '{again}' again") from None
     there = (path.parent.parent.name, path.parent.name)
     if there != (genotype.replace(":", "_"), f"seed-{seed}") or result["genotype"] != genotype:
         raise ValueError(f"it is of {genotype} seed {seed}, not of this folder's network; delete it")

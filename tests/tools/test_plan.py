@@ -11,6 +11,7 @@ from supernet.space import ChoiceBlock, SearchSpace
 from tools import plan
 from tools.judging import JudgingOptions
 from tools.planning import limits
+from tools.planning.flops import expected_distinct_macs
 from tools.planning.forecast import Terms, forecast
 from tools.planning.limits import largest_that_fits
 from tools.planning.measurement import Measurement
@@ -19,6 +20,7 @@ from tools.planning.spans import Span
 from tools.planning.workload import FaceCounts, Workload
 from tools.retrain import RetrainOptions
 from tools.search import SearchOptions
+from tools.session import open_setting
 from tools.train_options import TrainOptions
 
 
@@ -101,6 +103,34 @@ def test_the_trainer_agrees_with_the_plan(dualfair, small_faces, tmp_path):
     assert f"{workload.steps(workload.train):,} steps of {workload.paths} paths x 10 images" in trained.out
 
 
+@pytest.fixture
+def nothing_given():
+    configs = (TrainOptions, Recipe, SearchOptions, JudgingOptions, RetrainOptions)
+    return {name: None for config in configs for name in config.__dataclass_fields__}
+
+
+def test_the_people_kept_to_confirm_are_not_those_of_the_search(small_faces, nothing_given):
+    given = {**nothing_given, "size": 32, "split": "0.4,0.4,0.2", "batch": 8}
+    setting = open_setting(dataclasses.asdict(TrainOptions(size=32, split="0.4,0.4,0.2")), small_faces)
+    kept = plan.planned(small_faces, given, None, plan.PlanOptions())
+    images = [len(setting.splits[name]) for name in ("validation", "confirmation")]
+    assert [kept.faces.validation, kept.faces.confirmation] == images == [16, 16]
+    assert kept.searched == 16 and kept.confirming.searched == 16 and kept.confirmations == 48
+    everybody = plan.planned(small_faces, {**given, "confirm": 0.0}, None, plan.PlanOptions())
+    assert (everybody.searched, everybody.confirmations) == (32, 0)
+    few = plan.planned(small_faces, {**given, "confirm": 0.0, "people": 4}, None, plan.PlanOptions())
+    assert (few.searched, few.faces.validation) == (16, 32)
+
+
+def test_images_not_imported_yet_are_divided_by_the_same_shares(nothing_given):
+    options = plan.PlanOptions(images=900, identities=90, validation_images=400)
+    half = plan.planned(None, nothing_given, None, options)
+    assert (half.searched, half.faces.confirmation, half.faces.test) == (200, 200, 400)
+    quarter = plan.planned(None, {**nothing_given, "confirm": 0.25, "people": 6, "random": 9}, None, options)
+    assert (quarter.faces.validation, quarter.faces.confirmation, quarter.searched) == (300, 100, 60)
+    assert quarter.networks == half.networks + 9
+
+
 def test_stages_follow_their_tables_of_the_preset_and_retraining_else_follows_training():
     fields = (TrainOptions, Recipe, SearchOptions, JudgingOptions, RetrainOptions)
     given = {name: None for config in fields for name in config.__dataclass_fields__}
@@ -138,6 +168,11 @@ def test_every_option_of_the_stages_is_one_of_the_plan(dualfair):
         (("--images", "90", "--identities", "9", "--seconds", "0"), "seconds must be above 0, got 0"),
         (("--images", "90", "--identities", "9", "--device", "tpu"), "unknown device 'tpu'"),
         (("--images", "90", "--identities", "9", "--batch", "99"), "a batch of 99 needs at least as many training"),
+        (("--images", "90", "--identities", "9", "--confirm", "1"), "confirm must be a share of the validation people"),
+        (("--images", "90", "--identities", "9", "--people", "3"), "people must be 0 (all) to 2, the people of 15"),
+        (("--images", "90", "--identities", "9", "--validation-images", "1", "--confirm", "0.9"), "1 or more of valid"),
+        (("--images", "90", "--identities", "9", "--random", "-1"), "random must be 0 or more, got -1"),
+        (("--faces", "{faces}", "--size", "32", "--people", "5"), "people must be 0 (all) to 4, the people of these"),
         (("--images", "90", "--identities", "9", "--ranks-per-job", "2"), "ranks_per_job must divide the 1 devices"),
     ],
 )
@@ -184,11 +219,41 @@ def test_a_forecast_is_counts_times_what_was_measured(planned):
     assert stages["train"].seconds == Span(50, 100, 200)
     # 12 genotypes, and the judging of two errors to beat: 14 x 1000^2 x 1e-6 s, beside the embedding.
     assert 14 < stages["search"].seconds.middle < 14.1
+    assert stages["search"].counts["confirmations"] == 0
     # 4 networks with two seeds, 30 steps of 0.1 s, judged on 1000 and 500 images.
     assert stages["retrain"].seconds.middle == pytest.approx(8 * (3 + 1.25), rel=0.01)
     assert result.scratch_networks == 12 and result.scratch_seconds.middle == pytest.approx(36)
     assert result.seconds.middle == pytest.approx(sum(stage.seconds.middle for stage in result.stages))
     assert result.kwh.middle == pytest.approx(result.seconds.middle / 3600 * 0.25)
+
+
+def test_confirming_is_forecast_like_scoring_on_the_people_kept_for_it(planned):
+    faces = dataclasses.replace(planned.faces, searched=300, confirmation=2000)
+    stages = {stage.name: stage for stage in forecast(planned, measured()).stages}
+    again = dataclasses.replace(planned, faces=faces, confirm_candidates=2, calibrate=20)
+    kept = {stage.name: stage for stage in forecast(again, measured()).stages}
+    # 14 judgings of 300 images; 2 candidates and 6 random subnets on 2000, ranked for values and for intervals.
+    assert kept["search"].seconds.middle == pytest.approx(14 * 0.09 + 8 * 2 * 4, rel=0.001)
+    assert kept["search"].work.startswith(
+        "12 evaluations, each on 20 images for BN statistics and 300 mirrored ones; 8 "
+    )
+    without = dataclasses.replace(again, confirm_candidates=0)
+    alone = next(stage for stage in forecast(without, measured()).stages if stage.name == "search")
+    macs = expected_distinct_macs(planned.space, planned.skeleton, 6) * 8 / 6
+    assert kept["search"].flops - alone.flops == pytest.approx(2 * macs * (80 + 2 * 2000))
+    # Standalone networks are judged on all faces that a search may see, and on test faces.
+    assert kept["retrain"].counts == stages["retrain"].counts
+    assert kept["retrain"].seconds.middle == pytest.approx(stages["retrain"].seconds.middle)
+
+
+def test_a_calibration_sample_of_confirming_that_is_too_large_is_named(planned, monkeypatch):
+    kept = dataclasses.replace(
+        planned, faces=FaceCounts(training=9000, identities=12, validation=50, test=50, confirmation=50), calibrate=600
+    )
+    need = limits.checked_memory(kept, torch.device("cpu"))["search"]
+    monkeypatch.setattr(limits, "device_memory", lambda device: need.device + need.results - 1)
+    with pytest.raises(ValueError, match=r"search needs .* the largest --calibrate that could fit is 599"):
+        limits.checked_memory(kept, torch.device("cpu"))
 
 
 def test_several_devices_finish_sooner_and_work_longer(planned):

@@ -15,12 +15,13 @@ from supernet.network import Supernet
 from supernet.recipe import Recipe
 from supernet.space import ChoiceBlock, SearchSpace, dpn_space
 from supernet.training import Trainer
+from tools import confirmation, search
 from tools.planning.flops import expected_distinct_macs, expected_macs, search_macs, training_flops
 from tools.planning.live_memory import live_bytes
 from tools.planning.measurement import grown, quadratic
-from tools.planning.memory import optimizer_copies, scoring_memory, training_memory
+from tools.planning.memory import MemoryPlan, optimizer_copies, scoring_memory, training_memory
 from tools.planning.spans import Span, data_parallel, kilograms, kilowatt_hours, whole_jobs
-from tools.planning.workload import FaceCounts, Workload
+from tools.planning.workload import CONFIRMED_CALIBRATION, CONFIRMED_RANDOM, FaceCounts, Workload
 from tools.stopwatch import repeated
 
 
@@ -116,6 +117,35 @@ def test_networks_retrained_are_controls_knee_and_extremes(small_space, tiny):
     assert workload(small_space, tiny, population=4, generations=1).networks == 4
 
 
+def test_random_networks_are_retrained_beside_the_others(small_space, tiny):
+    planned = workload(small_space, tiny, population=4, generations=1, random=5)
+    assert (planned.networks, planned.trainings) == (4 + 5, 18)
+    assert workload(small_space, tiny, random=16).networks == small_space.size
+    with pytest.raises(ValueError, match="random must be at most 16, all networks of space small; got 17"):
+        workload(small_space, tiny, random=17)
+
+
+def test_candidates_and_random_subnets_are_confirmed_where_people_are_kept(small_space, tiny):
+    kept = FaceCounts(training=96, identities=12, validation=20, test=30, confirmation=20)
+    search = {"population": 4, "generations": 3}
+    assert workload(small_space, tiny, **search).confirmations == 0
+    assert workload(small_space, tiny, **search, faces=kept, confirm_candidates=0).confirmations == 0
+    assert workload(small_space, tiny, **search, faces=kept, confirm_candidates=3).confirmations == 3 + 4
+    assert workload(small_space, tiny, **search, faces=kept).confirmations == 12
+    assert workload(small_space, tiny, exhaustive=True, faces=kept, confirm_candidates=1).confirmations == 16
+    large = workload(dpn_space("dpn81", 3), tiny, population=64, faces=kept)
+    assert large.confirmations == 16 + 32
+    assert (large.confirming.searched, large.confirming.calibrate) == (20, 96)
+    assert workload(small_space, tiny, faces=kept, calibrate=10).confirming.calibrate == 40
+    with pytest.raises(ValueError, match="confirm_candidates must be 0 or more, got -1"):
+        workload(small_space, tiny, confirm_candidates=-1)
+
+
+def test_confirming_is_counted_as_the_search_does_it():
+    assert (CONFIRMED_RANDOM, CONFIRMED_CALIBRATION) == (confirmation.RANDOM, confirmation.CALIBRATION)
+    assert search.SAMPLE <= CONFIRMED_RANDOM
+
+
 @pytest.mark.parametrize("batch", [2, 7])
 def test_activations_are_at_least_what_autograd_saves(tiny, batch):
     """The count holds every tensor that autograd saves, and never more than twice as much for a forward pass."""
@@ -191,6 +221,15 @@ def test_memory_grows_with_the_batch_the_calibration_and_the_population(tiny):
     assert batches[0] < batches[1] < batches[2] and half < batches[2]
     assert base.batch < samples[0] and 1.95 < samples[1] / samples[0] < 2.05
     assert crowd.results - base.results == 4 * 4 * 40 * tiny.embedding
+
+
+def test_the_calibration_sample_of_confirming_counts_where_it_is_the_largest_batch(tiny):
+    faces = FaceCounts(training=4000, identities=12, validation=40, test=30)
+    planned = workload(dpn_space("dpn81", 3), tiny, calibrate=100, batch=16, faces=faces)
+    kept = replace(planned, faces=replace(faces, confirmation=40))
+    alone, confirmed = (MemoryPlan(each, half=False).search(100, 16) for each in (planned, kept))
+    assert confirmed.batch == MemoryPlan(planned, half=False).search(400, 16).batch > 3 * alone.batch
+    assert confirmed.results == alone.results
 
 
 @pytest.mark.parametrize(("optimizer", "copies"), [("sgd", 1), ("momentum", 1), ("adamw", 2)])

@@ -2,7 +2,9 @@
 
 import pytest
 
+from supernet.space import dpn_space
 from tools.run_directory import RunDirectory
+from tools.trainings import read_result
 
 
 def test_a_stage_keeps_its_configuration_and_another_one_is_refused_with_the_difference(tmp_path):
@@ -28,9 +30,20 @@ def test_a_missing_stage_is_named(tmp_path):
 
 
 def test_the_one_who_locks_finds_no_temporary_files_of_the_dead(tmp_path):
-    (tmp_path / "search").mkdir()
-    for name in ("log.txt.tmp", "search/front.csv.tmp"):
+    folders = ["compare", "search", "short"]
+    for folder in folders:
+        (tmp_path / folder).mkdir()
+    for name in ("log.txt.tmp", "search/front.csv.tmp", "short/config.json.tmp", "compare/hypervolume.csv.tmp"):
         (tmp_path / name).write_text("half")
     with RunDirectory(tmp_path).locked():
-        assert sorted(path.name for path in tmp_path.rglob("*")) == ["lock.json", "search"]
-    assert [path.name for path in tmp_path.iterdir()] == ["search"]
+        assert sorted(path.name for path in tmp_path.rglob("*")) == ["compare", "lock.json", "search", "short"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == folders
+
+
+@pytest.mark.parametrize(("stage", "command"), [("retrain", "dualfair retrain"), ("short", "dualfair retrain --short")])
+def test_a_damaged_result_names_the_command_that_makes_it_again(tmp_path, stage, command):
+    path = tmp_path / stage / "101-101_cosface/seed-0/result.json"
+    path.parent.mkdir(parents=True)
+    path.write_text("{}")
+    with pytest.raises(ValueError, match=f"'genotype' is missing in it; delete it and run '{command}' again$"):
+        read_result(path, dpn_space("dpn81", 2))

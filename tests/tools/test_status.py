@@ -94,8 +94,8 @@ class RunWriter:
         jobs = [{"genotype": name, "seed": seed} for name in networks for seed in range(seeds)]
         self.json("retrain/plan.json", {"jobs": jobs})
 
-    def result(self, genotype, seed, seconds=100.0):
-        place = f"retrain/{genotype.replace(':', '_')}/seed-{seed}"
+    def result(self, genotype, seed, seconds=100.0, stage="retrain"):
+        place = f"{stage}/{genotype.replace(':', '_')}/seed-{seed}"
         self.checkpoint(place, 288, 288, seconds)
         self.json(f"{place}/result.json", {"genotype": genotype, "seed": seed, "seconds": seconds})
 
@@ -105,9 +105,20 @@ class RunWriter:
             for seed in range(2):
                 self.result(name, seed)
 
-    def ranked(self, networks=NETWORKS):
+    def shortly(self, networks=NETWORKS):
+        self.typed("short", "dualfair retrain --run 'my run' --short")
+        self.json("short/config.json", {"epochs": 2.0})
+        for name in networks:
+            self.result(name, 0, 10.0, stage="short")
+
+    def ranked(self, networks=NETWORKS, baselines=("params",)):
         self.typed("correlate", "dualfair correlate --run 'my run'")
-        self.json("correlate/ranking.json", {"networks": networks, "seeds": 2, "left_out": [], "measures": {}})
+        measures = {"error, validation": {"baselines": {name: {"tau": 0.5} for name in baselines}}}
+        self.json("correlate/ranking.json", {"networks": networks, "seeds": 2, "left_out": [], "measures": measures})
+
+    def compared(self):
+        self.typed("compare", "dualfair compare --run 'my run' --seeds 3")
+        self.json("compare/comparison.json", {"seeds": [0, 1, 2], "sentence": "no difference shown"})
 
 
 @pytest.fixture
@@ -130,6 +141,68 @@ def test_a_finished_run_has_nothing_left_and_no_next_command(run, dualfair):
         "retrain    finished     6 of 6 trainings",
         "correlate  finished     3 of 3 networks; 2 seeds each",
     ]
+
+
+def test_short_trainings_and_a_comparison_have_a_line_each(run, dualfair):
+    run.trained(), run.searched(), run.retrained(), run.shortly(), run.ranked(baselines=("params", "short training"))
+    run.compared()
+    lines = dualfair("status", run.path).out.splitlines()
+    assert lines[3:] == [
+        "short      finished     3 of 3 trainings",
+        "correlate  finished     3 of 3 networks; 2 seeds each",
+        "compare    finished     3 of 3 seeds",
+    ]
+
+
+def test_short_trainings_that_are_missing_are_counted_and_asked_for_before_the_ranking(run, dualfair):
+    run.trained(), run.searched(), run.retrained(), run.shortly(NETWORKS[:2])
+    lines = dualfair("status", run.path).out.splitlines()
+    assert (
+        lines[3]
+        == "short      interrupted  2 of 3 trainings; not begun: 303-303:magface seed 0; left: under 0.01 hours"
+    )
+    assert lines[-1] == "Next: dualfair retrain --run 'my run' --short"
+    (run.path / "short/commands.jsonl").unlink()
+    assert status(run.path).next == f"dualfair retrain --run '{run.path}' --short"
+
+
+def test_short_trainings_made_after_the_ranking_ask_for_another_one(run):
+    run.trained(), run.searched(), run.retrained(), run.ranked(), run.shortly(NETWORKS[:2])
+    assert stages_of(run)["correlate"].state == "finished"
+    run.result(NETWORKS[2], 0, stage="short")
+    correlate = stages_of(run)["correlate"]
+    assert (correlate.state, correlate.notes) == ("interrupted", ("short trainings since",))
+    assert status(run.path).next == "dualfair correlate --run 'my run'"
+
+
+def test_an_interrupted_comparison_is_finished_last(run):
+    run.trained(), run.searched(), run.compared()
+    (run.path / "compare/comparison.json").unlink()
+    assert stages_of(run)["compare"].state == "interrupted"
+    assert status(run.path).next == f"dualfair retrain --run '{run.path}'"
+    run.retrained(), run.ranked()
+    assert status(run.path).next == "dualfair compare --run 'my run' --seeds 3"
+
+
+@pytest.mark.parametrize(("command", "name"), [("retrain --run r --short", "short"), ("compare --run r", "compare")])
+def test_a_command_beside_the_stages_runs_its_own_line_only(run, command, name):
+    run.trained(), run.searched(), run.retrained(), run.shortly(), run.compared()
+    hold(run, f"dualfair {command}")
+    assert [stage.name for stage in status(run.path).stages if stage.state == "running"] == [name]
+
+
+def test_a_search_is_finished_when_its_confirmed_front_is_written(run):
+    run.trained(), run.searched(confirm_candidates=16)
+    front = json.loads((run.path / "search/front.json").read_text())
+    # Confirming keeps its scores in the same archive, measured on other people with other statistics.
+    run.scores(9, 0.7, calibrate=4 * JUDGING["calibrate"], resamples=400)
+    (run.path / "search/front.json").unlink()
+    search = stages_of(run)["search"]
+    assert (search.state, search.done, search.total, search.hours_left) == ("interrupted", 12, 12, None)
+    assert search.notes == ("all are scored, but the front is not written yet",)
+    assert status(run.path).next == "dualfair search --run 'my run' --population 6"
+    run.json("search/front.json", {**front, "confirmation": {"people": 12}})
+    assert stages_of(run)["search"].state == "finished"
 
 
 def test_an_interrupted_training_costs_its_steps_left_at_the_speed_so_far(run, dualfair):
@@ -363,7 +436,7 @@ def test_status_needs_no_torch(run):
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     writer = RunWriter(tmp_path_factory.mktemp("whole") / "run")
-    writer.trained(), writer.searched(), writer.retrained(), writer.ranked()
+    writer.trained(), writer.searched(), writer.retrained(), writer.shortly(), writer.ranked(), writer.compared()
     return writer.path
 
 
@@ -378,14 +451,17 @@ FILES = (
     "retrain/plan.json",
     "retrain/101-101_cosface/seed-0/result.json",
     "retrain/101-101_cosface/seed-0/step-00000288.json",
+    "short/101-101_cosface/seed-0/result.json",
     "correlate/ranking.json",
+    "compare/comparison.json",
     "lock.json",
 )
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3)
     | st.dictionaries(st.sampled_from(["jobs", "step", "steps", "seconds", "bytes", "genotype", "seed", "config",
-                                       "networks", "left_out", "evaluations", "pid", "host", "command", "started"]),
+                                       "networks", "left_out", "measures", "baselines", "seeds", "evaluations", "pid",
+                                       "host", "command", "started"]),
                       inner, max_size=4),
     max_leaves=8,
 )  # fmt: skip

@@ -72,6 +72,12 @@ def search_macs(workload: Workload) -> float:
     return float(sum(cost[size] for size in workload.calls))
 
 
+def confirmation_macs(workload: Workload) -> float:
+    """MACs of one image through all networks that are confirmed, priced as in a generation of random ones."""
+    size = min(max(workload.calls), workload.confirmations)
+    return expected_distinct_macs(workload.space, workload.skeleton, size) * workload.confirmations / size
+
+
 def _positions(skeleton: Skeleton) -> dict[tuple[int, int], _Position]:
     """All searched positions in order, by (block, position)."""
     places = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-from tools.planning.flops import FORWARD, expected_macs, search_macs, training_flops
+from tools.planning.flops import FORWARD, confirmation_macs, expected_macs, search_macs, training_flops
 from tools.planning.measurement import Measurement
 from tools.planning.memory import StageMemory
 from tools.planning.spans import (
@@ -22,6 +22,8 @@ from tools.planning.workload import Workload
 
 MIRRORED = 2
 """Every scored image passes with its mirror image."""
+RANKED_AGAIN = 2
+"""A confirmed network's faces are ranked once to be judged and once for the intervals."""
 CORRELATIONS = 12
 """What stage 4 correlates: two measures on two splits, with the inherited score, with parameters and with MACs."""
 
@@ -134,7 +136,7 @@ def _stages(workload: Workload, measured: Measurement) -> dict[str, tuple[str, d
     """Work in words and in numbers, FLOPs and seconds on one device, by stage."""
     faces, mean = workload.faces, expected_macs(workload.space, workload.skeleton)
     steps, again = workload.steps(workload.train), workload.steps(workload.retrain)
-    searched, judged = search_macs(workload), MIRRORED * (faces.validation + faces.test)
+    judged = MIRRORED * (faces.validation + faces.test)
     standalone = training_flops(workload, workload.retrain, 1) + FORWARD * mean * (2 * workload.calibrate + judged)
     return {
         "train": (
@@ -143,17 +145,7 @@ def _stages(workload: Workload, measured: Measurement) -> dict[str, tuple[str, d
             training_flops(workload, workload.train, workload.paths),
             measured.train_step * steps,
         ),
-        "search": (
-            f"{workload.evaluations:,} evaluations, each on {workload.calibrate:,} images for BN statistics and "
-            f"{faces.validation:,} mirrored ones",
-            {
-                "evaluations": workload.evaluations,
-                "calibration_images": workload.calibrate,
-                "validation_images": faces.validation,
-            },
-            FORWARD * (searched + mean) * (workload.calibrate + MIRRORED * faces.validation),
-            _searching(workload, measured, searched + mean),
-        ),
+        "search": _search(workload, measured, mean),
         "retrain": (
             f"{workload.trainings} trainings ({workload.networks} networks x {workload.seeds} seeds), each {again:,} "
             f"steps x {workload.retrain.batch} images, and judged on {faces.validation + faces.test:,}",
@@ -176,11 +168,43 @@ def _stages(workload: Workload, measured: Measurement) -> dict[str, tuple[str, d
     }
 
 
-def _searching(workload: Workload, measured: Measurement, macs: float) -> Span:
-    """Seconds of scoring `macs` a MAC of one image, and of judging every evaluation and the two errors to beat."""
-    images = MIRRORED * workload.faces.validation
+def _search(workload: Workload, measured: Measurement, mean: float) -> tuple[str, dict[str, int], float, Span]:
+    """The search as of `_stages`: its evaluations and the two errors to beat, and the confirmation of its front."""
+    macs = search_macs(workload) + mean
+    words = (
+        f"{workload.evaluations:,} evaluations, each on {workload.calibrate:,} images for BN statistics and "
+        f"{workload.searched:,} mirrored ones"
+    )
+    counts = {
+        "evaluations": workload.evaluations,
+        "calibration_images": workload.calibrate,
+        "validation_images": workload.searched,
+        "confirmations": workload.confirmations,
+    }
+    flops = _scoring_flops(workload, macs)
+    seconds = _scoring(workload, measured, macs, workload.evaluations + 2)
+    if not workload.confirmations:
+        return words, counts, flops, seconds
+    again, macs = workload.confirming, confirmation_macs(workload)
+    words += (
+        f"; {workload.confirmations:,} confirmed, each on {again.calibrate:,} and {again.searched:,} mirrored ones of "
+        "people kept for that"
+    )
+    counts |= {"confirmation_calibration_images": again.calibrate, "confirmation_images": again.searched}
+    flops += _scoring_flops(again, macs)
+    return words, counts, flops, seconds + _scoring(again, measured, macs, RANKED_AGAIN * workload.confirmations)
+
+
+def _scoring_flops(workload: Workload, macs: float) -> float:
+    """FLOPs of scoring that takes `macs` MACs an image."""
+    return FORWARD * macs * (workload.calibrate + MIRRORED * workload.searched)
+
+
+def _scoring(workload: Workload, measured: Measurement, macs: float, judgings: int) -> Span:
+    """Seconds of scoring that takes `macs` MACs an image, and of so many judgings."""
+    images = MIRRORED * workload.searched
     scoring = measured.calibration * (macs * workload.calibrate) + measured.embedding * (macs * images)
-    return scoring + _judging(workload, measured, workload.faces.validation) * (workload.evaluations + 2)
+    return scoring + _judging(workload, measured, workload.searched) * judgings
 
 
 def _judging(workload: Workload, measured: Measurement, images: int) -> Span:

@@ -94,7 +94,7 @@ def scoring_memory(
 ) -> StageMemory:
     """Memory of scoring `genotypes` at once along prefixes like those of `path`: a batch at every depth of the trie."""
     side = network.skeleton.image_size
-    images, batch = workload.faces.validation, min(workload.batch, workload.faces.validation)
+    images, batch = workload.searched, min(workload.batch, workload.searched)
     calibration = live_bytes(lambda: _walk(network, path, lambda: torch.empty(workload.calibrate, 3, side, side)))
     embedding = live_bytes(lambda: _walk(network, path, lambda: with_mirror(torch.empty(batch, 3, side, side))))
     sample = FLOAT * 3 * side**2 * workload.calibrate
@@ -183,11 +183,15 @@ class MemoryPlan:
         return max(needs, key=lambda memory: memory.device)
 
     def search(self, calibrate: int, batch: int) -> StageMemory:
-        """Scoring a generation with `calibrate` images for BN statistics and `batch` images at once."""
+        """Scoring a generation with `calibrate` images for BN statistics and `batch` images at once, or confirming."""
         workload = replace(self.workload, calibrate=calibrate, batch=batch)
+        calls = [(workload, max(workload.calls))]
+        if workload.confirmations:
+            calls.append((workload.confirming, min(max(workload.calls), workload.confirmations)))
         with self._fake:
-            needs = [scoring_memory(self._supernet, path, workload, max(workload.calls)) for path in self._paths]
-        return max(needs, key=lambda memory: memory.device)
+            needs = [scoring_memory(self._supernet, path, *call) for path in self._paths for call in calls]
+        dearest = max(needs, key=lambda memory: memory.device)
+        return replace(dearest, results=max(memory.results for memory in needs))
 
 
 def device_memory(device: torch.device) -> int:

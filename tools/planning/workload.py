@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from supernet.recipe import Recipe
 from supernet.shuffler import Shuffler
@@ -14,22 +14,32 @@ EXHAUSTIVE_BATCH = 64
 """Genotypes of one score call of `evolution.exhaustive`."""
 EXHAUSTIVE_LIMIT = 10_000
 """The largest space that `evolution.exhaustive` enumerates."""
+CONFIRMED_RANDOM = 32
+"""Random subnets that are confirmed beside the candidates, at most: `tools.confirmation.RANDOM`."""
+CONFIRMED_CALIBRATION = 4
+"""How many times as many images measure BN statistics in confirming: `tools.confirmation.CALIBRATION`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FaceCounts:
-    """How many faces there are: training images and the people on them, images of validation and of test."""
+    """How many faces there are: training images and the people on them, images of validation and of test.
+
+    `validation` are those that a search may see, of which it scores on `searched` (None = all). `confirmation` are
+    those of the validation people that it does not see; 0 = nobody is kept.
+    """
 
     training: int
     identities: int
     validation: int
     test: int
+    searched: int | None = None
+    confirmation: int = 0
 
     def __post_init__(self) -> None:
         flags = {"training": "images", "identities": "identities", "validation": "validation-images", "test": "split"}
-        for name, flag in flags.items():
-            if getattr(self, name) < 1:
-                raise ValueError(f"faces need 1 or more of {name}, got {getattr(self, name)}; see --{flag}")
+        for name, flag in {**flags, "searched": "people"}.items():
+            if (number := getattr(self, name)) is not None and number < 1:
+                raise ValueError(f"faces need 1 or more of {name}, got {number}; see --{flag}")
         if self.identities > self.training:
             raise ValueError(
                 f"{self.identities:,} people need at least as many training images; there are {self.training:,}"
@@ -41,7 +51,8 @@ class Workload:
     """All stages of a run.
 
     `train` and `retrain` are the recipes of the supernet and of a standalone network; `calibrate` images measure the
-    BN statistics of a path, `batch` images are scored at once. `count`, `gallery` (None = all) and `galleries` are the
+    BN statistics of a path, `batch` images are scored at once. At least `confirm_candidates` networks of the search are
+    scored again on the faces kept for that. `count`, `gallery` (None = all) and `galleries` are the
     judging's. `objectives` are those of the search. `ranks_per_job` devices train one standalone network together.
     """
 
@@ -53,6 +64,7 @@ class Workload:
     sampler: str = "strict"
     population: int = 32
     generations: int = 10
+    confirm_candidates: int = 16
     exhaustive: bool = False
     objectives: int = 2
     calibrate: int = 512
@@ -62,6 +74,7 @@ class Workload:
     galleries: int = 8
     seeds: int = 2
     controls: int = 6
+    random: int = 0
     ranks_per_job: int = 1
 
     def __post_init__(self) -> None:
@@ -70,16 +83,23 @@ class Workload:
         for name, least in {
             "population": 2,
             "generations": 1,
+            "confirm_candidates": 0,
             "calibrate": 0,
             "batch": 1,
             "seeds": 1,
             "controls": 0,
+            "random": 0,
             "ranks_per_job": 1,
         }.items():
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be {least} or more, got {getattr(self, name)}")
         if self.calibrate == 1:
             raise ValueError("calibrate must be 0, or 2 or more images: one image has no variance")
+        if self.random > self.space.size:
+            raise ValueError(
+                f"random must be at most {self.space.size:,}, all networks of space {self.space.name}; "
+                f"got {self.random:,}"
+            )
         for recipe in (self.train, self.retrain):
             self.steps(recipe)
         if self.exhaustive and self.space.size > EXHAUSTIVE_LIMIT:
@@ -114,9 +134,33 @@ class Workload:
         return sum(self.calls)
 
     @property
+    def searched(self) -> int:
+        """Images that the search scores a network on."""
+        return self.faces.validation if self.faces.searched is None else self.faces.searched
+
+    @property
+    def confirmations(self) -> int:
+        """Networks of the search that are scored again on people it has not seen: candidates and random subnets.
+
+        Whole non-dominated layers can bring in some more candidates; random subnets among them are scored once.
+        """
+        if not (self.confirm_candidates and self.faces.confirmation):
+            return 0
+        first = self.space.size if self.exhaustive else min(self.population, self.space.size)
+        return min(self.confirm_candidates + min(CONFIRMED_RANDOM, first), self.evaluations)
+
+    @property
+    def confirming(self) -> Workload:
+        """The same run with the images that confirming takes for searching and for BN statistics."""
+        faces = replace(self.faces, validation=self.faces.confirmation, searched=None, confirmation=0)
+        calibrate = min(CONFIRMED_CALIBRATION * self.calibrate, faces.training)
+        return replace(self, faces=faces, calibrate=calibrate)
+
+    @property
     def networks(self) -> int:
-        """Networks retrained at most: the front's knee and extremes, all different, and the controls."""
-        return min(self.controls + 1 + self.objectives, self.evaluations)
+        """Networks retrained at most: the front's knee and extremes, the controls, and random ones, all different."""
+        chosen = min(self.controls + 1 + self.objectives, self.evaluations)
+        return min(chosen + self.random, self.space.size)
 
     @property
     def trainings(self) -> int:
