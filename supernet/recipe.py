@@ -13,7 +13,9 @@ def _option(default: object, text: str) -> object:
 class Recipe:
     """How a network is trained. Learning rates are peaks; epochs may be fractions of a pass over the faces."""
 
-    epochs: float = _option(30.0, "Passes over the training faces; every path of a step sees the step's whole batch.")
+    epochs: float = _option(
+        30.0, "Passes of the training faces through every candidate operation, whatever the sampler; a network has one."
+    )
     batch: int = _option(16, "Images a step.")
     optimizer: str = _option("sgd", "Any timm optimizer name: sgd is Nesterov, momentum is plain, adamw, ...")
     lr: float = _option(0.1, "Peak learning rate.")

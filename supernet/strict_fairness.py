@@ -93,6 +93,11 @@ def paths_per_step(sampler: str, sizes: Sequence[int]) -> int:
     return max(sizes) if sampler == "strict" else 1
 
 
+def updates_per_batch(sampler: str, sizes: Sequence[int]) -> int:
+    """How many updates of `sampler` make as many path passes as a strict step: all samplers cost the same an epoch."""
+    return max(sizes) // paths_per_step(sampler, sizes)
+
+
 def _checked_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
     checked = tuple(int(size) for size in sizes)
     if not checked or min(checked) < 1:

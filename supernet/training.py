@@ -33,7 +33,7 @@ from supernet.recipe import Recipe
 from supernet.shuffler import Shuffler
 from supernet.space import SearchSpace
 from supernet.statistics import StepStatistics
-from supernet.strict_fairness import DEALERS, paths_per_step
+from supernet.strict_fairness import DEALERS, paths_per_step, updates_per_batch
 from supernet.synchronised_norm import SynchronisedNorms
 
 
@@ -107,7 +107,8 @@ class Trainer:
         self.shuffler = Shuffler(len(faces.labels), recipe.batch, seed)
         self.dealer = DEALERS[sampler](space.sizes, seed) if space else None
         self.augmentation = torch.Generator(self.device).manual_seed(seed)
-        self.steps = max(1, round(recipe.epochs * self.shuffler.batches_per_epoch))
+        updates = updates_per_batch(sampler, space.sizes) if space else 1
+        self.steps = max(1, round(recipe.epochs * self.shuffler.batches_per_epoch * updates))
         self.step = 0
         # Updates during which margins grow: losses before and after do not compare.
         self.margin_steps = recipe.margin_warmup * self.steps

@@ -87,12 +87,11 @@ def _faces(folder: Path, seed: int) -> None:
 
 
 def _train(faces: Path, out: Path, seed: int, processes: ProcessGroup, sampler: str) -> str:
-    """Train the supernet; returns the sentence on its counters. Uniform sampling gets as many path passes."""
+    """Train the supernet; returns the sentence on its counters. All samplers make as many path passes an epoch."""
     from tools.train import train
 
     options = TrainOptions(space=SPACE, size=SIZE, seed=seed, sampler=sampler)
-    recipe = RECIPE if sampler == "strict" else replace(RECIPE, epochs=RECIPE.epochs * 9)
-    return train(faces, out, options, recipe, processes)
+    return train(faces, out, options, RECIPE, processes)
 
 
 def _search(run_path: Path, seed: int, processes: ProcessGroup) -> str:

@@ -194,13 +194,11 @@ def retrain_short(run, options: RetrainOptions, recipe: Recipe, *, checkpoint_mi
     results are in RUN/short, by a seed of its own. Raises ValueError when no network is planned, or RUN/short holds
     trainings for another number of networks.
     """
-    from supernet.strict_fairness import paths_per_step
-
     directory = run.directory
     planned = [run.setting.space.parse(text) for text in read_samples(directory.path / "retrain")]
     if not planned:
         raise ValueError(f"{directory.path} has no planned networks; run 'dualfair retrain' without --short first")
-    paths = paths_per_step(run.config["sampler"], run.setting.space.sizes)
+    paths = max(run.setting.space.sizes)
     epochs = short_epochs(run.config["epochs"], paths, len(planned), recipe.epochs)
     short = directory.path / SHORT
     if (short / "config.json").is_file() and (there := directory.config(SHORT).get("epochs")) != epochs:
@@ -233,8 +231,8 @@ def retrain_short(run, options: RetrainOptions, recipe: Recipe, *, checkpoint_mi
 
 
 def short_epochs(epochs: float, paths: int, networks: int, most: float) -> float:
-    """Epochs of each of `networks` that together make as many path passes as `epochs` of `paths` a step, up to `most`.
+    """Epochs of each of `networks` that together make as many path passes as a supernet, up to `most`.
 
-    A supernet's step passes the batch along every one of its paths, a network's along one.
+    An epoch of a supernet passes the faces along `paths` paths, a network's along one.
     """
     return min(most, epochs * paths / networks)

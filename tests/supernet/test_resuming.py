@@ -23,7 +23,7 @@ def trainer_of(skeleton, faces, *, sampler="strict", recipe=RECIPE, seed=0):
     return Trainer(Supernet(skeleton, 12, space.heads), faces, recipe, seed=seed, space=space, sampler=sampler)
 
 
-@pytest.mark.parametrize("sampler", ["strict", "uniform"])
+@pytest.mark.parametrize("sampler", ["strict", "sequential", "uniform"])
 def test_an_interrupted_run_ends_with_the_very_same_file(tiny, faces, sampler, tmp_path):
     whole = trainer_of(tiny, faces, sampler=sampler)
     list(whole.run())

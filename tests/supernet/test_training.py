@@ -35,6 +35,16 @@ def test_every_operation_and_every_head_gets_the_same_number_of_updates(tiny, fa
     assert trainer.head_updates == {"arcface": 36, "cosface": 36, "magface": 36}
 
 
+@pytest.mark.parametrize("sampler", ["sequential", "uniform"])
+def test_an_epoch_is_as_many_path_passes_whatever_the_sampler(tiny, faces, sampler):
+    trainer = trainer_of(tiny, faces, sampler=sampler)
+    assert (trainer.steps, trainer.paths_per_step) == (12 * 9, 1)
+    list(trainer.run(until=18))
+    assert trainer.operation_updates.sum() == 18 * 9
+    if sampler == "sequential":
+        assert (trainer.operation_updates == 2).all() and set(trainer.head_updates.values()) == {6}
+
+
 def test_irregular_spaces_are_counted_exactly_too(tiny, faces):
     genes = [((block, position), (block, position)) for block in range(3) for position in range(3)]
     blocks = [ChoiceBlock(f"g{i}", ("pre1", "post1"), (gene[0],), (1, 7)) for i, gene in enumerate(genes[:-1])]

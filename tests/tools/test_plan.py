@@ -100,7 +100,7 @@ def test_the_trainer_agrees_with_the_plan(dualfair, small_faces, tmp_path):
     given = dict.fromkeys((*TrainOptions.__dataclass_fields__, *Recipe.__dataclass_fields__, "seeds", "controls"))
     given |= dict.fromkeys(RetrainOptions.__dataclass_fields__)
     workload = plan.planned(small_faces, {**given, "size": 32, "epochs": 1.5, "batch": 10}, None, plan.PlanOptions())
-    assert f"{workload.steps(workload.train):,} steps of {workload.paths} paths x 10 images" in trained.out
+    assert f"{workload.supernet_steps:,} steps of {workload.paths} paths x 10 images" in trained.out
 
 
 @pytest.fixture

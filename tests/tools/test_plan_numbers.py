@@ -55,18 +55,18 @@ def classified(network, images, labels):
     return network.heads[genotype.head](network.trunk(images, genotype.blocks), labels)
 
 
-@pytest.mark.parametrize("sampler", ["strict", "uniform"])
+@pytest.mark.parametrize("sampler", ["strict", "sequential", "uniform"])
 @pytest.mark.parametrize(("epochs", "batch"), [(1.0, 8), (2.5, 7), (0.01, 96), (3.0, 50)])
 def test_steps_and_paths_are_those_that_the_trainer_takes(faces, tiny, sampler, epochs, batch):
     space, recipe = dpn_space("dpn81", 3), Recipe(epochs=epochs, batch=batch)
     trainer = Trainer(Supernet(tiny, 12), faces, recipe, seed=0, space=space, sampler=sampler)
     planned = workload(space, tiny, train=recipe, sampler=sampler)
-    assert (planned.steps(recipe), planned.paths) == (trainer.steps, trainer.paths_per_step)
+    assert (planned.supernet_steps, planned.paths) == (trainer.steps, trainer.paths_per_step)
 
 
 def test_a_batch_above_all_images_is_refused_as_in_training(tiny):
     with pytest.raises(ValueError, match="a batch of 97 needs at least as many training images; there are 96"):
-        workload(dpn_space("dpn81", 3), tiny).steps(Recipe(batch=97))
+        workload(dpn_space("dpn81", 3), tiny, train=Recipe(batch=97))
 
 
 @pytest.mark.parametrize("name", ["dpn81-shared", "dpn729-shared"])
@@ -84,7 +84,9 @@ def test_training_flops_are_six_a_mac_of_every_path_image_and_step(tiny):
     space = dpn_space("dpn81-shared", 3)
     planned = workload(space, tiny, train=Recipe(epochs=2, batch=10))
     path = np.mean([macs(genotype, tiny) for genotype in space.enumerate()]) + 12 * tiny.embedding
-    assert training_flops(planned, planned.train, 9) == pytest.approx(6 * path * 10 * 9 * 2 * (96 // 10))
+    steps = planned.supernet_steps
+    assert steps == 2 * (96 // 10)
+    assert training_flops(planned, planned.train, 9 * steps) == pytest.approx(6 * path * 10 * 9 * steps)
 
 
 def test_expected_sharing_is_the_mean_over_all_populations(small_space, tiny):

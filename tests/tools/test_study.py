@@ -108,7 +108,7 @@ def test_a_bad_variants_file_is_refused_in_one_line(tmp_path, text, said):
 
 
 def test_the_comparison_that_comes_along_can_be_read():
-    assert {variant.name for variant in read_variants(COMPARISON, BASE)} >= {"uniform", "sequential"}
+    assert {variant.name for variant in read_variants(COMPARISON, BASE)} >= {"uniform", "strict"}
 
 
 def test_the_command_trains_the_truth_once_and_continues_where_it_was(dualfair, tmp_path):

@@ -56,10 +56,10 @@ def expected_distinct_macs(space: SearchSpace, skeleton: Skeleton, genotypes: in
     return total
 
 
-def training_flops(workload: Workload, recipe: Recipe, paths: int) -> float:
-    """FLOPs of all steps of a training: every path whole, and the class weights of the training identities."""
+def training_flops(workload: Workload, recipe: Recipe, passes: int) -> float:
+    """FLOPs of so many passes of a batch along a path, each whole, with the class weights of the identities."""
     path = expected_macs(workload.space, workload.skeleton) + workload.faces.identities * workload.skeleton.embedding
-    return TRAINING * path * recipe.batch * paths * workload.steps(recipe)
+    return TRAINING * path * recipe.batch * passes
 
 
 def search_macs(workload: Workload) -> float:

@@ -135,14 +135,14 @@ def forecast(
 def _stages(workload: Workload, measured: Measurement) -> dict[str, tuple[str, dict[str, int], float, Span]]:
     """Work in words and in numbers, FLOPs and seconds on one device, by stage."""
     faces, mean = workload.faces, expected_macs(workload.space, workload.skeleton)
-    steps, again = workload.steps(workload.train), workload.steps(workload.retrain)
+    steps, again = workload.supernet_steps, workload.standalone_steps
     judged = MIRRORED * (faces.validation + faces.test)
-    standalone = training_flops(workload, workload.retrain, 1) + FORWARD * mean * (2 * workload.calibrate + judged)
+    standalone = training_flops(workload, workload.retrain, again) + FORWARD * mean * (2 * workload.calibrate + judged)
     return {
         "train": (
             f"{steps:,} steps of {workload.paths} paths x {workload.train.batch} images ({workload.sampler})",
             {"steps": steps, "paths": workload.paths, "batch": workload.train.batch},
-            training_flops(workload, workload.train, workload.paths),
+            training_flops(workload, workload.train, steps * workload.paths),
             measured.train_step * steps,
         ),
         "search": _search(workload, measured, mean),
@@ -215,7 +215,7 @@ def _judging(workload: Workload, measured: Measurement, images: int) -> Span:
 
 def _training(workload: Workload, measured: Measurement) -> Span:
     """Seconds of training one standalone network."""
-    return measured.retrain_step * workload.steps(workload.retrain)
+    return measured.retrain_step * workload.standalone_steps
 
 
 def _judged_standalone(workload: Workload, measured: Measurement, mean: float) -> Span:

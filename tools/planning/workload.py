@@ -8,7 +8,7 @@ from supernet.recipe import Recipe
 from supernet.shuffler import Shuffler
 from supernet.skeleton import Skeleton
 from supernet.space import SearchSpace
-from supernet.strict_fairness import DEALERS, paths_per_step
+from supernet.strict_fairness import DEALERS, paths_per_step, updates_per_batch
 
 EXHAUSTIVE_BATCH = 64
 """Genotypes of one score call of `evolution.exhaustive`."""
@@ -100,8 +100,8 @@ class Workload:
                 f"random must be at most {self.space.size:,}, all networks of space {self.space.name}; "
                 f"got {self.random:,}"
             )
-        for recipe in (self.train, self.retrain):
-            self.steps(recipe)
+        # Either refuses a batch above all images.
+        _ = self.supernet_steps, self.standalone_steps
         if self.exhaustive and self.space.size > EXHAUSTIVE_LIMIT:
             raise ValueError(
                 f"space {self.space.name} holds {self.space.size:,} genotypes, more than the {EXHAUSTIVE_LIMIT:,} of "
@@ -113,9 +113,19 @@ class Workload:
         """Forward and backward passes of one step of the supernet."""
         return paths_per_step(self.sampler, self.space.sizes)
 
-    def steps(self, recipe: Recipe) -> int:
-        """Steps of a training, as `supernet.training.Trainer` takes them. ValueError for a batch above all images."""
-        return max(1, round(recipe.epochs * Shuffler(self.faces.training, recipe.batch, 0).batches_per_epoch))
+    @property
+    def supernet_steps(self) -> int:
+        """Steps of the supernet's training. Raises ValueError for a batch above all images."""
+        return self._steps(self.train, updates_per_batch(self.sampler, self.space.sizes))
+
+    @property
+    def standalone_steps(self) -> int:
+        """Steps of a standalone training. Raises ValueError for a batch above all images."""
+        return self._steps(self.retrain, 1)
+
+    def _steps(self, recipe: Recipe, updates: int) -> int:
+        """As `supernet.training.Trainer` takes them."""
+        return max(1, round(recipe.epochs * Shuffler(self.faces.training, recipe.batch, 0).batches_per_epoch * updates))
 
     @property
     def calls(self) -> tuple[int, ...]:
