@@ -71,17 +71,13 @@ def is_partial(report: dict) -> bool:
 
 def correlate(run, *, resamples: int = 2000) -> dict:
     """Write and print the ranking study of a run; returns it as a dictionary."""
-    from evolution.run import Run
-    from tools.search import open_archive, open_scorer
+    from tools.search import inherited_scores
 
     trained = collect(run)
     run.directory.record_command("correlate", describe(run.device))
     judging, extra = searched_with(run.directory)
-    scorer = open_scorer(run, judging, extra=extra)
-    archive = open_archive(run, scorer, judging)
-    table = Run(scorer, archive, steps=1).step(trained.genotypes).reshape(-1, len(scorer.columns))
-    inherited = {name: table[:, column] for column, name in enumerate(scorer.columns)}
-    name = scorer.protocol.disparity_name
+    inherited = inherited_scores(run, trained.genotypes, judging, extra)
+    name = judging.protocol().disparity_name
     short = read_short(run, trained)
     report = study(trained, inherited, name, resamples, short)
     folder = run.directory.stage("correlate")

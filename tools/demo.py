@@ -122,18 +122,15 @@ def _correlate(run_path: Path, processes: ProcessGroup) -> dict:
 
 def _uniform(faces: Path, out: Path, run_path: Path, seed: int, processes: ProcessGroup) -> dict:
     """Train a supernet by uniform sampling at equal path passes; returns its study on the same trained networks."""
-    from evolution.run import Run
-    from tools.correlate import collect, study
-    from tools.search import open_archive, open_scorer
+    from tools.correlate import study
+    from tools.search import inherited_scores
     from tools.session import open_trained
+    from tools.trainings import collect
 
     _train(faces, out / UNIFORM, seed, processes, "uniform")
     trained = collect(open_trained(run_path, processes))
-    uniform = open_trained(out / UNIFORM, processes)
-    scorer = open_scorer(uniform, JUDGING)
-    values = Run(scorer, open_archive(uniform, scorer, JUDGING), steps=1).step(trained.genotypes)
-    inherited = {name: values[:, column] for column, name in enumerate(scorer.columns)}
-    return study(trained, inherited, scorer.protocol.disparity_name, resamples=500)
+    inherited = inherited_scores(open_trained(out / UNIFORM, processes), trained.genotypes, JUDGING)
+    return study(trained, inherited, JUDGING.protocol().disparity_name, resamples=500)
 
 
 def summary(counters: str, comparison: str, report: dict, uniform: dict, seconds: dict, run: Path) -> list[str]:

@@ -104,6 +104,16 @@ def open_scorer(run, judging: JudgingOptions, *, extra: Sequence[str] = (), batc
     )
 
 
+def inherited_scores(run, genotypes: Sequence, judging: JudgingOptions, extra: Sequence[str] = ()) -> dict:
+    """Scores of networks by a run's supernet, by column, (n,) each: from its archive, which keeps what is missing."""
+    from evolution.run import Run
+
+    scorer = open_scorer(run, judging, extra=extra)
+    with open_archive(run, scorer, judging) as archive:
+        values = Run(scorer, archive, steps=1).step(genotypes).reshape(-1, len(scorer.columns))
+    return {name: values[:, column] for column, name in enumerate(scorer.columns)}
+
+
 def search(
     run,
     options: SearchOptions,

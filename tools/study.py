@@ -130,12 +130,8 @@ def _truth(host: Path, variant: Variant, options: StudyOptions, processes: Proce
 
 def _scores(run_path: Path, genotypes: Sequence, variant: Variant, processes: ProcessGroup) -> dict:
     """Inherited scores of the networks by column, from one supernet."""
-    from evolution.run import Run
-    from tools.search import open_archive, open_scorer
+    from tools.search import inherited_scores
     from tools.session import open_trained
 
     with RunDirectory(run_path).locked():
-        run = open_trained(run_path, processes)
-        scorer = open_scorer(run, variant.judging)
-        values = Run(scorer, open_archive(run, scorer, variant.judging), steps=1).step(genotypes)
-    return {name: values[:, column] for column, name in enumerate(scorer.columns)}
+        return inherited_scores(open_trained(run_path, processes), genotypes, variant.judging)

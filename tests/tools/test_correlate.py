@@ -73,7 +73,7 @@ def correlate(monkeypatch, dualfair, tmp_path):
         directory = RunDirectory(tmp_path / "run")
         directory.stage("search").joinpath("config.json").write_text('{"objectives": ["error", "rank_disparity"]}')
         monkeypatch.setattr("tools.session.open_trained", lambda path, processes: run_of(path))
-        monkeypatch.setattr("tools.correlate.searched_with", lambda directory: (None, ()))
+        monkeypatch.setattr("tools.correlate.searched_with", lambda directory: (JudgingOptions(), ()))
         monkeypatch.setattr("tools.search.open_scorer", lambda *given, **options: scorer)
         monkeypatch.setattr("tools.search.open_archive", lambda *given, **options: archive)
         # Pictures take most of the time; tests/tools/test_pipeline.py looks at one.
