@@ -11,7 +11,7 @@ from itertools import combinations
 import numpy as np
 
 from evaluation.ranking import LEAST_NETWORKS, tau_b, undefined
-from evaluation.reliability import reliability
+from evaluation.reliability import normal_scores, reliability
 
 _RESAMPLES = 200
 """Resamples of networks for the interval of a ceiling, which is read in tenths."""
@@ -43,9 +43,9 @@ class TruthCeiling:
     """What the exact truth would reach against the measured one, the mean over all seeds and people.
 
     `reliability` in [0, 1] is that of the mean; `tau` = 2/pi asin(sqrt(reliability)), in [0, 1], is the tau-b of exact
-    and measured truth where both are normal together; `interval` is its 95 % percentile interval over networks. A
-    network far off the others raises it, since those near each other are as hard to rank as before: look at the taus
-    between seeds and halves beside it. `between_halves` is tau-b of the two halves of the people, seeds averaged.
+    and measured truth where both are normal together: so values are taken as normal scores, which keeps a network far
+    off from the others from raising it. `interval` is its 95 % percentile interval over networks. `between_halves` is
+    tau-b of the two halves of the people, seeds averaged.
 
     `from_halves` tells whether the choice of people counts as noise; without halves only seeds do, and the ceiling is
     too high. It is too high too where `at_most`: of one seed a network, its luck cannot be told from the network. What
@@ -129,14 +129,13 @@ def _unknown(truth: np.ndarray, halves: bool) -> str | None:
 
 
 def _of_halves(values: np.ndarray) -> float | None:
-    return reliability(values).of_mean(values.shape[1], 2)
+    return reliability(normal_scores(values)).of_mean(values.shape[1], 2)
 
 
 def _of_seeds(truth: np.ndarray) -> float | None:
     """Reliability of the mean over S seeds, (n, S): S r / (1 + (S - 1) r) with the intraclass correlation r."""
     n, seeds = truth.shape
-    # Values that are all alike become exact zeros: their mean would be rounded and seem to vary.
-    truth = truth - truth[0, 0]
+    truth = normal_scores(truth)
     means = truth.mean(axis=1)
     between = seeds * np.sum((means - means.mean()) ** 2) / (n - 1)
     within = np.sum((truth - means[:, None]) ** 2) / (n * (seeds - 1))

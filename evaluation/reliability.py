@@ -18,7 +18,8 @@ from itertools import combinations
 from math import ceil
 
 import numpy as np
-from scipy.stats import kendalltau
+from scipy.special import ndtri
+from scipy.stats import kendalltau, rankdata
 
 from evaluation.disparity import DISPARITIES, measure
 from evaluation.identification import error, galleries, identities_of_groups, ranks
@@ -159,6 +160,14 @@ def reliability(values: np.ndarray) -> Reliability:
         "residual": ms_rest,
     }
     return _as_deviations(values, variances)
+
+
+def normal_scores(values: np.ndarray) -> np.ndarray:
+    """Values (n, ...) as normal scores: over the first axis, the normal quantiles of their ranks, ties sharing theirs.
+
+    What is left is the order of the networks, so that one far-off network weighs no more than its place.
+    """
+    return ndtri(rankdata(values, axis=0) / (len(values) + 1))
 
 
 def gallery_agreement(values: np.ndarray, each: int = 1) -> Agreement:

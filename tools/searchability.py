@@ -8,7 +8,7 @@ from math import ceil
 
 import numpy as np
 
-from evaluation.reliability import Reliability, reliability
+from evaluation.reliability import Reliability, normal_scores, reliability
 from evaluation.scoring import HALVES, half_column
 
 ENOUGH = 0.8
@@ -22,8 +22,8 @@ _RESAMPLES = 200
 class Searchability:
     """How far a measure on the search's people is expected to rank networks alike, whoever the people are.
 
-    `reliability` in [0, 1], higher is better, is that of the mean of the two halves of the people: what of its variance
-    over `networks` is the networks' own. It stands for the measure on all people, which is one gallery of twice the
+    `reliability` in [0, 1], higher is better, is that of the mean of the two halves of the people: what of the variance
+    of its normal scores over `networks` is the networks' own. It stands for the measure on all people, which is one gallery of twice the
     size: rank measures grow with the gallery, and their reliability about as much as by averaging two galleries.
     `low` and `high` are percentiles (2.5, 97.5) over resampled networks. `people` are needed for a reliability of
     ENOUGH. None where fewer than LEAST_NETWORKS have finite values, where the measure does not vary, and for `people`
@@ -123,4 +123,4 @@ def _in_words(one: Searchability) -> str:
 
 
 def _of(halves: np.ndarray) -> Reliability:
-    return reliability(halves[:, None, :])
+    return reliability(normal_scores(halves)[:, None, :])

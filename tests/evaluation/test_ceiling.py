@@ -10,6 +10,16 @@ from evaluation.ceiling import noise_ceiling, truth_ceiling
 from evaluation.reliability import reliability
 
 
+def scored(values):
+    """Normal scores over the networks, column by column, by way of sorting."""
+    table = np.asarray(values).reshape(len(values), -1)
+    quantiles = stats.norm.ppf(np.arange(1, len(table) + 1) / (len(table) + 1))
+    found = np.empty_like(table)
+    for column, own in enumerate(table.T):
+        found[np.argsort(own), column] = quantiles
+    return found.reshape(np.shape(values))
+
+
 def test_the_noise_ceiling_is_tau_between_all_pairs_of_seeds():
     # tau of columns 0 and 1 is (5 - 1)/6, of 0 and 2 -1, of 1 and 2 -(5 - 1)/6
     truth = np.array([[1, 1, 4], [2, 2, 3], [3, 4, 2], [4, 3, 1]])
@@ -51,7 +61,7 @@ def test_the_ceiling_is_what_the_exact_truth_reaches_against_the_measured_one():
 def test_with_halves_the_reliability_is_that_of_the_mean_over_seeds_and_halves():
     _, halves = measured(12, 2, np.random.default_rng(1))
     found = truth_ceiling(halves.mean(axis=2), halves)
-    assert found.reliability == pytest.approx(reliability(halves).of_mean(2, 2))
+    assert found.reliability == pytest.approx(reliability(scored(halves)).of_mean(2, 2))
     assert found.tau == pytest.approx(2 / np.pi * np.arcsin(found.reliability**0.5))
     assert found.between_halves == pytest.approx(stats.kendalltau(*halves.mean(axis=1).T).statistic)
 
@@ -64,12 +74,20 @@ def test_without_halves_it_is_spearman_brown_from_the_intraclass_correlation(hal
         halves = table.copy()
         halves[3, 1, 0] = np.nan
     found = truth_ceiling(truth, halves)
-    means = truth.mean(axis=1)
-    between = 4 * means.var(ddof=1)
-    within = truth.var(axis=1, ddof=1).mean()
+    values = scored(truth)
+    between = 4 * values.mean(axis=1).var(ddof=1)
+    within = values.var(axis=1, ddof=1).mean()
     one = (between - within) / (between + 3 * within)
     assert found.reliability == pytest.approx(4 * one / (1 + 3 * one))
     assert (found.from_halves, found.at_most, found.between_halves) == (False, False, None)
+
+
+def test_a_far_off_network_weighs_no_more_than_its_place():
+    _, halves = measured(12, 3, np.random.default_rng(5), network=0.2)
+    halves[0] += 5
+    near = truth_ceiling(halves.mean(axis=2), halves)
+    halves[0] += 5000
+    assert truth_ceiling(halves.mean(axis=2), halves) == near
 
 
 def test_one_seed_with_halves_bounds_the_ceiling_from_above():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from evaluation.reliability import reliability
+from evaluation.reliability import normal_scores, reliability
 from evaluation.scoring import half_column
 from tools.searchability import searchability, sentences, to_dict
 
@@ -53,7 +53,7 @@ def test_the_numbers_are_those_of_the_components_of_variance():
     values = columns(networks=12, m=0.7)
     (found,) = searchability(values, ["m"], 31)
     halves = np.stack([values[half_column("m", half)] for half in (1, 2)], axis=1)
-    components = reliability(halves[:, None, :])
+    components = reliability(normal_scores(halves)[:, None, :])
     assert found.reliability == components.of_mean(galleries=2)
     assert found.people == np.ceil(components.galleries_needed(0.8) * 31 / 2)
 
