@@ -129,31 +129,20 @@ def search(
     unconfirmed = why_unconfirmed(run, options)
     scorer = open_scorer(run, judging, extra=extra, batch=batch)
     archive = open_archive(run, scorer, judging)
-    space, faces = run.setting.space, scorer.faces
-    directory = run.directory
-    planned = space.size if exhaustive else min(options.population * options.generations, space.size)
+    space, directory = run.setting.space, run.directory
+    folder = directory.stage("search")
     config = {
         **asdict(options),
         **asdict(judging),
         "objectives": scorer.objectives,
-        "scored on": people_in_words(faces.identities),
+        "scored on": people_in_words(scorer.faces.identities),
         "exhaustive": exhaustive,
-        "evaluations": planned,
+        "evaluations": space.size if exhaustive else min(options.population * options.generations, space.size),
     }
-    folder = directory.stage("search")
     write_json(folder / "config.json", config)
     directory.record_command("search", in_words(run.processes))
-    how = f"all {space.size:,}" if exhaustive else f"{options.population} genotypes x {options.generations} generations"
-    directory.say(
-        f"Search: {how} of space {space.name} ({space.size:,}); minimise {', '.join(scorer.objectives)} on "
-        f"{len(faces):,} images of {faces.identity_count} unseen people; {in_words(run.processes)}"
-    )
-    if archive.others:
-        directory.say(
-            f"        {archive.others} scores measured with other weights, settings or people are kept, not used"
-        )
-    floor = floor_errors(run, judging, faces)
-    directory.say("        to beat: error " + ", ".join(f"{value:.3f} of {name}" for name, value in floor.items()))
+    floor = floor_errors(run, judging, scorer.faces)
+    announce(run, scorer, archive, floor, None if exhaustive else options)
     random = random_subnets(space, options, exhaustive)
     with search_progress(folder / "tensorboard") as report:
 
@@ -184,6 +173,19 @@ def search(
         f"{len(archive)} scored; see {folder}/front.png"
     )
     return result
+
+
+def announce(run, scorer, archive, floor: dict[str, float], options: SearchOptions | None) -> None:
+    """Say what is searched, on whom, and what is to beat; without options the whole space is scored."""
+    space, faces, say_line = run.setting.space, scorer.faces, run.directory.say
+    how = f"{options.population} genotypes x {options.generations} generations" if options else f"all {space.size:,}"
+    say_line(
+        f"Search: {how} of space {space.name} ({space.size:,}); minimise {', '.join(scorer.objectives)} on "
+        f"{len(faces):,} images of {faces.identity_count} unseen people; {in_words(run.processes)}"
+    )
+    if archive.others:
+        say_line(f"        {archive.others} scores measured with other weights, settings or people are kept, not used")
+    say_line("        to beat: error " + ", ".join(f"{value:.3f} of {name}" for name, value in floor.items()))
 
 
 def explore(space, scorer, options: SearchOptions | None, **kept: object):
