@@ -24,7 +24,7 @@ class Searchability:
 
     `reliability` in [0, 1], higher is better, is that of the mean of the two halves of the people: what of the variance
     of its normal scores over `networks` is the networks' own. It stands for the measure on all people, which is one
-    gallery of twice the size: the reliability of rank measures grows about as much with the gallery as by averaging two.
+    gallery of twice the size: reliability grows with the gallery about as much as by averaging two galleries.
     `low` and `high` are percentiles (2.5, 97.5) over resampled networks. `people` are needed for a reliability of
     ENOUGH. None where fewer than LEAST_NETWORKS have finite values, where the measure does not vary, and for `people`
     also where no number of them is enough.
