@@ -113,7 +113,8 @@ def truth_ceiling(truth: np.ndarray, halves: np.ndarray | None = None, *, seed: 
     values = halves if usable else truth
     found = of(values)
     if found is None:
-        return so_far(reason=f"undefined: the truth is the same for all {n} networks")
+        where = " on either half of the people" if usable else ""
+        return so_far(reason=f"undefined: the truth is the same for all {n} networks{where}")
     return so_far(found, _as_tau(found), _interval(of, values, seed))
 
 
