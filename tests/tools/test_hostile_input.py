@@ -154,7 +154,7 @@ def test_arbitrary_words_get_one_line(quiet, options, command, data):
 @pytest.mark.slow
 @pytest.mark.parametrize("command", [*COMMANDS])
 @given(data=st.data())
-@settings(same_fixtures, max_examples=60)
+@settings(same_fixtures, max_examples=30)
 def test_more_arbitrary_words_get_one_line(quiet, options, command, data):
     quiet(*words_of(data, options, command), statuses=(*STATUSES, 1) if command == "faces" else STATUSES)
 
@@ -231,7 +231,7 @@ def test_hostile_options_get_one_line(quiet, place, run_files, path, data):
 @pytest.mark.slow
 @pytest.mark.parametrize("path", [*SOUND], ids=" ".join)
 @given(data=st.data())
-@settings(unshrunk, max_examples=8)
+@settings(unshrunk, max_examples=5)
 def test_more_hostile_options_get_one_line(quiet, place, run_files, path, data):
     check_options(quiet, place, run_files, path, data)
 
@@ -294,7 +294,7 @@ def test_any_preset_is_taken_or_refused_in_one_line(place, text):
 
 @pytest.mark.slow
 @given(text=toml_lines | st.text(max_size=40) | st.binary(max_size=40))
-@settings(same_fixtures, max_examples=1000)
+@settings(same_fixtures, max_examples=400)
 def test_a_thousand_presets_are_taken_or_refused_in_one_line(place, text):
     check_preset(place, text)
 
@@ -571,7 +571,7 @@ def test_a_mutated_file_of_a_run_gets_one_line(crafted, run_files, file, data):
 @pytest.mark.slow
 @pytest.mark.parametrize("file", FILES)
 @given(data=st.data())
-@settings(unshrunk, max_examples=8)
+@settings(unshrunk, max_examples=5)
 def test_many_mutated_files_of_a_run_get_one_line(crafted, run_files, file, data):
     crafted(file, json.dumps(mutated(json.loads((run_files / file).read_text()), data)))
 
