@@ -21,7 +21,7 @@ def shown(number: dict | None, digits: int = 3) -> str:
 
 def sentences(report: dict) -> list[str]:
     """The report as lines of text for the terminal."""
-    from tools.search import aligned
+    from tools.search_output import aligned
 
     size = f"{report['images']:,} images of {report['identities']:,} people"
     lines = [f"Evaluate: {report['name']} on {report['faces']}: {size}"]

@@ -20,7 +20,7 @@ def study_reliability(out: Path, subjects: Sequence, measures: Mapping[str, obje
     import numpy as np
 
     from evaluation.reliability import gallery_agreement, measure_table, reliability
-    from tools.search import aligned
+    from tools.search_output import aligned
 
     by_network: dict[str, dict[int, object]] = {}
     for subject in subjects:

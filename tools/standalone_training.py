@@ -134,7 +134,7 @@ def summary(results: Sequence[dict], judging: JudgingOptions) -> list[str]:
     """Lines of mean and standard error over seeds, one a network, by test error."""
     import numpy as np
 
-    from tools.search import aligned
+    from tools.search_output import aligned
 
     def shown(values: list[float | str]) -> str:
         values = np.array(values, dtype=float)

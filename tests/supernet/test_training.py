@@ -183,6 +183,9 @@ def test_every_epoch_shows_every_image_at_most_once():
         ("batch", 1, "batch must be 2 or more"),
         ("loss", "hinge", "loss must be ce or focal, got 'hinge'"),
         ("schedule", "poly", "schedule must be cosine, step or none, got 'poly'"),
+        ("shared_gradients", "median", "shared_gradients must be mean or sum, got 'median'"),
+        ("ema", 1.0, "ema must be below 1, got 1.0"),
+        ("ema", -0.1, "ema must be 0 or more, got -0.1"),
     ],
 )
 def test_a_bad_recipe_is_refused(field, value, said):

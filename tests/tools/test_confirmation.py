@@ -16,7 +16,8 @@ from supernet.space import dpn_space
 from tools.confirmation import Confirmation, candidates, confirmed_front, knee_and_extremes
 from tools.confirmation_output import csv_rows, sentences, table_rows, to_dict, with_interval
 from tools.judging import JudgingOptions, measurement, people_in_words
-from tools.search import SearchOptions, aligned, random_subnets
+from tools.search import SearchOptions, random_subnets
+from tools.search_output import aligned
 from tools.session import open_trained
 
 NAMES = ("error", "rank_disparity")

@@ -24,7 +24,7 @@ from tools.planning.measurement import average_genotypes, measure
 from tools.planning.spans import Span
 from tools.planning.workload import FaceCounts, Workload
 from tools.random_faces import RandomFaces
-from tools.search import aligned
+from tools.search_output import aligned
 
 SECONDS = 20.0
 """How long the forecast measures."""

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 import numpy as np
 
 from tools.benchmarks.memory import Peak
-from tools.search import aligned
+from tools.search_output import aligned
 from tools.stopwatch import Comparison, Spread
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tools.planning.forecast import Forecast, StageForecast
 from tools.planning.limits import gigabytes
 from tools.planning.spans import STUDY_KG_PER_KWH, STUDY_WATTS, Span
-from tools.search import aligned
+from tools.search_output import aligned
 
 
 def lines(forecast: Forecast) -> list[str]:
