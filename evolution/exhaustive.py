@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from evolution.archive import Archive, archive_or_memory
+from evolution.limits import Limits, kept_of
 from evolution.run import Progress, Score, SearchResult, at_least
 from evolution.sweep import sweep
 from supernet.space import SearchSpace
@@ -21,8 +22,11 @@ def exhaustive(
     limit: int = 10_000,
     progress: Callable[[Progress], object] | None = None,
     reference: Sequence[float] | None = None,
+    limits: Limits | None = None,
 ) -> SearchResult:
     """Score the whole space, in the order of `space.enumerate`, `batch` genotypes a score call.
+
+    With `limits` that is all of it that keeps them.
 
     The other arguments are those of `evolution.search.search`. Raises ValueError when the space holds more than
     `limit` genotypes, and as `evolution.search.search` does.
@@ -33,13 +37,15 @@ def exhaustive(
             "search it with NSGA-II, or raise the limit"
         )
     archive = archive_or_memory(archive, columns, objectives)
+    genotypes = kept_of(space.enumerate(), limits)
     return sweep(
-        space.enumerate(),
-        space.size,
+        genotypes,
+        len(genotypes),
         score,
         archive,
         batch=batch,
         ended="space exhausted",
         progress=progress,
         reference=reference,
+        limits=limits,
     )

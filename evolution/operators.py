@@ -2,7 +2,8 @@
 
 A vector X has one number a choice block; `problem.sizes` (choice blocks,) says how many choices each block has.
 Together the operators ask for every vector at most once a run: `asked` is the set of vectors handed out so far,
-shared by sampling and mating, so that every evaluation is spent on a distinct genotype.
+shared by sampling and mating, so that every evaluation is spent on a distinct genotype. With `limits` they ask for
+vectors that keep them only: the others cost no evaluation.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ from pymoo.core.mutation import Mutation
 from pymoo.core.population import Population
 from pymoo.core.sampling import Sampling
 
-Vector = tuple[int, ...]
+from evolution.limits import Limits, Vector
 
 MATING_ROUNDS = 20
-"""How often children that were asked for before are replaced by other children, before random vectors fill up."""
+"""How often children that are turned away are replaced by other children, before random vectors fill up."""
 
 
 def draw_unasked(sizes: np.ndarray, n: int, asked: set[Vector], rng: np.random.Generator) -> np.ndarray:
@@ -42,16 +43,21 @@ def draw_unasked(sizes: np.ndarray, n: int, asked: set[Vector], rng: np.random.G
 
 
 class DistinctSampling(Sampling):
-    """The first generation: different vectors, uniformly at random."""
+    """The first generation: the vectors `start` (n, choice blocks), then different ones, uniformly at random."""
 
-    def __init__(self, asked: set[Vector]) -> None:
+    def __init__(self, asked: set[Vector], start: np.ndarray | None = None, limits: Limits | None = None) -> None:
         super().__init__()
-        self.asked = asked
+        self.asked, self.start, self.limits = asked, start, limits
 
     def _do(self, problem, n_samples, *args, random_state, **kwargs):
-        X = draw_unasked(problem.sizes, n_samples, self.asked, random_state)
+        """Raises NothingFeasible when no vector keeps the limits."""
+        start = np.empty((0, len(problem.sizes)), dtype=np.int64) if self.start is None else self.start
+        self.asked.update(_vectors(start))
+        X = _draw(problem.sizes, n_samples - len(start), self.asked, random_state, self.limits)
         self.asked.update(_vectors(X))
-        return X
+        if self.limits is not None and not self.asked:
+            raise self.limits.nothing()
+        return np.concatenate([start, X])
 
 
 class UniformCrossover(Crossover):
@@ -82,11 +88,11 @@ class CategoricalMutation(Mutation):
 
 
 class NotAskedBefore(DuplicateElimination):
-    """Keeps the vectors that were never asked for in this run, each of them once."""
+    """Keeps the vectors that were never asked for in this run and keep the limits, each of them once."""
 
-    def __init__(self, asked: set[Vector]) -> None:
+    def __init__(self, asked: set[Vector], limits: Limits | None = None) -> None:
         super().__init__()
-        self.asked = asked
+        self.asked, self.limits = asked, limits
 
     def do(self, pop, *others, **kwargs):
         taken = {vector for other in others if len(other) for vector in _vectors(other.get("X"))}
@@ -94,11 +100,13 @@ class NotAskedBefore(DuplicateElimination):
         for place, vector in enumerate(_vectors(pop.get("X"))):
             keep[place] = vector not in self.asked and vector not in taken
             taken.add(vector)
+        if self.limits is not None:
+            keep[keep] = self.limits.violations(pop[keep].get("X")) <= 0
         return pop[keep]
 
 
 class DistinctMating(Mating):
-    """Selection, crossover and mutation until there are enough children that were never asked for.
+    """Selection, crossover and mutation until there are enough children that `NotAskedBefore` keeps.
 
     Parents are the better half of the population: in the few generations that can be paid for, the rest of a random
     first generation would otherwise breed for most of them. After `MATING_ROUNDS` rounds uniformly random vectors fill
@@ -107,15 +115,17 @@ class DistinctMating(Mating):
     beginnings once has less to do.
     """
 
-    def __init__(self, selection, crossover, mutation, asked: set[Vector], siblings: int = 1) -> None:
+    def __init__(
+        self, selection, crossover, mutation, asked: set[Vector], siblings: int = 1, limits: Limits | None = None
+    ) -> None:
         super().__init__(
             selection,
             crossover,
             mutation,
-            eliminate_duplicates=NotAskedBefore(asked),
+            eliminate_duplicates=NotAskedBefore(asked, limits),
             n_max_iterations=MATING_ROUNDS,
         )
-        self.asked = asked
+        self.asked, self.limits = asked, limits
         self.siblings = siblings
 
     def do(self, problem, pop, n_offsprings, random_state=None, **kwargs):
@@ -126,7 +136,7 @@ class DistinctMating(Mating):
             self.asked.update(_vectors(children.get("X")))
             more = self._siblings(children.get("X"), pop.get("X"), n_offsprings, problem.sizes, random_state)
             children = Population.merge(children, Population.new("X", more)) if len(more) else children
-        filling = draw_unasked(problem.sizes, n_offsprings - len(children), self.asked, random_state)
+        filling = _draw(problem.sizes, n_offsprings - len(children), self.asked, random_state, self.limits)
         self.asked.update(_vectors(filling))
         return Population.merge(children, Population.new("X", filling)) if len(filling) else children
 
@@ -138,11 +148,14 @@ class DistinctMating(Mating):
         for child in np.repeat(children, self.siblings - 1, axis=0)[: most - len(children)]:
             for _ in range(MATING_ROUNDS):
                 vector = tuple(sibling(child, parents[rng.integers(len(parents))], sizes, rng).tolist())
-                if vector not in self.asked:
+                if vector not in self.asked and self._keeps(vector):
                     self.asked.add(vector)
                     found.append(vector)
                     break
         return np.array(found, dtype=np.int64).reshape(-1, children.shape[1])
+
+    def _keeps(self, vector: Vector) -> bool:
+        return self.limits is None or not self.limits.violations(np.array([vector]))[0]
 
 
 def better_half(population: Population) -> Population:
@@ -168,6 +181,10 @@ def sibling(child: np.ndarray, parent: np.ndarray, sizes: np.ndarray, rng: np.ra
         place = rng.integers(cut, len(child))
         changed[place] = rng.integers(sizes[place])
     return changed
+
+
+def _draw(sizes: np.ndarray, n: int, asked: set[Vector], rng: np.random.Generator, limits: Limits | None) -> np.ndarray:
+    return draw_unasked(sizes, n, asked, rng) if limits is None else limits.draw(n, asked, rng)
 
 
 def _vectors(X: np.ndarray) -> list[Vector]:

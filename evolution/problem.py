@@ -1,4 +1,4 @@
-"""A search space as a pymoo problem: integer vectors in, finite objectives and one constraint out."""
+"""A search space as a pymoo problem: integer vectors in, finite objectives and constraints out."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from pymoo.core.problem import Problem
 
+from evolution.limits import Limits
 from supernet.genotype import Genotype
 from supernet.space import SearchSpace
 
@@ -17,18 +18,32 @@ WORST = float(np.finfo(np.float32).max)
 class GenotypeProblem(Problem):
     """Minimise the first `objectives` columns of `evaluate(genotypes) -> (n, columns)` over a search space.
 
-    A genotype with an objective that is not finite violates the one constraint (G = 1, else -1): pymoo ranks it behind
-    every feasible one.
+    A genotype with an objective that is not finite violates the first constraint (G = 1, else -1): pymoo ranks it
+    behind every feasible one. The second constraint is how far a genotype is beyond the `limits`, 0 where it keeps
+    them or there are none; one that does not is never evaluated.
     """
 
-    def __init__(self, space: SearchSpace, objectives: int, evaluate: Callable[[list[Genotype]], np.ndarray]) -> None:
+    def __init__(
+        self,
+        space: SearchSpace,
+        objectives: int,
+        evaluate: Callable[[list[Genotype]], np.ndarray],
+        limits: Limits | None = None,
+    ) -> None:
         self.space = space
         self.sizes = np.array(space.sizes)
         self.evaluate_genotypes = evaluate
-        super().__init__(n_var=len(self.sizes), n_obj=objectives, n_ieq_constr=1, xl=0, xu=self.sizes - 1, vtype=int)
+        self.limits = limits
+        super().__init__(n_var=len(self.sizes), n_obj=objectives, n_ieq_constr=2, xl=0, xu=self.sizes - 1, vtype=int)
 
     def _evaluate(self, X, out, *args, **kwargs):
-        objectives = self.evaluate_genotypes([self.space.decode(vector) for vector in X])[:, : self.n_obj]
-        feasible = np.isfinite(objectives).all(axis=1, keepdims=True)
-        out["F"] = np.where(feasible, objectives, WORST)
-        out["G"] = np.where(feasible, -1.0, 1.0)
+        beyond = np.zeros(len(X)) if self.limits is None else self.limits.violations(X)
+        kept = beyond <= 0
+        objectives = np.full((len(X), self.n_obj), WORST)
+        finite = np.ones(len(X), dtype=bool)
+        if kept.any():
+            values = self.evaluate_genotypes([self.space.decode(vector) for vector in X[kept]])[:, : self.n_obj]
+            finite[kept] = np.isfinite(values).all(axis=1)
+            objectives[kept] = np.where(finite[kept, None], values, WORST)
+        out["F"] = objectives
+        out["G"] = np.stack([np.where(finite, -1.0, 1.0), beyond], axis=1)

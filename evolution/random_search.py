@@ -7,8 +7,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from evolution.archive import Archive, archive_or_memory
+from evolution.limits import Limits
 from evolution.run import Progress, Score, SearchResult, at_least
 from evolution.sweep import sweep
+from supernet.genotype import Genotype
 from supernet.space import SearchSpace
 
 
@@ -24,27 +26,43 @@ def random_search(
     batch: int = 64,
     progress: Callable[[Progress], object] | None = None,
     reference: Sequence[float] | None = None,
+    limits: Limits | None = None,
 ) -> SearchResult:
     """Score `evaluations` different genotypes, drawn uniformly; the whole space when it holds no more than that.
 
+    With `limits` they are drawn as `Limits.draw` draws, and the space is what of it keeps them.
     The other arguments are those of `evolution.search.search`; `batch` genotypes go into one score call. One seed
     gives one list of genotypes. Raises ValueError as `evolution.search.search` does.
     """
     wanted = at_least("evaluations", evaluations, 1)
     rng = np.random.default_rng(at_least("seed", seed, 0))
     archive = archive_or_memory(archive, columns, objectives)
-    count = min(wanted, space.size)
+    genotypes = _draw(space, wanted, rng, limits)
+    count = len(genotypes)
     notes = []
+    ended = "space exhausted" if count == space.size else "evaluations done"
     if wanted > count:
-        notes.append(f"evaluations={wanted} is more than space {space.name} holds: all {count} genotypes were scored")
+        ended = ended if count == space.size else "no more networks found within the limits"
+        holds = "holds" if limits is None else "is known to hold within the limits"
+        notes.append(f"evaluations={wanted} is more than space {space.name} {holds}: all {count} genotypes were scored")
     return sweep(
-        space.sample_distinct(count, rng),
+        genotypes,
         count,
         score,
         archive,
         batch=batch,
-        ended="space exhausted" if count == space.size else "evaluations done",
+        ended=ended,
         notes=notes,
         progress=progress,
         reference=reference,
+        limits=limits,
     )
+
+
+def _draw(space: SearchSpace, n: int, rng: np.random.Generator, limits: Limits | None) -> list[Genotype]:
+    if limits is None:
+        return space.sample_distinct(min(n, space.size), rng)
+    genotypes = [space.decode(vector) for vector in limits.draw(n, set(), rng)]
+    if not genotypes:
+        raise limits.nothing()
+    return genotypes

@@ -12,6 +12,7 @@ import numpy as np
 
 from evolution.archive import Archive, Evaluation
 from evolution.attempts import Attempts, Score, Scored
+from evolution.limits import Limits, Within, within
 from evolution.pareto import hypervolume, non_dominated, reference_point
 from supernet.genotype import Genotype
 
@@ -44,8 +45,9 @@ class TracePoint(NamedTuple):
 class SearchResult:
     """What a search found.
 
-    `front` holds the feasible evaluations that no other in the whole archive of this measurement dominates, earlier
-    runs included, sorted by the first objective, then the others. All else is about this run only: `evaluated` are
+    `archive` holds all evaluations of this measurement, earlier runs included; of a run with limits those that keep
+    them. `front` are the feasible ones of these that no other dominates, sorted by the first objective, then the
+    others. All else is about this run only: `evaluated` are
     the distinct genotypes that it asked for, in order; `trace` has one point a generation, its hypervolumes are
     relative to `reference`. That is the reference point given to the search, else `evolution.pareto.reference_point`
     of all feasible genotypes of the run: in every objective worst + 0.1 (worst - best). It is empty, and every
@@ -56,7 +58,7 @@ class SearchResult:
     """
 
     front: tuple[Evaluation, ...]
-    archive: Archive
+    archive: Archive | Within
     evaluated: tuple[Evaluation, ...]
     trace: tuple[TracePoint, ...]
     reference: tuple[float, ...]
@@ -91,7 +93,8 @@ class Run:
 
     `steps` are the generations planned. A score call gets at most `batch` genotypes, or the whole generation for None:
     in the order of genotypes, so that those with a common beginning are in one call. What it returns is written to the
-    archive before the next call. `evolution.attempts` says what happens when it raises.
+    archive before the next call. `evolution.attempts` says what happens when it raises. The result is about genotypes
+    that keep the `limits`; `step` scores whatever it is given.
     """
 
     def __init__(
@@ -103,7 +106,9 @@ class Run:
         batch: int | None = None,
         progress: Callable[[Progress], object] | None = None,
         reference: Sequence[float] | None = None,
+        limits: Limits | None = None,
     ) -> None:
+        self._limits = limits
         self._attempts = Attempts(score, archive.columns, None if batch is None else at_least("batch", batch, 1))
         self._archive, self._steps, self._progress = archive, steps, progress
         self._reference = _checked_reference(reference, archive.objectives)
@@ -141,9 +146,10 @@ class Run:
         """The summary; `ended` and `notes` as in `SearchResult`."""
         reference = self._reference or (reference_point(self._range) if len(self._range) else ())
         volumes = [hypervolume(front, reference) if reference else 0.0 for front in self._fronts]
+        archive = within(self._archive, self._limits)
         return SearchResult(
-            front=archive_front(self._archive),
-            archive=self._archive,
+            front=archive_front(archive),
+            archive=archive,
             evaluated=tuple(self._evaluated.values()),
             trace=tuple(map(TracePoint, self._counts, volumes)),
             reference=reference,
@@ -176,7 +182,7 @@ class Run:
             self._progress(Progress(len(self._counts), self._steps, self.evaluations, self._reused, len(front), volume))
 
 
-def archive_front(archive: Archive) -> tuple[Evaluation, ...]:
+def archive_front(archive: Archive | Within) -> tuple[Evaluation, ...]:
     """The feasible evaluations that no other in the archive dominates, sorted by objectives, then genotype."""
     evaluations = list(archive)
     values = objectives_of(evaluations, archive)
@@ -185,7 +191,7 @@ def archive_front(archive: Archive) -> tuple[Evaluation, ...]:
     return tuple(sorted(front, key=lambda e: (e.values[: archive.objectives], e.genotype)))
 
 
-def objectives_of(evaluations: Sequence[Evaluation], archive: Archive) -> np.ndarray:
+def objectives_of(evaluations: Sequence[Evaluation], archive: Archive | Within) -> np.ndarray:
     """The objectives of evaluations, float64 (n, objectives)."""
     values = [evaluation.values[: archive.objectives] for evaluation in evaluations]
     return np.array(values, dtype=np.float64).reshape(-1, archive.objectives)

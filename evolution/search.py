@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
 from pymoo.algorithms.moo.nsga2 import NSGA2, binary_tournament
 from pymoo.core.termination import NoTermination
 from pymoo.operators.selection.tournament import TournamentSelection
 
 from evolution.archive import Archive, archive_or_memory
-from evolution.operators import CategoricalMutation, DistinctMating, DistinctSampling, UniformCrossover, Vector
+from evolution.limits import Limits, Vector
+from evolution.operators import CategoricalMutation, DistinctMating, DistinctSampling, UniformCrossover
 from evolution.problem import GenotypeProblem
 from evolution.run import Progress, Run, Score, SearchResult, at_least
+from supernet.genotype import Genotype
 from supernet.space import SearchSpace
 
 
@@ -31,6 +34,8 @@ def search(
     siblings: int = 1,
     progress: Callable[[Progress], object] | None = None,
     reference: Sequence[float] | None = None,
+    start: Sequence[Genotype] = (),
+    limits: Limits | None = None,
 ) -> SearchResult:
     """Evolve genotypes that trade the first `objectives` columns (2 to 4) of `score` off; every column is minimised.
 
@@ -50,43 +55,72 @@ def search(
     point of all hypervolumes (`SearchResult` says how it is chosen otherwise). One seed gives one run, whatever was
     archived.
 
-    Raises ValueError for arguments out of range, an archive with other columns, or a score of a wrong shape.
+    The first generation begins with the genotypes `start`, which count as any other. With `limits` only genotypes that
+    keep them are asked for, and the front is one of such genotypes; where no more of them are found, generations are
+    smaller, and the run ends with the first empty one.
+
+    Raises ValueError for arguments out of range, a start that is outside of the space or the limits, an archive with
+    other columns, or a score of a wrong shape; NothingFeasible, a ValueError, when no genotype keeps the limits.
     """
     archive = archive_or_memory(archive, columns, objectives)
     wanted = at_least("population", population, 2)
     at_least("generations", generations, 1)
     size = min(wanted, space.size)
-    run = Run(score, archive, steps=generations, batch=batch, progress=progress, reference=reference)
-    problem = GenotypeProblem(space, objectives, run.step)
-    algorithm = _nsga2(space, size, mutation_rate, crossover_rate, at_least("siblings", siblings, 1))
+    run = Run(score, archive, steps=generations, batch=batch, progress=progress, reference=reference, limits=limits)
+    problem = GenotypeProblem(space, objectives, run.step, limits)
+    asked: set[Vector] = set()
+    algorithm = NSGA2(
+        pop_size=size,
+        sampling=DistinctSampling(asked, _start(space, start, size, limits), limits),
+        mating=_mating(space, mutation_rate, crossover_rate, at_least("siblings", siblings, 1), asked, limits),
+        eliminate_duplicates=False,
+    )
     algorithm.setup(problem, seed=at_least("seed", seed, 0), termination=NoTermination())
     for _ in range(generations):
         if run.evaluations == space.size:
             break
-        asked = algorithm.ask()
-        algorithm.evaluator.eval(problem, asked)
-        algorithm.tell(infills=asked)
+        generation = algorithm.ask()
+        if generation is None:
+            break
+        algorithm.evaluator.eval(problem, generation)
+        algorithm.tell(infills=generation)
+    ended = "space exhausted" if run.evaluations == space.size else "generations done"
     notes = []
+    if limits is not None and run.evaluations < min(size * generations, space.size):
+        ended = "no more networks found within the limits"
     if wanted > size:
         notes.append(f"population={wanted} is more than space {space.name} holds: shrunk to its {size} genotypes")
-    return run.result("space exhausted" if run.evaluations == space.size else "generations done", notes)
+    return run.result(ended, notes)
 
 
-def _nsga2(
-    space: SearchSpace, population: int, mutation_rate: float | None, crossover_rate: float, siblings: int
-) -> NSGA2:
+def _start(space: SearchSpace, start: Sequence[Genotype], population: int, limits: Limits | None) -> np.ndarray:
+    """The vectors (n, choice blocks) that a run begins with, each of them once."""
+    distinct = list(dict.fromkeys(start))
+    if len(distinct) > population:
+        raise ValueError(
+            f"{len(distinct)} networks to start from are more than the first generation holds ({population}); name "
+            "fewer, or raise population"
+        )
+    for genotype in distinct:
+        if limits is not None and not limits.keeps(genotype):
+            raise ValueError(f"genotype '{genotype}' to start from breaks a limit; leave it out, or raise the limit")
+    return np.array([space.encode(genotype) for genotype in distinct], dtype=np.int64).reshape(-1, len(space.sizes))
+
+
+def _mating(
+    space: SearchSpace,
+    mutation_rate: float | None,
+    crossover_rate: float,
+    siblings: int,
+    asked: set[Vector],
+    limits: Limits | None,
+) -> DistinctMating:
     if mutation_rate is None:
         mutation_rate = 0.5 / max(sum(size > 1 for size in space.sizes), 1)
     mutation = CategoricalMutation(_probability("mutation_rate", mutation_rate))
     crossover = UniformCrossover(_probability("crossover_rate", crossover_rate))
-    asked: set[Vector] = set()
     selection = TournamentSelection(func_comp=binary_tournament)
-    return NSGA2(
-        pop_size=population,
-        sampling=DistinctSampling(asked),
-        mating=DistinctMating(selection, crossover, mutation, asked, siblings),
-        eliminate_duplicates=False,
-    )
+    return DistinctMating(selection, crossover, mutation, asked, siblings, limits)
 
 
 def _probability(name: str, value: float) -> float:

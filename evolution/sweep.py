@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 
 from evolution.archive import Archive
+from evolution.limits import Limits
 from evolution.run import Progress, Run, Score, SearchResult, at_least
 from supernet.genotype import Genotype
 
@@ -22,13 +23,16 @@ def sweep(
     notes: Sequence[str] = (),
     progress: Callable[[Progress], object] | None = None,
     reference: Sequence[float] | None = None,
+    limits: Limits | None = None,
 ) -> SearchResult:
     """Score `count` genotypes, `batch` at a time; a batch stands where NSGA-II has a generation.
+
+    All of them keep the `limits`, which are for the result.
 
     Raises ValueError for a batch below 1, a reference point of a wrong length, or a score of a wrong shape.
     """
     steps = math.ceil(count / at_least("batch", batch, 1))
-    run = Run(score, archive, steps=steps, progress=progress, reference=reference)
+    run = Run(score, archive, steps=steps, progress=progress, reference=reference, limits=limits)
     remaining = iter(genotypes)
     while chunk := list(itertools.islice(remaining, batch)):
         run.step(chunk)

@@ -13,6 +13,7 @@ from supernet.atomic import write_csv, write_json
 from tools.device import describe, deterministic_option, device_option
 from tools.judging import open_archive, searched_with
 from tools.launch import join
+from tools.limits import limits_of, said_by
 from tools.options import recorded
 from tools.run_directory import RunDirectory
 from tools.search import SearchOptions, open_scorer
@@ -42,7 +43,8 @@ def command(
 def compare(run, seeds: int = SEEDS, *, population: int | None = None, generations: int | None = None):
     """Compare both methods on the scores that a run's search takes; returns the `tools.comparing.Comparison`.
 
-    Judging, siblings, first seed, and population and generations where they are None, are those of the run's search.
+    Judging, siblings, limits, first seed, and population and generations where they are None, are those of the run's
+    search; the networks that it started from are not.
     Writes hypervolume.csv, hypervolume.png and comparison.json into compare/, and every score into its scores.sqlite,
     which begins with those of the search. (Not into the search's own archive: retraining chooses from that one.)
     Raises ValueError without a search, and as `tools.comparing.contest` does.
@@ -66,7 +68,10 @@ def compare(run, seeds: int = SEEDS, *, population: int | None = None, generatio
         f"{describe(run.device)}"
     )
     first = options.seed
-    with _archive(run, scorer, judging) as archive, _bar() as progress:
+    limits, costs = limits_of(run)
+    if costs:
+        directory.say(f"        within limits: {costs.in_words}")
+    with _archive(run, scorer, judging) as archive, _bar() as progress, said_by(costs, space):
         found = contest(
             space,
             scorer,
@@ -76,6 +81,7 @@ def compare(run, seeds: int = SEEDS, *, population: int | None = None, generatio
             siblings=options.siblings,
             seeds=range(first, first + seeds),
             progress=progress,
+            limits=limits,
         )
     _write(folder, found, {**asdict(options), **asdict(judging), "objectives": scorer.objectives})
     for line in (*aligned(table(found)), found.sentence):
@@ -154,7 +160,7 @@ def _numbers(found) -> dict[str, object]:
     needs = {"mean": float(found.needed.mean()), "by_seed": found.needed.tolist()} if found.exhaustive else None
     return {
         "space": found.space.name,
-        "networks": found.space.size,
+        "networks": found.scored if found.exhaustive else found.space.size,
         "exhaustive": found.exhaustive,
         "scored": found.scored,
         "evaluations": found.evaluations[-1],

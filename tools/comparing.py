@@ -10,6 +10,7 @@ from scipy.stats import binomtest
 
 from evolution.archive import Archive, Evaluation
 from evolution.exhaustive import exhaustive
+from evolution.limits import Limits, within
 from evolution.pareto import hypervolume, non_dominated, reference_point
 from evolution.random_search import random_search
 from evolution.run import Progress, Score, at_least
@@ -88,7 +89,8 @@ class Comparison:
             verdict = f"NSGA-II is WORSE than random search: ahead in {ahead} ({how})"
         ours, theirs = (f"{mean:.1%} ± {error:.1%}" for mean, error in map(self.final, (NSGA, RANDOM)))
         shares = f"{ours} against {theirs} (mean ± standard error) of the"
-        budget = f"{self.evaluations[-1]:,} of {self.space.size:,} evaluations"
+        networks = self.scored if self.exhaustive else self.space.size
+        budget = f"{self.evaluations[-1]:,} of {networks:,} evaluations"
         if not self.exhaustive:
             best = f"hypervolume of the best front known, of {self.scored:,} networks scored,"
             return f"{verdict}: {shares} {best} with {budget}"
@@ -109,44 +111,51 @@ def contest(
     siblings: int = 1,
     limit: int = ENUMERABLE,
     progress: Callable[[str, Progress], object] | None = None,
+    limits: Limits | None = None,
 ) -> Comparison:
     """Let NSGA-II and random search look for the front of `space` with `population` x `generations` evaluations each.
 
     A space of at most `limit` genotypes is scored as a whole first. Then the random search of a seed is an order of the
     whole space, of which as many genotypes count as NSGA-II evaluates. All runs share `archive`, so that no genotype is
     scored twice; `score` is as for `evolution.search.search`. Genotypes with an objective that is not finite add
-    nothing. `progress` is told what is at work and how far it is.
+    nothing. `progress` is told what is at work and how far it is. With `limits` both methods score networks that keep
+    them only, and the whole space is what of it does.
 
     Raises ValueError for fewer than two seeds, for a budget that holds the whole space, and when nothing that was
     scored has finite objectives.
     """
     budget = at_least("population", population, 2) * at_least("generations", generations, 1)
     at_least("seeds", len(seeds), 2)
-    if budget >= space.size:
-        raise ValueError(
-            f"population {population} x generations {generations} is all of space {space.name} ({space.size:,}), where "
-            "every search finds everything; give a smaller --population or --generations"
-        )
+    _check_budget(population, generations, space.size, space)
     told = progress or (lambda what, where: None)
     known = space.size <= limit
     truth = ()
     if known:
-        truth = exhaustive(
-            space, score, archive.objectives, archive=archive, limit=limit, progress=lambda at: told("whole space", at)
-        ).evaluated
+        kept = {"archive": archive, "limits": limits, "progress": lambda at: told("whole space", at)}
+        truth = exhaustive(space, score, archive.objectives, limit=limit, **kept).evaluated
+        _check_budget(population, generations, len(truth), space)
     runs: dict[str, list[np.ndarray]] = {NSGA: [], RANDOM: []}
     for number, seed in enumerate(seeds, 1):
         label = f"seed {number} of {len(seeds)}"
-        kept = {"archive": archive, "seed": seed, "progress": lambda at, label=label: told(label, at)}
+        said = {"progress": lambda at, label=label: told(label, at)}
+        kept = {"archive": archive, "seed": seed, "limits": limits, **said}
         evolving = {"population": population, "generations": generations, "siblings": siblings}
         evolved = search(space, score, archive.objectives, **evolving, **kept)
-        asked = space.size if known else budget
+        asked = len(truth) if known else budget
         drawn = random_search(space, score, archive.objectives, evaluations=asked, batch=population, **kept)
         runs[NSGA].append(_objectives(evolved.evaluated, archive.objectives))
         runs[RANDOM].append(_objectives(drawn.evaluated, archive.objectives))
     counts = tuple(range(population, budget + 1, population))
-    scored = truth or tuple(archive)
+    scored = truth or tuple(within(archive, limits))
     return _judged(space, tuple(seeds), counts, runs, _objectives(scored, archive.objectives), known)
+
+
+def _check_budget(population: int, generations: int, networks: int, space: SearchSpace) -> None:
+    if population * generations >= networks:
+        raise ValueError(
+            f"population {population} x generations {generations} is all of space {space.name} ({networks:,}), where "
+            "every search finds everything; give a smaller --population or --generations"
+        )
 
 
 def _judged(

@@ -10,12 +10,15 @@ import click
 
 from supernet.atomic import write_json
 from supernet.genotype import Genotype
-from tools.device import deterministic_option, device_option, seed_everything
+from tools.device import deterministic_option, device_option
 from tools.judging import FURTHER_OBJECTIVES, JudgingOptions, open_archive, people_in_words
 from tools.launch import in_words, join, say
+from tools.limits import LimitOptions, open_limits, said_by
 from tools.options import build_configs, config_options, option
 from tools.run_directory import RunDirectory
+from tools.search_opening import announce, floor_errors, say_searchability
 from tools.search_output import aligned, table, write_result
+from tools.starts import read_starts
 
 GENOTYPES_A_CALL = 8
 """Scored by a rank before all scores are written: what a kill loses. Common beginnings are shared within a call."""
@@ -44,7 +47,8 @@ class SearchOptions:
 @click.option("--objective", "extra", multiple=True, type=click.Choice(FURTHER_OBJECTIVES), help="A further objective.")
 @click.option("--exhaustive", is_flag=True, help="Score the whole space instead; for -shared spaces.")
 @click.option("--batch", type=int, default=128, show_default=True, help="Images scored at once.")
-@config_options(SearchOptions, JudgingOptions)
+@click.option("--start", multiple=True, help="A genotype to begin with, or 'paper' for the published ones; repeatable.")
+@config_options(SearchOptions, JudgingOptions, LimitOptions)
 @device_option
 @deterministic_option
 def command(
@@ -52,6 +56,7 @@ def command(
     extra: tuple[str, ...],
     exhaustive: bool,
     batch: int,
+    start: tuple[str, ...],
     preset: str | None,
     device: str,
     deterministic: bool,
@@ -60,12 +65,14 @@ def command(
     """Stage 2: evolve subnets; every score is kept and never computed again."""
     from tools.session import open_trained
 
-    options, judging = build_configs(given, preset, SearchOptions, JudgingOptions, stage="search")
+    options, judging, limits = build_configs(given, preset, SearchOptions, JudgingOptions, LimitOptions, stage="search")
+    if exhaustive and start:
+        raise ValueError("--exhaustive scores every network; leave out --start")
     processes = join(device, deterministic)
     with RunDirectory(run_path, processes.leads).locked():
         run = open_trained(run_path, processes)
         if processes.leads:
-            search(run, options, judging, extra=extra, exhaustive=exhaustive, batch=batch)
+            search(run, options, judging, extra=extra, exhaustive=exhaustive, batch=batch, start=start, limiting=limits)
         else:
             open_scorer(run, judging, extra=extra, batch=batch).serve()
             if not why_unconfirmed(run, options):
@@ -122,10 +129,23 @@ def search(
     extra: Sequence[str] = (),
     exhaustive: bool = False,
     batch: int = 128,
+    start: Sequence[str] = (),
+    limiting: LimitOptions | None = None,
 ):
-    """Search a trained run's space, confirm the front on fresh people and write it; returns the search's result."""
+    """Search a trained run's space, confirm the front on fresh people and write it; returns the search's result.
+
+    `start` are words as `tools.starts.read_starts` reads them; networks beyond a limit are never scored and in no
+    result.
+    """
     from tools.progress import search_progress
 
+    limiting = limiting or LimitOptions()
+    starts, left_out = read_starts(start, run.setting.space)
+    limits, costs = open_limits(run, limiting)
+    if costs:
+        costs.check_starts(starts)
+    with said_by(costs, run.setting.space):
+        random = random_subnets(run.setting.space, options, exhaustive, starts, limits)
     unconfirmed = why_unconfirmed(run, options)
     scorer = open_scorer(run, judging, extra=extra, batch=batch)
     archive = open_archive(run, scorer, judging)
@@ -134,6 +154,8 @@ def search(
     config = {
         **asdict(options),
         **asdict(judging),
+        **asdict(limiting),
+        "start": list(map(str, starts)),
         "objectives": scorer.objectives,
         "scored on": people_in_words(scorer.faces.identities),
         "exhaustive": exhaustive,
@@ -142,8 +164,10 @@ def search(
     write_json(folder / "config.json", config)
     directory.record_command("search", in_words(run.processes))
     floor = floor_errors(run, judging, scorer.faces)
-    announce(run, scorer, archive, floor, None if exhaustive else options)
-    random = random_subnets(space, options, exhaustive)
+    how = f"all {space.size:,}" if exhaustive else f"{options.population} genotypes x {options.generations} generations"
+    announce(run, scorer, archive, floor, how, costs, starts)
+    for line in left_out:
+        directory.say(f"        {line}")
     with search_progress(folder / "tensorboard") as report:
 
         def follow(progress) -> None:
@@ -151,45 +175,38 @@ def search(
             if progress.generation == 1 and not exhaustive:
                 say_searchability(run, scorer, archive, random)
 
-        kept = {"archive": archive, "batch": GENOTYPES_A_CALL * run.processes.size, "progress": follow}
-        result = explore(space, scorer, None if exhaustive else options, **kept)
+        kept = {
+            "archive": archive,
+            "batch": GENOTYPES_A_CALL * run.processes.size,
+            "progress": follow,
+            "limits": limits,
+        }
+        result = explore(space, scorer, None if exhaustive else options, starts, **kept)
     scorer.dismiss()
     if exhaustive:
         say_searchability(run, scorer, archive, random)
-    for line in (*result.notes, *table(result.front, scorer)):
+    further = costs.columns([evaluation.genotype for evaluation in result.front]) if costs else {}
+    for line in (*result.notes, *table(result.front, scorer, further)):
         directory.say(line)
     confirmation = None
     if unconfirmed:
         directory.say(f"Not confirmed on fresh people: {unconfirmed}")
     else:
         least = options.confirm_candidates
-        confirmation = confirm_and_say(run, judging, archive, random, least=least, extra=extra, batch=batch)
-    write_result(folder, result, scorer, floor, config, confirmation)
+        confirmation = confirm_and_say(run, judging, result.archive, random, least=least, extra=extra, batch=batch)
+    write_result(folder, result, scorer, floor, config, confirmation, costs.columns if costs else None)
     if result.fresh:
         directory.say(f"Common beginnings were run once: {scorer.work.saving:.2f} times less work than one by one")
     directory.say(
         f"Searched: {result.evaluations} genotypes, {result.reused} of them known before; {result.ended}. "
         f"The front has {int(confirmation.confirmed.sum()) if confirmation else len(result.front)} networks of "
-        f"{len(archive)} scored; see {folder}/front.png"
+        f"{len(result.archive)} scored{' within the limits' if costs else ''}; see {folder}/front.png"
     )
     return result
 
 
-def announce(run, scorer, archive, floor: dict[str, float], options: SearchOptions | None) -> None:
-    """Say what is searched, on whom, and what is to beat; without options the whole space is scored."""
-    space, faces, say_line = run.setting.space, scorer.faces, run.directory.say
-    how = f"{options.population} genotypes x {options.generations} generations" if options else f"all {space.size:,}"
-    say_line(
-        f"Search: {how} of space {space.name} ({space.size:,}); minimise {', '.join(scorer.objectives)} on "
-        f"{len(faces):,} images of {faces.identity_count} unseen people; {in_words(run.processes)}"
-    )
-    if archive.others:
-        say_line(f"        {archive.others} scores measured with other weights, settings or people are kept, not used")
-    say_line("        to beat: error " + ", ".join(f"{value:.3f} of {name}" for name, value in floor.items()))
-
-
-def explore(space, scorer, options: SearchOptions | None, **kept: object):
-    """Evolve genotypes as the options say, or score the whole space for None; `kept` goes to either."""
+def explore(space, scorer, options: SearchOptions | None, start: Sequence[Genotype] = (), **kept: object):
+    """Evolve genotypes from `start` on as the options say, or score the whole space for None; `kept` goes to either."""
     from evolution.exhaustive import exhaustive
     from evolution.search import search as evolve
 
@@ -197,7 +214,7 @@ def explore(space, scorer, options: SearchOptions | None, **kept: object):
     if options is None:
         return exhaustive(space, scorer, objectives, **kept)
     length = {name: value for name, value in asdict(options).items() if name != "confirm_candidates"}
-    return evolve(space, scorer, objectives, **length, **kept)
+    return evolve(space, scorer, objectives, start=start, **length, **kept)
 
 
 def confirm_and_say(
@@ -215,12 +232,22 @@ def confirm_and_say(
     return confirmation
 
 
-def random_subnets(space, options: SearchOptions, exhaustive: bool) -> list[Genotype]:
-    """Subnets drawn uniformly that the search scores: its first generation, or of an exhaustive one a seeded sample."""
+def random_subnets(
+    space, options: SearchOptions, exhaustive: bool, start: Sequence[Genotype] = (), limits=None
+) -> list[Genotype]:
+    """Subnets drawn uniformly, within the limits, that the search scores.
+
+    Its first generation without the networks that it starts from, or of an exhaustive search a seeded sample.
+    """
     import numpy as np
 
     from evolution.search import search as evolve
 
+    if exhaustive and limits:
+        drawn = limits.draw(SAMPLE, set(), np.random.default_rng(options.seed))
+        if not len(drawn):
+            raise limits.nothing()
+        return [space.decode(vector) for vector in drawn]
     if exhaustive:
         return space.sample_distinct(min(SAMPLE, space.size), np.random.default_rng(options.seed))
 
@@ -228,41 +255,7 @@ def random_subnets(space, options: SearchOptions, exhaustive: bool) -> list[Geno
         return np.zeros((len(genotypes), 2))
 
     # One seed gives one run, whatever the scores are; so this is the first generation, also of a search that goes on.
-    drawn = evolve(space, nothing, population=options.population, generations=1, seed=options.seed)
-    return [evaluation.genotype for evaluation in drawn.evaluated]
-
-
-def say_searchability(run, scorer, archive, genotypes: Sequence[Genotype]) -> None:
-    """Say, and write to reliability.json, which measures tell random subnets apart on the search's people."""
-    import numpy as np
-    from tqdm import tqdm
-
-    from tools.searchability import searchability, sentences, to_dict
-
-    faces = scorer.faces
-    rows = np.array([archive.get(genotype).values for genotype in genotypes])
-    values = dict(zip(scorer.columns, rows.T, strict=True))
-    people = {group: len(set(faces.identities[faces.groups == group].tolist())) for group in faces.group_names}
-    found = searchability(values, scorer.protocol.measures, faces.identity_count)
-    write_json(run.directory.stage("search") / "reliability.json", to_dict(found, people))
-    with tqdm.external_write_mode():
-        for line in sentences(found, scorer.protocol.disparity_name, people):
-            run.directory.say(line)
-
-
-def floor_errors(run, judging: JudgingOptions, faces) -> dict[str, float]:
-    """Errors on faces that cost nothing: of raw pixels, and of an untrained vanilla network."""
-    from evaluation.baseline import pixel_embeddings
-    from evaluation.identification import error, ranks
-    from evaluation.scoring import population_embeddings
-    from supernet.dpn import build
-    from tools.session import calibration_images
-
-    seed_everything(0)
-    network = build(f"101:{run.setting.space.heads[0]}", run.setting.skeleton).to(run.device)
-    calibration = calibration_images(run, judging.calibrate, run.config["seed"])
-    untrained = population_embeddings(network.eval(), [network.genotype], faces, calibration)[network.genotype]
-    return {
-        "raw pixels": error(ranks(pixel_embeddings(faces), faces.identities)),
-        "an untrained network": error(ranks(untrained, faces.identities)),
-    }
+    drawn = evolve(
+        space, nothing, population=options.population, generations=1, seed=options.seed, start=start, limits=limits
+    )
+    return [evaluation.genotype for evaluation in drawn.evaluated if evaluation.genotype not in start]

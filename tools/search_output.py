@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from supernet.atomic import write_csv, write_json
+from supernet.genotype import Genotype
 
 
 def write_result(
-    folder: Path, result, scorer, floor: dict[str, float], config: dict[str, object], confirmation=None
+    folder: Path,
+    result,
+    scorer,
+    floor: dict[str, float],
+    config: dict[str, object],
+    confirmation=None,
+    costs: Callable[[Sequence[Genotype]], dict[str, list[float]]] | None = None,
 ) -> None:
     """scores.csv, hypervolume.csv, front.csv, front.png and front.json of a search; the last one makes it complete.
 
-    The front is the confirmed one, with the search's scores and the fresh ones, else that of the search.
+    The front is the confirmed one, with the search's scores and the fresh ones, else that of the search. front.json
+    has the further `costs` of its networks, by column.
     """
     import numpy as np
 
@@ -39,21 +49,28 @@ def write_result(
     ]
     if confirmation:
         front = [entry(confirmation, place) for place in confirmation.order]
+    further = costs([Genotype.parse(network["genotype"]) for network in front]) if costs else {}
+    for name, column in further.items():
+        for network, value in zip(front, column, strict=True):
+            network[name] = value
     about = {"config": config, "objectives": scorer.objectives, "images": len(scorer.faces), "errors to beat": floor}
     fresh = to_dict(confirmation) if confirmation else None
     write_json(folder / "front.json", {**about, "front": front, "confirmation": fresh})
 
 
-def table(evaluations, scorer) -> list[str]:
-    """The evaluations as lines of text: genotype, error, disparity, group errors, parameters, MACs."""
+def table(evaluations, scorer, further: Mapping[str, Sequence[float]] = MappingProxyType({})) -> list[str]:
+    """The evaluations as lines of text: genotype, error, disparity, group errors, parameters, MACs, `further` columns.
+
+    `further` has a number for every evaluation.
+    """
     columns = list(scorer.columns)
     groups = [name.removeprefix("error of ") for name in columns if name.startswith("error of ")]
     disparities = [scorer.protocol.disparity_name]
     if "rank_disparity" in columns and "rank_disparity" not in disparities:
         disparities.append("rank_disparity")
     titles = [name.replace("_", " ") for name in disparities]
-    rows = [["genotype", "error", *titles, *(f"error {group}" for group in groups), "params", "MACs"]]
-    for evaluation in evaluations:
+    rows = [["genotype", "error", *titles, *(f"error {group}" for group in groups), "params", "MACs", *further]]
+    for place, evaluation in enumerate(evaluations):
         value = dict(zip(columns, evaluation.values, strict=True))
         rows.append(
             [
@@ -63,6 +80,7 @@ def table(evaluations, scorer) -> list[str]:
                 *(f"{value[f'error of {group}']:.3f}" for group in groups),
                 f"{value['params'] / 1e6:.3f} M",
                 f"{value['macs'] / 1e6:.1f} M",
+                *(f"{column[place]:.3f}" for column in further.values()),
             ]
         )
     return aligned(rows)

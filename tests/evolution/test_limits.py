@@ -1,0 +1,218 @@
+"""Searches within limits and from given networks: what is asked for, what is never scored, and what is said."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from evolution.archive import Archive
+from evolution.exhaustive import exhaustive
+from evolution.limits import Limits, NothingFeasible, Within
+from evolution.operators import CategoricalMutation, DistinctMating, NotAskedBefore, UniformCrossover
+from evolution.problem import WORST, GenotypeProblem
+from evolution.random_search import random_search
+from evolution.search import search
+from supernet.genotype import Genotype
+from supernet.space import SPACES, ChoiceBlock, SearchSpace
+
+SMALL = SearchSpace([ChoiceBlock(f"b{n}", "pqrs") for n in range(4)], "small")
+LARGE = SPACES["dpn81"]
+WEIGHTS = np.random.default_rng(5).normal(size=(2, 16))
+
+
+def codes(genotypes):
+    return np.array([[code for block in genotype.blocks for code in block] for genotype in genotypes])
+
+
+def score(genotypes):
+    X = codes(genotypes)
+    return np.cos(X[:, None, :] * 7 + WEIGHTS[:, : X.shape[1]] * 9).sum(axis=2)
+
+
+def limits(space, most, calls=None):
+    """At most so large a sum of all codes."""
+
+    def costs(genotypes):
+        if calls is not None:
+            calls.extend(genotypes)
+        return codes(genotypes).sum(axis=1, keepdims=True) / most - 1
+
+    return Limits(space, costs)
+
+
+class Recording:
+    def __init__(self):
+        self.asked = []
+
+    def __call__(self, genotypes):
+        self.asked += genotypes
+        return score(genotypes)
+
+
+def archive():
+    return Archive(measurement="m", columns=("error", "disparity"))
+
+
+# 0.7 % and 16 % of the large space keep these; a random draw of 12 hardly ever holds one of the first.
+@pytest.mark.parametrize("most", [20, 36])
+@pytest.mark.parametrize("siblings", [1, 2])
+def test_the_whole_budget_goes_to_networks_within_the_limits(most, siblings):
+    scorer, calls = Recording(), []
+    limited = limits(LARGE, most, calls)
+    result = search(LARGE, scorer, population=12, generations=5, seed=1, limits=limited, siblings=siblings)
+    assert result.evaluations == len(scorer.asked) == len(set(scorer.asked)) == 60
+    assert (codes(scorer.asked).sum(axis=1) <= most).all()
+    assert result.ended == "generations done" and result.infeasible == 0
+    assert len(calls) == len(set(calls))
+
+
+def test_limits_that_every_network_keeps_change_nothing_behind_the_first_generation():
+    first = SMALL.sample_distinct(8, np.random.default_rng(0))
+    arguments = {"population": 8, "generations": 4, "seed": 3, "start": first}
+    free, limited = (search(SMALL, score, limits=of, **arguments) for of in (None, limits(SMALL, 10**6)))
+    assert [evaluation.genotype for evaluation in free.evaluated[:8]] == first
+    assert free.evaluations == 32 and free.evaluated == limited.evaluated and free.front == limited.front
+
+
+def test_a_small_space_is_searched_to_the_last_network_within_the_limits():
+    kept = {g for g in SMALL.enumerate() if codes([g]).sum() <= 3}
+    result = search(SMALL, score, population=10, generations=10, seed=0, limits=limits(SMALL, 3))
+    assert {e.genotype for e in result.evaluated} == kept and len(kept) == 35
+    assert result.ended == "no more networks found within the limits"
+    single = search(SMALL, score, population=10, generations=3, seed=0, limits=limits(SMALL, 0.5))
+    assert [str(e.genotype) for e in single.evaluated] == ["0-0-0-0"] and len(single.front) == 1
+
+
+def test_vectors_within_limits_are_drawn_uniformly_and_none_that_was_asked_for():
+    limited, rng = limits(SMALL, 3), np.random.default_rng(0)
+    kept = [v for v in itertools.product(range(4), repeat=4) if sum(v) <= 3]
+    asked = set(kept[:15])
+    counts = dict.fromkeys(kept[15:], 0)
+    for _ in range(2000):
+        (drawn,) = limited.draw(1, asked, rng).tolist()
+        counts[tuple(drawn)] += 1
+    assert all(abs(count - 100) < 60 for count in counts.values())
+    assert sorted(map(tuple, limited.draw(99, asked, rng).tolist())) == sorted(kept[15:])
+    assert limited.draw(0, asked, rng).shape == limited.draw(3, set(kept), rng).shape == (0, 4)
+
+
+def test_the_least_violating_lead_to_networks_too_rare_to_be_drawn():
+    # 57 of 129 million; the codes of a random network add up to about 48.
+    found = limits(LARGE, 2).draw(12, set(), np.random.default_rng(0))
+    assert len({tuple(row) for row in found.tolist()}) == 12
+    assert (codes([LARGE.decode(row) for row in found]).sum(axis=1) <= 2).all()
+
+
+@pytest.mark.parametrize("space", [SMALL, LARGE], ids=lambda space: space.name)
+def test_impossible_limits_are_refused_with_the_least_costs_of_the_space(space):
+    def costs(genotypes):
+        total = codes(genotypes).sum(axis=1)
+        return np.stack([(total + 3) / 2, (total + 10) / 4], axis=1) - 1
+
+    for way in (
+        lambda of: search(space, score, population=8, generations=2, seed=0, limits=of),
+        lambda of: random_search(space, score, evaluations=10, limits=of),
+        *([lambda of: exhaustive(space, score, limits=of)] if space is SMALL else []),
+    ):
+        with pytest.raises(
+            NothingFeasible, match=r"keeps the limits: the smallest costs seen are 1\.5, 2\.5 of them"
+        ) as at:
+            way(Limits(space, costs))
+        assert at.value.smallest == pytest.approx((0.5, 1.5))
+
+
+def test_a_cost_that_was_not_looked_at_counts_only_beside_a_broken_limit():
+    def costs(genotypes):
+        total = codes(genotypes).sum(axis=1)
+        return np.stack([total / 3 - 1, np.where(total > 3, np.nan, -0.5)], axis=1)
+
+    limited = Limits(SMALL, costs)
+    assert limited.violations(np.array([[0, 0, 0, 3], [3, 3, 0, 0]])).tolist() == [0, 1]
+    with pytest.raises(ValueError, match="NaN for genotype '0-0-0-0', which breaks no other limit"):
+        Limits(SMALL, lambda genotypes: np.full((len(genotypes), 1), np.nan)).keeps(SMALL.decode([0, 0, 0, 0]))
+    with pytest.raises(ValueError, match=r"shape \(1,\) for 1 genotypes; expected a row a genotype"):
+        Limits(SMALL, lambda genotypes: np.zeros(len(genotypes))).keeps(SMALL.decode([0, 0, 0, 0]))
+
+
+def test_scores_of_an_earlier_search_beyond_the_limits_are_kept_and_not_in_the_front():
+    kept = archive()
+    free = exhaustive(SMALL, score, archive=kept)
+    limited = search(SMALL, score, population=6, generations=2, archive=kept, limits=limits(SMALL, 5))
+    assert len(kept) == SMALL.size == len(free.archive) and limited.reused == 12
+    everything = [e for e in kept if codes([e.genotype]).sum() <= 5]
+    values = np.array([evaluation.values for evaluation in everything])
+    dominated = [((values <= own).all(axis=1) & (values < own).any(axis=1)).any() for own in values]
+    front = {e.genotype for e, beaten in zip(everything, dominated, strict=True) if not beaten}
+    assert {e.genotype for e in limited.front} == front != {e.genotype for e in free.front}
+    assert isinstance(limited.archive, Within) and list(limited.archive) == everything
+    assert len(limited.archive) == len(everything) and limited.front_values.shape == (len(front), 2)
+    beyond = SMALL.decode([3, 3, 3, 3])
+    assert beyond in kept and beyond not in limited.archive and limited.archive.get(everything[0].genotype)
+
+
+def test_exhaustive_and_random_search_keep_the_limits():
+    whole, scorer = exhaustive(SMALL, Recording(), limits=limits(SMALL, 4)), Recording()
+    assert {e.genotype for e in whole.evaluated} == {g for g in SMALL.enumerate() if codes([g]).sum() <= 4}
+    drawn = random_search(SMALL, scorer, evaluations=20, limits=limits(SMALL, 4))
+    assert len(scorer.asked) == 20 and (codes(scorer.asked).sum(axis=1) <= 4).all() and not drawn.notes
+    more = random_search(SMALL, scorer, evaluations=99, limits=limits(SMALL, 4))
+    assert more.evaluations == whole.evaluations and more.ended == "no more networks found within the limits"
+    assert more.notes == (
+        f"evaluations=99 is more than space small is known to hold within the limits: all {whole.evaluations} "
+        "genotypes were scored",
+    )
+
+
+def test_an_interrupted_search_within_limits_ends_alike():
+    kept = archive()
+    whole = search(LARGE, score, population=10, generations=5, seed=1, limits=limits(LARGE, 30))
+    for evaluation in whole.evaluated[:23]:
+        kept.add([evaluation.genotype], [evaluation.values])
+    again = search(LARGE, score, population=10, generations=5, seed=1, limits=limits(LARGE, 30), archive=kept)
+    assert again.evaluated == whole.evaluated and again.front == whole.front and again.reused == 23
+
+
+def test_pymoo_is_told_of_the_violation_and_nothing_beyond_the_limits_is_scored():
+    scorer = Recording()
+    problem = GenotypeProblem(SMALL, 2, scorer, limits(SMALL, 4))
+    F, G = problem.evaluate(np.array([[0, 0, 1, 3], [3, 3, 0, 2], [3, 3, 3, 3]]), return_values_of=["F", "G"])
+    assert list(map(str, scorer.asked)) == ["0-0-1-3"] and (F[1:] == WORST).all() and (F[0] < WORST).all()
+    assert G[:, 1].tolist() == [0, 1, 2] and (G[:, 0] == -1).all()
+    nothing = problem.evaluate(np.array([[3, 3, 3, 3]]), return_values_of=["F"])
+    assert (nothing == WORST).all() and len(scorer.asked) == 1
+
+
+def test_mating_turns_away_children_beyond_the_limits():
+    from pymoo.core.population import Population
+    from pymoo.operators.selection.rnd import RandomSelection
+
+    limited, rng, asked = limits(SMALL, 5), np.random.default_rng(0), set()
+    population = Population.new("X", np.array([[3, 2, 0, 0], [0, 0, 2, 3], [1, 1, 1, 1], [0, 3, 0, 2]]))
+    population.set("rank", [0] * 4)
+    population.set("crowding", [1.0] * 4)
+    keeping = NotAskedBefore({(1, 1, 1, 1)}, limited).do(
+        Population.new("X", np.array([[1, 1, 1, 1], [3, 3, 0, 0], [0] * 4]))
+    )
+    assert keeping.get("X").tolist() == [[0, 0, 0, 0]]
+    mating = DistinctMating(RandomSelection(), UniformCrossover(1.0), CategoricalMutation(0.5), asked, 3, limited)
+    children = mating.do(GenotypeProblem(SMALL, 2, score, limited), population, 30, random_state=rng).get("X")
+    assert len(children) == 30 and (children.sum(axis=1) <= 5).all()
+
+
+@pytest.mark.parametrize("of", [None, limits(LARGE, 40)], ids=["free", "limited"])
+def test_a_search_begins_with_the_networks_given_each_once_and_counts_them(of):
+    begun = [LARGE.parse("000:arcface"), LARGE.parse("010:cosface"), LARGE.parse("000:arcface")]
+    scorer = Recording()
+    result = search(LARGE, scorer, population=5, generations=3, seed=2, start=begun, limits=of)
+    assert [e.genotype for e in result.evaluated[:2]] == begun[:2]
+    assert result.evaluations == len(set(scorer.asked)) == 15
+
+
+def test_starts_outside_of_the_space_or_the_limits_or_too_many_are_refused():
+    inside = [SMALL.decode([0, 0, 0, n]) for n in range(3)]
+    with pytest.raises(ValueError, match="3 networks to start from are more than the first generation holds"):
+        search(SMALL, score, population=2, generations=1, start=inside)
+    with pytest.raises(ValueError, match="genotype '0-0-0-2' to start from breaks a limit; leave it out"):
+        search(SMALL, score, population=4, generations=1, start=inside, limits=limits(SMALL, 1))
+    with pytest.raises(ValueError, match="block 4, position 1 has code 7"):
+        search(SMALL, score, population=4, generations=1, start=[Genotype.parse("0-0-0-7")])

@@ -1,0 +1,66 @@
+"""What a search says before it has results: its task, what is to beat, and whether its measures can be searched on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from supernet.atomic import write_json
+from supernet.genotype import Genotype
+from tools.device import seed_everything
+from tools.judging import JudgingOptions
+from tools.launch import in_words
+from tools.limits import NetworkLimits
+
+
+def announce(
+    run, scorer, archive, floor: dict[str, float], how: str, costs: NetworkLimits | None, starts: Sequence[Genotype]
+) -> None:
+    """Say what is searched, `how`, on whom, within which limits, from which networks on, and what is to beat."""
+    space, faces, say_line = run.setting.space, scorer.faces, run.directory.say
+    say_line(
+        f"Search: {how} of space {space.name} ({space.size:,}); minimise {', '.join(scorer.objectives)} on "
+        f"{len(faces):,} images of {faces.identity_count} unseen people; {in_words(run.processes)}"
+    )
+    if archive.others:
+        say_line(f"        {archive.others} scores measured with other weights, settings or people are kept, not used")
+    say_line("        to beat: error " + ", ".join(f"{value:.3f} of {name}" for name, value in floor.items()))
+    if costs:
+        say_line(f"        within limits: {costs.in_words}; networks beyond are not scored")
+    if starts:
+        say_line(f"        begins with {', '.join(map(str, starts))}")
+
+
+def floor_errors(run, judging: JudgingOptions, faces) -> dict[str, float]:
+    """Errors on faces that cost nothing: of raw pixels, and of an untrained vanilla network."""
+    from evaluation.baseline import pixel_embeddings
+    from evaluation.identification import error, ranks
+    from evaluation.scoring import population_embeddings
+    from supernet.dpn import build
+    from tools.session import calibration_images
+
+    seed_everything(0)
+    network = build(f"101:{run.setting.space.heads[0]}", run.setting.skeleton).to(run.device)
+    calibration = calibration_images(run, judging.calibrate, run.config["seed"])
+    untrained = population_embeddings(network.eval(), [network.genotype], faces, calibration)[network.genotype]
+    return {
+        "raw pixels": error(ranks(pixel_embeddings(faces), faces.identities)),
+        "an untrained network": error(ranks(untrained, faces.identities)),
+    }
+
+
+def say_searchability(run, scorer, archive, genotypes: Sequence[Genotype]) -> None:
+    """Say, and write to reliability.json, which measures tell random subnets apart on the search's people."""
+    import numpy as np
+    from tqdm import tqdm
+
+    from tools.searchability import searchability, sentences, to_dict
+
+    faces = scorer.faces
+    rows = np.array([archive.get(genotype).values for genotype in genotypes]).reshape(-1, len(scorer.columns))
+    values = dict(zip(scorer.columns, rows.T, strict=True))
+    people = {group: len(set(faces.identities[faces.groups == group].tolist())) for group in faces.group_names}
+    found = searchability(values, scorer.protocol.measures, faces.identity_count)
+    write_json(run.directory.stage("search") / "reliability.json", to_dict(found, people))
+    with tqdm.external_write_mode():
+        for line in sentences(found, scorer.protocol.disparity_name, people):
+            run.directory.say(line)
