@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import json
 import os
@@ -97,12 +96,18 @@ def _open(path: Path) -> Iterator:
             except OSError:
                 # A file system without flock: what the file says has to do.
                 pass
-            # Whoever held the lock may have deleted the file between our opening and locking it.
-            with contextlib.suppress(FileNotFoundError):
-                if os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
-                    file.seek(0)
-                    yield file
-                    return
+            if _is_still_at(file, path):
+                file.seek(0)
+                yield file
+                return
+
+
+def _is_still_at(file, path: Path) -> bool:
+    """Whether an open file is the one at a path: whoever held the lock may have deleted it before we locked it."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
+    except FileNotFoundError:
+        return False
 
 
 def _holder_in(text: str) -> Holder | None:

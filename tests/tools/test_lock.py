@@ -120,3 +120,9 @@ def test_a_zombie_is_gone():
         time.sleep(0.01)
     assert started(child.pid) == ""
     child.wait()
+
+
+def test_a_missing_file_inside_is_told_as_it_is_and_the_lock_is_let_go(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nowhere"), locked(tmp_path, print):
+        (tmp_path / "nowhere").read_text()
+    assert not (tmp_path / LOCK).exists()
