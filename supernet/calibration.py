@@ -16,8 +16,10 @@ def calibrate_stage(stage: nn.Module, *inputs: object) -> Tensor:
     """
     norms = [module for module in stage.modules() if isinstance(module, _BatchNorm)]
     before = [norm.momentum for norm in norms]
-    stage.train()
+    # Only norms: layers that drop something at random would give statistics of what no face ever meets.
+    stage.eval()
     for norm in norms:
+        norm.train()
         norm.momentum = 1.0
     with torch.no_grad():
         output = stage(*inputs)

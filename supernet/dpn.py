@@ -6,7 +6,7 @@ Shape legend: B batch, C channels, H height, W width, D embedding.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from timm.layers import BatchNormAct2d, create_conv2d
@@ -120,6 +120,19 @@ class Trunk(nn.Module):
             x = block(x, codes, carried)
             carried = None
         return self.tail(x)
+
+    def norms(self, blocks: Sequence[Sequence[int]] | None) -> Iterator[nn.Module]:
+        """The norms that run behind `begin` along the codes of every block; for None those that run in `begin`."""
+        if blocks is None:
+            yield self.stem.conv.bn
+            yield self.blocks[0].shortcut.bn
+            return
+        for number, (block, codes) in enumerate(zip(self.blocks, blocks, strict=True)):
+            if number > 0 and block.shortcut is not None:
+                yield block.shortcut.bn
+            operations = (block.operation(position, code) for position, code in enumerate(codes))
+            yield from (operation.bn for operation in operations if operation.bn is not None)
+        yield self.tail
 
     def forward(self, images: Tensor, blocks: Sequence[Sequence[int]]) -> Tensor:
         """(B, 3, H, W) and the codes of every block -> features (B, C, h, w)."""

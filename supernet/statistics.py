@@ -106,15 +106,6 @@ class StepStatistics:
         return self._known[path]
 
     def _find_norms(self, path: Genotype | None) -> Iterator[nn.Module]:
-        trunk = self.network.trunk
-        if path is None:
-            yield trunk.stem.conv.bn
-            yield trunk.blocks[0].shortcut.bn
-            return
-        for number, (block, codes) in enumerate(zip(trunk.blocks, path.blocks, strict=True)):
-            if number > 0 and block.shortcut is not None:
-                yield block.shortcut.bn
-            operations = (block.operation(position, code) for position, code in enumerate(codes))
-            yield from (operation.bn for operation in operations if operation.bn is not None)
-        yield trunk.tail
-        yield self.network.heads[path.head].neck.bn
+        yield from self.network.trunk.norms(None if path is None else path.blocks)
+        if path is not None:
+            yield self.network.heads[path.head].neck.bn

@@ -18,6 +18,7 @@ import torch
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
+from supernet.backbone_network import BackboneNetwork
 from supernet.dpn import StandaloneNetwork
 from supernet.faces.augmentation import augment, draw, to_input
 from supernet.faces.feed import open_feed
@@ -78,7 +79,7 @@ class Trainer:
 
     def __init__(
         self,
-        network: Supernet | StandaloneNetwork,
+        network: Supernet | StandaloneNetwork | BackboneNetwork,
         faces: TrainingFaces,
         recipe: Recipe,
         *,
@@ -107,6 +108,8 @@ class Trainer:
         self.shuffler = Shuffler(len(faces.labels), recipe.batch, seed)
         self.dealer = DEALERS[sampler](space.sizes, seed) if space else None
         self.augmentation = torch.Generator(self.device).manual_seed(seed)
+        # Backbones may drop paths at random, which layers draw from torch's own generator.
+        self._layers = _global_generator(self.device) if isinstance(network, BackboneNetwork) else None
         updates = updates_per_batch(sampler, space.sizes) if space else 1
         self.steps = max(1, round(recipe.epochs * self.shuffler.batches_per_epoch * updates))
         self.step = 0
@@ -117,10 +120,12 @@ class Trainer:
         blocks = sum(network.skeleton.blocks)
         self.operation_updates = np.zeros((blocks, 3, len(OPERATION_NAMES)), dtype=np.int64)
         self.head_updates = dict.fromkeys(network.heads, 0)
-        self._weights = {
+        weights = {
             group: [p for name, p in network.named_parameters() if group_of(name) == group and p.requires_grad]
             for group in GROUPS
         }
+        # A network that was not searched has no candidate operations.
+        self._weights = {group: own for group, own in weights.items() if own}
         self._head_weights = {name: list(head.parameters()) for name, head in network.heads.items()}
         self.statistics = StepStatistics(network)
         self.average = ModelEmaV3(self.network, recipe.ema, use_warmup=True) if recipe.ema else None
@@ -273,6 +278,7 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
             "average": self.average.module.state_dict() if self.average else {},
             "augmentation": self.augmentation.get_state(),
+            **({"layers": self._layers.get_state()} if self._layers else {}),
             "dealt": json.dumps(
                 {
                     "skipped": self.skipped,
@@ -293,6 +299,8 @@ class Trainer:
         if self.average:
             self.average.module.load_state_dict(state["average"])
         self.augmentation.set_state(state["augmentation"])
+        if self._layers:
+            self._layers.set_state(state["layers"])
         self.shuffler.load_state_dict(dealt["shuffler"])
         if self.dealer:
             self.dealer.load_state_dict(dealt["dealer"])
@@ -300,6 +308,14 @@ class Trainer:
         self._skipped_in_a_row = dealt["skipped_in_a_row"]
         self.operation_updates = np.asarray(dealt["operation_updates"], dtype=np.int64)
         self.head_updates = dealt["head_updates"]
+
+
+def _global_generator(device: torch.device) -> torch.Generator:
+    """The generator that layers on a device draw from."""
+    if device.type != "cuda":
+        return torch.default_generator
+    torch.cuda.init()
+    return torch.cuda.default_generators[torch.cuda.current_device() if device.index is None else device.index]
 
 
 def _means_by_head(paths: Sequence[Genotype], norms: Sequence[float]) -> dict[str, float]:

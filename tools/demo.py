@@ -31,6 +31,7 @@ RETRAIN = RetrainOptions(seeds=2, controls=0, random=8)
 JUDGING = JudgingOptions(calibrate=400)
 UNIFORM = "run-uniform"
 """Run directory of the supernet that is trained by uniform sampling."""
+REPORT = "report/report.html"
 COMPARED_SEEDS = 40
 """Seeds over which NSGA-II is compared with random search, on scores that are known by then."""
 
@@ -66,6 +67,8 @@ def demonstrate(out: Path, seed: int, processes: ProcessGroup) -> list[str]:
         report = _correlate(run, processes)
     with _timed(seconds, "uniform"):
         uniform = _uniform(faces, out, run, seed, processes)
+    with _timed(seconds, "report"):
+        _report(run, out / REPORT)
     return summary(counters, comparison, report, uniform, seconds, run)
 
 
@@ -136,6 +139,13 @@ def _uniform(faces: Path, out: Path, run_path: Path, seed: int, processes: Proce
     return study(trained, inherited, JUDGING.protocol().disparity_name, resamples=500)
 
 
+def _report(run: Path, page: Path) -> None:
+    """Write everything that was found as one page, and say its three sentences."""
+    from tools.report import report
+
+    report([run], page)
+
+
 def summary(counters: str, comparison: str, report: dict, uniform: dict, seconds: dict, run: Path) -> list[str]:
     """One screen: what was found, with its n."""
     total = sum(seconds.values())
@@ -157,6 +167,7 @@ def summary(counters: str, comparison: str, report: dict, uniform: dict, seconds
         lines.append(f"  {name.split(',')[0]:<16}" + "".join(f"{cell:>22}" for cell in cells) + f"{most:>10}")
     lines.append("  strict and uniform had equal path passes; brackets are 95 % bootstrap intervals over networks;")
     lines.append("  at most: what the exact truth would reach, since trainings and people blur the measured one")
+    lines.append(f"Open {run.parent / REPORT} in a browser: which network to take, and what not to believe")
     lines.append(f"front: {run}/search/front.png   ranking: {run}/correlate/ranking.png")
     lines.append("A run this small shows that everything works; it proves nothing about your faces.")
     return lines

@@ -117,6 +117,52 @@ def study_figure(path: Path, found: Mapping) -> None:
     _save(figure, path)
 
 
+def shelf_figure(path: Path, networks: Sequence[Mapping], fronts: Mapping[str, set[str]]) -> None:
+    """Error against every disparity of `fronts` on test people, a panel each: mean and standard error over seeds.
+
+    Searched networks are filled circles, backbones open squares. `fronts` names the networks of a panel's front: they
+    are joined by a line and numbered, and the numbers are explained below.
+    """
+    columns = min(2, max(1, len(fronts)))
+    rows = -(-len(fronts) // columns)
+    numbers = {label: str(n) for n, label in enumerate(sorted(set().union(*fronts.values())), 1)}
+    figure = Figure(figsize=(5.2 * columns, 4.2 * rows + 0.5 + 0.17 * len(numbers)), layout="constrained")
+    looks = {"ours": (BLUE, "o", BLUE, "searched networks"), "shelf": (ORANGE, "s", "white", "backbones of timm")}
+    panels = figure.subplots(max(rows, 1), columns, squeeze=False).flatten()
+    for axes in panels[len(fronts) :]:
+        axes.set_axis_off()
+    for axes, (measure, front) in zip(panels, fronts.items(), strict=False):
+        seen = [n for n in networks if None not in (n["test"]["error"]["mean"], n["test"][measure]["mean"])]
+        on_front = []
+        for of, (colour, marker, fill, name) in looks.items():
+            own = [network for network in seen if network["of"] == of]
+            (x, dx), (y, dy) = (
+                np.array([[n["test"][m]["mean"], n["test"][m]["standard error"] or 0.0] for n in own]).reshape(-1, 2).T
+                for m in ("error", measure)
+            )
+            label = f"{name} (n = {len(own)})"
+            bars = {"fmt": marker, "color": colour, "mfc": fill, "ms": 6, "elinewidth": 0.8, "capsize": 2}
+            axes.errorbar(x, y, xerr=dx, yerr=dy, label=label, **bars)
+            on_front += [
+                (a, b, numbers[n["network"]]) for a, b, n in zip(x, y, own, strict=True) if n["network"] in front
+            ]
+        on_front.sort()
+        axes.step([p[0] for p in on_front], [p[1] for p in on_front], where="post", color="black", lw=0.8, ls="--")
+        for a, b, number in on_front:
+            axes.annotate(number, (a, b), xytext=(5, 5), textcoords="offset points", fontsize=9, fontweight="bold")
+        axes.set_xlabel("error, test people")
+        axes.set_ylabel(f"{measure.replace('_', ' ')}, test people")
+        axes.legend(fontsize=8)
+    explained = "\n".join(f"{number}  {label}" for label, number in numbers.items())
+    figure.supxlabel(
+        f"bars: standard error over training seeds; dashed: front by the means\n{explained}",
+        fontsize=8,
+        x=0.02,
+        ha="left",
+    )
+    _save(figure, path)
+
+
 def cmc_figure(path: Path, curves: Mapping[str, Sequence[float]]) -> None:
     """Cumulative match characteristics by name: the share of probes with a rank below k, for k = 1, 2, ..."""
     figure = Figure(figsize=(6, 4.5), layout="constrained")

@@ -18,10 +18,14 @@ COMMANDS = {
     "search": ("tools.search", "Stage 2: evolve subnets on inherited weights."),
     "compare": ("tools.compare", "Compare NSGA-II with random search on a run's scores."),
     "retrain": ("tools.retrain", "Stage 3: train chosen networks from scratch."),
+    "tune": ("tools.tune", "Search networks and hyper-parameters by successive halving."),
     "correlate": ("tools.correlate", "Stage 4: compare inherited with standalone ranking."),
+    "shelf": ("tools.shelf", "Compare searched networks with backbones of timm's."),
     "study": ("tools.study", "Rank the same networks by several supernets, trained in several ways."),
+    "report": ("tools.report", "What runs found, as one page with all its numbers."),
     "status": ("tools.status", "What of a run is finished, what is missing, what it will cost."),
     "evaluate": ("tools.evaluate", "Every measure of networks, or of any system's embeddings."),
+    "transfer": ("tools.transfer", "Retrained networks on other faces and by other attributes."),
     "archive": ("tools.archive", "Export, import and merge the scores of searches."),
     "show": ("tools.show", "Describe the network of a genotype."),
     "bench": ("tools.bench", "Measure speed and memory side by side on this machine."),
@@ -29,7 +33,7 @@ COMMANDS = {
 }
 
 
-TOGETHER = ("train", "search", "retrain", "evaluate")
+TOGETHER = ("train", "search", "retrain", "tune", "transfer", "evaluate")
 """Commands that the ranks of torchrun share."""
 
 

@@ -10,19 +10,20 @@ import click
 
 from supernet.genotype import Genotype
 from supernet.recipe import Recipe
+from tools.by_hand import ByHand
 from tools.device import deterministic_option, device_option
+from tools.jobs import Training, recipe_with
 from tools.judging import searched_with
 from tools.launch import in_words, join, say
 from tools.options import build_configs, config_options, option, recorded
+from tools.retrain_again import retrain_inherited, retrain_short
 from tools.run_directory import RunDirectory
 from tools.standalone_training import train_all
-from tools.trainings import NAMED, SHORT, add_to_plan, read_samples
+from tools.survey import Survey, read_survey, surveys
+from tools.trainings import NAMED, add_to_plan
 
 RANDOM_STREAM = 3
 """Beside the run's seed, so that the random networks are not those that a search draws with the same seed."""
-
-SHORT_SEED = 10**6
-"""Added to the seeds of short trainings, so that they share no beginning with the trainings they are compared with."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +39,11 @@ class RetrainOptions:
 @click.command()
 @click.option("--run", "run_path", type=click.Path(path_type=Path), required=True, help="Run directory of the search.")
 @click.option("--genotype", "named", multiple=True, help="Train these networks only; may be repeated.")
+@click.option("--backbone", "backbones", multiple=True, help="Train this backbone of timm's; may be repeated.")
+@click.option("--head", "heads", multiple=True, help="Heads of the backbones; may be repeated.  [default: all]")
+@click.option("--survey", help="TOML file of backbones, heads and recipes, or one of: " + ", ".join(surveys()) + ".")
 @click.option("--short", is_flag=True, help="Train all planned networks once more, together as long as the supernet.")
+@click.option("--inherit", is_flag=True, help="Train all planned networks once more, from the supernet's weights.")
 @click.option("--checkpoint-every", type=float, default=5.0, show_default=True, help="Minutes between checkpoints.")
 @config_options(RetrainOptions, Recipe)
 @device_option
@@ -46,30 +51,45 @@ class RetrainOptions:
 def command(
     run_path: Path,
     named: tuple[str, ...],
+    backbones: tuple[str, ...],
+    heads: tuple[str, ...],
+    survey: str | None,
     short: bool,
+    inherit: bool,
     checkpoint_every: float,
     preset: str | None,
     device: str,
     deterministic: bool,
     **given: object,
 ) -> None:
-    """Stage 3: train networks from scratch, by the supernet's recipe unless told otherwise."""
+    """Stage 3: train networks from scratch, by the supernet's recipe unless told otherwise.
+
+    Networks named by hand, and backbones of timm's, are trained by the recipe that this stage recorded; whatever of it
+    is changed becomes part of their names.
+    """
     from tools.session import open_trained
 
+    by_hand = ByHand(named, backbones, heads, read_survey(survey) if survey else Survey())
+    again = "--short" if short else "--inherit"
+    if (short or inherit) and by_hand:
+        raise ValueError(f"{again} trains every planned network; leave --genotype, --backbone and --survey out")
+    if short and inherit:
+        raise ValueError("--short and --inherit are two commands; give one of them")
     processes = join(device, deterministic)
     with RunDirectory(run_path, processes.leads).locked():
         run = open_trained(run_path, processes)
-        options, recipe = build_configs(
-            given, preset, RetrainOptions, Recipe, stage="retrain", defaults=asdict(recipe_of(run))
-        )
+        base = recipe_of_stage(run) if by_hand or inherit else recipe_of(run)
+        options, recipe = build_configs(given, preset, RetrainOptions, Recipe, stage="retrain", defaults=asdict(base))
         if short:
-            if named:
-                raise ValueError("--short trains every planned network; leave --genotype out")
             retrain_short(run, options, recipe, checkpoint_minutes=checkpoint_every)
+        elif inherit:
+            retrain_inherited(run, options, recipe, checkpoint_minutes=checkpoint_every)
+        elif by_hand:
+            retrain_by_hand(run, by_hand, options, recipe, checkpoint_minutes=checkpoint_every)
         else:
-            chosen = _named(run, named) if named else _selected(run, options)
-            retrain(run, chosen, options, recipe, checkpoint_minutes=checkpoint_every)
-    say(processes, f"Next: dualfair correlate --run {run_path}")
+            retrain(run, _selected(run, options), options, recipe, checkpoint_minutes=checkpoint_every)
+    follow = "shelf" if by_hand.of_timm else "correlate"
+    say(processes, f"Next: dualfair {follow} --run {run_path}")
 
 
 def recipe_of(run) -> Recipe:
@@ -77,8 +97,10 @@ def recipe_of(run) -> Recipe:
     return recorded(Recipe, run.config, run.directory.path / "train/config.json")
 
 
-def _named(run, named: Sequence[str]) -> dict[Genotype, tuple[str, ...]]:
-    return dict.fromkeys(map(run.setting.space.parse, named), NAMED)
+def recipe_of_stage(run) -> Recipe:
+    """The recipe that retraining recorded in a run; the supernet's where nothing was retrained yet."""
+    file = run.directory.path / "retrain/config.json"
+    return recorded(Recipe, run.directory.config("retrain"), file) if file.is_file() else recipe_of(run)
 
 
 def _selected(run, options: RetrainOptions) -> dict[Genotype, tuple[str, ...]]:
@@ -100,14 +122,16 @@ def select(run, options: RetrainOptions) -> dict[Genotype, tuple[str, ...]]:
     import numpy as np
 
     from evaluation.ranking import evenly_spaced
+    from evolution.limits import within
     from evolution.pareto import knee, non_dominated
     from tools.confirmation import knee_and_extremes
+    from tools.limits import limits_of
     from tools.search import open_archive, open_scorer
 
     _check(options)
     judging, extra = searched_with(run.directory)
     scorer = open_scorer(run, judging, extra=extra)
-    archive = open_archive(run, scorer, judging)
+    archive = within(open_archive(run, scorer, judging), limits_of(run)[0])
     scored = [e for e in archive if np.isfinite(e.values[: archive.objectives]).all()]
     if not scored:
         raise ValueError(f"the search in {run.directory.path} has no scores; run 'dualfair search' first")
@@ -161,21 +185,57 @@ def retrain(
 
     Returns the results, one a training.
     """
+    jobs = {Training(genotype, (), seed): of for genotype, of in genotypes.items() for seed in range(options.seeds)}
+    return train_jobs(run, jobs, options, recipe, checkpoint_minutes=checkpoint_minutes)
+
+
+def retrain_by_hand(
+    run, by_hand: ByHand, options: RetrainOptions, recipe: Recipe, *, checkpoint_minutes: float = 5.0
+) -> list[dict]:
+    """Train networks and backbones that were named, as `retrain` does.
+
+    Where `recipe`, or a recipe of the survey, differs from the one that the stage recorded, the difference is part of
+    the training's name. In a run that has nothing retrained yet, named genotypes record `recipe` itself, while
+    backbones leave the supernet's recipe to the stage.
+    """
+    new = not (run.directory.path / "retrain/config.json").is_file()
+    base = recipe if new and not by_hand.of_timm else recipe_of_stage(run)
+    # The leader writes what the other ranks look for.
+    run.processes.wait()
+    jobs = {
+        replace(training, seed=seed): samples
+        for training, samples in by_hand.trainings(run, recipe, base).items()
+        for seed in range(options.seeds)
+    }
+    return train_jobs(run, jobs, options, base, checkpoint_minutes=checkpoint_minutes)
+
+
+def train_jobs(
+    run,
+    jobs: Mapping[Training, Sequence[str]],
+    options: RetrainOptions,
+    recipe: Recipe,
+    *,
+    checkpoint_minutes: float = 5.0,
+) -> list[dict]:
+    """Claim the stage for a recipe, plan the jobs with their samples, and train those that have no result yet.
+
+    Returns the results, one a job. Raises ValueError when the stage was claimed for another recipe.
+    """
     _check(options)
     judging, _ = searched_with(run.directory)
     directory = run.directory
     configuration = directory.claim("retrain", {**asdict(recipe), **asdict(judging), "weights": run.digest})
     directory.record_command("retrain", in_words(run.processes))
     faces = run.setting.splits["train"]
+    epochs = sorted({recipe_with(recipe, job.changes).epochs for job in jobs})
     directory.say(
-        f"Retrain: {len(genotypes)} networks x {options.seeds} seeds from scratch on {len(faces):,} images of "
-        f"{faces.identity_count:,} people, {recipe.epochs:g} epochs each; {in_words(run.processes)}"
+        f"Retrain: {len({job.label for job in jobs})} networks x {options.seeds} seeds from scratch on {len(faces):,} "
+        f"images of {faces.identity_count:,} people, {' or '.join(f'{each:g}' for each in epochs)} epochs each; "
+        f"{in_words(run.processes)}"
     )
-    jobs = {(genotype, seed): of for genotype, of in genotypes.items() for seed in range(options.seeds)}
     if directory.leads:
-        add_to_plan(
-            directory.stage("retrain"), {(str(genotype), seed): samples for (genotype, seed), samples in jobs.items()}
-        )
+        add_to_plan(directory.stage("retrain"), {(job.label, job.seed): samples for job, samples in jobs.items()})
     return train_all(
         run,
         [*jobs],
@@ -185,54 +245,3 @@ def retrain(
         configuration=configuration,
         checkpoint_minutes=checkpoint_minutes,
     )
-
-
-def retrain_short(run, options: RetrainOptions, recipe: Recipe, *, checkpoint_minutes: float = 5.0) -> list[dict]:
-    """Train every planned network once more, all of them together for as many path passes as the supernet's training.
-
-    That is `short_epochs` each, by the recipe of retraining otherwise: what the supernet's price buys without one. The
-    results are in RUN/short, by a seed of its own. Raises ValueError when no network is planned, or RUN/short holds
-    trainings for another number of networks.
-    """
-    directory = run.directory
-    planned = [run.setting.space.parse(text) for text in read_samples(directory.path / "retrain")]
-    if not planned:
-        raise ValueError(f"{directory.path} has no planned networks; run 'dualfair retrain' without --short first")
-    paths = max(run.setting.space.sizes)
-    epochs = short_epochs(run.config["epochs"], paths, len(planned), recipe.epochs)
-    short = directory.path / SHORT
-    if (short / "config.json").is_file() and (there := directory.config(SHORT).get("epochs")) != epochs:
-        raise ValueError(
-            f"{short} has trainings of {there} epochs, but {len(planned)} networks are planned, which is {epochs:g} "
-            f"epochs each; delete that folder and run the same command again"
-        )
-    judging, _ = searched_with(directory)
-    recipe = replace(recipe, epochs=epochs)
-    configuration = directory.claim(
-        SHORT, {**asdict(recipe), **asdict(judging), "weights": run.digest, "seeds from": SHORT_SEED}
-    )
-    directory.record_command(SHORT, in_words(run.processes))
-    passes = epochs * len(planned) / (run.config["epochs"] * paths)
-    directory.say(
-        f"Short trainings: {len(planned)} networks once more, {epochs:.3g} epochs each; together {passes:.0%} of the "
-        f"path passes of the supernet's training; {in_words(run.processes)}"
-    )
-    return train_all(
-        run,
-        [(genotype, 0) for genotype in planned],
-        recipe,
-        judging,
-        options.ranks_per_job,
-        stage=SHORT,
-        first_seed=SHORT_SEED,
-        configuration=configuration,
-        checkpoint_minutes=checkpoint_minutes,
-    )
-
-
-def short_epochs(epochs: float, paths: int, networks: int, most: float) -> float:
-    """Epochs of each of `networks` that together make as many path passes as a supernet, up to `most`.
-
-    An epoch of a supernet passes the faces along `paths` paths, a network's along one.
-    """
-    return min(most, epochs * paths / networks)

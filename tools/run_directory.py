@@ -18,8 +18,9 @@ import click
 from supernet.atomic import append_line, read_json, remove_temporaries, write_json
 from tools.lock import locked
 
-STAGES = ("train", "search", "retrain", "short", "correlate", "compare")
-"""The folders that commands make: the four stages, and beside them short trainings and a comparison of searches."""
+STAGES = ("train", "search", "retrain", "short", "inherit", "tune", "correlate", "compare", "shelf")
+"""The folders that commands make: the four stages, and beside them short trainings, a comparison of searches, and one
+with backbones from the shelf."""
 
 _LIBRARIES = ("dualfair", "torch", "timm", "numpy", "pymoo")
 

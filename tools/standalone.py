@@ -9,9 +9,13 @@ from pathlib import Path
 import torch
 
 from supernet.atomic import read_json, write_json
+from supernet.backbone import Backbone
+from supernet.backbone_network import BackboneNetwork, build_backbone
 from supernet.checkpoint import Record, load_checkpoint, newest_intact, verified
 from supernet.dpn import StandaloneNetwork, build
+from supernet.genotype import Genotype
 from supernet.skeleton import Skeleton, skeleton_of
+from tools.jobs import Training
 
 DESCRIPTION = "network.json"
 _TRAINED_ON = {"faces_fingerprint": str, "group_column": str, "split": str, "split_seed": int}
@@ -19,27 +23,32 @@ _TRAINED_ON = {"faces_fingerprint": str, "group_column": str, "split": str, "spl
 
 @dataclass(frozen=True)
 class Standalone:
-    """A trained network in evaluation mode, with its training seed and what is known of its training faces."""
+    """A trained network in evaluation mode, with its training's label, its seed and what is known of its faces."""
 
-    network: StandaloneNetwork
+    network: StandaloneNetwork | BackboneNetwork
+    name: str
     seed: int
     identities: int
     trained_on: dict
 
-    @property
-    def name(self) -> str:
-        """Its genotype."""
-        return str(self.network.genotype)
+
+def build_network(network: Genotype | Backbone, skeleton: Skeleton, identities: int):
+    """The network of a genotype or of a backbone, freshly initialised from torch's global generator.
+
+    `identities` and ValueError as in `supernet.dpn.build` and `supernet.backbone_network.build_backbone`.
+    """
+    builder = build_backbone if isinstance(network, Backbone) else build
+    return builder(network, skeleton, identities)
 
 
 def write_description(
-    folder: Path, genotype: str, skeleton: Skeleton, identities: int, seed: int, trained_on: dict
+    folder: Path, label: str, skeleton: Skeleton, identities: int, seed: int, trained_on: dict
 ) -> None:
-    """Write what a network is, so that its folder can be opened wherever it lies."""
+    """Write what a network is, so that its folder can be opened wherever it lies; the label is under "genotype"."""
     write_json(
         folder / DESCRIPTION,
         {
-            "genotype": genotype,
+            "genotype": label,
             "skeleton": skeleton.name,
             "blocks": skeleton.blocks,
             "size": skeleton.image_size,
@@ -65,7 +74,8 @@ def open_standalone(path: Path, device: torch.device, tell: Callable[[str], obje
     try:
         about = read_json(file)
         skeleton = skeleton_of(about["skeleton"]).resized(about["size"], tuple(about["blocks"]))
-        network = build(about["genotype"], skeleton, about["identities"])
+        training = Training.of_label(about["genotype"])
+        network = build_network(training.network, skeleton, about["identities"])
         seed, identities = int(about["seed"]), int(about["identities"])
         trained_on = {name: _of(kind, about["trained_on"][name]) for name, kind in _TRAINED_ON.items()}
     except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
@@ -83,7 +93,7 @@ def open_standalone(path: Path, device: torch.device, tell: Callable[[str], obje
         reason = str(error).splitlines()[0]
         raise ValueError(f"checkpoint {chosen} does not fit the network in {file}: {reason}") from error
     network = network.to(device, memory_format=torch.channels_last).eval()
-    return Standalone(network, seed, identities, trained_on)
+    return Standalone(network, training.label, seed, identities, trained_on)
 
 
 def _of(kind: type, value: object) -> object:

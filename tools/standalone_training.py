@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from supernet.atomic import write_json
-from supernet.genotype import Genotype
 from supernet.process_group import ALONE, ProcessGroup
 from supernet.recipe import Recipe
 from tools.device import seed_everything
+from tools.jobs import Training, recipe_with
 from tools.judging import JudgingOptions
 from tools.launch import divide
 from tools.trainings import read_result
@@ -18,7 +19,7 @@ from tools.trainings import read_result
 
 def train_all(
     run,
-    jobs: Sequence[tuple[Genotype, int]],
+    jobs: Sequence[Training],
     recipe: Recipe,
     judging: JudgingOptions,
     ranks_per_job: int,
@@ -26,11 +27,14 @@ def train_all(
     stage: str = "retrain",
     **how: object,
 ) -> list[dict]:
-    """Train the jobs (genotype, seed) of a stage by teams of ranks; returns their results."""
+    """Train the jobs of a stage by teams of ranks; `recipe` is the stage's, each job changes it as it says.
+
+    `how` is handed to `train_standalone`. Returns the results, one a job.
+    """
     team = divide(run.processes, ranks_per_job)
-    paths = [result_path(run, *job, stage) for job in jobs]
+    paths = [run.directory.path / stage / job.folder / "result.json" for job in jobs]
     for job in queue(run.processes, team, len(jobs)):
-        train_standalone(run, *jobs[job], recipe, judging, team, folder=paths[job].parent, **how)
+        train_standalone(run, jobs[job], recipe, judging, team, folder=paths[job].parent, **how)
     run.processes.wait()
     results = [read_result(path, run.setting.space) for path in paths]
     for line in summary(results, judging):
@@ -49,15 +53,9 @@ def queue(processes: ProcessGroup, team: ProcessGroup, jobs: int) -> Iterator[in
             yield int(job)
 
 
-def result_path(run, genotype: Genotype, seed: int, stage: str = "retrain") -> Path:
-    """Where the result of one training is."""
-    return run.directory.path / stage / str(genotype).replace(":", "_") / f"seed-{seed}" / "result.json"
-
-
 def train_standalone(
     run,
-    genotype: Genotype,
-    seed: int,
+    training: Training,
     recipe: Recipe,
     judging: JudgingOptions,
     team: ProcessGroup = ALONE,
@@ -66,17 +64,18 @@ def train_standalone(
     configuration: str,
     checkpoint_minutes: float,
     first_seed: int = 0,
+    inherit: bool = False,
 ) -> None:
     """Train and judge one network in a folder by the ranks of a team, unless an earlier run did.
 
-    `first_seed` is added to the seed that is drawn from: trainings of another stage begin otherwise.
+    `configuration` is the digest of what the stage recorded. `first_seed` is added to the seed that is drawn from:
+    trainings of another stage begin otherwise. With `inherit` a searched network starts from the supernet's weights.
     """
-    from supernet.dpn import build
     from supernet.training import Trainer
-    from tools.standalone import write_description
+    from tools.standalone import build_network, write_description
     from tools.training import run_training
 
-    path, drawn = folder / "result.json", first_seed + seed
+    path, drawn = folder / "result.json", first_seed + training.seed
     folder.mkdir(parents=True, exist_ok=True)
     done = path.is_file()
     team.agree("which networks are trained", done)
@@ -85,28 +84,38 @@ def train_standalone(
     faces = run.setting.splits["train"]
     seed_everything(drawn)
     skeleton = run.setting.skeleton
-    network = build(genotype, skeleton, faces.identity_count)
+    network = build_network(training.network, skeleton, faces.identity_count)
+    if inherit:
+        network.load_state_dict(run.supernet.extract(training.network).state_dict())
     if team.leads:
-        write_description(folder, str(genotype), skeleton, faces.identity_count, drawn, training_faces_of(run.config))
+        write_description(folder, training.label, skeleton, faces.identity_count, drawn, training_faces_of(run.config))
+    recipe = recipe_with(recipe, training.changes)
     trainer = Trainer(network, faces, recipe, seed=drawn, device=run.device, processes=team)
     course = run_training(
         trainer,
         folder,
-        configuration=configuration,
+        configuration=configuration_of(configuration, training),
         minutes=checkpoint_minutes,
         tell=run.directory.say,
-        label=f"{genotype} seed {seed}",
+        label=str(training),
     )
     network.eval()
     if not team.leads:
         return
     result = {
-        "genotype": str(genotype),
-        "seed": seed,
+        "genotype": training.label,
+        "seed": training.seed,
         "seconds": round(course.seconds, 1),
         **judge_standalone(run, network, judging),
     }
     write_json(path, result)
+
+
+def configuration_of(stage: str, training: Training) -> str:
+    """The digest that a training's checkpoints carry: that of its stage, and of its changes where it has some."""
+    if not training.changes:
+        return stage
+    return hashlib.sha256(f"{stage} {training.changes}".encode()).hexdigest()
 
 
 def training_faces_of(config: dict) -> dict[str, object]:
@@ -149,7 +158,7 @@ def summary(results: Sequence[dict], judging: JudgingOptions) -> list[str]:
     name = judging.protocol().disparity_name.replace("_", " ")
     rows = [
         [
-            "genotype",
+            "network",
             "n",
             "val error",
             f"val {name}",

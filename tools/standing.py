@@ -11,9 +11,10 @@ from pathlib import Path
 from evolution.archive import glance
 from supernet.atomic import read_json
 from supernet.checkpoint import DAMAGED, checkpoints, read_record
+from tools.jobs import folder_of_label, is_plain, label_of_folder
 from tools.lock import LOCK, Holder, holder
 from tools.run_directory import STAGES
-from tools.trainings import SHORT, read_plan
+from tools.trainings import SHORT, begun, read_plan
 
 _RANKS = re.compile(r", (\d+) ranks$")
 _ENDLESS = 2**53
@@ -129,7 +130,7 @@ def _retrain(run: Path, problems: list[str]) -> Stage:
 
 def _short(run: Path, problems: list[str]) -> Stage:
     """One short training of every planned network; a damaged plan is told where retraining is looked after."""
-    planned = dict.fromkeys((genotype, 0) for genotype, _ in _jobs(run / "retrain", []))
+    planned = dict.fromkeys((label, 0) for label, _ in _jobs(run / "retrain", []) if is_plain(label))
     return _trainings(run / SHORT, [*planned], problems)
 
 
@@ -139,16 +140,16 @@ def _trainings(folder: Path, jobs: list[tuple[str, int]], problems: list[str]) -
     durations, half, fresh = [], [], []
     ends: list[float | None] = []
     fulls: list[float] = []
-    for genotype, seed in jobs or _begun_trainings(folder):
-        place = folder / genotype.replace(":", "_") / f"seed-{seed}"
+    for label, seed in jobs or begun(folder):
+        place = folder / folder_of_label(label) / f"seed-{seed}"
         if result := _read_json(place / "result.json", problems):
             durations.append(_seconds(result.get("seconds")))
             continue
         step, steps, each = _newest_checkpoint(place, problems)
         if not step:
-            fresh.append(f"{genotype} seed {seed}")
+            fresh.append(f"{label} seed {seed}")
             continue
-        half.append(f"{genotype} seed {seed} at step {step:,} of {steps:,}")
+        half.append(f"{label} seed {seed} at step {step:,} of {steps:,}")
         ends.append(None if each is None else (steps - step) * each)
         fulls += [] if each is None else [steps * each]
     measured = [seconds for seconds in durations if seconds is not None] or fulls
@@ -170,14 +171,15 @@ def _correlate(run: Path, problems: list[str]) -> Stage:
         return Stage("correlate", "interrupted" if _has_begun(folder) else "not begun", "networks")
     networks, left_out, missing = (_texts(report.get(name)) for name in ("networks", "left_out", "missing"))
     results = (run / "retrain").glob("*/seed-*/result.json")
-    trained = {(path.parts[-3].replace("_", ":", 1), path.parts[-2].removeprefix("seed-")) for path in results}
+    trained = {(label_of_folder(path.parts[-3]), path.parts[-2].removeprefix("seed-")) for path in results}
+    trained = {(name, seed) for name, seed in trained if is_plain(name)}
     later = {name for name, seed in trained if name not in networks + left_out or f"{name} seed {seed}" in missing}
     if later:
         notes = (f"retrained since: {', '.join(sorted(later))}",)
         total = len({*networks, *later})
         return Stage("correlate", "interrupted", "networks", len(networks), total, notes=notes)
     short = {path.parts[-3] for path in (run / SHORT).glob("*/seed-0/result.json")}
-    if networks and short >= {name.replace(":", "_") for name in networks} and not _knows_short(report):
+    if networks and short >= set(map(folder_of_label, networks)) and not _knows_short(report):
         notes = ("short trainings since",)
         return Stage("correlate", "interrupted", "networks", len(networks), len(networks), notes=notes)
     notes = (f"{report.get('seeds')} seeds each", *(f"missing: {training}" for training in missing))
@@ -203,18 +205,12 @@ def _compare(run: Path, problems: list[str]) -> Stage:
 
 
 def _jobs(folder: Path, problems: list[str]) -> list[tuple[str, int]]:
-    """The trainings that were asked for: genotype and seed."""
+    """The trainings that were asked for: label and seed."""
     try:
         return read_plan(folder)
     except ValueError as error:
         problems.append(str(error))
         return []
-
-
-def _begun_trainings(folder: Path) -> list[tuple[str, str]]:
-    """Genotype and seed of the trainings that have a folder."""
-    places = sorted(folder.glob("*/seed-*"))
-    return [(place.parent.name.replace("_", ":"), place.name.removeprefix("seed-")) for place in places]
 
 
 def _newest_checkpoint(folder: Path, problems: list[str]) -> tuple[int, int | None, float | None]:

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from supernet.atomic import read_json, write_json
+from tools.jobs import Training, folder_of_label, is_plain, label_of_folder
+
+_SEED = re.compile(r"seed-(0|[1-9][0-9]{0,8})")
 
 PLAN = "plan.json"
 """The trainings that were ever asked for, in the retrain folder."""
 SHORT = "short"
 """The folder of a run with the short trainings that cost together what the supernet did."""
-SAMPLES = ("front", "even", "random", "named")
-"""Why a network is trained: it is on the front, evenly spaced in inherited error, drawn at random, or named by hand."""
+SAMPLES = ("front", "even", "random", "named", "shelf")
+"""Why a network is trained: it is on the front, evenly spaced in inherited error, drawn at random, named by hand, or a
+backbone from the shelf."""
 NAMED = ("named",)
+SHELF = ("shelf",)
 SPLITS = ("validation", "test")
 MEASURES = ("error", "disparity")
-
-_SEED = re.compile(r"seed-(0|[1-9][0-9]{0,8})")
 
 
 @dataclass(frozen=True)
@@ -48,21 +51,18 @@ class Trained:
 def collect(run) -> Trained:
     """The trainings of a run with the seeds that most networks have; networks that lack one are left out and named.
 
-    A result that is damaged counts as missing. Raises ValueError when no training was ever asked for.
+    Only networks of the space trained by the stage's own recipe are looked at: backbones, and trainings by a changed
+    recipe, have no inherited score to compare with (`read_trainings` has them). A result that is damaged counts as
+    missing. Raises ValueError when no such training was ever asked for.
     """
     folder = run.directory.path / "retrain"
     damaged: list[str] = []
-    plan = _planned(folder, damaged)
-    asked = {*plan, *_begun(folder)}
+    plan = {(label, seed): of for (label, seed), of in _planned(folder, damaged).items() if is_plain(label)}
+    asked = {*plan, *((label, seed) for label, seed in begun(folder) if is_plain(label))}
     samples = _by_network(plan)
     found: dict[str, dict[int, dict]] = {}
-    for path in sorted(folder.glob("*/seed-*/result.json")):
-        try:
-            result = read_result(path, run.setting.space)
-        except ValueError as error:
-            damaged.append(f"{path}: {error}")
-        else:
-            found.setdefault(result["genotype"], {})[result["seed"]] = result
+    for training, result in _read_all(folder, run.setting.space, damaged, plain=True):
+        found.setdefault(training.label, {})[training.seed] = result
     if not (found or asked or damaged):
         raise ValueError(f"{run.directory.path} has no retrained networks; run 'dualfair retrain' first")
     counted = Counter(tuple(sorted(results)) for results in found.values()).most_common(1)
@@ -79,13 +79,34 @@ def collect(run) -> Trained:
     )
 
 
+def read_trainings(folder: Path, damaged: list[str]) -> dict[Training, dict]:
+    """The result of every training in a retrain folder: of searched networks and of backbones, by any recipe.
+
+    Sentences on results that cannot be read are added to `damaged`.
+    """
+    return dict(_read_all(folder, None, damaged))
+
+
+def _read_all(folder: Path, space, damaged: list[str], plain: bool = False) -> Iterator[tuple[Training, dict]]:
+    """The trainings of a folder with their results, in order of their paths; with `plain` only those of `is_plain`."""
+    for path in sorted(folder.glob("*/seed-*/result.json")):
+        if plain and not is_plain(label_of_folder(path.parts[-3])):
+            continue
+        try:
+            result = read_result(path, space)
+        except ValueError as error:
+            damaged.append(f"{path}: {error}")
+        else:
+            yield Training.of_label(result["genotype"], result["seed"]), result
+
+
 def read_short(run, trained: Trained) -> tuple[dict, ...]:
     """The results of the short trainings of all trained networks, in their order; none where one is not there.
 
     Raises ValueError for a damaged one.
     """
     paths = [
-        run.directory.path / SHORT / str(genotype).replace(":", "_") / "seed-0/result.json"
+        run.directory.path / SHORT / folder_of_label(str(genotype)) / "seed-0/result.json"
         for genotype in trained.genotypes
     ]
     if not all(path.is_file() for path in paths):
@@ -100,17 +121,18 @@ def read_short(run, trained: Trained) -> tuple[dict, ...]:
 
 
 def read_plan(folder: Path) -> list[tuple[str, int]]:
-    """The trainings that were ever asked for, as (genotype, seed), in order. Raises ValueError for a damaged plan."""
+    """The trainings that were ever asked for, as (label, seed), in order. Raises ValueError for a damaged plan."""
     return [*_jobs(folder)]
 
 
 def read_samples(folder: Path) -> dict[str, frozenset[str]]:
-    """Why each network of the plan was asked for: samples by genotype, in order. Raises as `read_plan` does."""
-    return _by_network(_jobs(folder))
+    """Why each searched network of the plan that is trained by the stage's own recipe was asked for: samples by
+    genotype, in order. Raises as `read_plan` does."""
+    return _by_network({(label, seed): samples for (label, seed), samples in _jobs(folder).items() if is_plain(label)})
 
 
 def add_to_plan(folder: Path, asked: Mapping[tuple[str, int], Sequence[str]]) -> None:
-    """Keep every training (genotype, seed) that is asked for, and its samples. Raises ValueError for a damaged plan."""
+    """Keep every training (label, seed) that is asked for, and its samples. Raises ValueError for a damaged plan."""
     jobs = _jobs(folder)
     for job, samples in asked.items():
         jobs[job] = jobs.get(job, frozenset()) | {*samples}
@@ -154,27 +176,33 @@ def _planned(folder: Path, damaged: list[str]) -> dict[tuple[str, int], frozense
         return {}
 
 
-def _begun(folder: Path) -> set[tuple[str, int]]:
-    """The trainings that have a folder."""
-    named = ((path.parent.name, _SEED.fullmatch(path.name)) for path in folder.glob("*/seed-*") if path.is_dir())
-    return {(name.replace("_", ":", 1), int(match[1])) for name, match in named if match}
+def begun(folder: Path) -> list[tuple[str, int]]:
+    """The trainings of a stage's folder that have a folder of their own, as (label, seed)."""
+    places = sorted(path for path in folder.glob("*/seed-*") if path.is_dir())
+    named = ((place.parent.name, _SEED.fullmatch(place.name)) for place in places)
+    return [(label_of_folder(name), int(match[1])) for name, match in named if match]
 
 
-def read_result(path: Path, space) -> dict:
-    """The result of one training of a space's network, short or not. Raises ValueError when it is not whole, or of
-    another one."""
+def read_result(path: Path, space=None) -> dict:
+    """The result of one training of a space's network or of a backbone, short or not. Its label is under "genotype".
+
+    Without a space any genotype will do.
+
+    Raises ValueError when it is not whole, or of another one.
+    """
     try:
         result = read_json(path)
-        genotype, seed = str(space.parse(_text(result["genotype"]))), _whole(result["seed"])
+        training = Training.of_label(_text(result["genotype"]), _whole(result["seed"]))
+        if space is not None and not training.on_shelf:
+            training = replace(training, network=space.parse(str(training.network)))
         for split in SPLITS:
             for measure in MEASURES:
                 float(result[split][measure])
     except (ValueError, KeyError, TypeError, OverflowError) as error:
         again = "dualfair retrain --short" if path.parents[2].name == SHORT else "dualfair retrain"
         raise ValueError(f"{_reason(error)}; delete it and run '{again}' again") from None
-    there = (path.parent.parent.name, path.parent.name)
-    if there != (genotype.replace(":", "_"), f"seed-{seed}") or result["genotype"] != genotype:
-        raise ValueError(f"it is of {genotype} seed {seed}, not of this folder's network; delete it")
+    if Path(*path.parts[-3:-1]) != training.folder or result["genotype"] != training.label:
+        raise ValueError(f"it is of {training}, not of this folder's network; delete it")
     return result
 
 

@@ -14,7 +14,8 @@ from supernet.process_group import ALONE
 from supernet.recipe import Recipe
 from supernet.space import dpn_space
 from tools.judging import JudgingOptions
-from tools.retrain import RetrainOptions, random_networks, retrain_short, select, short_epochs
+from tools.retrain import RetrainOptions, random_networks, select
+from tools.retrain_again import retrain_short, short_epochs
 from tools.run_directory import RunDirectory
 from tools.trainings import add_to_plan, collect, read_plan, read_samples
 
@@ -335,6 +336,7 @@ def select_of(monkeypatch, values, confirmed=None, **options):
     monkeypatch.setattr("tools.retrain.searched_with", lambda directory: (None, ()))
     monkeypatch.setattr("tools.search.open_scorer", lambda *given, **options: None)
     monkeypatch.setattr("tools.search.open_archive", lambda *given, **options: archive)
+    monkeypatch.setattr("tools.limits.limits_of", lambda run: (None, None))
     monkeypatch.setattr("tools.confirmation.knee_and_extremes", lambda run: confirmed)
     run = SimpleNamespace(directory=None, setting=SimpleNamespace(space=SPACE), config={"seed": 0})
     return {str(genotype): of for genotype, of in select(run, RetrainOptions(**options)).items()}
@@ -386,9 +388,9 @@ def test_short_trainings_take_together_the_path_passes_of_the_supernet():
 
 def test_every_planned_network_is_trained_shortly_and_another_number_of_them_is_refused(monkeypatch, tmp_path):
     trained = []
-    monkeypatch.setattr("tools.retrain.searched_with", lambda directory: (JudgingOptions(), ()))
-    monkeypatch.setattr("tools.retrain.in_words", lambda processes: "cpu")
-    monkeypatch.setattr("tools.retrain.train_all", lambda run, jobs, recipe, *_, **how: trained.append((jobs, recipe)))
+    monkeypatch.setattr("tools.retrain_again.searched_with", lambda directory: (JudgingOptions(), ()))
+    monkeypatch.setattr("tools.retrain_again.in_words", lambda processes: "cpu")
+    monkeypatch.setattr("tools.retrain_again.train_all", lambda run, jobs, recipe, *_, **how: trained.append((jobs, recipe)))
     run = SimpleNamespace(
         directory=RunDirectory(tmp_path),
         setting=SimpleNamespace(space=SPACE),
@@ -403,7 +405,7 @@ def test_every_planned_network_is_trained_shortly_and_another_number_of_them_is_
     for _ in range(2):
         retrain_short(run, RetrainOptions(), Recipe(epochs=12.0))
         ((jobs, recipe),) = trained
-        assert [(str(genotype), seed) for genotype, seed in jobs] == [(name, 0) for name in NAMES]
+        assert [(job.label, job.seed) for job in jobs] == [(name, 0) for name in NAMES]
         assert recipe == Recipe(epochs=2.0 * 9 / 5)
         trained.clear()
     add_to_plan(tmp_path / "retrain", {("888-888:cosface", 0): ("named",)})

@@ -1,0 +1,45 @@
+"""Spearman's correlation against scipy, with ties and with resampled networks."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import spearmanr
+
+from evaluation.spearman import _rhos, spearman
+
+values = st.integers(0, 5).map(float)
+
+
+@given(st.lists(st.tuples(values, values, st.integers(0, 3)), min_size=4, max_size=9))
+def test_resampled_networks_count_as_often_as_they_were_drawn(rows):
+    first, second, counts = np.array(rows).T
+    counts[0] += 1
+    ours = _rhos(first, second, counts[None])[0]
+    drawn = np.repeat(np.arange(len(rows)), counts.astype(int))
+    if len(np.unique(first[drawn])) > 1 and len(np.unique(second[drawn])) > 1:
+        assert ours == pytest.approx(spearmanr(first[drawn], second[drawn]).statistic)
+    else:
+        assert np.isnan(ours)
+
+
+def test_value_and_interval():
+    rng = np.random.default_rng(0)
+    first = rng.normal(size=40)
+    second = first + 0.3 * rng.normal(size=40)
+    found = spearman(first, second, resamples=400)
+    assert found.value == pytest.approx(spearmanr(first, second).statistic) and found.n == 40
+    assert found.interval[0] < found.value < found.interval[1] and found.interval[0] > 0.6
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "said"),
+    [
+        ([1, 2], [1, 2], "2 networks; at least 3"),
+        ([1, 1, 1], [1, 2, 3], "error is 1 for all 3 networks"),
+        ([1, 2, np.nan], [1, 2, 3], "undefined"),
+    ],
+)
+def test_what_is_undefined_says_why(first, second, said):
+    found = spearman(first, second, names=("error", "gap"))
+    assert found.value is None and said in found.reason

@@ -1,0 +1,81 @@
+"""The name of a training: network, changes of the recipe and seed, as text and as a folder, there and back."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from supernet.backbone import Backbone
+from supernet.genotype import HEAD_NAMES, Genotype
+from supernet.recipe import Recipe
+from tools.jobs import Training, differences, folder_of_label, is_plain, label_of_folder, recipe_with
+
+heads = st.sampled_from(HEAD_NAMES)
+codes = st.lists(st.integers(0, 12), min_size=1, max_size=3).map(tuple)
+genotypes = st.builds(Genotype, st.lists(codes, min_size=1, max_size=3).map(tuple), heads)
+names = st.sampled_from(["dpn68b", "mobilenetv3_small_050", "swin_base_patch4_window7_224", "_x_"])
+backbones = st.builds(Backbone, names | st.from_regex(r"[a-z][a-z0-9_]{0,20}", fullmatch=True), heads)
+CHANGES = {
+    "epochs": st.floats(0.01, 1e6),
+    "batch": st.integers(2, 4096),
+    "optimizer": st.sampled_from(["adamw", "momentum", "lookahead_sgd"]),
+    "lr": st.floats(1e-9, 10),
+    "lr_heads": st.floats(0.1, 10),
+    "loss": st.sampled_from(["ce", "focal"]),
+    "flip": st.booleans(),
+}
+changes = st.fixed_dictionaries({}, optional=CHANGES).map(lambda chosen: tuple(chosen.items()))
+trainings = st.builds(Training, genotypes | backbones, changes, st.integers(0, 10**9 - 1))
+
+
+@given(trainings)
+def test_a_training_parses_back_from_its_text_and_from_its_folder(training):
+    assert Training.parse(str(training)) == training
+    assert Training.of_label(training.label, training.seed) == training
+    assert Training.of_folder(Path("run/retrain") / training.folder) == training
+    assert label_of_folder(folder_of_label(training.label)) == training.label
+    assert is_plain(training.label) == training.plain == (not training.changes and not training.on_shelf)
+    assert len(training.folder.parts) == 2 and ":" not in str(training.folder)
+
+
+@given(changes)
+def test_the_changes_of_a_recipe_are_found_and_applied(chosen):
+    recipe = recipe_with(Recipe(), chosen)
+    assert recipe_with(Recipe(), differences(recipe, vars(Recipe()))) == recipe
+    assert differences(Recipe(), vars(Recipe())) == ()
+
+
+def test_labels_are_short_and_in_the_recipes_order():
+    changes = (("lr", 0.001), ("optimizer", "adamw"), ("epochs", 3.0), ("flip", False))
+    label = Training(Backbone("dpn68b", "cosface"), changes, 2).label
+    assert label == "timm.dpn68b:cosface,epochs=3,optimizer=adamw,lr=0.001,flip=no"
+    assert Training(Genotype.parse("101-101:cosface")).folder == Path("101-101_cosface/seed-0")
+    assert Training(Genotype.parse("101:cosface"), (("lr", 1),)) == Training(
+        Genotype.parse("101:cosface"), (("lr", 1.0),)
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("101:cosface seed -1", "a training is written as LABEL seed NUMBER"),
+        ("101:cosface,rate=3 seed 0", "unknown recipe field 'rate'; known: epochs, batch"),
+        ("101:cosface,lr=fast seed 0", "lr must be a float in a training's name, got 'fast'"),
+        ("101:cosface,lr=-1 seed 0", "lr must be above 0, got -1.0"),
+        ("101:cosface,lr=nan seed 0", "lr must be a finite number"),
+        ("101:cosface,lr=1,lr=2 seed 0", "a recipe field is changed twice"),
+        ("101:cosface,flip=1 seed 0", "flip must be yes or no"),
+        ("101:cosface,lr seed 0", "',lr' is no list of ,field=value"),
+        ("timm.resnet18:softmax,lr=1 seed 0", "unknown head 'softmax'"),
+        ("1x1:cosface seed 0", "block 1 is '1x1', position 2"),
+    ],
+)
+def test_a_text_that_names_no_training_is_refused(text, said):
+    with pytest.raises(ValueError, match=said.replace(".", r"\.").replace("?", r"\?")):
+        Training.parse(text)
+
+
+def test_a_value_that_could_leave_the_folder_is_refused():
+    with pytest.raises(ValueError, match="cannot be part of a training's name"):
+        Training(Genotype.parse("101:cosface"), (("optimizer", "../../x"),))

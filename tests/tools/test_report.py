@@ -1,0 +1,427 @@
+"""`dualfair report`: a page that agrees with its JSON, says what is missing, and lets nothing in or out."""
+
+import csv
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from supernet.atomic import read_json, write_csv, write_json
+from tools.report import report
+from tools.reporting.collect import TABLES
+from tools.reporting.networks import choose, over_seeds
+from tools.reporting.page import page
+from tools.reporting.run_files import open_runs
+
+VOID = {"meta", "br", "hr", "img", "input", "link"}
+EVIL = "<script>alert(1)</script>"
+FRONT, RANDOM, SHELF = "101-101-101-101:cosface", "343-282-080-535:cosface", "timm.resnet18:arcface"
+CONFIG = {
+    "faces": "../faces", "space": "dpn81", "skeleton": "nano", "blocks": "", "size": 0, "group_column": "group",
+    "split": "0.6,0.2,0.2", "confirm": 0.5, "sampler": "strict", "split_seed": 0, "faces_fingerprint": "x", "batch": 16,
+}  # fmt: skip
+
+
+class Reader(HTMLParser):
+    """Collects tags, attributes and text, and checks that tags are closed in order."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.tags, self.attributes, self.words = [], [], [], []
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        self.attributes += [(tag, name, value) for name, value in attributes]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.tags.append(tag)
+        self.attributes += [(tag, name, value) for name, value in attributes]
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if not self.open or self.open[-1] != "style":
+            self.words.append(data)
+
+
+def result(genotype, seed, error, disparity, groups=("a", "b")):
+    def split(error):
+        own = [{"group": group, "probes": 50, "error": error, "mean_rank": 2 * error} for group in groups]
+        return {"error": error, "disparity": disparity, "probes": 100, "groups": own}
+
+    return {"genotype": genotype, "seed": seed, "seconds": 10.0, "validation": split(error), "test": split(error + 0.1)}
+
+
+def add_training(run, genotype, errors, disparity, sample, **more):
+    for seed, error in enumerate(errors):
+        folder = run / "retrain" / genotype.replace(":", "_").replace("/", "") / f"seed-{seed}"
+        folder.mkdir(parents=True)
+        write_json(folder / "result.json", {**result(genotype, seed, error, disparity), **more})
+    plan = read_json(run / "retrain/plan.json")["jobs"] if (run / "retrain/plan.json").is_file() else []
+    plan += [{"genotype": genotype, "seed": seed, "samples": [sample]} for seed in range(len(errors))]
+    write_json(run / "retrain/plan.json", {"jobs": plan})
+
+
+def entry(genotype, error, disparity):
+    fresh = {"error": error + 0.1, "error low": error, "error high": error + 0.2}
+    fresh |= {"rank_disparity": disparity, "rank_disparity low": 0.0, "rank_disparity high": 2 * disparity}
+    return {"genotype": genotype, "error": error, "rank_disparity": disparity, "confirmed": fresh}
+
+
+def add_search(run, front=(FRONT,)):
+    (run / "search").mkdir()
+    config = {"disparity": "rank_disparity", "evaluations": 8, "calibrate": 16}
+    write_json(run / "search/config.json", config)
+    entries = [entry(genotype, 0.2, 1.5) for genotype in front]
+    chance = {"objective": "error", "genotype": FRONT, "value": 0.3, "low": 0.2, "high": 0.4, "p": 0.02}
+    means = {"error": {"search front": [0.2, 0.3], "random subnets": [0.5, 0.6]}}
+    confirmation = {
+        "people": 10, "images": 60, "calibrate": 16, "candidates": 4, "random subnets": 30, "survived": len(front),
+        "search front": entries, "means": means,
+        "against random": [{**chance, "as_good": 0, "random": 30, "verdict": "better than chance"}],
+    }  # fmt: skip
+    about = {"config": config, "objectives": ["error", "rank_disparity"], "images": 60}
+    floor = {"raw pixels": 0.4, "an untrained network": 0.9}
+    write_json(
+        run / "search/front.json", {**about, "errors to beat": floor, "front": entries, "confirmation": confirmation}
+    )
+    scored = [[genotype, 0.1 * place, 3.0 - place, 1e6] for place, genotype in enumerate((FRONT, RANDOM))]
+    write_csv(run / "search/scores.csv", [["genotype", "error", "rank_disparity", "macs"], *scored])
+    write_csv(run / "search/hypervolume.csv", [["evaluations", "hypervolume below 1 4"], [4, 0.5], [8, 0.75]])
+
+
+def add_comparison(run):
+    (run / "compare").mkdir()
+    said = {"networks": 243, "exhaustive": True, "scored": 243, "nsga_wins": 2, "nsga_losses": 0, "sign_test_p": 0.5}
+    write_json(run / "compare/comparison.json", {**said, "seeds": [0, 1], "sentence": "no difference shown"})
+    rows = [["NSGA-II", seed, 4 * (1 + n), 0.5 + 0.2 * n + 0.1 * seed] for seed in (0, 1) for n in (0, 1)]
+    header = ["method", "seed", "evaluations", "hypervolume share"]
+    write_csv(run / "compare/hypervolume.csv", [header, *rows])
+
+
+def add_ranking(run, low=0.2, high=0.7):
+    (run / "correlate").mkdir()
+    tau = {"tau": 0.5, "interval": [low, high], "reason": None}
+    found = {"n": 12, "correlation": tau, "p": 0.01, "ceiling": {"tau": 0.75, "interval": [0.6, 0.8]}}
+    found |= {
+        "baselines": {"params": {**tau, "tau": 0.123}},
+        "beyond": None,
+        "conclusions": ["ranks better than chance"],
+    }
+    study = {"samples": {"random": {"n": 12, "measures": {"error": found, "rank_disparity": found}}}}
+    about = {"networks": [FRONT] * 12, "seeds": 2, "missing": [], "left_out": []}
+    studies = {"validation identities": study, "test identities": study}
+    write_json(run / "correlate/ranking.json", {**about, "studies": studies})
+
+
+@pytest.fixture(scope="module")
+def made_once(tmp_path_factory):
+    """Two run directories that tests copy: one in which training has begun, and one with results of every stage."""
+    folder = tmp_path_factory.mktemp("runs")
+    for name in ("bare", "whole"):
+        (folder / name / "train").mkdir(parents=True)
+        write_json(folder / name / "train/config.json", CONFIG)
+    run = folder / "whole"
+    add_search(run)
+    add_training(run, FRONT, [0.10, 0.14], 1.0, "front")
+    add_training(run, RANDOM, [0.30, 0.34], 0.5, "random")
+    add_training(run, SHELF, [0.50, 0.50], 2.0, "shelf", params=11_000_000)
+    add_ranking(run)
+    add_comparison(run)
+    return folder
+
+
+@pytest.fixture
+def bare(made_once, tmp_path):
+    return Path(shutil.copytree(made_once / "bare", tmp_path / "some place" / "run"))
+
+
+@pytest.fixture
+def whole(made_once, tmp_path):
+    return Path(shutil.copytree(made_once / "whole", tmp_path / "some place" / "run"))
+
+
+def made(run, tmp_path, **more):
+    out = tmp_path / "out" / "report.html"
+    data = report([run], out, **more)
+    return data, out.read_text(encoding="utf-8"), out
+
+
+def words(html):
+    return " ".join(" ".join(Reader(html).words).split())
+
+
+def test_the_page_is_made_of_the_json_file_and_of_nothing_else(whole, tmp_path):
+    data, html, _ = made(whole, tmp_path)
+    kept = json.loads((tmp_path / "out/report.json").read_text())
+    assert kept == data and page(kept) == html
+    for run in kept["runs"]:
+        run["networks"][0]["test"]["error"]["mean"] += 0.4
+    assert page(kept) != html
+
+
+def test_every_number_of_a_table_is_in_the_csv_beside_the_page(whole, tmp_path):
+    _, _, out = made(whole, tmp_path)
+    for name in TABLES.keys() - {"people", "updates", "head-updates", "cost-instead", "cost"}:
+        with open(out.with_name(f"report-{name}.csv"), newline="") as file:
+            header, *rows = csv.reader(file)
+        assert header[0] == "run" and rows and all(len(row) == len(header) for row in rows), name
+    with open(out.with_name("report-networks.csv"), newline="") as file:
+        first = next(csv.DictReader(file))
+    # Errors 0.10 and 0.14 on validation, 0.1 more on test: mean 0.22, standard error 0.02.
+    assert first["network"] == FRONT and float(first["test error"]) == pytest.approx(0.22)
+    assert float(first["test error SE"]) == pytest.approx(0.02)
+
+
+def test_the_page_needs_no_network_and_runs_nothing(whole, tmp_path):
+    _, html, _ = made(whole, tmp_path)
+    read = Reader(html)
+    assert not {"script", "link", "img", "iframe", "object", "embed"} & set(read.tags)
+    links = [value for _, name, value in read.attributes if name in ("href", "src")]
+    assert links and all(value.startswith("#") for value in links)
+    anchors = {value for _, name, value in read.attributes if name == "id"}
+    assert {value[1:] for value in links} <= anchors
+    assert "@import" not in html and "url(" not in html
+    assert ("html", "lang", "en") in read.attributes
+    pictures = [value for tag, name, value in read.attributes if tag == "svg" and name == "aria-label"]
+    assert len(pictures) == read.tags.count("svg") > 5 and all(pictures)
+
+
+def test_the_answer_names_the_network_its_test_numbers_and_their_n(whole, tmp_path):
+    _, html, _ = made(whole, tmp_path)
+    text = words(html)
+    assert f"Take {FRONT}. On 100 images it has error 0.220 ± 0.020 and rank disparity 1.000 ± 0.000" in text
+    assert "mean ± standard error of 2 trainings" in text and "of 3 networks trained from scratch" in text
+    assert f"for the lowest disparity take {RANDOM} (error 0.420 ± 0.020" in text
+    assert "The cheap scores rank networks better than chance." in text
+    assert "over 12 networks drawn at random, 2 seeds each: error 0.50 [0.20, 0.70], of at most 0.75" in text
+    assert "The search's front held on fresh people, and beats random networks in error." in text
+    assert "mean error went from 0.200 to 0.300 (random subnets: 0.500 to 0.600)" in text
+    order = ["The question", "The answer", "What not to believe", "The front", "Limits and ethics"]
+    places = [text.index(name) if name != "Limits and ethics" else text.rindex(name) for name in order]
+    assert places == sorted(places)
+
+
+def test_an_interval_that_holds_0_makes_cheap_scores_unbelievable(whole, tmp_path):
+    (whole / "correlate/ranking.json").unlink()
+    (whole / "correlate").rmdir()
+    add_ranking(whole, low=-0.1)
+    assert "The cheap scores cannot be believed" in words(made(whole, tmp_path)[1])
+
+
+def test_a_search_that_random_networks_match_is_not_said_to_beat_them(whole, tmp_path):
+    said = read_json(whole / "search/front.json")
+    said["confirmation"]["against random"][0]["verdict"] = "no better than chance"
+    said["confirmation"]["survived"] = 0
+    write_json(whole / "search/front.json", said)
+    text = words(made(whole, tmp_path)[1])
+    assert "The search's front did not hold on fresh people, and is not shown to beat random networks." in text
+
+
+def test_the_comparison_has_the_mean_and_the_range_over_seeds(whole, tmp_path):
+    data, _, _ = made(whole, tmp_path)
+    curves = data["runs"][0]["hypervolume"]["comparison"]["curves"]["rows"]
+    # Shares of 0.5 and 0.6 after 4 networks, of 0.7 and 0.8 after 8.
+    assert curves[0] == ["NSGA-II", 4, pytest.approx(0.55), 0.5, 0.6]
+    assert curves[1] == ["NSGA-II", 8, pytest.approx(0.75), 0.7, pytest.approx(0.8)]
+
+
+def test_networks_from_a_shelf_are_shown_where_there_are_any(whole, tmp_path):
+    data, html, _ = made(whole, tmp_path)
+    shelf = next(one for one in data["runs"][0]["networks"] if one["genotype"] == SHELF)
+    assert shelf["samples"] == ["shelf"] and shelf["params"] == 11_000_000
+    assert "networks from a shelf (1)" in html and SHELF in words(html)
+
+
+def test_without_shelf_networks_nothing_is_said_of_them(bare, tmp_path):
+    add_training(bare, FRONT, [0.1], 1.0, "front")
+    _, html, _ = made(bare, tmp_path)
+    assert "shelf" not in html and "trained once, so without a spread" in html
+
+
+def test_what_is_missing_is_said_with_the_command_that_makes_it(bare, tmp_path):
+    data, html, _ = made(bare, tmp_path)
+    text = words(html)
+    for command in ("search", "retrain", "correlate", "compare"):
+        assert f"dualfair {command} --run run" in text
+    assert "No network can be recommended yet." in text and "Nothing was searched yet" in text
+    assert "svg" not in Reader(html).tags
+    assert data["runs"][0]["front"] is None and data["runs"][0]["ranking"] is None
+
+
+def test_a_search_without_fresh_people_is_not_said_to_hold(bare, tmp_path):
+    add_search(bare)
+    said = read_json(bare / "search/front.json")
+    said["confirmation"] = None
+    said["front"] = [{key: value for key, value in one.items() if key != "confirmed"} for one in said["front"]]
+    write_json(bare / "search/front.json", said)
+    _, html, _ = made(bare, tmp_path)
+    assert "Whether the search's front holds is not known." in words(html)
+    assert "train with --confirm 0.5" in words(html)
+
+
+def test_one_group_is_said_to_be_one(bare, tmp_path):
+    folder = bare / "retrain/x/seed-0"
+    folder.mkdir(parents=True)
+    write_json(folder / "result.json", result(FRONT, 0, 0.1, 0.0, groups=("all",)))
+    assert "There is one group only" in words(made(bare, tmp_path)[1])
+
+
+@pytest.mark.parametrize("where", ["genotype", "group", "folder", "faces", "sentence", "sample"])
+def test_text_from_files_stays_text(whole, tmp_path, where):
+    path = whole / "retrain/101-101-101-101_cosface/seed-0/result.json"
+    found = read_json(path)
+    if where == "genotype":
+        add_training(whole, EVIL, [0.01], 0.1, "named")
+    elif where == "group":
+        found["test"]["groups"][0]["group"] = EVIL
+        write_json(path, found)
+    elif where == "folder":
+        whole = whole.rename(whole.with_name("<script>alert(1)<"))
+    elif where == "sentence":
+        write_json(
+            whole / "compare/comparison.json", {**read_json(whole / "compare/comparison.json"), "sentence": EVIL}
+        )
+    elif where == "sample":
+        write_json(whole / "retrain/plan.json", {"jobs": [{"genotype": FRONT, "seed": 0, "samples": [EVIL]}]})
+    else:
+        write_json(whole / "train/config.json", {**CONFIG, "faces": "../<script>", "group_column": EVIL, "space": EVIL})
+    html = made(whole, tmp_path)[1]
+    assert "script" not in Reader(html).tags and "<script" not in html
+    assert "&lt;script&gt;" in html
+
+
+def test_no_folder_of_this_machine_is_in_any_file(whole, tmp_path):
+    write_json(whole / "train/config.json", {**CONFIG, "faces": str(tmp_path / "faces")})
+    _, _, out = made(whole, tmp_path)
+    for file in out.parent.iterdir():
+        assert str(tmp_path) not in file.read_text() and "some place" not in file.read_text(), file.name
+
+
+RESULT = "retrain/101-101-101-101_cosface/seed-0/result.json"
+
+
+@pytest.mark.parametrize("content", ["", '{"front": 3, "studies": [], "jobs": 4, "test": {}}', "[1]\n1"])
+def test_damaged_files_cost_their_sections_only(whole, tmp_path, content):
+    damaged = ("search/front.json", "search/scores.csv", "search/hypervolume.csv", "compare/comparison.json",
+               "retrain/plan.json", "correlate/ranking.json", RESULT, "train/config.json")  # fmt: skip
+    sound = {file: (whole / file).read_text() for file in damaged}
+    for file in damaged:
+        (whole / file).write_text(content)
+        data, html, _ = made(whole, tmp_path)
+        assert Reader(html) and len(data["runs"][0]["networks"]) == 3, file
+        (whole / file).write_text(sound[file])
+    for file in damaged:
+        (whole / file).write_text(content)
+    data, html, _ = made(whole, tmp_path)
+    assert Reader(html) and len(data["runs"][0]["problems"]) >= 3
+
+
+def test_damage_is_told_by_name(whole, tmp_path):
+    (whole / "correlate/ranking.json").write_text("{")
+    data, html, _ = made(whole, tmp_path)
+    assert any(text.startswith("correlate/ranking.json is damaged") for text in data["runs"][0]["problems"])
+    assert "correlate/ranking.json is damaged" in words(html)
+
+
+def test_several_runs_stand_side_by_side_under_names_that_differ(whole, tmp_path, dualfair):
+    other = tmp_path / "other" / "run"
+    (other / "train").mkdir(parents=True)
+    write_json(other / "train/config.json", CONFIG)
+    shown = dualfair("report", whole, other, "--out", tmp_path / "both.html")
+    assert shown.status == 0, shown.err
+    assert f"some place/run: Take {FRONT}." in shown.out and "other/run: No network" in shown.out
+    html = (tmp_path / "both.html").read_text()
+    text = words(html)
+    assert text.index("The runs side by side") < text.index("The question")
+    ids = re.findall(r' id="([^"]*)"', html)
+    assert len(ids) == len(set(ids))
+    with open(tmp_path / "both-runs.csv", newline="") as file:
+        assert [row["take"] for row in csv.DictReader(file)] == [FRONT, ""]
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (("{tmp}/none",), "none is no run directory: train/config.json is not in it; run 'dualfair train' first"),
+        (("{run}", "{run}"), "is given twice; give each once"),
+        (("{run}", "--out", "{tmp}/report.pdf"), "out must be a file that ends in .html"),
+        (("{run}", "--watts", "-1"), "watts must be a finite number of 0 or more, got -1"),
+        (("{run}", "--grams-per-kwh", "nan"), "grams-per-kwh must be a finite number of 0 or more, got nan"),
+    ],
+)
+def test_a_users_mistake_gets_one_clear_line(dualfair, bare, tmp_path, monkeypatch, more, said):
+    monkeypatch.chdir(tmp_path)
+    shown = dualfair("report", *(word.format(tmp=tmp_path, run=bare) for word in more))
+    assert shown.status == 2 and said in shown.err and shown.err.count("\n") == 1
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_the_options_of_the_command_are_these(dualfair):
+    shown = dualfair("report", "--help").out
+    assert set(re.findall(r"--[a-z-]+", shown)) == {"--out", "--watts", "--grams-per-kwh", "--help"}
+
+
+def test_runs_are_only_read(whole, tmp_path):
+    before = {path: path.read_bytes() for path in whole.rglob("*") if path.is_file()}
+    made(whole, tmp_path)
+    assert {path: path.read_bytes() for path in whole.rglob("*") if path.is_file()} == before
+
+
+def network(genotype, error, disparity, macs=1, test=0.5):
+    return {
+        "genotype": genotype, "macs": macs, "validation": {"error": {"mean": error}, "disparity": {"mean": disparity}},
+        "test": {"error": {"mean": test}},
+    }  # fmt: skip
+
+
+def test_validation_people_choose_and_test_people_do_not():
+    networks = [network("a", 0.1, 3.0), network("b", 0.2, 1.0), network("c", 0.5, 0.9), network("d", 0.5, 3.0)]
+    first = choose(networks)
+    assert [one["genotype"] for one in first["chosen"]] == ["b", "a", "c"]
+    assert first["chosen"][1]["because"] == ["lowest error"] and set(first["front"]) == {"a", "b", "c"}
+    for place, one in enumerate(networks):
+        one["test"] = {"error": {"mean": place / 10}}
+    assert choose(networks) == first
+
+
+def test_of_equal_networks_the_smallest_is_taken_and_the_others_are_counted():
+    networks = [network("a", 0.1, 1.0, macs=9), network("b", 0.1, 1.0, macs=3), network("c", 0.1, 1.0, macs=None)]
+    found = choose(networks)
+    assert [one["genotype"] for one in found["chosen"]] == ["b"] and found["tied"] == 2
+
+
+def test_networks_without_finite_values_are_never_taken():
+    assert choose([network("a", 0.1, float("inf")), network("b", None, 1.0)])["chosen"] == []
+    assert choose([])["chosen"] == []
+
+
+def test_a_standard_error_needs_two_values():
+    assert over_seeds([0.5]) == {"mean": 0.5, "se": None}
+    assert over_seeds([None, "nan"]) == {"mean": None, "se": None}
+    # Deviation of 1 and 3 is the root of 2, over the root of 2.
+    assert over_seeds([1, 3]) == {"mean": 2.0, "se": pytest.approx(1.0)}
+
+
+def test_a_training_by_another_recipe_is_drawn_as_its_network(bare, tmp_path):
+    label = f"{FRONT},lr=0.3"
+    add_training(bare, label, [0.1], 1.0, "named")
+    run = made(bare, tmp_path)[0]["runs"][0]
+    assert [one["genotype"] for one in run["architectures"]] == [label] and run["networks"][0]["macs"] > 0
+
+
+def test_names_are_the_shortest_that_differ(tmp_path):
+    paths = [tmp_path / one / "run" for one in "ab"]
+    for path in paths:
+        (path / "train").mkdir(parents=True)
+        write_json(path / "train/config.json", {})
+    assert [run.name for run in open_runs(paths)] == ["a/run", "b/run"]
+    assert [run.name for run in open_runs(paths[:1])] == ["run"]

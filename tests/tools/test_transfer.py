@@ -1,0 +1,154 @@
+"""Networks of one face set on others, and by other attributes."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from evaluation.protocol import EvaluationProtocol
+from evolution.pareto import non_dominated
+from supernet.process_group import ALONE
+from tools.transfer import lines_of
+from tools.transferring import Measured, Population, carried_over, on_front
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    return tmp_path_factory.mktemp("transfer")
+
+
+@pytest.fixture
+def run(dualfair, place):
+    """Three networks, one of them with two seeds."""
+    path = place / "run"
+    if not path.exists():
+        faces = ("faces", "synth", "--identities", 24, "--images", 4, "--size", 32)
+        for words in (
+            (*faces, "--out", place / "faces"),
+            (*faces, "--out", place / "other", "--seed", 1, "--groups", 3),
+            ("train", "--faces", place / "faces", "--out", path, "--size", 32, "--epochs", 0.3),
+            ("search", "--run", path, "--population", 2, "--generations", 1, "--calibrate", 16),
+            ("retrain", "--run", path, "--genotype", "101:cosface", "--epochs", 1, "--seeds", 2),
+            ("retrain", "--run", path, "--genotype", "000:cosface", "--genotype", "010:arcface", "--epochs", 1,
+             "--seeds", 1),
+        ):  # fmt: skip
+            result = dualfair(*words)
+            assert result.status == 0, result.err
+        add_column(place / "other", "hat", lambda number: "yes" if number % 2 else "no")
+    return path
+
+
+def add_column(faces, name, value_of):
+    rows = list(csv.DictReader((faces / "manifest.csv").open()))
+    people = sorted({row["identity"] for row in rows})
+    with (faces / "manifest.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, [*rows[0], name], lineterminator="\n")
+        writer.writeheader()
+        for row in rows:
+            writer.writerow({**row, name: value_of(people.index(row["identity"]))})
+
+
+@pytest.fixture
+def found(dualfair, run, place):
+    if not (place / "out").exists():
+        words = ("--run", run, "--to", place / "other", "--group", "group", "--group", "hat", "--out", place / "out")
+        result = dualfair("transfer", *words)
+        assert result.status == 0, result.err
+        (place / "said.txt").write_text(result.out)
+    return json.loads((place / "out/transfer.json").read_text())
+
+
+def test_every_network_is_measured_at_home_and_by_every_attribute_elsewhere(found):
+    keys = [(row["network"].split("-")[0], row["faces"], row["group column"]) for row in found["networks"]]
+    populations = [("faces", "group"), ("other", "group"), ("other", "hat")]
+    assert sorted(keys) == sorted((code, *where) for where in populations for code in ("000", "010", "101"))
+    groups = {(row["faces"], row["group column"]): row["groups"] for row in found["networks"]}
+    assert groups["other", "group"] == "a 8, b 8, c 8" and groups["other", "hat"] == "no 12, yes 12"
+    assert {row["people"] for row in found["networks"] if row["faces"] == "other"} == {24}
+    home = [row for row in found["networks"] if row["home"]]
+    assert {row["measured on"] for row in home} == {"test people"} and home[0]["people"] < 24
+
+
+def test_the_numbers_are_those_that_evaluate_gives(dualfair, found, run, place):
+    """The same network by the other command: same error, same disparity."""
+    folder = run / "retrain/000-000-000-000_cosface/seed-0"
+    words = ("--network", folder, "--faces", place / "other", "--group", "hat", "--metrics", "identification,disparity")
+    assert dualfair("evaluate", *words, "--resamples", 0, "--out", place / "evaluated").status == 0
+    report = json.loads((place / "evaluated/report.json").read_text())
+    [row] = [row for row in found["networks"] if row["network"].startswith("000") and row["group column"] == "hat"]
+    rank_disparity = next(each for each in report["disparities"] if each["name"] == "rank_disparity")
+    assert row["disparity"] == pytest.approx(rank_disparity["value"], abs=1e-12)
+    assert f"{row['error']:.12g}" in json.dumps(report) or row["error"] == pytest.approx(_error(report), abs=1e-12)
+
+
+def _error(report):
+    """The error of all probes, wherever the report keeps it."""
+    everyone = next(row for row in report["identification"]["groups"] if row["group"] == "all")
+    return everyone["error"]["estimate"]
+
+
+def test_seeds_are_averaged_with_their_standard_error(found, run):
+    from pathlib import Path
+
+    [row] = [row for row in found["networks"] if row["network"].startswith("101") and row["home"]]
+    assert row["seeds"] == 2 and row["standard error of error"] is not None
+    assert all(row["standard error of error"] is None for row in found["networks"] if row["seeds"] == 1)
+    assert sorted(Path(run / "retrain").glob("101*/seed-*"))[1].name == "seed-1"
+
+
+def test_what_is_printed_says_who_was_measured_and_what_carries_over(found, place):
+    said = (place / "said.txt").read_text()
+    assert "run on other, groups by hat: all 24 people (no 12, yes 12), 96 images" in said
+    assert "run on faces (at home), groups by group:" in said and "test people" in said
+    assert "run -> other by hat: " in said and "n = 3 networks" in said
+    assert "/" not in json.dumps(found["networks"])
+    assert lines_of(found)[-1] in said
+
+
+@pytest.mark.parametrize(
+    "more, text",
+    [
+        ((), "has nowhere to go: name other faces with --to, or another column with --group"),
+        (("--to", "other", "--group", "shoes"), "has none of the columns shoes; it has: path, identity, group, hat"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused_in_one_line(dualfair, run, place, more, text):
+    more = [place / word if word == "other" else word for word in more]
+    result = dualfair("transfer", "--run", run, *more, "--out", place / "nothing")
+    assert result.status == 2 and text in result.err and len(result.err.splitlines()) == 1
+
+
+def measured(network, errors, disparities, home=True):
+    from evaluation.protocol import Verdict
+
+    verdicts = tuple(Verdict(e, d, 9, 0, (), {}, ()) for e, d in zip(errors, disparities, strict=True))
+    return Measured("run", network, Population("faces", "group", "all", home), {"a": 3}, (0,) * len(errors), verdicts)
+
+
+def test_the_front_is_that_of_the_means_and_leaves_out_the_undefined():
+    rng = np.random.default_rng(0)
+    points = rng.random((12, 2, 2))
+    rows = [measured(str(i), errors, disparities) for i, (errors, disparities) in enumerate(points)]
+    assert on_front(rows) == non_dominated(points.mean(axis=2)).tolist()
+    assert on_front([measured("x", [0.0], [float("nan")]), rows[0]]) == [False, True]
+
+
+def test_rankings_are_compared_over_the_networks_that_both_have():
+    home = [measured(str(i), [i / 10], [i / 10]) for i in range(6)]
+    away = [measured(str(i), [1 - i / 10], [i / 5], home=False) for i in (5, 3, 1, 0)]
+    carried = carried_over(home, away, 200, 0)
+    assert (carried["error"]["n"], carried["error"]["tau"], carried["disparity"]["tau"]) == (4, -1, 1)
+
+
+def test_nothing_is_fitted_to_the_faces(run, place):
+    """Measuring twice, with other networks in between, changes no weight on disk and no number."""
+    from tools.transferring import measure
+
+    before = {path: path.read_bytes() for path in run.glob("retrain/*/seed-*/*") if path.is_file()}
+    once = [row.values("error").tolist() for row in measure(run, place / "other", ["hat"], EvaluationProtocol(), ALONE)]
+    again = [
+        row.values("error").tolist() for row in measure(run, place / "other", ["hat"], EvaluationProtocol(), ALONE)
+    ]
+    assert once == again and len(once) == 3
+    assert before == {path: path.read_bytes() for path in run.glob("retrain/*/seed-*/*") if path.is_file()}

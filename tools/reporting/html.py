@@ -1,0 +1,104 @@
+"""Small pieces of HTML; whatever text comes in is escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from html import escape
+
+from tools.reporting.words import NOTHING, compact, decimals, two, whole, with_error, with_interval
+
+LONG = 40
+"""Letters from which on a cell of text may break over lines."""
+_PRINTED: dict[str, Callable[[object], str]] = {
+    "text": lambda value: NOTHING if value is None else str(value),
+    "whole": whole,
+    "number": decimals,
+    "compact": compact,
+    "tau": two,
+    "mark": lambda value: NOTHING if value is None else "yes" if value else "no",
+}
+
+
+def paragraph(text: str, kind: str = "") -> str:
+    """A paragraph of plain text, of a class where one is given."""
+    return f"<p{_class(kind)}>{escape(text)}</p>"
+
+
+def stated(headline: str, details: str) -> str:
+    """A paragraph that begins with what matters."""
+    return f"<p><strong>{escape(headline)}</strong> {escape(details)}</p>"
+
+
+def bullets(texts: Sequence[str]) -> str:
+    """A list of plain sentences."""
+    return f"<ul>{''.join(f'<li>{escape(text)}</li>' for text in texts)}</ul>"
+
+
+def lacks(text: str, command: str = "") -> str:
+    """What is missing, with the command that would make it."""
+    make = f" To make it: <code>{escape(command)}</code>" if command else ""
+    return f'<p class="lacks">{escape(text)}{make}</p>'
+
+
+def heading(level: int, text: str, anchor: str) -> str:
+    """A heading with an anchor."""
+    return f'<h{level} id="{escape(anchor, quote=True)}">{escape(text)}</h{level}>'
+
+
+def figure(picture: str, caption: str) -> str:
+    """A picture, which may be wider than a small screen, above its caption."""
+    return (
+        f'<figure><div class="box" tabindex="0" role="group" aria-label="figure">{picture}</div>'
+        f"<figcaption>{escape(caption)}</figcaption></figure>"
+    )
+
+
+def table(found: dict, caption: str, chosen: Collection[str] = ()) -> str:
+    """A table in a box of its own that scrolls; rows whose first cell is among the `chosen` are marked.
+
+    Columns that belong to another one as its error or interval are printed there. A column without any value is left
+    out.
+    """
+    columns, rows = found["columns"], found["rows"]
+    names = [one["name"] for one in columns]
+    within = {one[part] for one in columns for part in ("spread", "low", "high")}
+    shown = [
+        (place, one)
+        for place, one in enumerate(columns)
+        if one["name"] not in within and any(row[place] is not None for row in rows)
+    ]
+    head = "".join(f'<th scope="col"{_aligned(one)}>{escape(one["name"])}</th>' for _, one in shown)
+    body = ""
+    for row in rows:
+        values = dict(zip(names, row, strict=True))
+        cells = "".join(_cell(values, one, first=place == 0) for place, one in shown)
+        body += f"<tr{_class('chosen' if str(row[0]) in chosen else '')}>{cells}</tr>"
+    label = escape(caption, quote=True)
+    return (
+        f'<p class="caption">{escape(caption)}</p>'
+        f'<div class="box" tabindex="0" role="group" aria-label="{label}"><table aria-label="{label}">'
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
+
+
+def _cell(values: dict, column: dict, first: bool) -> str:
+    value = values[column["name"]]
+    if column["kind"] == "text":
+        text = _PRINTED["text"](value)
+        kind = "long" if len(text) > LONG else "name" if first else "short"
+        return f"<td{_class(kind)}>{escape(text)}</td>"
+    if column["spread"]:
+        text = with_error(value, values[column["spread"]])
+    elif column["low"]:
+        text = with_interval(value, values[column["low"]], values[column["high"]], _PRINTED[column["kind"]])
+    else:
+        text = _PRINTED[column["kind"]](value)
+    return f'<td class="n">{escape(text)}</td>'
+
+
+def _aligned(column: dict) -> str:
+    return "" if column["kind"] == "text" else ' class="n"'
+
+
+def _class(kind: str) -> str:
+    return f' class="{escape(kind, quote=True)}"' if kind else ""

@@ -1,0 +1,220 @@
+"""The sections of a run in the page: text, tables and figures, from its data alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tools.planning.report import duration
+from tools.reporting import charts, drawings
+from tools.reporting.html import bullets, figure, lacks, paragraph, stated, table
+from tools.reporting.words import compact, counted, listed, spoken, whole
+
+_RANKS = {
+    "rank_disparity": ": the difference of their mean ranks, a rank being how many pictures of others lie nearer than "
+    "the person's own (0 = found at once)",
+}
+
+
+def question(run: Mapping) -> str:
+    """What was asked, of which faces and groups."""
+    asked = run["question"]
+    groups = f" ({', '.join(asked['groups'])})" if asked["groups"] else ""
+    networks = f"{asked['networks']:,} networks" if asked["networks"] else "networks"
+    size = f" at {asked['image_size']} px" if asked["image_size"] else ""
+    text = paragraph(
+        f"Which of the {networks} of space {asked['space']} recognises the people in the faces '{asked['faces']}' "
+        f"well, and treats the groups of '{asked['group_column']}'{groups} alike?",
+        "question",
+    )
+    disparity = spoken(run["disparity"])
+    text += paragraph(
+        "Error is the share of pictures whose nearest other picture shows somebody else. "
+        f"{disparity[:1].upper()}{disparity[1:]} says how differently groups of people are recognised"
+        f"{_RANKS.get(run['disparity'], '')}. Lower is better for both. Skeleton {asked['skeleton']}{size}."
+    )
+    return text
+
+
+def the_answer(run: Mapping) -> str:
+    """The answer: what to take, whether the cheap scores can be believed, whether the front held."""
+    parts = (run["answer"][name] for name in ("take", "cheap", "held"))
+    return f'<div class="answer">{"".join(stated(part["headline"], part["details"]) for part in parts)}</div>'
+
+
+def not_believe(run: Mapping) -> str:
+    """What not to believe, and what could not be read."""
+    text = bullets([*run["answer"]["not_believe"]])
+    if run["problems"]:
+        text += paragraph("Some files could not be read:") + bullets(run["problems"])
+    return f'<div class="doubt">{text}</div>'
+
+
+def front(run: Mapping) -> str:
+    """The search's front with its scores, on fresh people, and the networks trained from scratch."""
+    text, found = "", run["front"]
+    if found is None:
+        text += lacks("Nothing was searched yet, so there is no front.", run["commands"]["search"])
+    elif not found["front"]["rows"]:
+        text += lacks("The search found no network with finite scores, so there is no front.")
+    else:
+        picture, left_out = charts.search_chart(run)
+        text += figure(
+            picture,
+            f"Inherited weights: {spoken(found['objectives'][0])} and {spoken(found['objectives'][1])} of networks on "
+            f"{found['images']:,} images of people that the supernet was not trained on. {left_out}",
+        )
+        text += table(
+            found["front"], "Networks of the search's front and of the front on fresh people [95 % over people]"
+        )
+        if found["confirmation"] is None:
+            text += lacks("The front was not measured on fresh people; train with --confirm 0.5 and enough people.")
+    if not run["networks"]:
+        return text + lacks("No network was trained from scratch yet.", run["commands"]["retrain"])
+    alone = all(one["seeds"] < 2 for one in run["networks"])
+    bars = "One training each: no error bars." if alone else "Bars are ± one standard error over trainings."
+    text += figure(charts.trained_chart(run), f"Trained from scratch, judged on test people. {bars}")
+    chosen = {one["genotype"] for one in run["choice"]["chosen"]}
+    text += table(
+        run["network_table"], "Networks trained from scratch (± standard error over seeds), by test error", chosen
+    )
+    if not any("random" in one["samples"] for one in run["networks"]):
+        text += lacks("No random networks were trained beside them.", f"{run['commands']['retrain']} --random 24")
+    return text
+
+
+def hypervolume(run: Mapping) -> str:
+    """Hypervolume over evaluations, of the search and against random search."""
+    found = run["hypervolume"] or {"trace": None, "comparison": None}
+    if found["trace"] is None:
+        text = lacks("There is no history of a search.", run["commands"]["search"])
+    else:
+        text = figure(charts.trace_chart(found["trace"]), "How far the search had come after so many networks scored.")
+    if (comparison := found["comparison"]) is None:
+        return text + lacks("The search was not compared with random search.", run["commands"]["compare"])
+    best = (
+        "the true front" if comparison["exhaustive"] else f"the best front known, of {comparison['scored']:,} networks,"
+    )
+    said = comparison["sentence"]
+    caption = f"NSGA-II and random search at equal numbers of networks scored, as a share of {best} by hypervolume."
+    return text + figure(charts.comparison_chart(comparison), caption) + paragraph(f"{said[:1].upper()}{said[1:]}.")
+
+
+def usage(run: Mapping) -> str:
+    """Operations and heads of the front against uniform choice."""
+    if (found := run["usage"]) is None:
+        return lacks("There is no front whose operations could be counted.", run["commands"]["search"])
+    n = found["n"]
+    text = paragraph(
+        f"{counted(n, 'network')} on the front. A cell says how many use the operation; blue is more than if "
+        "operations were chosen alike, orange less."
+        + (" So few networks say nothing about operations." if n < 10 else "")
+    )
+    places = f"Operations used by {counted(n, 'network')} of the front, by block and position"
+    text += figure(drawings.heat_map(found["operations"], places), "Operations by block and position.")
+    return text + figure(drawings.heat_map(found["heads"], "Heads used by the front"), "Heads.")
+
+
+def updates(run: Mapping) -> str:
+    """Counters of strict fairness."""
+    if (found := run["updates"]) is None:
+        return lacks(
+            "There is no readable checkpoint of the supernet, which holds the counters.",
+            "dualfair train",
+        )
+    counts = f"{found['least']:,}" if found["least"] == found["most"] else f"{found['least']:,} to {found['most']:,}"
+    said = "exactly equally often" if found["equal"] else "NOT equally often"
+    text = paragraph(
+        f"Every operation was trained {said}: {counts} updates each, {found['skipped']:,} steps skipped, after "
+        f"{found['step']:,} of {found['steps']:,} steps by sampler '{found['sampler']}'. Counted while training, and "
+        "kept in the supernet's checkpoint."
+    )
+    text += table(found["operations"], "Updates of the operations at each place")
+    return text + table(found["heads"], "Updates of the heads")
+
+
+def ranking(run: Mapping) -> str:
+    """Inherited against standalone scores."""
+    if (found := run["ranking"]) is None:
+        return lacks("Cheap and true scores were not compared.", run["commands"]["correlate"])
+    chosen = "drawn at random" if found["sample"] == "random" else "all that were trained"
+    ns = listed(sorted({f"n = {one['n']}" for one in found["measures"].values()}))
+    text = figure(
+        drawings.tau_bars(found["baselines"], "Kendall's tau of inherited scores and of baselines, with intervals"),
+        f"How well cheap scores rank networks ({chosen}, {ns}, {counted(found['seeds'], 'seed')} each) as training "
+        "from scratch does: 1 = the same order, 0 = chance. Bars are 95 % over networks. The ceiling is what the exact "
+        "truth would reach, since trainings and people blur the measured one.",
+    )
+    said = [f"{spoken(one['measure'])}: {'; '.join(one['conclusions'])}." for one in found["measures"].values()]
+    text += paragraph("What may be concluded from these networks:") + bullets(said)
+    text += table(found["table"], "Kendall's tau [95 % over networks] of every sample")
+    if found["missing"] or found["left_out"]:
+        text += paragraph(f"Not in it: {', '.join([*found['missing'], *found['left_out']])}.", "note")
+    return text
+
+
+def groups(run: Mapping) -> str:
+    """Error and rank of every group."""
+    people = run["question"]["people"]
+    if people["rows"]:
+        text = table(people, "People and images; no person is in two splits")
+    else:
+        text = lacks("The faces that the run was made with cannot be opened here, so numbers of people are not known.")
+    if not run["group_table"]["rows"]:
+        return text + lacks("No network was judged on test people yet.", run["commands"]["retrain"])
+    chosen = {one["genotype"] for one in run["choice"]["chosen"]}
+    text += table(run["group_table"], "Each group on test people (± standard error over seeds)", chosen)
+    names = {row[1] for row in run["group_table"]["rows"]}
+    return text + (lacks("There is one group only, so nothing can be compared.") if len(names) < 2 else "")
+
+
+def architectures(run: Mapping) -> str:
+    """Drawings of the chosen networks."""
+    if not run["architectures"]:
+        if run["choice"]["chosen"]:
+            return lacks("The chosen networks have no blocks of the run's skeleton, or it cannot be opened.")
+        return lacks("No network is chosen yet.", run["commands"]["retrain"])
+    text = figure(drawings.legend(), "Below an operation: channels in to channels out, / groups.")
+    because = {one["genotype"]: listed(one["because"]) for one in run["choice"]["chosen"]}
+    for one in run["architectures"]:
+        text += figure(drawings.network_drawing(one), f"{one['genotype']}: {because[one['genotype']]}.")
+    return text
+
+
+def cost(run: Mapping) -> str:
+    """What was spent, and what training every candidate from scratch would have cost."""
+    found = run["cost"]
+    if found is None or not found["spent"]["rows"]:
+        return lacks("No stage has recorded what it cost.")
+    factors, machine = found["factors"], run["question"]["machine"]
+    text = paragraph(f"Made with {', '.join(f'{name} {value}' for name, value in machine.items())}.") if machine else ""
+    text += table(found["spent"], "Spent; a device hour is one device at work for an hour")
+    text += paragraph(
+        f"Energy at {factors['watts']:g} W a device and {factors['kg_per_kwh']:g} kg CO2eq a kWh: factors, not "
+        "measured. FLOPs by formula, a dash where not known; those of the search as if no beginnings were shared, "
+        "which is more than was done.",
+        "note",
+    )
+    if found["instead"] is None:
+        return text + lacks("What a training from scratch takes was not measured.", run["commands"]["retrain"])
+    title = f"Instead: training from scratch, once each, {duration(found['seconds_each'])} a training"
+    text += table(found["instead"], f"{title} (mean of {whole(found['trainings'])})")
+    if found["supernet_hours"]:
+        text += paragraph(f"Train and search together took {compact(found['supernet_hours'])} device hours.")
+    return text
+
+
+def limits(run: Mapping) -> str:
+    """Limits and ethics."""
+    people = run["people"].get("test", {})
+    n = f" Test people: {', '.join(f'{group} {count:,}' for group, count in people.items())}." if people else ""
+    return bullets(
+        [
+            f"Groups are labels in the data, of the column '{run['question']['group_column']}'; whoever gave them can "
+            f"be wrong.{n}",
+            "A small gap between these groups says nothing about groups that are not in the data, nor about a "
+            "deployment.",
+            "Error and rank measures grow with the number of people in a gallery; compare them at equal numbers only.",
+            "That a network treats the groups of a test set alike does not make face recognition appropriate for a "
+            "purpose.",
+        ]
+    )

@@ -1,0 +1,86 @@
+"""Which operations and heads the front uses, and how often the supernet's training updated each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from supernet.checkpoint import checkpoints, load_checkpoint, read_record
+from supernet.genotype import Genotype
+from supernet.operations import OPERATION_NAMES
+from supernet.space import HEAD, SearchSpace
+from tools.reporting.run_files import RunFiles
+from tools.reporting.setting import Setting
+from tools.reporting.table import column, table
+
+_COLUMNS = (("place", "text"), ("choice", "text"), ("networks", "whole"), ("of", "whole"), ("expected", "number"))
+
+
+def usage_section(genotypes: Sequence[str], setting: Setting) -> dict | None:
+    """How many networks of a front use each choice, and how many would if all were chosen alike.
+
+    {"n", "operations", "heads": tables of place, choice, networks, of, expected}. None without a network. Expected is
+    n / number of choices at that place of the run's space; without the space every operation and head counts.
+    """
+    if not genotypes:
+        return None
+    networks = [Genotype.parse(text) for text in genotypes]
+    n = len(networks)
+    allowed = choices_by_place(setting.space) if setting.space else {}
+    rows = []
+    for block, codes in enumerate(networks[0].blocks):
+        for position in range(len(codes)):
+            names = allowed.get((block, position), dict(enumerate(OPERATION_NAMES)))
+            used = [network.blocks[block][position] for network in networks]
+            place = f"block {block + 1}, position {position + 1}"
+            rows += [[place, name, used.count(code), n, n / len(names)] for code, name in names.items()]
+    heads = setting.space.heads if setting.space else tuple(sorted({network.head for network in networks}))
+    chosen = [network.head for network in networks]
+    head_rows = [[HEAD, head, chosen.count(head), n, n / len(heads)] for head in heads]
+    columns = [column(name, kind) for name, kind in _COLUMNS]
+    return {"n": n, "operations": table(columns, rows), "heads": table(columns, head_rows)}
+
+
+def updates_section(run: RunFiles, setting: Setting) -> dict | None:
+    """How often training updated every operation and head: the counters in the supernet's newest checkpoint.
+
+    {"step", "steps", "sampler", "skipped", "equal": whether all operations of all places have the same count, and so
+    have all heads, "least", "most" over operations, "operations": table of place, choices, least, most, equal,
+    "heads": table}. None without a checkpoint. Raises ValueError where it cannot be read.
+    """
+    found = checkpoints(run.path / "train")
+    if not found:
+        return None
+    record, dealt = read_record(found[-1]), json.loads(load_checkpoint(found[-1])["dealt"])
+    allowed = choices_by_place(setting.space) if setting.space else {}
+    rows, counts = [], []
+    for block, positions in enumerate(dealt["operation_updates"]):
+        for position, updates in enumerate(positions):
+            codes = allowed.get((block, position), dict(enumerate(OPERATION_NAMES)))
+            own = [updates[code] for code in codes]
+            counts += own
+            place = f"block {block + 1}, position {position + 1}"
+            rows.append([place, len(own), min(own), max(own), min(own) == max(own)])
+    heads = dealt["head_updates"]
+    columns = [column("place", "text"), column("choices", "whole"), column("least updates", "whole")]
+    return {
+        "step": record.step,
+        "steps": record.steps,
+        "sampler": setting.config.get("sampler"),
+        "skipped": dealt["skipped"],
+        "least": min(counts),
+        "most": max(counts),
+        "equal": min(counts) == max(counts) and len(set(heads.values())) <= 1,
+        "operations": table([*columns, column("most updates", "whole"), column("equal", "mark")], rows),
+        "heads": table([column("head", "text"), column("updates", "whole")], [[*one] for one in heads.items()]),
+    }
+
+
+def choices_by_place(space: SearchSpace) -> dict[tuple[int, int], dict[int, str]]:
+    """The operations of a space by (block, position): names by code."""
+    return {
+        gene: dict(zip(choice_block.codes, choice_block.choices, strict=True))
+        for choice_block in space.choice_blocks
+        if choice_block.name != HEAD
+        for gene in choice_block.genes
+    }
