@@ -20,10 +20,10 @@ from tools.run_directory import RunDirectory
 from tools.search import SearchOptions
 from tools.train_options import TrainOptions
 
-IDENTITIES, IMAGES, SIZE, BIAS = 200, 10, 32, 0.5
-SPLIT = "0.4,0.4,0.2"
+IDENTITIES, IMAGES, SIZE, BIAS = 320, 10, 32, 0.5
+SPLIT = "0.25,0.5,0.25"
 """Of the validation people one half is for the search, the other to confirm its front."""
-RECIPE = Recipe(epochs=18.0, batch=32, lr=0.2, margin_warmup=0.95)
+RECIPE = Recipe(epochs=18.0, batch=32, lr=0.2)
 STANDALONE_RECIPE = replace(RECIPE, epochs=12.0)
 SPACE = "dpn81-shared"
 SEARCH = SearchOptions(population=20, generations=6)

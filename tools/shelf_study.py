@@ -17,19 +17,23 @@ from tools.trainings import SPLITS
 
 OURS, SHELF = "ours", "shelf"
 VALIDATION, TEST = SPLITS
+COSTS = ("params", "macs")
+"""What a result says of a network's cost."""
 
 
 @dataclass(frozen=True, eq=False)
 class Trained:
     """A network with its recipe, by its label, and what its trainings came to.
 
-    `values[split][measure]` is (S,), one value a training seed, in the order of `seeds`.
+    `values[split][measure]` is (S,), one value a training seed, in the order of `seeds`. `cost` holds learnt parameters
+    and multiply-accumulates of an image, None where the results do not say.
     """
 
     label: str
     of: str
     seeds: tuple[int, ...]
     values: dict[str, dict[str, np.ndarray]]
+    cost: tuple[int | None, int | None] = (None, None)
 
     def mean(self, split: str, measure: str) -> float:
         """Mean over seeds; not finite where one value is not."""
@@ -71,6 +75,7 @@ def gather(results: Mapping[Training, Mapping], disparity_name: str) -> tuple[li
                 split: {name: np.array([tables[training][split][name] for training in trainings]) for name in measures}
                 for split in SPLITS
             },
+            tuple(results[trainings[0]].get(name) for name in COSTS),
         )
         for label, trainings in by_label.items()
     ]
@@ -122,6 +127,7 @@ def _row(network: Trained, measures: Sequence[str]) -> dict:
         "network": network.label,
         "of": network.of,
         "seeds": list(network.seeds),
+        **dict(zip(COSTS, network.cost, strict=True)),
         **{
             split: {
                 name: {"mean": _finite(network.mean(split, name)), "standard error": network.spread(split, name)}

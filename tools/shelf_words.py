@@ -15,12 +15,13 @@ def table(report: Mapping) -> list[list]:
     """Rows of a CSV: every network with mean and standard error of every measure on both splits."""
     kinds = ("mean", "standard error")
     columns = [(split, name, kind) for split in SPLITS for name in report["measures"] for kind in kinds]
-    rows: list[list] = [["network", "of", "seeds", *(f"{split} {name} {kind}" for split, name, kind in columns)]]
+    rows: list[list] = [
+        ["network", "of", "seeds", "params", "macs", *(f"{split} {name} {kind}" for split, name, kind in columns)]
+    ]
     for network in report["networks"]:
         values = (network[split][name][kind] for split, name, kind in columns)
-        rows.append(
-            [network["network"], network["of"], len(network["seeds"]), *("" if v is None else v for v in values)]
-        )
+        about = (network["network"], network["of"], len(network["seeds"]), network["params"], network["macs"])
+        rows.append(["" if value is None else value for value in (*about, *values)])
     return rows
 
 
@@ -45,11 +46,16 @@ def sentences(report: Mapping) -> list[str]:
 
 
 def _shown_rows(report: Mapping) -> list[list[str]]:
-    rows = [["network", "of", "n", *(_plain(name) for name in report["measures"])]]
+    rows = [["network", "of", "n", "params", "MACs", *(_plain(name) for name in report["measures"])]]
     for network in report["networks"]:
         cells = [_cell(network[TEST][name]) for name in report["measures"]]
-        rows.append([network["network"], network["of"], str(len(network["seeds"])), *cells])
+        cost = (_millions(network["params"], 2), _millions(network["macs"], 1))
+        rows.append([network["network"], network["of"], str(len(network["seeds"])), *cost, *cells])
     return rows
+
+
+def _millions(count: int | None, digits: int) -> str:
+    return "-" if count is None else f"{count / 1e6:.{digits}f} M"
 
 
 def _cell(found: Mapping) -> str:

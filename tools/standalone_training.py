@@ -71,6 +71,7 @@ def train_standalone(
     `configuration` is the digest of what the stage recorded. `first_seed` is added to the seed that is drawn from:
     trainings of another stage begin otherwise. With `inherit` a searched network starts from the supernet's weights.
     """
+    from evaluation.measured_cost import measured_cost
     from supernet.training import Trainer
     from tools.standalone import build_network, write_description
     from tools.training import run_training
@@ -102,9 +103,12 @@ def train_standalone(
     network.eval()
     if not team.leads:
         return
+    params, macs = measured_cost(network, skeleton.image_size)
     result = {
         "genotype": training.label,
         "seed": training.seed,
+        "params": params,
+        "macs": macs,
         "seconds": round(course.seconds, 1),
         **judge_standalone(run, network, judging),
     }

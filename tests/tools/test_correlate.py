@@ -390,7 +390,9 @@ def test_every_planned_network_is_trained_shortly_and_another_number_of_them_is_
     trained = []
     monkeypatch.setattr("tools.retrain_again.searched_with", lambda directory: (JudgingOptions(), ()))
     monkeypatch.setattr("tools.retrain_again.in_words", lambda processes: "cpu")
-    monkeypatch.setattr("tools.retrain_again.train_all", lambda run, jobs, recipe, *_, **how: trained.append((jobs, recipe)))
+    monkeypatch.setattr(
+        "tools.retrain_again.train_all", lambda run, jobs, recipe, *_, **how: trained.append((jobs, recipe))
+    )
     run = SimpleNamespace(
         directory=RunDirectory(tmp_path),
         setting=SimpleNamespace(space=SPACE),

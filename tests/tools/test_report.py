@@ -11,10 +11,13 @@ import pytest
 
 from supernet.atomic import read_json, write_csv, write_json
 from tools.report import report
+from tools.reporting.answer import _by_group
 from tools.reporting.collect import TABLES
 from tools.reporting.networks import choose, over_seeds
 from tools.reporting.page import page
+from tools.reporting.ranking_words import cheap
 from tools.reporting.run_files import open_runs
+from tools.reporting.standing import standing
 
 VOID = {"meta", "br", "hr", "img", "input", "link"}
 EVIL = "<script>alert(1)</script>"
@@ -199,12 +202,17 @@ def test_the_answer_names_the_network_its_test_numbers_and_their_n(whole, tmp_pa
     _, html, _ = made(whole, tmp_path)
     text = words(html)
     assert f"Take {FRONT}. On 100 images it has error 0.220 ± 0.020 and rank disparity 1.000 ± 0.000" in text
-    assert "mean ± standard error of 2 trainings" in text and "of 3 networks trained from scratch" in text
-    assert f"for the lowest disparity take {RANDOM} (error 0.420 ± 0.020" in text
-    assert "The cheap scores rank networks better than chance." in text
-    assert "over 12 networks drawn at random, 2 seeds each: error 0.50 [0.20, 0.70], of at most 0.75" in text
+    assert "mean ± standard error of 2 trainings: error 0.200 and 0.240; rank disparity 1.000 and 1.000" in text
+    assert (
+        "It was chosen on validation people (error 0.120, rank disparity 1.000, of 3 trained from scratch the" in text
+    )
+    assert f"For the lowest disparity there take {RANDOM} (error 0.420 ± 0.020" in text
+    assert "can be believed in error and rank disparity, as far as a rank agreement of 0.50 and 0.50 goes" in text
+    assert "held against 2 trainings from scratch of each of 12 networks drawn at random" in text
+    assert "error 0.50 [0.20, 0.70] and rank disparity 0.50 [0.20, 0.70]; even an exact score could" in text
+    assert "expect no more than 0.75 [0.60, 0.80] and 0.75 [0.60, 0.80]" in text
     assert "The search's front held on fresh people, and beats random networks in error." in text
-    assert "mean error went from 0.200 to 0.300 (random subnets: 0.500 to 0.600)" in text
+    assert "mean error went from 0.200 to 0.300 (random networks: 0.500 to 0.600)" in text
     order = ["The question", "The answer", "What not to believe", "The front", "Limits and ethics"]
     places = [text.index(name) if name != "Limits and ethics" else text.rindex(name) for name in order]
     assert places == sorted(places)
@@ -214,7 +222,41 @@ def test_an_interval_that_holds_0_makes_cheap_scores_unbelievable(whole, tmp_pat
     (whole / "correlate/ranking.json").unlink()
     (whole / "correlate").rmdir()
     add_ranking(whole, low=-0.1)
-    assert "The cheap scores cannot be believed" in words(made(whole, tmp_path)[1])
+    text = words(made(whole, tmp_path)[1])
+    assert "The cheap scores are not shown to rank networks better than chance." in text
+    assert "The interval includes chance (0), so nothing can be concluded" in text and "can be believed in" not in text
+
+
+def test_an_interval_below_0_makes_cheap_scores_misleading(whole, tmp_path):
+    shutil.rmtree(whole / "correlate")
+    add_ranking(whole, low=-0.8, high=-0.1)
+    assert "The cheap scores are misleading in error and rank disparity" in words(made(whole, tmp_path)[1])
+
+
+@pytest.mark.parametrize(
+    ("tau", "said"),
+    [
+        (
+            {"error": (0.5, 0.2, 0.7), "rank_disparity": (0.1, -0.2, 0.4)},
+            "can be believed in error, as far as a rank agreement of 0.50 goes; they are not shown to rank networks "
+            "better than chance in rank disparity.",
+        ),
+        (
+            {"error": (-0.5, -0.7, -0.2), "rank_disparity": (None, None, None)},
+            "are misleading in error: they rank networks the wrong way round; they are not shown to rank networks "
+            "better than chance in rank disparity.",
+        ),
+        ({"error": (0.3, 0.0, 0.6)}, "are not shown to rank networks better than chance."),
+    ],
+)
+def test_each_measure_is_believed_by_its_own_interval(tau, said):
+    measures = {
+        name: {"measure": name, "n": 12, "tau": mean, "low": low, "high": high, "ceiling": None}
+        for name, (mean, low, high) in tau.items()
+    }
+    headline, sentences = cheap({"ranking": {"measures": measures, "sample": "random", "seeds": 2}})
+    assert headline == f"The cheap scores {said}"
+    assert "without training each network" in sentences[0] and "exact score" not in sentences[1]
 
 
 def test_a_search_that_random_networks_match_is_not_said_to_beat_them(whole, tmp_path):
@@ -342,6 +384,7 @@ def test_several_runs_stand_side_by_side_under_names_that_differ(whole, tmp_path
     html = (tmp_path / "both.html").read_text()
     text = words(html)
     assert text.index("The runs side by side") < text.index("The question")
+    assert '<td class="name">other/run</td>' in html
     ids = re.findall(r' id="([^"]*)"', html)
     assert len(ids) == len(set(ids))
     with open(tmp_path / "both-runs.csv", newline="") as file:
@@ -396,7 +439,102 @@ def test_validation_people_choose_and_test_people_do_not():
 def test_of_equal_networks_the_smallest_is_taken_and_the_others_are_counted():
     networks = [network("a", 0.1, 1.0, macs=9), network("b", 0.1, 1.0, macs=3), network("c", 0.1, 1.0, macs=None)]
     found = choose(networks)
-    assert [one["genotype"] for one in found["chosen"]] == ["b"] and found["tied"] == 2
+    assert [one["genotype"] for one in found["chosen"]] == ["b"] and found["chosen"][0]["tied"] == 2
+    assert choose([network("a", 0.1, 3.0), network("b", 0.1, 3.0), network("c", 0.2, 1.0)])["chosen"][-1]["tied"] == 0
+
+
+def judged(genotype, errors, disparities=(1.0, 1.0)):
+    test = {"error": over_seeds(errors), "disparity": over_seeds(disparities)}
+    return {"genotype": genotype, "seeds": len(errors), "test": test}
+
+
+def test_the_choice_is_placed_among_all_trained_networks_and_clear_differences_are_named():
+    # Means 0.30, 0.10, 0.31, 0.90; standard errors 0.01, 0.01, 0.05, 0.10.
+    networks = [judged("own", [0.29, 0.31]), judged("good", [0.09, 0.11]), judged("near", [0.26, 0.36])]
+    networks.append(judged("bad", [0.8, 1.0], [3.0, 5.0]))
+    found = standing(networks, "own")
+    assert (found["of"], found["fewest"], found["most"]) == (4, 2, 2)
+    assert found["error"] == {"place": 2, "shared": 0, "better": ["good"], "worse": ["bad"], "unknown": 0}
+    # The disparity of 4 has a standard error of 1: 3 apart, more than 2.
+    assert found["disparity"] == {"place": 1, "shared": 2, "better": [], "worse": ["bad"], "unknown": 0}
+    assert standing([judged("own", [0.3]), judged("good", [0.1])], "own")["error"]["unknown"] == 1
+    assert standing([judged("own", [0.0, 4.0]), judged("x", [3.9, 4.1])], "own")["error"]["worse"] == []
+
+
+def test_the_answer_says_how_the_choice_fared_on_test_people(whole, tmp_path):
+    text = words(made(whole, tmp_path)[1])
+    assert "On test people it came 1st of 3 in error and 2nd of 3 in rank disparity; with 2 trainings each" in text
+    # Errors 0.22, 0.42 and 0.60 with standard errors of 0.02 and less; disparities without any spread.
+    assert f"in error 2 are worse ({RANDOM}, {SHELF}); in rank disparity 1 is better ({RANDOM}); in rank" in text
+    assert f"in rank disparity 1 is worse ({SHELF})" in text
+
+
+def test_differences_that_test_people_do_not_show_are_said_to_be_none(bare, tmp_path):
+    add_training(bare, FRONT, [0.10, 0.30], 1.0, "front")
+    add_training(bare, RANDOM, [0.15, 0.35], 1.0, "random")
+    text = words(made(bare, tmp_path)[1])
+    assert "1st of 2 in error and 1st of 2 in rank disparity (shared with 1 other)" in text
+    assert "with 2 trainings each, none of the others is more than two standard errors of the difference away" in text
+
+
+def test_one_training_each_tells_no_difference(bare, tmp_path):
+    add_training(bare, FRONT, [0.10], 1.0, "front")
+    add_training(bare, RANDOM, [0.15], 2.0, "random")
+    assert "without several trainings each, no difference between them can be told" in words(made(bare, tmp_path)[1])
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [(0.0, "2 of 3 networks made no mistake on validation people (error 0.000, rank disparity 0.000)"),
+     (0.2, "2 of 3 networks had the very same values on validation people (error 0.200, rank disparity 0.000)")],
+)  # fmt: skip
+def test_a_tie_on_validation_people_is_said_once_and_plainly(bare, tmp_path, error, said):
+    for genotype, own in ((FRONT, error), (RANDOM, error), ("000-000-000-000:cosface", error + 0.3)):
+        add_training(bare, genotype, [own, own], 0.0, "random")
+    text = words(made(bare, tmp_path)[1])
+    assert text.count(said) == 1
+    assert f"{said}, so these could not choose between them; the smallest was taken." in text
+    assert "(tied with 1 other; smallest)" in text and "lowest error" not in text
+
+
+def test_what_the_search_had_put_first_is_named_with_both_scores(whole, tmp_path):
+    said = read_json(whole / "search/front.json")
+    chance = {"genotype": FRONT, "as_good": 0, "random": 16, "p": 1 / 17, "verdict": "too few random subnets to tell"}
+    said["confirmation"]["against random"] = [
+        {**chance, "objective": "error", "value": 0.3, "low": 0.2, "high": 0.4},
+        {**chance, "objective": "rank_disparity", "value": 1.7, "low": 0.0, "high": 3.0},
+    ]
+    write_json(whole / "search/front.json", said)
+    text = words(made(whole, tmp_path)[1])
+    assert f"in error {FRONT} went from its search score 0.200 to its fresh score 0.300 [0.200, 0.400]" in text
+    assert f"in rank disparity {FRONT} went from its search score 1.500 to its fresh score 1.700 [0.000" in text
+    once = "0 of 16 random networks were as good, but 16 are too few for proof (p = 0.059; 0.05 is needed)"
+    assert text.count(once) == 1 and f"In error and rank disparity, {once}" in text and "subnet" not in text
+
+
+def test_random_networks_that_do_as_well_are_no_matter_of_too_few(whole, tmp_path):
+    said = read_json(whole / "search/front.json")
+    said["confirmation"]["against random"][0] |= {"as_good": 5, "random": 16, "p": 6 / 17, "verdict": "too few"}
+    write_json(whole / "search/front.json", said)
+    text = words(made(whole, tmp_path)[1])
+    assert "In error, 5 of 16 random networks were as good: not shown to be better than chance (p = 0.353" in text
+
+
+def test_errors_by_group_carry_their_people_and_few_are_called_few():
+    groups = [{"group": name, "error": over_seeds([low, low + 0.02])} for name, low in (("a", 0.01), ("b", 0.05))]
+    said = _by_group({"people": {"test": {"a": 30, "b": 29}}}, {"groups": groups})
+    assert said.startswith("Error by group: a 0.020 ± 0.010, 30 people; b 0.060 ± 0.010, 29 people")
+    assert said.endswith("; too few to rely on below 30 people a group (b).")
+    assert "too few" not in _by_group({"people": {"test": {"a": 30, "b": 30}}}, {"groups": groups})
+    assert _by_group({"people": {}}, {"groups": groups}).endswith("b 0.060 ± 0.010.")
+    assert _by_group({"people": {}}, {"groups": groups[:1]}) == ""
+
+
+def test_a_front_that_was_not_trained_from_scratch_is_said_not_to_be(whole, tmp_path):
+    assert "own front" not in words(made(whole, tmp_path)[1])
+    shutil.rmtree(whole / "retrain/101-101-101-101_cosface")
+    text = words(made(whole, tmp_path)[1])
+    assert "The one network of the search's own front was not trained from scratch." in text
 
 
 def test_networks_without_finite_values_are_never_taken():
@@ -405,10 +543,10 @@ def test_networks_without_finite_values_are_never_taken():
 
 
 def test_a_standard_error_needs_two_values():
-    assert over_seeds([0.5]) == {"mean": 0.5, "se": None}
-    assert over_seeds([None, "nan"]) == {"mean": None, "se": None}
+    assert over_seeds([0.5]) == {"mean": 0.5, "se": None, "values": [0.5]}
+    assert over_seeds([None, "nan"]) == {"mean": None, "se": None, "values": []}
     # Deviation of 1 and 3 is the root of 2, over the root of 2.
-    assert over_seeds([1, 3]) == {"mean": 2.0, "se": pytest.approx(1.0)}
+    assert over_seeds([1, 3]) == {"mean": 2.0, "se": pytest.approx(1.0), "values": [1.0, 3.0]}
 
 
 def test_a_training_by_another_recipe_is_drawn_as_its_network(bare, tmp_path):

@@ -13,7 +13,7 @@ from supernet.genotype import Genotype
 from supernet.skeleton import SKELETONS
 from supernet.space import SPACES, ChoiceBlock, SearchSpace
 from tools.planning.spans import kilograms
-from tools.reporting import drawings
+from tools.reporting import drawings, sections
 from tools.reporting.architecture import architecture
 from tools.reporting.cost import Factors, cost_section
 from tools.reporting.html import table as html_table
@@ -22,7 +22,7 @@ from tools.reporting.setting import Setting
 from tools.reporting.svg import Frame, Point, Series, chart, ticks
 from tools.reporting.table import column, csv_rows, records, table
 from tools.reporting.usage import updates_section, usage_section
-from tools.reporting.words import decimals, with_error
+from tools.reporting.words import decimals, ordinal, with_error
 
 NANO, SPACE = SKELETONS["nano"], SPACES["dpn81"]
 EVIL = '<script>"&'
@@ -80,6 +80,29 @@ def test_usage_is_counted_against_equal_choice():
     heads = {row["choice"]: (row["networks"], row["expected"]) for row in records(found["heads"])}
     assert heads == {"arcface": (1, 1.0), "cosface": (2, 1.0), "magface": (0, 1.0)}
     assert usage_section([], setting()) is None
+
+
+def test_a_heat_map_names_operations_with_their_digits():
+    found = usage_section(["101-101-101-101:cosface"], setting())
+    assert ">0 pre3<" in (picture := drawings.heat_map(found["operations"], "x")) and ">8 post5<" in picture
+    assert ">cosface<" in drawings.heat_map(found["heads"], "x")
+
+
+def test_a_heat_map_needs_three_networks_and_equal_counters_are_folded():
+    names = ["101-101-101-101:cosface", "121-101-101-101:cosface", "808-101-101-101:arcface"]
+    rows = [[name, "search's front"] for name in names]
+    run = {"usage": usage_section(names, setting()), "front": {"confirmation": None, "front": {"rows": rows}}}
+    assert "<svg" in sections.usage(run)
+    run["usage"] = usage_section(names[:2], setting())
+    run["front"]["front"]["rows"] = rows[:2]
+    assert "<svg" not in (few := sections.usage(run)) and f"2 networks ({names[0]} and {names[1]}): too few" in few
+    columns = [column("place", "text"), *(column(name, "whole") for name in "abc"), column("equal", "mark")]
+    counters = {"step": 5, "steps": 5, "sampler": "strict", "skipped": 0, "least": 5, "most": 5, "equal": True}
+    counters["heads"] = table([column("head", "text"), column("updates", "whole")], [["x", 15], ["y", 15]])
+    same, other = [["p", 9, 5, 5, True], ["q", 9, 5, 5, True]], [["p", 9, 5, 5, True], ["q", 9, 5, 6, False]]
+    html = sections.updates({"updates": counters | {"operations": table(columns, same)}})
+    assert "<details>" in html and "At each of 2 places all 9 operations have 5 updates." in html and "3 a step" in html
+    assert "<details>" not in sections.updates({"updates": counters | {"operations": table(columns, other)}})
 
 
 def test_a_drawing_has_every_block_with_its_operations_widths_and_sizes():
@@ -169,6 +192,9 @@ def test_a_table_prints_errors_beside_their_means_and_leaves_empty_columns_out()
     assert "0.500 ± 0.250" in html and "1.0e-05" in html and "nobody" not in html and "<th scope" in html
     assert "<script" not in html and '<tr class="chosen"><td class="name">b' in html
     assert csv_rows([("run", found)])[1] == ["run", EVIL, 0.5, 0.25, None]
+    sparse = table([column("name", "text"), column("n", "whole"), column("x")], [["kept", 3, 0.0], ["gone", 2, None]])
+    html = html_table(sparse, "caption")
+    assert "kept" in html and "gone" not in html and "caption; 1 row without a value left out" in html
     with pytest.raises(ValueError, match="a row has 1 cells for 2 columns"):
         table([column("a"), column("b")], [[1]])
 
@@ -180,6 +206,9 @@ def test_numbers_from_files_are_numbers_or_nothing():
     assert plain({"a": (float("nan"), float("inf"), 1)}) == {"a": [None, "inf", 1]}
     assert (decimals(None), decimals("inf"), decimals(12345.6)) == ("–", "infinite", "12,346")
     assert with_error(0.5, None) == "0.500"
+    assert [ordinal(n) for n in (1, 2, 3, 4, 11, 12, 13, 21, 112)] == [
+        "1st", "2nd", "3rd", "4th", "11th", "12th", "13th", "21st", "112th"
+    ]  # fmt: skip
 
 
 def test_reasons_name_no_folder_of_the_machine():

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 from scipy.stats import spearmanr
 
+from evaluation.complexity import macs, parameters
 from supernet.recipe import Recipe
 from supernet.skeleton import skeleton_of
 from supernet.space import dpn_space
@@ -66,6 +67,10 @@ def test_trainings_are_named_after_what_differs_from_the_recorded_recipe(run):
     folder = run / "retrain" / SHELF.replace(":", "_")
     result = json.loads((folder / "seed-1/result.json").read_text())
     assert (result["genotype"], result["seed"]) == (SHELF, 1) and 0 <= result["test"]["error"] <= 1
+    own = json.loads((run / "retrain/101-101-101-101_cosface/seed-0/result.json").read_text())
+    skeleton = skeleton_of("nano").resized(32)
+    assert (own["params"], own["macs"]) == (parameters(genotype, skeleton), macs(genotype, skeleton))
+    assert result["params"] > 300_000 and result["macs"] > 10**6
     assert json.loads((folder / "seed-1/network.json").read_text())["genotype"] == SHELF
 
 

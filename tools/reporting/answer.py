@@ -1,22 +1,39 @@
-"""The answer of a run in three sentences, and what not to believe: made of the numbers of its sections."""
+"""The answer of a run in three sentences: made of the numbers of its sections."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from tools.reporting.doubts import not_believe
+from tools.reporting.ranking_words import cheap
 from tools.reporting.run_files import RunFiles, number
-from tools.reporting.words import counted, decimals, listed, spoken, two, with_error, with_interval
+from tools.reporting.words import (
+    FEW_PEOPLE,
+    FRONT,
+    counted,
+    decimals,
+    listed,
+    ordinal,
+    spoken,
+    with_error,
+    with_interval,
+)
 
 BETTER = "better than chance"
 """The verdict of a confirmation on a network that random ones do not match."""
-FEW_PEOPLE = 30
-"""Below so many test people of a group its numbers are said to rest on few."""
+NEEDED = 0.05
+"""The p from which on random networks are beaten."""
+SINGLE = 3
+"""Up to so many trainings their single values stand beside the mean."""
 
 
 def answer(run: Mapping) -> dict:
-    """{"take", "cheap", "held": {"headline", "details"}, "not_believe": sentences}, of a run's other data."""
-    found = {"take": _take(run), "cheap": _cheap(run), "held": _held(run)}
-    said = {name: dict(zip(("headline", "details"), words, strict=True)) for name, words in found.items()}
+    """{"take", "cheap", "held": {"headline", "sentences", "details": these joined}, "not_believe": sentences}."""
+    found = {"take": _take(run), "cheap": cheap(run), "held": _held(run)}
+    said = {
+        name: {"headline": headline, "sentences": sentences, "details": " ".join(sentences)}
+        for name, (headline, sentences) in found.items()
+    }
     return {**said, "not_believe": not_believe(run)}
 
 
@@ -53,188 +70,154 @@ def tested_on(run: Mapping, network: Mapping) -> str:
     return who
 
 
-def _take(run: Mapping) -> tuple[str, str]:
+def why(run: Mapping, chosen: Mapping) -> str:
+    """Why a network is chosen, in few words, for a caption: never more than validation people said."""
+    if chosen["tied"]:
+        return f"chosen on validation people (tied with {counted(chosen['tied'], 'other')}; {_decided(run, chosen)})"
+    return f"chosen on validation people: {listed(chosen['because'])} there"
+
+
+def _take(run: Mapping) -> tuple[str, list[str]]:
     networks = {one["genotype"]: one for one in run["networks"]}
     if not run["choice"]["chosen"]:
         return (
             "No network can be recommended yet.",
-            f"None was trained from scratch and judged on test people; {run['commands']['retrain']} does that.",
+            [f"None was trained from scratch and judged on test people; {run['commands']['retrain']} does that."],
         )
     first, *others = run["choice"]["chosen"]
     network = networks[first["genotype"]]
-    tied = run["choice"]["tied"]
-    equals = f", as have {counted(tied, 'other')} with the very same values; it is the smallest" if tied else ""
-    once = "trained once, so without a spread"
-    spread = f"mean ± standard error of {network['seeds']} trainings" if network["seeds"] > 1 else once
-    text = (
-        f"On {tested_on(run, network)} it has {on_test_people(run, network)} ({spread}). Test people had no say in the "
-        f"choice: of {counted(len(networks), 'network')} trained from scratch it has the {listed(first['because'])} on "
-        f"validation people{equals}"
-    )
+    said = [f"On {tested_on(run, network)} it has {on_test_people(run, network)} ({_spread(run, network)})."]
+    said += [_by_group(run, network), _fared(run), _chosen(run, first, network)]
     for other in others:
         named = networks[other["genotype"]]
-        text += f"; for the {listed(other['because'])} take {other['genotype']} ({on_test_people(run, named)})"
-    return f"Take {first['genotype']}.", f"{text}."
+        text = f"For the {listed(other['because'])} there take {other['genotype']} ({on_test_people(run, named)})"
+        same = f"; {counted(other['tied'], 'other')} tied with it on validation people" if other["tied"] else ""
+        said.append(f"{text}{same}.")
+    return f"Take {first['genotype']}.", [text for text in said if text]
 
 
-def _cheap(run: Mapping) -> tuple[str, str]:
-    found = run["ranking"]
-    if found is None:
-        return (
-            "Whether the cheap scores can be believed is not known.",
-            f"No ranking study was made; {run['commands']['correlate']} does that.",
-        )
-    measures = list(found["measures"].values())
-    told = [one for one in measures if one["low"] is not None and one["low"] > 0]
-    parts = []
-    for one in measures:
-        tau = "undefined" if one["tau"] is None else with_interval(one["tau"], one["low"], one["high"], two)
-        most = "" if one["ceiling"] is None else f", of at most {two(one['ceiling'])}"
-        parts.append(f"{spoken(one['measure'])} {tau}{most}")
-    if not told:
-        headline = "The cheap scores cannot be believed: they are not shown to rank networks better than chance."
-    elif len(told) < len(measures):
-        headline = f"The cheap scores can be believed for {listed([spoken(one['measure']) for one in told])} only."
+def _spread(run: Mapping, network: Mapping) -> str:
+    """What the ± of a network is, with the single values where these are few."""
+    n = network["seeds"]
+    if n < 2:
+        return "trained once, so without a spread"
+    text = f"mean ± standard error of {n} trainings"
+    if n > SINGLE:
+        return text
+    named = (("error", "error"), ("disparity", spoken(run["disparity"])))
+    single = [
+        f"{name} {listed([decimals(value) for value in network['test'][measure]['values']])}" for measure, name in named
+    ]
+    return f"{text}: {'; '.join(single)}"
+
+
+def _by_group(run: Mapping, network: Mapping) -> str:
+    """The error of every group, with its people, where there are several."""
+    if len(network["groups"]) < 2:
+        return ""
+    people, parts = run["people"].get("test", {}), []
+    for one in network["groups"]:
+        n = people.get(one["group"])
+        many = "" if n is None else f", {counted(n, 'person', 'people')}"
+        parts.append(f"{one['group']} {with_error(one['error']['mean'], one['error']['se'])}{many}")
+    few = [one["group"] for one in network["groups"] if people.get(one["group"], FEW_PEOPLE) < FEW_PEOPLE]
+    weak = f"; too few to rely on below {FEW_PEOPLE} people a group ({listed(few)})" if few else ""
+    return f"Error by group: {'; '.join(parts)}{weak}."
+
+
+def _fared(run: Mapping) -> str:
+    """Its place on test people among all that were trained, and which of them are apart from it."""
+    found = run["standing"]
+    if found is None or found["of"] < 2:
+        return ""
+    named = [("error", "error"), ("disparity", spoken(run["disparity"]))]
+    places = []
+    for measure, name in named:
+        one = found[measure]
+        shared = f" (shared with {counted(one['shared'], 'other')})" if one["shared"] else ""
+        places.append(f"{ordinal(one['place'])} of {found['of']} in {name}{shared}")
+    begin = f"On test people it came {' and '.join(places)}"
+    if all(found[measure]["unknown"] == found["of"] - 1 for measure, _ in named):
+        return f"{begin}; without several trainings each, no difference between them can be told from luck."
+    trainings = counted(found["fewest"], "training")
+    if found["fewest"] < found["most"]:
+        trainings = f"{found['fewest']} to {counted(found['most'], 'training')}"
+    apart = [
+        f"in {name} {len(one[way])} {'is' if len(one[way]) == 1 else 'are'} {way} ({', '.join(one[way])})"
+        for measure, name in named
+        for one in [found[measure]]
+        for way in ("better", "worse")
+        if one[way]
+    ]
+    unknown = max(found[measure]["unknown"] for measure, _ in named)
+    unsaid = f"; {unknown} cannot be compared, having no spread" if unknown else ""
+    if not apart:
+        told = "none of the others is more than two standard errors of the difference away"
     else:
-        headline = "The cheap scores rank networks better than chance."
-    chosen = " drawn at random" if found["sample"] == "random" else ""
-    networks = counted(measures[0]["n"] if measures else 0, "network")
-    return headline, (
-        f"Kendall's tau on test people, with 95 % intervals over {networks}{chosen}, {counted(found['seeds'], 'seed')} "
-        f"each: {'; '.join(parts)}."
+        told = f"by more than two standard errors of the difference {'; '.join(apart)}"
+    return f"{begin}; with {trainings} each, {told}{unsaid}."
+
+
+def _chosen(run: Mapping, chosen: Mapping, network: Mapping) -> str:
+    """How validation people chose a network: by its values there, or, where these tie, not at all."""
+    people, trained = run["people"].get("validation"), len(run["networks"])
+    who = f"the {sum(people.values()):,} validation people" if people else "validation people"
+    error, disparity = (network["validation"][name]["mean"] for name in ("error", "disparity"))
+    values = f"error {decimals(error)}, {spoken(run['disparity'])} {decimals(disparity)}"
+    if not chosen["tied"]:
+        best = f", of {trained} trained from scratch the {listed(chosen['because'])} there" if trained > 1 else ""
+        return f"It was chosen on {who} ({values}{best}); test people had no say."
+    did = "made no mistake" if error == 0 else "had the very same values"
+    return (
+        f"Test people had no say in the choice: {chosen['tied'] + 1} of {trained} networks {did} on {who} ({values}), "
+        f"so these could not choose between them; the {_decided(run, chosen)} was taken."
     )
 
 
-def _held(run: Mapping) -> tuple[str, str]:
+def _decided(run: Mapping, chosen: Mapping) -> str:
+    """What decided between networks that tie: the fewest multiply-accumulates, or names where these are unknown."""
+    macs = next(one["macs"] for one in run["networks"] if one["genotype"] == chosen["genotype"])
+    return "first by name" if macs is None else "smallest"
+
+
+def _held(run: Mapping) -> tuple[str, list[str]]:
     front = run["front"]
     if front is None:
-        return "Nothing was searched yet.", f"{run['commands']['search']} does that."
+        return "Nothing was searched yet.", [f"{run['commands']['search']} does that."]
     fresh = front["confirmation"]
     if fresh is None:
-        return "Whether the search's front holds is not known.", "It was not measured on people it has not seen."
+        return "Whether the search's front holds is not known.", ["It was not measured on people it has not seen."]
     held = {0: "did not hold", fresh["of"]: "held"}.get(fresh["survived"], "held in part")
     better = [spoken(one["objective"]) for one in fresh["against random"] if one["verdict"] == BETTER]
     random = f"beats random networks in {listed(better)}" if better else "is not shown to beat random networks"
-    parts = [
-        f"best {spoken(one['objective'])} {with_interval(one['value'], one['low'], one['high'])}, matched by "
-        f"{one['as_good']} of {one['random']} random subnets ({one['verdict']})"
+    moved = [
+        f"in {spoken(one['objective'])} {one['genotype']} went from its search score {decimals(one['before'])} to its "
+        f"fresh score {with_interval(one['value'], one['low'], one['high'])}"
         for one in fresh["against random"]
     ]
-    return f"The search's front {held} on fresh people, and {random}.", (
-        f"{fresh['survived']} of its {counted(fresh['of'], 'network')} stayed on the front on "
-        f"{counted(fresh['people'], 'person', 'people')} ({fresh['images']:,} images) that the search has not seen; "
-        f"{'; '.join(parts)}."
-    )
-
-
-def not_believe(run: Mapping) -> list[str]:
-    """What the numbers of a run do not show, most important first; each sentence with the numbers that say so."""
-    return [text for text in (*_choice(run), *_search_scores(run), *_measures(run), *_people(run)) if text]
-
-
-def _choice(run: Mapping) -> list[str]:
-    """Is the first choice better than the others?"""
-    if not run["choice"]["chosen"]:
-        return []
-    networks = {one["genotype"]: one for one in run["networks"]}
-    first = networks[run["choice"]["chosen"][0]["genotype"]]
-    others = [one for one in run["networks"] if one is not first]
-    said = []
-    if first["seeds"] < 2:
-        said.append("That the order of networks would come out alike again: each was trained once.")
-    for measure, name in (("error", "error"), ("disparity", spoken(run["disparity"]))):
-        alike = [one for one in others if not _apart(first["test"][measure], one["test"][measure])]
-        if alike and first["seeds"] > 1:
-            said.append(
-                f"That {first['genotype']} differs from the rest in {name}: on test people {len(alike)} of "
-                f"{len(others)} others lie within two standard errors of the difference."
-            )
-    if run["choice"]["tied"]:
-        said.append(
-            f"That validation people told it from all others: {run['choice']['tied']} of them have the very same "
-            "validation values, and the fewest multiply-accumulates decided."
-        )
-    return said
-
-
-def _search_scores(run: Mapping) -> list[str]:
-    fresh = run["front"] and run["front"]["confirmation"]
-    if not run["front"]:
-        return []
-    if not fresh:
-        return ["The search's own scores: the best of many noisy scores is partly luck."]
-    moves = [
-        f"{spoken(name)} went from {decimals(both['search front'][0])} to {decimals(both['search front'][1])} (random "
-        f"subnets: {decimals(both['random subnets'][0])} to {decimals(both['random subnets'][1])})"
-        for name, both in fresh["means"].items()
+    sentences = [
+        f"{fresh['survived']} of its {counted(fresh['of'], 'network')} stayed on the front ({FRONT}) when measured on "
+        f"{counted(fresh['people'], 'person', 'people')} ({fresh['images']:,} images) that the search has not seen."
     ]
-    return [f"The search's own scores of its front: on fresh people mean {' and mean '.join(moves)}."]
+    if moved:
+        sentences.append(f"Of the networks that the search had put first, {'; '.join(moved)}.")
+        sentences.append(_against_random(fresh["against random"]))
+    return f"The search's front {held} on fresh people, and {random}.", sentences
 
 
-def _measures(run: Mapping) -> list[str]:
-    found = run["reliability"]
-    if not found:
-        return []
-    weak = [
-        f"{spoken(name)} {two(found['measures'][name]['value'])}"
-        for name in ("error", run["disparity"])
-        if name in found["measures"] and (found["measures"][name]["value"] or 0) < found["enough"]
-    ]
-    if not weak:
-        return []
-    return [
-        f"Differences that the search saw between networks: reliability on its people is {listed(weak)}, "
-        f"{found['enough']:g} is needed (1 = which people does not matter)."
-    ]
+def _against_random(found: Sequence[Mapping]) -> str:
+    """How many random networks do as well, each finding said once for all measures that share it."""
+    shared: dict[str, list[str]] = {}
+    for one in found:
+        shared.setdefault(_as_good(one), []).append(spoken(one["objective"]))
+    return " ".join(f"In {listed(names)}, {text}." for text, names in shared.items())
 
 
-def _people(run: Mapping) -> list[str]:
-    said = ["That ± covers the choice of people: it covers repeated training only. Other people give other numbers."]
-    few = [f"{group} {n}" for group, n in run["people"].get("test", {}).items() if n < FEW_PEOPLE]
-    if few:
-        said.append(f"Anything on a group that rests on fewer than {FEW_PEOPLE} test people: {listed(few)}.")
-    said.append("Anything about people or groups that are not in these faces.")
-    return said
-
-
-def _apart(one: Mapping, other: Mapping) -> bool:
-    """Whether two means differ by more than two standard errors of their difference."""
-    if None in (one["mean"], other["mean"], one["se"], other["se"]):
-        return False
-    return abs(one["mean"] - other["mean"]) > 2 * (one["se"] ** 2 + other["se"] ** 2) ** 0.5
-
-
-def compared(runs: Sequence[Mapping]) -> dict:
-    """The comparison of several runs as a table: of each its first choice, and what to make of it."""
-    from tools.reporting.table import column, table
-
-    columns = [column("name", "text"), column("take", "text"), column("test error", spread="test error SE")]
-    columns += [column("test error SE"), column("test disparity", spread="test disparity SE")]
-    columns += [column("test disparity SE"), column("disparity measure", "text"), column("seeds", "whole")]
-    columns += [column("test people", "whole"), column("tau of error", "tau", low="tau low", high="tau high")]
-    columns += [
-        column("tau low", "tau"),
-        column("tau high", "tau"),
-        column("held", "text"),
-        column("device hours", "compact"),
-    ]
-    rows = []
-    for run in runs:
-        networks = {one["genotype"]: one for one in run["networks"]}
-        first = run["choice"]["chosen"][0]["genotype"] if run["choice"]["chosen"] else None
-        network = networks.get(first)
-        values = [
-            network["test"][m][part] if network else None for m in ("error", "disparity") for part in ("mean", "se")
-        ]
-        ranked = (run["ranking"] or {}).get("measures", {}).get("error", {})
-        fresh = run["front"] and run["front"]["confirmation"]
-        spent = run["cost"]["spent"]["rows"] if run["cost"] else []
-        people = run["people"].get("test")
-        rows.append(
-            [
-                *(run["name"], first, *values, run["disparity"], network["seeds"] if network else None),
-                *(sum(people.values()) if people else None, *(ranked.get(part) for part in ("tau", "low", "high"))),
-                *(f"{fresh['survived']} of {fresh['of']}" if fresh else None, spent[-1][2] if spent else None),
-            ]
-        )
-    return table(columns, rows)
+def _as_good(one: Mapping) -> str:
+    begin = f"{one['as_good']} of {counted(one['random'], 'random network')} were as good"
+    if one["p"] is None:
+        return f"{begin}, as its fresh score is undefined"
+    if one["as_good"] == 0 and one["verdict"] != BETTER and one["p"] > NEEDED:
+        return f"{begin}, but {one['random']} are too few for proof (p = {decimals(one['p'])}; {NEEDED:g} is needed)"
+    said = "better than chance" if one["verdict"] == BETTER else "not shown to be better than chance"
+    return f"{begin}: {said} (p = {decimals(one['p'])}; {NEEDED:g} is needed)"

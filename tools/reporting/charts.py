@@ -21,13 +21,13 @@ from tools.reporting.svg import (
     chart,
 )
 from tools.reporting.table import records
-from tools.reporting.words import spoken
+from tools.reporting.words import decimals, spoken
 
 PADDING = 0.06
 CLOUD = 0.9
 """Share of the scored networks that the frame around the search's scores holds at least, in each objective."""
 STYLES = {
-    "front": ("on the search's front", BLUE, "circle"),
+    "front": ("on the front", BLUE, "circle"),
     "even": ("evenly spaced controls", ORANGE, "square"),
     "random": ("random networks", GREY, "cross"),
     "shelf": ("networks from a shelf", PURPLE, "triangle"),
@@ -44,40 +44,38 @@ def span(values: Sequence[float]) -> tuple[float, float]:
 
 
 def search_chart(run: Mapping) -> tuple[str, str]:
-    """The search's scores, its front and the same networks on fresh people: the picture, and what it leaves out."""
+    """The search's scores, its front and the same networks on fresh people: the picture, and in words how
+    much of it lies inside the frame and what to compare it with."""
     front = run["front"]
     first, second = map(spoken, front["objectives"])
     scored = _points(records(front["scored"]), first, second)
     rows = records(front["front"])
     fresh = [row for row in rows if number(row.get(f"{first}, fresh people")) is not None]
-    series = [
-        Series(f"all networks scored by inherited weights ({len(scored)} drawn)", SKY, "circle", scored, small=True)
-    ]
-    on_front = [row for row in rows if "search" in row["on the front of"]]
-    series.append(
-        Series(
-            "the search's front, search scores",
-            ORANGE,
-            "ring",
-            _points(on_front, f"{first}, search", f"{second}, search"),
-        )
-    )
+    series = [Series(f"networks by search scores ({len(scored)} drawn)", SKY, "circle", scored, small=True)]
     if fresh:
         named = [f"{name}, fresh people" for name in (first, second)]
-        held = [row for row in fresh if "fresh" in row["on the front of"]]
+        held = [row for row in fresh if "fresh" in row["is on the"]]
         lost = [row for row in fresh if row not in held]
-        series.append(Series("on the front on fresh people, 95 % over people", BLUE, "square", _points(held, *named)))
-        series.append(Series("no longer on it there, 95 % over people", VERMILION, "cross", _points(lost, *named)))
+        series.append(Series("the front on fresh people, 95 % over people", BLUE, "square", _points(held, *named)))
+        series.append(
+            Series(
+                "of the search's front, not on that one, 95 % over people", VERMILION, "cross", _points(lost, *named)
+            )
+        )
+    on_front = [row for row in rows if "search" in row["is on the"]]
+    named = [f"{name}, search" for name in (first, second)]
+    series.append(Series("the search's front, by its search scores", ORANGE, "ring", _points(on_front, *named)))
     frame = Frame(*(_range(series, axis) for axis in ("x", "y")))
-    beaten = [(value, f"{name} {value:.3f}") for name, value in front["baselines"].items() if value is not None]
-    outside = sum(not frame.holds(point) for point in scored)
-    beyond = [text for value, text in beaten if not frame.x[0] <= value <= frame.x[1]]
+    told = [(value, name) for name, value in front["baselines"].items() if value is not None]
+    beaten = [(value, f"{name} {decimals(value)}") for value, name in told]
+    inside = sum(frame.holds(point) for point in scored)
     titles = _titles(first, second)
     measures = f"{first} against {second}"
     alt = f"Scatter plot of {measures} of {len(scored)} scored networks and {len(rows)} of the fronts"
     picture = chart([one for one in series if one.points], titles, alt, frame=frame, verticals=beaten)
-    left_out = f"{outside} scored networks lie outside the frame. " if outside else ""
-    return picture, left_out + (f"To beat, outside the frame: error of {'; '.join(beyond)}." if beyond else "")
+    said = f"{inside:,} of {len(scored):,} networks lie inside the frame, {len(scored) - inside:,} outside."
+    errors = [f"{name} {'err' if name.endswith('s') else 'errs'} {decimals(value)}" for value, name in told]
+    return picture, f"{said} For comparison: {', '.join(errors)}." if errors else said
 
 
 def trained_chart(run: Mapping) -> str:
@@ -93,8 +91,10 @@ def trained_chart(run: Mapping) -> str:
             for one in (error, disparity)
         ]
         by_style.setdefault(sample, []).append(Point(error["mean"], disparity["mean"], *ends, network["genotype"]))
+    # Retraining takes the front on fresh people where there is one, and the search's own else.
+    on = " on fresh people" if run["front"] and run["front"]["confirmation"] else " of the search"
     series = [
-        Series(f"{words} ({len(by_style[name])})", colour, marker, by_style[name])
+        Series(f"{words}{on if name == 'front' else ''} ({len(by_style[name])})", colour, marker, by_style[name])
         for name, (words, colour, marker) in STYLES.items()
         if name in by_style
     ]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Sequence
 
-from tools.reporting.answer import answer, compared, reliability_of
+from tools.reporting.answer import answer, reliability_of
 from tools.reporting.architecture import architecture
+from tools.reporting.comparison import compared
 from tools.reporting.cost import Factors, cost_section
 from tools.reporting.front import front_genotypes, front_section, hypervolume_section, objectives_of
 from tools.reporting.networks import (
@@ -21,6 +22,7 @@ from tools.reporting.networks import (
 from tools.reporting.ranking import ranking_section
 from tools.reporting.run_files import RunFiles, plain, reason
 from tools.reporting.setting import Setting, describe, open_setting
+from tools.reporting.standing import standing
 from tools.reporting.table import csv_rows
 from tools.reporting.usage import updates_section, usage_section
 
@@ -57,7 +59,7 @@ def collect_run(run: RunFiles, factors: Factors) -> dict:
     results = read_results(run)
     _, disparity = objectives_of(run)
     networks = _guarded(run, "retrain", lambda: networks_of(results, read_samples(run), setting)) or []
-    nothing = {"chosen": [], "front": [], "tied": 0}
+    nothing = {"chosen": [], "front": []}
     choice = _guarded(run, "retrain", lambda: choose(networks)) or nothing
     data = {
         "name": run.name,
@@ -67,6 +69,7 @@ def collect_run(run: RunFiles, factors: Factors) -> dict:
         "commands": _commands(run),
         "networks": networks,
         "choice": choice,
+        "standing": standing(networks, choice["chosen"][0]["genotype"]) if choice["chosen"] else None,
         "network_table": network_table(networks, disparity),
         "group_table": group_table(networks, setting.people.get("test", {})),
         "front": _guarded(run, "search", lambda: front_section(run)),

@@ -18,16 +18,21 @@ NORM_NAMES = {"pre": "BN and ReLU before", "post": "BN and ReLU behind", "": "ra
 
 
 def heat_map(found: Mapping, alt: str) -> str:
-    """How many networks use each choice at each place, coloured by the difference to the expected number."""
+    """How many networks use each choice at each place, under its digit in a genotype.
+
+    Colours tell the difference to the expected number.
+    """
     rows: dict[str, list[dict]] = {}
     for record in records(found):
         rows.setdefault(record["place"], []).append(record)
-    names = list(dict.fromkeys(record["choice"] for record in records(found)))
-    left, top, high = 150, 26, 26
+    titles = {record["choice"]: record["code"] for record in records(found)}
+    names = list(titles)
+    left, top, high = 128, 26, 26
     wide = (WIDTH - left) / len(names)
     parts = [
-        f'<text x="{left + (place + 0.5) * wide:.1f}" y="16" text-anchor="middle">{escape(name)}</text>'
-        for place, name in enumerate(names)
+        f'<text x="{left + (place + 0.5) * wide:.1f}" y="16" text-anchor="middle" class="note">'
+        f"{escape(name if code is None else f'{code} {name}')}</text>"
+        for place, (name, code) in enumerate(titles.items())
     ]
     for number, (place, cells) in enumerate(rows.items()):
         y = top + number * high

@@ -25,8 +25,9 @@ def front_section(run: RunFiles) -> dict | None:
     """The scores of a finished search, None where there is none.
 
     {"objectives", "images", "people", "evaluations", "space exhausted", "baselines", "scored", "front": tables,
-    "confirmation": {"people", "images", "survived", "of", "joined", "random subnets", "means", "against random"} or
-    None}. Raises KeyError, TypeError or ValueError for a damaged front.json.
+    "confirmation": {"people", "images", "survived", "of", "joined", "random subnets", "means", "against random": for
+    each objective the network that the search put first in it, with its score "before" and its fresh "value"} or None}.
+    Raises KeyError, TypeError or ValueError for a damaged front.json.
     """
     said = run.json("search/front.json")
     if said is None:
@@ -94,16 +95,23 @@ def _either(said: Mapping) -> list[tuple[Mapping, list[str]]]:
     """The networks on the search's front or on the confirmed one, with the fronts that they are on."""
     confirmed = {entry["genotype"]: entry for entry in said["front"]}
     if said["confirmation"] is None:
-        return [(entry, ["search"]) for entry in confirmed.values()]
+        return [(entry, ["search's front"]) for entry in confirmed.values()]
     searched = {entry["genotype"]: entry for entry in said["confirmation"]["search front"]}
     return [
-        (entry, [name for name, front in (("search", searched), ("fresh people", confirmed)) if genotype in front])
+        (
+            entry,
+            [
+                name
+                for name, front in (("search's front", searched), ("front on fresh people", confirmed))
+                if genotype in front
+            ],
+        )
         for genotype, entry in {**searched, **confirmed}.items()
     ]
 
 
 def _table(networks: Sequence[tuple[Mapping, list[str]]], objectives: Sequence[str], fresh: bool) -> dict:
-    columns = [column("network", "text"), column("on the front of", "text")]
+    columns = [column("network", "text"), column("is on the", "text")]
     columns += [column(f"{spoken(name)}, search") for name in objectives]
     for name in objectives if fresh else ():
         title = f"{spoken(name)}, fresh people"
@@ -132,7 +140,7 @@ def _scored(run: RunFiles, objectives: Sequence[str]) -> dict:
 
 
 def _confirmation(said: Mapping, found: Mapping) -> dict:
-    searched = {entry["genotype"] for entry in found["search front"]}
+    searched = {entry["genotype"]: entry for entry in found["search front"]}
     return {
         "people": found["people"],
         "images": found["images"],
@@ -148,6 +156,7 @@ def _confirmation(said: Mapping, found: Mapping) -> dict:
         "against random": [
             {
                 **{name: one[name] for name in ("objective", "genotype", "as_good", "random", "verdict")},
+                "before": number(searched.get(one["genotype"], {}).get(one["objective"])),
                 **{name: number(one[name]) for name in ("value", "low", "high", "p")},
             }
             for one in found["against random"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from html import escape
 
-from tools.reporting.words import NOTHING, compact, decimals, two, whole, with_error, with_interval
+from tools.reporting.words import NOTHING, compact, counted, decimals, two, whole, with_error, with_interval
 
 LONG = 40
 """Letters from which on a cell of text may break over lines."""
@@ -20,13 +20,20 @@ _PRINTED: dict[str, Callable[[object], str]] = {
 
 
 def paragraph(text: str, kind: str = "") -> str:
-    """A paragraph of plain text, of a class where one is given."""
-    return f"<p{_class(kind)}>{escape(text)}</p>"
+    """A paragraph of plain text, of a class where one is given; nothing for an empty text."""
+    return "" if not text else f"<p{_class(kind)}>{escape(text)}</p>"
 
 
-def stated(headline: str, details: str) -> str:
-    """A paragraph that begins with what matters."""
-    return f"<p><strong>{escape(headline)}</strong> {escape(details)}</p>"
+def stated(headline: str, sentences: Sequence[str]) -> str:
+    """A paragraph that begins with what matters; of several sentences one a line."""
+    if len(sentences) < 2:
+        return f"<p><strong>{escape(headline)}</strong> {escape(' '.join(sentences))}</p>"
+    return f"<p><strong>{escape(headline)}</strong></p>{bullets(sentences)}"
+
+
+def folded(summary: str, inside: str) -> str:
+    """Content that is shown when its summary is opened."""
+    return f"<details><summary>{escape(summary)}</summary>{inside}</details>"
 
 
 def bullets(texts: Sequence[str]) -> str:
@@ -53,11 +60,12 @@ def figure(picture: str, caption: str) -> str:
     )
 
 
-def table(found: dict, caption: str, chosen: Collection[str] = ()) -> str:
+def table(found: dict, caption: str, chosen: Collection[str] = (), every_row: bool = False) -> str:
     """A table in a box of its own that scrolls; rows whose first cell is among the `chosen` are marked.
 
     Columns that belong to another one as its error or interval are printed there. A column without any value is left
-    out.
+    out, and so is a row whose measured values, of which its table has some, are all missing, unless
+    `every_row` is to be shown; the caption counts them.
     """
     columns, rows = found["columns"], found["rows"]
     names = [one["name"] for one in columns]
@@ -68,16 +76,20 @@ def table(found: dict, caption: str, chosen: Collection[str] = ()) -> str:
         if one["name"] not in within and any(row[place] is not None for row in rows)
     ]
     head = "".join(f'<th scope="col"{_aligned(one)}>{escape(one["name"])}</th>' for _, one in shown)
+    told = [place for place, one in enumerate(columns) if one["kind"] in ("number", "compact", "tau")]
+    full = [row for row in rows if every_row or not told or any(row[place] is not None for place in told)]
+    if len(full) < len(rows):
+        caption = f"{caption}; {counted(len(rows) - len(full), 'row')} without a value left out"
     body = ""
-    for row in rows:
+    for row in full:
         values = dict(zip(names, row, strict=True))
         cells = "".join(_cell(values, one, first=place == 0) for place, one in shown)
         body += f"<tr{_class('chosen' if str(row[0]) in chosen else '')}>{cells}</tr>"
     label = escape(caption, quote=True)
     return (
-        f'<p class="caption">{escape(caption)}</p>'
+        f'<div class="wide"><p class="caption">{escape(caption)}</p>'
         f'<div class="box" tabindex="0" role="group" aria-label="{label}"><table aria-label="{label}">'
-        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div></div>"
     )
 
 

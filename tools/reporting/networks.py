@@ -51,9 +51,10 @@ def read_samples(run: RunFiles) -> dict[str, list[str]]:
 def networks_of(results: Sequence[Mapping], samples: Mapping[str, list[str]], setting: Setting) -> list[dict]:
     """The trained networks, a dictionary each, by test error.
 
-    {"genotype", "samples", "seeds", "params", "macs", "validation" and "test": {"error", "disparity": {"mean", "se"}},
-    "probes" of test, "groups": [{"group", "probes", "error", "mean_rank"}]}. Means and standard errors are over seeds;
-    "se" is None for one seed. Parameters and MACs are None where neither formula nor file tells them.
+    {"genotype", "samples", "seeds", "params", "macs", "validation" and "test": {"error", "disparity": {"mean", "se",
+    "values"}}, "probes" of test, "groups": [{"group", "probes", "error", "mean_rank"}]}. Means and standard errors are
+    over seeds, "values" one a seed; "se" is None for one seed. Parameters and MACs are None where neither formula nor
+    file tells them.
     """
     by_network: dict[str, list[Mapping]] = {}
     for result in results:
@@ -79,23 +80,25 @@ def networks_of(results: Sequence[Mapping], samples: Mapping[str, list[str]], se
     return sorted(found, key=lambda one: (one["test"]["error"]["mean"], one["genotype"]))
 
 
-def over_seeds(values: Sequence[object]) -> dict[str, float | None]:
-    """Mean and standard error (sample deviation over the root of n) of finite values; None for the error of one."""
+def over_seeds(values: Sequence[object]) -> dict:
+    """Mean and standard error (sample deviation over the root of n) of finite values, which are returned too as
+    "values"; None for the error of one."""
     numbers = [found for value in values if (found := number(value)) is not None]
     if not numbers:
-        return {"mean": None, "se": None}
+        return {"mean": None, "se": None, "values": []}
     n, mean = len(numbers), sum(numbers) / len(numbers)
     if n < 2:
-        return {"mean": mean, "se": None}
-    return {"mean": mean, "se": (sum((value - mean) ** 2 for value in numbers) / (n - 1) / n) ** 0.5}
+        return {"mean": mean, "se": None, "values": numbers}
+    se = (sum((value - mean) ** 2 for value in numbers) / (n - 1) / n) ** 0.5
+    return {"mean": mean, "se": se, "values": numbers}
 
 
 def choose(networks: Sequence[Mapping]) -> dict:
     """Which networks to take: by the means on validation people, so that test numbers play no part in the choice.
 
     Of those that no other one dominates in error and disparity: the knee, then the best in each. Of equal ones the one
-    with the fewest multiply-accumulates is first. {"chosen": [{"genotype", "because"}], "front": genotypes that are not
-    dominated, "tied": how many others have the very validation values of the first}.
+    with the fewest multiply-accumulates is first. {"chosen": [{"genotype", "because", "tied": how many others have its
+    very validation values}], "front": genotypes that are not dominated}.
     """
     import numpy as np
 
@@ -107,25 +110,30 @@ def choose(networks: Sequence[Mapping]) -> dict:
     finite = np.isfinite(values).all(axis=1)
     order, values = [one for one, use in zip(order, finite, strict=True) if use], values[finite]
     if not order:
-        return {"chosen": [], "front": [], "tied": 0}
+        return {"chosen": [], "front": []}
     front = np.flatnonzero(non_dominated(values))
     points = values[front]
     places = {"best compromise": knee(points), "lowest error": int(points[:, 0].argmin())}
     places["lowest disparity"] = int(points[:, 1].argmin())
-    chosen: dict[str, list[str]] = {}
+    chosen: dict[int, list[str]] = {}
     for because, place in places.items():
-        chosen.setdefault(order[front[place]]["genotype"], []).append(because)
-    first = values[front[places["best compromise"]]]
+        chosen.setdefault(int(front[place]), []).append(because)
     return {
-        "chosen": [{"genotype": genotype, "because": reasons} for genotype, reasons in chosen.items()],
+        "chosen": [
+            {
+                "genotype": order[place]["genotype"],
+                "because": reasons,
+                "tied": int((values == values[place]).all(axis=1).sum()) - 1,
+            }
+            for place, reasons in chosen.items()
+        ],
         "front": [order[place]["genotype"] for place in front],
-        "tied": int((values == first).all(axis=1).sum()) - 1,
     }
 
 
 def network_table(networks: Sequence[Mapping], disparity: str) -> dict:
     """All trained networks as a table: both measures on both splits with standard errors over seeds, and sizes."""
-    columns = [column("network", "text"), column("trained as", "text"), column("seeds", "whole")]
+    columns = [column("network", "text"), column("trained as", "text"), column("trainings", "whole")]
     for split in reversed(SPLITS):
         for name in ("error", disparity):
             title = f"{split} {spoken(name)}"
@@ -146,7 +154,7 @@ def group_table(networks: Sequence[Mapping], people: Mapping[str, int]) -> dict:
     """Error and mean rank of every group on test people, for every network; `people` are those of each group."""
     columns = [
         *(column("network", "text"), column("group", "text"), column("people", "whole"), column("images", "whole")),
-        *(column("seeds", "whole"), column("error", spread="error SE"), column("error SE")),
+        *(column("trainings", "whole"), column("error", spread="error SE"), column("error SE")),
         *(column("mean rank", spread="mean rank SE"), column("mean rank SE")),
     ]
     rows = [

@@ -13,9 +13,9 @@ SECTIONS = (
     ("question", "The question", sections.question),
     ("answer", "The answer", sections.the_answer),
     ("not-believe", "What not to believe", sections.not_believe),
-    ("front", "The front", sections.front),
+    ("front", "The search's front, on fresh people, and from scratch", sections.front),
     ("hypervolume", "How the search got there", sections.hypervolume),
-    ("usage", "Which operations the front uses", sections.usage),
+    ("usage", "Which operations the reported front uses", sections.usage),
     ("updates", "Strict fairness: equal updates", sections.updates),
     ("ranking", "Cheap scores against the truth", sections.ranking),
     ("groups", "Group by group", sections.groups),
@@ -38,7 +38,9 @@ def page(data: Mapping) -> str:
         body += _contents([(f"run{number}", run["name"]) for number, run in enumerate(runs, 1)])
         body += heading(2, "The runs side by side", "runs")
         body += table(
-            data["comparison"], "Each run's first choice, by its test people; runs on different faces do not compare"
+            data["comparison"],
+            "Each run's first choice, by its test people; runs on different faces do not compare",
+            every_row=True,
         )
         for number, run in enumerate(runs, 1):
             anchor = f"run{number}"

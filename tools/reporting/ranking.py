@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from tools.reporting.run_files import RunFiles, number
 from tools.reporting.table import column, table
+from tools.reporting.words import spoken
 
 LEAST = 3
 """Networks without which no correlation is defined."""
@@ -40,6 +41,7 @@ def _measure(name: str, found: Mapping) -> dict:
     """The numbers of a measure that sentences are made of."""
     ours, ceiling = found["correlation"], found["ceiling"]
     low, high = ours["interval"] or (None, None)
+    lowest, highest = ceiling["interval"] or (None, None)
     return {
         "measure": name,
         "n": found["n"],
@@ -48,23 +50,30 @@ def _measure(name: str, found: Mapping) -> dict:
         "high": number(high),
         "p": number(found["p"]),
         "ceiling": number(ceiling["tau"]),
+        "ceiling low": number(lowest),
+        "ceiling high": number(highest),
         "reason": ours["reason"],
-        "conclusions": [str(text) for text in found["conclusions"]],
+        "conclusions": [spoken(str(text)) for text in found["conclusions"]],
     }
+
+
+_SIZES = {"params": "parameters", "macs": "multiply-accumulates"}
+_SHOWN = ("n", "tau", "low", "high", "p", "ceiling", "ceiling low", "ceiling high")
 
 
 def _table(studies: Mapping) -> dict:
     columns = [column("networks chosen", "text"), column("people", "text"), column("measure", "text")]
     columns += [column("n", "whole"), column("tau", "tau", low="tau low", high="tau high"), column("tau low", "tau")]
-    columns += [column("tau high", "tau"), column("p"), column("ceiling", "tau")]
+    columns += [column("tau high", "tau"), column("p, one-sided")]
+    columns += [column("ceiling", "tau", low="ceiling low", high="ceiling high"), column("ceiling low", "tau")]
+    columns += [column("ceiling high", "tau")]
     rows = []
     for people, study in studies.items():
         for sample, of in study["samples"].items():
             for name, found in of["measures"].items():
                 one = _measure(name, found)
-                rows.append(
-                    [sample, people, name, *(one[part] for part in ("n", "tau", "low", "high", "p", "ceiling"))]
-                )
+                who = str(people).replace("identities", "people")
+                rows.append([sample, who, spoken(name), *(one[part] for part in _SHOWN)])
     return table(columns, rows)
 
 
@@ -77,7 +86,8 @@ def _baselines(measures: Mapping) -> dict:
     columns += [column("tau low", "tau"), column("tau high", "tau")]
     rows = []
     for name, found in measures.items():
-        candidates = {"inherited score": found["correlation"], **found["baselines"]}
+        sizes = {_SIZES.get(one, one): of for one, of in found["baselines"].items()}
+        candidates = {"inherited score": found["correlation"], **sizes}
         if found.get("beyond"):
             candidates[f"inherited {found['beyond']['measure']} instead"] = found["beyond"]["instead"]
         candidates["ceiling: the exact truth"] = found["ceiling"]

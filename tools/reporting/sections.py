@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tools.planning.report import duration
+from tools.planning.spans import STUDY_WATTS
 from tools.reporting import charts, drawings
-from tools.reporting.html import bullets, figure, lacks, paragraph, stated, table
-from tools.reporting.words import compact, counted, listed, spoken, whole
+from tools.reporting.answer import why
+from tools.reporting.captions import reported_front, scores_counted, untrained, who_is_drawn
+from tools.reporting.html import bullets, figure, folded, lacks, paragraph, stated, table
+from tools.reporting.ranking_words import concluded
+from tools.reporting.words import capital, compact, counted, listed, spoken, whole
 
+LEAST_COUNTED = 3
+"""Networks of a front without which a heat map of their operations says nothing."""
 _RANKS = {
     "rank_disparity": ": the difference of their mean ranks, a rank being how many pictures of others lie nearer than "
     "the person's own (0 = found at once)",
@@ -22,14 +28,14 @@ def question(run: Mapping) -> str:
     networks = f"{asked['networks']:,} networks" if asked["networks"] else "networks"
     size = f" at {asked['image_size']} px" if asked["image_size"] else ""
     text = paragraph(
-        f"Which of the {networks} of space {asked['space']} recognises the people in the faces '{asked['faces']}' "
-        f"well, and treats the groups of '{asked['group_column']}'{groups} alike?",
+        f"Which of the {networks} of space {asked['space']} recognises people well, and treats the groups of "
+        f"'{asked['group_column']}'{groups} alike?",
         "question",
     )
     disparity = spoken(run["disparity"])
     text += paragraph(
         "Error is the share of pictures whose nearest other picture shows somebody else. "
-        f"{disparity[:1].upper()}{disparity[1:]} says how differently groups of people are recognised"
+        f"{capital(disparity)} says how differently groups of people are recognised"
         f"{_RANKS.get(run['disparity'], '')}. Lower is better for both. Skeleton {asked['skeleton']}{size}."
     )
     return text
@@ -38,7 +44,7 @@ def question(run: Mapping) -> str:
 def the_answer(run: Mapping) -> str:
     """The answer: what to take, whether the cheap scores can be believed, whether the front held."""
     parts = (run["answer"][name] for name in ("take", "cheap", "held"))
-    return f'<div class="answer">{"".join(stated(part["headline"], part["details"]) for part in parts)}</div>'
+    return f'<div class="answer">{"".join(stated(part["headline"], part["sentences"]) for part in parts)}</div>'
 
 
 def not_believe(run: Mapping) -> str:
@@ -60,12 +66,11 @@ def front(run: Mapping) -> str:
         picture, left_out = charts.search_chart(run)
         text += figure(
             picture,
-            f"Inherited weights: {spoken(found['objectives'][0])} and {spoken(found['objectives'][1])} of networks on "
-            f"{found['images']:,} images of people that the supernet was not trained on. {left_out}",
+            f"{who_is_drawn(run)} {left_out}",
         )
-        text += table(
-            found["front"], "Networks of the search's front and of the front on fresh people [95 % over people]"
-        )
+        caption = "Networks of the search's front and of the front on fresh people [95 % over people]"
+        text += table(found["front"], caption if found["confirmation"] else "Networks of the search's front")
+        text += paragraph(untrained(run))
         if found["confirmation"] is None:
             text += lacks("The front was not measured on fresh people; train with --confirm 0.5 and enough people.")
     if not run["networks"]:
@@ -75,8 +80,11 @@ def front(run: Mapping) -> str:
     text += figure(charts.trained_chart(run), f"Trained from scratch, judged on test people. {bars}")
     chosen = {one["genotype"] for one in run["choice"]["chosen"]}
     text += table(
-        run["network_table"], "Networks trained from scratch (± standard error over seeds), by test error", chosen
+        run["network_table"],
+        "Networks trained from scratch, by test error (± standard error over trainings, each with a seed of its own)",
+        chosen,
     )
+    text += paragraph("MACs: multiply-accumulates, the arithmetic that one picture takes.", "note")
     if not any("random" in one["samples"] for one in run["networks"]):
         text += lacks("No random networks were trained beside them.", f"{run['commands']['retrain']} --random 24")
     return text
@@ -88,7 +96,11 @@ def hypervolume(run: Mapping) -> str:
     if found["trace"] is None:
         text = lacks("There is no history of a search.", run["commands"]["search"])
     else:
-        text = figure(charts.trace_chart(found["trace"]), "How far the search had come after so many networks scored.")
+        text = figure(
+            charts.trace_chart(found["trace"]),
+            "Hypervolume (how much of the error-disparity plane the front covers) after so many networks scored, "
+            "higher is better.",
+        )
     if (comparison := found["comparison"]) is None:
         return text + lacks("The search was not compared with random search.", run["commands"]["compare"])
     best = (
@@ -103,15 +115,22 @@ def usage(run: Mapping) -> str:
     """Operations and heads of the front against uniform choice."""
     if (found := run["usage"]) is None:
         return lacks("There is no front whose operations could be counted.", run["commands"]["search"])
-    n = found["n"]
+    n, which = found["n"], reported_front(run)
+    if n < LEAST_COUNTED:
+        names = listed([row[0] for row in run["front"]["front"]["rows"] if which in row[1]]) if run["front"] else ""
+        named = f" ({names})" if names else ""
+        return paragraph(f"The {which} holds {counted(n, 'network')}{named}: too few to count their operations.")
     text = paragraph(
-        f"{counted(n, 'network')} on the front. A cell says how many use the operation; blue is more than if "
+        f"{counted(n, 'network')} of the {which}. A cell says how many use the operation; blue is more than if "
         "operations were chosen alike, orange less."
         + (" So few networks say nothing about operations." if n < 10 else "")
     )
-    places = f"Operations used by {counted(n, 'network')} of the front, by block and position"
-    text += figure(drawings.heat_map(found["operations"], places), "Operations by block and position.")
-    return text + figure(drawings.heat_map(found["heads"], "Heads used by the front"), "Heads.")
+    places = f"Operations used by {counted(n, 'network')} of the {which}, by block and position"
+    text += figure(
+        drawings.heat_map(found["operations"], places),
+        "Operations by block and position; the digit before a name is the one that stands for it in a network's name.",
+    )
+    return text + figure(drawings.heat_map(found["heads"], f"Heads used by the {which}"), "Heads.")
 
 
 def updates(run: Mapping) -> str:
@@ -128,8 +147,16 @@ def updates(run: Mapping) -> str:
         f"{found['step']:,} of {found['steps']:,} steps by sampler '{found['sampler']}'. Counted while training, and "
         "kept in the supernet's checkpoint."
     )
-    text += table(found["operations"], "Updates of the operations at each place")
-    return text + table(found["heads"], "Updates of the heads")
+    rows = {tuple(row[1:]) for row in found["operations"]["rows"]}
+    counters = table(found["operations"], "Updates of the operations at each place")
+    if len(rows) == 1:
+        (choices, least, most, _), places = rows.pop(), len(found["operations"]["rows"])
+        counts = f"{least:,}" if least == most else f"{least:,} to {most:,}"
+        text += paragraph(f"At each of {counted(places, 'place')} all {choices} operations have {counts} updates.")
+        counters = folded("The counters of every place", counters)
+    each = {row[1] / found["step"] for row in found["heads"]["rows"]} if found["step"] else set()
+    often = f"; {each.pop():g} a step, as a step trains more paths than there are heads" if len(each) == 1 else ""
+    return text + counters + table(found["heads"], f"Updates of the heads{often}")
 
 
 def ranking(run: Mapping) -> str:
@@ -140,11 +167,11 @@ def ranking(run: Mapping) -> str:
     ns = listed(sorted({f"n = {one['n']}" for one in found["measures"].values()}))
     text = figure(
         drawings.tau_bars(found["baselines"], "Kendall's tau of inherited scores and of baselines, with intervals"),
-        f"How well cheap scores rank networks ({chosen}, {ns}, {counted(found['seeds'], 'seed')} each) as training "
-        "from scratch does: 1 = the same order, 0 = chance. Bars are 95 % over networks. The ceiling is what the exact "
-        "truth would reach, since trainings and people blur the measured one.",
+        f"How well cheap scores rank networks ({chosen}, {ns}, {counted(found['seeds'], 'training')} each) as "
+        "training from scratch does: 1 = the same order, 0 = chance. Bars are 95 % over networks. The ceiling is "
+        "what the exact truth would reach, since trainings and people blur the measured one.",
     )
-    said = [f"{spoken(one['measure'])}: {'; '.join(one['conclusions'])}." for one in found["measures"].values()]
+    said = [concluded(one) for one in found["measures"].values()]
     text += paragraph("What may be concluded from these networks:") + bullets(said)
     text += table(found["table"], "Kendall's tau [95 % over networks] of every sample")
     if found["missing"] or found["left_out"]:
@@ -154,16 +181,31 @@ def ranking(run: Mapping) -> str:
 
 def groups(run: Mapping) -> str:
     """Error and rank of every group."""
-    people = run["question"]["people"]
+    asked = run["question"]
+    people = asked["people"]
     if people["rows"]:
-        text = table(people, "People and images; no person is in two splits")
+        faces = f"the faces folder '{asked['faces']}', groups by its column '{asked['group_column']}'"
+        text = table(people, f"People and images of {faces}; no person is in two splits")
     else:
-        text = lacks("The faces that the run was made with cannot be opened here, so numbers of people are not known.")
+        text = lacks(f"The faces '{asked['faces']}' cannot be opened here, so numbers of people are not known.")
+    if confirmed := run["front"] and run["front"]["confirmation"]:
+        text += paragraph(
+            f"On the confirmation people {counted(confirmed['candidates'], 'candidate')} of the search were measured; "
+            "the best of them is again a choice among noisy scores.",
+            "note",
+        )
     if not run["group_table"]["rows"]:
         return text + lacks("No network was judged on test people yet.", run["commands"]["retrain"])
     chosen = {one["genotype"] for one in run["choice"]["chosen"]}
-    text += table(run["group_table"], "Each group on test people (± standard error over seeds)", chosen)
+    text += table(run["group_table"], "Each group on test people (± standard error over trainings)", chosen)
     names = {row[1] for row in run["group_table"]["rows"]}
+    if len(names) > 1:
+        gap = "the mean ranks" if run["disparity"] == "rank_disparity" else "the groups"
+        text += paragraph(
+            "Disparity is the absolute gap in each training, then averaged over trainings; it can exceed the gap "
+            f"between {gap} shown here.",
+            "note",
+        )
     return text + (lacks("There is one group only, so nothing can be compared.") if len(names) < 2 else "")
 
 
@@ -174,7 +216,7 @@ def architectures(run: Mapping) -> str:
             return lacks("The chosen networks have no blocks of the run's skeleton, or it cannot be opened.")
         return lacks("No network is chosen yet.", run["commands"]["retrain"])
     text = figure(drawings.legend(), "Below an operation: channels in to channels out, / groups.")
-    because = {one["genotype"]: listed(one["because"]) for one in run["choice"]["chosen"]}
+    because = {one["genotype"]: why(run, one) for one in run["choice"]["chosen"]}
     for one in run["architectures"]:
         text += figure(drawings.network_drawing(one), f"{one['genotype']}: {because[one['genotype']]}.")
     return text
@@ -188,10 +230,12 @@ def cost(run: Mapping) -> str:
     factors, machine = found["factors"], run["question"]["machine"]
     text = paragraph(f"Made with {', '.join(f'{name} {value}' for name, value in machine.items())}.") if machine else ""
     text += table(found["spent"], "Spent; a device hour is one device at work for an hour")
+    text += paragraph(scores_counted(run), "note")
+    gpu = " The power is the factor of a GPU; a CPU takes less." if factors["watts"] == STUDY_WATTS else ""
     text += paragraph(
         f"Energy at {factors['watts']:g} W a device and {factors['kg_per_kwh']:g} kg CO2eq a kWh: factors, not "
-        "measured. FLOPs by formula, a dash where not known; those of the search as if no beginnings were shared, "
-        "which is more than was done.",
+        f"measured.{gpu} FLOPs by formula, a dash where not known; those of the search as if no beginnings were "
+        "shared, which is more than was done.",
         "note",
     )
     if found["instead"] is None:

@@ -12,7 +12,7 @@ from tools.reporting.table import column, table
 SPLITS = ("train", "validation", "confirmation", "test")
 PURPOSES = {
     "train": "the supernet and the networks trained from scratch learn from them",
-    "validation": "the search scores on them",
+    "validation": "the search scores on them, and the network to take is chosen on them too",
     "confirmation": "the search's front is measured again on them",
     "test": "what is reported of networks trained from scratch",
 }

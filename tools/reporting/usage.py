@@ -13,13 +13,21 @@ from tools.reporting.run_files import RunFiles
 from tools.reporting.setting import Setting
 from tools.reporting.table import column, table
 
-_COLUMNS = (("place", "text"), ("choice", "text"), ("networks", "whole"), ("of", "whole"), ("expected", "number"))
+_COLUMNS = (
+    ("place", "text"),
+    ("code", "whole"),
+    ("choice", "text"),
+    ("networks", "whole"),
+    ("of", "whole"),
+    ("expected", "number"),
+)
 
 
 def usage_section(genotypes: Sequence[str], setting: Setting) -> dict | None:
     """How many networks of a front use each choice, and how many would if all were chosen alike.
 
-    {"n", "operations", "heads": tables of place, choice, networks, of, expected}. None without a network. Expected is
+    {"n", "operations", "heads": tables of place, code (its digit in a genotype), choice, networks, of,
+    expected}. None without a network. Expected is
     n / number of choices at that place of the run's space; without the space every operation and head counts.
     """
     if not genotypes:
@@ -33,10 +41,10 @@ def usage_section(genotypes: Sequence[str], setting: Setting) -> dict | None:
             names = allowed.get((block, position), dict(enumerate(OPERATION_NAMES)))
             used = [network.blocks[block][position] for network in networks]
             place = f"block {block + 1}, position {position + 1}"
-            rows += [[place, name, used.count(code), n, n / len(names)] for code, name in names.items()]
+            rows += [[place, code, name, used.count(code), n, n / len(names)] for code, name in names.items()]
     heads = setting.space.heads if setting.space else tuple(sorted({network.head for network in networks}))
     chosen = [network.head for network in networks]
-    head_rows = [[HEAD, head, chosen.count(head), n, n / len(heads)] for head in heads]
+    head_rows = [[HEAD, None, head, chosen.count(head), n, n / len(heads)] for head in heads]
     columns = [column(name, kind) for name, kind in _COLUMNS]
     return {"n": n, "operations": table(columns, rows), "heads": table(columns, head_rows)}
 

@@ -5,6 +5,11 @@ from __future__ import annotations
 from tools.reporting.run_files import number
 
 NOTHING = "\N{EN DASH}"
+FEW_PEOPLE = 30
+"""Below so many test people of a group its numbers are said to rest on few."""
+FRONT = "the networks that no other one beats in one measure without losing in the other"
+SUPERNET = "one trained network that contains all candidates"
+"""What words of the field mean, in half a sentence."""
 
 
 def decimals(value: object) -> str:
@@ -52,6 +57,17 @@ def with_interval(value: object, low: object, high: object, to_text=decimals) ->
 def counted(n: int, singular: str, plural: str = "") -> str:
     """A number of things: 1 network, 2 networks."""
     return f"{n:,} {singular if n == 1 else plural or singular + 's'}"
+
+
+def ordinal(n: int) -> str:
+    """1st, 2nd, 3rd, 4th, 11th, 21st."""
+    ending = "th" if n % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(n % 10, "th")
+    return f"{n:,}{ending}"
+
+
+def capital(text: str) -> str:
+    """A sentence with its first letter large."""
+    return text[:1].upper() + text[1:]
 
 
 def spoken(name: str) -> str:
