@@ -38,6 +38,8 @@ class TransferOptions:
 
 
 _PATH = click.Path(path_type=Path)
+LEAST_PEOPLE = 5
+"""Groups of fewer people are warned of."""
 
 
 @click.command()
@@ -145,6 +147,7 @@ def _cells(row, front: bool) -> dict[str, object]:
         "measured on": row.population.people,
         "home": row.population.home,
         "groups": ", ".join(f"{group} {n}" for group, n in row.groups.items()),
+        "small groups": sum(people < LEAST_PEOPLE for people in row.groups.values()),
         "people": sum(row.groups.values()),
         "images": row.verdicts[0].probes + row.verdicts[0].excluded,
         "seeds": len(row.seeds),
@@ -169,6 +172,11 @@ def lines_of(result: dict) -> list[str]:
             f"{head['run']} on {head['faces']}{home}, groups by {head['group column']}: {who} ({head['groups']}), "
             f"{head['images']} images"
         )
+        if head["small groups"]:
+            lines.append(
+                f"  attention: {head['small groups']} groups have fewer than {LEAST_PEOPLE} people; a disparity "
+                "between groups so small is mostly chance"
+            )
         own = [row for row in result["networks"] if (row["run"], row["faces"], row["group column"]) == key]
         rows = [["network", "seeds", "error", result["disparity"].replace("_", " "), "front"]]
         for row in sorted(own, key=lambda row: row["error"]):

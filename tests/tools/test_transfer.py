@@ -104,6 +104,10 @@ def test_what_is_printed_says_who_was_measured_and_what_carries_over(found, plac
     assert "run -> other by hat: " in said and "n = 3 networks" in said
     assert "/" not in json.dumps(found["networks"])
     assert lines_of(found)[-1] in said
+    small = [line for line in said.splitlines() if "attention" in line]
+    assert small == [
+        "  attention: 2 groups have fewer than 5 people; a disparity between groups so small is mostly chance"
+    ]
 
 
 @pytest.mark.parametrize(
