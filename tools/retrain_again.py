@@ -14,12 +14,10 @@ from tools.jobs import Training
 from tools.judging import searched_with
 from tools.launch import in_words
 from tools.standalone_training import train_all
-from tools.trainings import MEASURES, SHORT, read_result, read_samples
+from tools.trainings import INHERIT, MEASURES, SHORT, read_result, read_samples
 
 SHORT_SEED = 10**6
 """Added to the seeds of short trainings, so that they share no beginning with the trainings they are compared with."""
-INHERIT = "inherit"
-"""The folder of a run with the trainings that began with the supernet's weights."""
 
 
 def retrain_short(run, options, recipe: Recipe, *, checkpoint_minutes: float = 5.0) -> list[dict]:

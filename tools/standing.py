@@ -8,17 +8,14 @@ import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from evolution.archive import glance
-from supernet.atomic import read_json
-from supernet.checkpoint import DAMAGED, checkpoints, read_record
+from supernet.checkpoint import DAMAGED
 from tools.jobs import folder_of_label, is_plain, label_of_folder
 from tools.lock import LOCK, Holder, holder
 from tools.run_directory import STAGES
-from tools.trainings import SHORT, begun, read_plan
+from tools.standing_files import ENDLESS, has_begun, newest_checkpoint, read_object, scores, seconds_in, texts
+from tools.trainings import INHERIT, SHORT, TUNE, begun, read_plan
 
 _RANKS = re.compile(r", (\d+) ranks$")
-_ENDLESS = 2**53
-"""Larger numbers in a file are damage."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +43,8 @@ class Stage:
 class Status:
     """Where a run stands: its stages, the command at work on it, and the one to type next (None: there is none).
 
-    `stages` are the four of a run, and short trainings and a comparison of searches where these have a folder.
+    `stages` are the four of a run, and short trainings, those from inherited weights, tuning, and a comparison of
+    searches where these have a folder.
     `unknown` are the unfinished stages that `hours_left` leaves out. `damaged` are files that were set aside,
     `problems` one sentence for everything that could not be read.
     """
@@ -63,15 +61,17 @@ class Status:
 
 def status(run: Path) -> Status:
     """Where the run in a directory stands. Raises ValueError when the directory is no run directory."""
-    if not ((run / LOCK).is_file() or any(_has_begun(run / stage) for stage in STAGES)):
+    if not ((run / LOCK).is_file() or any(has_begun(run / stage) for stage in STAGES)):
         raise ValueError(f"{run} is no run directory: no stage has begun in it; begin one with 'dualfair train --out'")
     problems: list[str] = []
-    faces = (_read_json(run / "train" / "config.json", problems) or {}).get("faces_fingerprint")
+    faces = (read_object(run / "train" / "config.json", problems) or {}).get("faces_fingerprint")
     stages = [
         _train(run, problems),
         _search(run, faces, problems),
         _retrain(run, problems),
         *([_short(run, problems)] if (run / SHORT).is_dir() else []),
+        *([_inherit(run, problems)] if (run / INHERIT).is_dir() else []),
+        *([_tune(run, problems)] if (run / TUNE).is_dir() else []),
         _correlate(run, problems),
         *([_compare(run, problems)] if (run / "compare").is_dir() else []),
     ]
@@ -93,24 +93,24 @@ def status(run: Path) -> Status:
 
 
 def _train(run: Path, problems: list[str]) -> Stage:
-    step, steps, each = _newest_checkpoint(run / "train", problems)
+    step, steps, each = newest_checkpoint(run / "train", problems)
     if steps is not None and step >= steps:
         return Stage("train", "finished", "steps", step, steps, each, 0.0)
     left = None if steps is None or each is None else (steps - step) * each / 3600
-    state = "interrupted" if step or _has_begun(run / "train") else "not begun"
+    state = "interrupted" if step or has_begun(run / "train") else "not begun"
     return Stage("train", state, "steps", step, steps, each, left)
 
 
 def _search(run: Path, faces: str | None, problems: list[str]) -> Stage:
     folder = run / "search"
-    config = _read_json(folder / "config.json", problems)
-    front = _read_json(folder / "front.json", problems)
+    config = read_object(folder / "config.json", problems)
+    front = read_object(folder / "front.json", problems)
     wanted = (config or {}).get("evaluations")
-    wanted = wanted if type(wanted) is int and 0 <= wanted < _ENDLESS else None
-    known, seconds = _scores(folder / "scores.sqlite", {**(config or {}), "faces": faces}, problems)
+    wanted = wanted if type(wanted) is int and 0 <= wanted < ENDLESS else None
+    known, seconds = scores(folder / "scores.sqlite", {**(config or {}), "faces": faces}, problems)
     if config and front and front.get("config") == config:
         return Stage("search", "finished", "evaluations", wanted or known, wanted or known, seconds, 0.0)
-    state = "interrupted" if _has_begun(folder) else "not begun"
+    state = "interrupted" if has_begun(folder) else "not begun"
     notes = ()
     if wanted is not None and known > wanted:
         notes = (f"the archive holds {known:,} scores, also of other searches",)
@@ -134,6 +134,25 @@ def _short(run: Path, problems: list[str]) -> Stage:
     return _trainings(run / SHORT, [*planned], problems)
 
 
+def _inherit(run: Path, problems: list[str]) -> Stage:
+    """Trainings from inherited weights: how many seeds were asked for, only the finished comparison knows."""
+    stage = _trainings(run / INHERIT, [], problems)
+    if read_object(run / INHERIT / "inherit.json", problems) and not (stage.half_done or stage.not_begun):
+        return replace(stage, state="finished", total=stage.done, hours_left=0.0)
+    return stage
+
+
+def _tune(run: Path, problems: list[str]) -> Stage:
+    """Trials by successive halving: how many go on to another rung is not known before they are done."""
+    folder = run / TUNE
+    report = read_object(folder / "tune.json", problems)
+    done = sum((path / name).is_file() for path in folder.glob("*/seed-0") for name in ("result.json", "failed.json"))
+    begun_here = sum(path.is_dir() for path in folder.glob("*/seed-0"))
+    if report and done == begun_here:
+        return Stage(TUNE, "finished", "trainings", done, done, hours_left=0.0)
+    return Stage(TUNE, "interrupted" if has_begun(folder) else "not begun", "trainings", done)
+
+
 def _trainings(folder: Path, jobs: list[tuple[str, int]], problems: list[str]) -> Stage:
     """The standalone trainings of a folder, of which `jobs` are asked for; those that have begun where that is not
     known."""
@@ -142,10 +161,10 @@ def _trainings(folder: Path, jobs: list[tuple[str, int]], problems: list[str]) -
     fulls: list[float] = []
     for label, seed in jobs or begun(folder):
         place = folder / folder_of_label(label) / f"seed-{seed}"
-        if result := _read_json(place / "result.json", problems):
-            durations.append(_seconds(result.get("seconds")))
+        if result := read_object(place / "result.json", problems):
+            durations.append(seconds_in(result.get("seconds")))
             continue
-        step, steps, each = _newest_checkpoint(place, problems)
+        step, steps, each = newest_checkpoint(place, problems)
         if not step:
             fresh.append(f"{label} seed {seed}")
             continue
@@ -154,7 +173,7 @@ def _trainings(folder: Path, jobs: list[tuple[str, int]], problems: list[str]) -
         fulls += [] if each is None else [steps * each]
     measured = [seconds for seconds in durations if seconds is not None] or fulls
     each = sum(measured) / len(measured) if measured else None
-    state, left = "interrupted" if durations or half or _has_begun(folder) else "not begun", None
+    state, left = "interrupted" if durations or half or has_begun(folder) else "not begun", None
     if jobs and not half and not fresh:
         state, left = "finished", 0.0
     elif jobs and each is not None and None not in ends:
@@ -166,10 +185,10 @@ def _trainings(folder: Path, jobs: list[tuple[str, int]], problems: list[str]) -
 
 def _correlate(run: Path, problems: list[str]) -> Stage:
     folder = run / "correlate"
-    report = _read_json(folder / "ranking.json", problems)
+    report = read_object(folder / "ranking.json", problems)
     if report is None:
-        return Stage("correlate", "interrupted" if _has_begun(folder) else "not begun", "networks")
-    networks, left_out, missing = (_texts(report.get(name)) for name in ("networks", "left_out", "missing"))
+        return Stage("correlate", "interrupted" if has_begun(folder) else "not begun", "networks")
+    networks, left_out, missing = (texts(report.get(name)) for name in ("networks", "left_out", "missing"))
     results = (run / "retrain").glob("*/seed-*/result.json")
     trained = {(label_of_folder(path.parts[-3]), path.parts[-2].removeprefix("seed-")) for path in results}
     trained = {(name, seed) for name, seed in trained if is_plain(name)}
@@ -196,9 +215,9 @@ def _knows_short(report: dict) -> bool:
 
 def _compare(run: Path, problems: list[str]) -> Stage:
     folder = run / "compare"
-    report = _read_json(folder / "comparison.json", problems)
+    report = read_object(folder / "comparison.json", problems)
     if report is None:
-        return Stage("compare", "interrupted" if _has_begun(folder) else "not begun", "seeds")
+        return Stage("compare", "interrupted" if has_begun(folder) else "not begun", "seeds")
     seeds = report.get("seeds")
     n = len(seeds) if isinstance(seeds, list) else 0
     return Stage("compare", "finished", "seeds", n, n, hours_left=0.0)
@@ -213,50 +232,13 @@ def _jobs(folder: Path, problems: list[str]) -> list[tuple[str, int]]:
         return []
 
 
-def _newest_checkpoint(folder: Path, problems: list[str]) -> tuple[int, int | None, float | None]:
-    """Steps done, steps planned and seconds a step by the newest checkpoint of the length that its record states.
-
-    Its SHA-256 is left to those who load it. (0, None, None) where there is none.
-    """
-    for path in reversed(checkpoints(folder)):
-        try:
-            record, size = read_record(path), path.stat().st_size
-            if size != record.bytes:
-                raise ValueError(f"it has {size:,} bytes instead of {record.bytes}")
-            if not 0 < record.step <= record.steps < _ENDLESS:
-                raise ValueError(f"its record says step {record.step} of {record.steps}")
-        except FileNotFoundError:
-            # A command at work has just dropped it for a newer one.
-            continue
-        except ValueError as error:
-            if path.exists():
-                problems.append(f"{path} will be passed over: {error}")
-            continue
-        seconds = _seconds(record.seconds)
-        return record.step, record.steps, None if seconds is None else seconds / record.step
-    return 0, None, None
-
-
-def _scores(path: Path, config: dict, problems: list[str]) -> tuple[int, float | None]:
-    """How many scores an archive holds that were last measured as `config` says, and mean seconds of one."""
-    if not path.is_file():
-        return 0, None
-    try:
-        for name, evaluations, seconds in glance(path):
-            said = json.loads(name)
-            if all(config[key] == said[key] for key in config.keys() & said.keys()):
-                return evaluations, seconds
-    except (ValueError, TypeError, AttributeError) as error:
-        problems.append(f"{path} cannot be read ({error}); the next search looks after it")
-    return 0, None
-
-
 def _stage_of(typed: str, stages: list[Stage]) -> str:
     """The stage that a command works on; one for all stages works on the first that is not finished."""
     words = typed.split()[1:]
     named = next((word for word in words if not word.startswith("-")), None)
-    if named == "retrain" and "--short" in words:
-        return SHORT
+    again = next((name for name in (SHORT, INHERIT) if f"--{name}" in words), None)
+    if named == "retrain" and again:
+        return again
     return named if named in STAGES else next((stage.name for stage in stages if stage.state != "finished"), "")
 
 
@@ -273,34 +255,5 @@ def _next_command(run: Path, stage: Stage, problems: list[str]) -> str:
             problems.append(f"{path} cannot be read: {type(error).__name__} {error}")
     if stage.name == "train":
         return f"dualfair train --faces FACES --out {shlex.quote(str(run))}"
-    name, more = ("retrain", " --short") if stage.name == SHORT else (stage.name, "")
+    name, more = ("retrain", f" --{stage.name}") if stage.name in (SHORT, INHERIT) else (stage.name, "")
     return f"dualfair {name} --run {shlex.quote(str(run))}{more}"
-
-
-def _has_begun(folder: Path) -> bool:
-    return any((folder / file).is_file() for file in ("config.json", "commands.jsonl"))
-
-
-def _read_json(path: Path, problems: list[str]) -> dict | None:
-    """The object in a file, None when there is no such file or it is damaged, which is told in `problems`."""
-    if not path.exists():
-        return None
-    try:
-        value = read_json(path)
-        if not isinstance(value, dict):
-            raise ValueError(f"it holds a {type(value).__name__}")
-    except ValueError as error:
-        problems.append(f"{path} is damaged: {error}")
-        return None
-    return value
-
-
-def _texts(value: object) -> list[str]:
-    """The texts of a list that was read from a file."""
-    return [text for text in value if isinstance(text, str)] if isinstance(value, list) else []
-
-
-def _seconds(value: object) -> float | None:
-    """A number of seconds that was read from a file, None when it is none."""
-    usable = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < _ENDLESS
-    return value if usable else None

@@ -17,6 +17,10 @@ PLAN = "plan.json"
 """The trainings that were ever asked for, in the retrain folder."""
 SHORT = "short"
 """The folder of a run with the short trainings that cost together what the supernet did."""
+INHERIT = "inherit"
+"""The folder of a run with the trainings that began with the supernet's weights."""
+TUNE = "tune"
+"""The folder of a run with the trials of networks and hyper-parameters."""
 SAMPLES = ("front", "even", "random", "named", "shelf")
 """Why a network is trained: it is on the front, evenly spaced in inherited error, drawn at random, named by hand, or a
 backbone from the shelf."""

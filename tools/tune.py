@@ -14,9 +14,7 @@ from tools.judging import JudgingOptions, searched_with
 from tools.launch import divide, in_words, join, say
 from tools.options import build_configs, config_options, option
 from tools.run_directory import RunDirectory
-
-STAGE = "tune"
-"""The folder of a run with the trials."""
+from tools.trainings import TUNE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,9 +55,9 @@ def command(
     processes = join(device, deterministic)
     with RunDirectory(run_path, processes.leads).locked():
         run = open_trained(run_path, processes)
-        (options,) = build_configs(given, preset, TuneOptions, stage=STAGE)
+        (options,) = build_configs(given, preset, TuneOptions, stage=TUNE)
         tune(run, options, checkpoint_minutes=checkpoint_every)
-    say(processes, f"Everything is in {run_path / STAGE}")
+    say(processes, f"Everything is in {run_path / TUNE}")
 
 
 def tune(run, options: TuneOptions, *, checkpoint_minutes: float = 5.0) -> dict:
@@ -77,16 +75,16 @@ def tune(run, options: TuneOptions, *, checkpoint_minutes: float = 5.0) -> dict:
     last = options.epochs or recipe.epochs
     rungs = Rungs(first=options.first_rung or last / 4, last=last, eta=options.eta)
     directory = run.directory
-    pool = pool_of(run, options.pool, STAGE)
-    configuration = directory.claim(STAGE, _configuration(run, recipe, judging, options, rungs, pool))
-    directory.record_command(STAGE, in_words(run.processes))
+    pool = pool_of(run, options.pool, TUNE)
+    configuration = directory.claim(TUNE, _configuration(run, recipe, judging, options, rungs, pool))
+    directory.record_command(TUNE, in_words(run.processes))
     budgets = ", ".join(f"{epochs:g}" for epochs in rungs.budgets)
     where = f"{len(pool)} networks of the search" if pool else f"space {run.setting.space.name}"
     directory.say(
         f"Tune: {options.trials} trials out of {where}, rungs of {budgets} epochs, one in {options.eta} goes on; "
         f"{in_words(run.processes)}"
     )
-    ladder = Ladder(directory.stage(STAGE), run.setting.space, pool, rungs, options)
+    ladder = Ladder(directory.stage(TUNE), run.setting.space, pool, rungs, options)
     if directory.leads:
         ladder.forget_unfinished()
     run.processes.wait()

@@ -125,6 +125,24 @@ def add_ranking(run, low=0.2, high=0.7):
     write_json(run / "correlate/ranking.json", {**about, "studies": studies})
 
 
+def add_shelf(run):
+    """What `dualfair shelf` and `dualfair tune` write, by hand."""
+    one = {"network": SHELF, "probability": 0.97, "verdict": "dominates", "by": FRONT, "seeds": [4, 3]}
+    dominance = {
+        "our front": [FRONT], "verdict": "dominates", "fewest_seeds": [4, 3], "hypervolume": [0.9, 0.7],
+        "difference": 0.2, "interval": [0.1, 0.31], "each": [one],
+    }  # fmt: skip
+    (run / "shelf").mkdir()
+    write_json(run / "shelf/shelf.json", {"dominance": {"rank_disparity": dominance, "other": None}})
+    numbers = {f"{who} {what}": 0.25 for who in ("validation", "test") for what in ("error", "disparity")}
+    rungs = [{"epochs": epochs, **numbers} for epochs in (5.0, 20.0)]
+    trial = {"trial": 0, "genotype": FRONT, "optimizer": "adamw", "lr": 0.00123, "rungs": rungs, "on the front": True}
+    left = {**trial, "genotype": RANDOM, "rungs": rungs[:1], "on the front": False}
+    said = {"disparity": "rank_disparity", "rungs": [5.0, 20.0], "epochs spent": 30.0, "trials": [trial, left]}
+    (run / "tune").mkdir()
+    write_json(run / "tune/tune.json", said)
+
+
 @pytest.fixture(scope="module")
 def made_once(tmp_path_factory):
     """Two run directories that tests copy: one in which training has begun, and one with results of every stage."""
@@ -139,6 +157,7 @@ def made_once(tmp_path_factory):
     add_training(run, SHELF, [0.50, 0.50], 2.0, "shelf", params=11_000_000)
     add_ranking(run)
     add_comparison(run)
+    add_shelf(run)
     return folder
 
 
@@ -182,6 +201,23 @@ def test_every_number_of_a_table_is_in_the_csv_beside_the_page(whole, tmp_path):
     # Errors 0.10 and 0.14 on validation, 0.1 more on test: mean 0.22, standard error 0.02.
     assert first["network"] == FRONT and float(first["test error"]) == pytest.approx(0.22)
     assert float(first["test error SE"]) == pytest.approx(0.02)
+
+
+def test_the_shelf_and_own_hyper_parameters_are_told_as_they_were_found(whole, tmp_path):
+    data, html, _ = made(whole, tmp_path)
+    words = " ".join(" ".join(Reader(html).words).split())
+    assert f"(1 network: {FRONT}), on test people: whether it dominates every backbone: dominates." in words
+    assert "ours 0.9, the shelf's 0.7, difference 0.2 [0.1, 0.31] over trainings" in words
+    assert "those of 2 trials that got 20 epochs, one training each; together the price of 1.5 such trainings" in words
+    [run] = data["runs"]
+    assert run["shelf"]["each"]["rows"] == [[SHELF, "dominates", 0.97, FRONT, 4, 3]]
+    assert run["tune"]["top"]["rows"] == [[FRONT, "adamw", 0.00123, 0.25, 0.25, 0.25, 0.25, True]]
+    shutil.rmtree(whole / "shelf")
+    (whole / "tune/tune.json").write_text('{"rungs": []}')
+    data, html, _ = made(whole, tmp_path / "again")
+    assert data["runs"][0]["shelf"] is None and data["runs"][0]["tune"] is None
+    assert any("files of tune are damaged" in problem for problem in data["runs"][0]["problems"])
+    assert "No backbones from a shelf were compared." in html
 
 
 def test_the_page_needs_no_network_and_runs_nothing(whole, tmp_path):
@@ -286,7 +322,7 @@ def test_networks_from_a_shelf_are_shown_where_there_are_any(whole, tmp_path):
 def test_without_shelf_networks_nothing_is_said_of_them(bare, tmp_path):
     add_training(bare, FRONT, [0.1], 1.0, "front")
     _, html, _ = made(bare, tmp_path)
-    assert "shelf" not in html and "trained once, so without a spread" in html
+    assert "networks from a shelf" not in html and "trained once, so without a spread" in html
 
 
 def test_what_is_missing_is_said_with_the_command_that_makes_it(bare, tmp_path):

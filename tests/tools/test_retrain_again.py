@@ -75,6 +75,11 @@ def test_training_begins_with_the_supernets_weights(dualfair, run):
     there = json.loads((folder / "result.json").read_text())["test"]["error"]
     other = json.loads((run / "inherit/010-010-010-010_magface/seed-0/result.json").read_text())["test"]["error"]
     assert found["error"]["inherited"] == pytest.approx((there + other) / 2)
+    assert "inherit    finished     2 of 2 trainings" in dualfair("status", run).out
+    (run / "inherit/inherit.json").rename(run / "inherit/aside")
+    told = dualfair("status", run).out
+    assert "inherit    interrupted  2 trainings, of how many is not known; left: unknown" in told
+    (run / "inherit/aside").rename(run / "inherit/inherit.json")
     refused = dualfair("retrain", "--run", run, "--inherit", "--epochs", 0.5)
     assert refused.status == 2 and "was made with another configuration: epochs = 0.05 there, 0.5 here" in refused.err
 

@@ -206,3 +206,14 @@ def test_a_trial_that_leaves_the_finite_numbers_is_an_answer(dualfair, run, monk
     assert "failed, 20 steps in a row were skipped" in result.out
     trial = json.loads((run / "tune/tune.json").read_text())["trials"][4]
     assert trial["rungs"][0]["failed"] and not trial["on the front"] and Genotype.parse(trial["genotype"])
+
+
+def test_status_tells_how_far_tuning_is(dualfair, run):
+    assert dualfair("tune", "--run", run, "--trials", 4, *TUNE[2:]).status == 0
+    told = dualfair("status", run)
+    [line] = [line for line in told.out.splitlines() if line.startswith("tune")]
+    trainings = len(list((run / "tune").glob("*/seed-0")))
+    assert line.split() == ["tune", "finished", str(trainings), "of", str(trainings), "trainings"]
+    (run / "tune/tune.json").unlink()
+    told = dualfair("status", run)
+    assert f"tune       interrupted  {trainings} trainings, of how many is not known; left: unknown" in told.out

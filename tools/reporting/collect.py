@@ -10,6 +10,7 @@ from tools.reporting.architecture import architecture
 from tools.reporting.comparison import compared
 from tools.reporting.cost import Factors, cost_section
 from tools.reporting.front import front_genotypes, front_section, hypervolume_section, objectives_of
+from tools.reporting.instead import shelf_section, tune_section
 from tools.reporting.networks import (
     choose,
     group_table,
@@ -41,6 +42,8 @@ TABLES = {
     "head-updates": ("updates", "heads"),
     "ranking": ("ranking", "table"),
     "ranking-baselines": ("ranking", "baselines"),
+    "shelf": ("shelf", "each"),
+    "tune": ("tune", "top"),
     "cost": ("cost", "spent"),
     "cost-instead": ("cost", "instead"),
 }
@@ -78,6 +81,8 @@ def collect_run(run: RunFiles, factors: Factors) -> dict:
         "usage": _guarded(run, "search", lambda: usage_section(front_genotypes(run), setting)),
         "updates": _guarded(run, "train", lambda: updates_section(run, setting)),
         "ranking": _guarded(run, "correlate", lambda: ranking_section(run)),
+        "shelf": _guarded(run, "shelf", lambda: shelf_section(run, disparity)),
+        "tune": _guarded(run, "tune", lambda: tune_section(run)),
         "architectures": _drawn(choice, setting),
         "cost": _guarded(run, "retrain", lambda: cost_section(run, setting, results, factors)),
     }
@@ -121,7 +126,7 @@ def _drawn(choice: dict, setting: Setting) -> list[dict]:
 def _commands(run: RunFiles) -> dict[str, str]:
     """The commands that make what is missing, by stage."""
     name = shlex.quote(run.name)
-    return {stage: f"dualfair {stage} --run {name}" for stage in ("search", "retrain", "correlate", "compare")}
+    return {stage: f"dualfair {stage} --run {name}" for stage in ("search", "retrain", "correlate", "compare", "tune")}
 
 
 def _guarded(run: RunFiles, stage: str, section: Callable[[], object]):

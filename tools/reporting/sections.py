@@ -179,6 +179,34 @@ def ranking(run: Mapping) -> str:
     return text
 
 
+def instead(run: Mapping) -> str:
+    """Backbones of timm's through the same recipe, and networks with hyper-parameters of their own."""
+    disparity = run["disparity"].replace("_", " ")
+    if (found := run["shelf"]) is None:
+        text = lacks(
+            "No backbones from a shelf were compared.",
+            f"{run['commands']['retrain']} --survey small, then dualfair shelf",
+        )
+    else:
+        ours, theirs = found["hypervolume"]
+        between = "" if found["low"] is None else f" [{found['low']:.3g}, {found['high']:.3g}]"
+        text = paragraph(
+            f"Our front, chosen on validation people ({counted(len(found['front']), 'network')}: "
+            f"{listed(found['front'])}), on test people: whether it dominates every backbone: {found['verdict']}. "
+            f"Hypervolume of error and {disparity}: ours {ours:.3g}, the shelf's {theirs:.3g}, difference "
+            f"{found['difference']:.3g}{between} over trainings, at least {found['seeds'][0]} of a network of ours and "
+            f"{found['seeds'][1]} of a backbone."
+        )
+        text += table(found["each"], f"Backbones of timm's trained and judged alike, error and {disparity}")
+    if (tuned := run["tune"]) is None:
+        return text + lacks("Hyper-parameters were not searched together with networks.", run["commands"]["tune"])
+    caption = (
+        f"Networks with hyper-parameters of their own: those of {counted(tuned['trials'], 'trial')} that got "
+        f"{tuned['last']:g} epochs, one training each; together the price of {tuned['spent']:.3g} such trainings"
+    )
+    return text + table(tuned["top"], caption)
+
+
 def groups(run: Mapping) -> str:
     """Error and rank of every group."""
     asked = run["question"]
