@@ -40,8 +40,10 @@ def sentences(report: Mapping) -> list[str]:
             lines.append(f"  error and {_plain(name)}, {split} people, Spearman: {'; '.join(texts)}")
     for name, labels in report["fronts"][TEST].items():
         lines.append(f"  front of error and {_plain(name)}, test people: {', '.join(labels) or 'undefined'}")
-    for name, found in report["dominance"].items():
-        lines += _dominance(_plain(name), found)
+    for place, (name, found) in enumerate(report["dominance"].items()):
+        lines += _dominance(_plain(name), found, one_by_one=place == 0)
+    if len(report["dominance"]) > 1:
+        lines.append("  backbone by backbone for the other disparities: shelf.json")
     return lines + [f"  {text}" for text in report["damaged"]]
 
 
@@ -73,8 +75,8 @@ def _estimate(found: Mapping) -> str:
     return f"{found['value']:.2f} {ends} (n = {found['n']})"
 
 
-def _dominance(name: str, found: Mapping | None) -> list[str]:
-    """What our front does to the shelf in error and one disparity."""
+def _dominance(name: str, found: Mapping | None, *, one_by_one: bool) -> list[str]:
+    """What our front does to the shelf in error and one disparity, and to every backbone if wanted."""
     if found is None:
         return [f"  {name}: nothing to compare; there have to be trainings of ours and of backbones with finite values"]
     ours, theirs = found["fewest_seeds"]
@@ -94,10 +96,11 @@ def _dominance(name: str, found: Mapping | None) -> list[str]:
         f"{counts[CANNOT_BE_TOLD]}; hypervolume ours {volumes[0]:.3g}, shelf {volumes[1]:.3g}, difference "
         f"{found['difference']:.3g} {ends}, ours larger in {found['ahead']:.0%} of resamples",
     ]
+    each = found["each"] if one_by_one else ()
     lines += [
         f"    {one['network']}: {one['verdict']}, by some network of ours {one['probability']:.2f}, by {one['by']} "
         f"{one['probability_by']:.2f} (seeds {one['seeds'][1]} and {one['seeds'][0]})"
-        for one in found["each"]
+        for one in each
     ]
     if found["left out"]:
         lines.append(f"    left out, values not finite: {', '.join(found['left out'])}")

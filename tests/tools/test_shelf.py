@@ -269,6 +269,8 @@ def test_the_study_takes_our_front_from_validation_people_and_judges_it_on_test_
     said = "\n".join(sentences({**report, "damaged": ["x: damaged"]}))
     assert "does not dominate every backbone (probability 0.00; at least 4 seeds of ours, 4 of the shelf)" in said
     assert said.endswith("x: damaged") and "attention" not in said
+    # Two backbones, and two disparities: one by one for the first of these alone.
+    assert said.count("by some network of ours") == 2 and "for the other disparities: shelf.json" in said
     report["networks"][0]["network"] += ",epochs=3"
     assert "attention: 1 of them were trained for other numbers of epochs" in "\n".join(
         sentences({**report, "damaged": []})
