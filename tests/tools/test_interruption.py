@@ -54,7 +54,7 @@ def faces(tmp_path_factory):
 
 
 def command(faces, out):
-    words = ["train", "--faces", faces, "--size", "32", "--epochs", "8", "--batch", "16", "--device", "cpu"]
+    words = ["train", "--faces", faces, "--size", "32", "--epochs", "5", "--batch", "16", "--device", "cpu"]
     return [sys.executable, "-c", "from tools.main import main; main()", *words, "--out", out]
 
 

@@ -25,7 +25,7 @@ STAGES = {
 }  # fmt: skip
 
 
-STRIDES = {"train": 97, "search": 9, "retrain": 97, "correlate": 7}
+STRIDES = {"train": 149, "search": 13, "retrain": 149, "correlate": 11}
 """Every which file event a run is killed at: a training has hundreds, and a start takes seconds."""
 
 
