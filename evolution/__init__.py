@@ -8,8 +8,9 @@ front. The three return the same `run.SearchResult`.
 Underneath, `archive.Archive` keeps every evaluation of a measurement and never lets one be made twice, so repeating
 an interrupted command continues it. `run.Run` scores what the archive lacks, counts and traces; `sweep.sweep` does so
 for a fixed list of genotypes; `attempts` finds out whose fault it is when a score raises. `pareto` holds dominance,
-hypervolume, the reference point and the knee. `problem` and `operators` are the border to pymoo: integer vectors whose
-numbers are names, never magnitudes. `limits` says which networks may be asked for at all, and finds such.
+hypervolume, the reference point and the knee, `dominance` what is sure of it when every point is a few trainings.
+`problem` and `operators` are the border to pymoo: integer vectors whose numbers are names, never magnitudes. `limits`
+says which networks may be asked for at all, and finds such.
 
 An archive is one SQLite file: `storage` has its tables and digests, `opening` its door, `salvage` builds a damaged one
 anew from what SQLite still reads, `exchange` writes and reads CSV and JSON and joins archives.

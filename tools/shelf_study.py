@@ -10,8 +10,9 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from evaluation.dominance import compare, non_dominated
 from evaluation.spearman import spearman
+from evolution.dominance import compare
+from evolution.pareto import non_dominated
 from tools.jobs import Training
 from tools.trainings import SPLITS
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from evaluation.dominance import CANNOT_BE_TOLD, DOES_NOT, DOMINATES
+from evolution.dominance import CANNOT_BE_TOLD, DOES_NOT, DOMINATES
 from tools.search_output import aligned
 from tools.trainings import SPLITS
 

@@ -5,22 +5,15 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from evaluation.dominance import (
+from evolution.dominance import (
     CANNOT_BE_TOLD,
     DOES_NOT,
     DOMINATES,
     compare,
-    hypervolume,
-    non_dominated,
     resampled_means,
     verdict_of,
 )
-
-coordinates = st.integers(0, 4).map(float)
-points = st.lists(st.tuples(coordinates, coordinates), min_size=1, max_size=8)
 
 
 def beats(one, other):
@@ -39,19 +32,6 @@ def all_means(values):
         centre + stretch * (np.mean([values[i] for i in draw], axis=0) - centre)
         for draw in itertools.product(range(n), repeat=n)
     ]
-
-
-@given(points)
-def test_a_front_is_what_no_other_point_beats(values):
-    expected = [not any(beats(other, one) for other in values) for one in values]
-    assert non_dominated(np.array(values)).tolist() == expected
-
-
-@given(points)
-def test_an_area_is_the_number_of_cells_that_some_point_dominates(values):
-    cells = itertools.product(range(5), range(5))
-    expected = sum(any(x <= i and y <= j for x, y in values) for i, j in cells)
-    assert hypervolume(np.array(values), (5, 5)) == expected
 
 
 def test_probabilities_are_those_of_all_draws_of_seeds():

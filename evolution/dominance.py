@@ -14,6 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from evolution.pareto import hypervolume, reference_point
+
 SURE = 0.95
 """A probability from which on something is said to be so; below 1 - SURE it is said not to be."""
 
@@ -61,33 +63,9 @@ class Comparison:
     resamples: int
 
 
-def non_dominated(values: np.ndarray) -> np.ndarray:
-    """Which points (n, 2) no other one dominates, bool (n,): equal points do not dominate each other.
-
-    >>> non_dominated(np.array([[1, 3], [2, 2], [2, 2], [3, 3]])).tolist()
-    [True, True, True, False]
-    """
-    values = np.asarray(values, dtype=np.float64)
-    return ~dominates(values[:, None], values[None]).any(axis=0)
-
-
 def dominates(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Whether points (..., 2) are nowhere worse and somewhere better than others (..., 2): bool (...)."""
     return (first <= second).all(axis=-1) & (first < second).any(axis=-1)
-
-
-def hypervolume(values: np.ndarray, reference: Sequence[float]) -> float:
-    """Area that points (n, 2) dominate up to a reference point; higher is better, no points have 0.
-
-    >>> hypervolume(np.array([[0, 1], [1, 0], [3, 3]]), (2, 2))
-    3.0
-    """
-    area, floor = 0.0, float(reference[1])
-    for x, y in sorted(map(tuple, np.asarray(values, dtype=np.float64))):
-        if x < reference[0] and y < floor:
-            area += (reference[0] - x) * (floor - y)
-            floor = y
-    return float(area)
 
 
 def resampled_means(trainings: Sequence[np.ndarray], resamples: int, rng: np.random.Generator) -> np.ndarray:
@@ -173,8 +151,7 @@ def _hypervolumes(
 ) -> tuple[tuple[float, float], float, tuple[float, float] | None, float, tuple[float, float]]:
     """Both volumes, their difference with its interval and share above 0, and the reference point behind all means."""
     means = np.array([values.mean(axis=0) for values in (*front, *others)])
-    worst, best = means.max(axis=0), means.min(axis=0)
-    reference = tuple((worst + np.where(worst > best, 0.1 * (worst - best), 1.0)).tolist())
+    reference = reference_point(means)
     places = list(places)
     own, other = hypervolume(means[: len(front)], reference), hypervolume(means[len(front) :][places], reference)
     differences = np.array(
