@@ -24,9 +24,8 @@ from evaluation.identification import Ranks, galleries, ranks
 from evaluation.protocol import EvaluationProtocol, Verdict, judge
 from evaluation.sharing import Work, divide, work
 from evaluation.trie import build_trie, leaves
-from supernet.dpn import StandaloneNetwork
 from supernet.genotype import Genotype
-from supernet.network import Supernet
+from supernet.network import StandaloneNetwork, Supernet
 from supernet.process_group import ALONE, ProcessGroup
 
 

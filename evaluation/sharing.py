@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from evaluation.complexity import layer_costs, macs
+from evaluation.complexity import layer_costs
 from supernet.genotype import Genotype
 from supernet.skeleton import Skeleton
 
@@ -61,7 +61,7 @@ def _layers(genotype: Genotype, skeleton: Skeleton) -> dict[object, int]:
     neck = skeleton.features * skeleton.embedding
     costs = layer_costs(genotype, skeleton)
     layers: dict[object, int] = {
-        "stem": macs(genotype, skeleton) - sum(cost for layers in costs for _, cost in layers) - neck,
+        "ends": skeleton.ends_cost()[1],
         genotype: neck,
     }
     for depth, (codes, own) in enumerate(zip(genotype.blocks, costs, strict=True)):

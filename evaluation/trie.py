@@ -17,8 +17,9 @@ from torch import Tensor, nn
 
 from evaluation.fitting import free_caches, is_shortage, reason_of
 from supernet.calibration import calibrate_stage
-from supernet.dpn import DualPathBlock, with_own_statistics
 from supernet.genotype import Genotype
+from supernet.network import with_own_statistics
+from supernet.trunk import SearchedBlock
 
 State = tuple[Tensor, Tensor | None]
 """What the next stage works on, and what the block carries past its searched positions (None between blocks)."""
@@ -49,7 +50,7 @@ class Node:
 
 
 def _stages(network: nn.Module, genotype: Genotype) -> list[_Stage]:
-    """Every convolution of a genotype's network with its BN, in order; then the tail, and the neck of its head."""
+    """Every searched operation of a genotype's network, in order; then the tail, and the neck of its head."""
     stages = [_Stage(("stem",), network.trunk.stem, _alone)]
     for block, codes in zip(network.trunk.blocks, genotype.blocks, strict=True):
         if block.shortcut is not None:
@@ -75,7 +76,7 @@ def _carrying(state: State, output: Tensor) -> State:
     return output, state[0] if state[1] is None else state[1]
 
 
-def _joined(block: DualPathBlock, state: State, output: Tensor) -> State:
+def _joined(block: SearchedBlock, state: State, output: Tensor) -> State:
     return block.join(state[1], output), None
 
 

@@ -33,7 +33,7 @@ class PooledBackbone(nn.Module):
 
 
 class BackboneTrunk(nn.Module):
-    """What stands for `dpn.Trunk` in a network that is all stem: it has no blocks to choose operations for."""
+    """What stands for `trunk.Trunk` in a network that is all stem: it has no blocks to choose operations for."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ class BackboneTrunk(nn.Module):
 
 
 class BackboneNetwork(nn.Module):
-    """A backbone of timm with a neck and a margin head: what `dpn.StandaloneNetwork` is for a genotype.
+    """A backbone of timm with a neck and a margin head: what `network.StandaloneNetwork` is for a genotype.
 
     `genotype` names it. `skeleton` gives the size of its images and of its embedding, nothing else.
     """
@@ -82,8 +82,8 @@ class BackboneNetwork(nn.Module):
 def build_backbone(backbone: Backbone | str, skeleton: Skeleton | str, identities: int = 0) -> BackboneNetwork:
     """The network of a backbone, freshly initialised from torch's global generator; nothing is downloaded.
 
-    `identities` as in `dpn.build`. Raises ValueError for a name that timm does not have, with the closest ones, and for
-    a backbone that does not take images of the skeleton's size.
+    `identities` as in `network.build`. Raises ValueError for a name that timm does not have, with the closest ones, and
+    for a backbone that does not take images of the skeleton's size.
     """
     backbone = Backbone.parse(backbone) if isinstance(backbone, str) else backbone
     check_name(backbone.name)

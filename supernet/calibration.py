@@ -12,7 +12,7 @@ def calibrate_stage(stage: nn.Module, *inputs: object) -> Tensor:
 
     The output is computed with the batch's own statistics, so that the next stage sees what this one saw: calling
     this stage after stage equals calibrating the whole network on the same batch. `stage` is changed; hand over a
-    copy that owns its statistics (`dpn.with_own_statistics`).
+    copy that owns its statistics (`network.with_own_statistics`).
     """
     norms = [module for module in stage.modules() if isinstance(module, _BatchNorm)]
     before = [norm.momentum for norm in norms]

@@ -12,9 +12,8 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 from torch import Tensor
 
-from supernet.dpn import StandaloneNetwork
 from supernet.genotype import Genotype
-from supernet.network import Supernet
+from supernet.network import StandaloneNetwork, Supernet
 from supernet.optimisation import group_of
 from supernet.process_group import ProcessGroup
 from supernet.statistics import StepStatistics

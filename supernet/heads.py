@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from supernet.genotype import HEAD_NAMES
 from supernet.skeleton import Skeleton
 
 
@@ -109,12 +108,13 @@ HEADS: dict[str, Callable] = {
     "cosface": cosface_margin,
     "magface": magface_margin,
 }
-"""The margin of every head; `HEAD_NAMES` gives the same names in the same order without torch."""
+"""The margin of every head; `genotype.HEAD_NAMES` gives the same names in the same order without torch."""
 
 
 def make_head(name: str, skeleton: Skeleton, identities: int) -> MarginHead:
-    """A freshly initialised head. Raises ValueError for an unknown name."""
-    if name not in HEADS:
+    """A freshly initialised head, of `HEADS` or of the skeleton's `own_heads`. ValueError for an unknown name."""
+    margins = HEADS | {head.name: head.margin for head in skeleton.own_heads}
+    if name not in margins:
         seen = f"unknown head {name!r}" if name else "no head"
-        raise ValueError(f"{seen}; choose from {', '.join(HEAD_NAMES)}, as in '101:cosface'")
-    return MarginHead(skeleton.features, skeleton.embedding, identities, HEADS[name])
+        raise ValueError(f"{seen}; choose from {', '.join(margins)}, as in '101:cosface'")
+    return MarginHead(skeleton.features, skeleton.embedding, identities, margins[name])

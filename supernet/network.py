@@ -1,16 +1,33 @@
-"""The supernet: every candidate operation at every position, and every head, in one set of weights."""
+"""The supernet, with every candidate operation and every head, and the standalone network of one path.
+
+Shape legend: B batch, H height, W width, D embedding.
+"""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from supernet.dpn import StandaloneNetwork, Trunk
 from supernet.genotype import HEAD_NAMES, Genotype
 from supernet.heads import make_head
-from supernet.operations import OPERATION_NAMES
 from supernet.skeleton import Skeleton, skeleton_of
+
+
+class StandaloneNetwork(nn.Module):
+    """The network of one genotype and nothing else; its weights have the names they have in the supernet."""
+
+    def __init__(self, genotype: Genotype, skeleton: Skeleton, identities: int) -> None:
+        super().__init__()
+        self.genotype = genotype
+        self.skeleton = skeleton
+        self.trunk = skeleton.make_trunk([[(code,) for code in codes] for codes in genotype.blocks])
+        self.heads = nn.ModuleDict({genotype.head: make_head(genotype.head, skeleton, identities)})
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (B, 3, H, W) in [-1, 1] -> embeddings (B, D), not normalised."""
+        return self.heads[self.genotype.head].neck(self.trunk(images, self.genotype.blocks))
 
 
 class Supernet(nn.Module):
@@ -24,8 +41,8 @@ class Supernet(nn.Module):
         super().__init__()
         self.skeleton = skeleton_of(skeleton)
         self.identities = identities
-        every = [[OPERATION_NAMES] * 3] * sum(self.skeleton.blocks)
-        self.trunk = Trunk(self.skeleton, every)
+        every = tuple(range(len(self.skeleton.operations)))
+        self.trunk = self.skeleton.make_trunk([[every] * len(places) for places in self.skeleton.block_places()])
         self.heads = nn.ModuleDict({name: make_head(name, self.skeleton, identities) for name in heads})
 
     def forward(self, images: Tensor, path: Genotype) -> Tensor:
@@ -39,3 +56,18 @@ class Supernet(nn.Module):
         network.load_state_dict({name: own[name] for name in network.state_dict()})
         network.to(next(self.parameters()).device)
         return network.train(self.training)
+
+
+def build(genotype: Genotype | str, skeleton: Skeleton | str, identities: int = 0) -> StandaloneNetwork:
+    """The standalone network of a genotype, freshly initialised from torch's global generator.
+
+    `identities` is the number of training identities that the head classifies; 0 builds it for embedding only.
+    Raises ValueError when the genotype does not fit the skeleton, or names an unknown operation or head.
+    """
+    skeleton = skeleton_of(skeleton)
+    return StandaloneNetwork(skeleton.fit(genotype), skeleton, identities)
+
+
+def with_own_statistics(module: nn.Module) -> nn.Module:
+    """A copy that shares every weight with `module` but owns its buffers, BN statistics above all."""
+    return copy.deepcopy(module, {id(parameter): parameter for parameter in module.parameters()})

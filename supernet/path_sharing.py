@@ -33,12 +33,11 @@ def share_paths(network: nn.Module, paths: Sequence[Genotype], groups: int) -> l
     return [sorted(part) for part in parts]
 
 
-def path_cost(network: nn.Module, path: Genotype) -> float:
-    """Multiply-accumulates of a path's searched operations, in units of those at one pixel of the first block."""
-    cost, pixels = 0.0, 1.0
-    for block, codes in zip(network.trunk.blocks, path.blocks, strict=True):
-        for position, code in enumerate(codes):
-            # The middle position carries the stride.
-            pixels /= block.shape.stride**2 if position == 1 else 1
-            cost += pixels * block.operation(position, code).conv.weight.numel()
-    return cost
+def path_cost(network: nn.Module, path: Genotype) -> int:
+    """Multiply-accumulates of a path's searched operations, for one image."""
+    operations = network.skeleton.operations
+    return sum(
+        operations[code].macs(place)
+        for block, codes in zip(network.trunk.blocks, path.blocks, strict=True)
+        for code, place in zip(codes, block.places, strict=True)
+    )

@@ -88,6 +88,16 @@ class SearchSpace:
         """Names of the heads to choose from; empty for a space without heads."""
         return self._heads.choices if self._heads else ()
 
+    @property
+    def genes(self) -> tuple[tuple[tuple[int, int], ...], ...]:
+        """The (block, position) pairs that every choice block sets; none for the one that chooses the head."""
+        return tuple(self._genes)
+
+    def with_heads(self, heads: Sequence[str]) -> SearchSpace:
+        """The same space with these heads to choose from."""
+        blocks = [block if block.name != HEAD else ChoiceBlock(HEAD, tuple(heads)) for block in self.choice_blocks]
+        return SearchSpace(blocks, self.name)
+
     def decode(self, vector: Sequence[int]) -> Genotype:
         """The genotype of an integer vector (one choice a choice block). Raises ValueError when out of range."""
         vector = [int(choice) for choice in vector]
@@ -223,11 +233,17 @@ _TIES = {
 }
 
 
-def dpn_space(name: str, blocks: int = 4) -> SearchSpace:
-    """A built-in space over dual path blocks, for networks of `blocks` blocks in all.
+def dpn_space(
+    name: str,
+    blocks: int = 4,
+    operations: Sequence[str] = OPERATION_NAMES,
+    heads: Sequence[str] = HEAD_NAMES,
+) -> SearchSpace:
+    """A built-in space over blocks of three positions, for networks of `blocks` blocks in all.
 
     `dpn81`: the outer positions of a block share one operation, the middle has its own; `dpn729`: three free
-    positions. With `-shared` all blocks are alike. Every one of them chooses the head too.
+    positions. With `-shared` all blocks are alike. Every one of them chooses among the `operations` by name, which are
+    in the order of their codes, and among the `heads`.
     Raises ValueError for an unknown name or fewer than one block.
     """
     ties, _, shared = name.partition("-")
@@ -240,8 +256,8 @@ def dpn_space(name: str, blocks: int = 4) -> SearchSpace:
         prefix = "" if shared else f"block{group[0] + 1}."
         for role, positions in _TIES[ties]:
             genes = tuple((block, position) for block in group for position in positions)
-            choice_blocks.append(ChoiceBlock(prefix + role, OPERATION_NAMES, genes))
-    return SearchSpace([*choice_blocks, ChoiceBlock(HEAD, HEAD_NAMES)], name)
+            choice_blocks.append(ChoiceBlock(prefix + role, tuple(operations), genes))
+    return SearchSpace([*choice_blocks, ChoiceBlock(HEAD, tuple(heads))], name)
 
 
 SPACE_NAMES = tuple(ties + suffix for ties in _TIES for suffix in ("", "-shared"))

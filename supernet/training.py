@@ -19,14 +19,12 @@ from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
 from supernet.backbone_network import BackboneNetwork
-from supernet.dpn import StandaloneNetwork
 from supernet.faces.augmentation import augment, draw, to_input
 from supernet.faces.feed import open_feed
 from supernet.genotype import Genotype
 from supernet.gradients import accumulate, add_over_ranks, average_shared
-from supernet.network import Supernet
+from supernet.network import StandaloneNetwork, Supernet
 from supernet.non_finite import first_non_finite
-from supernet.operations import OPERATION_NAMES
 from supernet.optimisation import GROUPS, classification_loss, group_of, make_optimizer, make_scheduler
 from supernet.path_sharing import share_paths
 from supernet.process_group import ALONE, ProcessGroup
@@ -117,8 +115,9 @@ class Trainer:
         self.margin_steps = recipe.margin_warmup * self.steps
         self.skipped = 0
         self._skipped_in_a_row = 0
-        blocks = sum(network.skeleton.blocks)
-        self.operation_updates = np.zeros((blocks, 3, len(OPERATION_NAMES)), dtype=np.int64)
+        positions = max((len(block.places) for block in network.trunk.blocks), default=0)
+        counted = len(network.trunk.blocks), positions, len(network.skeleton.operations)
+        self.operation_updates = np.zeros(counted, dtype=np.int64)
         self.head_updates = dict.fromkeys(network.heads, 0)
         weights = {
             group: [p for name, p in network.named_parameters() if group_of(name) == group and p.requires_grad]

@@ -7,7 +7,7 @@ import torch
 from hypothesis import settings
 
 from supernet.faces.face_set import FaceSet
-from supernet.skeleton import Skeleton
+from supernet.skeleton import DualPathSkeleton
 from tools.main import main
 
 # The same examples in every run, so that what fails here fails everywhere.
@@ -18,7 +18,7 @@ settings.load_profile("repeatable")
 @pytest.fixture(scope="session")
 def tiny():
     """A skeleton small enough for tests: two stages, the second of two blocks, with every kind of block in it."""
-    return Skeleton(
+    return DualPathSkeleton(
         name="tiny",
         image_size=24,
         stem_kernel=3,

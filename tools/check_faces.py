@@ -22,7 +22,7 @@ def command(faces: Path, group_column: str | None, split: str, seed: int) -> Non
 
     from supernet.faces.inspection import inspect
     from supernet.faces.store import open_store
-    from tools.session import numbers
+    from tools.options import numbers
 
     store = open_store(faces)
     found = inspect(

@@ -50,7 +50,7 @@ class Latencies:
     def _time(self, genotype: Genotype) -> float:
         import torch
 
-        from supernet.dpn import build
+        from supernet.network import build
 
         side = self.skeleton.image_size
         # Weights of any kind do, but drawing them must not move the generator that others draw from.

@@ -107,6 +107,14 @@ def recorded(config: type[Config], values: Mapping[str, object], where: Path | s
         raise ValueError(f"{where} is damaged ({error}); restore it, or use another directory") from None
 
 
+def numbers(text: str, separator: str, kind: type, name: str) -> tuple:
+    """The numbers of a kind that a text joins by a separator. Raises ValueError with the name of what it is."""
+    try:
+        return tuple(kind(part) for part in text.split(separator))
+    except ValueError:
+        raise ValueError(f"{name} must be numbers joined by {separator!r}, got {text!r}") from None
+
+
 def _fields(config: type) -> list[tuple[dataclasses.Field, type]]:
     hints = get_type_hints(config)
     return [(field, hints[field.name]) for field in dataclasses.fields(config)]

@@ -159,9 +159,10 @@ def planned(
 def _setting(faces: Path | None, train: TrainOptions, options: PlanOptions, people: int) -> tuple:
     """Space, skeleton and numbers of faces, of which a search scores on so many people (0 = all): of a faces folder, or
     as told."""
-    from supernet.skeleton import skeleton_of
+    from tools.architectures import open_skeleton, open_space
+    from tools.options import numbers
     from tools.planning.workload import FaceCounts
-    from tools.session import numbers, open_setting, open_space, some_people
+    from tools.session import open_setting, some_people
 
     if (faces is None) == (options.images == 0):
         raise ValueError("give either --faces FOLDER, or --images N and --identities K of a set not imported yet")
@@ -177,8 +178,7 @@ def _setting(faces: Path | None, train: TrainOptions, options: PlanOptions, peop
             confirmation=len(splits.get("confirmation", ())),
         )
         return setting.space, setting.skeleton, counts
-    skeleton = skeleton_of(train.skeleton)
-    blocks = numbers(train.blocks, "-", int, "blocks") if train.blocks else skeleton.blocks
+    skeleton = open_skeleton(train.skeleton, train.blocks, train.size, train.heads)
     shares = numbers(train.split, ",", float, "split")
     if len(shares) != 3 or not min(shares) > 0:
         raise ValueError(f"split must be three shares above 0, got {train.split!r}")
@@ -197,7 +197,7 @@ def _setting(faces: Path | None, train: TrainOptions, options: PlanOptions, peop
     )
     if people:
         counts = replace(counts, searched=_images_of(people, counts))
-    return open_space(train.space, sum(blocks)), skeleton.resized(train.size or None, blocks), counts
+    return open_space(train.space, skeleton, train.heads), skeleton, counts
 
 
 def _images_of(people: int, counts) -> int:

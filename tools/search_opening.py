@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from supernet.atomic import write_json
 from supernet.genotype import Genotype
+from supernet.space import SearchSpace
 from tools.device import seed_everything
 from tools.judging import JudgingOptions
 from tools.launch import in_words
@@ -31,21 +32,27 @@ def announce(
 
 
 def floor_errors(run, judging: JudgingOptions, faces) -> dict[str, float]:
-    """Errors on faces that cost nothing: of raw pixels, and of an untrained vanilla network."""
+    """Errors on faces that cost nothing: of raw pixels, and of an untrained network of the space."""
     from evaluation.baseline import pixel_embeddings
     from evaluation.identification import error, ranks
     from evaluation.scoring import population_embeddings
-    from supernet.dpn import build
+    from supernet.network import build
     from tools.session import calibration_images
 
     seed_everything(0)
-    network = build(f"101:{run.setting.space.heads[0]}", run.setting.skeleton).to(run.device)
+    network = build(_plain(run.setting.space), run.setting.skeleton).to(run.device)
     calibration = calibration_images(run, judging.calibrate, run.config["seed"])
     untrained = population_embeddings(network.eval(), [network.genotype], faces, calibration)[network.genotype]
     return {
         "raw pixels": error(ranks(pixel_embeddings(faces), faces.identities)),
         "an untrained network": error(ranks(untrained, faces.identities)),
     }
+
+
+def _plain(space: SearchSpace) -> Genotype:
+    """DPN's own block everywhere where a space has it, otherwise the space's first network."""
+    vanilla = Genotype.parse(f"101:{space.heads[0]}").repeat(space.blocks)
+    return vanilla if vanilla in space else space.decode([0] * len(space.sizes))
 
 
 def say_searchability(run, scorer, archive, genotypes: Sequence[Genotype]) -> None:

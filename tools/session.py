@@ -19,10 +19,10 @@ from supernet.faces.face_set import FaceSet, TooFewPeople, divide_people, open_s
 from supernet.faces.store import open_store
 from supernet.network import Supernet
 from supernet.process_group import ProcessGroup
-from supernet.skeleton import Skeleton, skeleton_of
-from supernet.space import SPACE_NAMES, SearchSpace, dpn_space
-from tools.options import recorded
-from tools.plug_in import look_up
+from supernet.skeleton import Skeleton
+from supernet.space import SearchSpace
+from tools.architectures import open_skeleton, open_space
+from tools.options import numbers, recorded
 from tools.run_directory import RunDirectory
 from tools.train_options import TrainOptions
 
@@ -61,10 +61,8 @@ class TrainedRun:
 
 def open_setting(config: dict, faces: Path) -> Setting:
     """The space, skeleton and splits that a training configuration names. Raises ValueError where they do not fit."""
-    skeleton = skeleton_of(config["skeleton"])
-    blocks = numbers(config["blocks"], "-", int, "blocks") if config["blocks"] else skeleton.blocks
-    skeleton = skeleton.resized(config["size"] or None, blocks)
-    space = open_space(config["space"], sum(blocks))
+    skeleton = open_skeleton(config["skeleton"], config["blocks"], config["size"], config["heads"])
+    space = open_space(config["space"], skeleton, config["heads"])
     fractions = numbers(config["split"], ",", float, "split")
     store = open_store(faces)
     splits = open_splits(
@@ -101,21 +99,6 @@ def some_people(faces: FaceSet, people: int, seed: int) -> FaceSet:
     if people == faces.identity_count:
         return faces
     return divide_people(faces, 1 - people / faces.identity_count, seed)[0]
-
-
-def open_space(name: str, blocks: int) -> SearchSpace:
-    """A built-in space for networks of `blocks` blocks, or the user's own as `module:object`, checked to fit."""
-    if name in SPACE_NAMES:
-        return dpn_space(name, blocks)
-    space = look_up(name, dict.fromkeys(SPACE_NAMES), "space")
-    if not isinstance(space, SearchSpace):
-        raise ValueError(f"space {name!r} is a {type(space).__name__}; expected a supernet.space.SearchSpace")
-    if space.blocks != blocks or not space.heads:
-        raise ValueError(
-            f"space {name!r} has {space.blocks} blocks and {len(space.heads)} heads; the skeleton has {blocks} blocks "
-            "and needs a choice block named 'head'"
-        )
-    return space
 
 
 def open_trained(run: Path, processes: ProcessGroup) -> TrainedRun:
@@ -208,10 +191,3 @@ def weights_digest(network: torch.nn.Module) -> str:
         digest.update(name.encode())
         digest.update(value.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
-
-
-def numbers(text: str, separator: str, kind: type, name: str) -> tuple:
-    try:
-        return tuple(kind(part) for part in text.split(separator))
-    except ValueError:
-        raise ValueError(f"{name} must be numbers joined by {separator!r}, got {text!r}") from None

@@ -12,9 +12,10 @@ from supernet.atomic import read_json, write_json
 from supernet.backbone import Backbone
 from supernet.backbone_network import BackboneNetwork, build_backbone
 from supernet.checkpoint import Record, load_checkpoint, newest_intact, verified
-from supernet.dpn import StandaloneNetwork, build
 from supernet.genotype import Genotype
-from supernet.skeleton import Skeleton, skeleton_of
+from supernet.network import StandaloneNetwork, build
+from supernet.skeleton import Skeleton
+from tools.architectures import open_skeleton
 from tools.jobs import Training
 
 DESCRIPTION = "network.json"
@@ -35,7 +36,7 @@ class Standalone:
 def build_network(network: Genotype | Backbone, skeleton: Skeleton, identities: int):
     """The network of a genotype or of a backbone, freshly initialised from torch's global generator.
 
-    `identities` and ValueError as in `supernet.dpn.build` and `supernet.backbone_network.build_backbone`.
+    `identities` and ValueError as in `supernet.network.build` and `supernet.backbone_network.build_backbone`.
     """
     builder = build_backbone if isinstance(network, Backbone) else build
     return builder(network, skeleton, identities)
@@ -52,6 +53,7 @@ def write_description(
             "skeleton": skeleton.name,
             "blocks": skeleton.blocks,
             "size": skeleton.image_size,
+            "heads": ",".join(head.source for head in skeleton.own_heads),
             "identities": identities,
             "seed": seed,
             "trained_on": trained_on,
@@ -73,7 +75,8 @@ def open_standalone(path: Path, device: torch.device, tell: Callable[[str], obje
         )
     try:
         about = read_json(file)
-        skeleton = skeleton_of(about["skeleton"]).resized(about["size"], tuple(about["blocks"]))
+        blocks = "-".join(map(str, about["blocks"]))
+        skeleton = open_skeleton(about["skeleton"], blocks, about["size"], about["heads"])
         training = Training.of_label(about["genotype"])
         network = build_network(training.network, skeleton, about["identities"])
         seed, identities = int(about["seed"]), int(about["identities"])

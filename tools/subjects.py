@@ -120,7 +120,7 @@ def subjects_of_networks(
     from supernet.faces.face_set import FaceSet
     from supernet.faces.importers import PAIRS
     from supernet.faces.store import open_store
-    from tools.session import numbers
+    from tools.options import numbers
     from tools.standalone import open_standalone
     from tools.together import embed_together
 

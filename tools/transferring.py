@@ -88,7 +88,7 @@ def measure(
     fitted to the faces. Raises ValueError for a column that the faces lack, and for images that are too small.
     """
     from supernet.faces.store import open_store
-    from tools.session import numbers
+    from tools.options import numbers
     from tools.standalone import open_standalone
     from tools.together import embed_together
 

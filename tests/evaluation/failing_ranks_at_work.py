@@ -15,10 +15,10 @@ from evaluation.sharing import divide
 from supernet.faces.face_set import FaceSet
 from supernet.network import Supernet
 from supernet.process_group import ProcessGroup
-from supernet.skeleton import Skeleton
+from supernet.skeleton import DualPathSkeleton
 from supernet.space import dpn_space
 
-SKELETON = Skeleton(
+SKELETON = DualPathSkeleton(
     name="tiny",
     image_size=24,
     stem_kernel=3,

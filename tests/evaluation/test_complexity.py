@@ -4,8 +4,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from evaluation.complexity import block_costs, macs, parameters
-from supernet.dpn import build
-from supernet.operations import OPERATIONS
+from supernet.network import build
+from supernet.operations import OPERATIONS, Place
 from supernet.skeleton import SKELETONS
 from supernet.space import dpn_space
 
@@ -49,9 +49,10 @@ def test_the_papers_vanilla_network_has_the_known_size():
 
 
 def test_raw_operations_have_no_normalisation_to_pay():
-    pre, raw = OPERATIONS["pre5"].parameters(8, 4, 2), OPERATIONS["raw5"].parameters(8, 4, 2)
+    place = Place(8, 4, 2, 1, 6)
+    pre, raw = OPERATIONS["pre5"].parameters(place), OPERATIONS["raw5"].parameters(place)
     assert raw == 25 * 8 * 4 // 2 and pre == raw + 16
-    assert OPERATIONS["post5"].parameters(8, 4, 2) == raw + 8
+    assert OPERATIONS["post5"].parameters(place) == raw + 8
 
 
 def test_a_genotype_that_does_not_fit_is_refused():

@@ -5,7 +5,7 @@ from torch import nn
 from evaluation.complexity import macs, parameters
 from evaluation.measured_cost import measured_cost
 from supernet.backbone_network import build_backbone
-from supernet.dpn import build
+from supernet.network import build
 
 
 @pytest.mark.parametrize("genotype", ["101-680-353:cosface", "047-212-888:arcface", "444-444-444:magface"])

@@ -14,12 +14,12 @@ from supernet.faces.face_set import FaceSet
 from supernet.network import Supernet
 from supernet.process_group import ALONE, ProcessGroup
 from supernet.recipe import Recipe
-from supernet.skeleton import Skeleton
+from supernet.skeleton import DualPathSkeleton
 from supernet.space import dpn_space
 from supernet.synchronised_norm import SynchronisedNorms
 from supernet.training import NonFinite, Trainer
 
-SKELETON = Skeleton(
+SKELETON = DualPathSkeleton(
     name="tiny",
     image_size=24,
     stem_kernel=3,

@@ -2,11 +2,13 @@ import pytest
 import torch
 from timm.models.dpn import DualPathBlock as TimmBlock
 
-from supernet.dpn import DualPathBlock, build, with_own_statistics
-from supernet.operations import OPERATION_NAMES
+from supernet.dpn import DualPathBlock
+from supernet.network import build, with_own_statistics
+from supernet.operations import OPERATION_NAMES, OPERATIONS
 from supernet.skeleton import SKELETONS, BlockShape
 
 VANILLA = (1, 0, 1)
+EVERY = [tuple(enumerate(OPERATIONS.values()))] * 3
 
 
 @pytest.mark.parametrize(
@@ -14,8 +16,8 @@ VANILLA = (1, 0, 1)
 )
 def test_our_block_with_pre1_pre3_pre1_is_timms_on_the_same_weights(kind, stride, in_channels):
     torch.manual_seed(0)
-    shape = BlockShape(in_channels, 8, 16, 4, groups=2, stride=stride, shortcut=kind != "normal")
-    ours = DualPathBlock(shape, [OPERATION_NAMES] * 3)
+    shape = BlockShape(in_channels, 8, 16, 4, groups=2, stride=stride, shortcut=kind != "normal", side=9)
+    ours = DualPathBlock(16, shape.places, EVERY, shape.shortcut_place)
     timms = TimmBlock(in_channels, 8, 8, 16, 4, groups=2, block_type=kind)
     pairs = list(zip((timms.c1x1_a, timms.c3x3_b, timms.c1x1_c), ours.positions, VANILLA, strict=True))
     layers = [(theirs, position[OPERATION_NAMES[code]]) for theirs, position, code in pairs]
@@ -35,7 +37,8 @@ def test_our_block_with_pre1_pre3_pre1_is_timms_on_the_same_weights(kind, stride
 
 
 def test_a_copy_with_own_statistics_shares_every_weight(tiny):
-    block = DualPathBlock(next(tiny.block_shapes()), [OPERATION_NAMES] * 3)
+    shape = next(tiny.block_shapes())
+    block = DualPathBlock(shape.residual, shape.places, EVERY, shape.shortcut_place)
     copy = with_own_statistics(block)
     assert all(mine is theirs for mine, theirs in zip(copy.parameters(), block.parameters(), strict=True))
     before = {name: value.clone() for name, value in block.state_dict().items()}

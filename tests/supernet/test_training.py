@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from supernet.dpn import build
-from supernet.network import Supernet
+from supernet.network import Supernet, build
 from supernet.optimisation import classification_loss, group_of
 from supernet.recipe import Recipe
 from supernet.shuffler import Shuffler

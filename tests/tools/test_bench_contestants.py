@@ -11,8 +11,7 @@ from evaluation.complexity import macs
 from evaluation.embedding import embed, network_input
 from evaluation.identification import ranks
 from evaluation.scoring import population_embeddings
-from supernet.dpn import build
-from supernet.network import Supernet
+from supernet.network import Supernet, build
 from supernet.process_group import ALONE
 from supernet.recipe import Recipe
 from supernet.skeleton import SKELETONS

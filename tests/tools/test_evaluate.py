@@ -14,9 +14,9 @@ from PIL import Image
 from evaluation.embedding import embed
 from evaluation.identification import error, gallery_split, ranks
 from supernet.checkpoint import load_checkpoint, save_checkpoint
-from supernet.dpn import build
 from supernet.faces.face_set import open_splits
 from supernet.faces.synthetic import SyntheticFaces
+from supernet.network import build
 from supernet.skeleton import skeleton_of
 from tools.faces import synthesise
 from tools.standalone import write_description

@@ -10,8 +10,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from evaluation.complexity import macs
 from evaluation.sharing import work
-from supernet.dpn import build
-from supernet.network import Supernet
+from supernet.network import Supernet, build
 from supernet.recipe import Recipe
 from supernet.space import ChoiceBlock, SearchSpace, dpn_space
 from supernet.training import Trainer

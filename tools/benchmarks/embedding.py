@@ -14,7 +14,7 @@ from torch import nn
 
 from evaluation.complexity import macs
 from evaluation.embedding import embed, network_input
-from supernet.dpn import build
+from supernet.network import build
 from supernet.skeleton import Skeleton
 from tools.benchmarks.memory import peaks
 from tools.benchmarks.report import Contest, rounded

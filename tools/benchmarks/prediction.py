@@ -12,8 +12,7 @@ import torch
 from evaluation.embedding import network_input
 from evaluation.protocol import EvaluationProtocol, judge
 from evaluation.scoring import InheritedScorer, population_embeddings
-from supernet.dpn import build
-from supernet.network import Supernet
+from supernet.network import Supernet, build
 from supernet.space import dpn_space
 from supernet.training import Trainer
 from tools.benchmarks.report import indented, rounded

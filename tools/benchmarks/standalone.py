@@ -13,7 +13,7 @@ from timm.optim import create_optimizer_v2
 from timm.scheduler import create_scheduler_v2
 from torch import nn
 
-from supernet.dpn import StandaloneNetwork, build
+from supernet.network import StandaloneNetwork, build
 from supernet.optimisation import classification_loss
 from supernet.recipe import Recipe
 from supernet.shuffler import Shuffler

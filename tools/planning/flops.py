@@ -11,13 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evaluation.complexity import block_costs, macs
 from evaluation.sharing import work
-from supernet.genotype import Genotype
-from supernet.operations import OPERATION_NAMES, OPERATIONS
 from supernet.recipe import Recipe
 from supernet.skeleton import Skeleton
-from supernet.space import HEAD, SearchSpace
+from supernet.space import SearchSpace
 from tools.planning.workload import EXHAUSTIVE_BATCH, Workload
 
 FORWARD = 2
@@ -36,9 +33,9 @@ class _Position:
 
 def expected_macs(space: SearchSpace, skeleton: Skeleton) -> float:
     """Mean of `evaluation.complexity.macs` over the whole space, for one image; nothing is enumerated."""
-    stem, neck = _ends(skeleton)
+    ends, neck = _ends(skeleton)
     positions = _positions(skeleton).items()
-    return stem + sum(_mean(space, place, position) + position.shortcut for place, position in positions) + neck
+    return ends + sum(_mean(space, place, position) + position.shortcut for place, position in positions) + neck
 
 
 def expected_distinct_macs(space: SearchSpace, skeleton: Skeleton, genotypes: int) -> float:
@@ -47,8 +44,8 @@ def expected_distinct_macs(space: SearchSpace, skeleton: Skeleton, genotypes: in
     Of the m genotypes of the S that share a beginning, none is drawn with probability prod (1 - m / (S - i)), i below
     `genotypes`. A search breeds relatives, which share more than that.
     """
-    stem, neck = _ends(skeleton)
-    total, before = stem + neck * genotypes, 1
+    ends, neck = _ends(skeleton)
+    total, before = ends + neck * genotypes, 1
     for place, position in _positions(skeleton).items():
         total += position.shortcut * _expected_distinct(before, space.size, genotypes)
         before = _beginnings(space, place)
@@ -80,55 +77,32 @@ def confirmation_macs(workload: Workload) -> float:
 
 def _positions(skeleton: Skeleton) -> dict[tuple[int, int], _Position]:
     """All searched positions in order, by (block, position)."""
-    places = {}
-    shortcuts = _shortcuts(skeleton)
-    pixels = _pixels(skeleton)
-    for number, shape in enumerate(skeleton.block_shapes()):
-        for position, (in_channels, out_channels, groups, _) in enumerate(shape.positions):
-            out_pixels = pixels[number][position > 0]
-            costs = tuple(op.macs(in_channels, out_channels, groups, out_pixels) for op in OPERATIONS.values())
-            places[number, position] = _Position(costs, shortcuts[number] if position == 0 else 0)
-    return places
-
-
-def _pixels(skeleton: Skeleton) -> list[tuple[int, int]]:
-    """Pixels of the feature maps before and behind the stride of every block."""
-    side = skeleton.image_size
-    for _ in range(2 if skeleton.stem_pool else 1):
-        side = (side + 1) // 2
-    pixels = []
-    for shape in skeleton.block_shapes():
-        behind = (side + 1) // 2 if shape.stride == 2 else side
-        pixels.append((side**2, behind**2))
-        side = behind
-    return pixels
-
-
-def _shortcuts(skeleton: Skeleton) -> list[int]:
-    """MACs of the shortcut of every block, 0 where it has none."""
-    return [
-        shape.in_channels * (shape.residual + 2 * shape.increment) * behind if shape.shortcut else 0
-        for shape, (_, behind) in zip(skeleton.block_shapes(), _pixels(skeleton), strict=True)
-    ]
+    positions = {}
+    for number, (places, shortcut) in enumerate(zip(skeleton.block_places(), skeleton.shortcut_layers(), strict=True)):
+        beside = 0 if shortcut is None else shortcut[0].macs(shortcut[1])
+        for position, place in enumerate(places):
+            costs = tuple(operation.macs(place) for operation in skeleton.operations)
+            positions[number, position] = _Position(costs, beside if position == 0 else 0)
+    return positions
 
 
 def _ends(skeleton: Skeleton) -> tuple[int, int]:
-    """MACs before the blocks, and of the neck behind them."""
-    some = Genotype(((OPERATION_NAMES.index("pre1"),) * 3,) * sum(skeleton.blocks))
-    neck = skeleton.features * skeleton.embedding
-    return macs(some, skeleton) - sum(cost for _, cost in block_costs(some, skeleton)) - neck, neck
+    """MACs of stem and tail, and of the neck."""
+    return skeleton.ends_cost()[1], skeleton.features * skeleton.embedding
 
 
 def _mean(space: SearchSpace, place: tuple[int, int], position: _Position) -> float:
     """Mean MACs of a position over the operations that the space has there."""
-    codes = next(choice_block.codes for choice_block in space.choice_blocks if place in choice_block.genes)
+    deciding = zip(space.choice_blocks, space.genes, strict=True)
+    codes = next(choice_block.codes for choice_block, genes in deciding if place in genes)
     return float(np.mean([position.operations[code] for code in codes]))
 
 
 def _beginnings(space: SearchSpace, place: tuple[int, int]) -> int:
     """How many different beginnings up to and with a position the space has."""
-    deciding = (choice_block for choice_block in space.choice_blocks if choice_block.name != HEAD)
-    return math.prod(len(choice_block.choices) for choice_block in deciding if min(choice_block.genes) <= place)
+    return math.prod(
+        size for size, genes in zip(space.sizes, space.genes, strict=True) if genes and min(genes) <= place
+    )
 
 
 def _expected_distinct(beginnings: int, size: int, drawn: int) -> float:

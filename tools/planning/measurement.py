@@ -14,9 +14,8 @@ from evaluation.protocol import EvaluationProtocol, judge
 from evaluation.ranking import correlation
 from evaluation.scoring import population_embeddings
 from evaluation.sharing import work
-from supernet.dpn import build
 from supernet.genotype import Genotype
-from supernet.network import Supernet
+from supernet.network import Supernet, build
 from supernet.recipe import Recipe
 from supernet.training import Trainer
 from tools.planning.flops import expected_macs

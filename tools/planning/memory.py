@@ -13,10 +13,9 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from evaluation.comparison import CHUNK_BYTES
 from evaluation.embedding import with_mirror
 from supernet.calibration import calibrate_stage
-from supernet.dpn import StandaloneNetwork, build
 from supernet.genotype import Genotype
 from supernet.memory import available_ram
-from supernet.network import Supernet
+from supernet.network import StandaloneNetwork, Supernet, build
 from supernet.optimisation import classification_loss, make_optimizer
 from supernet.recipe import Recipe
 from tools.planning.live_memory import live_bytes

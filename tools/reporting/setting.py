@@ -44,9 +44,9 @@ def open_setting(run: RunFiles) -> Setting:
     images: dict[str, int] = {}
     try:
         skeleton = _skeleton(config)
-        from tools.session import open_space
+        from tools.architectures import open_space
 
-        space = open_space(config["space"], sum(skeleton.blocks))
+        space = open_space(config["space"], skeleton, config["heads"])
     except (ValueError, KeyError, TypeError, AttributeError, ImportError) as error:
         run.tell(f"the search space of train/config.json cannot be opened ({reason(error)})")
     try:
@@ -86,11 +86,9 @@ def describe(run: RunFiles, setting: Setting) -> dict:
 
 
 def _skeleton(config: dict) -> Skeleton:
-    from supernet.skeleton import skeleton_of
+    from tools.architectures import open_skeleton
 
-    skeleton = skeleton_of(config["skeleton"])
-    blocks = tuple(int(part) for part in config["blocks"].split("-")) if config["blocks"] else None
-    return skeleton.resized(config["size"] or None, blocks)
+    return open_skeleton(config["skeleton"], config["blocks"], config["size"], config["heads"])
 
 
 def _counts(run: RunFiles, config: dict) -> tuple[dict, dict]:

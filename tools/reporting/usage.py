@@ -88,7 +88,6 @@ def choices_by_place(space: SearchSpace) -> dict[tuple[int, int], dict[int, str]
     """The operations of a space by (block, position): names by code."""
     return {
         gene: dict(zip(choice_block.codes, choice_block.choices, strict=True))
-        for choice_block in space.choice_blocks
-        if choice_block.name != HEAD
-        for gene in choice_block.genes
+        for choice_block, genes in zip(space.choice_blocks, space.genes, strict=True)
+        for gene in genes
     }

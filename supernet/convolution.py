@@ -1,0 +1,29 @@
+"""The convolution with its normalisation, as a layer.
+
+Shape legend: B batch, H height, W width.
+"""
+
+from __future__ import annotations
+
+from timm.layers import BatchNormAct2d, create_conv2d
+from torch import Tensor, nn
+
+EPSILON = 1e-3
+"""Of every batch normalisation of a dual path network, as in timm."""
+
+
+class NormalisedConv(nn.Module):
+    """A bias-free convolution with BN and ReLU before it ("pre"), behind it ("post"), or without them ("")."""
+
+    def __init__(self, norm: str, in_channels: int, out_channels: int, kernel: int, stride: int, groups: int) -> None:
+        super().__init__()
+        self.pre = norm == "pre"
+        self.conv = create_conv2d(in_channels, out_channels, kernel, stride=stride, groups=groups, padding=kernel // 2)
+        nn.init.kaiming_normal_(self.conv.weight, mode="fan_in", nonlinearity="relu" if norm else "linear")
+        self.bn = BatchNormAct2d(in_channels if self.pre else out_channels, eps=EPSILON) if norm else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, in, H, W) -> (B, out, H / stride, W / stride)."""
+        if self.bn is None:
+            return self.conv(x)
+        return self.conv(self.bn(x)) if self.pre else self.bn(self.conv(x))
