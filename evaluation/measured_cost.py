@@ -26,10 +26,11 @@ def measured_cost(network: nn.Module, size: int) -> tuple[int, int]:
         elif isinstance(module, nn.Linear):
             macs.append(output.shape[1:-1].numel() * module.weight.numel())
 
+    device = next((weight.device for weight in network.parameters()), torch.device("cpu"))
     hooks = [module.register_forward_hook(count) for module in network.modules()]
     try:
         with torch.inference_mode():
-            network(torch.zeros(1, 3, size, size, device=next(network.parameters()).device))
+            network(torch.zeros(1, 3, size, size, device=device))
     finally:
         for hook in hooks:
             hook.remove()

@@ -71,13 +71,17 @@ def _beside(state: State, output: Tensor) -> State:
     return state[0], output
 
 
+def _carried(state: State) -> Tensor:
+    """What the block carries past its positions; without a shortcut that is its own input."""
+    return state[0] if state[1] is None else state[1]
+
+
 def _carrying(state: State, output: Tensor) -> State:
-    # Without a shortcut a block carries its own input.
-    return output, state[0] if state[1] is None else state[1]
+    return output, _carried(state)
 
 
 def _joined(block: SearchedBlock, state: State, output: Tensor) -> State:
-    return block.join(state[1], output), None
+    return block.join(_carried(state), output), None
 
 
 def build_trie(network: nn.Module, genotypes: Sequence[Genotype], calibration: Tensor | None) -> tuple[Node, ...]:

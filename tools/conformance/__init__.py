@@ -1,0 +1,15 @@
+"""Does what you plug in keep its promises? Each check returns what is wrong, one sentence a fault; none means it fits.
+
+For your own tests:
+
+    assert check_disparity(my_disparity) == []
+
+`disparities`, `heads`, `operations` and `spaces` have a check each; `dualfair check` runs them on what it is named.
+"""
+
+from tools.conformance.disparities import check_disparity
+from tools.conformance.heads import check_head
+from tools.conformance.operations import check_operation
+from tools.conformance.spaces import check_space
+
+__all__ = ["check_disparity", "check_head", "check_operation", "check_space"]

@@ -1,0 +1,5 @@
+"""Guides to read, and worked examples of what can be plugged in, which can be named as they are.
+
+`inverted_residual` is a family of networks that is not built of dual path blocks, with its space; `own_operation` a
+tenth operation; `own_head` two margin functions. `tour.sh` goes through everything on generated faces.
+"""

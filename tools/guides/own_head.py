@@ -1,0 +1,26 @@
+"""Margin heads of your own: a function from cosines to cosines.
+
+    dualfair check --heads own_head:softmax,own_head:sphereface
+    dualfair train --faces faces --out run --heads cosface,own_head:softmax,own_head:sphereface
+
+Genotypes name it by its function: `101:sphereface`. A function takes the cosines (B,) of the true identities, the norms
+of the embeddings (B,), which MagFace needs, and the margin's strength from 0 (none) to 1, which grows while training
+begins. It returns the cosines with the margin in them (B,) and a penalty to add to the loss.
+"""
+
+import math
+
+
+def softmax(cosine, norm, strength):
+    """No margin at all: normalised softmax."""
+    return cosine, cosine.new_zeros(())
+
+
+def sphereface(cosine, norm, strength, factor=1.5):
+    """cos(m theta) (SphereFace, equation 6), up to the angle where it stops falling; from there on a line."""
+    grown = 1 + strength * (factor - 1)
+    # Where the cosine is 1 or -1 the arc cosine has no derivative.
+    angle = cosine.clamp(-1 + 1e-6, 1 - 1e-6).acos()
+    last = math.pi / grown
+    line = -1 + (cosine - math.cos(last))
+    return (grown * angle).cos().where(angle < last, line), cosine.new_zeros(())
