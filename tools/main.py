@@ -7,8 +7,8 @@ import os
 import sys
 
 import click
+import click.shell_completion
 
-from supernet.atomic import NO_ROOM
 from tools.interruption import Interrupted, leaving_on_signals
 
 COMMANDS = {
@@ -26,9 +26,13 @@ COMMANDS = {
     "status": ("tools.status", "What of a run is finished, what is missing, what it will cost."),
     "evaluate": ("tools.evaluate", "Every measure of networks, or of any system's embeddings."),
     "transfer": ("tools.transfer", "Retrained networks on other faces and by other attributes."),
+    "export": ("tools.export", "A trained network for production: timm, ONNX or plain weights."),
     "archive": ("tools.archive", "Export, import and merge the scores of searches."),
-    "show": ("tools.show", "Describe the network of a genotype."),
+    "show": ("tools.show", "Describe and draw a network, with its sizes and costs."),
+    "check": ("tools.check", "Tell what is wrong with a space, head or disparity of your own."),
     "bench": ("tools.bench", "Measure speed and memory side by side on this machine."),
+    "doctor": ("tools.doctor", "Check this machine, and test DualFair on it for some seconds."),
+    "completion": ("tools.completion", "Have the shell complete commands, options and values."),
     "demo": ("tools.demo", "All four stages on generated faces, a few CPU minutes."),
 }
 
@@ -49,7 +53,20 @@ class LazyGroup(click.Group):
         module, _ = COMMANDS[name]
         if int(os.environ.get("WORLD_SIZE", "1")) > 1 and name not in TOGETHER:
             raise click.UsageError(f"'dualfair {name}' runs in one process; start it without torchrun")
-        return importlib.import_module(module).command
+        command = importlib.import_module(module).command
+        if context.resilient_parsing:
+            # Only a shell that asks for completions has the command line parsed so.
+            importlib.import_module("tools.completion").suggest_values(command)
+        return command
+
+    def shell_complete(self, context: click.Context, incomplete: str) -> list[click.shell_completion.CompletionItem]:
+        """Names of commands that begin so, without importing them, and options of the group."""
+        items = [
+            click.shell_completion.CompletionItem(name, help=text)
+            for name, (_, text) in COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
+        return items + click.Command.shell_complete(self, context, incomplete)
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -84,6 +101,9 @@ def main() -> None:
 
 
 def _one_line(error: Exception) -> str:
+    # Imported here, so that `dualfair doctor` starts where another package hides ours and can say so.
+    from supernet.atomic import NO_ROOM
+
     if isinstance(error, OSError) and error.errno in NO_ROOM:
         what = error.filename or "a file"
         return f"{what} cannot be written ({os.strerror(error.errno)}); make room and run the same command again"

@@ -138,7 +138,7 @@ def words_of(data, options, command):
         if flags and data.draw(st.booleans()):
             words.append(data.draw(st.sampled_from(flags)))
         words.append(data.draw(values))
-    if command in ("bench", "demo", "plan") or path == ("synth",):
+    if command in ("bench", "demo", "doctor", "plan") or path == ("synth",):
         # Sound options would have these work for minutes.
         words.append("--no-such-option")
     return words

@@ -1,47 +1,87 @@
-"""What a drawing of a network needs: its blocks with operations, widths and sizes."""
+"""What a drawing of a network needs: its blocks with operations, widths, sizes and costs."""
 
 from __future__ import annotations
 
+import math
+
+from evaluation.complexity import block_costs, macs, parameters
 from supernet.genotype import Genotype
-from supernet.operations import OPERATION_NAMES, OPERATIONS
-from supernet.skeleton import Skeleton
+from supernet.operations import Operation, Place
+from supernet.skeleton import DualPathSkeleton, Skeleton
 
 
 def architecture(text: str, skeleton: Skeleton) -> dict:
-    """The blocks of a network on a skeleton, first to last.
+    """The blocks of a network on a skeleton, first to last, and what every part costs.
 
-    {"genotype", "head", "image_size", "stem": {"kernel", "width", "pool", "side"}, "blocks": [{"block", "in", "out",
-    "side": of its output in px, "stride", "shortcut", "operations": [{"name", "kernel", "norm", "in", "out",
-    "groups"}]}], "embedding"}. Raises ValueError for a genotype that does not fit.
+    {"genotype", "head", "skeleton", "image_size", "stem": {"what", "width", "side"}, "blocks": [{"block", "in", "out",
+    "stride", "shortcut", "side": of its output in px, "operations": [{"name", "kernel", "norm", "in", "out",
+    "groups"}], "parameters", "macs"}], "tail": in words, "features", "embedding", "costs": {"stem and tail", "blocks",
+    "neck", "total": {"parameters", "macs"}}}. Kernel and norm are None for operations that have none. Raises ValueError
+    for a genotype that does not fit.
     """
     genotype = skeleton.fit(Genotype.parse(text))
-    side = (skeleton.image_size + 1) // 2
-    side = (side + 1) // 2 if skeleton.stem_pool else side
-    stem = {"kernel": skeleton.stem_kernel, "width": skeleton.stem_width, "pool": skeleton.stem_pool, "side": side}
-    blocks = []
-    for number, (shape, codes) in enumerate(zip(skeleton.block_shapes(), genotype.blocks, strict=True), 1):
-        side = (side + 1) // 2 if shape.stride == 2 else side
-        operations = []
-        for code, (wide, out, groups, _) in zip(codes, shape.positions, strict=True):
-            operation = OPERATIONS[OPERATION_NAMES[code]]
-            about = {"name": operation.name, "kernel": operation.kernel, "norm": operation.norm}
-            operations.append({**about, "in": wide, "out": out, "groups": groups})
-        blocks.append(
-            {
-                "block": number,
-                "in": shape.in_channels,
-                "out": shape.out_channels,
-                "side": side,
-                "stride": shape.stride,
-                "shortcut": shape.shortcut,
-                "operations": operations,
-            }
-        )
+    blocks = _blocks(genotype, skeleton)
+    first = skeleton.block_places()[0][0]
+    what, tail = _ends_in_words(skeleton)
     return {
         "genotype": str(genotype),
         "head": genotype.head,
+        "skeleton": skeleton.name,
         "image_size": skeleton.image_size,
-        "stem": stem,
+        "stem": {"what": what, "width": first.in_channels, "side": first.side},
         "blocks": blocks,
+        "tail": tail,
+        "features": skeleton.features,
         "embedding": skeleton.embedding,
+        "costs": _costs(genotype, skeleton, blocks),
     }
+
+
+def _blocks(genotype: Genotype, skeleton: Skeleton) -> list[dict]:
+    """The rows of the blocks. What a block gives is what the next one reads, and the last one its last operation."""
+    places = skeleton.block_places()
+    last = places[-1][-1]
+    # The tail of a dual path network keeps the channels, which two paths make up.
+    out = skeleton.features if isinstance(skeleton, DualPathSkeleton) else last.out_channels
+    behind = [(row[0].in_channels, row[0].side) for row in places[1:]] + [(out, last.out_side)]
+    found = zip(
+        genotype.blocks, places, behind, skeleton.shortcut_layers(), block_costs(genotype, skeleton), strict=True
+    )
+    return [
+        {
+            "block": number,
+            "in": row[0].in_channels,
+            "out": out,
+            "stride": math.prod(place.stride for place in row),
+            "shortcut": shortcut is not None,
+            "side": side,
+            "operations": [_operation(skeleton.operations[code], at) for code, at in zip(codes, row, strict=True)],
+            "parameters": weights,
+            "macs": multiplied,
+        }
+        for number, (codes, row, (out, side), shortcut, (weights, multiplied)) in enumerate(found, 1)
+    ]
+
+
+def _operation(operation: Operation, place: Place) -> dict:
+    """An operation of one's own has a name, and need not have a kernel or a norm."""
+    about = {"name": operation.name, "kernel": getattr(operation, "kernel", None)}
+    about["norm"] = getattr(operation, "norm", None)
+    return {**about, "in": place.in_channels, "out": place.out_channels, "groups": place.groups}
+
+
+def _ends_in_words(skeleton: Skeleton) -> tuple[str, str]:
+    """What the stem and the tail are made of, as far as the skeleton tells."""
+    if not isinstance(skeleton, DualPathSkeleton):
+        return "stem", "tail"
+    kernel = skeleton.stem_kernel
+    pool = ", 3x3 max pool" if skeleton.stem_pool else ""
+    return f"stem {kernel}x{kernel}, stride 2{pool}", "BN, ELU"
+
+
+def _costs(genotype: Genotype, skeleton: Skeleton, blocks: list[dict]) -> dict[str, dict[str, int]]:
+    total = {"parameters": parameters(genotype, skeleton), "macs": macs(genotype, skeleton)}
+    ends = dict(zip(total, skeleton.ends_cost(), strict=True))
+    inside = {name: sum(block[name] for block in blocks) for name in total}
+    neck = {name: total[name] - ends[name] - inside[name] for name in total}
+    return {"stem and tail": ends, "blocks": inside, "neck": neck, "total": total}

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from html import escape
 
-from tools.reporting.svg import BLACK, BLUE, GREEN, GREY, ORANGE, svg, ticks
+from tools.reporting.svg import BLACK, BLUE, GREEN, GREY, ORANGE, standing_alone, svg, ticks
 from tools.reporting.table import records
 from tools.reporting.words import spoken, two
 
@@ -15,6 +16,10 @@ MORE, LESS = (0, 114, 178), (230, 159, 0)
 """Colours of cells above and below what is expected: blue and orange of the palette."""
 NORMS = {"pre": ("#cfe6f5", BLUE), "post": ("#cdeee2", GREEN), "": ("#fbe3c0", ORANGE)}
 NORM_NAMES = {"pre": "BN and ReLU before", "post": "BN and ReLU behind", "": "raw: no BN, no ReLU"}
+OTHER = "#ececec"
+"""Colour of operations that do not say where they normalise."""
+LEFT, BOX, GAP, SIZES, COSTS = 122, 112, 6, 108, 106
+"""Widths in a row of a block: what it is, an operation, between operations, sizes behind it, costs."""
 
 
 def heat_map(found: Mapping, alt: str) -> str:
@@ -109,62 +114,122 @@ def _tau_row(row: Mapping, y: float, at) -> str:
 
 
 def network_drawing(found: Mapping) -> str:
-    """A network from its picture to its embedding: a row a block with its three operations."""
-    stem = found["stem"]
-    pool = ", 3x3 max pool" if stem["pool"] else ""
-    size = found["image_size"]
-    kernel, behind = f"{stem['kernel']}x{stem['kernel']}", f"{stem['side']} x {stem['side']}"
-    top = f"{size} x {size} px, RGB: stem {kernel}, stride 2{pool} to {stem['width']} channels of {behind}"
-    parts = [_wide(2, top)]
-    for number, block in enumerate(found["blocks"]):
-        parts.append(_block(58 + number * 70, block))
-    y = 58 + len(found["blocks"]) * 70
-    parts.append(_arrow(y - 16))
-    parts.append(_wide(y, f"BN, ELU, neck and {found['head']} head: embedding of {found['embedding']}"))
-    names = " ".join(operation["name"] for block in found["blocks"] for operation in block["operations"])
-    alt = f"Drawing of network {found['genotype']}: {len(found['blocks'])} blocks with the operations {names}"
-    return svg("".join(parts), y + 44, alt, WIDTH)
+    """A network (`architecture`) from its picture to its embedding: a row a block with its operations and costs."""
+    inside, height, width = _network(found)
+    total = (
+        f"{_amount(found['costs']['total']['parameters'])} parameters, {_amount(found['costs']['total']['macs'])} MACs"
+    )
+    inside += f'<text x="{width}" y="{height + 12}" text-anchor="end" class="note">in all {total}</text>'
+    return svg(inside, height + 18, _network_alt(found), width)
+
+
+def network_picture(found: Mapping) -> str:
+    """The drawing of a network as a file of its own, with its name, its totals and what the colours mean."""
+    inside, height, width = _network(found)
+    name = f"{len(found['blocks'])} blocks on skeleton {found['skeleton']}" if found["blocks"] else found["genotype"]
+    lines = [f"{name}, {found['image_size']} px, head {found['head']}"]
+    lines += textwrap.wrap(found["genotype"].replace("-", "- "), 90) if found["blocks"] else []
+    parts, y = [], 4
+    for number, line in enumerate(lines):
+        y += 18
+        kind = "note" if number else "title"
+        parts.append(f'<text x="0" y="{y}" class="{kind}">{escape(line.replace("- ", "-"))}</text>')
+    parts.append(f'<g transform="translate(0 {y + 14})">{inside}</g>')
+    y += 14 + height
+    for part, cost in found["costs"].items():
+        y += 18
+        kind = "title" if part == "total" else "note"
+        cells = ((LEFT + 2 * BOX, f"{cost['parameters']:,} parameters"), (LEFT + 4 * BOX, f"{cost['macs']:,} MACs"))
+        parts.append(f'<text x="0" y="{y}" class="{kind}">{escape(part)}</text>')
+        parts += [f'<text x="{x}" y="{y}" text-anchor="end" class="{kind}">{text}</text>' for x, text in cells]
+    if any(operation["norm"] in NORMS for block in found["blocks"] for operation in block["operations"]):
+        parts.append(f'<g transform="translate(0 {y + 16})">{_samples()}</g>')
+        y += 40
+    return standing_alone("".join(parts), y + 10, _network_alt(found), width)
 
 
 def legend() -> str:
     """What the colours of operations mean, as a row of samples."""
+    return svg(_samples(), 22, "Legend: colours tell where an operation has its BN and ReLU", WIDTH)
+
+
+def _samples() -> str:
     parts = []
     for number, (norm, (fill, _)) in enumerate(NORMS.items()):
         x = number * 186
         parts.append(f'<rect x="{x + 1}" y="2" width="22" height="16" fill="{fill}" class="part"/>')
         parts.append(f'<text x="{x + 30}" y="15">{NORM_NAMES[norm]}</text>')
-    return svg("".join(parts), 22, "Legend: colours tell where an operation has its BN and ReLU", WIDTH)
-
-
-def _block(y: float, block: Mapping) -> str:
-    """One block: its number, three operations with widths, and what leaves it."""
-    parts = [_arrow(y - 16), f'<text x="0" y="{y + 20}" class="title">block {block["block"]}</text>']
-    more = [f"stride {block['stride']}"] + (["shortcut"] if block["shortcut"] else [])
-    parts.append(f'<text x="0" y="{y + 38}" class="note">{", ".join(more)}</text>')
-    for place, operation in enumerate(block["operations"]):
-        x = 128 + place * 112
-        fill, _ = NORMS[operation["norm"]]
-        grouped = f" / {operation['groups']}" if operation["groups"] > 1 else ""
-        parts.append(
-            f'<rect x="{x}" y="{y}" width="104" height="50" rx="4" fill="{fill}" class="part"/>'
-            f'<text x="{x + 52}" y="{y + 20}" text-anchor="middle" class="title">{escape(operation["name"])}</text>'
-            f'<text x="{x + 52}" y="{y + 38}" text-anchor="middle" class="note">'
-            f"{operation['in']} to {operation['out']}{grouped}</text>"
-        )
-    parts.append(f'<text x="{WIDTH}" y="{y + 20}" text-anchor="end">{block["out"]} channels</text>')
-    parts.append(
-        f'<text x="{WIDTH}" y="{y + 38}" text-anchor="end" class="note">{block["side"]} x {block["side"]}</text>'
-    )
     return "".join(parts)
 
 
-def _wide(y: float, text: str) -> str:
+def _network_alt(found: Mapping) -> str:
+    """The drawing in words."""
+    names = " ".join(operation["name"] for block in found["blocks"] for operation in block["operations"])
+    inside = f"{len(found['blocks'])} blocks with the operations {names}" if found["blocks"] else "no searched blocks"
+    return f"Drawing of network {found['genotype']}: {inside}"
+
+
+def _network(found: Mapping) -> tuple[str, float, float]:
+    """What is inside the drawing of a network, its height and its width."""
+    most = max((len(block["operations"]) for block in found["blocks"]), default=0)
+    width = max(LEFT + most * (BOX + GAP) + SIZES + COSTS, WIDTH + COSTS)
+    middle = LEFT + (most * (BOX + GAP) - GAP) / 2 if most else width / 2
+    stem, size = found["stem"], found["image_size"]
+    top = f"{size} x {size} px, RGB: {stem['what']} to {stem['width']:,} channels of {stem['side']} x {stem['side']}"
+    parts = [_wide(2, top, width)]
+    for number, block in enumerate(found["blocks"]):
+        y = 58 + number * 70
+        parts.append(_arrow(middle, y - 16) + _block(y, block, width))
+    y = 58 + len(found["blocks"]) * 70
+    ends = ", ".join(part for part in (found["tail"], f"neck and {found['head']} head") if part)
+    parts.append(_arrow(middle, y - 16))
+    parts.append(_wide(y, f"{ends}: {found['features']:,} features to an embedding of {found['embedding']:,}", width))
+    return "".join(parts), y + 44, width
+
+
+def _block(y: float, block: Mapping, width: float) -> str:
+    """One block: its number, its operations with widths, what leaves it, and what it costs."""
+    parts = [f'<text x="0" y="{y + 20}" class="title">block {block["block"]}</text>']
+    more = [f"stride {block['stride']}"] + (["shortcut"] if block["shortcut"] else [])
+    parts.append(f'<text x="0" y="{y + 38}" class="note">{", ".join(more)}</text>')
+    for place, operation in enumerate(block["operations"]):
+        x = LEFT + place * (BOX + GAP)
+        fill, _ = NORMS.get(operation["norm"], (OTHER, GREY))
+        grouped = f" / {operation['groups']}" if operation["groups"] > 1 else ""
+        name = operation["name"] if len(operation["name"]) <= 13 else operation["name"][:12] + "\N{HORIZONTAL ELLIPSIS}"
+        parts.append(
+            f"<g><title>{escape(operation['name'])}</title>"
+            f'<rect x="{x}" y="{y}" width="{BOX}" height="50" rx="4" fill="{fill}" class="part"/>'
+            f'<text x="{x + BOX / 2:g}" y="{y + 20}" text-anchor="middle" class="title">{escape(name)}</text>'
+            f'<text x="{x + BOX / 2:g}" y="{y + 38}" text-anchor="middle" class="note">'
+            f"{operation['in']} to {operation['out']}{grouped}</text></g>"
+        )
+    columns = (
+        (width - COSTS, f"{block['out']:,} channels", f"{block['side']} x {block['side']}"),
+        (width, f"{_amount(block['parameters'])} params", f"{_amount(block['macs'])} MACs"),
+    )
+    for x, upper, lower in columns:
+        parts.append(f'<text x="{x}" y="{y + 20}" text-anchor="end">{upper}</text>')
+        parts.append(f'<text x="{x}" y="{y + 38}" text-anchor="end" class="note">{lower}</text>')
+    return "".join(parts)
+
+
+def _amount(number: int) -> str:
+    """Three digits and a letter for thousands, millions and (US) billions."""
+    for letter, unit in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if number >= 0.9995 * unit:
+            value = number / unit
+            decimals = 2 if value < 9.995 else 1 if value < 99.95 else 0
+            return f"{value:,.{decimals}f} {letter}"
+    return f"{number}"
+
+
+def _wide(y: float, text: str, width: float) -> str:
     return (
-        f'<rect x="1" y="{y}" width="{WIDTH - 2}" height="38" rx="4" fill="#f3f3f3" class="part"/>'
-        f'<text x="{WIDTH / 2}" y="{y + 24}" text-anchor="middle">{escape(text)}</text>'
+        f'<rect x="1" y="{y}" width="{width - 2}" height="38" rx="4" fill="#f3f3f3" class="part"/>'
+        f'<text x="{width / 2:g}" y="{y + 24}" text-anchor="middle">{escape(text)}</text>'
     )
 
 
-def _arrow(y: float) -> str:
-    x = WIDTH / 2 + 12
-    return f'<path d="M{x} {y}v9m-4 -5l4 5l4 -5" fill="none" stroke="{BLACK}"/>'
+def _arrow(x: float, y: float) -> str:
+    return f'<path d="M{x:g} {y}v9m-4 -5l4 5l4 -5" fill="none" stroke="{BLACK}"/>'

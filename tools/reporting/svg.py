@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
+from importlib.resources import files
 
 WIDTH, HEIGHT = 480, 320
 LEFT, RIGHT, TOP, BOTTOM = 64, 12, 14, 52
@@ -126,6 +127,19 @@ def svg(inside: str, height: float, alt: str, width: float = WIDTH) -> str:
         f'<svg viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{text}" '
         f'xmlns="http://www.w3.org/2000/svg"><title>{text}</title>{inside}</svg>'
     )
+
+
+def standing_alone(inside: str, height: float, alt: str, width: float, margin: float = 16) -> str:
+    """The picture as a file that needs no page around it: with its size, its style and a white ground."""
+    rules = files("tools.reporting").joinpath("style.css").read_text(encoding="utf-8").splitlines()
+    style = "".join(rule for rule in rules if rule.startswith("svg ."))
+    wide, high = width + 2 * margin, height + 2 * margin
+    ground = (
+        f"<style>svg {{ font: 13px system-ui, sans-serif; fill: {BLACK}; }}{style}</style>"
+        f'<rect width="{wide:g}" height="{high:g}" style="fill: #fff"/>'
+    )
+    picture = svg(f'{ground}<g transform="translate({margin:g} {margin:g})">{inside}</g>', high, alt, wide)
+    return picture.replace("<svg ", f'<svg width="{wide:g}" height="{high:g}" ', 1) + "\n"
 
 
 def _axes(frame: Frame, titles: tuple[str, str]) -> str:

@@ -1,0 +1,273 @@
+"""`dualfair doctor`: each check finds what is wrong and says what to do; its file tells nothing of its user."""
+
+import getpass
+import json
+import os
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from tools import environment, shadowing
+from tools.doctor import Check, verdict
+from tools.environment import FAILED, OK, WARNING, Finding
+from tools.self_test import equal_updates, same_bits, same_scores
+from tools.shadowing import ROOMS, imports
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_a_sound_machine_passes_and_the_file_tells_nothing_of_its_user(dualfair, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SECRET", "hush-hush")
+    looked = dualfair("doctor", "--device", "cpu", "--json", "doctor.json")
+    lines = looked.out.splitlines()
+    assert looked.status == 0, looked.out
+    assert sum("self-test" in line and " ok " in line for line in lines) == 4
+    assert lines[-1] == "Everything works." or lines[-1].startswith("Works, with ")
+    assert "every operation has exactly 3 updates and every head 9" in looked.out
+    text = (tmp_path / "doctor.json").read_text()
+    found = json.loads(text)
+    assert found["verdict"] == lines[-1] and len(found["checks"]) == len(lines) - 1
+    assert all(check["seconds"] >= 0 and check["state"] in (OK, WARNING, FAILED) for check in found["checks"])
+    assert str(tmp_path) not in text and str(Path.home()) + "/" not in text and "hush" not in text
+    assert not {file.name for file in tmp_path.iterdir()} - {"doctor.json"}
+
+
+def test_a_device_that_is_not_there_fails_once_and_ends_in_1(dualfair):
+    if torch.cuda.device_count() > 7:
+        pytest.skip("this machine has so many devices")
+    looked = dualfair("doctor", "--device", "cuda:7")
+    lines = looked.out.splitlines()
+    assert looked.status == 1 and looked.err == ""
+    assert lines[-2].startswith("self-test: faces") and "FAILED" in lines[-2] and "is not available" in lines[-2]
+    assert lines[-1].startswith("Does not work: self-test: faces: device 'cuda:7' is not available")
+
+
+@pytest.mark.parametrize(
+    ("states", "said"),
+    [
+        ([OK, OK], "Everything works."),
+        ([OK, WARNING], "Works, with 1 warning: b."),
+        ([WARNING, WARNING], "Works, with 2 warnings: a, b."),
+        ([WARNING, FAILED], "Does not work: b: it is so."),
+        ([FAILED, FAILED], "Does not work: a: it is so (1 more failed)."),
+    ],
+)
+def test_one_sentence_says_it_all(states, said):
+    assert verdict([Check(name, state, "it is so", 0.0) for name, state in zip("ab", states, strict=True)]) == said
+
+
+@pytest.fixture
+def installed(monkeypatch):
+    """Have the installed package ask for something."""
+
+    def ask(*requires, python=">=3.11"):
+        package = SimpleNamespace(
+            requires=list(requires),
+            version="0.1.0",
+            metadata={"Requires-Python": python},
+            locate_file=metadata.distribution("dualfair").locate_file,
+        )
+        monkeypatch.setattr(environment, "installed_package", lambda: package)
+
+    return ask
+
+
+def test_libraries_are_held_against_what_the_package_asks_for(installed):
+    have = metadata.version("numpy")
+    installed("numpy>=2.0", "pillow", 'pytest>=999; extra == "test"')
+    found = environment.libraries()
+    assert found.state == OK and f"numpy {have}" in found.text and "pillow" in found.text and "pytest" not in found.text
+    installed("numpy>=999")
+    assert environment.libraries() == Finding(
+        WARNING, f"numpy {have} is not the >=999 that is asked for: pip install 'numpy>=999'"
+    )
+    installed("numpy>=999", "no-such-library>=1")
+    found = environment.libraries()
+    assert found.state == FAILED and found.text.startswith(
+        "no-such-library is missing: pip install 'no-such-library>=1'"
+    )
+
+
+def test_a_library_that_does_not_import_is_named(installed, tmp_path, monkeypatch):
+    (tmp_path / "fragile.py").write_text("raise OSError('libgone.so: cannot open')")
+    (tmp_path / "fragile-1.0.dist-info").mkdir()
+    (tmp_path / "fragile-1.0.dist-info/METADATA").write_text("Metadata-Version: 2.1\nName: fragile\nVersion: 1.0\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    installed("fragile>=0.5")
+    assert environment.libraries() == Finding(
+        FAILED, "fragile 1.0 cannot be imported (OSError: libgone.so: cannot open)"
+    )
+
+
+def test_an_old_python_fails(installed):
+    installed(python=">=9.0")
+    found = environment.python()
+    assert found.state == FAILED and found.text.endswith("dualfair asks for >=9.0")
+
+
+@pytest.fixture
+def only_one(monkeypatch, tmp_path_factory):
+    """Have no other DualFair installed than the one that runs, which may be a checkout beside an installed one."""
+    requires = metadata.requires("dualfair")
+    package = SimpleNamespace(requires=requires, locate_file=lambda path: tmp_path_factory.getbasetemp() / "none")
+    monkeypatch.setattr(shadowing, "installed_package", lambda: package)
+
+
+def test_a_checkout_that_runs_in_place_of_the_installed_package_is_warned_about(tmp_path, monkeypatch):
+    for name in ROOMS:
+        (tmp_path / "site" / name).mkdir(parents=True)
+        (tmp_path / "site" / name / "__init__.py").write_text("")
+    package = SimpleNamespace(requires=[], locate_file=lambda path: tmp_path / "site")
+    monkeypatch.setattr(shadowing, "installed_package", lambda: package)
+    found = imports(tmp_path, [])
+    assert found.state == WARNING and found.text.endswith("while another one is installed in ./site")
+    assert str(ROOT) not in found.text
+
+
+@pytest.mark.parametrize("name", [*ROOMS, "torch", "timm", "numpy", "PIL"])
+def test_a_file_named_like_a_library_or_a_package_is_warned_about(tmp_path, name, only_one):
+    assert imports(tmp_path, []).state == OK
+    (tmp_path / f"{name}.py").write_text("")
+    found = imports(tmp_path, [])
+    assert found.state == WARNING and found.text.startswith(f"./{name}.py in the current folder would be imported")
+
+
+def test_a_folder_shadows_only_with_an_init(tmp_path, only_one):
+    (tmp_path / "evaluation").mkdir()
+    assert imports(tmp_path, []).state == OK
+    (tmp_path / "evaluation/__init__.py").write_text("")
+    found = imports(tmp_path, [])
+    assert found.state == WARNING and found.text.startswith("./evaluation in")
+
+
+def test_a_package_that_pythonpath_shadows_fails_with_both_places(tmp_path):
+    (tmp_path / "mine/evolution").mkdir(parents=True)
+    (tmp_path / "mine/evolution/__init__.py").write_text("")
+    entries = [str(ROOT), str(tmp_path / "mine")]
+    code = (
+        f"import sys; from pathlib import Path; from tools.shadowing import imports\n"
+        f"sys.path.insert(0, {entries[1]!r}); found = imports(Path('.'), {entries!r}); print(found.state, found.text)"
+    )
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    run = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert run.stdout.strip() == (
+        "FAILED evolution is ./mine/evolution instead of the installed entry 1 of PYTHONPATH/evolution; rename it, or "
+        "leave PYTHONPATH empty"
+    ), run.stderr
+
+
+def control_group(root, **files):
+    root.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        (root / name.replace("_", ".", 1)).write_text(text)
+
+
+@pytest.fixture
+def groups(tmp_path, monkeypatch):
+    """Control groups of a container: an inner one in an outer one."""
+    inner = tmp_path / "outer/inner"
+    control_group(inner, memory_max="max\n", cpu_max="max 100000\n")
+    control_group(tmp_path / "outer", memory_max=str(8 * 2**30), memory_current=str(6 * 2**30),
+                  memory_stat=f"anon 5\ninactive_file {2**30}\n", cpu_max="150000 100000\n")  # fmt: skip
+
+    def files(name):
+        return [group / name for group in (inner, inner.parent) if (group / name).is_file()]
+
+    monkeypatch.setattr(environment, "_of_groups", files)
+
+
+def test_the_limit_of_a_container_counts_without_its_caches(groups, monkeypatch):
+    assert environment.container_memory() == 3 * 2**30
+    monkeypatch.setattr("supernet.memory.available_ram", lambda: 20 * 2**30)
+    found = environment.memory()
+    assert found.state == WARNING and found.text.startswith("20.0 GiB free, but the container leaves 3.0 GiB")
+    monkeypatch.setattr("supernet.memory.available_ram", lambda: 2 * 2**30 - 1)
+    assert environment.memory().text.endswith("enough for small networks only")
+
+
+def test_more_threads_than_processors_are_warned_about(groups, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1, 2, 3}, raising=False)
+    assert environment.allowed_processors() == 1.5
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    assert environment.cpu().state == OK
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    found = environment.cpu()
+    assert found.state == WARNING and found.text.endswith("set OMP_NUM_THREADS=1")
+
+
+def test_little_room_is_warned_about(tmp_path, monkeypatch):
+    room = {"free": environment.LITTLE_DISK}
+    monkeypatch.setattr(environment.shutil, "disk_usage", lambda place: SimpleNamespace(**room))
+    assert environment.disks(tmp_path).state == OK
+    room["free"] -= 1
+    found = environment.disks(tmp_path)
+    assert found.state == WARNING and found.text.endswith("little room in the current folder")
+
+
+@pytest.mark.parametrize(
+    ("architectures", "capability", "fits"),
+    [
+        (["sm_80", "sm_90"], (9, 0), True),
+        (["sm_80"], (8, 9), True),
+        (["sm_89"], (8, 0), False),
+        (["sm_80"], (9, 0), False),
+        (["sm_80", "compute_80"], (9, 0), True),
+        (["sm_100", "sm_120"], (12, 0), True),
+        (["sm_90a"], (9, 0), True),
+        (["sm_90", "compute_90"], (7, 5), False),
+    ],
+)
+def test_a_build_runs_on_its_own_generation_or_what_it_compiles_for(architectures, capability, fits):
+    assert environment._built_for(architectures, *capability) is fits
+
+
+def test_what_export_lacks_is_no_fault(monkeypatch):
+    monkeypatch.setattr(environment, "EXPORT", ("numpy", "no-such-library"))
+    assert environment.export() == Finding(
+        OK,
+        f"numpy {metadata.version('numpy')}; not installed: no-such-library; only to export, pip install "
+        '"dualfair[onnx]"',
+    )
+
+
+def test_texts_for_others_name_no_user_and_no_place(monkeypatch):
+    monkeypatch.setattr(getpass, "getuser", lambda: "alice")
+    said = environment.anonymous(
+        "cannot read '/home/alice/private/torch.py' (C:\\Users\\alice\\x.dll) of alice; ./a/b, 3/4"
+    )
+    assert said == "cannot read '.../torch.py' (.../x.dll) of USER; ./a/b, 3/4"
+    assert environment.anonymous(f"{os.getcwd()}/x y") == ".../x y"
+
+
+def test_the_self_test_notices_what_is_not_as_promised():
+    counts = np.full((4, 3, 9), 3)
+    trainer = SimpleNamespace(operation_updates=counts, head_updates={"a": 9, "b": 9}, skipped=0)
+    assert equal_updates(trainer) == "3 steps, every operation has exactly 3 updates and every head 9"
+    counts[1, 2, 0] = 2
+    with pytest.raises(ValueError, match="operations have 2 to 3, heads 9 to 9, after 3 steps"):
+        equal_updates(trainer)
+    trainer.operation_updates, trainer.head_updates = np.full((4, 3, 9), 3), {"a": 8, "b": 10}
+    with pytest.raises(ValueError, match="heads 8 to 10"):
+        equal_updates(trainer)
+    trainer.operation_updates, trainer.head_updates = np.full((4, 3, 9), 2), {"a": 6, "b": 6}
+    with pytest.raises(ValueError, match="operations have 2 to 2, heads 6 to 6, after 3 steps"):
+        equal_updates(trainer)
+    trainer.skipped = 1
+    with pytest.raises(ValueError, match="1 of 3 steps had a loss or gradient that is not finite"):
+        equal_updates(trainer)
+    ones = torch.ones(2, 2)
+    same_bits("x", ones, ones.clone())
+    with pytest.raises(ValueError, match=r"subnet x and its standalone network differ, by 1\.19e-07"):
+        same_bits("x", ones, ones + torch.finfo(torch.float32).eps)
+    with pytest.raises(ValueError, match="not finite"):
+        same_bits("x", ones / 0, ones / 0)
+    same_scores(np.array([1.0, np.nan]), np.array([1.0, np.nan]))
+    with pytest.raises(ValueError, match=r"differ by 0\.5 at most"):
+        same_scores(np.array([1.0, np.nan]), np.array([1.5, np.nan]))

@@ -1,0 +1,213 @@
+"""`dualfair show`: sizes and costs as text and as a drawing, of networks of any family."""
+
+from dataclasses import dataclass
+from xml.etree import ElementTree
+
+import pytest
+
+from evaluation.complexity import macs, parameters
+from supernet.operations import OPERATIONS, Place
+from supernet.skeleton import SKELETONS, Skeleton
+from tools.reporting.architecture import architecture
+from tools.reporting.drawings import _amount, network_drawing, network_picture
+
+NANO = SKELETONS["nano"]
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+@dataclass(frozen=True)
+class Named:
+    """An operation of one's own that has nothing but what is asked of it."""
+
+    name: str
+
+    def parameters(self, place):
+        return place.in_channels
+
+    def macs(self, place):
+        return place.out_side**2
+
+    def build(self, place):
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plain(Skeleton):
+    """A family of its own: two positions a block, every block halves the side and doubles the channels."""
+
+    features = property(lambda self: 8 * 2 ** len(self.blocks))
+
+    def block_places(self):
+        side, width, rows = self.image_size, 8, []
+        for _ in self.blocks:
+            rows.append((Place(width, width, 1, 1, side), Place(width, 2 * width, 1, 2, side)))
+            side, width = -(-side // 2), 2 * width
+        return tuple(rows)
+
+    def ends_cost(self):
+        return 100, 1000
+
+    def make_trunk(self, candidates):
+        raise NotImplementedError
+
+
+OWN = Plain(
+    name="plain",
+    image_size=20,
+    blocks=(1, 1),
+    embedding=16,
+    operations=(Named("identity"), OPERATIONS["pre3"], Named("an_operation_with_a_name")),
+)
+
+
+def words(picture):
+    return " ".join(ElementTree.fromstring(picture).itertext())
+
+
+def test_parts_sum_to_the_total_and_sides_follow_the_strides():
+    found = architecture("101-280-303-747:magface", NANO)
+    costs = found["costs"]
+    assert costs["total"] == {
+        "parameters": parameters("101-280-303-747:magface", NANO),
+        "macs": macs("101-280-303-747:magface", NANO),
+    }
+    for name in ("parameters", "macs"):
+        parts = [costs[part][name] for part in ("stem and tail", "blocks", "neck")]
+        assert sum(parts) == costs["total"][name]
+        assert costs["blocks"][name] == sum(block[name] for block in found["blocks"])
+    # The neck is a linear layer with the shift of a BN: 176 features to 64.
+    assert costs["neck"] == {"parameters": 176 * 64 + 64, "macs": 176 * 64}
+    assert [block["stride"] for block in found["blocks"]] == [1, 2, 2, 2]
+    assert found["stem"] == {"what": "stem 3x3, stride 2, 3x3 max pool", "width": 16, "side": 12}
+
+
+def test_what_a_block_gives_is_what_the_next_one_reads():
+    for name, blocks in (("nano", None), ("paper", (3, 4, 20, 3))):
+        skeleton = SKELETONS[name].resized(blocks=blocks)
+        shapes = list(skeleton.block_shapes())
+        found = architecture("160:cosface", skeleton)["blocks"]
+        assert [block["out"] for block in found] == [shape.out_channels for shape in shapes]
+        assert [block["side"] for block in found] == [shape.places[-1].out_side for shape in shapes]
+        assert [block["shortcut"] for block in found] == [shape.shortcut for shape in shapes]
+
+
+def test_a_family_of_ones_own_is_described_and_drawn_by_what_it_has():
+    found = architecture("01-21:cosface", OWN)
+    assert found["stem"] == {"what": "stem", "width": 8, "side": 20} and found["tail"] == "tail"
+    assert [(block["in"], block["out"], block["side"], block["stride"]) for block in found["blocks"]] == [
+        (8, 16, 10, 2),
+        (16, 32, 5, 2),
+    ]
+    kernels = [[one["kernel"] for one in block["operations"]] for block in found["blocks"]]
+    assert kernels == [[None, 3], [None, 3]]
+    assert found["blocks"][0]["parameters"] == 8 + (9 * 8 * 16 + 2 * 8)
+    text = words(network_picture(found))
+    assert "identity" in text and "an_operation_with_a_name" in text and "BN, ELU" not in text
+    assert "32 features to an embedding of 16" in text and "BN and ReLU before" in text
+
+
+def test_a_legend_of_norms_stands_only_where_an_operation_has_one():
+    assert "BN and ReLU before" not in words(network_picture(architecture("02-20:cosface", OWN)))
+
+
+@pytest.mark.parametrize(("skeleton", "blocks"), [("nano", None), ("paper", (3, 4, 20, 3))])
+def test_the_picture_stands_alone_and_nothing_leaves_it(skeleton, blocks):
+    picture = network_picture(architecture("160:cosface", SKELETONS[skeleton].resized(blocks=blocks)))
+    root = ElementTree.fromstring(picture)
+    assert root.tag == f"{SVG}svg" and root.find(f"{SVG}title").text.startswith("Drawing of network 160-160")
+    wide, high = float(root.get("width")), float(root.get("height"))
+    assert root.get("viewBox") == f"0 0 {wide:g} {high:g}"
+    ground = root.find(f"{SVG}rect")
+    assert (ground.get("width"), ground.get("style")) == (root.get("width"), "fill: #fff")
+    # Every class is styled inside the file, and nothing is fetched.
+    style = root.find(f"{SVG}style").text
+    assert all(f".{element.get('class')} " in style for element in root.iter() if element.get("class"))
+    assert picture.count("http") == 1 and "url(" not in picture and "@import" not in picture
+    assert all(float(element.get("x", 0)) <= wide for element in root.iter())
+    text = words(picture)
+    assert f"block {sum(blocks or (1, 1, 1, 1))}" in text and "total" in text
+    # The genotype is there in full, however it is broken into lines.
+    assert "-".join(["160"] * sum(blocks or (1, 1, 1, 1))) in text.replace("- ", "-")
+
+
+def test_the_reports_drawing_has_the_costs_too():
+    text = words(network_drawing(architecture("101-280-303-747:magface", NANO)))
+    assert "38.7 k params" in text and "3.80 M MACs" in text and "in all 173 k parameters, 6.05 M MACs" in text
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (0, "0"),
+        (999, "999"),
+        (1000, "1.00 k"),
+        (9994, "9.99 k"),
+        (9995, "10.0 k"),
+        (99_949, "99.9 k"),
+        (99_950, "100 k"),
+        (999_499, "999 k"),
+        (999_500, "1.00 M"),
+        (14_572_492_288, "14.6 G"),
+        (1_234_567_000_000, "1,235 G"),
+    ],
+)
+def test_amounts_have_three_digits(number, said):
+    assert _amount(number) == said
+
+
+def test_show_says_sides_and_the_cost_of_every_part_and_draws(dualfair, tmp_path):
+    shown = dualfair("show", "101-280-303-747:magface", "--svg", tmp_path / "net.svg")
+    assert shown.status == 0, shown.err
+    lines = shown.out.splitlines()
+    assert lines[1] == "stem 3x3, stride 2, 3x3 max pool: 16 channels of 12 x 12"
+    assert lines[4].split() == ["2", "28", "56", "2", "6", "pre5", "post5", "pre3", "38,704", "3,803,904"]
+    assert "stem and tail: 816 parameters, 248,832 MACs" in lines and "neck: 11,328 parameters, 11,264 MACs" in lines
+    assert lines[-1] == f"drawn: {tmp_path / 'net.svg'}"
+    assert ElementTree.parse(tmp_path / "net.svg").getroot().tag == f"{SVG}svg"
+
+
+def test_a_file_of_another_kind_is_not_overwritten(dualfair, tmp_path):
+    (tmp_path / "run.json").write_text("kept")
+    refused = dualfair("show", "101:cosface", "--svg", tmp_path / "run.json")
+    assert refused.status == 2 and "svg must name a file that ends in .svg" in refused.err
+    assert (tmp_path / "run.json").read_text() == "kept"
+
+
+def test_a_backbone_is_measured_while_it_runs(dualfair, tmp_path):
+    import timm
+
+    shown = dualfair("show", "timm.resnet18:cosface", "--size", 32, "--svg", tmp_path / "net.svg")
+    assert shown.status == 0, shown.err
+    weights = sum(p.numel() for p in timm.create_model("resnet18", num_classes=0).parameters())
+    lines = shown.out.splitlines()
+    assert lines[0] == "timm.resnet18:cosface  32 px, head cosface, embedding 64"
+    assert lines[2].startswith(f"backbone: {weights:,} parameters")
+    assert lines[4].startswith(f"total: {weights + 512 * 64 + 64:,} parameters")
+    assert "timm.resnet18 to 512 channels" in words((tmp_path / "net.svg").read_text())
+    unknown = dualfair("show", "timm.resnet81:cosface")
+    assert unknown.status == 2 and "has no backbone 'resnet81'; close to it" in unknown.err
+
+
+def test_a_trained_networks_folder_is_described_as_it_was_trained(dualfair, tmp_path, about, tiny):
+    import torch
+
+    from supernet.checkpoint import save_checkpoint
+    from tools.jobs import Training
+    from tools.standalone import build_network, write_description
+
+    torch.manual_seed(0)
+    for label in ("161:cosface", "timm.resnet18:arcface"):
+        folder = tmp_path / label.partition(":")[0]
+        folder.mkdir()
+        small = NANO.resized(32)
+        training = Training.of_label(str(small.fit(label)) if label[0] == "1" else label)
+        network = build_network(training.network, small, 5)
+        save_checkpoint(folder, {"network": network.state_dict()}, **about(3, 3))
+        trained_on = {"faces_fingerprint": "x", "group_column": "group", "split": "0.6,0.2,0.2", "split_seed": 0}
+        write_description(folder, training.label, small, 5, 7, trained_on)
+        shown = dualfair("show", folder, "--skeleton", "paper")
+        assert shown.status == 0, shown.err
+        assert f"trained as {training.label} with seed 7 on 5 people" in shown.out and "32 px" in shown.out
+        if label[0] == "1":
+            formula = next(line for line in shown.out.splitlines() if line.startswith("total"))
+            assert f"measured while it runs: {formula.partition(': ')[2]}" in shown.out
