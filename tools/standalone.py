@@ -12,6 +12,7 @@ from supernet.atomic import read_json, write_json
 from supernet.backbone import Backbone
 from supernet.backbone_network import BackboneNetwork, build_backbone
 from supernet.checkpoint import Record, load_checkpoint, newest_intact, verified
+from supernet.exported import ABOUT, read_export
 from supernet.genotype import Genotype
 from supernet.network import StandaloneNetwork, build
 from supernet.skeleton import Skeleton
@@ -64,9 +65,12 @@ def write_description(
 def open_standalone(path: Path, device: torch.device, tell: Callable[[str], object]) -> Standalone:
     """The network of a checkpoint, or the newest intact one of a training's folder; `tell` hears of damaged ones.
 
-    Raises ValueError when there is none, when it is not finished, or when it does not fit its description.
+    The folder may also be an export. Raises ValueError when there is none, when it is not finished, or when it does not
+    fit its description.
     """
     folder = path if path.is_dir() else path.parent
+    if path == folder and (folder / ABOUT).is_file():
+        return _open_exported(folder, device)
     file = folder / DESCRIPTION
     if not file.is_file():
         raise ValueError(
@@ -97,6 +101,20 @@ def open_standalone(path: Path, device: torch.device, tell: Callable[[str], obje
         raise ValueError(f"checkpoint {chosen} does not fit the network in {file}: {reason}") from error
     network = network.to(device, memory_format=torch.channels_last).eval()
     return Standalone(network, training.label, seed, identities, trained_on)
+
+
+def _open_exported(folder: Path, device: torch.device) -> Standalone:
+    """The network of an export, as `dualfair export` wrote it from a training."""
+    export = read_export(folder)
+    try:
+        trained = export.about["trained"]
+        label, seed, identities = export.about["training"], int(trained["seed"]), int(trained["identities"])
+        trained_on = {name: _of(kind, trained[name]) for name, kind in _TRAINED_ON.items()}
+        Training.of_label(label)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{folder / ABOUT} is damaged ({error}); export the network again") from error
+    network = export.network.to(device, memory_format=torch.channels_last).eval()
+    return Standalone(network, label, seed, identities, trained_on)
 
 
 def _of(kind: type, value: object) -> object:

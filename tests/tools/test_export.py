@@ -1,0 +1,410 @@
+import dataclasses
+import hashlib
+import json
+import re
+import shutil
+from contextlib import chdir
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.torch
+import timm
+import torch
+
+import supernet.timm_model  # noqa: F401 - it makes the networks known to timm
+from supernet.atomic import write_json
+from supernet.checkpoint import save_checkpoint
+from supernet.exported import class_weights, open_export
+from supernet.network import build
+from supernet.operations import OPERATIONS, Convolution
+from supernet.skeleton import SKELETONS
+from tools.export import export
+from tools.exporting import onnx_file
+from tools.exporting.description import Terms
+from tools.exporting.source import Source
+from tools.jobs import Training
+from tools.standalone import build_network, open_standalone, write_description
+
+GUIDE = Path(__file__).parents[2] / "tools/guides/production.md"
+BEST, OTHER = "101-606-343-080:cosface", "000-000-000-000:arcface"
+BACKBONE = "timm.test_resnet:cosface"
+NANO = SKELETONS["nano"]
+
+
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory):
+    """Generated faces at 48 px: 30 people of two groups, four images each, and how a run splits them."""
+    from click.testing import CliRunner
+
+    from tools.faces import command
+
+    folder = tmp_path_factory.mktemp("faces") / "generated"
+    words = ["synth", "--out", str(folder), "--identities", "30", "--images", "4", "--size", "48"]
+    assert CliRunner().invoke(command, words).exit_code == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, faces):
+    """A run directory as commands leave it: two networks and a backbone, trained with two seeds by no step at all."""
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    fingerprint = json.loads((faces / "faces.json").read_text())["fingerprint"]
+    trained_on = {"faces_fingerprint": fingerprint, "group_column": "group", "split": "0.4,0.3,0.3", "split_seed": 0}
+    from supernet.recipe import Recipe
+    from tools.judging import JudgingOptions
+    from tools.train_options import TrainOptions
+
+    options = dataclasses.asdict(TrainOptions()) | {"skeleton": "nano", "confirm": 0.0}
+    recipe = dataclasses.asdict(Recipe())
+    for stage in ("train", "retrain"):
+        (folder / stage).mkdir(parents=True)
+    write_json(
+        folder / "train/config.json", {"faces": f"../../{faces.parent.name}/generated"} | options | recipe | trained_on
+    )
+    write_json(folder / "retrain/config.json", recipe | {"lr": 0.05} | dataclasses.asdict(JudgingOptions()))
+    (folder / "runs").mkdir()
+    errors = {BEST: (0.2, 0.1), OTHER: (0.5, 0.6), BACKBONE: (0.4, 0.4)}
+    for label, by_seed in errors.items():
+        for seed, error in enumerate(by_seed):
+            training = Training.of_label(label, seed)
+            make_training(folder / "retrain" / training.folder, training, trained_on, error)
+    return folder
+
+
+def make_training(folder, training, trained_on, error):
+    torch.manual_seed(training.seed)
+    network = build_network(training.network, NANO, 12)
+    folder.mkdir(parents=True)
+    write_description(folder, training.label, NANO, 12, training.seed, trained_on)
+    machine = {"seconds": 1.0, "loss": None, "configuration": "", "device": "cpu", "threads": 1, "ranks": 1}
+    save_checkpoint(folder, {"network": network.state_dict()}, step=4, steps=4, **machine)
+    verdict = {"error": error, "disparity": error / 2, "probes": 36, "groups": []}
+    write_json(
+        folder / "result.json",
+        {"genotype": training.label, "seed": training.seed, "params": 9, "macs": 9}
+        | {split: verdict for split in ("validation", "test")},
+    )
+
+
+@pytest.fixture(scope="module")
+def exported(run, tmp_path_factory):
+    """A training exported as ONNX, with everything that timm needs."""
+    from click.testing import CliRunner
+
+    from tools.export import command
+
+    folder = tmp_path_factory.mktemp("out") / "exported"
+    words = [str(training(run)), "--to", str(folder), "--format", "onnx", "--licence", "MIT"]
+    found = CliRunner().invoke(command, words, catch_exceptions=False)
+    assert "smallest cosine 1.0000" in found.output
+    return folder
+
+
+def training(run, label=BEST, seed=0):
+    return run / "retrain" / Training.of_label(label, seed).folder
+
+
+def trained(run, *of):
+    network = open_standalone(training(run, *of), torch.device("cpu"), print).network
+    return network.to(memory_format=torch.contiguous_format)
+
+
+def images(number=5, size=48):
+    return torch.rand(number, 3, size, size, generator=torch.Generator().manual_seed(0)) * 2 - 1
+
+
+def about(folder):
+    return json.loads((folder / "dualfair.json").read_text())
+
+
+@torch.no_grad()
+def relative(before, after):
+    return ((before - after).norm(dim=1) / before.norm(dim=1)).max().item()
+
+
+@torch.no_grad()
+def test_timm_opens_an_export_with_the_very_embeddings(run, exported):
+    model = timm.create_model(f"local-dir:{exported}", pretrained=True).eval()
+    assert torch.equal(model(images()), trained(run)(images()))
+    found = timm.data.resolve_data_config(model=model)
+    assert (found["input_size"], found["crop_pct"]) == ((3, 48, 48), 1.0)
+    assert (list(found["mean"]), list(found["std"])) == ([0.5] * 3, [0.5] * 3)
+    with_classes = timm.create_model(f"local-dir:{exported}", pretrained=True, num_classes=3).eval()
+    assert with_classes(images()).shape == (5, 3)
+    assert torch.equal(
+        with_classes.forward_head(with_classes.forward_features(images()), pre_logits=True), model(images())
+    )
+
+
+@torch.no_grad()
+def test_an_export_opens_without_timms_registry_and_keeps_its_class_weights(run, exported):
+    own = trained(run)
+    assert torch.equal(open_export(exported)(images()), own(images()))
+    assert torch.equal(class_weights(exported), own.heads["cosface"].weight)
+    tunable = open_export(exported, identities=5)
+    assert tunable.heads["cosface"].weight.shape == (5, 64)
+    assert torch.equal(tunable(images()), own(images()))
+
+
+@torch.no_grad()
+def test_onnx_embeds_as_torch_does_in_batches_of_any_size(run, exported):
+    session = onnx_file.open_session((exported / "model.onnx").read_bytes(), threads=1)
+    assert [one.name for one in session.get_inputs()] == ["images"]
+    assert [one.name for one in session.get_outputs()] == ["embeddings"]
+    for number in (1, 3, 16):
+        found = torch.from_numpy(session.run(None, {"images": images(number).numpy()})[0])
+        assert relative(trained(run)(images(number)), found) < 1e-5
+    agreement = about(exported)["onnx"]["compared_with_torch"]
+    assert agreement["images"] >= 64
+    assert agreement["smallest_cosine"] > 0.9999
+    assert b"/work" not in (exported / "model.onnx").read_bytes()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("label", [BEST, BACKBONE])
+def test_folded_exports_hold_fewer_norms_and_embed_alike(run, tmp_path, dualfair, label):
+    found = dualfair("export", training(run, label), "--to", tmp_path / "out", "--fold-bn")
+    assert found.status == 0, found.err
+    own = trained(run, label)
+    model = timm.create_model(f"local-dir:{tmp_path / 'out'}", pretrained=True).eval()
+    assert relative(own(images()), model(images())) < 1e-5
+    assert torch.equal(open_export(tmp_path / "out")(images()), model(images()))
+    folded = about(tmp_path / "out")["folded"]
+    assert "neck.bn" in folded["folded"]
+    assert f"Folded {len(folded['folded'])} of" in found.out
+    assert "neck.bn.running_mean" not in safetensors.torch.load_file(tmp_path / "out/model.safetensors")
+
+
+def test_an_export_is_judged_as_its_training(run, exported, faces, tmp_path, dualfair):
+    reports = []
+    for name, network in (("training", training(run)), ("export", exported)):
+        words = ("evaluate", "--network", network, "--faces", faces, "--out", tmp_path / name, "--resamples", 0)
+        found = dualfair(*words, "--device", "cpu")
+        assert found.status == 0, found.err
+        reports.append(json.loads((tmp_path / name / "report.json").read_text()))
+    assert reports[0] == reports[1]
+    groups = {one["group"]: one for one in about(exported)["metrics"]["test"]["groups"]}
+    for name, row in reports[1]["identification"]["groups"].items():
+        assert groups[name]["error"] == row["error"]["value"]
+        assert (groups[name]["people"], groups[name]["images"]) == (row["identities"], row["probes"])
+
+
+def test_everything_about_a_network_is_data(exported, faces):
+    found = about(exported)
+    assert found["skeleton"]["bottlenecks"] == [16, 32, 64, 96]
+    assert (found["network"], found["head"], found["trained"]["seed"]) == (BEST, "cosface", 0)
+    assert (found["trained"]["faces"], found["licence"], found["data_licence"]) == ("generated", "MIT", "not stated")
+    assert found["trained"]["recipe"]["lr"] == 0.05
+    assert found["metrics"]["test"]["people"] == sum(one["people"] for one in found["metrics"]["test"]["groups"])
+    assert [one["seed"] for one in found["metrics"]["seeds"]] == [0, 1]
+    for name, digest in found["files"].items():
+        assert hashlib.sha256((exported / name).read_bytes()).hexdigest() == digest
+    for file in ("dualfair.json", "README.md", "config.json"):
+        assert str(faces.parent) not in (exported / file).read_text()
+
+
+def test_the_card_says_what_was_measured_and_what_not_to_believe(exported):
+    card = (exported / "README.md").read_text()
+    header = card.split("---")[1]
+    assert 'license: "MIT"' in header
+    assert "library_name: timm" in header
+    test = about(exported)["metrics"]["test"]
+    for group in test["groups"]:
+        row = next(line for line in card.splitlines() if line.startswith(f"| test, {group['group']} "))
+        assert f"| {group['people']} | {group['images']} | {group['error']:.3f} |" in row
+    assert "too few to compare groups by" in card
+    assert "95 % interval over people" in card
+    assert "biometric data" in card
+
+
+def test_a_run_exports_what_its_report_recommends_by_the_best_seed(run, tmp_path, dualfair):
+    found = dualfair("export", run, "--to", tmp_path / "out")
+    assert found.status == 0, found.err
+    assert f"{BEST} seed 1: the network that the run's report recommends" in found.out
+    assert "seed 1, the one with the lowest error on validation people (then disparity) of 2" in found.out
+    assert dualfair("export", run, "--to", tmp_path / "out", "--seed", 0).status == 0
+    assert about(tmp_path / "out")["trained"]["seed"] == 0
+    assert "no finished training of seed 7" in dualfair("export", run, "--to", tmp_path / "out", "--seed", 7).err
+
+
+def test_a_network_is_found_by_its_name(run, tmp_path, dualfair):
+    assert dualfair("export", "000:arcface", "--run", run, "--to", tmp_path / "out").status == 0
+    assert about(tmp_path / "out")["network"] == OTHER
+    assert dualfair("export", BACKBONE, "--run", run, "--to", tmp_path / "out", "--seed", 1).status == 0
+    assert about(tmp_path / "out")["kind"] == "backbone"
+    assert "has no finished training of 111:cosface" in dualfair("export", "111:cosface", "--run", run, "--to", "q").err
+    assert "name a training's folder, a run" in dualfair("export", "111:cosface", "--to", "q").err
+
+
+def test_inherited_weights_carry_measured_statistics(run, faces, tmp_path, dualfair):
+    from supernet.network import Supernet
+
+    copy = shutil.copytree(run, tmp_path / "inherited")
+    from tools.judging import JudgingOptions
+
+    config = json.loads((copy / "train/config.json").read_text())
+    write_json(copy / "train/config.json", config | {"faces": str(faces)})
+    (copy / "search").mkdir()
+    judging = dataclasses.asdict(JudgingOptions()) | {"calibrate": 16, "objectives": ["error", "rank_disparity"]}
+    write_json(copy / "search/config.json", judging)
+    net = Supernet("nano", 12)
+    machine = {"seconds": 1.0, "loss": None, "configuration": "", "device": "cpu", "threads": 1, "ranks": 1}
+    save_checkpoint(copy / "train", {"network": net.state_dict()}, step=4, steps=4, **machine)
+    found = dualfair("export", "101:magface", "--run", copy, "--inherit", "--to", tmp_path / "out")
+    assert found.status == 0, found.err
+    weights = safetensors.torch.load_file(tmp_path / "out/model.safetensors")
+    name = "trunk.stem.conv.conv.weight"
+    assert torch.equal(weights[name], net.state_dict()[name])
+    assert weights["trunk.stem.conv.bn.running_mean"].abs().max() > 0
+    assert about(tmp_path / "out")["metrics"]["test"]["people"]
+
+
+def test_without_the_run_the_card_says_that_nothing_was_measured(run, tmp_path, dualfair):
+    alone = shutil.copytree(training(run), tmp_path / "alone")
+    (alone / "result.json").unlink()
+    found = dualfair("export", alone, "--to", tmp_path / "out")
+    assert found.status == 0, found.err
+    assert "nothing is measured on its faces" in found.out
+    assert "Nothing: no result lay beside the weights" in (tmp_path / "out/README.md").read_text()
+    checkpoint = next(training(run).glob("step-*.pt"))
+    assert dualfair("export", checkpoint, "--to", tmp_path / "out").status == 0
+    assert about(tmp_path / "out")["metrics"]["test"]
+
+
+def test_recorded_numbers_stand_in_where_the_faces_are_gone(run, tmp_path, dualfair):
+    copy = shutil.copytree(run, tmp_path / "run")
+    config = json.loads((copy / "train/config.json").read_text())
+    write_json(copy / "train/config.json", config | {"faces": "../gone"})
+    found = dualfair("export", training(copy), "--to", tmp_path / "out")
+    assert found.status == 0, found.err
+    metrics = about(tmp_path / "out")["metrics"]
+    assert (metrics["test"]["error"], metrics["test"]["people"]) == (0.2, None)
+    assert "recorded when it was trained" in (tmp_path / "out/README.md").read_text()
+
+
+def test_the_same_weights_are_the_same_bytes(run, tmp_path, dualfair):
+    for name in ("one", "other"):
+        assert dualfair("export", training(run), "--fold-bn", "--to", tmp_path / name).status == 0
+    for file in (tmp_path / "one").iterdir():
+        assert file.read_bytes() == (tmp_path / "other" / file.name).read_bytes(), file.name
+    layer = torch.nn.Sequential(torch.nn.Conv2d(3, 2, 3), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()).eval()
+    assert onnx_file.to_onnx(layer, 8) == onnx_file.to_onnx(layer, 8)
+
+
+def test_an_export_replaces_its_own_files_and_nothing_else(run, exported, tmp_path, dualfair):
+    folder = shutil.copytree(exported, tmp_path / "out")
+    (folder / "LICENSE").write_text("mine")
+    assert dualfair("export", training(run, OTHER), "--format", "state", "--to", folder).status == 0
+    left = {path.name for path in folder.iterdir()}
+    assert left == {"LICENSE", "README.md", "dualfair.json", "model.safetensors", "class_weights.safetensors"}
+    assert open_export(folder).genotype.head == "arcface"
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    (foreign / "config.json").write_text("{}")
+    found = dualfair("export", training(run), "--to", foreign)
+    assert (found.status, [path.name for path in foreign.iterdir()]) == (2, ["config.json"])
+    assert "is not empty and holds no export" in found.err
+    assert "is a file; --to takes a folder" in dualfair("export", training(run), "--to", foreign / "config.json").err
+
+
+@pytest.mark.parametrize(
+    ("file", "damage", "message"),
+    [
+        ("dualfair.json", lambda data: data[:50], "dualfair.json is damaged"),
+        ("dualfair.json", lambda data: b"[1]", "was not written by 'dualfair export'"),
+        ("dualfair.json", lambda data: data.replace(b'"version": 1,', b'"version": 9,'), "is of version 9"),
+        ("dualfair.json", lambda data: data.replace(b'"groups": 8', b'"groups": 16'), "do not fit together"),
+        ("dualfair.json", lambda data: data.replace(b'"kind": "searched"', b'"kind": "odd"'), "unknown kind 'odd'"),
+        ("dualfair.json", lambda data: data.replace(b'"kind": "searched",', b""), "kind is missing"),
+        ("model.safetensors", lambda data: data[:-9], "is not the file that dualfair.json describes"),
+        ("model.safetensors", None, "cannot be read"),
+    ],
+)
+def test_a_damaged_export_is_one_clear_error(exported, tmp_path, file, damage, message):
+    folder = shutil.copytree(exported, tmp_path / "out")
+    if damage is None:
+        (folder / file).unlink()
+    else:
+        (folder / file).write_bytes(damage((folder / file).read_bytes()))
+    with pytest.raises(ValueError, match=re.escape(message)):
+        open_export(folder)
+
+
+def test_weights_that_are_no_safetensors_are_refused_though_their_hash_is_right(exported, tmp_path):
+    folder = shutil.copytree(exported, tmp_path / "out")
+    (folder / "model.safetensors").write_bytes(b"\x80\x04K\x01.")
+    found = about(folder)
+    found["files"]["model.safetensors"] = hashlib.sha256(b"\x80\x04K\x01.").hexdigest()
+    write_json(folder / "dualfair.json", found)
+    with pytest.raises(ValueError, match=r"model\.safetensors is damaged"):
+        open_export(folder)
+
+
+def own_source():
+    mine = dataclasses.replace(OPERATIONS["pre3"], name="mine")
+    skeleton = dataclasses.replace(NANO, name="my_nets:skeleton", operations=(mine, Convolution("also", 1, "post")))
+    network = build("010:cosface", skeleton, 3).eval()
+    return skeleton, Source(network, Training(network.genotype), 3, {}, "named")
+
+
+@torch.no_grad()
+def test_a_skeleton_of_ones_own_is_kept_as_the_text_that_opens_it(tmp_path):
+    skeleton, source = own_source()
+    with pytest.raises(ValueError, match="take --format onnx or --format state"):
+        export(source, tmp_path / "out", "timm", Terms())
+    assert not (tmp_path / "out").exists()
+    export(source, tmp_path / "out", "state", Terms())
+    assert about(tmp_path / "out")["skeleton"]["opened_by"] == "my_nets:skeleton"
+    with pytest.raises(ValueError, match=r"of its author's own \(my_nets:skeleton\)"):
+        open_export(tmp_path / "out")
+    assert torch.equal(open_export(tmp_path / "out", skeleton=skeleton)(images()), source.network(images()))
+
+
+def test_an_onnx_model_that_does_not_agree_leaves_nothing(run, exported, tmp_path, dualfair, monkeypatch):
+    other = (exported / "model.onnx").read_bytes()
+    monkeypatch.setattr(onnx_file, "to_onnx", lambda model, size: other)
+    found = dualfair("export", training(run, OTHER), "--format", "onnx", "--to", tmp_path / "out")
+    assert found.status == 2
+    assert "onnxruntime and torch do not agree: smallest cosine" in found.err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("wrong", [-1.0, float("nan")])
+def test_one_image_that_does_not_agree_is_enough(monkeypatch, wrong):
+    layer = torch.nn.Sequential(torch.nn.Conv2d(3, 2, 3), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()).eval()
+    seen = []
+
+    class Session:
+        def run(self, names, feeds):
+            seen.append(len(feeds["images"]))
+            found = layer(torch.from_numpy(feeds["images"])).detach()
+            if len(seen) == 3:
+                found[3] *= wrong
+            return [found.numpy()]
+
+    monkeypatch.setattr(onnx_file, "open_session", lambda data: Session())
+    with pytest.raises(ValueError, match="do not agree"):
+        onnx_file.compare(layer, b"", 8)
+    assert sum(seen) >= 64
+    assert {1, 2, 7} == {*seen}
+
+
+def test_missing_packages_are_named(run, tmp_path, dualfair, monkeypatch):
+    monkeypatch.setattr(onnx_file, "find_spec", lambda name: None if name == "onnxscript" else name)
+    found = dualfair("export", training(run), "--format", "onnx", "--to", tmp_path / "out")
+    assert (found.status, "--format onnx needs onnxscript; run: pip install" in found.err) == (2, True)
+
+
+def test_the_code_of_the_guide_runs(exported, tmp_path, capsys):
+    shutil.copytree(exported, tmp_path / "exported")
+    blocks = re.findall(r"```python\n(.*?)```", GUIDE.read_text(), re.DOTALL)
+    assert len(blocks) == 3
+    with chdir(tmp_path):
+        for block in blocks:
+            exec(compile(block, str(GUIDE), "exec"), {})
+    lines = capsys.readouterr().out.splitlines()
+    cosines = [float(line.split(": ")[1]) for line in lines if line.startswith("cosine")]
+    losses = [float(line.split("loss ")[1]) for line in lines if line.startswith("step")]
+    assert len(cosines) == 2
+    assert np.isfinite([*cosines, *losses]).all()

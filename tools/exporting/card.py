@@ -1,0 +1,174 @@
+"""The model card of an export: what the network is, what it was measured on, and what not to believe."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+FEW_PEOPLE = 30
+"""People of a group below whom its numbers say little."""
+NOT_STATED = "not stated"
+
+
+def card(about: Mapping) -> str:
+    """The text of README.md, with the YAML header that model hubs read."""
+    parts = (_header(about), _title(about), _use(about), _input(about), _measured(about), _limits(about), _terms(about))
+    return "\n".join(parts)
+
+
+def _header(about: Mapping) -> str:
+    licence = "unknown" if about["licence"] == NOT_STATED else about["licence"]
+    library = "timm" if about["timm"] and about["exported_as"] != "state" else "dualfair"
+    tags = ["face-recognition", "image-feature-extraction", "dualfair", *(["onnx"] if about.get("onnx") else [])]
+    lines = [f"license: {json.dumps(licence)}", f"library_name: {library}", "tags:", *(f"- {tag}" for tag in tags)]
+    return "\n".join(["---", *lines, "---", ""])
+
+
+def _title(about: Mapping) -> str:
+    trained, folded = about["trained"], about["folded"]["folded"]
+    size = about["input"]["shape"][-1]
+    text = (
+        f"It turns a face of {size} x {size} px into {about['output']['shape'][1]} numbers; two faces are compared by "
+        f"the cosine of theirs. It was trained with the {about['head']} head on {trained['identities']:,} people of "
+        f'the faces "{_name(trained["faces"])}", seed {trained["seed"]}. How it was chosen: {_name(trained["chosen"])}.'
+    )
+    kind = {"backbone": "a backbone of timm's", "searched": f"skeleton {about['skeleton'].get('name')}"}
+    what = kind.get(about["kind"], f"a skeleton of its own ({about['skeleton'].get('opened_by') or 'not named'})")
+    norms = f" {len(folded)} batch normalisations are folded into weights." if folded else ""
+    return f"# {about['network']}\n\nA face embedding network: {what}. {text}{norms}\n"
+
+
+def _use(about: Mapping) -> str:
+    if about["exported_as"] == "state" or not about["timm"]:
+        lines = ["from supernet.exported import open_export", 'network = open_export("THIS FOLDER")']
+        if about["kind"] == "own skeleton":
+            lines[1] = 'network = open_export("THIS FOLDER", skeleton=YOUR_SKELETON)'
+    else:
+        lines = [
+            "import timm, supernet.timm_model",
+            'network = timm.create_model("local-dir:THIS FOLDER", pretrained=True).eval()',
+        ]
+    onnx = "\nOr `model.onnx` with onnxruntime alone.\n" if about.get("onnx") else ""
+    return "\n".join(["## Use", "", "```python", *lines, "```", onnx])
+
+
+def _input(about: Mapping) -> str:
+    asked = about["input"]
+    size = asked["shape"][-1]
+    return (
+        "## Input and output\n\n"
+        f"- Images: float32 (batch, 3, {size}, {size}), {asked['channels']}, pixels {asked['pixels']} normalised as "
+        f"{asked['normalisation']}.\n"
+        f"- The training faces were cut out so: {asked['alignment']['means']}. Cut yours out in the same way.\n"
+        f"- Embeddings: float32 (batch, {about['output']['shape'][1]}), not of length 1. The numbers below are of the "
+        f"{about['output']['measured_as']}.\n"
+    )
+
+
+def _measured(about: Mapping) -> str:
+    found = about["metrics"]
+    if found["test"] is None:
+        return "## Measured\n\nNothing: no result lay beside the weights. Run `dualfair evaluate` on your own faces.\n"
+    lines = ["## Measured", "", f"Identification among all images of the split, {found['how']}:", ""]
+    lines += ["| people | n people | n images | error | mean rank |", "|---|---|---|---|---|"]
+    for split in ("validation", "test"):
+        one = found[split]
+        lines.append(
+            f"| {split}, all | {_count(one['people'])} | {_count(one['images'])} | {_number(one['error'])} | |"
+        )
+        lines += [
+            f"| {split}, {_name(group['group'])} | {_count(group['people'])} | {_count(group['images'])} | "
+            f"{_number(group['error'])} | {_number(group['mean_rank'])} |"
+            for group in one["groups"]
+        ]
+    test, judging = found["test"], found["judging"]
+    measure = judging.get("disparity", "disparity").replace("_", " ")
+    gallery = judging.get("gallery", "all")
+    among = "" if gallery == "all" else f" in galleries of {gallery} people"
+    gap = f"On test people: error {_number(test['error'])}{_interval(test, 'error')}; {_name(measure)} between groups"
+    gap += f"{among}, 0 where they are alike: {_number(test['disparity'])}{_interval(test, 'disparity')}"
+    return "\n".join(
+        [
+            *lines,
+            "",
+            "Error is the share of images whose nearest other image is of someone else; rank counts the images of "
+            "others that are nearer than the nearest of the same person. Lower is better, 0 the best.",
+            "",
+            f"{gap}. {_seeds(found['seeds'])}",
+            "",
+        ]
+    )
+
+
+def _seeds(seeds: list[Mapping]) -> str:
+    if len(seeds) < 2:
+        return "It is not known how much another training seed would change these numbers."
+    errors = ", ".join(f"{_number(one['error'])} (seed {one['seed']})" for one in seeds)
+    return f"Test error of all {len(seeds)} trainings of this network, as their run recorded it: {errors}."
+
+
+def _limits(about: Mapping) -> str:
+    found = about["metrics"]["test"]
+    groups = [] if found is None else found["groups"]
+    lines = [
+        "- Verification rates, thresholds and intervals of every group are not here: `dualfair evaluate --network "
+        "FOLDER --faces FACES` gives them, on your own faces too.",
+        "- Validation people have a say in which network a run recommends, so their numbers flatter; test people have "
+        "none.",
+        "- Numbers hold for faces like these: error and mean rank grow with the number of people searched among, and "
+        "change with camera, pose, age and cropping.",
+    ]
+    few = [_name(one["group"]) for one in groups if one["people"] is not None and one["people"] < FEW_PEOPLE]
+    if few:
+        lines.append(
+            f"- Groups with fewer than {FEW_PEOPLE} test people ({', '.join(few)}): too few to compare groups by."
+        )
+    if any(one["people"] is None for one in groups):
+        lines.append("- How many people the test images show was not known when this was written.")
+    if groups and len(groups) < 2:
+        lines.append("- Only one group was measured: nothing is known of differences between groups.")
+    lines.append(
+        "- Groups that are not in the table were not measured; equal numbers here do not make it fair elsewhere."
+    )
+    return "\n".join(
+        [
+            "## What not to believe",
+            "",
+            *lines,
+            "",
+            "## Intended use",
+            "",
+            "Research on face recognition and on its differences between groups of people. Not for decisions about "
+            "people without measuring it on those it will meet.",
+            "",
+            "Embeddings of faces are biometric data: have a legal basis and the consent of the people shown. A "
+            "smaller difference between measured groups is no licence to watch people, and "
+            "does not make a wrong match harmless.",
+            "",
+        ]
+    )
+
+
+def _terms(about: Mapping) -> str:
+    return (
+        f"## Terms\n\nLicence of the weights: {_name(about['licence'])}. Licence of the training faces: "
+        f"{_name(about['data_licence'])}. `dualfair.json` has all of this as data, with SHA-256 of the weights.\n"
+    )
+
+
+def _name(text: object) -> str:
+    """A text of the user's in Markdown, on one line and without a cell's end."""
+    return " ".join(str(text).replace("|", "/").replace("`", "'").replace("<", "(").replace(">", ")").split())
+
+
+def _interval(verdict: Mapping, name: str) -> str:
+    low, high = (verdict["intervals"] or {}).get(name, (None, None))
+    return "" if low is None or high is None else f" (95 % interval over people {_number(low)} to {_number(high)})"
+
+
+def _count(value: object) -> str:
+    return "not known" if value is None else f"{value:,}"
+
+
+def _number(value: object) -> str:
+    return "undefined" if value is None else f"{float(value):.3f}"

@@ -1,0 +1,175 @@
+"""What `dualfair.json` and timm's `config.json` say of an exported network: everything, as data."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+
+from tools.exporting.source import Source
+
+_LIBRARIES = ("dualfair", "torch", "timm", "safetensors")
+_MEASURES = ("error", "disparity")
+MEASURED = "of this very network, as `dualfair evaluate` takes them"
+RECORDED = (
+    "recorded when it was trained, with BN statistics measured anew on training images: those of the exported weights "
+    "are a little different"
+)
+ALIGNED = {
+    True: "turned and scaled by five landmarks onto the usual 112 px template (supernet/faces/alignment.py)",
+    False: "the largest central square of each image; landmarks played no part in the import",
+    None: "not known",
+}
+"""How the training faces were cut out, by what faces.json says of them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Terms:
+    """What only the user can say: licences of the weights and of the faces behind them, and the name of these faces."""
+
+    licence: str = "not stated"
+    data_licence: str = "not stated"
+    dataset: str = ""
+
+
+def describe(source: Source, exported_as: str, terms: Terms, folded: Mapping[str, Sequence[str]]) -> dict:
+    """Everything about an export but its files: the value of `dualfair.json`, and what the card is made of."""
+    from supernet.exported import BACKBONE, FORMAT, OWN, VERSION
+    from supernet.timm_model import INPUT
+
+    network = source.network
+    kind, skeleton = skeleton_of(network)
+    neck = network.heads[network.genotype.head].neck.linear
+    aligned = source.faces.get("aligned")
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "network": str(network.genotype),
+        "training": source.training.label,
+        "kind": kind,
+        "exported_as": exported_as,
+        "skeleton": skeleton,
+        "head": network.genotype.head,
+        "own_heads": [head.source for head in network.skeleton.own_heads] if kind == OWN else [],
+        "neck": {"pool": "mean over the feature map", "linear": [neck.in_features, neck.out_features], "norm": "BN"},
+        "folded": {name: list(norms) for name, norms in folded.items()},
+        "input": {
+            "name": "images",
+            "shape": ["batch", 3, network.skeleton.image_size, network.skeleton.image_size],
+            "channels": "RGB",
+            "pixels": "0 to 255",
+            "normalisation": "v / 127.5 - 1",
+            **{name: INPUT[name] for name in ("mean", "std", "interpolation", "crop_pct", "crop_mode")},
+            "alignment": {"aligned": aligned, "means": ALIGNED.get(aligned, ALIGNED[None])},
+        },
+        "output": {
+            "name": "embeddings",
+            "shape": ["batch", neck.out_features],
+            "metric": "cosine of unit embeddings",
+            "measured_as": "sum of the embeddings of an image and of its mirror image, then scaled to length 1",
+        },
+        "trained": {
+            "seed": source.training.seed,
+            "chosen": source.why,
+            "identities": source.identities,
+            "recipe": source.recipe,
+            "faces": terms.dataset or source.faces.get("name", "not stated"),
+            "faces_made_by": source.faces.get("made by", "not known"),
+            **source.trained_on,
+        },
+        "metrics": metrics(source),
+        "licence": terms.licence,
+        "data_licence": terms.data_licence,
+        "timm": None if kind == OWN else ("dualfair_backbone" if kind == BACKBONE else "dualfair_dpn"),
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in _LIBRARIES}},
+    }
+
+
+def skeleton_of(network) -> tuple[str, dict]:
+    """The kind of a network, and its skeleton as data as far as it is data."""
+    from supernet.backbone import Backbone
+    from supernet.exported import BACKBONE, OWN, SEARCHED
+    from supernet.genotype import HEAD_NAMES
+    from supernet.timm_model import numbers_of
+
+    skeleton = network.skeleton
+    if isinstance(network.genotype, Backbone):
+        return BACKBONE, {"image_size": skeleton.image_size, "embedding": skeleton.embedding}
+    numbers = numbers_of(skeleton)
+    if numbers is not None and network.genotype.head in HEAD_NAMES:
+        return SEARCHED, numbers
+    return OWN, {
+        "opened_by": skeleton.name if ":" in skeleton.name else None,
+        "image_size": skeleton.image_size,
+        "blocks": list(skeleton.blocks),
+        "embedding": skeleton.embedding,
+    }
+
+
+def timm_config(about: Mapping) -> dict:
+    """timm's `config.json` of an export that can be one."""
+    from supernet.timm_model import INPUT
+
+    size = about["skeleton"]["image_size"]
+    if about["timm"] == "dualfair_dpn":
+        arguments = {"genotype": about["network"], "skeleton": about["skeleton"]}
+    else:
+        name = about["network"].removeprefix("timm.").partition(":")[0]
+        arguments = {"backbone": name, "head": about["head"], "embedding": about["skeleton"]["embedding"]}
+    return {
+        "architecture": about["timm"],
+        "num_classes": 0,
+        "num_features": about["neck"]["linear"][0],
+        "global_pool": "avg",
+        "model_args": {**arguments, "img_size": size, "folded": bool(about["folded"]["folded"])},
+        "pretrained_cfg": {
+            "input_size": [3, size, size],
+            "fixed_input_size": False,
+            "num_classes": 0,
+            "classifier": "classifier",
+            "license": about["licence"],
+            **INPUT,
+        },
+    }
+
+
+def metrics(source: Source) -> dict:
+    """The verdicts on validation and test people, every group with its people and images; None where there are none.
+
+    They are of the exported network itself where the faces are at hand, else those that its training recorded.
+    "seeds" has the recorded test values of all trainings of the network.
+    """
+    recorded = {one["seed"]: one for one in source.results}
+    verdicts = source.measured or recorded.get(source.training.seed) or {}
+    how = RECORDED if verdicts else "not measured"
+    return {
+        "how": MEASURED if source.measured else how,
+        "judging": source.judging,
+        **{split: _verdict(verdicts[split]) if verdicts else None for split in ("validation", "test")},
+        "seeds": [
+            {"seed": seed, **{name: one["test"][name] for name in _MEASURES}} for seed, one in sorted(recorded.items())
+        ],
+    }
+
+
+def _verdict(verdict: Mapping) -> dict:
+    people = verdict.get("people", {})
+    groups = [
+        {
+            "group": group["group"],
+            "people": people.get(group["group"]),
+            "images": group["probes"],
+            "error": group["error"],
+            "mean_rank": group["mean_rank"],
+        }
+        for group in verdict.get("groups", [])
+    ]
+    return {
+        "people": sum(people.values()) if people else None,
+        "images": verdict.get("probes"),
+        **{name: verdict[name] for name in _MEASURES},
+        "intervals": verdict.get("intervals"),
+        "measures": verdict.get("measures", {}),
+        "groups": groups,
+    }

@@ -1,0 +1,134 @@
+"""An embedding network as ONNX: exported, stripped of this machine's paths, and compared with torch image by image."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+OPSET = 18
+INPUT, OUTPUT = "images", "embeddings"
+NEEDED = ("onnx", "onnxscript", "onnxruntime")
+LEAST_COSINE = 0.9999
+BATCHES = (1, 2, 7)
+COMPARED = 70
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How an ONNX model agrees with torch over so many images: the smallest cosine of the two embeddings of an image,
+    and the largest difference relative to the embedding's length."""
+
+    images: int
+    smallest_cosine: float
+    largest_relative_difference: float
+
+
+def check_packages() -> None:
+    """Raise ValueError naming the packages that exporting needs and this machine lacks."""
+    missing = [name for name in NEEDED if find_spec(name) is None]
+    if missing:
+        raise ValueError(f"--format onnx needs {', '.join(missing)}; run: pip install 'dualfair[onnx]'")
+
+
+def to_onnx(model, size: int) -> bytes:
+    """A model of images (batch, 3, size, size) as the bytes of an ONNX file, the batch free; the same for the same
+    weights. Raises ValueError where torch cannot translate it."""
+    import onnx
+    import torch
+
+    images = torch.zeros(2, 3, size, size)
+    exporter = logging.getLogger("torch.onnx")
+    level = exporter.level
+    exporter.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            program = torch.onnx.export(
+                model,
+                (images,),
+                dynamo=True,
+                verbose=False,
+                input_names=[INPUT],
+                output_names=[OUTPUT],
+                opset_version=OPSET,
+                dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
+            )
+    except (RuntimeError, torch.onnx.errors.OnnxExporterError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(f"torch cannot export this network to ONNX ({reason}); take --format timm or state") from error
+    finally:
+        exporter.setLevel(level)
+    proto = program.model_proto
+    _strip(proto)
+    onnx.checker.check_model(proto)
+    return proto.SerializeToString(deterministic=True)
+
+
+def compare(model, data: bytes, size: int) -> Agreement:
+    """Compare torch and onnxruntime over COMPARED generated images in batches of 1, 2 and 7.
+
+    Raises ValueError where the cosine of an image is below LEAST_COSINE, or an embedding is not finite.
+    """
+    import torch
+    from torch.nn.functional import cosine_similarity
+
+    session = open_session(data)
+    cosines, differences = [], []
+    for images in _batches(size):
+        with torch.no_grad():
+            expected = model(images).double()
+        found = torch.from_numpy(session.run([OUTPUT], {INPUT: images.numpy()})[0]).double()
+        cosines += cosine_similarity(expected, found).tolist()
+        differences += ((expected - found).norm(dim=1) / expected.norm(dim=1)).tolist()
+    agreement = Agreement(len(cosines), min(cosines), max(differences))
+    # A cosine of not-a-number is no smaller than anything.
+    if not all(cosine >= LEAST_COSINE for cosine in cosines):
+        raise ValueError(
+            f"onnxruntime and torch do not agree: smallest cosine {agreement.smallest_cosine:.6f} over "
+            f"{agreement.images} images, {LEAST_COSINE} is needed; nothing was written, take --format timm or state"
+        )
+    return agreement
+
+
+def open_session(data: bytes, threads: int = 0):
+    """An onnxruntime session on the CPU that says nothing but errors; 0 threads leaves their number to it."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = threads
+    return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+
+
+def _batches(size: int):
+    """Images unlike each other: patches of colour of several sizes with noise, in [-1, 1], drawn by a fixed seed."""
+    import torch
+    from torch.nn.functional import interpolate
+
+    generator = torch.Generator().manual_seed(0)
+    drawn = 0
+    while drawn < COMPARED:
+        for number in BATCHES:
+            cells = (3, 6, 12, 24)[drawn % 4]
+            patches = torch.rand(number, 3, cells, cells, generator=generator) * 2 - 1
+            noise = torch.randn(number, 3, size, size, generator=generator) * 0.1
+            yield (interpolate(patches, size=(size, size), mode="bilinear") + noise).clamp(-1, 1)
+            drawn += number
+
+
+def _strip(proto) -> None:
+    """Take out where in the source a layer came from: it holds this machine's folders."""
+    for owner in (proto, proto.graph, *proto.functions):
+        owner.doc_string = ""
+        del owner.metadata_props[:]
+        graph = owner if owner is not proto else proto.graph
+        for part in (*graph.node, *getattr(graph, "input", ()), *getattr(graph, "output", ()), *graph.value_info):
+            if isinstance(part, str):
+                continue
+            part.doc_string = ""
+            del part.metadata_props[:]
+    for weight in proto.graph.initializer:
+        weight.doc_string = ""
+        del weight.metadata_props[:]
