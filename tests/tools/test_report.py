@@ -24,7 +24,8 @@ EVIL = "<script>alert(1)</script>"
 FRONT, RANDOM, SHELF = "101-101-101-101:cosface", "343-282-080-535:cosface", "timm.resnet18:arcface"
 CONFIG = {
     "faces": "../faces", "space": "dpn81", "skeleton": "nano", "blocks": "", "size": 0, "heads": "",
-    "group_column": "group", "split": "0.6,0.2,0.2", "confirm": 0.5, "sampler": "strict", "split_seed": 0, "faces_fingerprint": "x", "batch": 16,
+    "group_column": "group",
+    "split": "0.6,0.2,0.2", "confirm": 0.5, "sampler": "strict", "split_seed": 0, "faces_fingerprint": "x", "batch": 16,
 }  # fmt: skip
 
 
