@@ -227,7 +227,7 @@ def _over_folds(scores: np.ndarray, same: np.ndarray, folds: np.ndarray, judged:
         if others.all() or not others.any():
             raise ValueError(
                 f"the folds beside {name!s} must hold genuine and impostor pairs, got {np.count_nonzero(others)} "
-                f"genuine ones of {len(others)}"
+                f"genuine ones of {len(others)}: take fewer folds, impostors within groups, or more people"
             )
         own = held_out & judged
         if rule == "exact":

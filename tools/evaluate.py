@@ -34,6 +34,7 @@ class EvaluateOptions:
     resamples: int = option(1000, "Bootstrap resamples over identities; 0 = no intervals.")
     interval: str = option("bca", "bca or percentile.")
     least_people: int = option(5, "Groups with fewer people are listed and stay in galleries, but are not compared.")
+    folds: int = option(10, "Folds of pairs that are drawn; fewer where groups have few people.")
     within_group: bool = option(False, "Draw impostor pairs within a group only, as in RFW.")
     seed: int = option(0, "Seed of galleries, pairs, splits into enrolled and unknown people, and resamples.")
 
@@ -43,6 +44,8 @@ class EvaluateOptions:
             raise ValueError(f"unknown metrics {unknown[0]!r}; choose from all, {', '.join(METRICS)}")
         if self.enrol < 0:
             raise ValueError(f"enrol must be 0 or more images of each person, got {self.enrol}")
+        if self.folds < 2:
+            raise ValueError(f"folds must be 2 or more, one to judge and one to learn from, got {self.folds}")
         if self.least_people < 1:
             raise ValueError(f"least_people must be 1 or more, got {self.least_people}")
         if self.gallery != "all" and not self.gallery.isdecimal():

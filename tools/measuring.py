@@ -161,7 +161,7 @@ def _verification(
     subject, groups: Groups, options, resampling: Resampling, notes: list[str]
 ) -> tuple[dict, dict[str, tuple]]:
     """The verification section and its curves: of the subject's own pairs, or of pairs drawn from its faces."""
-    settings = VerificationProtocol(within_group=options.within_group, seed=options.seed)
+    settings = VerificationProtocol(folds=options.folds, within_group=options.within_group, seed=options.seed)
     judged = subject.pair_subject or subject
     if subject.pairs is not None:
         pairs, vectors, people = subject.pairs, judged.embeddings, judged.identities

@@ -183,6 +183,16 @@ def test_bpc_compares_with_a_baseline(dualfair, files):
     assert missing.status == 2 and "nowhere cannot be read" in missing.err
 
 
+def test_fewer_folds_give_groups_of_few_people_impostors_of_their_own(dualfair, files):
+    options = ("--metrics", "verification", "--within-group")
+    refused, without = measured(dualfair, files, *options, "--folds", 8)
+    assert "no verification" in refused.out and "take fewer pairs or folds" in refused.out
+    assert "verification" not in without
+    _, report = measured(dualfair, files, *options, "--folds", 4)
+    found = report["verification"]
+    assert found["folds"] == 4 and set(found["accuracy_by_group"]["own_threshold"]["groups"]) == {"a", "b", "c"}
+
+
 def test_two_groups_have_a_signed_difference_whose_interval_tells_whether_there_is_one(dualfair, tmp_path):
     rng = np.random.default_rng(2)
     groups = np.repeat(["loud", "quiet"], 120)
@@ -269,6 +279,7 @@ TABLE = ("--embeddings", "e.npy", "--identities", "ids.csv")
         ((*TABLE, "--group", "sex"), "unknown group column 'sex'; ids.csv has: group, same_for_all"),
         ((*TABLE, "--split", "test"), "has no column 'split'"),
         ((*TABLE, "--gallery", "many"), "gallery must be 'all' or a number"),
+        ((*TABLE, "--folds", 1), "folds must be 2 or more, one to judge and one to learn from, got 1"),
         ((*TABLE, "--interval", "wide"), "method must be one of percentile, bca"),
         ((*TABLE, "--reliability"), "at least two, got 1"),
     ],
