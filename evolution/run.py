@@ -23,7 +23,8 @@ class Progress:
 
     `evaluations` are distinct genotypes so far, of which `reused` were in the archive before. `front` counts those
     that no other one dominates. `hypervolume` is relative to the reference point given to the search, else to
-    `reference_point` of the first generation with a feasible genotype.
+    `reference_point` of the first generation with a feasible genotype. `fresh` are the evaluations of the genotypes
+    that this generation was the first to ask for, in order.
     """
 
     generation: int
@@ -32,6 +33,7 @@ class Progress:
     reused: int
     front: int
     hypervolume: float
+    fresh: tuple[Evaluation, ...] = ()
 
 
 class TracePoint(NamedTuple):
@@ -179,7 +181,8 @@ class Run:
         if self._progress is not None:
             front = self._fronts[-1]
             volume = hypervolume(front, self._shown_reference) if self._shown_reference else 0.0
-            self._progress(Progress(len(self._counts), self._steps, self.evaluations, self._reused, len(front), volume))
+            counts = len(self._counts), self._steps, self.evaluations, self._reused, len(front)
+            self._progress(Progress(*counts, volume, tuple(fresh)))
 
 
 def archive_front(archive: Archive | Within) -> tuple[Evaluation, ...]:

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-README = (Path(__file__).parents[1] / "README.md").read_text()
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+GUIDES = {path.name: path.read_text() for path in sorted((ROOT / "tools/guides").glob("*.md"))}
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 COMMANDS = sorted(
     {line.split("#")[0].split("&&")[-1].strip() for line in re.findall(r"^    (.*dualfair .*)$", README, re.M)}
@@ -55,7 +57,7 @@ def test_a_command_and_its_options_exist(dualfair, command):
 
 
 def test_every_fault_of_the_table_has_its_tests():
-    rows = re.findall(r"^\| (\d+) \|.*\| (`test_.*) \|$", README, re.M)
+    rows = re.findall(r"^\| (\d+) \|.*\| (`test_.*) \|$", GUIDES["safety.md"], re.M)
     assert [int(number) for number, _ in rows] == list(range(1, 26))
     text = "\n".join(path.read_text() for path in Path(__file__).parent.rglob("test_*.py"))
     for number, cell in rows:
@@ -63,3 +65,13 @@ def test_every_fault_of_the_table_has_its_tests():
         assert named, number
         for name in named:
             assert f"def {name}(" in text, f"fault {number}: {name}"
+
+
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", *(f"tools/guides/{name}" for name in GUIDES)])
+def test_every_file_that_a_document_links_to_is_there(document):
+    path = ROOT / document
+    links = [link for link in re.findall(r"\]\(([^)#:]+)\)", path.read_text())]
+    missing = [link for link in links if not (path.parent / link).is_file()]
+    assert not missing
+    if document == "README.md":
+        assert {f"tools/guides/{name}" for name in GUIDES} <= set(links), "a guide is not in the README"

@@ -1,26 +1,32 @@
-"""Progress of a search: a bar in the terminal and curves in TensorBoard."""
+"""Progress of a search: a bar in the terminal, and curves and pictures in TensorBoard."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 
 @contextmanager
-def search_progress(folder: Path) -> Iterator[Callable]:
-    """A reporter for the evolution room: a bar over generations, and curves over evaluations."""
-    from torch.utils.tensorboard import SummaryWriter
+def search_progress(folder: Path, columns: Sequence[str], objectives: int, disparity: str) -> Iterator[Callable]:
+    """A reporter for the evolution room: a bar over generations; curves and fronts over evaluations in `folder`.
+
+    `columns` name the values of evaluations, of which the first `objectives` are minimised; `disparity` is the one
+    searched on beside the error. The folder shows this search only: a search that is repeated replays its generations,
+    and what an earlier one drew is deleted.
+    """
     from tqdm import tqdm
 
-    with SummaryWriter(str(folder)) as board, tqdm(desc="search", unit="generation", leave=False, disable=None) as bar:
+    from tools.boards import open_board
+    from tools.search_board import SearchBoard
+
+    with open_board(folder) as writer, tqdm(desc="search", unit="generation", leave=False, disable=None) as bar:
+        board = SearchBoard(writer, columns, objectives, disparity)
 
         def report(progress) -> None:
             bar.total = progress.generations
             bar.update(progress.generation - bar.n)
             bar.set_postfix_str(f"{progress.evaluations} evaluated, {progress.reused} known, front {progress.front}")
-            board.add_scalar("hypervolume", progress.hypervolume, progress.evaluations)
-            board.add_scalar("networks in the front", progress.front, progress.evaluations)
-            board.add_scalar("known before", progress.reused, progress.evaluations)
+            board.log(progress)
 
         yield report

@@ -168,7 +168,8 @@ def search(
     announce(run, scorer, archive, floor, how, costs, starts)
     for line in left_out:
         directory.say(f"        {line}")
-    with search_progress(folder / "tensorboard") as report:
+    shown = archive.columns, archive.objectives, scorer.protocol.disparity_name
+    with search_progress(folder / "tensorboard", *shown) as report:
 
         def follow(progress) -> None:
             report(progress)

@@ -75,6 +75,7 @@ def train_standalone(
     from supernet.training import Trainer
     from tools.standalone import build_network, write_description
     from tools.training import run_training
+    from tools.training_board import write_training_outcome
 
     path, drawn = folder / "result.json", first_seed + training.seed
     folder.mkdir(parents=True, exist_ok=True)
@@ -112,6 +113,15 @@ def train_standalone(
         "seconds": round(course.seconds, 1),
         **judge_standalone(run, network, judging),
     }
+    write_training_outcome(
+        folder / "tensorboard",
+        training,
+        recipe,
+        result,
+        disparity=judging.protocol().disparity_name,
+        inherit=inherit,
+        step=trainer.steps,
+    )
     write_json(path, result)
 
 

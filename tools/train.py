@@ -17,6 +17,9 @@ from tools.options import build_configs, config_options
 from tools.run_directory import RunDirectory
 from tools.train_options import TrainOptions
 
+IMAGES_SHOWN = 16
+"""Of the first batch, in TensorBoard."""
+
 
 @click.command()
 @click.option("--faces", type=click.Path(path_type=Path), required=True, help="Faces folder.")
@@ -93,7 +96,12 @@ def train(
         f"{recipe.batch} images ({options.sampler}); {in_words(processes)}"
     )
     course = run_training(
-        trainer, directory.stage("train"), configuration=configuration, minutes=checkpoint_minutes, tell=tell
+        trainer,
+        directory.stage("train"),
+        configuration=configuration,
+        minutes=checkpoint_minutes,
+        tell=tell,
+        images=IMAGES_SHOWN,
     )
     counters = fairness_sentence(trainer)
     tell(f"Trained in {course.seconds:.0f} s. {counters}")

@@ -10,10 +10,12 @@ from pathlib import Path
 
 import click
 
+from evaluation.fitting import is_shortage, reason_of
 from supernet.checkpoint import Record
 from supernet.resuming import resume, save
 from supernet.training import NonFinite, Progress, Trainer
 from tools.interruption import Interrupted, finishing_first
+from tools.training_board import TrainingBoard, training_board
 
 
 @dataclass(frozen=True)
@@ -33,23 +35,34 @@ def run_training(
     minutes: float,
     tell: Callable[[str], object],
     label: str = "train",
+    images: int = 0,
 ) -> Course:
     """Train from the newest intact checkpoint of `folder` to the end, with a checkpoint every so many minutes.
 
-    SIGTERM and Ctrl-C let the step at hand finish and save before `tools.interruption.Interrupted` is raised.
+    TensorBoard gets curves, and `images` of the first batch as the network sees them.
+    SIGTERM and Ctrl-C let the step at hand finish and save before `tools.interruption.Interrupted` is raised. Raises
+    ValueError where a step does not fit into memory.
     """
     if not minutes >= 0:
         raise ValueError(f"checkpoint_every must be 0 (every step) or more minutes, got {minutes:g}")
     record = resume(trainer, folder, configuration=configuration, tell=tell)
     if record:
         tell(f"       continuing from step {trainer.step:,}")
-    keeper = _Keeper(trainer, folder, configuration, 60 * minutes, record)
-    with finishing_first() as wish:
+    with finishing_first() as wish, training_board(trainer, folder / "tensorboard", images) as board:
+        keeper = _Keeper(trainer, folder, configuration, 60 * minutes, record, board)
         try:
-            for progress in _shown(trainer, folder, label, wish):
+            for progress in _shown(trainer, label, wish, board):
                 keeper.follow(progress)
         except NonFinite as error:
             raise click.ClickException(str(error)) from error
+        except (MemoryError, RuntimeError) as error:
+            if not is_shortage(error):
+                raise
+            raise ValueError(
+                f"memory ran out at step {trainer.step + 1:,} of {label} ({reason_of(error)}); a batch of "
+                f"{trainer.recipe.batch} images does not fit: take a smaller --batch and another directory, share the "
+                "batch among more ranks, or use a device with more memory"
+            ) from error
         keeper.save()
         if trainer.step < trainer.steps:
             tell(f"Stopped at step {trainer.step:,} of {trainer.steps:,}; the same command continues there")
@@ -57,24 +70,21 @@ def run_training(
     return Course(keeper.seconds, time.monotonic() - keeper.start, keeper.saving)
 
 
-def _shown(trainer: Trainer, folder: Path, label: str, stop: Callable[[], bool]):
+def _shown(trainer: Trainer, label: str, stop: Callable[[], bool], board: TrainingBoard | None):
     """The steps of a trainer; on the leading rank with a progress bar and curves."""
-    if not trainer.processes.leads:
+    if board is None:
         yield from trainer.run(stop=stop)
         return
-    from torch.utils.tensorboard import SummaryWriter
     from tqdm import tqdm
 
-    begun = trainer.step
-    with (
-        SummaryWriter(str(folder / "tensorboard"), purge_step=begun + 1) as board,
-        tqdm(total=trainer.steps, initial=begun, desc=label, unit="step", leave=False, disable=None) as bar,
-    ):
+    with tqdm(total=trainer.steps, initial=trainer.step, desc=label, unit="step", leave=False, disable=None) as bar:
+        began = time.monotonic()
         for progress in trainer.run(stop=stop):
+            board.log(progress, time.monotonic() - began)
             bar.set_postfix_str(f"loss {progress.loss:.2f}, lr {progress.lr:.2g}, skipped {progress.skipped}")
             bar.update()
-            _log(board, progress)
             yield progress
+            began = time.monotonic()
 
 
 @dataclass
@@ -86,6 +96,7 @@ class _Keeper:
     configuration: str
     interval: float
     record: Record | None
+    board: TrainingBoard | None = None
     start: float = field(default_factory=time.monotonic)
     saving: float = 0.0
     _losses: list[float] = field(default_factory=list)
@@ -111,19 +122,11 @@ class _Keeper:
         if not self.trainer.processes.leads or self.trainer.step == self._saved_step:
             return
         began = time.monotonic()
+        if self.board:
+            self.board.flush()
         loss = sum(self._losses) / len(self._losses) if self._losses else math.nan
         save(self.trainer, self.folder, seconds=self.seconds, loss=loss, configuration=self.configuration)
         self._losses.clear()
         self._saved_step = self.trainer.step
         self._last = time.monotonic()
         self.saving += self._last - began
-
-
-def _log(board, progress: Progress) -> None:
-    board.add_scalar("loss, mean over the step's paths", progress.loss, progress.step)
-    board.add_scalar("learning rate", progress.lr, progress.step)
-    board.add_scalar("steps skipped", progress.skipped, progress.step)
-    for name, norm in progress.embedding_norms.items():
-        board.add_scalar(f"embedding norm/{name}", norm, progress.step)
-    for name, norm in progress.gradient_norms.items():
-        board.add_scalar(f"gradient norm before clipping/{name}", norm, progress.step)

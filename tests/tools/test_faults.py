@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
 from supernet.checkpoint import checkpoints, verified
 from tools.run_directory import RunDirectory
@@ -43,6 +44,27 @@ def command(*words):
 
 def run(*words, **how):
     return subprocess.run(command(*words), env=ENVIRONMENT, capture_output=True, text=True, **how)
+
+
+def test_memory_that_runs_out_in_training_is_told_in_one_line_and_the_checkpoint_is_whole(
+    dualfair, faces, tmp_path, monkeypatch
+):
+    from supernet.training import Trainer
+
+    train_step, words = Trainer._train_step, ("train", "--faces", faces, "--out", tmp_path, *TRAIN)
+
+    def runs_out(trainer, stop):
+        if trainer.step == 2:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return train_step(trainer, stop)
+
+    monkeypatch.setattr(Trainer, "_train_step", runs_out)
+    ended = dualfair(*words, "--checkpoint-every", 0)
+    assert ended.status == 2
+    error = ended.err.strip().splitlines()[-1]
+    assert "memory ran out at step 3 of train (CUDA out of memory. Tried to allocate 2.00 GiB)" in error
+    assert "a batch of 16 images does not fit: take a smaller --batch and another directory" in error
+    assert verified(checkpoints(tmp_path / "train")[-1]).step == 2
 
 
 def test_a_full_disk_ends_training_with_free_and_needed_bytes_and_the_old_checkpoint_whole(faces, small_disk):
