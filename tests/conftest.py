@@ -1,5 +1,10 @@
+import os
 import sys
 from types import SimpleNamespace
+
+# Each worker of pytest-xdist, and what it starts, keeps to one thread: torch reads this when it is imported.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest

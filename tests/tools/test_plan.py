@@ -137,7 +137,7 @@ def test_stages_follow_their_tables_of_the_preset_and_retraining_else_follows_tr
     options = plan.PlanOptions(images=90_000, identities=5_000)
     by_preset = plan.planned(None, given, "celeba", options)
     assert (by_preset.train.epochs, by_preset.retrain.epochs, by_preset.retrain.batch) == (60, 100, 64)
-    assert (by_preset.population, by_preset.generations, by_preset.calibrate, by_preset.seeds) == (64, 30, 2048, 4)
+    assert (by_preset.population, by_preset.generations, by_preset.calibrate, by_preset.seeds) == (64, 30, 512, 4)
     typed = plan.planned(None, {**given, "epochs": 7.0, "lr": 0.5}, None, options)
     assert (typed.train.epochs, typed.retrain.epochs, typed.retrain.lr) == (7, 7, 0.5)
     own = plan.planned(None, {**given, "epochs": 7.0}, None, dataclasses.replace(options, retrain_epochs=3.0))
