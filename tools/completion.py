@@ -25,9 +25,8 @@ FOLDERS = ("faces", "run", "out")
 @click.argument("shell", type=click.Choice(list(INSTALL)))
 def command(shell: str) -> None:
     """Print the completion script for SHELL; a comment in it says how it is installed."""
-    from tools.main import cli
-
-    script = get_completion_class(shell)(cli, {}, "dualfair", "_DUALFAIR_COMPLETE").source().strip()
+    dualfair = click.get_current_context().find_root().command
+    script = get_completion_class(shell)(dualfair, {}, "dualfair", "_DUALFAIR_COMPLETE").source().strip()
     comment = f"# To install: {INSTALL[shell]}"
     first, _, rest = script.partition("\n")
     # zsh reads the first line of a file to know whose completion it is.
