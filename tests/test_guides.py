@@ -81,6 +81,7 @@ UNTRIED = {
     "tensorboard": "serves until it is stopped",
     "tour.sh": "test_the_tour_runs_in_small runs it with small variables",
     "cp": "is for the reader's files",
+    "mkdir": "is for the reader's folders",
     "cmp": "is for the reader's files",
     "cd": "is for the reader's folders",
 }

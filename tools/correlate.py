@@ -11,7 +11,7 @@ import click
 from supernet.atomic import write_json
 from tools.device import describe, deterministic_option, device_option
 from tools.judging import searched_with
-from tools.launch import join
+from tools.launch import join, say
 from tools.run_directory import RunDirectory
 from tools.trainings import SHORT, SPLITS, Trained, collect, read_short
 
@@ -59,6 +59,7 @@ def command(
         processes = join(device, deterministic)
         with RunDirectory(run_path, processes.leads).locked():
             report = correlate(open_trained(run_path, processes), resamples=resamples)
+        say(processes, f"Next: dualfair report {run_path}")
     if is_partial(report):
         sys.exit(PARTIAL)
 

@@ -25,6 +25,9 @@ _PATH = click.Path(path_type=Path)
 @click.option("--seed", type=int, help="Which training of a run.  [default: the best on validation people]")
 @click.option("--inherit", is_flag=True, help="With --run: inherited weights of the supernet, not a training's.")
 @click.option("--fold-bn", is_flag=True, help="Fold batch normalisation into the layers in front of it.")
+@click.option(
+    "--class-weights/--no-class-weights", default=True, help="Class weights: a vector of every training person."
+)
 @click.option("--licence", default="not stated", show_default=True, help="Licence of the weights, for the model card.")
 @click.option("--data-licence", default="not stated", show_default=True, help="Licence of the training faces.")
 @click.option("--dataset-name", default="", help="Name of the training faces.  [default: that of their folder]")
@@ -36,6 +39,7 @@ def command(
     seed: int | None,
     inherit: bool,
     fold_bn: bool,
+    class_weights: bool,
     licence: str,
     data_licence: str,
     dataset_name: str,
@@ -56,11 +60,13 @@ def command(
     source = find_source(network, run, seed, inherit, click.echo)
     terms = Terms(licence=_line(licence), data_licence=_line(data_licence), dataset=_line(dataset_name))
     click.echo(f"{source.training}: {source.why}")
-    for line in export(source, to, exported_as, terms, fold_bn=fold_bn):
+    for line in export(source, to, exported_as, terms, fold_bn=fold_bn, class_weights=class_weights):
         click.echo(line)
 
 
-def export(source, to: Path, exported_as: str, terms, *, fold_bn: bool = False) -> list[str]:
+def export(
+    source, to: Path, exported_as: str, terms, *, fold_bn: bool = False, class_weights: bool = True
+) -> list[str]:
     """Write a trained network (tools.exporting.source.Source) to a folder; returns what there is to say of it.
 
     Raises ValueError where the format cannot hold the network, or the ONNX model does not agree with torch; then
@@ -89,7 +95,9 @@ def export(source, to: Path, exported_as: str, terms, *, fold_bn: bool = False) 
     folding = fold(model) if fold_bn else Folding((), ())
     about = describe(source, exported_as, terms, asdict(folding))
     weights, classes = weights_of(network)
-    files = {folder.WEIGHTS: safetensors.torch.save(weights), folder.CLASS_WEIGHTS: safetensors.torch.save(classes)}
+    files = {folder.WEIGHTS: safetensors.torch.save(weights)}
+    if class_weights:
+        files[folder.CLASS_WEIGHTS] = safetensors.torch.save(classes)
     lines = []
     if fold_bn:
         lines.append(f"Folded {len(folding.folded)} of {len(folding.folded) + len(folding.kept)} batch normalisations")
@@ -107,6 +115,7 @@ def export(source, to: Path, exported_as: str, terms, *, fold_bn: bool = False) 
         )
     if exported_as != "state" and about["timm"]:
         files[folder.CONFIG] = folder.as_json(timm_config(about))
+    about["class_weights"] = class_weights
     files[folder.CARD] = card(about).encode()
     folder.write_folder(to, about, files)
     sizes = ", ".join(f"{name} {len(data) / 1e6:.2f} MB" for name, data in files.items() if len(data) >= 1e4)

@@ -14,7 +14,7 @@ from tools.device import deterministic_option, device_option
 from tools.judging import FURTHER_OBJECTIVES, JudgingOptions, open_archive, people_in_words
 from tools.launch import in_words, join, say
 from tools.limits import LimitOptions, open_limits, said_by
-from tools.options import build_configs, config_options, option
+from tools.options import build_configs, config_options, option, recorded
 from tools.run_directory import RunDirectory
 from tools.search_opening import announce, floor_errors, say_searchability
 from tools.search_output import aligned, table, write_result
@@ -94,6 +94,21 @@ def why_unconfirmed(run, options: SearchOptions) -> str:
     return run.setting.unconfirmed
 
 
+def refuse_other_judging(run, judging: JudgingOptions) -> None:
+    """Raise ValueError where networks of the run were retrained and judged otherwise: the numbers would be mixed up."""
+    file = run.directory.path / "retrain/config.json"
+    if not file.is_file():
+        return
+    there = asdict(recorded(JudgingOptions, run.directory.config("retrain"), file))
+    different = [name for name, value in asdict(judging).items() if value != there[name]]
+    if different:
+        name = different[0]
+        raise ValueError(
+            f"networks of {run.directory.path} were retrained and judged with {name} = {there[name]!r}, this search "
+            f"has {asdict(judging)[name]!r}: copy its folder train into a directory of its own and search there"
+        )
+
+
 def open_scorer(run, judging: JudgingOptions, *, extra: Sequence[str] = (), batch: int = 128):
     """The scorer of a run's subnets on its validation faces, with error, disparity and `extra` as objectives."""
     from tools.session import inherited_scorer
@@ -139,6 +154,7 @@ def search(
     """
     from tools.progress import search_progress
 
+    refuse_other_judging(run, judging)
     limiting = limiting or LimitOptions()
     starts, left_out = read_starts(start, run.setting.space)
     limits, costs = open_limits(run, limiting)

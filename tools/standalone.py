@@ -68,6 +68,11 @@ def open_standalone(path: Path, device: torch.device, tell: Callable[[str], obje
     The folder may also be an export. Raises ValueError when there is none, when it is not finished, or when it does not
     fit its description.
     """
+    if not path.exists():
+        raise ValueError(
+            f"there is no {path}; name a folder that 'dualfair retrain' made, such as RUN/retrain/GENOTYPE/seed-0, or "
+            "one that 'dualfair export' made"
+        )
     folder = path if path.is_dir() else path.parent
     if path == folder and (folder / ABOUT).is_file():
         return _open_exported(folder, device)

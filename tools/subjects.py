@@ -46,10 +46,17 @@ class Choice:
 
 
 def choose(
-    manifest: Manifest, where: str, group_column: str | None, split: str, fractions: tuple = (), seed: int = 0
+    manifest: Manifest,
+    where: str,
+    group_column: str | None,
+    split: str,
+    fractions: tuple = (),
+    seed: int = 0,
+    split_column: str | None = None,
 ) -> Choice:
     """The rows of a split ("all" for every image) with their groups; a person's group is that of most images.
 
+    A split is drawn alike of every group of `split_column`, that of training: other groups have the same test people.
     Without `group_column` the column `group` is taken where there is one. Raises ValueError for an unknown column, an
     empty split, and a split where the manifest has none and no `fractions` say how to make it.
     """
@@ -65,7 +72,7 @@ def choose(
                 f"{where} has no column 'split', and these are not the faces that the network was trained on; "
                 "use --split all"
             )
-        rows = split_identities(manifest, column or "identity", fractions, seed)[split]
+        rows = split_identities(manifest, split_column or column or "identity", fractions, seed)[split]
     if not len(rows):
         raise ValueError(f"the {split} split of {where} is empty; use --split all")
     identities = np.asarray(manifest.columns["identity"], dtype=str)[rows]
@@ -138,7 +145,13 @@ def subjects_of_networks(
         fractions = numbers(about["split"], ",", float, "split") if own else ()
         column = group or (about["group_column"] if own else None)
         choice = choose(
-            store.manifest, str(faces), column, split or ("test" if own else "all"), fractions, about["split_seed"]
+            store.manifest,
+            str(faces),
+            column,
+            split or ("test" if own else "all"),
+            fractions,
+            about["split_seed"],
+            about["group_column"] if own else None,
         )
         notes = () if own or split else (f"{path} was trained on other faces: all images here are evaluated",)
         if own and split in ("all", "train"):

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import pickle
+import shutil
 import sys
 
 import numpy as np
@@ -15,6 +16,7 @@ from evaluation.embedding import embed
 from evaluation.identification import error, gallery_split, ranks
 from supernet.checkpoint import load_checkpoint, save_checkpoint
 from supernet.faces.face_set import open_splits
+from supernet.faces.store import open_store
 from supernet.faces.synthetic import SyntheticFaces
 from supernet.network import build
 from supernet.skeleton import skeleton_of
@@ -329,6 +331,37 @@ def test_a_network_is_judged_on_people_that_it_was_not_trained_on(dualfair, gene
     everyone = dualfair("evaluate", "--network", networks[0] / "step-00000003.pt", "--faces", generated.folder,
                         "--split", "all", "--metrics", "identification", "--out", tmp_path / "o", *FAST)  # fmt: skip
     assert "160 images of 40 people" in everyone.out and "its numbers are too good" in everyone.out
+
+
+def test_the_test_people_are_those_of_training_whatever_the_groups_are(dualfair, generated, networks, tmp_path):
+    # Another column divides people otherwise; who was trained on does not depend on it.
+    lines = (generated.folder / "manifest.csv").read_text().splitlines()
+    people = sorted({line.split(",")[1] for line in lines[1:]})
+    halves = {person: "odd" if place % 4 else "even" for place, person in enumerate(people)}
+    folder = tmp_path / "faces"
+    shutil.copytree(generated.folder, folder)
+    rows = [f"{lines[0]},half", *(f"{line},{halves[line.split(',')[1]]}" for line in lines[1:])]
+    (folder / "manifest.csv").write_text("\n".join(rows) + "\n")
+    fingerprint = open_store(folder).fingerprint
+    about = json.loads((networks[0] / "network.json").read_text())
+    about["trained_on"]["faces_fingerprint"] = fingerprint
+    (networks[0] / "network.json").write_text(json.dumps(about))
+    judged = {}
+    for column in ("group", "half"):
+        words = ("--network", networks[0], "--faces", folder, "--group", column, "--metrics", "identification")
+        result = dualfair("evaluate", *words, "--out", tmp_path / column, *FAST)
+        assert result.status == 0, result.err
+        judged[column] = json.loads((tmp_path / column / "report.json").read_text())["identification"]
+    assert judged["group"]["all"]["error"]["value"] == judged["half"]["all"]["error"]["value"]
+    test = open_splits(open_store(folder), group_column="group", fractions=(0.4, 0.2, 0.4), seed=0, size=32)["test"]
+    tested = {halves[person] for person in test.identities.tolist()}
+    assert set(judged["half"]["groups"]) == tested == {"odd", "even"}
+
+
+def test_a_network_that_is_not_there_is_named(dualfair, generated, tmp_path):
+    words = ("--network", tmp_path / "exported", "--faces", generated.folder, "--out", tmp_path / "o")
+    missing = dualfair("evaluate", *words)
+    assert missing.status == 2 and f"there is no {tmp_path / 'exported'}; name a folder" in missing.err
 
 
 def test_several_networks_stand_in_one_table_and_reliability_is_studied(dualfair, generated, networks, tmp_path):

@@ -214,7 +214,7 @@ def test_the_card_says_what_was_measured_and_what_not_to_believe(exported):
         row = next(line for line in card.splitlines() if line.startswith(f"| test, {group['group']} "))
         assert f"| {group['people']} | {group['images']} | {group['error']:.3f} |" in row
     assert "too few to compare groups by" in card
-    assert "95 % interval over people" in card
+    assert "95 % percentile interval over people" in card
     assert "biometric data" in card
 
 
@@ -281,6 +281,18 @@ def test_recorded_numbers_stand_in_where_the_faces_are_gone(run, tmp_path, dualf
     metrics = about(tmp_path / "out")["metrics"]
     assert (metrics["test"]["error"], metrics["test"]["people"]) == (0.2, None)
     assert "recorded when it was trained" in (tmp_path / "out/README.md").read_text()
+
+
+def test_class_weights_are_told_to_be_biometric_and_can_be_left_out(run, tmp_path, dualfair):
+    words = ("export", training(run), "--to", tmp_path / "out", "--format", "timm")
+    assert dualfair(*words).status == 0
+    assert "class_weights.safetensors` holds a vector of every person" in (tmp_path / "out/README.md").read_text()
+    assert dualfair(*words, "--no-class-weights").status == 0
+    assert not (tmp_path / "out/class_weights.safetensors").exists()
+    assert "class_weights" not in (tmp_path / "out/README.md").read_text()
+    open_export(tmp_path / "out")
+    with pytest.raises(ValueError, match="cannot be read"):
+        class_weights(tmp_path / "out")
 
 
 def test_the_same_weights_are_the_same_bytes(run, tmp_path, dualfair):

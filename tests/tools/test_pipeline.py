@@ -138,6 +138,31 @@ def test_retraining_keeps_what_is_done(dualfair, retrained):
     assert other.status == 2 and "epochs = 1.0 there, 2.0 here" in other.err
 
 
+def test_another_disparity_is_not_searched_on_beside_trainings_judged_by_the_first(dualfair, retrained, tmp_path):
+    shutil.copytree(retrained.parent, tmp_path / "copy")
+    run = tmp_path / "copy/run"
+    search = ("--population", 6, "--generations", 2, "--calibrate", 64, "--disparity", "std")
+    refused = dualfair("search", "--run", run, *search)
+    assert refused.status == 2
+    assert "judged with disparity = 'rank_disparity', this search has 'std': copy its folder train" in refused.err
+    (tmp_path / "copy/other").mkdir()
+    shutil.copytree(run / "train", tmp_path / "copy/other/train")
+    assert dualfair("search", "--run", tmp_path / "copy/other", *search).status == 0
+    # What was trained stays with what it was judged by.
+    assert dualfair("report", run, "--out", tmp_path / "r.html").status == 0
+
+
+def test_a_report_of_an_unfinished_retraining_says_so(dualfair, retrained, tmp_path):
+    shutil.copytree(retrained.parent, tmp_path / "copy")
+    results = sorted((tmp_path / "copy/run/retrain").glob("*/seed-*/result.json"))
+    whole = dualfair("report", tmp_path / "copy/run", "--out", tmp_path / "r.html")
+    assert "retraining is not finished" not in whole.out + whole.err + (tmp_path / "r.html").read_text()
+    results[0].unlink()
+    found = dualfair("report", tmp_path / "copy/run", "--out", tmp_path / "r.html")
+    said = f"retraining is not finished: {len(results) - 1} of {len(results)} trainings are done"
+    assert said in found.out + found.err and said in (tmp_path / "r.html").read_text()
+
+
 def test_named_genotypes_are_retrained(dualfair, retrained, tmp_path):
     shutil.copytree(retrained.parent, tmp_path / "copy")
     run = tmp_path / "copy/run"

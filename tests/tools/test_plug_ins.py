@@ -74,7 +74,8 @@ def test_the_built_in_heads_conform(name):
         (lambda c, n, s: (c.mean(), c.new_zeros(())), "it returns a tensor of shape () for cosines"),
         (lambda c, n, s: (c - s * 0.3, 0.0), "its penalty is a float"),
         (lambda c, n, s: (c.detach() - s * 0.3, c.new_zeros(())), "its gradient"),
-        (lambda c, n: c, "it raises TypeError"),
+        (lambda c, n: c, "called as margin(cosines, norms, strength) it raises TypeError"),
+        (lambda c, n, s: c - 0.3 * s, "it returns a tensor of shape (41,); return two things"),
     ],
 )
 def test_a_faulty_head_is_told_what_is_wrong(margin, said):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -22,7 +23,9 @@ def check_disparity(disparity: Callable[[np.ndarray, np.ndarray], float]) -> lis
         labels = np.array([f"group {name}" for name in rng.permutation(groups)])[np.arange(probes) % groups]
         drawn = rng.integers(0, 2 if correct else 50, probes).astype(float)
         try:
-            faults += _faults_of_disparity(disparity, drawn, labels, rng)
+            # Faults are told in sentences; numpy's warnings would only stand before them.
+            with warnings.catch_warnings(action="ignore"):
+                faults += _faults_of_disparity(disparity, drawn, labels, rng)
         except Exception as error:
             faults.append(f"it raises {type(error).__name__}: {error} for {probes} probes of {groups} groups")
         if faults:
@@ -38,7 +41,7 @@ def _faults_of_disparity(disparity: Callable, values: np.ndarray, groups: np.nda
         yield "it changes the arrays that it is given; work on copies"
         return
     if not isinstance(given, (int, float, np.number)) or not math.isfinite(given):
-        yield f"it returns {given!r} {about}; return a finite float"
+        yield f"it returns {given!r} {about}, which have names of their own; return a finite float whatever the names"
         return
     again = disparity(values, groups)
     if again != given:

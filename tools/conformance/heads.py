@@ -23,14 +23,16 @@ def check_head(margin: Callable) -> list[str]:
     cosines = torch.linspace(-1, 1, 41, requires_grad=True)
     norms = torch.full((41,), 22.0)
     try:
-        free, _ = margin(cosines, norms, 0.0)
-        held, penalty = margin(cosines, norms, 1.0)
+        given = [margin(cosines, norms, strength) for strength in (0.0, 1.0)]
     except Exception as error:
-        return [f"it raises {type(error).__name__}: {error} for cosines and norms of shape (41,)"]
+        return [f"called as margin(cosines, norms, strength) it raises {type(error).__name__}: {error}"]
+    if not all(isinstance(said, tuple) and len(said) == 2 for said in given):
+        return [f"it returns {_shape(given[0])}; return two things: (cosines with margin, penalty)"]
+    (free, _), (held, penalty) = given
     if not isinstance(held, torch.Tensor) or held.shape != cosines.shape:
         return [f"it returns {_shape(held)} for cosines of shape (41,); return (cosines with margin (41,), penalty)"]
     if not isinstance(penalty, torch.Tensor) or penalty.ndim:
-        return [f"its penalty is {_shape(penalty)}; return a scalar tensor, cosine.new_zeros(()) for none"]
+        return [f"its penalty is {_shape(penalty)}; return a tensor without dimensions, torch.zeros(()) for none"]
     faults = []
     if not torch.allclose(free, cosines, atol=1e-4):
         far = int((free - cosines).abs().argmax())

@@ -45,10 +45,12 @@ def _use(about: Mapping) -> str:
             lines[1] = 'network = open_export("THIS FOLDER", skeleton=YOUR_SKELETON)'
     else:
         lines = [
-            "import timm, supernet.timm_model",
+            "import timm, supernet.timm_model  # of the package dualfair",
             'network = timm.create_model("local-dir:THIS FOLDER", pretrained=True).eval()',
         ]
-    onnx = "\nOr `model.onnx` with onnxruntime alone.\n" if about.get("onnx") else ""
+    onnx = (
+        "\nOr `model.onnx` with onnxruntime alone: input `images`, output `embeddings`.\n" if about.get("onnx") else ""
+    )
     return "\n".join(["## Use", "", "```python", *lines, "```", onnx])
 
 
@@ -118,6 +120,12 @@ def _limits(about: Mapping) -> str:
         "- Numbers hold for faces like these: error and mean rank grow with the number of people searched among, and "
         "change with camera, pose, age and cropping.",
     ]
+    if about["class_weights"]:
+        lines.append(
+            "- `class_weights.safetensors` holds a vector of every person that the network was trained on, without "
+            "names: biometric data. It is for fine-tuning; leave it out (`dualfair export --no-class-weights`) where "
+            "the folder goes to others."
+        )
     few = [_name(one["group"]) for one in groups if one["people"] is not None and one["people"] < FEW_PEOPLE]
     if few:
         lines.append(
@@ -163,7 +171,11 @@ def _name(text: object) -> str:
 
 def _interval(verdict: Mapping, name: str) -> str:
     low, high = (verdict["intervals"] or {}).get(name, (None, None))
-    return "" if low is None or high is None else f" (95 % interval over people {_number(low)} to {_number(high)})"
+    return (
+        ""
+        if low is None or high is None
+        else f" (95 % percentile interval over people {_number(low)} to {_number(high)})"
+    )
 
 
 def _count(value: object) -> str:

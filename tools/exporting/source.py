@@ -12,6 +12,14 @@ from tools.jobs import Training
 from tools.reporting.run_files import reason
 from tools.reporting.words import listed
 
+ORIGINS = {
+    "front": "of the search's front",
+    "even": "an evenly spaced control",
+    "random": "drawn at random",
+    "named": "named by hand",
+    "shelf": "of the shelf",
+}
+"""Why a network was trained, in words."""
 STAGES = ("retrain", "inherit", "short", "tune")
 """The folders of a run with trainings in them."""
 _DAMAGE = (KeyError, TypeError, ValueError, AttributeError, OSError)
@@ -66,13 +74,15 @@ def find_source(
 
 def _recommended(run: Path, seed: int | None, tell: Callable[[str], object]) -> tuple[Path, str]:
     """The training's folder of the network that the report of a run recommends."""
-    from tools.reporting.networks import choose, networks_of, read_results, read_samples
+    from tools.reporting.networks import choose, networks_of, read_results, read_samples, tell_unfinished
     from tools.reporting.run_files import open_runs
     from tools.reporting.setting import open_setting
 
     (files,) = open_runs([run])
     results = read_results(files)
-    chosen = choose(networks_of(results, read_samples(files), open_setting(files)))["chosen"]
+    tell_unfinished(files, results)
+    networks = networks_of(results, read_samples(files), open_setting(files))
+    chosen = choose(networks)["chosen"]
     for problem in files.problems:
         tell(problem)
     if not chosen:
@@ -80,7 +90,11 @@ def _recommended(run: Path, seed: int | None, tell: Callable[[str], object]) -> 
     label, because = chosen[0]["genotype"], listed(chosen[0]["because"])
     tied = f" (tied with {chosen[0]['tied']} others there, the smallest taken)" if chosen[0]["tied"] else ""
     folder, which = _of_label(run, label, seed)
-    return folder, f"the network that the run's report recommends: {because} on validation people{tied}; {which}"
+    drawn = " and ".join(ORIGINS.get(sample, sample) for sample in chosen[0]["samples"])
+    return folder, (
+        f"the network that the run's report recommends of {len(networks)} that were trained ({drawn}): {because} on "
+        f"validation people{tied}; {which}"
+    )
 
 
 def _of_label(run: Path, label: str, seed: int | None) -> tuple[Path, str]:

@@ -19,6 +19,7 @@ from tools.reporting.networks import (
     networks_of,
     read_results,
     read_samples,
+    tell_unfinished,
 )
 from tools.reporting.ranking import ranking_section
 from tools.reporting.run_files import RunFiles, plain, reason
@@ -60,6 +61,7 @@ def collect_run(run: RunFiles, factors: Factors) -> dict:
     """The data of a run. What is missing is None; what is damaged too, and told in "problems"."""
     setting = open_setting(run)
     results = read_results(run)
+    tell_unfinished(run, results)
     _, disparity = objectives_of(run)
     networks = _guarded(run, "retrain", lambda: networks_of(results, read_samples(run), setting)) or []
     nothing = {"chosen": [], "front": []}
@@ -123,10 +125,13 @@ def _drawn(choice: dict, setting: Setting) -> list[dict]:
     return drawn
 
 
+_MADE_BY = ("search", "retrain", "correlate", "compare", "tune", "shelf")
+
+
 def _commands(run: RunFiles) -> dict[str, str]:
     """The commands that make what is missing, by stage."""
     name = shlex.quote(run.name)
-    return {stage: f"dualfair {stage} --run {name}" for stage in ("search", "retrain", "correlate", "compare", "tune")}
+    return {stage: f"dualfair {stage} --run {name}" for stage in _MADE_BY}
 
 
 def _guarded(run: RunFiles, stage: str, section: Callable[[], object]):

@@ -36,6 +36,19 @@ def read_results(run: RunFiles) -> list[dict]:
     return found
 
 
+def tell_unfinished(run: RunFiles, results: Sequence[Mapping]) -> None:
+    """Tell where trainings that retrain/plan.json lists have no result yet: what is chosen may still change."""
+    jobs = (run.json("retrain/plan.json") or {}).get("jobs", [])
+    listed = jobs if isinstance(jobs, list) else ()
+    planned = {(str(job.get("genotype")), str(job.get("seed"))) for job in listed if isinstance(job, dict)}
+    missing = planned - {(result["genotype"], str(result.get("seed"))) for result in results}
+    if missing:
+        run.tell(
+            f"retraining is not finished: {len(planned) - len(missing)} of {len(planned)} trainings are done, so the "
+            "network to take may change"
+        )
+
+
 def read_samples(run: RunFiles) -> dict[str, list[str]]:
     """Why each network was trained, by genotype, as retrain/plan.json has it."""
     samples: dict[str, list[str]] = {}

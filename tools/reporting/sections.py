@@ -185,7 +185,7 @@ def instead(run: Mapping) -> str:
     if (found := run["shelf"]) is None:
         text = lacks(
             "No backbones from a shelf were compared.",
-            f"{run['commands']['retrain']} --survey small, then dualfair shelf",
+            f"{run['commands']['retrain']} --survey small && {run['commands']['shelf']}",
         )
     else:
         ours, theirs = found["hypervolume"]
