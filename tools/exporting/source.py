@@ -81,7 +81,8 @@ def _recommended(run: Path, seed: int | None, tell: Callable[[str], object]) -> 
     (files,) = open_runs([run])
     results = read_results(files)
     tell_unfinished(files, results)
-    networks = networks_of(results, read_samples(files), open_setting(files))
+    samples = read_samples(files)
+    networks = networks_of(results, samples, open_setting(files))
     chosen = choose(networks)["chosen"]
     for problem in files.problems:
         tell(problem)
@@ -90,7 +91,7 @@ def _recommended(run: Path, seed: int | None, tell: Callable[[str], object]) -> 
     label, because = chosen[0]["genotype"], listed(chosen[0]["because"])
     tied = f" (tied with {chosen[0]['tied']} others there, the smallest taken)" if chosen[0]["tied"] else ""
     folder, which = _of_label(run, label, seed)
-    drawn = " and ".join(ORIGINS.get(sample, sample) for sample in chosen[0]["samples"])
+    drawn = " and ".join(ORIGINS.get(sample, sample) for sample in samples.get(label, ["named"]))
     return folder, (
         f"the network that the run's report recommends of {len(networks)} that were trained ({drawn}): {because} on "
         f"validation people{tied}; {which}"
