@@ -15,7 +15,8 @@ def parameters(genotype: Genotype | str, skeleton: Skeleton | str) -> int:
     """
     skeleton = skeleton_of(skeleton)
     neck = skeleton.features * skeleton.embedding + skeleton.embedding
-    return skeleton.ends_cost()[0] + sum(block for block, _ in block_costs(genotype, skeleton)) + neck
+    ends = skeleton.stem_cost()[0] + skeleton.tail_cost()[0]
+    return ends + sum(block for block, _ in block_costs(genotype, skeleton)) + neck
 
 
 def macs(genotype: Genotype | str, skeleton: Skeleton | str, size: int | None = None) -> int:
@@ -26,7 +27,8 @@ def macs(genotype: Genotype | str, skeleton: Skeleton | str, size: int | None = 
     skeleton = skeleton_of(skeleton)
     skeleton = skeleton if size is None else skeleton.resized(size)
     neck = skeleton.features * skeleton.embedding
-    return skeleton.ends_cost()[1] + sum(block for _, block in block_costs(genotype, skeleton)) + neck
+    ends = skeleton.stem_cost()[1] + skeleton.tail_cost()[1]
+    return ends + sum(block for _, block in block_costs(genotype, skeleton)) + neck
 
 
 def block_costs(genotype: Genotype | str, skeleton: Skeleton | str) -> list[tuple[int, int]]:

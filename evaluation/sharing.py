@@ -61,7 +61,8 @@ def _layers(genotype: Genotype, skeleton: Skeleton) -> dict[object, int]:
     neck = skeleton.features * skeleton.embedding
     costs = layer_costs(genotype, skeleton)
     layers: dict[object, int] = {
-        "ends": skeleton.ends_cost()[1],
+        "stem": skeleton.stem_cost()[1],
+        (genotype.blocks, "tail"): skeleton.tail_cost()[1],
         genotype: neck,
     }
     for depth, (codes, own) in enumerate(zip(genotype.blocks, costs, strict=True)):

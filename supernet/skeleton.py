@@ -62,8 +62,12 @@ class Skeleton(ABC):
         return (None,) * sum(self.blocks)
 
     @abstractmethod
-    def ends_cost(self) -> tuple[int, int]:
-        """(learnt weights, multiply-accumulates an image) of stem and tail."""
+    def stem_cost(self) -> tuple[int, int]:
+        """(learnt weights, multiply-accumulates an image) of the stem, which all paths share."""
+
+    @abstractmethod
+    def tail_cost(self) -> tuple[int, int]:
+        """(learnt weights, multiply-accumulates an image) of the tail, which runs behind every path of its own."""
 
     @abstractmethod
     def make_trunk(self, candidates: Sequence[Sequence[Iterable[int]]]) -> Trunk:
@@ -206,10 +210,14 @@ class DualPathSkeleton(Skeleton):
         places = (shape.shortcut_place for shape in self.block_shapes())
         return tuple(None if place is None else (OPERATIONS["pre1"], place) for place in places)
 
-    def ends_cost(self) -> tuple[int, int]:
-        """(learnt weights, multiply-accumulates an image) of stem and tail."""
+    def stem_cost(self) -> tuple[int, int]:
+        """(learnt weights, multiply-accumulates an image) of the stem."""
         weights = self.stem_kernel**2 * 3 * self.stem_width
-        return weights + 2 * self.stem_width + 2 * self.features, weights * self.stem_place.out_side**2
+        return weights + 2 * self.stem_width, weights * self.stem_place.out_side**2
+
+    def tail_cost(self) -> tuple[int, int]:
+        """(learnt weights, multiply-accumulates an image) of the tail: BN has no multiply-accumulates."""
+        return 2 * self.features, 0
 
     def make_trunk(self, candidates: Sequence[Sequence[Iterable[int]]]) -> Trunk:
         """Stem, dual path blocks, and the last BN with ELU."""

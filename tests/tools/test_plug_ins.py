@@ -12,12 +12,17 @@ import torch
 from torch import nn
 
 from evaluation.disparity import DISPARITIES
+from evaluation.sharing import work
+from evaluation.trie import build_trie, leaves
 from supernet.heads import HEADS, arcface_margin
+from supernet.network import Supernet
 from supernet.operations import Convolution, Place
 from supernet.skeleton import SKELETONS
 from supernet.space import ChoiceBlock, SearchSpace, dpn_space
 from supernet.trunk import SearchedBlock, Trunk
 from tools.conformance import check_disparity, check_head, check_operation, check_space
+from tools.guides import inverted_residual
+from tools.planning.flops import expected_distinct_macs
 
 GUIDES = Path(__file__).parents[2] / "tools" / "guides"
 NANO = SKELETONS["nano"].resized(32)
@@ -159,13 +164,13 @@ def test_a_space_that_names_another_operation_than_its_code_is_told():
 def test_a_skeleton_whose_ends_cost_something_else_is_told():
     @dataclass(frozen=True, kw_only=True)
     class Miscounted(type(NANO)):
-        def ends_cost(self):
-            parameters, macs = super().ends_cost()
+        def tail_cost(self):
+            parameters, macs = super().tail_cost()
             return parameters, macs + 5
 
     skeleton = Miscounted(**{field: getattr(NANO, field) for field in NANO.__dataclass_fields__})
     (fault,) = check_space(dpn_space("dpn81"), skeleton)
-    assert "every operation agrees, so look at ends_cost()" in fault
+    assert "every operation agrees, so look at stem_cost(), tail_cost()" in fault
 
 
 def test_state_that_paths_share_is_found():
@@ -221,6 +226,33 @@ def test_the_example_space_conforms_and_runs_all_four_stages(folder, dualfair):
     trained = next((folder / "run/retrain").glob("*/seed-0"))
     result = dualfair("evaluate", "--network", trained, "--faces", "faces", "--out", "result", "--resamples", 20)
     assert result.status == 0, result.err
+
+
+def test_a_tail_with_work_of_its_own_is_run_and_counted_once_a_path():
+    skeleton, space = inverted_residual.skeleton, inverted_residual.space
+    genotypes = [
+        space.parse(text) for text in ("0-1-2-3:cosface", "0-1-2-3:arcface", "0-1-2-4:cosface", "5-0-0-0:cosface")
+    ]
+    counted = []
+
+    def count(module, inputs, output):
+        counted.append(output.shape[2:].numel() * module.weight.numel())
+
+    nodes = build_trie(Supernet(skeleton, 0, space.heads).eval(), genotypes, None)
+    waiting = [*nodes]
+    while waiting:
+        node = waiting.pop()
+        waiting += node.children
+        for module in node.stage.module.modules():
+            if isinstance(module, (nn.Conv2d, nn.Linear)):
+                module.register_forward_hook(count)
+    with torch.no_grad():
+        outputs = list(leaves(nodes, (torch.zeros(1, 3, 48, 48), None)))
+    assert len(outputs) == 4 and work(genotypes, skeleton).shared == sum(counted)
+    everything = SearchSpace([block if block.name == "head" else ChoiceBlock(block.name, block.choices[:2])
+                              for block in space.choice_blocks])  # fmt: skip
+    whole = work(list(everything.enumerate()), skeleton).shared
+    assert expected_distinct_macs(everything, skeleton, everything.size) == pytest.approx(whole)
 
 
 def test_an_own_operation_joins_the_built_in_spaces(folder, dualfair):

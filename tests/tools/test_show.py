@@ -44,8 +44,11 @@ class Plain(Skeleton):
             side, width = -(-side // 2), 2 * width
         return tuple(rows)
 
-    def ends_cost(self):
-        return 100, 1000
+    def stem_cost(self):
+        return 60, 1000
+
+    def tail_cost(self):
+        return 40, 0
 
     def make_trunk(self, candidates):
         raise NotImplementedError

@@ -73,7 +73,8 @@ def _faults_of_costs(genotypes: Sequence[Genotype], skeleton: Skeleton) -> Itera
         if said != counted:
             yield (
                 f"network {genotype}: by formula {said[0]:,} parameters and {said[1]:,} MACs, counted {counted[0]:,} "
-                f"and {counted[1]:,}; every operation agrees, so look at ends_cost(), features and shortcut_layers()"
+                f"and {counted[1]:,}; every operation agrees, so look at stem_cost(), tail_cost(), features and "
+                "shortcut_layers()"
             )
             return
 

@@ -104,10 +104,15 @@ class MobileSkeleton(Skeleton):
         (last,) = self.block_places()[-1]
         return Place(last.out_channels, self.features, 1, 1, last.out_side)
 
-    def ends_cost(self) -> tuple[int, int]:
-        ends = ((self.stem, 9 * 3 * self.widths[0]), (self.tail, self.tail.in_channels * self.features))
-        parameters = sum(weights + 2 * place.out_channels for place, weights in ends)
-        return parameters, sum(weights * place.out_side**2 for place, weights in ends)
+    def stem_cost(self) -> tuple[int, int]:
+        return self._cost(self.stem, 3)
+
+    def tail_cost(self) -> tuple[int, int]:
+        return self._cost(self.tail, 1)
+
+    def _cost(self, place: Place, kernel: int) -> tuple[int, int]:
+        weights = kernel**2 * place.in_channels * place.out_channels
+        return weights + 2 * place.out_channels, weights * place.out_side**2
 
     def make_trunk(self, candidates) -> Trunk:
         stem = convolution(self.stem, 3)

@@ -33,9 +33,9 @@ class _Position:
 
 def expected_macs(space: SearchSpace, skeleton: Skeleton) -> float:
     """Mean of `evaluation.complexity.macs` over the whole space, for one image; nothing is enumerated."""
-    ends, neck = _ends(skeleton)
+    stem, tail, neck = _ends(skeleton)
     positions = _positions(skeleton).items()
-    return ends + sum(_mean(space, place, position) + position.shortcut for place, position in positions) + neck
+    return stem + sum(_mean(space, place, position) + position.shortcut for place, position in positions) + tail + neck
 
 
 def expected_distinct_macs(space: SearchSpace, skeleton: Skeleton, genotypes: int) -> float:
@@ -44,13 +44,13 @@ def expected_distinct_macs(space: SearchSpace, skeleton: Skeleton, genotypes: in
     Of the m genotypes of the S that share a beginning, none is drawn with probability prod (1 - m / (S - i)), i below
     `genotypes`. A search breeds relatives, which share more than that.
     """
-    ends, neck = _ends(skeleton)
-    total, before = ends + neck * genotypes, 1
+    stem, tail, neck = _ends(skeleton)
+    total, before = stem + neck * genotypes, 1
     for place, position in _positions(skeleton).items():
         total += position.shortcut * _expected_distinct(before, space.size, genotypes)
         before = _beginnings(space, place)
         total += _mean(space, place, position) * _expected_distinct(before, space.size, genotypes)
-    return total
+    return total + tail * _expected_distinct(before, space.size, genotypes)
 
 
 def training_flops(workload: Workload, recipe: Recipe, passes: int) -> float:
@@ -86,9 +86,9 @@ def _positions(skeleton: Skeleton) -> dict[tuple[int, int], _Position]:
     return positions
 
 
-def _ends(skeleton: Skeleton) -> tuple[int, int]:
-    """MACs of stem and tail, and of the neck."""
-    return skeleton.ends_cost()[1], skeleton.features * skeleton.embedding
+def _ends(skeleton: Skeleton) -> tuple[int, int, int]:
+    """MACs of stem, tail and neck."""
+    return skeleton.stem_cost()[1], skeleton.tail_cost()[1], skeleton.features * skeleton.embedding
 
 
 def _mean(space: SearchSpace, place: tuple[int, int], position: _Position) -> float:

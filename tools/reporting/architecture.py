@@ -81,7 +81,8 @@ def _ends_in_words(skeleton: Skeleton) -> tuple[str, str]:
 
 def _costs(genotype: Genotype, skeleton: Skeleton, blocks: list[dict]) -> dict[str, dict[str, int]]:
     total = {"parameters": parameters(genotype, skeleton), "macs": macs(genotype, skeleton)}
-    ends = dict(zip(total, skeleton.ends_cost(), strict=True))
+    costs = skeleton.stem_cost(), skeleton.tail_cost()
+    ends = {name: stem + tail for name, stem, tail in zip(total, *costs, strict=True)}
     inside = {name: sum(block[name] for block in blocks) for name in total}
     neck = {name: total[name] - ends[name] - inside[name] for name in total}
     return {"stem and tail": ends, "blocks": inside, "neck": neck, "total": total}
