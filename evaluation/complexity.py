@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from supernet.genotype import Genotype
-from supernet.skeleton import Skeleton, skeleton_of
+from dualfair.supernet.genotype import Genotype
+from dualfair.supernet.skeleton import Skeleton, skeleton_of
 
 
 def parameters(genotype: Genotype | str, skeleton: Skeleton | str) -> int:

@@ -10,10 +10,29 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from evaluation.bootstrap import METHODS, Statistic, difference_statistic, disparity_statistic, identity_bootstrap
-from evaluation.disparity import DISPARITIES, MINIMUM_PROBES, Disparity, largest_difference, measure, values_of
-from evaluation.identification import COUNTS, Ranks, cmc, galleries, ranks
-from evaluation.open_set import OpenSetScores, dir_at_fpir, group_rates_at, open_set_scores, open_set_split
+from dualfair.evaluation.metrics.disparity import (
+    DISPARITIES,
+    MINIMUM_PROBES,
+    Disparity,
+    largest_difference,
+    measure,
+    values_of,
+)
+from dualfair.evaluation.metrics.identification import COUNTS, Ranks, cmc, galleries, ranks
+from dualfair.evaluation.metrics.open_set import (
+    OpenSetScores,
+    dir_at_fpir,
+    group_rates_at,
+    open_set_scores,
+    open_set_split,
+)
+from dualfair.evaluation.statistics.bootstrap import (
+    METHODS,
+    Statistic,
+    difference_statistic,
+    disparity_statistic,
+    identity_bootstrap,
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evaluation.disparity import DISPARITIES, measure, per_group
-from evaluation.identification import COUNTS, Ranks, error, galleries, halves, ranks
+from dualfair.evaluation.metrics.disparity import DISPARITIES, measure, per_group
+from dualfair.evaluation.metrics.identification import COUNTS, Ranks, error, galleries, halves, ranks
 
 LITERAL = DISPARITIES["rank_disparity"]
 """The published objective; it stands beside any other that is searched on."""

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evaluation.bootstrap import Statistic
-from evaluation.disparity import DISPARITIES
-from evaluation.group_rates import GroupRates, RatesTable, accuracy_values, rates_at, signed_differences
-from evaluation.identification_report import Resampling
-from evaluation.pair_disparity import PAIR_DISPARITIES
-from evaluation.pairs import Pairs, groups_of_pairs, pair_scores
-from evaluation.verification import eer, group_ten_fold, roc, tar_at_far, ten_fold
+from dualfair.evaluation.identification_report import Resampling
+from dualfair.evaluation.metrics.disparity import DISPARITIES
+from dualfair.evaluation.metrics.pair_disparity import PAIR_DISPARITIES
+from dualfair.evaluation.metrics.pairs import Pairs, groups_of_pairs, pair_scores
+from dualfair.evaluation.metrics.rates import GroupRates, RatesTable, accuracy_values, rates_at, signed_differences
+from dualfair.evaluation.metrics.verification import eer, group_ten_fold, roc, tar_at_far, ten_fold
+from dualfair.evaluation.statistics.bootstrap import Statistic
 
 RATES = ("fmr", "fnmr", "tpr", "accuracy")
 """The rates of a group that are reported at a threshold."""

@@ -17,8 +17,8 @@ from urllib.parse import quote
 
 import numpy as np
 
-from evolution.opening import open_file, reading
-from evolution.storage import (
+from dualfair.evolution.opening import open_file, reading
+from dualfair.evolution.storage import (
     ROWS,
     Heading,
     Row,
@@ -30,7 +30,7 @@ from evolution.storage import (
     values_of,
     values_text,
 )
-from supernet.genotype import Genotype
+from dualfair.supernet.genotype import Genotype
 
 OBJECTIVES = range(2, 5)
 """How many objectives a search can have: 2, 3 or 4."""

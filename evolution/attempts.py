@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from supernet.genotype import Genotype
+from dualfair.supernet.genotype import Genotype
 
 Score = Callable[[list[Genotype]], np.ndarray]
 """Genotypes to float values (n, columns): objectives first, all minimised, then details. The values of a genotype

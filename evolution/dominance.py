@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evolution.pareto import hypervolume, reference_point
+from dualfair.evolution.pareto import hypervolume, reference_point
 
 SURE = 0.95
 """A probability from which on something is said to be so; below 1 - SURE it is said not to be."""

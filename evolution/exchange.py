@@ -15,10 +15,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from evolution.archive import Evaluation, Scores, checked_columns
-from evolution.opening import open_file
-from evolution.storage import Heading, Row, claim, insert_rows, rows_of, transaction
-from supernet.genotype import Genotype
+from dualfair.evolution.archive import Evaluation, Scores, checked_columns
+from dualfair.evolution.opening import open_file
+from dualfair.evolution.storage import Heading, Row, claim, insert_rows, rows_of, transaction
+from dualfair.supernet.genotype import Genotype
 
 JSON_FORMAT = "dualfair scores 1"
 """What the entry "format" of an exported JSON file says."""

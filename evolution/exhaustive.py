@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from evolution.archive import Archive, archive_or_memory
-from evolution.limits import Limits, kept_of
-from evolution.run import Progress, Score, SearchResult, at_least
-from evolution.sweep import sweep
-from supernet.space import SearchSpace
+from dualfair.evolution.archive import Archive, archive_or_memory
+from dualfair.evolution.constraints import Limits, kept_of
+from dualfair.evolution.run import Progress, Score, SearchResult, at_least
+from dualfair.evolution.sweep import sweep
+from dualfair.supernet.space import SearchSpace
 
 
 def exhaustive(
@@ -28,8 +28,8 @@ def exhaustive(
 
     With `limits` that is all of it that keeps them.
 
-    The other arguments are those of `evolution.search.search`. Raises ValueError when the space holds more than
-    `limit` genotypes, and as `evolution.search.search` does.
+    The other arguments are those of `evolution.nsga2.search`. Raises ValueError when the space holds more than
+    `limit` genotypes, and as `evolution.nsga2.search` does.
     """
     if space.size > at_least("limit", limit, 1):
         raise ValueError(

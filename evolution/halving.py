@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from pymoo.operators.survival.rank_and_crowding.metrics import calc_crowding_distance
 
-from evolution.pareto import non_dominated
+from dualfair.evolution.pareto import non_dominated
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from evolution.salvage import finish, repair
-from evolution.storage import (
+from dualfair.evolution.salvage import finish, repair
+from dualfair.evolution.storage import (
     APPLICATION,
     FORMAT,
     application_and_format,

@@ -19,7 +19,7 @@ from pymoo.core.mutation import Mutation
 from pymoo.core.population import Population
 from pymoo.core.sampling import Sampling
 
-from evolution.limits import Limits, Vector
+from dualfair.evolution.constraints import Limits, Vector
 
 MATING_ROUNDS = 20
 """How often children that are turned away are replaced by other children, before random vectors fill up."""

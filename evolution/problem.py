@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 from pymoo.core.problem import Problem
 
-from evolution.limits import Limits
-from supernet.genotype import Genotype
-from supernet.space import SearchSpace
+from dualfair.evolution.constraints import Limits
+from dualfair.supernet.genotype import Genotype
+from dualfair.supernet.space import SearchSpace
 
 WORST = float(np.finfo(np.float32).max)
 """What pymoo is told as every objective of an infeasible genotype: finite, since infinities upset crowding."""

@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from evolution.archive import Archive, archive_or_memory
-from evolution.limits import Limits
-from evolution.run import Progress, Score, SearchResult, at_least
-from evolution.sweep import sweep
-from supernet.genotype import Genotype
-from supernet.space import SearchSpace
+from dualfair.evolution.archive import Archive, archive_or_memory
+from dualfair.evolution.constraints import Limits
+from dualfair.evolution.run import Progress, Score, SearchResult, at_least
+from dualfair.evolution.sweep import sweep
+from dualfair.supernet.genotype import Genotype
+from dualfair.supernet.space import SearchSpace
 
 
 def random_search(
@@ -31,8 +31,8 @@ def random_search(
     """Score `evaluations` different genotypes, drawn uniformly; the whole space when it holds no more than that.
 
     With `limits` they are drawn as `Limits.draw` draws, and the space is what of it keeps them.
-    The other arguments are those of `evolution.search.search`; `batch` genotypes go into one score call. One seed
-    gives one list of genotypes. Raises ValueError as `evolution.search.search` does.
+    The other arguments are those of `evolution.nsga2.search`; `batch` genotypes go into one score call. One seed
+    gives one list of genotypes. Raises ValueError as `evolution.nsga2.search` does.
     """
     wanted = at_least("evaluations", evaluations, 1)
     rng = np.random.default_rng(at_least("seed", seed, 0))

@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from evolution.archive import Archive, Evaluation
-from evolution.attempts import Attempts, Score, Scored
-from evolution.limits import Limits, Within, within
-from evolution.pareto import hypervolume, non_dominated, reference_point
-from supernet.genotype import Genotype
+from dualfair.evolution.archive import Archive, Evaluation
+from dualfair.evolution.attempts import Attempts, Score, Scored
+from dualfair.evolution.constraints import Limits, Within, within
+from dualfair.evolution.pareto import hypervolume, non_dominated, reference_point
+from dualfair.supernet.genotype import Genotype
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-from evolution.storage import (
+from dualfair.evolution.storage import (
     Row,
     connect,
     fresh_schema,

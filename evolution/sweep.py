@@ -6,10 +6,10 @@ import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
 
-from evolution.archive import Archive
-from evolution.limits import Limits
-from evolution.run import Progress, Run, Score, SearchResult, at_least
-from supernet.genotype import Genotype
+from dualfair.evolution.archive import Archive
+from dualfair.evolution.constraints import Limits
+from dualfair.evolution.run import Progress, Run, Score, SearchResult, at_least
+from dualfair.supernet.genotype import Genotype
 
 
 def sweep(

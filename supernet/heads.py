@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from supernet.skeleton import Skeleton
+from dualfair.supernet.skeleton import Skeleton
 
 
 @dataclass(frozen=True)

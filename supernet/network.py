@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from supernet.genotype import HEAD_NAMES, Genotype
-from supernet.heads import make_head
-from supernet.skeleton import Skeleton, skeleton_of
+from dualfair.supernet.genotype import HEAD_NAMES, Genotype
+from dualfair.supernet.heads import make_head
+from dualfair.supernet.skeleton import Skeleton, skeleton_of
 
 
 class StandaloneNetwork(nn.Module):

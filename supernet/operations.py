@@ -68,7 +68,7 @@ class Convolution:
 
     def build(self, place: Place) -> nn.Module:
         """(B, in, side, side) -> (B, out, out_side, out_side)."""
-        from supernet.convolution import NormalisedConv
+        from dualfair.supernet.convolution import NormalisedConv
 
         return NormalisedConv(self.norm, place.in_channels, place.out_channels, self.kernel, place.stride, place.groups)
 

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from supernet.genotype import Genotype
-from supernet.operations import OPERATIONS, Operation, Place
+from dualfair.supernet.genotype import Genotype
+from dualfair.supernet.operations import OPERATIONS, Operation, Place
 
 if TYPE_CHECKING:
-    from supernet.trunk import Trunk
+    from dualfair.supernet.trunk import Trunk
 
 
 @dataclass(frozen=True)
@@ -221,8 +221,8 @@ class DualPathSkeleton(Skeleton):
 
     def make_trunk(self, candidates: Sequence[Sequence[Iterable[int]]]) -> Trunk:
         """Stem, dual path blocks, and the last BN with ELU."""
-        from supernet.dpn import DualPathBlock, Stem, tail
-        from supernet.trunk import Trunk
+        from dualfair.supernet.families.dual_path import DualPathBlock, Stem, tail
+        from dualfair.supernet.trunk import Trunk
 
         stem = Stem(self.stem_width, self.stem_kernel, self.stem_pool)
         blocks = [

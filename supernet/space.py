@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from supernet.genotype import HEAD_NAMES, Genotype
-from supernet.operations import OPERATION_NAMES
+from dualfair.supernet.genotype import HEAD_NAMES, Genotype
+from dualfair.supernet.operations import OPERATION_NAMES
 
 HEAD = "head"
 """The name of the choice block that chooses the head; its choices are head names."""

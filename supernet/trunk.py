@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from supernet.operations import Operation, Place
+from dualfair.supernet.operations import Operation, Place
 
 
 class SearchedBlock(nn.Module):

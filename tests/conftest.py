@@ -1,19 +1,26 @@
 import os
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 # Each worker of pytest-xdist, and what it starts, keeps to one thread: torch reads this when it is imported.
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import numpy as np
 import pytest
+
+from tests.support.installed import refusal
+
+if reason := refusal(Path(__file__).parents[1]):
+    pytest.exit(reason, returncode=2)
+
+import numpy as np
 import torch
 from hypothesis import settings
 
-from supernet.faces.face_set import FaceSet
-from supernet.skeleton import DualPathSkeleton
-from tools.main import main
+from dualfair.__main__ import main
+from dualfair.supernet.images.face_set import FaceSet
+from dualfair.supernet.skeleton import DualPathSkeleton
 
 # The same examples in every run, so that what fails here fails everywhere.
 settings.register_profile("repeatable", derandomize=True, deadline=None)

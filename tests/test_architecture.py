@@ -1,51 +1,100 @@
-"""The rooms and who may import whom, read from the source of every module."""
+"""The rooms and who may import whom, read from the source of every module.
+
+commands, door -> studies, reporting, exporting, planning, benchmarks, conformance, doctor -> stages
+-> runs, presentation -> evolution, evaluation -> supernet
+"""
 
 import ast
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
-ROOMS = ("supernet", "evaluation", "evolution", "tools")
-ALLOWED = {
-    "supernet": {"supernet"},
-    "evaluation": {"supernet", "evaluation"},
-    "evolution": {"supernet", "evolution"},
-    "tools": set(ROOMS),
-}
+FOLDERS = ("supernet", "evaluation", "evolution", "tools")
+PATHS = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
+
+STOREYS = (
+    ("supernet",),
+    ("evaluation", "evolution"),
+    ("runs", "presentation"),
+    ("stages",),
+    ("studies", "reporting", "exporting", "planning", "benchmarks", "conformance", "doctor", "guides"),
+    ("commands", "door"),
+)
+"""A room imports itself and rooms of lower storeys."""
+NEIGHBOURS = {("benchmarks", "planning"), ("reporting", "planning"), ("commands", "door")}
+"""Rooms of one storey that may be looked into from another one: what a run is measured to cost is told twice, and a
+command is a call of the door."""
 EVOLUTION_MAY_SEE = {"supernet.genotype", "supernet.space"}
-MODULES = [path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py"))]
+STOREY = {room: number for number, rooms in enumerate(STOREYS) for room in rooms}
 
 
-def imported_modules(path: Path) -> set[str]:
-    modules = set()
+def name_of(path: Path) -> str:
+    """A module's name behind `dualfair.`: `supernet.network`, `runs.layout`; "" for the package itself."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    parts = parts[1:] if parts[0] == "tools" else parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {name_of(path): path for path in PATHS}
+
+
+def imported(path: Path) -> Iterator[str]:
+    """The modules that a file imports, wherever in it: ours without `dualfair.`, others by their first name."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            modules |= {alias.name for alias in node.names}
+            for alias in node.names:
+                ours = alias.name.startswith("dualfair.")
+                yield alias.name.removeprefix("dualfair.") if ours else alias.name.split(".")[0]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path} uses a relative import"
-            modules.add(node.module)
-    return modules
+            package, _, module = node.module.partition(".")
+            if package != "dualfair":
+                yield package
+                continue
+            for alias in node.names:
+                whole = f"{module}.{alias.name}" if module else alias.name
+                yield whole if whole in MODULES else module
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_room_imports_only_the_rooms_below_it(path):
-    room = path.relative_to(ROOT).parts[0]
-    for module in imported_modules(path):
-        top = module.split(".")[0]
-        assert top not in set(ROOMS) - ALLOWED[room], f"{path} imports {module}"
-        if room == "evolution":
-            assert top != "torch"
-            assert top != "supernet" or module in EVOLUTION_MAY_SEE, f"{path} imports {module}"
-        if room != "tools":
-            assert top not in ("click", "tqdm", "matplotlib", "argparse"), f"{path} imports {module}"
+def room_of(module: str) -> str:
+    return {"": "door", "__main__": "commands"}.get(module, module.split(".")[0])
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_room_imports_only_rooms_below_it(name):
+    room = room_of(name)
+    for module in imported(MODULES[name]):
+        other = room_of(module)
+        if other not in STOREY or other == room or (room, other) in NEIGHBOURS:
+            continue
+        assert STOREY[other] < STOREY[room], f"{name} imports {module}"
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_what_is_kept_to_some_rooms_stays_there(name):
+    room, modules = room_of(name), set(imported(MODULES[name]))
+    if room == "evolution":
+        assert "torch" not in modules
+        assert {module for module in modules if room_of(module) == "supernet"} <= EVOLUTION_MAY_SEE
+    if room != "commands":
+        assert "click" not in modules
+    if name.startswith("evaluation.metrics."):
+        ours = {module for module in modules if room_of(module) in STOREY}
+        assert all(module.startswith("evaluation.metrics") for module in ours)
+    if room in ("supernet", "evaluation", "evolution", "runs", "stages"):
+        assert not modules & {"matplotlib", "argparse", "tqdm"}
+    if room == "studies":
+        own = ".".join(name.split(".")[:2])
+        others = {module for module in modules if module.startswith("studies.") and not module.startswith(own)}
+        assert not others, f"{name} knows another study"
 
 
 def test_there_is_no_circle_of_imports():
-    names = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in MODULES}
-    edges = {name: imported_modules(path) & set(names) for name, path in names.items()}
+    edges = {name: set(imported(path)) & set(MODULES) - {name} for name, path in MODULES.items()}
     settled: set[str] = set()
     while open_names := [name for name in edges if name not in settled]:
         ready = [name for name in open_names if edges[name] <= settled]
@@ -53,13 +102,16 @@ def test_there_is_no_circle_of_imports():
         settled |= set(ready)
 
 
-@pytest.mark.parametrize("module", ["evolution.search", "evolution.exhaustive", "supernet.space", "tools.main"])
+@pytest.mark.parametrize(
+    "module", ["evolution.nsga2", "evolution.exhaustive", "supernet.space", "supernet.families.backbone", "__main__"]
+)
 def test_torch_is_not_loaded_where_no_tensor_is_needed(module):
-    code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+    code = f"import sys, dualfair.{module}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
 def test_setup_lists_every_package():
-    packages = {".".join(path.parent.relative_to(ROOT).parts) for path in MODULES}
+    packages = {f"dualfair.{name_of(path)}".rstrip(".") for path in PATHS if path.name == "__init__.py"}
     listed = (ROOT / "setup.cfg").read_text().split("packages =")[1].split("install_requires")[0].split()
     assert set(listed) == packages
+    assert {path.parent for path in PATHS} == {path.parent for path in PATHS if path.name == "__init__.py"}

@@ -18,7 +18,7 @@ from pathlib import Path
 import click
 import pytest
 
-from tools.main import COMMANDS, cli
+from dualfair.__main__ import COMMANDS, cli
 
 ROOT = Path(__file__).parents[1]
 GUIDES = ROOT / "tools/guides"
@@ -315,7 +315,7 @@ def memory():
 @pytest.fixture
 def typing(dualfair, memory, monkeypatch):
     """The command line; what of a skeleton fits into memory, ten seconds of every plan, is found out but once."""
-    from tools.planning import limits
+    from dualfair.planning import limits
 
     checked = limits.checked_memory
 

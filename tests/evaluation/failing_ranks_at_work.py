@@ -8,15 +8,15 @@ import numpy as np
 import torch
 from torch import distributed
 
-from evaluation.embedding import network_input
-from evaluation.protocol import EvaluationProtocol
-from evaluation.scoring import InheritedScorer
-from evaluation.sharing import divide
-from supernet.faces.face_set import FaceSet
-from supernet.network import Supernet
-from supernet.process_group import ProcessGroup
-from supernet.skeleton import DualPathSkeleton
-from supernet.space import dpn_space
+from dualfair.evaluation.protocol import EvaluationProtocol
+from dualfair.evaluation.scoring.embedding import network_input
+from dualfair.evaluation.scoring.scorer import InheritedScorer
+from dualfair.evaluation.scoring.sharing import divide
+from dualfair.supernet.images.face_set import FaceSet
+from dualfair.supernet.network import Supernet
+from dualfair.supernet.skeleton import DualPathSkeleton
+from dualfair.supernet.space import dpn_space
+from dualfair.supernet.training.process_group import ProcessGroup
 
 SKELETON = DualPathSkeleton(
     name="tiny",

@@ -8,16 +8,16 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evaluation import bootstrap
-from evaluation.bootstrap import (
+from dualfair.evaluation.metrics.disparity import DISPARITIES
+from dualfair.evaluation.metrics.verification import tar_at_far
+from dualfair.evaluation.statistics import bootstrap
+from dualfair.evaluation.statistics.bootstrap import (
     METHODS,
     Interval,
     difference_statistic,
     disparity_statistic,
     identity_bootstrap,
 )
-from evaluation.disparity import DISPARITIES
-from evaluation.verification import tar_at_far
 
 
 def mean_of(values):

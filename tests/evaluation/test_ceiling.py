@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from evaluation.ceiling import noise_ceiling, truth_ceiling
-from evaluation.reliability import reliability
+from dualfair.evaluation.statistics.ceiling import noise_ceiling, truth_ceiling
+from dualfair.evaluation.statistics.reliability import reliability
 
 
 def scored(values):

@@ -3,11 +3,11 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from evaluation.complexity import block_costs, macs, parameters
-from supernet.network import build
-from supernet.operations import OPERATIONS, Place
-from supernet.skeleton import SKELETONS
-from supernet.space import dpn_space
+from dualfair.evaluation.complexity import block_costs, macs, parameters
+from dualfair.supernet.network import build
+from dualfair.supernet.operations import OPERATIONS, Place
+from dualfair.supernet.skeleton import SKELETONS
+from dualfair.supernet.space import dpn_space
 
 
 @pytest.mark.parametrize(

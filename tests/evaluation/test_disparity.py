@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluation.disparity import (
+from dualfair.evaluation.metrics.disparity import (
     DISPARITIES,
     MINIMUM_PROBES,
     GroupValue,
@@ -14,7 +14,7 @@ from evaluation.disparity import (
     per_group,
     values_of,
 )
-from evaluation.identification import Ranks, gallery_split, ranks, split_ranks
+from dualfair.evaluation.metrics.identification import Ranks, gallery_split, ranks, split_ranks
 
 RANKS = np.array([0, 0, 1, 3, 0, 2, 4, 10])
 GROUPS = np.array(["a"] * 4 + ["b"] * 4)

@@ -11,13 +11,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evaluation import embedding
-from evaluation.embedding import embed, network_input
-from evaluation.fitting import Batch, is_shortage
-from evaluation.protocol import EvaluationProtocol
-from evaluation.scoring import InheritedScorer, population_embeddings
-from supernet.network import Supernet
-from supernet.space import dpn_space
+from dualfair.evaluation.protocol import EvaluationProtocol
+from dualfair.evaluation.scoring import embedding
+from dualfair.evaluation.scoring.embedding import embed, network_input
+from dualfair.evaluation.scoring.scorer import InheritedScorer, population_embeddings
+from dualfair.supernet.fitting import Batch, is_shortage
+from dualfair.supernet.network import Supernet
+from dualfair.supernet.space import dpn_space
 
 CPU_ERROR = (
     "[enforce fail at alloc_cpu.cpp:124] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to\n..."
@@ -51,7 +51,7 @@ def test_every_image_is_worked_on_once_whatever_fits(images, size, fits):
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
         done.extend(range(place.start, place.stop))
 
-    with patch("evaluation.fitting.free_caches"):
+    with patch("dualfair.supernet.fitting.free_caches"):
         batch.over(images, work)
     assert done == list(range(images))
     assert batch.size <= size and bool(told) == (min(size, images) > fits)
@@ -146,8 +146,8 @@ def limit_embedding(monkeypatch, most):
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
         return whole(images)
 
-    monkeypatch.setattr("evaluation.embedding.with_mirror", limited)
-    monkeypatch.setattr("evaluation.scoring.with_mirror", limited)
+    monkeypatch.setattr("dualfair.evaluation.scoring.embedding.with_mirror", limited)
+    monkeypatch.setattr("dualfair.evaluation.scoring.scorer.with_mirror", limited)
     return tried
 
 
@@ -164,7 +164,7 @@ def test_a_calibration_sample_that_does_not_fit_is_never_cut(monkeypatch, supern
     def starved(*inputs):
         raise error
 
-    monkeypatch.setattr("evaluation.trie.calibrate_stage", starved)
+    monkeypatch.setattr("dualfair.evaluation.scoring.trie.calibrate_stage", starved)
     genotype = supernet.skeleton.fit("101:cosface")
     with pytest.raises(
         ValueError, match=r"the 48 images that BN statistics .* do not fit .*; lower --calibrate"
@@ -176,10 +176,10 @@ def test_a_calibration_sample_that_does_not_fit_is_never_cut(monkeypatch, supern
 REAL = """
 import resource, sys, warnings
 import numpy as np, torch
-from evaluation.scoring import population_embeddings
-from supernet.faces.face_set import FaceSet
-from supernet.network import Supernet
-from supernet.skeleton import skeleton_of
+from dualfair.evaluation.scoring.scorer import population_embeddings
+from dualfair.supernet.images.face_set import FaceSet
+from dualfair.supernet.network import Supernet
+from dualfair.supernet.skeleton import skeleton_of
 torch.set_num_threads(1)
 rng = np.random.default_rng(0)
 pixels = rng.integers(0, 256, (16, 48, 48, 3), dtype=np.uint8)

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluation import comparison, identification
-from evaluation.identification import COUNTS, cmc, error, galleries, gallery_split, ranks, split_ranks
+from dualfair.evaluation.metrics import identification, similarity
+from dualfair.evaluation.metrics.identification import COUNTS, cmc, error, galleries, gallery_split, ranks, split_ranks
 
 
 def exact_nearness(probe, image):
@@ -153,7 +153,7 @@ def test_distances_that_float32_cannot_tell_apart_are_told_apart_in_float64():
 
 
 def test_no_matrix_of_all_pairs_is_held(monkeypatch):
-    monkeypatch.setattr(comparison, "CHUNK_BYTES", 2 * 2**20)
+    monkeypatch.setattr(similarity, "CHUNK_BYTES", 2 * 2**20)
     embeddings, identities = noisy_people(1000, 4, 32)
     for labels, count in itertools.product((identities, np.arange(4000)), COUNTS):
         tracemalloc.start()
@@ -240,7 +240,7 @@ def test_a_collapsed_network_is_the_worst_against_a_gallery_too():
 
 
 def test_a_split_holds_a_chunk_and_the_normalised_gallery(monkeypatch):
-    monkeypatch.setattr(comparison, "CHUNK_BYTES", 2 * 2**20)
+    monkeypatch.setattr(similarity, "CHUNK_BYTES", 2 * 2**20)
     embeddings, identities = noisy_people(1000, 6, 32)
     gallery, probes = gallery_split(identities, seed=0)
     tracemalloc.start()

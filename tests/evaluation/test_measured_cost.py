@@ -2,10 +2,10 @@ import pytest
 import torch
 from torch import nn
 
-from evaluation.complexity import macs, parameters
-from evaluation.measured_cost import measured_cost
-from supernet.backbone_network import build_backbone
-from supernet.network import build
+from dualfair.evaluation.complexity import macs, parameters
+from dualfair.evaluation.measured_cost import measured_cost
+from dualfair.supernet.families.backbone_network import build_backbone
+from dualfair.supernet.network import build
 
 
 @pytest.mark.parametrize("genotype", ["101-680-353:cosface", "047-212-888:arcface", "444-444-444:magface"])

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluation.identification import split_ranks
-from evaluation.open_set import (
+from dualfair.evaluation.metrics.identification import split_ranks
+from dualfair.evaluation.metrics.open_set import (
     OpenSetScores,
     dir_at_fpir,
     group_rates_at,

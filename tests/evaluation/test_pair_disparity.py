@@ -19,9 +19,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score
 
-from evaluation.disparity import GroupValue
-from evaluation.group_rates import MINIMUM_PAIRS, RATES, GroupRates, RatesTable, rates_at, signed_differences
-from evaluation.pair_disparity import PAIR_DISPARITIES, bpc, fdr, garbe, gini, inequity_rate
+from dualfair.evaluation.metrics.disparity import GroupValue
+from dualfair.evaluation.metrics.pair_disparity import PAIR_DISPARITIES, bpc, fdr, garbe, gini, inequity_rate
+from dualfair.evaluation.metrics.rates import MINIMUM_PAIRS, RATES, GroupRates, RatesTable, rates_at, signed_differences
 
 SHARES = st.lists(st.integers(0, 8).map(lambda n: n / 8), min_size=2, max_size=5)
 

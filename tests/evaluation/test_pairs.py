@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.model_selection import KFold
 
-from evaluation import pairs as module
-from evaluation.pairs import checked_pairs, contiguous_folds, groups_of_pairs, make_pairs, pair_scores
+from dualfair.evaluation.metrics import pairs as module
+from dualfair.evaluation.metrics.pairs import checked_pairs, contiguous_folds, groups_of_pairs, make_pairs, pair_scores
 
 
 def people(sizes, groups=2):

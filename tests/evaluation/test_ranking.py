@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from evaluation import ranking
-from evaluation.kendall import corrected_partial_taus, partial_taus, permutation_p
-from evaluation.ranking import (
+from dualfair.evaluation.statistics import ranking
+from dualfair.evaluation.statistics.kendall import corrected_partial_taus, partial_taus, permutation_p
+from dualfair.evaluation.statistics.ranking import (
     correlation,
     evenly_spaced,
     partial_tau,

@@ -7,9 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evaluation.disparity import DISPARITIES, measure
-from evaluation.identification import error, galleries, ranks
-from evaluation.reliability import COMPONENTS, Reliability, gallery_agreement, measure_table, reliability
+from dualfair.evaluation.metrics.disparity import DISPARITIES, measure
+from dualfair.evaluation.metrics.identification import error, galleries, ranks
+from dualfair.evaluation.statistics.reliability import (
+    COMPONENTS,
+    Reliability,
+    gallery_agreement,
+    measure_table,
+    reliability,
+)
 
 SD = {"network": 2.0, "seed": 0.7, "gallery": 3.0, "identities": 1.2, "residual": 0.5}
 

@@ -2,16 +2,16 @@ import numpy as np
 import pytest
 import torch
 
-from evaluation.bootstrap import disparity_statistic, identity_bootstrap
-from evaluation.complexity import macs, parameters
-from evaluation.disparity import DISPARITIES
-from evaluation.embedding import embed, network_input
-from evaluation.identification import galleries, halves, ranks
-from evaluation.protocol import EvaluationProtocol, judge
-from evaluation.scoring import InheritedScorer, interval_columns, population_embeddings
-from supernet.calibration import calibrate_stage
-from supernet.network import Supernet
-from supernet.space import dpn_space
+from dualfair.evaluation.complexity import macs, parameters
+from dualfair.evaluation.metrics.disparity import DISPARITIES
+from dualfair.evaluation.metrics.identification import galleries, halves, ranks
+from dualfair.evaluation.protocol import EvaluationProtocol, judge
+from dualfair.evaluation.scoring.embedding import embed, network_input
+from dualfair.evaluation.scoring.scorer import InheritedScorer, interval_columns, population_embeddings
+from dualfair.evaluation.statistics.bootstrap import disparity_statistic, identity_bootstrap
+from dualfair.supernet.calibration import calibrate_stage
+from dualfair.supernet.network import Supernet
+from dualfair.supernet.space import dpn_space
 
 SPACE = dpn_space("dpn81", 3)
 

@@ -5,12 +5,12 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from evaluation.complexity import macs
-from evaluation.scoring import population_embeddings
-from evaluation.sharing import Work, divide, work
-from supernet.faces.face_set import FaceSet
-from supernet.network import Supernet
-from supernet.space import dpn_space
+from dualfair.evaluation.complexity import macs
+from dualfair.evaluation.scoring.scorer import population_embeddings
+from dualfair.evaluation.scoring.sharing import Work, divide, work
+from dualfair.supernet.images.face_set import FaceSet
+from dualfair.supernet.network import Supernet
+from dualfair.supernet.space import dpn_space
 
 SPACE = dpn_space("dpn81", 3)
 

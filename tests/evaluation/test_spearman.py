@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
-from evaluation.spearman import _rhos, spearman
+from dualfair.evaluation.statistics.spearman import _rhos, spearman
 
 values = st.integers(0, 5).map(float)
 

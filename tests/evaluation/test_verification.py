@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from sklearn.metrics import det_curve, roc_curve
 from torchmetrics.functional.classification import binary_accuracy, binary_roc
 
-from evaluation.disparity import DISPARITIES
-from evaluation.group_rates import accuracy_values, rates_at
-from evaluation.pairs import contiguous_folds, pair_scores
-from evaluation.verification import GRID, eer, group_ten_fold, roc, tar_at_far, ten_fold
+from dualfair.evaluation.metrics.disparity import DISPARITIES
+from dualfair.evaluation.metrics.pairs import contiguous_folds, pair_scores
+from dualfair.evaluation.metrics.rates import accuracy_values, rates_at
+from dualfair.evaluation.metrics.verification import GRID, eer, group_ten_fold, roc, tar_at_far, ten_fold
 
 TIED = st.integers(-4, 4).map(lambda number: number / 4)
 

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from evolution.archive import Archive
-from supernet.genotype import Genotype
+from dualfair.evolution.archive import Archive
+from dualfair.supernet.genotype import Genotype
 
 COLUMNS = ("error", "disparity", "error of a")
 MEASUREMENTS = tuple(f"weights {number} {'x' * 200}" for number in range(2))

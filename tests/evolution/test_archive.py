@@ -6,8 +6,8 @@ from contextlib import closing
 import numpy as np
 import pytest
 
-from evolution.archive import Archive, Measurement, measurements_in
-from supernet.genotype import Genotype
+from dualfair.evolution.archive import Archive, Measurement, measurements_in
+from dualfair.supernet.genotype import Genotype
 
 COLUMNS = ("error", "disparity", "error of a")
 A, B, C = (Genotype.parse(text) for text in ("101-000:cosface", "1,12-0", "680:arcface"))

@@ -5,12 +5,12 @@ import math
 import numpy as np
 import pytest
 
-from evolution.archive import Archive
-from evolution.attempts import reason_of
-from evolution.exhaustive import exhaustive
-from evolution.run import Run
-from evolution.search import search
-from supernet.space import SPACES, ChoiceBlock, SearchSpace
+from dualfair.evolution.archive import Archive
+from dualfair.evolution.attempts import reason_of
+from dualfair.evolution.exhaustive import exhaustive
+from dualfair.evolution.nsga2 import search
+from dualfair.evolution.run import Run
+from dualfair.supernet.space import SPACES, ChoiceBlock, SearchSpace
 
 LARGE = SPACES["dpn81"]
 SMALL = SearchSpace([ChoiceBlock("a", "uvwxyz"), ChoiceBlock("b", "kl")], "small")

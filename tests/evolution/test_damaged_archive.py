@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from evolution import salvage
-from evolution.archive import Archive, measurements_in
-from supernet.genotype import Genotype
+from dualfair.evolution import salvage
+from dualfair.evolution.archive import Archive, measurements_in
+from dualfair.supernet.genotype import Genotype
 
 ROOT = Path(__file__).parents[2]
 NAME = "scores.sqlite"
@@ -329,7 +329,8 @@ def test_a_log_never_lies_beside_a_rebuilt_file_whose_log_it_is_not(written, loo
 def test_a_full_disk_is_one_line_that_names_the_file_and_loses_nothing(tmp_path):
     path = tmp_path / NAME
     writing = (
-        "import resource, sys; from evolution.archive import Archive; from supernet.genotype import Genotype\n"
+        "import resource, sys\n"
+        "from dualfair.evolution.archive import Archive; from dualfair.supernet.genotype import Genotype\n"
         "archive = Archive(sys.argv[1], measurement='m', columns=('a', 'b'))\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
         "for number in range(10**6):\n"
@@ -383,7 +384,7 @@ def as_nobody(code, *arguments):
         [
             sys.executable,
             "-c",
-            "import os, sys, evolution.archive; os.setgroups([]); os.setgid(65534); os.setuid(65534)\n" + code,
+            "import os, sys, dualfair.evolution.archive; os.setgroups([]); os.setgid(65534); os.setuid(65534)\n" + code,
             *arguments,
         ],
         cwd=ROOT,
@@ -395,13 +396,13 @@ def as_nobody(code, *arguments):
 @pytest.mark.skipif(os.geteuid() != 0, reason="changes the user, which only root may")
 def test_a_folder_that_cannot_be_written_is_read_from_and_otherwise_named(nobodys, written):
     reading = (
-        "from evolution.archive import scores_in\n"
+        "from dualfair.evolution.archive import scores_in\n"
         "print(sum(len(each.evaluations) for each in scores_in(sys.argv[1])[0]))"
     )
     read = as_nobody(reading, nobodys)
     assert read.stdout + read.stderr == f"{len(written.truth)}\n"
     said = as_nobody(
-        "from evolution.archive import Archive\n"
+        "from dualfair.evolution.archive import Archive\n"
         "try: Archive(sys.argv[1], measurement='m', columns=('a', 'b'))\n"
         "except OSError as error: print(error)",
         nobodys,

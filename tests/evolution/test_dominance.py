@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from evolution.dominance import (
+from dualfair.evolution.dominance import (
     CANNOT_BE_TOLD,
     DOES_NOT,
     DOMINATES,

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from evolution.archive import Archive, Evaluation, Scores, scores_in
-from evolution.exchange import from_csv, from_json, join, to_csv, to_json
-from evolution.storage import Heading
-from supernet.genotype import Genotype
+from dualfair.evolution.archive import Archive, Evaluation, Scores, scores_in
+from dualfair.evolution.exchange import from_csv, from_json, join, to_csv, to_json
+from dualfair.evolution.storage import Heading
+from dualfair.supernet.genotype import Genotype
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 GENOTYPES = st.builds(

@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
-from evolution.halving import Rungs, Turn, next_turn, ranking
+from dualfair.evolution.halving import Rungs, Turn, next_turn, ranking
 
 
 def play(values, trials, rungs, eta):

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evolution.archive import Archive, scores_in
-from evolution.search import search
-from supernet.genotype import Genotype
-from supernet.space import SPACES
+from dualfair.evolution.archive import Archive, scores_in
+from dualfair.evolution.nsga2 import search
+from dualfair.supernet.genotype import Genotype
+from dualfair.supernet.space import SPACES
 
 ROOT = Path(__file__).parents[2]
 NAME = "scores.sqlite"
@@ -21,8 +21,8 @@ COLUMNS = ("error", "disparity")
 
 WRITER = """
 import sys
-from evolution.archive import Archive
-from supernet.genotype import Genotype
+from dualfair.evolution.archive import Archive
+from dualfair.supernet.genotype import Genotype
 path, label, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 with Archive(path, measurement="m", columns=("error", "disparity")) as archive:
     start = len(archive) if label < 0 else 0
@@ -85,9 +85,9 @@ def test_two_writers_wait_for_each_other_and_a_reader_sees_whole_evaluations_onl
 SEARCH = """
 import sys, time
 import numpy as np
-from evolution.archive import Archive, scores_in
-from evolution.search import search
-from supernet.space import SPACES
+from dualfair.evolution.archive import Archive, scores_in
+from dualfair.evolution.nsga2 import search
+from dualfair.supernet.space import SPACES
 def score(genotypes):
     time.sleep(0.002 * len(genotypes))
     codes = np.array([genotype.indices for genotype in genotypes], dtype=float)

@@ -5,15 +5,15 @@ import itertools
 import numpy as np
 import pytest
 
-from evolution.archive import Archive
-from evolution.exhaustive import exhaustive
-from evolution.limits import Limits, NothingFeasible, Within
-from evolution.operators import CategoricalMutation, DistinctMating, NotAskedBefore, UniformCrossover
-from evolution.problem import WORST, GenotypeProblem
-from evolution.random_search import random_search
-from evolution.search import search
-from supernet.genotype import Genotype
-from supernet.space import SPACES, ChoiceBlock, SearchSpace
+from dualfair.evolution.archive import Archive
+from dualfair.evolution.constraints import Limits, NothingFeasible, Within
+from dualfair.evolution.exhaustive import exhaustive
+from dualfair.evolution.nsga2 import search
+from dualfair.evolution.operators import CategoricalMutation, DistinctMating, NotAskedBefore, UniformCrossover
+from dualfair.evolution.problem import WORST, GenotypeProblem
+from dualfair.evolution.random_search import random_search
+from dualfair.supernet.genotype import Genotype
+from dualfair.supernet.space import SPACES, ChoiceBlock, SearchSpace
 
 SMALL = SearchSpace([ChoiceBlock(f"b{n}", "pqrs") for n in range(4)], "small")
 LARGE = SPACES["dpn81"]

@@ -5,7 +5,7 @@ import pytest
 from pymoo.core.population import Population
 from pymoo.operators.selection.rnd import RandomSelection
 
-from evolution.operators import (
+from dualfair.evolution.operators import (
     CategoricalMutation,
     DistinctMating,
     DistinctSampling,
@@ -14,8 +14,8 @@ from evolution.operators import (
     draw_unasked,
     sibling,
 )
-from evolution.problem import WORST, GenotypeProblem
-from supernet.space import SPACES, ChoiceBlock, SearchSpace
+from dualfair.evolution.problem import WORST, GenotypeProblem
+from dualfair.supernet.space import SPACES, ChoiceBlock, SearchSpace
 
 PROBLEM = SimpleNamespace(sizes=np.array([9, 2, 1, 4]), n_var=4)
 

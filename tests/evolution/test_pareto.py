@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import evolution.pareto
-from evolution.pareto import front_agreement, hypervolume, knee, non_dominated, reference_point
+import dualfair.evolution.pareto
+from dualfair.evolution.pareto import front_agreement, hypervolume, knee, non_dominated, reference_point
 
 # Few different values, so that ties and duplicates are the rule.
 point_sets = st.integers(2, 4).flatmap(
@@ -133,4 +133,4 @@ def test_front_agreement_refuses_scores_of_other_networks():
 
 
 def test_the_examples_in_the_docstrings_hold():
-    assert doctest.testmod(evolution.pareto).failed == 0
+    assert doctest.testmod(dualfair.evolution.pareto).failed == 0

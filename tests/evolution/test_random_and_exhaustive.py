@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from evolution.archive import Archive
-from evolution.exhaustive import exhaustive
-from evolution.random_search import random_search
-from supernet.space import SPACES, ChoiceBlock, SearchSpace
+from dualfair.evolution.archive import Archive
+from dualfair.evolution.exhaustive import exhaustive
+from dualfair.evolution.random_search import random_search
+from dualfair.supernet.space import SPACES, ChoiceBlock, SearchSpace
 
 SMALL = SearchSpace([ChoiceBlock("a", "xyz"), ChoiceBlock("b", "kl"), ChoiceBlock("c", "pqrs")], "small")
 

@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evolution.archive import Archive
-from evolution.exhaustive import exhaustive
-from evolution.pareto import hypervolume, reference_point
-from evolution.random_search import random_search
-from evolution.run import archive_front
-from evolution.search import search
-from supernet.space import SPACES, ChoiceBlock, SearchSpace
+from dualfair.evolution.archive import Archive
+from dualfair.evolution.exhaustive import exhaustive
+from dualfair.evolution.nsga2 import search
+from dualfair.evolution.pareto import hypervolume, reference_point
+from dualfair.evolution.random_search import random_search
+from dualfair.evolution.run import archive_front
+from dualfair.supernet.space import SPACES, ChoiceBlock, SearchSpace
 
 ROOT = Path(__file__).parents[2]
 SHARED, LARGE = SPACES["dpn81-shared"], SPACES["dpn81"]
@@ -353,7 +353,7 @@ def test_a_score_that_spoils_its_argument_harms_nothing():
 
 
 def test_no_module_of_the_room_loads_torch():
-    modules = sorted(f"evolution.{path.stem}" for path in (ROOT / "evolution").glob("[!_]*.py"))
+    modules = sorted(f"dualfair.evolution.{path.stem}" for path in (ROOT / "evolution").glob("[!_]*.py"))
     code = f"import sys, {', '.join(modules)}; sys.exit('torch' in sys.modules or 'matplotlib' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -10,14 +10,14 @@ import torch
 from torch import distributed
 from torch.nn import functional
 
-from supernet.faces.face_set import FaceSet
-from supernet.network import Supernet
-from supernet.process_group import ALONE, ProcessGroup
-from supernet.recipe import Recipe
-from supernet.skeleton import DualPathSkeleton
-from supernet.space import dpn_space
-from supernet.synchronised_norm import SynchronisedNorms
-from supernet.training import NonFinite, Trainer
+from dualfair.supernet.images.face_set import FaceSet
+from dualfair.supernet.network import Supernet
+from dualfair.supernet.skeleton import DualPathSkeleton
+from dualfair.supernet.space import dpn_space
+from dualfair.supernet.training.process_group import ALONE, ProcessGroup
+from dualfair.supernet.training.recipe import Recipe
+from dualfair.supernet.training.synchronised_norm import SynchronisedNorms
+from dualfair.supernet.training.trainer import NonFinite, Trainer
 
 SKELETON = DualPathSkeleton(
     name="tiny",

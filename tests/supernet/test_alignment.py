@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from supernet.faces.alignment import TEMPLATE, align, similarity
+from dualfair.supernet.images.importers.alignment import TEMPLATE, align, similarity
 
 CENTRES = np.array([[30.0, 40.0], [70.0, 42.0], [52.0, 61.0], [36.0, 80.0], [66.0, 81.0]])
 

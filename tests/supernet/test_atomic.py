@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
-from supernet import atomic
-from supernet.atomic import append_line, remove_temporaries, replacing, write_bytes, write_csv, write_json
+from dualfair.supernet import files as atomic
+from dualfair.supernet.files import append_line, remove_temporaries, replacing, write_bytes, write_csv, write_json
 
 
 def refuse(constant):
@@ -54,7 +54,7 @@ def test_a_failure_at_any_point_keeps_the_old_content(tmp_path, monkeypatch, fau
 LIMITED = """
 import resource, sys
 from pathlib import Path
-from supernet.atomic import NoRoom, append_line, write_bytes
+from dualfair.supernet.files import NoRoom, append_line, write_bytes
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 folder = Path(sys.argv[1])
 for write in (lambda: write_bytes(folder / "file", bytes(5000)), lambda: append_line(folder / "log", "x" * 5000)):

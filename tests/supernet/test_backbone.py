@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from evaluation.scoring import population_embeddings
-from supernet.backbone import Backbone
-from supernet.backbone_network import build_backbone
-from supernet.faces.augmentation import to_input
-from supernet.genotype import HEAD_NAMES
-from supernet.recipe import Recipe
-from supernet.training import Trainer
+from dualfair.evaluation.scoring.scorer import population_embeddings
+from dualfair.supernet.families.backbone import Backbone
+from dualfair.supernet.families.backbone_network import build_backbone
+from dualfair.supernet.genotype import HEAD_NAMES
+from dualfair.supernet.images.augmentation import to_input
+from dualfair.supernet.training.recipe import Recipe
+from dualfair.supernet.training.trainer import Trainer
 
 SMALL = "test_resnet"
 
@@ -44,7 +44,8 @@ def test_what_is_no_backbone_is_refused(text, said):
 
 
 def test_the_value_needs_no_torch():
-    code = "import sys, supernet.backbone, tools.jobs, tools.survey; sys.exit(bool({'torch', 'timm'} & {*sys.modules}))"
+    modules = "dualfair.supernet.families.backbone, dualfair.runs.training_spec, dualfair.stages.survey"
+    code = f"import sys, {modules}; sys.exit(bool({{'torch', 'timm'}} & {{*sys.modules}}))"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from supernet.faces.balance import balanced_rows
-from supernet.faces.manifest import Manifest, identity_groups
+from dualfair.supernet.images.importers.balance import balanced_rows
+from dualfair.supernet.images.manifest import Manifest, identity_groups
 
 
 def manifest_of(people, shuffle=0):

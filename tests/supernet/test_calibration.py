@@ -1,7 +1,7 @@
 import torch
 
-from supernet.calibration import calibrate_stage
-from supernet.network import Supernet, with_own_statistics
+from dualfair.supernet.calibration import calibrate_stage
+from dualfair.supernet.network import Supernet, with_own_statistics
 
 
 def test_statistics_are_those_of_the_sample(tiny, images):

@@ -9,7 +9,14 @@ from importlib.metadata import version
 import pytest
 import torch
 
-from supernet.checkpoint import checkpoints, load_checkpoint, newest_intact, read_record, save_checkpoint, verified
+from dualfair.supernet.training.checkpoint import (
+    checkpoints,
+    load_checkpoint,
+    newest_intact,
+    read_record,
+    save_checkpoint,
+    verified,
+)
 
 STATE = {"weights": torch.arange(1000.0), "note": "x"}
 
@@ -121,8 +128,8 @@ def test_the_last_two_and_the_one_with_the_least_loss_are_kept(tmp_path, about):
 FULL = """
 import resource, sys, torch
 from pathlib import Path
-from supernet.atomic import NoRoom
-from supernet.checkpoint import save_checkpoint
+from dualfair.supernet.files import NoRoom
+from dualfair.supernet.training.checkpoint import save_checkpoint
 limit = int(sys.argv[2])
 resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 about = dict(step=3, steps=3, seconds=0.0, loss=None, configuration="", device="cpu", threads=1, ranks=1)
@@ -159,7 +166,7 @@ def test_a_crafted_checkpoint_runs_no_code(tmp_path, about):
 
 def test_records_are_read_without_torch(folder):
     code = (
-        "import sys; from pathlib import Path; from supernet.checkpoint import checkpoints, verified;"
+        "import sys; from pathlib import Path; from dualfair.supernet.training.checkpoint import checkpoints, verified;"
         "print(verified(checkpoints(Path(sys.argv[1]))[-1]).step, 'torch' in sys.modules)"
     )
     child = subprocess.run([sys.executable, "-c", code, folder], capture_output=True, text=True, check=True)

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from supernet.faces.alignment import align
-from supernet.faces.datasets import IMPORTERS
-from supernet.faces.importers import import_listing
-from supernet.faces.listing import balance
-from supernet.faces.manifest import identity_groups, split_identities
-from supernet.faces.pairs import read_pairs
-from supernet.faces.store import square
+from dualfair.supernet.images.importers.alignment import align
+from dualfair.supernet.images.importers.datasets import IMPORTERS
+from dualfair.supernet.images.importers.importing import import_listing
+from dualfair.supernet.images.importers.listing import balance
+from dualfair.supernet.images.manifest import identity_groups, split_identities
+from dualfair.supernet.images.pairs import read_pairs
+from dualfair.supernet.images.store import square
 
 
 def save(path, seed=0, size=(40, 30)):

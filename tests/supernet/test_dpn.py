@@ -2,10 +2,10 @@ import pytest
 import torch
 from timm.models.dpn import DualPathBlock as TimmBlock
 
-from supernet.dpn import DualPathBlock
-from supernet.network import build, with_own_statistics
-from supernet.operations import OPERATION_NAMES, OPERATIONS
-from supernet.skeleton import SKELETONS, BlockShape
+from dualfair.supernet.families.dual_path import DualPathBlock
+from dualfair.supernet.network import build, with_own_statistics
+from dualfair.supernet.operations import OPERATION_NAMES, OPERATIONS
+from dualfair.supernet.skeleton import SKELETONS, BlockShape
 
 VANILLA = (1, 0, 1)
 EVERY = [tuple(enumerate(OPERATIONS.values()))] * 3

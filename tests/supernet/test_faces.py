@@ -5,11 +5,11 @@ import pytest
 import torch
 from PIL import Image
 
-from supernet.faces.augmentation import augment, draw, mirror, resize, to_input
-from supernet.faces.face_set import FaceSet, TooFewPeople, divide_people, open_splits
-from supernet.faces.importers import import_images, list_csv, list_folder
-from supernet.faces.manifest import Manifest, identity_groups, read_manifest, split_identities, write_manifest
-from supernet.faces.store import StoreWriter, open_store, square
+from dualfair.supernet.images.augmentation import augment, draw, mirror, resize, to_input
+from dualfair.supernet.images.face_set import FaceSet, TooFewPeople, divide_people, open_splits
+from dualfair.supernet.images.importers.importing import import_images, list_csv, list_folder
+from dualfair.supernet.images.manifest import Manifest, identity_groups, read_manifest, split_identities, write_manifest
+from dualfair.supernet.images.store import StoreWriter, open_store, square
 
 FRACTIONS = (0.6, 0.2, 0.2)
 

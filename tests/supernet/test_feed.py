@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from supernet.faces import feed
-from supernet.faces.feed import PrefetchingFeed, ResidentFeed, open_feed
-from supernet.shuffler import Shuffler
+from dualfair.supernet.images import loader as feed
+from dualfair.supernet.images.loader import PrefetchingFeed, ResidentFeed, open_feed
+from dualfair.supernet.training.batches import Shuffler
 
 CPU = torch.device("cpu")
 

@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from supernet.backbone_network import build_backbone
-from supernet.folding import fold
-from supernet.network import Supernet, build
-from supernet.timm_model import backbone_skeleton
+from dualfair.supernet.families.backbone_network import build_backbone
+from dualfair.supernet.network import Supernet, build
+from dualfair.supernet.production.folding import fold
+from dualfair.supernet.production.timm_model import backbone_skeleton
 
 
 def with_random_norms(network):

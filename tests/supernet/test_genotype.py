@@ -2,7 +2,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from supernet.genotype import HEAD_NAMES, LARGEST_CODE, Genotype
+from dualfair.supernet.genotype import HEAD_NAMES, LARGEST_CODE, Genotype
 
 blocks = st.lists(st.lists(st.integers(0, 40), min_size=1, max_size=4).map(tuple), min_size=1, max_size=6).map(tuple)
 

@@ -3,12 +3,12 @@ import copy
 import pytest
 import torch
 
-from supernet.gradients import accumulate, average_shared
-from supernet.network import Supernet
-from supernet.optimisation import group_of
-from supernet.space import dpn_space
-from supernet.statistics import StepStatistics
-from supernet.strict_fairness import FairDealer
+from dualfair.supernet.network import Supernet
+from dualfair.supernet.space import dpn_space
+from dualfair.supernet.training.optimisation import group_of
+from dualfair.supernet.training.sampling import FairDealer
+from dualfair.supernet.training.statistics import StepStatistics
+from dualfair.supernet.training.step import accumulate, average_shared
 
 
 def gradients(network):

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.autograd import gradcheck
 
-from supernet.genotype import HEAD_NAMES
-from supernet.heads import HEADS, make_head
+from dualfair.supernet.genotype import HEAD_NAMES
+from dualfair.supernet.heads import HEADS, make_head
 
 ANGLES = torch.linspace(0.01, math.pi - 0.01, 200, dtype=torch.float64)
 

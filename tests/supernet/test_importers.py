@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from supernet.faces.importers import import_listing
-from supernet.faces.journal import JOURNAL
-from supernet.faces.listing import list_files
-from supernet.faces.manifest import Manifest
-from supernet.faces.pairs import Pairs
-from supernet.faces.store import StoreWriter, open_store
+from dualfair.supernet.images.importers.importing import import_listing
+from dualfair.supernet.images.importers.journal import JOURNAL
+from dualfair.supernet.images.importers.listing import list_files
+from dualfair.supernet.images.manifest import Manifest
+from dualfair.supernet.images.pairs import Pairs
+from dualfair.supernet.images.store import StoreWriter, open_store
 
 PEOPLE, IMAGES = 6, 5
 FILES = {"manifest.csv", "pixels.npy", "faces.json"}
@@ -87,8 +87,8 @@ import os, signal, sys
 sys.path.insert(0, {str(tmp_path)!r})
 from dataclasses import replace
 from pathlib import Path
-from supernet.faces.importers import import_listing, list_csv
-from supernet.faces.listing import list_files
+from dualfair.supernet.images.importers.importing import import_listing, list_csv
+from dualfair.supernet.images.importers.listing import list_files
 listing = list_files(list_csv(Path({str(photos)!r}) / "m.csv"), Path({str(photos)!r}))
 def open_image(row):
     if row == 22:

@@ -3,10 +3,10 @@ import json
 import numpy as np
 import pytest
 
-from supernet.faces.inspection import Count, inspect
-from supernet.faces.manifest import Manifest, split_identities
-from supernet.faces.pairs import Pairs, write_pairs
-from supernet.faces.store import StoreWriter, open_store
+from dualfair.supernet.images.inspection import Count, inspect
+from dualfair.supernet.images.manifest import Manifest, split_identities
+from dualfair.supernet.images.pairs import Pairs, write_pairs
+from dualfair.supernet.images.store import StoreWriter, open_store
 
 
 def columns_of(people=24, images=4):
@@ -197,7 +197,7 @@ def test_faults_come_before_notes_and_chunks_do_not_matter(tmp_path, monkeypatch
     found = inspect(store)
     assert [finding.fault for finding in found.findings] == [True, False]
     seen = []
-    monkeypatch.setattr("supernet.faces.inspection.CHUNK_BYTES", 8 * 8 * 3 * 7)
+    monkeypatch.setattr("dualfair.supernet.images.inspection.CHUNK_BYTES", 8 * 8 * 3 * 7)
     again = inspect(store, progress=lambda chunks: seen.append(len(chunks)) or chunks)
     assert again == found and seen == [14]
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from supernet.network import Supernet
-from supernet.space import dpn_space
+from dualfair.supernet.network import Supernet
+from dualfair.supernet.space import dpn_space
 
 
 @pytest.fixture(scope="module")

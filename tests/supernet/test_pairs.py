@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from supernet.faces.manifest import Manifest
-from supernet.faces.pairs import (
+from dualfair.supernet.images.manifest import Manifest
+from dualfair.supernet.images.pairs import (
     Pairs,
     folds_in_order,
     join_pairs,

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from evaluation.complexity import macs
-from supernet.network import Supernet
-from supernet.path_sharing import path_cost, path_groups, share_paths
-from supernet.space import dpn_space
-from supernet.strict_fairness import FairDealer
+from dualfair.evaluation.complexity import macs
+from dualfair.supernet.network import Supernet
+from dualfair.supernet.space import dpn_space
+from dualfair.supernet.training.path_sharing import path_cost, path_groups, share_paths
+from dualfair.supernet.training.sampling import FairDealer
 
 SPACE = dpn_space("dpn81", 3)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from supernet.process_group import ALONE, ProcessGroup
+from dualfair.supernet.training.process_group import ALONE, ProcessGroup
 
 HERE = Path(__file__).parent
 

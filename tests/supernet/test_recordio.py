@@ -6,7 +6,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from supernet.faces.recordio import is_encoded_image, open_records
+from dualfair.supernet.images.importers.recordio import is_encoded_image, open_records
 
 MAGIC = struct.pack("<I", 0xCED7230A)
 JPEG, PNG = b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n"

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from supernet.checkpoint import checkpoints, verified
-from supernet.network import Supernet
-from supernet.recipe import Recipe
-from supernet.resuming import resume, save
-from supernet.space import dpn_space
-from supernet.training import Trainer
+from dualfair.supernet.network import Supernet
+from dualfair.supernet.space import dpn_space
+from dualfair.supernet.training.checkpoint import checkpoints, verified
+from dualfair.supernet.training.recipe import Recipe
+from dualfair.supernet.training.resuming import resume, save
+from dualfair.supernet.training.trainer import Trainer
 
 RECIPE = Recipe(epochs=0.8, batch=8, lr=0.1, margin_warmup=0.5, ema=0.9)
 

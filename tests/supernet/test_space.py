@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from supernet.genotype import Genotype
-from supernet.space import SPACES, ChoiceBlock, SearchSpace, dpn_space
+from dualfair.supernet.genotype import Genotype
+from dualfair.supernet.space import SPACES, ChoiceBlock, SearchSpace, dpn_space
 
 
 @pytest.mark.parametrize(

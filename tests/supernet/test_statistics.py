@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from supernet.network import Supernet
-from supernet.space import dpn_space
-from supernet.statistics import StepStatistics
-from supernet.strict_fairness import FairDealer
+from dualfair.supernet.network import Supernet
+from dualfair.supernet.space import dpn_space
+from dualfair.supernet.training.sampling import FairDealer
+from dualfair.supernet.training.statistics import StepStatistics
 
 
 def supernet_and_paths(tiny):

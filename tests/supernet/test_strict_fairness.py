@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from supernet.strict_fairness import DEALERS, FairDealer, UniformDealer, paths_per_step
+from dualfair.supernet.training.sampling import DEALERS, FairDealer, UniformDealer, paths_per_step
 
 sizes_of_blocks = st.lists(st.integers(1, 11), min_size=1, max_size=8)
 

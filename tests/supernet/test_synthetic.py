@@ -4,8 +4,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from supernet.faces import synthetic
-from supernet.faces.synthetic import SyntheticFaces, synthesize
+from dualfair.supernet.images.synthetic import people as synthetic
+from dualfair.supernet.images.synthetic.people import SyntheticFaces, synthesize
 
 
 def faces(**options) -> SyntheticFaces:

@@ -5,10 +5,10 @@ import pytest
 import timm
 import torch
 
-import supernet.timm_model as timm_model
-from supernet.network import build
-from supernet.operations import OPERATIONS
-from supernet.skeleton import SKELETONS, OwnHead, skeleton_of
+import dualfair.supernet.production.timm_model as timm_model
+from dualfair.supernet.network import build
+from dualfair.supernet.operations import OPERATIONS
+from dualfair.supernet.skeleton import SKELETONS, OwnHead, skeleton_of
 
 
 def made(**arguments):

@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 import torch
 
-from supernet.network import Supernet, build
-from supernet.optimisation import classification_loss, group_of
-from supernet.recipe import Recipe
-from supernet.shuffler import Shuffler
-from supernet.space import ChoiceBlock, SearchSpace, dpn_space
-from supernet.training import NonFinite, Trainer
+from dualfair.supernet.network import Supernet, build
+from dualfair.supernet.space import ChoiceBlock, SearchSpace, dpn_space
+from dualfair.supernet.training.batches import Shuffler
+from dualfair.supernet.training.optimisation import classification_loss, group_of
+from dualfair.supernet.training.recipe import Recipe
+from dualfair.supernet.training.trainer import NonFinite, Trainer
 
 
 def trainer_of(tiny, faces, *, space=None, seed=0, sampler="strict", **recipe):

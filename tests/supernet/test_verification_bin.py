@@ -9,7 +9,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from supernet.faces.verification_bin import read_bin
+from dualfair.supernet.images.importers.verification_bin import read_bin
 
 JPEG, PNG = b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n"
 
@@ -110,7 +110,7 @@ def test_a_pickle_that_calls_is_refused_with_the_name_and_nothing_is_called(tmp_
 
 @pytest.mark.parametrize("protocol", range(6))
 def test_the_unpickler_alone_knows_no_global_either(tmp_path, monkeypatch, protocol):
-    monkeypatch.setattr("supernet.faces.verification_bin._check_operations", lambda data: None)
+    monkeypatch.setattr("dualfair.supernet.images.importers.verification_bin._check_operations", lambda data: None)
     said = refusal(tmp_path, pickle.dumps(Call(os.mkdir, str(tmp_path / "made")), protocol))
     assert "refused the pickle global posix.mkdir; only images and flags are read" in said
     assert "refused the pickle global _codecs.decode" in refusal(tmp_path, b"c_codecs\ndecode\n.")

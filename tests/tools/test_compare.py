@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from evaluation.scoring import InheritedScorer
-from evolution.archive import Archive
-from evolution.random_search import random_search
-from evolution.search import search
-from supernet.space import ChoiceBlock, SearchSpace
-from tools.comparing import NSGA, RANDOM, Comparison, contest
+from dualfair.evaluation.scoring.scorer import InheritedScorer
+from dualfair.evolution.archive import Archive
+from dualfair.evolution.nsga2 import search
+from dualfair.evolution.random_search import random_search
+from dualfair.studies.compare.searches import NSGA, RANDOM, Comparison, contest
+from dualfair.supernet.space import ChoiceBlock, SearchSpace
 
 SPACE = SearchSpace([ChoiceBlock("a", "vwxyz"), ChoiceBlock("b", "klmn"), ChoiceBlock("c", "pqr")], "small")
 BUDGET = {"population": 6, "generations": 4}
@@ -178,7 +178,7 @@ def test_a_budget_of_the_whole_space_and_a_single_seed_are_refused():
 
 
 MODULE = """
-from supernet.space import ChoiceBlock, SearchSpace
+from dualfair.supernet.space import ChoiceBlock, SearchSpace
 def block(b):
     return ChoiceBlock(f"b{b}", ("pre1", "post1"), genes=tuple((b, p) for p in range(3)), codes=(1, 7))
 blocks = [block(b) for b in range(4)]

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from supernet.space import SPACE_NAMES
-from tools.completion import INSTALL
+from dualfair.commands.completion import INSTALL
+from dualfair.supernet.space import SPACE_NAMES
 
 ROOT = Path(__file__).parents[2]
-START = "import sys; sys.argv[0] = 'dualfair'; from tools.main import main; main()"
+START = "import sys; sys.argv[0] = 'dualfair'; from dualfair.__main__ import main; main()"
 
 
 def environment(**more):
@@ -49,10 +49,10 @@ def test_a_shell_is_offered_commands_values_and_folders(words, offered):
 
 def test_names_of_commands_are_offered_without_importing_torch_or_any_command():
     code = (
-        "import sys, click\nfrom tools.main import cli\n"
+        "import sys, click\nfrom dualfair.__main__ import cli\n"
         "names = [item.value for item in cli.shell_complete(click.Context(cli), 'tr')]\n"
         "assert names == ['train', 'transfer'], names\n"
-        "assert not {'torch', 'numpy', 'tools.train', 'tools.transfer'} & set(sys.modules)"
+        "assert not {'torch', 'numpy', 'dualfair.stages.train', 'dualfair.studies.transfer.study'} & set(sys.modules)"
     )
     run = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
@@ -85,8 +85,8 @@ def test_every_script_says_how_it_is_installed(dualfair, shell):
 def test_suggestions_reject_nothing():
     import click
 
-    from tools.completion import suggest_values
-    from tools.train import command
+    from dualfair.commands.completion import suggest_values
+    from dualfair.stages.train import command
 
     suggest_values(command)
     space = next(parameter for parameter in command.params if parameter.name == "space")

@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from evolution.archive import Archive, Evaluation, measurements_in
-from evolution.search import search
-from supernet.genotype import Genotype
-from supernet.process_group import ALONE
-from supernet.space import dpn_space
-from tools.confirmation import Confirmation, candidates, confirmed_front, knee_and_extremes
-from tools.confirmation_output import csv_rows, sentences, table_rows, to_dict, with_interval
-from tools.judging import JudgingOptions, measurement, people_in_words
-from tools.search import SearchOptions, random_subnets
-from tools.search_output import aligned
-from tools.session import open_trained
+from dualfair.evolution.archive import Archive, Evaluation, measurements_in
+from dualfair.evolution.nsga2 import search
+from dualfair.runs.protocol import JudgingOptions, measurement, people_in_words
+from dualfair.runs.trained_run import open_trained
+from dualfair.stages.confirm import Confirmation, candidates, confirmed_front, knee_and_extremes
+from dualfair.stages.confirmation_output import csv_rows, sentences, table_rows, to_dict, with_interval
+from dualfair.stages.search import SearchOptions, random_subnets
+from dualfair.stages.search_output import aligned
+from dualfair.supernet.genotype import Genotype
+from dualfair.supernet.space import dpn_space
+from dualfair.supernet.training.process_group import ALONE
 
 NAMES = ("error", "rank_disparity")
 FRESH = (*NAMES, "error low", "error high", "rank_disparity low", "rank_disparity high")
@@ -338,7 +338,7 @@ def test_confirmation_can_be_left_out(dualfair, searched):
 
 
 def open_trained_splits(run):
-    from tools.run_directory import RunDirectory
+    from dualfair.runs.directory import RunDirectory
 
     with RunDirectory(run, True).locked():
         return open_trained(run, ALONE).setting.splits

@@ -9,15 +9,15 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from evolution.archive import Archive
-from supernet.process_group import ALONE
-from supernet.recipe import Recipe
-from supernet.space import dpn_space
-from tools.judging import JudgingOptions
-from tools.retrain import RetrainOptions, random_networks, select
-from tools.retrain_again import retrain_short, short_epochs
-from tools.run_directory import RunDirectory
-from tools.trainings import add_to_plan, collect, read_plan, read_samples
+from dualfair.evolution.archive import Archive
+from dualfair.runs.directory import RunDirectory
+from dualfair.runs.protocol import JudgingOptions
+from dualfair.runs.trainings import add_to_plan, collect, read_plan, read_samples
+from dualfair.stages.retrain import RetrainOptions, random_networks, select
+from dualfair.stages.retrain_again import retrain_short, short_epochs
+from dualfair.supernet.space import dpn_space
+from dualfair.supernet.training.process_group import ALONE
+from dualfair.supernet.training.recipe import Recipe
 
 SPACE = dpn_space("dpn81-shared", 2)
 NAMES = [f"{code}1{code}-{code}1{code}:cosface" for code in range(5)]
@@ -73,12 +73,12 @@ def correlate(monkeypatch, dualfair, tmp_path):
         archive = Archive(measurement="test", columns=COLUMNS, objectives=2)
         directory = RunDirectory(tmp_path / "run")
         directory.stage("search").joinpath("config.json").write_text('{"objectives": ["error", "rank_disparity"]}')
-        monkeypatch.setattr("tools.session.open_trained", lambda path, processes: run_of(path))
-        monkeypatch.setattr("tools.correlate.searched_with", lambda directory: (JudgingOptions(), ()))
-        monkeypatch.setattr("tools.search.open_scorer", lambda *given, **options: scorer)
-        monkeypatch.setattr("tools.search.open_archive", lambda *given, **options: archive)
+        monkeypatch.setattr("dualfair.runs.trained_run.open_trained", lambda path, processes: run_of(path))
+        monkeypatch.setattr("dualfair.stages.correlate.searched_with", lambda directory: (JudgingOptions(), ()))
+        monkeypatch.setattr("dualfair.stages.search.open_scorer", lambda *given, **options: scorer)
+        monkeypatch.setattr("dualfair.stages.search.open_archive", lambda *given, **options: archive)
         # Pictures take most of the time; tests/tools/test_pipeline.py looks at one.
-        monkeypatch.setattr("tools.figures.ranking_figure", lambda path, panels: None)
+        monkeypatch.setattr("dualfair.presentation.figures.ranking_figure", lambda path, panels: None)
         result = dualfair("correlate", "--run", tmp_path / "run", "--resamples", 50)
         ranking = tmp_path / "run/correlate/ranking.json"
         result.report = json.loads(ranking.read_text()) if ranking.exists() else None
@@ -333,11 +333,11 @@ def select_of(monkeypatch, values, confirmed=None, **options):
     """What is selected after a search that scored these networks: {name: (error, disparity)}."""
     archive = Archive(measurement="test", columns=("error", "gap"), objectives=2)
     archive.add([SPACE.parse(name) for name in values], np.array([*values.values()]), 1.0)
-    monkeypatch.setattr("tools.retrain.searched_with", lambda directory: (None, ()))
-    monkeypatch.setattr("tools.search.open_scorer", lambda *given, **options: None)
-    monkeypatch.setattr("tools.search.open_archive", lambda *given, **options: archive)
-    monkeypatch.setattr("tools.limits.limits_of", lambda run: (None, None))
-    monkeypatch.setattr("tools.confirmation.knee_and_extremes", lambda run: confirmed)
+    monkeypatch.setattr("dualfair.stages.retrain.searched_with", lambda directory: (None, ()))
+    monkeypatch.setattr("dualfair.stages.search.open_scorer", lambda *given, **options: None)
+    monkeypatch.setattr("dualfair.stages.search.open_archive", lambda *given, **options: archive)
+    monkeypatch.setattr("dualfair.stages.constraints.limits_of", lambda run: (None, None))
+    monkeypatch.setattr("dualfair.stages.confirm.knee_and_extremes", lambda run: confirmed)
     run = SimpleNamespace(directory=None, setting=SimpleNamespace(space=SPACE), config={"seed": 0})
     return {str(genotype): of for genotype, of in select(run, RetrainOptions(**options)).items()}
 
@@ -388,10 +388,10 @@ def test_short_trainings_take_together_the_path_passes_of_the_supernet():
 
 def test_every_planned_network_is_trained_shortly_and_another_number_of_them_is_refused(monkeypatch, tmp_path):
     trained = []
-    monkeypatch.setattr("tools.retrain_again.searched_with", lambda directory: (JudgingOptions(), ()))
-    monkeypatch.setattr("tools.retrain_again.in_words", lambda processes: "cpu")
+    monkeypatch.setattr("dualfair.stages.retrain_again.searched_with", lambda directory: (JudgingOptions(), ()))
+    monkeypatch.setattr("dualfair.stages.retrain_again.in_words", lambda processes: "cpu")
     monkeypatch.setattr(
-        "tools.retrain_again.train_all", lambda run, jobs, recipe, *_, **how: trained.append((jobs, recipe))
+        "dualfair.stages.retrain_again.train_all", lambda run, jobs, recipe, *_, **how: trained.append((jobs, recipe))
     )
     run = SimpleNamespace(
         directory=RunDirectory(tmp_path),

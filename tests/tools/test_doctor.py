@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 import torch
 
-from tools import environment, shadowing
-from tools.doctor import Check, verdict
-from tools.environment import FAILED, OK, WARNING, Finding
-from tools.self_test import equal_updates, same_bits, same_scores
-from tools.shadowing import ROOMS, imports
+from dualfair.commands.doctor import Check, verdict
+from dualfair.doctor import environment, shadowing
+from dualfair.doctor.environment import FAILED, OK, WARNING, Finding
+from dualfair.doctor.self_test import equal_updates, same_bits, same_scores
+from dualfair.doctor.shadowing import imports
 
 ROOT = Path(__file__).parents[2]
 
@@ -121,17 +121,16 @@ def only_one(monkeypatch, tmp_path_factory):
 
 
 def test_a_checkout_that_runs_in_place_of_the_installed_package_is_warned_about(tmp_path, monkeypatch):
-    for name in ROOMS:
-        (tmp_path / "site" / name).mkdir(parents=True)
-        (tmp_path / "site" / name / "__init__.py").write_text("")
-    package = SimpleNamespace(requires=[], locate_file=lambda path: tmp_path / "site")
+    (tmp_path / "site/dualfair").mkdir(parents=True)
+    (tmp_path / "site/dualfair/__init__.py").write_text("")
+    package = SimpleNamespace(requires=[], locate_file=lambda path: tmp_path / "site" / path)
     monkeypatch.setattr(shadowing, "installed_package", lambda: package)
     found = imports(tmp_path, [])
-    assert found.state == WARNING and found.text.endswith("while another one is installed in ./site")
+    assert found.state == WARNING and found.text.endswith("while another one is installed in ./site/dualfair")
     assert str(ROOT) not in found.text
 
 
-@pytest.mark.parametrize("name", [*ROOMS, "torch", "timm", "numpy", "PIL"])
+@pytest.mark.parametrize("name", ["dualfair", "torch", "timm", "numpy", "PIL"])
 def test_a_file_named_like_a_library_or_a_package_is_warned_about(tmp_path, name, only_one):
     assert imports(tmp_path, []).state == OK
     (tmp_path / f"{name}.py").write_text("")
@@ -140,26 +139,25 @@ def test_a_file_named_like_a_library_or_a_package_is_warned_about(tmp_path, name
 
 
 def test_a_folder_shadows_only_with_an_init(tmp_path, only_one):
-    (tmp_path / "evaluation").mkdir()
+    (tmp_path / "dualfair").mkdir()
     assert imports(tmp_path, []).state == OK
-    (tmp_path / "evaluation/__init__.py").write_text("")
+    (tmp_path / "dualfair/__init__.py").write_text("")
     found = imports(tmp_path, [])
-    assert found.state == WARNING and found.text.startswith("./evaluation in")
+    assert found.state == WARNING and found.text.startswith("./dualfair in")
 
 
-def test_a_package_that_pythonpath_shadows_fails_with_both_places(tmp_path):
-    (tmp_path / "mine/evolution").mkdir(parents=True)
-    (tmp_path / "mine/evolution/__init__.py").write_text("")
+def test_a_library_that_pythonpath_shadows_fails_with_both_places(tmp_path):
+    (tmp_path / "mine/timm").mkdir(parents=True)
+    (tmp_path / "mine/timm/__init__.py").write_text("")
     entries = [str(ROOT), str(tmp_path / "mine")]
     code = (
-        f"import sys; from pathlib import Path; from tools.shadowing import imports\n"
+        f"import sys; from pathlib import Path; from dualfair.doctor.shadowing import imports\n"
         f"sys.path.insert(0, {entries[1]!r}); found = imports(Path('.'), {entries!r}); print(found.state, found.text)"
     )
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     run = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True)
     assert run.stdout.strip() == (
-        "FAILED evolution is ./mine/evolution instead of the installed entry 1 of PYTHONPATH/evolution; rename it, or "
-        "leave PYTHONPATH empty"
+        "FAILED timm is ./mine/timm instead of the installed site-packages/timm; rename it, or leave PYTHONPATH empty"
     ), run.stderr
 
 
@@ -185,10 +183,10 @@ def groups(tmp_path, monkeypatch):
 
 def test_the_limit_of_a_container_counts_without_its_caches(groups, monkeypatch):
     assert environment.container_memory() == 3 * 2**30
-    monkeypatch.setattr("supernet.memory.available_ram", lambda: 20 * 2**30)
+    monkeypatch.setattr("dualfair.supernet.memory.available_ram", lambda: 20 * 2**30)
     found = environment.memory()
     assert found.state == WARNING and found.text.startswith("20.0 GiB free, but the container leaves 3.0 GiB")
-    monkeypatch.setattr("supernet.memory.available_ram", lambda: 2 * 2**30 - 1)
+    monkeypatch.setattr("dualfair.supernet.memory.available_ram", lambda: 2 * 2**30 - 1)
     assert environment.memory().text.endswith("enough for small networks only")
 
 

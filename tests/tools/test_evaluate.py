@@ -12,16 +12,16 @@ import pytest
 import torch
 from PIL import Image
 
-from evaluation.embedding import embed
-from evaluation.identification import error, gallery_split, ranks
-from supernet.checkpoint import load_checkpoint, save_checkpoint
-from supernet.faces.face_set import open_splits
-from supernet.faces.store import open_store
-from supernet.faces.synthetic import SyntheticFaces
-from supernet.network import build
-from supernet.skeleton import skeleton_of
-from tools.faces import synthesise
-from tools.standalone import write_description
+from dualfair.commands.faces import synthesise
+from dualfair.evaluation.metrics.identification import error, gallery_split, ranks
+from dualfair.evaluation.scoring.embedding import embed
+from dualfair.runs.standalone import write_description
+from dualfair.supernet.images.face_set import open_splits
+from dualfair.supernet.images.store import open_store
+from dualfair.supernet.images.synthetic.people import SyntheticFaces
+from dualfair.supernet.network import build
+from dualfair.supernet.skeleton import skeleton_of
+from dualfair.supernet.training.checkpoint import load_checkpoint, save_checkpoint
 
 FAST = ("--resamples", 50)
 

@@ -12,19 +12,19 @@ import safetensors.torch
 import timm
 import torch
 
-import supernet.timm_model  # noqa: F401 - it makes the networks known to timm
-from supernet.atomic import write_json
-from supernet.checkpoint import save_checkpoint
-from supernet.exported import class_weights, open_export
-from supernet.network import build
-from supernet.operations import OPERATIONS, Convolution
-from supernet.skeleton import SKELETONS
-from tools.export import export
-from tools.exporting import onnx_file
-from tools.exporting.description import Terms
-from tools.exporting.source import Source
-from tools.jobs import Training
-from tools.standalone import build_network, open_standalone, write_description
+import dualfair.supernet.production.timm_model  # noqa: F401 - it makes the networks known to timm
+from dualfair.commands.export import export
+from dualfair.exporting import onnx_file
+from dualfair.exporting.description import Terms
+from dualfair.exporting.source import Source
+from dualfair.runs.standalone import build_network, open_standalone, write_description
+from dualfair.runs.training_spec import Training
+from dualfair.supernet.files import write_json
+from dualfair.supernet.network import build
+from dualfair.supernet.operations import OPERATIONS, Convolution
+from dualfair.supernet.production.exported import class_weights, open_export
+from dualfair.supernet.skeleton import SKELETONS
+from dualfair.supernet.training.checkpoint import save_checkpoint
 
 GUIDE = Path(__file__).parents[2] / "tools/guides/production.md"
 BEST, OTHER = "101-606-343-080:cosface", "000-000-000-000:arcface"
@@ -37,7 +37,7 @@ def faces(tmp_path_factory):
     """Generated faces at 48 px: 30 people of two groups, four images each, and how a run splits them."""
     from click.testing import CliRunner
 
-    from tools.faces import command
+    from dualfair.commands.faces import command
 
     folder = tmp_path_factory.mktemp("faces") / "generated"
     words = ["synth", "--out", str(folder), "--identities", "30", "--images", "4", "--size", "48"]
@@ -51,9 +51,9 @@ def run(tmp_path_factory, faces):
     folder = tmp_path_factory.mktemp("runs") / "run"
     fingerprint = json.loads((faces / "faces.json").read_text())["fingerprint"]
     trained_on = {"faces_fingerprint": fingerprint, "group_column": "group", "split": "0.4,0.3,0.3", "split_seed": 0}
-    from supernet.recipe import Recipe
-    from tools.judging import JudgingOptions
-    from tools.train_options import TrainOptions
+    from dualfair.runs.protocol import JudgingOptions
+    from dualfair.runs.train_options import TrainOptions
+    from dualfair.supernet.training.recipe import Recipe
 
     options = dataclasses.asdict(TrainOptions()) | {"skeleton": "nano", "confirm": 0.0}
     recipe = dataclasses.asdict(Recipe())
@@ -92,7 +92,7 @@ def exported(run, tmp_path_factory):
     """A training exported as ONNX, with everything that timm needs."""
     from click.testing import CliRunner
 
-    from tools.export import command
+    from dualfair.commands.export import command
 
     folder = tmp_path_factory.mktemp("out") / "exported"
     words = [str(training(run)), "--to", str(folder), "--format", "onnx", "--licence", "MIT"]
@@ -238,10 +238,10 @@ def test_a_network_is_found_by_its_name(run, tmp_path, dualfair):
 
 
 def test_inherited_weights_carry_measured_statistics(run, faces, tmp_path, dualfair):
-    from supernet.network import Supernet
+    from dualfair.supernet.network import Supernet
 
     copy = shutil.copytree(run, tmp_path / "inherited")
-    from tools.judging import JudgingOptions
+    from dualfair.runs.protocol import JudgingOptions
 
     config = json.loads((copy / "train/config.json").read_text())
     write_json(copy / "train/config.json", config | {"faces": str(faces)})

@@ -9,8 +9,8 @@ import sys
 import pytest
 import torch
 
-from supernet.checkpoint import checkpoints, verified
-from tools.run_directory import RunDirectory
+from dualfair.runs.directory import RunDirectory
+from dualfair.supernet.training.checkpoint import checkpoints, verified
 
 TRAIN = ("--size", 32, "--epochs", 4, "--batch", 16, "--device", "cpu")
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -18,8 +18,8 @@ ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 @pytest.fixture(scope="module")
 def faces(tmp_path_factory):
-    from supernet.faces.synthetic import SyntheticFaces
-    from tools.faces import synthesise
+    from dualfair.commands.faces import synthesise
+    from dualfair.supernet.images.synthetic.people import SyntheticFaces
 
     folder = tmp_path_factory.mktemp("faults") / "faces"
     synthesise(SyntheticFaces(identities=20, images=4, size=32), folder)
@@ -39,7 +39,7 @@ def small_disk(tmp_path):
 
 
 def command(*words):
-    return [sys.executable, "-c", "from tools.main import main; main()", *map(str, words)]
+    return [sys.executable, "-c", "from dualfair.__main__ import main; main()", *map(str, words)]
 
 
 def run(*words, **how):
@@ -49,7 +49,7 @@ def run(*words, **how):
 def test_memory_that_runs_out_in_training_is_told_in_one_line_and_the_checkpoint_is_whole(
     dualfair, faces, tmp_path, monkeypatch
 ):
-    from supernet.training import Trainer
+    from dualfair.supernet.training.trainer import Trainer
 
     train_step, words = Trainer._train_step, ("train", "--faces", faces, "--out", tmp_path, *TRAIN)
 
@@ -116,7 +116,7 @@ def test_a_second_command_on_a_run_directory_refuses_and_names_host_and_process(
 def test_a_space_of_ones_own_that_changed_is_refused(dualfair, faces, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     text = (
-        "from supernet.space import ChoiceBlock, SearchSpace\n"
+        "from dualfair.supernet.space import ChoiceBlock, SearchSpace\n"
         "genes = tuple((block, position) for block in range(4) for position in range(3))\n"
         "space = SearchSpace([ChoiceBlock('all', ('one', 'other'), genes, codes=CODES),\n"
         "                     ChoiceBlock('head', ('cosface',))], name='mine')\n"

@@ -12,17 +12,17 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from supernet.faces.face_set import open_splits
-from supernet.faces.store import open_store
-from supernet.recipe import Recipe
-from tools.evaluate import EvaluateOptions
-from tools.judging import JudgingOptions
-from tools.main import COMMANDS
-from tools.options import build_configs, recorded
-from tools.plug_in import look_up
-from tools.retrain import RetrainOptions
-from tools.search import SearchOptions
-from tools.train_options import TrainOptions
+from dualfair.__main__ import COMMANDS
+from dualfair.runs.config import build_configs, recorded
+from dualfair.runs.plug_in import look_up
+from dualfair.runs.protocol import JudgingOptions
+from dualfair.runs.train_options import TrainOptions
+from dualfair.stages.evaluate import EvaluateOptions
+from dualfair.stages.retrain import RetrainOptions
+from dualfair.stages.search import SearchOptions
+from dualfair.supernet.images.face_set import open_splits
+from dualfair.supernet.images.store import open_store
+from dualfair.supernet.training.recipe import Recipe
 
 STATUSES = (0, 2, 3)
 SLOW = 120
@@ -409,8 +409,8 @@ def test_a_module_that_cannot_be_imported_says_why(quiet, place, code, said):
 @pytest.fixture(scope="module")
 def store_files(tmp_path_factory):
     """A faces folder of 12 people with 3 images each."""
-    from supernet.faces.synthetic import SyntheticFaces
-    from tools.faces import synthesise
+    from dualfair.commands.faces import synthesise
+    from dualfair.supernet.images.synthetic.people import SyntheticFaces
 
     folder = tmp_path_factory.mktemp("faces") / "faces"
     synthesise(SyntheticFaces(identities=12, images=3, size=32), folder)
@@ -475,7 +475,7 @@ def test_a_crafted_faces_json_is_refused_in_one_line(quiet, store_files, place, 
 @pytest.fixture(scope="module")
 def run_files(store_files, tmp_path_factory):
     """A run directory with its faces beside it: trained, searched, one network retrained, as briefly as can be."""
-    from tools.main import main
+    from dualfair.__main__ import main
 
     folder = tmp_path_factory.mktemp("run")
     shutil.copytree(store_files, folder / "faces")
@@ -533,7 +533,7 @@ def crafted(quiet, run_files, place, monkeypatch):
     """Run the commands that read a file of the run directory, with this text in it."""
 
     # Pictures take most of the time; tests/tools/test_pipeline.py looks at one.
-    monkeypatch.setattr("tools.figures.ranking_figure", lambda path, panels: None)
+    monkeypatch.setattr("dualfair.presentation.figures.ranking_figure", lambda path, panels: None)
 
     def call(file, text):
         for folder in ("faces", "run"):

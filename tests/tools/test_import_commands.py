@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from supernet.faces.datasets import IMPORTERS
-from supernet.faces.store import open_store
+from dualfair.supernet.images.importers.datasets import IMPORTERS
+from dualfair.supernet.images.store import open_store
 
 SHARED = ("--out", "--size", "--max-unreadable")
 BALANCE = ("--balance", "--group-column", "--seed")
@@ -46,7 +46,7 @@ def options_of(command):
 
 
 def test_every_importer_is_a_command_with_the_options_that_mean_something():
-    from tools.import_faces import command
+    from dualfair.commands.faces_import import command
 
     context = None
     assert command.list_commands(context) == list(IMPORTERS) == list(OWN)
@@ -74,8 +74,8 @@ def test_help_speaks_to_users(dualfair, name):
 
 
 def test_the_commands_are_known_without_loading_images_or_tensors():
-    heavy = {"PIL", "torch", "numpy", "supernet.faces.datasets"}
-    code = f"import sys, tools.faces; sys.exit(bool({heavy} & set(sys.modules)))"
+    heavy = {"PIL", "torch", "numpy", "dualfair.supernet.images.importers.datasets"}
+    code = f"import sys, dualfair.commands.faces; sys.exit(bool({heavy} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
@@ -138,7 +138,7 @@ def test_notes_pairs_and_images_left_out_are_told(dualfair, tmp_path):
 def test_the_same_command_continues_where_it_stopped(dualfair, tmp_path, monkeypatch):
     groups_tree(tmp_path)
     words = ("faces", "import", "bupt", tmp_path, "--size", 16)
-    monkeypatch.setattr("supernet.faces.importers.JOURNAL_SECONDS", -1.0)
+    monkeypatch.setattr("dualfair.supernet.images.importers.importing.JOURNAL_SECONDS", -1.0)
     opened = Image.open
 
     def interrupt(file, *rest):
@@ -163,8 +163,8 @@ def test_an_importer_of_ones_own_is_a_command_with_its_options(dualfair, tmp_pat
     groups_tree(tmp_path, people=2)
     (tmp_path / "myfaces.py").write_text(
         "from pathlib import Path\n"
-        "from supernet.faces.importers import list_folder\n"
-        "from supernet.faces.listing import list_files\n"
+        "from dualfair.supernet.images.importers.importing import list_folder\n"
+        "from dualfair.supernet.images.importers.listing import list_files\n"
         "def mine(source: Path, *, least: int = 1, suffix: str):\n"
         "    '''My faces: SRC holds them.\n\n    `least` is the least number.\n    '''\n"
         "    manifest = list_folder(source)\n"

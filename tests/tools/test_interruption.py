@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from supernet.checkpoint import checkpoints, verified
-from tools.interruption import Interrupted, finishing_first, leaving_on_signals
+from dualfair.commands.interruption import Interrupted, finishing_first, leaving_on_signals
+from dualfair.supernet.training.checkpoint import checkpoints, verified
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
@@ -45,8 +45,8 @@ def test_a_second_ctrl_c_leaves_at_once_and_a_second_sigterm_does_not():
 
 @pytest.fixture(scope="module")
 def faces(tmp_path_factory):
-    from supernet.faces.synthetic import SyntheticFaces
-    from tools.faces import synthesise
+    from dualfair.commands.faces import synthesise
+    from dualfair.supernet.images.synthetic.people import SyntheticFaces
 
     folder = tmp_path_factory.mktemp("interrupted") / "faces"
     synthesise(SyntheticFaces(identities=20, images=4, size=32), folder)
@@ -55,7 +55,7 @@ def faces(tmp_path_factory):
 
 def command(faces, out):
     words = ["train", "--faces", faces, "--size", "32", "--epochs", "5", "--batch", "16", "--device", "cpu"]
-    return [sys.executable, "-c", "from tools.main import main; main()", *words, "--out", out]
+    return [sys.executable, "-c", "from dualfair.__main__ import main; main()", *words, "--out", out]
 
 
 @pytest.fixture(scope="module")

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supernet.backbone import Backbone
-from supernet.genotype import HEAD_NAMES, Genotype
-from supernet.recipe import Recipe
-from tools.jobs import Training, differences, folder_of_label, is_plain, label_of_folder, recipe_with
+from dualfair.runs.training_spec import Training, differences, folder_of_label, is_plain, label_of_folder, recipe_with
+from dualfair.supernet.families.backbone import Backbone
+from dualfair.supernet.genotype import HEAD_NAMES, Genotype
+from dualfair.supernet.training.recipe import Recipe
 
 heads = st.sampled_from(HEAD_NAMES)
 codes = st.lists(st.integers(0, 12), min_size=1, max_size=3).map(tuple)

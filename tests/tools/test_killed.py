@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from evolution.archive import Archive, measurements_in
-from supernet.checkpoint import checkpoints, verified
+from dualfair.evolution.archive import Archive, measurements_in
+from dualfair.supernet.training.checkpoint import checkpoints, verified
 
 SCRIPT = Path(__file__).with_name("killed_at_file_events.py")
 ROOT = SCRIPT.parents[2]
@@ -32,13 +32,13 @@ STRIDES = {"train": 149, "search": 13, "retrain": 149, "correlate": 11}
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     """A folder with generated faces and, stage by stage, copies of an undisturbed run."""
-    from supernet.faces.synthetic import SyntheticFaces
-    from tools.faces import synthesise
+    from dualfair.commands.faces import synthesise
+    from dualfair.supernet.images.synthetic.people import SyntheticFaces
 
     folder = tmp_path_factory.mktemp("killed")
     synthesise(SyntheticFaces(identities=20, images=4, size=32), folder / "faces")
     for stage in STAGES:
-        command = [sys.executable, "-c", "from tools.main import main; main()", *words(stage, folder / "run")]
+        command = [sys.executable, "-c", "from dualfair.__main__ import main; main()", *words(stage, folder / "run")]
         ran = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, cwd=folder)
         assert ran.returncode in (0, 3), ran.stderr
         shutil.copytree(folder / "run", folder / f"after-{stage}")

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from evaluation.sharing import work
-from supernet.genotype import Genotype
-from supernet.skeleton import skeleton_of
+from dualfair.evaluation.scoring.sharing import work
+from dualfair.supernet.genotype import Genotype
+from dualfair.supernet.skeleton import skeleton_of
 
 RECIPE = ("--epochs", 4, "--batch", 16, "--lr", 0.1)
 

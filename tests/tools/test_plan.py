@@ -6,28 +6,28 @@ import json
 import pytest
 import torch
 
-from supernet.recipe import Recipe
-from supernet.space import ChoiceBlock, SearchSpace
-from tools import plan
-from tools.judging import JudgingOptions
-from tools.planning import limits
-from tools.planning.flops import expected_distinct_macs
-from tools.planning.forecast import Terms, forecast
-from tools.planning.limits import largest_that_fits
-from tools.planning.measurement import Measurement
-from tools.planning.report import duration
-from tools.planning.spans import Span
-from tools.planning.workload import FaceCounts, Workload
-from tools.retrain import RetrainOptions
-from tools.search import SearchOptions
-from tools.session import open_setting
-from tools.train_options import TrainOptions
+from dualfair.commands import plan
+from dualfair.planning import limits
+from dualfair.planning.flops import expected_distinct_macs
+from dualfair.planning.forecast import Terms, forecast
+from dualfair.planning.limits import largest_that_fits
+from dualfair.planning.measurement import Measurement
+from dualfair.planning.report import duration
+from dualfair.planning.spans import Span
+from dualfair.planning.workload import FaceCounts, Workload
+from dualfair.runs.protocol import JudgingOptions
+from dualfair.runs.train_options import TrainOptions
+from dualfair.runs.trained_run import open_setting
+from dualfair.stages.retrain import RetrainOptions
+from dualfair.stages.search import SearchOptions
+from dualfair.supernet.space import ChoiceBlock, SearchSpace
+from dualfair.supernet.training.recipe import Recipe
 
 
 @pytest.fixture(scope="module")
 def small_faces(tmp_path_factory):
-    from supernet.faces.synthetic import SyntheticFaces
-    from tools.faces import synthesise
+    from dualfair.commands.faces import synthesise
+    from dualfair.supernet.images.synthetic.people import SyntheticFaces
 
     folder = tmp_path_factory.mktemp("small") / "faces"
     synthesise(SyntheticFaces(identities=20, images=4, size=32), folder)

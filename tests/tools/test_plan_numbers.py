@@ -8,20 +8,21 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from evaluation.complexity import macs
-from evaluation.sharing import work
-from supernet.network import Supernet, build
-from supernet.recipe import Recipe
-from supernet.space import ChoiceBlock, SearchSpace, dpn_space
-from supernet.training import Trainer
-from tools import confirmation, search
-from tools.planning.flops import expected_distinct_macs, expected_macs, search_macs, training_flops
-from tools.planning.live_memory import live_bytes
-from tools.planning.measurement import grown, quadratic
-from tools.planning.memory import MemoryPlan, optimizer_copies, scoring_memory, training_memory
-from tools.planning.spans import Span, data_parallel, kilograms, kilowatt_hours, whole_jobs
-from tools.planning.workload import CONFIRMED_CALIBRATION, CONFIRMED_RANDOM, FaceCounts, Workload
-from tools.stopwatch import repeated
+from dualfair.evaluation.complexity import macs
+from dualfair.evaluation.scoring.sharing import work
+from dualfair.planning.flops import expected_distinct_macs, expected_macs, search_macs, training_flops
+from dualfair.planning.live_memory import live_bytes
+from dualfair.planning.measurement import grown, quadratic
+from dualfair.planning.memory import MemoryPlan, optimizer_copies, scoring_memory, training_memory
+from dualfair.planning.spans import Span, data_parallel, kilograms, kilowatt_hours, whole_jobs
+from dualfair.planning.stopwatch import repeated
+from dualfair.planning.workload import CONFIRMED_CALIBRATION, CONFIRMED_RANDOM, FaceCounts, Workload
+from dualfair.stages import confirm as confirmation
+from dualfair.stages import search
+from dualfair.supernet.network import Supernet, build
+from dualfair.supernet.space import ChoiceBlock, SearchSpace, dpn_space
+from dualfair.supernet.training.recipe import Recipe
+from dualfair.supernet.training.trainer import Trainer
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +72,7 @@ def test_a_batch_above_all_images_is_refused_as_in_training(tiny):
 @pytest.mark.parametrize("name", ["dpn81-shared", "dpn729-shared"])
 @pytest.mark.parametrize("skeleton", ["nano", "paper"])
 def test_expected_macs_are_the_mean_of_the_enumerated_space(name, skeleton):
-    from supernet.skeleton import skeleton_of
+    from dualfair.supernet.skeleton import skeleton_of
 
     space, skeleton = dpn_space(name), skeleton_of(skeleton).resized(75)
     # MACs do not depend on the head, which comes last: every third genotype is enough.

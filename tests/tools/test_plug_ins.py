@@ -11,18 +11,18 @@ import pytest
 import torch
 from torch import nn
 
-from evaluation.disparity import DISPARITIES
-from evaluation.sharing import work
-from evaluation.trie import build_trie, leaves
-from supernet.heads import HEADS, arcface_margin
-from supernet.network import Supernet
-from supernet.operations import Convolution, Place
-from supernet.skeleton import SKELETONS
-from supernet.space import ChoiceBlock, SearchSpace, dpn_space
-from supernet.trunk import SearchedBlock, Trunk
-from tools.conformance import check_disparity, check_head, check_operation, check_space
-from tools.guides import inverted_residual
-from tools.planning.flops import expected_distinct_macs
+from dualfair.conformance import check_disparity, check_head, check_operation, check_space
+from dualfair.evaluation.metrics.disparity import DISPARITIES
+from dualfair.evaluation.scoring.sharing import work
+from dualfair.evaluation.scoring.trie import build_trie, leaves
+from dualfair.guides import inverted_residual
+from dualfair.planning.flops import expected_distinct_macs
+from dualfair.supernet.heads import HEADS, arcface_margin
+from dualfair.supernet.network import Supernet
+from dualfair.supernet.operations import Convolution, Place
+from dualfair.supernet.skeleton import SKELETONS
+from dualfair.supernet.space import ChoiceBlock, SearchSpace, dpn_space
+from dualfair.supernet.trunk import SearchedBlock, Trunk
 
 GUIDES = Path(__file__).parents[2] / "tools" / "guides"
 NANO = SKELETONS["nano"].resized(32)
@@ -291,7 +291,7 @@ def test_spaces_and_skeletons_that_do_not_fit_each_other_are_refused(folder, dua
     nothing = dualfair("check")
     assert nothing.status == 2 and "nothing to check" in nothing.err
     wrong = dualfair("check", "--skeleton", "inverted_residual:space")
-    assert wrong.status == 2 and "is a SearchSpace; expected a supernet.skeleton.Skeleton" in wrong.err
+    assert wrong.status == 2 and "is a SearchSpace; expected a dualfair.supernet.skeleton.Skeleton" in wrong.err
 
 
 def test_a_fault_ends_a_check_with_status_1(folder, dualfair):

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from evolution.pareto import hypervolume, non_dominated, reference_point
-from tools.ranking_study import ScoreTables, ranking_study, samples_of
-from tools.ranking_words import sentences
+from dualfair.evolution.pareto import hypervolume, non_dominated, reference_point
+from dualfair.stages.ranking_study import ScoreTables, ranking_study, samples_of
+from dualfair.stages.ranking_words import sentences
 
 FEW = {"resamples": 200}
 

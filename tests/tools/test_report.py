@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from supernet.atomic import read_json, write_csv, write_json
-from tools.report import report
-from tools.reporting.answer import _by_group
-from tools.reporting.collect import TABLES
-from tools.reporting.networks import choose, over_seeds
-from tools.reporting.page import page
-from tools.reporting.ranking_words import cheap
-from tools.reporting.run_files import open_runs
-from tools.reporting.standing import standing
+from dualfair.commands.report import report
+from dualfair.reporting.answer import _by_group
+from dualfair.reporting.collect import TABLES
+from dualfair.reporting.networks import choose, over_seeds
+from dualfair.reporting.page import page
+from dualfair.reporting.ranking_words import cheap
+from dualfair.reporting.run_files import open_runs
+from dualfair.reporting.standing import standing
+from dualfair.supernet.files import read_json, write_csv, write_json
 
 VOID = {"meta", "br", "hr", "img", "input", "link"}
 EVIL = "<script>alert(1)</script>"

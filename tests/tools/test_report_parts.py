@@ -5,24 +5,24 @@ from xml.etree import ElementTree
 
 import pytest
 
-from evaluation.complexity import macs
-from evolution.archive import Archive
-from supernet.atomic import write_json
-from supernet.checkpoint import save_checkpoint
-from supernet.genotype import Genotype
-from supernet.skeleton import SKELETONS
-from supernet.space import SPACES, ChoiceBlock, SearchSpace
-from tools.planning.spans import kilograms
-from tools.reporting import drawings, sections
-from tools.reporting.architecture import architecture
-from tools.reporting.cost import Factors, cost_section
-from tools.reporting.html import table as html_table
-from tools.reporting.run_files import RunFiles, number, plain, reason
-from tools.reporting.setting import Setting
-from tools.reporting.svg import Frame, Point, Series, chart, ticks
-from tools.reporting.table import column, csv_rows, records, table
-from tools.reporting.usage import updates_section, usage_section
-from tools.reporting.words import decimals, ordinal, with_error
+from dualfair.evaluation.complexity import macs
+from dualfair.evolution.archive import Archive
+from dualfair.planning.spans import kilograms
+from dualfair.reporting import drawings, sections
+from dualfair.reporting.architecture import architecture
+from dualfair.reporting.cost import Factors, cost_section
+from dualfair.reporting.html import table as html_table
+from dualfair.reporting.run_files import RunFiles, number, plain, reason
+from dualfair.reporting.setting import Setting
+from dualfair.reporting.svg import Frame, Point, Series, chart, ticks
+from dualfair.reporting.table import column, csv_rows, records, table
+from dualfair.reporting.usage import updates_section, usage_section
+from dualfair.reporting.words import decimals, ordinal, with_error
+from dualfair.supernet.files import write_json
+from dualfair.supernet.genotype import Genotype
+from dualfair.supernet.skeleton import SKELETONS
+from dualfair.supernet.space import SPACES, ChoiceBlock, SearchSpace
+from dualfair.supernet.training.checkpoint import save_checkpoint
 
 NANO, SPACE = SKELETONS["nano"], SPACES["dpn81"]
 EVIL = '<script>"&'

@@ -5,10 +5,10 @@ import json
 import pytest
 import torch
 
-from supernet.checkpoint import load_checkpoint, newest_intact
-from supernet.process_group import ALONE
-from tools.retrain_again import against_scratch, sentences
-from tools.session import open_trained
+from dualfair.runs.trained_run import open_trained
+from dualfair.stages.retrain_again import against_scratch, sentences
+from dualfair.supernet.training.checkpoint import load_checkpoint, newest_intact
+from dualfair.supernet.training.process_group import ALONE
 
 
 def result(genotype, seed, error, disparity):

@@ -2,9 +2,9 @@
 
 import pytest
 
-from supernet.space import dpn_space
-from tools.run_directory import RunDirectory
-from tools.trainings import read_result
+from dualfair.runs.directory import RunDirectory
+from dualfair.runs.trainings import read_result
+from dualfair.supernet.space import dpn_space
 
 
 def test_a_stage_keeps_its_configuration_and_another_one_is_refused_with_the_difference(tmp_path):

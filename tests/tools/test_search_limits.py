@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 import torch
 
-from evaluation.complexity import macs, parameters
-from evaluation.scoring import InheritedScorer
-from evolution.limits import Limits
-from supernet.published import PUBLISHED
-from supernet.skeleton import skeleton_of
-from supernet.space import SPACES, ChoiceBlock, SearchSpace
-from tools import latency as timing
-from tools.latency import REPEATS, WARM_UP, Latencies, median_milliseconds
-from tools.limits import LimitOptions, NetworkLimits, read_limits
-from tools.search import SearchOptions, random_subnets
-from tools.starts import read_starts
+from dualfair.evaluation.complexity import macs, parameters
+from dualfair.evaluation.scoring.scorer import InheritedScorer
+from dualfair.evolution.constraints import Limits
+from dualfair.stages import latency as timing
+from dualfair.stages.constraints import LimitOptions, NetworkLimits, read_limits
+from dualfair.stages.initial_population import read_starts
+from dualfair.stages.latency import REPEATS, WARM_UP, Latencies, median_milliseconds
+from dualfair.stages.search import SearchOptions, random_subnets
+from dualfair.supernet.published import PUBLISHED
+from dualfair.supernet.skeleton import skeleton_of
+from dualfair.supernet.space import SPACES, ChoiceBlock, SearchSpace
 
 NANO = skeleton_of("nano").resized(32)
 SHARED = SPACES["dpn81-shared"]

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from evaluation.reliability import normal_scores, reliability
-from evaluation.scoring import half_column
-from tools.searchability import searchability, sentences, to_dict
+from dualfair.evaluation.scoring.scorer import half_column
+from dualfair.evaluation.statistics.reliability import normal_scores, reliability
+from dualfair.stages.searchability import searchability, sentences, to_dict
 
 PEOPLE = {"a": 50, "b": 50}
 

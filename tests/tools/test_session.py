@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from supernet.faces.face_set import FaceSet
-from tools.session import keep_people, some_people
+from dualfair.runs.trained_run import keep_people, some_people
+from dualfair.supernet.images.face_set import FaceSet
 
 
 def faces_of(people=(("a", 8), ("b", 16)), images=3):

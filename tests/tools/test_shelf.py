@@ -10,18 +10,18 @@ import pytest
 from PIL import Image
 from scipy.stats import spearmanr
 
-from evaluation.complexity import macs, parameters
-from supernet.recipe import Recipe
-from supernet.skeleton import skeleton_of
-from supernet.space import dpn_space
-from tools.by_hand import ByHand
-from tools.jobs import Training
-from tools.shelf_study import gather, study
-from tools.shelf_words import sentences, table
-from tools.standing import status
-from tools.status import lines
-from tools.survey import Survey, read_survey, surveys
-from tools.trainings import collect, read_plan, read_samples, read_trainings
+from dualfair.commands.status import lines
+from dualfair.evaluation.complexity import macs, parameters
+from dualfair.runs.status import status
+from dualfair.runs.training_spec import Training
+from dualfair.runs.trainings import collect, read_plan, read_samples, read_trainings
+from dualfair.stages.selection import ByHand
+from dualfair.stages.survey import Survey, read_survey, surveys
+from dualfair.studies.baselines.numbers import gather, study
+from dualfair.studies.baselines.words import sentences, table
+from dualfair.supernet.skeleton import skeleton_of
+from dualfair.supernet.space import dpn_space
+from dualfair.supernet.training.recipe import Recipe
 
 BRIEFLY = ("--seeds", 1, "--checkpoint-every", 0)
 SHELF = "timm.test_resnet:cosface,optimizer=adamw,lr=0.001"
@@ -54,7 +54,7 @@ def run(dualfair, made):
 
 
 def run_of(path):
-    from tools.run_directory import RunDirectory
+    from dualfair.runs.directory import RunDirectory
 
     return SimpleNamespace(directory=RunDirectory(path), setting=SimpleNamespace(space=dpn_space("dpn81", 4)))
 

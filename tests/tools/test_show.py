@@ -5,11 +5,11 @@ from xml.etree import ElementTree
 
 import pytest
 
-from evaluation.complexity import macs, parameters
-from supernet.operations import OPERATIONS, Place
-from supernet.skeleton import SKELETONS, Skeleton
-from tools.reporting.architecture import architecture
-from tools.reporting.drawings import _amount, network_drawing, network_picture
+from dualfair.evaluation.complexity import macs, parameters
+from dualfair.reporting.architecture import architecture
+from dualfair.reporting.drawings import _amount, network_drawing, network_picture
+from dualfair.supernet.operations import OPERATIONS, Place
+from dualfair.supernet.skeleton import SKELETONS, Skeleton
 
 NANO = SKELETONS["nano"]
 SVG = "{http://www.w3.org/2000/svg}"
@@ -194,9 +194,9 @@ def test_a_backbone_is_measured_while_it_runs(dualfair, tmp_path):
 def test_a_trained_networks_folder_is_described_as_it_was_trained(dualfair, tmp_path, about, tiny):
     import torch
 
-    from supernet.checkpoint import save_checkpoint
-    from tools.jobs import Training
-    from tools.standalone import build_network, write_description
+    from dualfair.runs.standalone import build_network, write_description
+    from dualfair.runs.training_spec import Training
+    from dualfair.supernet.training.checkpoint import save_checkpoint
 
     torch.manual_seed(0)
     for label in ("161:cosface", "timm.resnet18:arcface"):

@@ -16,13 +16,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import tools.soak
-from evolution.archive import Archive
-from supernet.checkpoint import Record
-from supernet.genotype import Genotype
-from tools.killing import START_UP, WRITING, Attempt, Moment, draw, start
-from tools.run_comparison import asked_and_known, differences, evaluations, finished_work, lost
-from tools.soak import Size, command, dealt, lines, soak
+import tests.soak.soak
+from dualfair.evolution.archive import Archive
+from dualfair.supernet.genotype import Genotype
+from dualfair.supernet.training.checkpoint import Record
+from tests.soak.killing import START_UP, WRITING, Attempt, Moment, draw, start
+from tests.soak.run_comparison import asked_and_known, differences, evaluations, finished_work, lost
+from tests.soak.soak import Size, command, dealt, lines, soak
 
 ROOT = Path(__file__).parents[2]
 PLACE = "run/retrain/101-101_cosface/seed-0"
@@ -158,8 +158,8 @@ def test_the_archive_of_a_killed_writer_is_read_and_left_as_it_is(tmp_path):
     (tmp_path / "run/search").mkdir(parents=True)
     code = (
         "import os, signal, numpy as np\n"
-        "from evolution.archive import Archive\n"
-        "from supernet.genotype import Genotype\n"
+        "from dualfair.evolution.archive import Archive\n"
+        "from dualfair.supernet.genotype import Genotype\n"
         f"archive = Archive({str(tmp_path / 'run/search/scores.sqlite')!r}, measurement='m', columns=('a', 'b'))\n"
         "archive.add([Genotype.parse('101:cosface')], np.ones((1, 2)), 0.25)\n"
         "os.kill(os.getpid(), signal.SIGKILL)"
@@ -252,7 +252,7 @@ class Stage:
 
 
 def test_a_soak_in_which_all_is_equal_counts_its_kills(monkeypatch, tmp_path):
-    monkeypatch.setattr(tools.soak, "start", Stage())
+    monkeypatch.setattr(tests.soak.soak, "start", Stage())
     report = soak(tmp_path, kills=20)
     assert report["nothing_lost"] and report["differences"] == []
     assert report["kills"] == 20 and report["starts"] == 25
@@ -286,7 +286,7 @@ def score_anew(folder, stage):
     ],
 )
 def test_a_soak_that_finds_a_difference_says_so_and_exits_with_1(monkeypatch, tmp_path, capsys, stage, said):
-    monkeypatch.setattr(tools.soak, "start", stage)
+    monkeypatch.setattr(tests.soak.soak, "start", stage)
     with pytest.raises(SystemExit) as leaving:
         command.main(["--kills", "20", "--out", str(tmp_path / "out")])
     assert leaving.value.code == 1
@@ -296,7 +296,7 @@ def test_a_soak_that_finds_a_difference_says_so_and_exits_with_1(monkeypatch, tm
 
 
 def test_a_stage_that_fails_undisturbed_is_no_verdict_on_kills(monkeypatch, tmp_path):
-    monkeypatch.setattr(tools.soak, "start", Stage(exit_status=lambda *_: 2))
+    monkeypatch.setattr(tests.soak.soak, "start", Stage(exit_status=lambda *_: 2))
     with pytest.raises(ValueError, match="faces failed undisturbed"):
         soak(tmp_path)
 

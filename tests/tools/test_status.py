@@ -15,11 +15,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from evolution.archive import Archive
-from supernet.checkpoint import Record
-from supernet.genotype import Genotype
-from tools.lock import started
-from tools.standing import status
+from dualfair.evolution.archive import Archive
+from dualfair.runs.lock import started
+from dualfair.runs.status import status
+from dualfair.supernet.genotype import Genotype
+from dualfair.supernet.training.checkpoint import Record
 
 ROOT = Path(__file__).parents[2]
 JUDGING = {"calibrate": 64, "disparity": "rank_disparity", "count": "images", "gallery": "all", "galleries": 8}
@@ -427,7 +427,7 @@ def test_status_changes_no_file_and_sees_what_another_process_writes(run):
 def test_status_needs_no_torch(run):
     run.trained(), run.searched()
     code = (
-        "import sys; from tools.main import cli; "
+        "import sys; from dualfair.__main__ import cli; "
         f"cli(['status', {str(run.path)!r}], standalone_mode=False); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True).returncode == 0

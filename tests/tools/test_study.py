@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from scipy.stats import kendalltau
 
-from supernet.recipe import Recipe
-from tools.judging import JudgingOptions
-from tools.study_table import Truth, lines_of, study_of
-from tools.train_options import TrainOptions
-from tools.variants import COMPARISON, Variant, by_training, read_variants
+from dualfair.runs.protocol import JudgingOptions
+from dualfair.runs.train_options import TrainOptions
+from dualfair.studies.supernets.table import Truth, lines_of, study_of
+from dualfair.studies.supernets.variants import COMPARISON, Variant, by_training, read_variants
+from dualfair.supernet.training.recipe import Recipe
 
 BASE = Variant("default", TrainOptions(), Recipe(), JudgingOptions())
 

@@ -6,11 +6,11 @@ import json
 import numpy as np
 import pytest
 
-from evaluation.protocol import EvaluationProtocol
-from evolution.pareto import non_dominated
-from supernet.process_group import ALONE
-from tools.transfer import lines_of
-from tools.transferring import Measured, Population, carried_over, on_front
+from dualfair.evaluation.protocol import EvaluationProtocol
+from dualfair.evolution.pareto import non_dominated
+from dualfair.studies.transfer.measure import Measured, Population, carried_over, on_front
+from dualfair.studies.transfer.study import lines_of
+from dualfair.supernet.training.process_group import ALONE
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +124,7 @@ def test_what_cannot_be_measured_is_refused_in_one_line(dualfair, run, place, mo
 
 
 def measured(network, errors, disparities, home=True):
-    from evaluation.protocol import Verdict
+    from dualfair.evaluation.protocol import Verdict
 
     verdicts = tuple(Verdict(e, d, 9, 0, (), {}, ()) for e, d in zip(errors, disparities, strict=True))
     return Measured("run", network, Population("faces", "group", "all", home), {"a": 3}, (0,) * len(errors), verdicts)
@@ -147,7 +147,7 @@ def test_rankings_are_compared_over_the_networks_that_both_have():
 
 def test_nothing_is_fitted_to_the_faces(run, place):
     """Measuring twice, with other networks in between, changes no weight on disk and no number."""
-    from tools.transferring import measure
+    from dualfair.studies.transfer.measure import measure
 
     before = {path: path.read_bytes() for path in run.glob("retrain/*/seed-*/*") if path.is_file()}
     once = [row.values("error").tolist() for row in measure(run, place / "other", ["hat"], EvaluationProtocol(), ALONE)]

@@ -10,14 +10,14 @@ import click
 import numpy as np
 import pytest
 
-from evolution.halving import Rungs, Turn
-from supernet.atomic import write_json
-from supernet.genotype import Genotype
-from supernet.space import dpn_space
-from tools.trials import LEARNING_RATES, draw_trial
-from tools.tune import TuneOptions
-from tools.tuning import Ladder
-from tools.tuning_output import result_of
+from dualfair.evolution.halving import Rungs, Turn
+from dualfair.studies.tune.ladder import Ladder
+from dualfair.studies.tune.output import result_of
+from dualfair.studies.tune.study import TuneOptions
+from dualfair.studies.tune.trials import LEARNING_RATES, draw_trial
+from dualfair.supernet.files import write_json
+from dualfair.supernet.genotype import Genotype
+from dualfair.supernet.space import dpn_space
 
 SPACE = dpn_space("dpn81-shared", 4)
 POOL = tuple(map(SPACE.parse, ("101:cosface", "343:arcface", "868:cosface")))
@@ -195,12 +195,10 @@ def test_what_was_killed_goes_on_to_the_same_result(dualfair, run):
 
 
 def test_a_trial_that_leaves_the_finite_numbers_is_an_answer(dualfair, run, monkeypatch):
-    import tools.standalone_training
-
     def diverge(run, training, *args, **kwargs):
         raise click.ClickException("20 steps in a row were skipped")
 
-    monkeypatch.setattr(tools.standalone_training, "train_standalone", diverge)
+    monkeypatch.setattr("dualfair.stages.standalone_training.train_standalone", diverge)
     result = dualfair("tune", "--run", run, "--trials", 5, *TUNE[2:])
     assert result.status == 0, result.err
     assert "failed, 20 steps in a row were skipped" in result.out

@@ -12,15 +12,15 @@ from timm.layers import BatchNormAct2d, ConvNormAct
 from timm.models.dpn import BnAct, DualPathBlock
 from torch import nn
 
-from evaluation.complexity import macs
-from evaluation.embedding import embed, network_input
-from supernet.network import build
-from supernet.skeleton import Skeleton
-from tools.benchmarks.memory import peaks
-from tools.benchmarks.report import Contest, rounded
-from tools.benchmarks.roofline import count_flops
-from tools.benchmarks.setting import Setting, scored_faces
-from tools.stopwatch import compare
+from dualfair.benchmarks.memory import peaks
+from dualfair.benchmarks.report import Contest, rounded
+from dualfair.benchmarks.roofline import count_flops
+from dualfair.benchmarks.setting import Setting, scored_faces
+from dualfair.evaluation.complexity import macs
+from dualfair.evaluation.scoring.embedding import embed, network_input
+from dualfair.planning.stopwatch import compare
+from dualfair.supernet.network import build
+from dualfair.supernet.skeleton import Skeleton
 
 GENOTYPE = "101:cosface"
 """The operations of timm's own blocks."""

@@ -7,14 +7,14 @@ from collections.abc import Callable
 
 import numpy as np
 
-from evaluation.disparity import DISPARITIES, measure
-from evaluation.identification import Ranks, ranks
-from evaluation.scoring import population_embeddings
-from tools.benchmarks.ranks import random_embeddings
-from tools.benchmarks.report import Growth
-from tools.benchmarks.scoring import subject
-from tools.benchmarks.setting import Setting
-from tools.stopwatch import Spread, repeated
+from dualfair.benchmarks.ranks import random_embeddings
+from dualfair.benchmarks.report import Growth
+from dualfair.benchmarks.scoring import subject
+from dualfair.benchmarks.setting import Setting
+from dualfair.evaluation.metrics.disparity import DISPARITIES, measure
+from dualfair.evaluation.metrics.identification import Ranks, ranks
+from dualfair.evaluation.scoring.scorer import population_embeddings
+from dualfair.planning.stopwatch import Spread, repeated
 
 IMAGES = (1000, 2000, 4000, 8000)
 POPULATIONS = (8, 16, 32, 64)

@@ -17,8 +17,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 
-from tools.benchmarks.setting import Setting
-from tools.stopwatch import Comparison
+from dualfair.benchmarks.setting import Setting
+from dualfair.planning.stopwatch import Comparison
 
 Contestant = Callable[[Setting], Callable[[], object]]
 """Builds what is needed and returns what is timed. A benchmark's module lists its own in CONTESTANTS."""
@@ -59,7 +59,7 @@ def peak(setting: Setting, benchmark: str, contestant: str, calls: int = 2) -> P
     """
     wanted = json.dumps({"setting": asdict(setting), "benchmark": benchmark, "contestant": contestant, "calls": calls})
     ran = subprocess.run(
-        [sys.executable, "-P", "-m", "tools.benchmarks.memory", wanted],
+        [sys.executable, "-P", "-m", "dualfair.benchmarks.memory", wanted],
         capture_output=True,
         text=True,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)},
@@ -74,7 +74,7 @@ def measure(setting: Setting, benchmark: str, contestant: str, calls: int) -> Pe
     """The peak of a contestant over some calls, in this process."""
     import torch
 
-    module = importlib.import_module(f"tools.benchmarks.{benchmark}")
+    module = importlib.import_module(f"dualfair.benchmarks.{benchmark}")
     device = torch.device(setting.device)
     before = resident("VmRSS")
     run = module.CONTESTANTS[contestant](setting)

@@ -9,21 +9,21 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 import torch
 
-from evaluation.embedding import network_input
-from evaluation.protocol import EvaluationProtocol, judge
-from evaluation.scoring import InheritedScorer, population_embeddings
-from supernet.network import Supernet, build
-from supernet.space import dpn_space
-from supernet.training import Trainer
-from tools.benchmarks.report import indented, rounded
-from tools.benchmarks.scoring import SPACE
-from tools.benchmarks.setting import IDENTITIES, Setting, scored_faces, training_faces
-from tools.planning.forecast import forecast
-from tools.planning.measurement import average_genotypes, measure
-from tools.planning.spans import Span
-from tools.planning.workload import FaceCounts, Workload
-from tools.random_faces import RandomFaces
-from tools.search_output import aligned
+from dualfair.benchmarks.report import indented, rounded
+from dualfair.benchmarks.scoring import SPACE
+from dualfair.benchmarks.setting import IDENTITIES, Setting, scored_faces, training_faces
+from dualfair.evaluation.protocol import EvaluationProtocol, judge
+from dualfair.evaluation.scoring.embedding import network_input
+from dualfair.evaluation.scoring.scorer import InheritedScorer, population_embeddings
+from dualfair.planning.forecast import forecast
+from dualfair.planning.measurement import average_genotypes, measure
+from dualfair.planning.spans import Span
+from dualfair.planning.workload import FaceCounts, Workload
+from dualfair.stages.search_output import aligned
+from dualfair.supernet.images.noise import RandomFaces
+from dualfair.supernet.network import Supernet, build
+from dualfair.supernet.space import dpn_space
+from dualfair.supernet.training.trainer import Trainer
 
 SECONDS = 20.0
 """How long the forecast measures."""

@@ -13,19 +13,19 @@ from dataclasses import asdict
 import numpy as np
 import torch
 
-from evaluation.embedding import network_input
-from evaluation.protocol import EvaluationProtocol
-from evaluation.scoring import InheritedScorer
-from supernet.network import Supernet
-from supernet.process_group import ProcessGroup
-from supernet.space import dpn_space
-from supernet.training import Trainer
-from tools.benchmarks.report import Contest, Result, Skipped
-from tools.benchmarks.scoring import SPACE, random_population
-from tools.benchmarks.setting import IDENTITIES, Setting, scored_faces, training_faces
-from tools.launch import join
-from tools.stopwatch import Comparison, repeated
-from tools.train import image_team
+from dualfair.benchmarks.report import Contest, Result, Skipped
+from dualfair.benchmarks.scoring import SPACE, random_population
+from dualfair.benchmarks.setting import IDENTITIES, Setting, scored_faces, training_faces
+from dualfair.evaluation.protocol import EvaluationProtocol
+from dualfair.evaluation.scoring.embedding import network_input
+from dualfair.evaluation.scoring.scorer import InheritedScorer
+from dualfair.planning.stopwatch import Comparison, repeated
+from dualfair.runs.distributed import join
+from dualfair.stages.train import image_team
+from dualfair.supernet.network import Supernet
+from dualfair.supernet.space import dpn_space
+from dualfair.supernet.training.process_group import ProcessGroup
+from dualfair.supernet.training.trainer import Trainer
 
 RANKS, ROUNDS = 2, 3
 """Ranks that work together, and how often they and the single process are started, in turn."""
@@ -107,7 +107,7 @@ def _start(setting: Setting, ranks: int, threads: int) -> dict[str, float]:
     """Median seconds by ranks in processes of their own. Raises ValueError with their last words when they fail."""
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)] if ranks > 1 else []
     ran = subprocess.run(
-        [sys.executable, *launcher, "-m", "tools.benchmarks.processes", json.dumps(asdict(setting))],
+        [sys.executable, *launcher, "-m", "dualfair.benchmarks.processes", json.dumps(asdict(setting))],
         capture_output=True,
         text=True,
         env={

@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from evaluation.identification import ranks
-from supernet.memory import available_ram
-from tools.benchmarks.memory import peak
-from tools.benchmarks.report import Contest, Result, Skipped
-from tools.benchmarks.setting import Setting
-from tools.stopwatch import Comparison, compare
+from dualfair.benchmarks.memory import peak
+from dualfair.benchmarks.report import Contest, Result, Skipped
+from dualfair.benchmarks.setting import Setting
+from dualfair.evaluation.metrics.identification import ranks
+from dualfair.planning.stopwatch import Comparison, compare
+from dualfair.supernet.memory import available_ram
 
 DIMENSIONS, PER_PERSON = 512, 5
 

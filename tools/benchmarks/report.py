@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
-from tools.benchmarks.memory import Peak
-from tools.search_output import aligned
-from tools.stopwatch import Comparison, Spread
+from dualfair.benchmarks.memory import Peak
+from dualfair.planning.stopwatch import Comparison, Spread
+from dualfair.stages.search_output import aligned
 
 
 @dataclass(frozen=True, kw_only=True)

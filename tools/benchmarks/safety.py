@@ -10,16 +10,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from evolution.archive import Archive
-from supernet.checkpoint import newest_intact
-from supernet.network import Supernet
-from supernet.resuming import save
-from supernet.space import dpn_space
-from supernet.training import Trainer
-from tools.benchmarks.report import Contest, rounded
-from tools.benchmarks.setting import IDENTITIES, Setting, training_faces
-from tools.device import bind
-from tools.stopwatch import Spread, compare, repeated
+from dualfair.benchmarks.report import Contest, rounded
+from dualfair.benchmarks.setting import IDENTITIES, Setting, training_faces
+from dualfair.evolution.archive import Archive
+from dualfair.planning.stopwatch import Spread, compare, repeated
+from dualfair.runs.devices import bind
+from dualfair.supernet.network import Supernet
+from dualfair.supernet.space import dpn_space
+from dualfair.supernet.training.checkpoint import newest_intact
+from dualfair.supernet.training.resuming import save
+from dualfair.supernet.training.trainer import Trainer
 
 SPACE = "dpn81"
 SCORES, COLUMNS = 8, 10

@@ -7,22 +7,22 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
-from evaluation.embedding import network_input
-from evaluation.protocol import EvaluationProtocol
-from evaluation.scoring import InheritedScorer, population_embeddings
-from evaluation.sharing import work
-from evolution.search import search
-from supernet.faces.face_set import FaceSet
-from supernet.faces.synthetic import SyntheticFaces, synthesize
-from supernet.genotype import Genotype
-from supernet.network import Supernet
-from supernet.recipe import Recipe
-from supernet.space import SearchSpace, dpn_space
-from supernet.training import Trainer
-from tools.benchmarks.memory import peaks
-from tools.benchmarks.report import Contest, rounded
-from tools.benchmarks.setting import Setting, scored_faces
-from tools.stopwatch import compare
+from dualfair.benchmarks.memory import peaks
+from dualfair.benchmarks.report import Contest, rounded
+from dualfair.benchmarks.setting import Setting, scored_faces
+from dualfair.evaluation.protocol import EvaluationProtocol
+from dualfair.evaluation.scoring.embedding import network_input
+from dualfair.evaluation.scoring.scorer import InheritedScorer, population_embeddings
+from dualfair.evaluation.scoring.sharing import work
+from dualfair.evolution.nsga2 import search
+from dualfair.planning.stopwatch import compare
+from dualfair.supernet.genotype import Genotype
+from dualfair.supernet.images.face_set import FaceSet
+from dualfair.supernet.images.synthetic.people import SyntheticFaces, synthesize
+from dualfair.supernet.network import Supernet
+from dualfair.supernet.space import SearchSpace, dpn_space
+from dualfair.supernet.training.recipe import Recipe
+from dualfair.supernet.training.trainer import Trainer
 
 SPACE = "dpn81"
 PEOPLE, IMAGES_EACH = 16, 3

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import torch
 
-from supernet.recipe import Recipe
-from supernet.skeleton import Skeleton, skeleton_of
-from tools.random_faces import RandomFaces
+from dualfair.supernet.images.noise import RandomFaces
+from dualfair.supernet.skeleton import Skeleton, skeleton_of
+from dualfair.supernet.training.recipe import Recipe
 
 IDENTITIES = 64
 """People in the random training faces."""

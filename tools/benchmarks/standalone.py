@@ -13,17 +13,17 @@ from timm.optim import create_optimizer_v2
 from timm.scheduler import create_scheduler_v2
 from torch import nn
 
-from supernet.network import StandaloneNetwork, build
-from supernet.optimisation import classification_loss
-from supernet.recipe import Recipe
-from supernet.shuffler import Shuffler
-from supernet.training import Trainer
-from tools.benchmarks.memory import in_turn
-from tools.benchmarks.report import Contest
-from tools.benchmarks.setting import IDENTITIES, Setting, training_faces
-from tools.benchmarks.step import plain_batch, plain_bfloat16
-from tools.device import keep_freed_memory
-from tools.stopwatch import compare
+from dualfair.benchmarks.memory import in_turn
+from dualfair.benchmarks.report import Contest
+from dualfair.benchmarks.setting import IDENTITIES, Setting, training_faces
+from dualfair.benchmarks.step import plain_batch, plain_bfloat16
+from dualfair.planning.stopwatch import compare
+from dualfair.runs.devices import keep_freed_memory
+from dualfair.supernet.network import StandaloneNetwork, build
+from dualfair.supernet.training.batches import Shuffler
+from dualfair.supernet.training.optimisation import classification_loss
+from dualfair.supernet.training.recipe import Recipe
+from dualfair.supernet.training.trainer import Trainer
 
 GENOTYPE = "101:cosface"
 CALLS = 40

@@ -11,20 +11,20 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from supernet.faces.augmentation import augment, draw, to_input
-from supernet.network import Supernet
-from supernet.optimisation import GROUPS, classification_loss, group_of, make_scheduler
-from supernet.recipe import Recipe
-from supernet.shuffler import Shuffler
-from supernet.space import SearchSpace, dpn_space
-from supernet.strict_fairness import FairDealer
-from supernet.training import Trainer
-from tools.benchmarks.memory import in_turn
-from tools.benchmarks.report import Contest, rounded
-from tools.benchmarks.roofline import count_flops, matmul_peak
-from tools.benchmarks.setting import IDENTITIES, Setting, training_faces
-from tools.device import keep_freed_memory
-from tools.stopwatch import compare
+from dualfair.benchmarks.memory import in_turn
+from dualfair.benchmarks.report import Contest, rounded
+from dualfair.benchmarks.roofline import count_flops, matmul_peak
+from dualfair.benchmarks.setting import IDENTITIES, Setting, training_faces
+from dualfair.planning.stopwatch import compare
+from dualfair.runs.devices import keep_freed_memory
+from dualfair.supernet.images.augmentation import augment, draw, to_input
+from dualfair.supernet.network import Supernet
+from dualfair.supernet.space import SearchSpace, dpn_space
+from dualfair.supernet.training.batches import Shuffler
+from dualfair.supernet.training.optimisation import GROUPS, classification_loss, group_of, make_scheduler
+from dualfair.supernet.training.recipe import Recipe
+from dualfair.supernet.training.sampling import FairDealer
+from dualfair.supernet.training.trainer import Trainer
 
 SPACE = "dpn81"
 CALLS = 9

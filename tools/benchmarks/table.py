@@ -13,4 +13,4 @@ BENCHMARKS: dict[str, str] = {
     "safety": "checkpoints, archived scores and deterministic steps: the careless way, against ours",
     "growth": "how ranks, scoring and group measures grow with their size",
 }
-"""Names as in --only, and in the order of a whole run; `tools.benchmarks.NAME` has a function run(setting)."""
+"""Names as in --only, and in the order of a whole run; `benchmarks.NAME` has a function run(setting)."""

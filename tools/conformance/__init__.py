@@ -7,9 +7,9 @@ For your own tests:
 `disparities`, `heads`, `operations` and `spaces` have a check each; `dualfair check` runs them on what it is named.
 """
 
-from tools.conformance.disparities import check_disparity
-from tools.conformance.heads import check_head
-from tools.conformance.operations import check_operation
-from tools.conformance.spaces import check_space
+from dualfair.conformance.disparities import check_disparity
+from dualfair.conformance.heads import check_head
+from dualfair.conformance.operations import check_operation
+from dualfair.conformance.spaces import check_space
 
 __all__ = ["check_disparity", "check_head", "check_operation", "check_space"]

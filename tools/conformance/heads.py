@@ -10,7 +10,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from supernet.heads import MarginHead
+from dualfair.supernet.heads import MarginHead
 
 
 def check_head(margin: Callable) -> list[str]:

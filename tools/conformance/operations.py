@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from evaluation.measured_cost import measured_cost
-from supernet.operations import Operation, Place
+from dualfair.evaluation.measured_cost import measured_cost
+from dualfair.supernet.operations import Operation, Place
 
 
 def check_operation(operation: Operation, place: Place | None = None) -> list[str]:

@@ -8,17 +8,17 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 
-from evaluation.complexity import macs, parameters
-from evaluation.measured_cost import measured_cost
-from evaluation.scoring import population_embeddings
-from supernet.genotype import Genotype
-from supernet.network import Supernet, build
-from supernet.recipe import Recipe
-from supernet.skeleton import Skeleton, skeleton_of
-from supernet.space import SearchSpace
-from supernet.training import NonFinite, Trainer
-from tools.conformance.operations import check_operation
-from tools.random_faces import RandomFaces
+from dualfair.conformance.operations import check_operation
+from dualfair.evaluation.complexity import macs, parameters
+from dualfair.evaluation.measured_cost import measured_cost
+from dualfair.evaluation.scoring.scorer import population_embeddings
+from dualfair.supernet.genotype import Genotype
+from dualfair.supernet.images.noise import RandomFaces
+from dualfair.supernet.network import Supernet, build
+from dualfair.supernet.skeleton import Skeleton, skeleton_of
+from dualfair.supernet.space import SearchSpace
+from dualfair.supernet.training.recipe import Recipe
+from dualfair.supernet.training.trainer import NonFinite, Trainer
 
 PEOPLE = 6
 """So many people, of four random images each, are trained and scored on."""

@@ -40,12 +40,15 @@ def _title(about: Mapping) -> str:
 
 def _use(about: Mapping) -> str:
     if about["exported_as"] == "state" or not about["timm"]:
-        lines = ["from supernet.exported import open_export", 'network = open_export("THIS FOLDER")']
+        lines = [
+            "from dualfair.supernet.production.exported import open_export",
+            'network = open_export("THIS FOLDER")',
+        ]
         if about["kind"] == "own skeleton":
             lines[1] = 'network = open_export("THIS FOLDER", skeleton=YOUR_SKELETON)'
     else:
         lines = [
-            "import timm, supernet.timm_model  # of the package dualfair",
+            "import timm, dualfair.supernet.production.timm_model  # of the package dualfair",
             'network = timm.create_model("local-dir:THIS FOLDER", pretrained=True).eval()',
         ]
     onnx = (
@@ -160,7 +163,7 @@ def _limits(about: Mapping) -> str:
 def _terms(about: Mapping) -> str:
     return (
         f"## Terms\n\nLicence of the weights: {_name(about['licence'])}. Licence of the training faces: "
-        f"{_name(about['data_licence'])}. `dualfair.json` has all of this as data, with SHA-256 of the weights.\n"
+        f"{_name(about['data_licence'])}. `json` has all of this as data, with SHA-256 of the weights.\n"
     )
 
 

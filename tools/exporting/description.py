@@ -1,4 +1,4 @@
-"""What `dualfair.json` and timm's `config.json` say of an exported network: everything, as data."""
+"""What `json` and timm's `config.json` say of an exported network: everything, as data."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 
-from tools.exporting.source import Source
+from dualfair.exporting.source import Source
 
 _LIBRARIES = ("dualfair", "torch", "timm", "safetensors")
 _MEASURES = ("error", "disparity")
@@ -34,9 +34,9 @@ class Terms:
 
 
 def describe(source: Source, exported_as: str, terms: Terms, folded: Mapping[str, Sequence[str]]) -> dict:
-    """Everything about an export but its files: the value of `dualfair.json`, and what the card is made of."""
-    from supernet.exported import BACKBONE, FORMAT, OWN, VERSION
-    from supernet.timm_model import INPUT
+    """Everything about an export but its files: the value of `json`, and what the card is made of."""
+    from dualfair.supernet.production.exported import BACKBONE, FORMAT, OWN, VERSION
+    from dualfair.supernet.production.timm_model import INPUT
 
     network = source.network
     kind, skeleton = skeleton_of(network)
@@ -88,10 +88,10 @@ def describe(source: Source, exported_as: str, terms: Terms, folded: Mapping[str
 
 def skeleton_of(network) -> tuple[str, dict]:
     """The kind of a network, and its skeleton as data as far as it is data."""
-    from supernet.backbone import Backbone
-    from supernet.exported import BACKBONE, OWN, SEARCHED
-    from supernet.genotype import HEAD_NAMES
-    from supernet.timm_model import numbers_of
+    from dualfair.supernet.families.backbone import Backbone
+    from dualfair.supernet.genotype import HEAD_NAMES
+    from dualfair.supernet.production.exported import BACKBONE, OWN, SEARCHED
+    from dualfair.supernet.production.timm_model import numbers_of
 
     skeleton = network.skeleton
     if isinstance(network.genotype, Backbone):
@@ -109,7 +109,7 @@ def skeleton_of(network) -> tuple[str, dict]:
 
 def timm_config(about: Mapping) -> dict:
     """timm's `config.json` of an export that can be one."""
-    from supernet.timm_model import INPUT
+    from dualfair.supernet.production.timm_model import INPUT
 
     size = about["skeleton"]["image_size"]
     if about["timm"] == "dualfair_dpn":

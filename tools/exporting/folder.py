@@ -7,9 +7,9 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from supernet.atomic import TEMPORARY, write_bytes
-from supernet.exported import ABOUT, CLASS_WEIGHTS, WEIGHTS, read_about
-from tools.reporting.run_files import plain
+from dualfair.reporting.run_files import plain
+from dualfair.supernet.files import TEMPORARY, write_bytes
+from dualfair.supernet.production.exported import ABOUT, CLASS_WEIGHTS, WEIGHTS, read_about
 
 CARD, CONFIG, ONNX = "README.md", "config.json", "model.onnx"
 FILES = (ABOUT, WEIGHTS, CLASS_WEIGHTS, CONFIG, ONNX, CARD)

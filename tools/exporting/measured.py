@@ -13,16 +13,16 @@ RESAMPLES = 1000
 def measure(network, run: Path, config: Mapping, judging) -> dict[str, dict]:
     """The verdicts on validation and test people of a run, with the people of every group and 95 % intervals.
 
-    Embeddings are those of `dualfair evaluate`; `judging` (tools.judging.JudgingOptions) says how error and disparity
+    Embeddings are those of `dualfair evaluate`; `judging` (`runs.protocol.JudgingOptions`) says how error and disparity
     are taken. "people" counts by group; "intervals" are [low, high] by bootstrap over people as probes, None where
     undefined. Raises ValueError where the faces are not at hand, or not those that the run was trained on.
     """
     import numpy as np
 
-    from evaluation.embedding import embed
-    from evaluation.protocol import judge
-    from evaluation.scoring import interval_columns
-    from tools.session import faces_of, open_setting
+    from dualfair.evaluation.protocol import judge
+    from dualfair.evaluation.scoring.embedding import embed
+    from dualfair.evaluation.scoring.scorer import interval_columns
+    from dualfair.runs.trained_run import faces_of, open_setting
 
     setting = open_setting(config, faces_of(run, config))
     if setting.faces_fingerprint != config["faces_fingerprint"]:

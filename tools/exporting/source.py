@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
-from supernet.atomic import read_json
-from supernet.backbone import Backbone
-from tools.jobs import Training
-from tools.reporting.run_files import reason
-from tools.reporting.words import listed
+from dualfair.reporting.run_files import reason
+from dualfair.reporting.words import listed
+from dualfair.runs.training_spec import Training
+from dualfair.supernet.families.backbone import Backbone
+from dualfair.supernet.files import read_json
 
 ORIGINS = {
     "front": "of the search's front",
@@ -74,9 +74,9 @@ def find_source(
 
 def _recommended(run: Path, seed: int | None, tell: Callable[[str], object]) -> tuple[Path, str]:
     """The training's folder of the network that the report of a run recommends."""
-    from tools.reporting.networks import choose, networks_of, read_results, read_samples, tell_unfinished
-    from tools.reporting.run_files import open_runs
-    from tools.reporting.setting import open_setting
+    from dualfair.reporting.networks import choose, networks_of, read_results, read_samples, tell_unfinished
+    from dualfair.reporting.run_files import open_runs
+    from dualfair.reporting.setting import open_setting
 
     (files,) = open_runs([run])
     results = read_results(files)
@@ -141,7 +141,7 @@ def _same(wanted: Training, other: Training) -> bool:
 
 
 def _result(path: Path) -> dict:
-    from tools.trainings import read_result
+    from dualfair.runs.trainings import read_result
 
     try:
         return read_result(path)
@@ -153,7 +153,7 @@ def _opened(path: Path, why: str, tell: Callable[[str], object]) -> Source:
     """The network of a training's folder or checkpoint, with what lies beside it and in its run."""
     import torch
 
-    from tools.standalone import open_standalone
+    from dualfair.runs.standalone import open_standalone
 
     standalone = open_standalone(path, torch.device("cpu"), tell)
     folder = (path if path.is_dir() else path.parent).resolve()
@@ -173,11 +173,11 @@ def _opened(path: Path, why: str, tell: Callable[[str], object]) -> Source:
 
 def _about_run(run: Path, stage: str, network, training: Training, tell: Callable[[str], object]) -> dict:
     """What a run knows of a training: its recipe, how it judges networks, its faces, and this network's numbers."""
-    from supernet.recipe import Recipe
-    from tools.exporting.measured import measure
-    from tools.judging import JudgingOptions
-    from tools.options import recorded
-    from tools.reporting.run_files import RunFiles
+    from dualfair.exporting.measured import measure
+    from dualfair.reporting.run_files import RunFiles
+    from dualfair.runs.config import recorded
+    from dualfair.runs.protocol import JudgingOptions
+    from dualfair.supernet.training.recipe import Recipe
 
     files = RunFiles(run, run.name)
     config = files.json("train/config.json")
@@ -198,8 +198,8 @@ def _about_run(run: Path, stage: str, network, training: Training, tell: Callabl
 
 def _faces(run: Path, config: dict) -> dict:
     """The faces folder's name, and what its faces.json says of how the faces were cut out."""
-    from supernet.faces.store import ORIGIN
-    from tools.session import faces_of
+    from dualfair.runs.trained_run import faces_of
+    from dualfair.supernet.images.store import ORIGIN
 
     try:
         folder = faces_of(run, config)
@@ -216,12 +216,12 @@ def _inherited(run: Path, label: str, tell: Callable[[str], object]) -> Source:
     """The subnet of a genotype with the supernet's weights and BN statistics measured on training images."""
     import torch
 
-    from supernet.calibration import calibrate_stage
-    from supernet.process_group import ALONE
-    from tools.judging import searched_with
-    from tools.run_directory import RunDirectory
-    from tools.session import calibration_images, open_trained
-    from tools.standalone_training import training_faces_of
+    from dualfair.runs.directory import RunDirectory
+    from dualfair.runs.protocol import searched_with
+    from dualfair.runs.trained_run import calibration_images, open_trained
+    from dualfair.stages.standalone_training import training_faces_of
+    from dualfair.supernet.calibration import calibrate_stage
+    from dualfair.supernet.training.process_group import ALONE
 
     training = Training.of_label(label)
     if not training.plain:

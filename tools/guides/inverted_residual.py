@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from timm.layers import BatchNormAct2d, create_conv2d
 from torch import nn
 
-from supernet.operations import Place
-from supernet.skeleton import Skeleton
-from supernet.space import ChoiceBlock, SearchSpace
-from supernet.trunk import SearchedBlock, Trunk
+from dualfair.supernet.operations import Place
+from dualfair.supernet.skeleton import Skeleton
+from dualfair.supernet.space import ChoiceBlock, SearchSpace
+from dualfair.supernet.trunk import SearchedBlock, Trunk
 
 
 def convolution(place: Place, kernel: int, act: bool = True) -> nn.Sequential:

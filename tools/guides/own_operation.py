@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from timm.layers import BatchNormAct2d, create_conv2d
 from torch import nn
 
-from supernet.operations import Place
-from supernet.skeleton import SKELETONS
+from dualfair.supernet.operations import Place
+from dualfair.supernet.skeleton import SKELETONS
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evaluation.sharing import work
-from supernet.recipe import Recipe
-from supernet.skeleton import Skeleton
-from supernet.space import SearchSpace
-from tools.planning.workload import EXHAUSTIVE_BATCH, Workload
+from dualfair.evaluation.scoring.sharing import work
+from dualfair.planning.workload import EXHAUSTIVE_BATCH, Workload
+from dualfair.supernet.skeleton import Skeleton
+from dualfair.supernet.space import SearchSpace
+from dualfair.supernet.training.recipe import Recipe
 
 FORWARD = 2
 """FLOPs a MAC of a forward pass."""
@@ -39,7 +39,7 @@ def expected_macs(space: SearchSpace, skeleton: Skeleton) -> float:
 
 
 def expected_distinct_macs(space: SearchSpace, skeleton: Skeleton, genotypes: int) -> float:
-    """Mean of `evaluation.sharing.work(...).shared` over sets of `genotypes` different genotypes, uniformly at random.
+    """Mean of `sharing.work(...).shared` over sets of `genotypes` different genotypes, uniformly at random.
 
     Of the m genotypes of the S that share a beginning, none is drawn with probability prod (1 - m / (S - i)), i below
     `genotypes`. A search breeds relatives, which share more than that.

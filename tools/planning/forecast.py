@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-from tools.planning.flops import FORWARD, confirmation_macs, expected_macs, search_macs, training_flops
-from tools.planning.measurement import Measurement
-from tools.planning.memory import StageMemory
-from tools.planning.spans import (
+from dualfair.planning.flops import FORWARD, confirmation_macs, expected_macs, search_macs, training_flops
+from dualfair.planning.measurement import Measurement
+from dualfair.planning.memory import StageMemory
+from dualfair.planning.spans import (
     NOTHING,
     STUDY_KG_PER_KWH,
     STUDY_WATTS,
@@ -18,7 +18,7 @@ from tools.planning.spans import (
     kilowatt_hours,
     whole_jobs,
 )
-from tools.planning.workload import Workload
+from dualfair.planning.workload import Workload
 
 MIRRORED = 2
 """Every scored image passes with its mirror image."""

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import torch
 
-from supernet.memory import available_ram
-from tools.planning.memory import MemoryPlan, StageMemory, device_memory
-from tools.planning.workload import Workload
+from dualfair.planning.memory import MemoryPlan, StageMemory, device_memory
+from dualfair.planning.workload import Workload
+from dualfair.supernet.memory import available_ram
 
 
 def largest_that_fits(fits: Callable[[int], bool], least: int, most: int) -> int | None:

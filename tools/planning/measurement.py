@@ -8,21 +8,21 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from evaluation.complexity import macs
-from evaluation.embedding import network_input
-from evaluation.protocol import EvaluationProtocol, judge
-from evaluation.ranking import correlation
-from evaluation.scoring import population_embeddings
-from evaluation.sharing import work
-from supernet.genotype import Genotype
-from supernet.network import Supernet, build
-from supernet.recipe import Recipe
-from supernet.training import Trainer
-from tools.planning.flops import expected_macs
-from tools.planning.spans import Span
-from tools.planning.workload import Workload
-from tools.random_faces import RandomFaces
-from tools.stopwatch import repeated
+from dualfair.evaluation.complexity import macs
+from dualfair.evaluation.protocol import EvaluationProtocol, judge
+from dualfair.evaluation.scoring.embedding import network_input
+from dualfair.evaluation.scoring.scorer import population_embeddings
+from dualfair.evaluation.scoring.sharing import work
+from dualfair.evaluation.statistics.ranking import correlation
+from dualfair.planning.flops import expected_macs
+from dualfair.planning.spans import Span
+from dualfair.planning.stopwatch import repeated
+from dualfair.planning.workload import Workload
+from dualfair.supernet.genotype import Genotype
+from dualfair.supernet.images.noise import RandomFaces
+from dualfair.supernet.network import Supernet, build
+from dualfair.supernet.training.recipe import Recipe
+from dualfair.supernet.training.trainer import Trainer
 
 SHARES = {"train": 0.4, "retrain": 0.25, "search": 0.25, "judging": 0.1}
 """How the measuring time is divided."""

@@ -10,16 +10,16 @@ import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from evaluation.comparison import CHUNK_BYTES
-from evaluation.embedding import with_mirror
-from supernet.calibration import calibrate_stage
-from supernet.genotype import Genotype
-from supernet.memory import available_ram
-from supernet.network import StandaloneNetwork, Supernet, build
-from supernet.optimisation import classification_loss, make_optimizer
-from supernet.recipe import Recipe
-from tools.planning.live_memory import live_bytes
-from tools.planning.workload import Workload
+from dualfair.evaluation.metrics.similarity import CHUNK_BYTES
+from dualfair.evaluation.scoring.embedding import with_mirror
+from dualfair.planning.live_memory import live_bytes
+from dualfair.planning.workload import Workload
+from dualfair.supernet.calibration import calibrate_stage
+from dualfair.supernet.genotype import Genotype
+from dualfair.supernet.memory import available_ram
+from dualfair.supernet.network import StandaloneNetwork, Supernet, build
+from dualfair.supernet.training.optimisation import classification_loss, make_optimizer
+from dualfair.supernet.training.recipe import Recipe
 
 FLOAT = 4
 """Bytes of a float32."""

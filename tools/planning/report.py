@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tools.planning.forecast import Forecast, StageForecast
-from tools.planning.limits import gigabytes
-from tools.planning.spans import STUDY_KG_PER_KWH, STUDY_WATTS, Span
-from tools.search_output import aligned
+from dualfair.planning.forecast import Forecast, StageForecast
+from dualfair.planning.limits import gigabytes
+from dualfair.planning.spans import STUDY_KG_PER_KWH, STUDY_WATTS, Span
+from dualfair.stages.search_output import aligned
 
 
 def lines(forecast: Forecast) -> list[str]:

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from supernet.recipe import Recipe
-from supernet.shuffler import Shuffler
-from supernet.skeleton import Skeleton
-from supernet.space import SearchSpace
-from supernet.strict_fairness import DEALERS, paths_per_step, updates_per_batch
+from dualfair.supernet.skeleton import Skeleton
+from dualfair.supernet.space import SearchSpace
+from dualfair.supernet.training.batches import Shuffler
+from dualfair.supernet.training.recipe import Recipe
+from dualfair.supernet.training.sampling import DEALERS, paths_per_step, updates_per_batch
 
 EXHAUSTIVE_BATCH = 64
 """Genotypes of one score call of `evolution.exhaustive`."""
 EXHAUSTIVE_LIMIT = 10_000
 """The largest space that `evolution.exhaustive` enumerates."""
 CONFIRMED_RANDOM = 32
-"""Random subnets that are confirmed beside the candidates, at most: `tools.confirmation.RANDOM`."""
+"""Random subnets that are confirmed beside the candidates, at most: `stages.confirm.RANDOM`."""
 CONFIRMED_CALIBRATION = 4
-"""How many times as many images measure BN statistics in confirming: `tools.confirmation.CALIBRATION`."""
+"""How many times as many images measure BN statistics in confirming: `stages.confirm.CALIBRATION`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +124,7 @@ class Workload:
         return self._steps(self.retrain, 1)
 
     def _steps(self, recipe: Recipe, updates: int) -> int:
-        """As `supernet.training.Trainer` takes them."""
+        """As `supernet.training.trainer.Trainer` takes them."""
         return max(1, round(recipe.epochs * Shuffler(self.faces.training, recipe.batch, 0).batches_per_epoch * updates))
 
     @property

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from tools.reporting.doubts import not_believe
-from tools.reporting.ranking_words import cheap
-from tools.reporting.run_files import RunFiles, number
-from tools.reporting.words import (
+from dualfair.reporting.doubts import not_believe
+from dualfair.reporting.ranking_words import cheap
+from dualfair.reporting.run_files import RunFiles, number
+from dualfair.reporting.words import (
     FEW_PEOPLE,
     FRONT,
     counted,

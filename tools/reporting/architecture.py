@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-from evaluation.complexity import block_costs, macs, parameters
-from supernet.genotype import Genotype
-from supernet.operations import Operation, Place
-from supernet.skeleton import DualPathSkeleton, Skeleton
+from dualfair.evaluation.complexity import block_costs, macs, parameters
+from dualfair.supernet.genotype import Genotype
+from dualfair.supernet.operations import Operation, Place
+from dualfair.supernet.skeleton import DualPathSkeleton, Skeleton
 
 
 def architecture(text: str, skeleton: Skeleton) -> dict:

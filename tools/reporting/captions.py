@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tools.reporting.words import FRONT, SUPERNET, counted
+from dualfair.reporting.words import FRONT, SUPERNET, counted
 
 
 def who_is_drawn(run: Mapping) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from tools.reporting.run_files import number
-from tools.reporting.svg import (
+from dualfair.reporting.run_files import number
+from dualfair.reporting.svg import (
     BLACK,
     BLUE,
     GREEN,
@@ -20,8 +20,8 @@ from tools.reporting.svg import (
     Series,
     chart,
 )
-from tools.reporting.table import records
-from tools.reporting.words import decimals, spoken
+from dualfair.reporting.table import records
+from dualfair.reporting.words import decimals, spoken
 
 PADDING = 0.06
 CLOUD = 0.9

@@ -5,13 +5,13 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Sequence
 
-from tools.reporting.answer import answer, reliability_of
-from tools.reporting.architecture import architecture
-from tools.reporting.comparison import compared
-from tools.reporting.cost import Factors, cost_section
-from tools.reporting.front import front_genotypes, front_section, hypervolume_section, objectives_of
-from tools.reporting.instead import shelf_section, tune_section
-from tools.reporting.networks import (
+from dualfair.reporting.answer import answer, reliability_of
+from dualfair.reporting.architecture import architecture
+from dualfair.reporting.comparison import compared
+from dualfair.reporting.cost import Factors, cost_section
+from dualfair.reporting.front import front_genotypes, front_section, hypervolume_section, objectives_of
+from dualfair.reporting.instead import shelf_section, tune_section
+from dualfair.reporting.networks import (
     choose,
     group_table,
     network_of,
@@ -21,12 +21,12 @@ from tools.reporting.networks import (
     read_samples,
     tell_unfinished,
 )
-from tools.reporting.ranking import ranking_section
-from tools.reporting.run_files import RunFiles, plain, reason
-from tools.reporting.setting import Setting, describe, open_setting
-from tools.reporting.standing import standing
-from tools.reporting.table import csv_rows
-from tools.reporting.usage import updates_section, usage_section
+from dualfair.reporting.ranking import ranking_section
+from dualfair.reporting.run_files import RunFiles, plain, reason
+from dualfair.reporting.setting import Setting, describe, open_setting
+from dualfair.reporting.standing import standing
+from dualfair.reporting.table import csv_rows
+from dualfair.reporting.usage import updates_section, usage_section
 
 _DAMAGE = (KeyError, TypeError, ValueError, AttributeError, IndexError)
 TABLES = {

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from supernet.checkpoint import checkpoints, read_record
-from tools.planning.spans import STUDY_KG_PER_KWH, STUDY_WATTS, kilograms, kilowatt_hours
-from tools.reporting.networks import network_of
-from tools.reporting.run_files import RunFiles, number, reason
-from tools.reporting.setting import Setting
-from tools.reporting.table import column, table
+from dualfair.planning.spans import STUDY_KG_PER_KWH, STUDY_WATTS, kilograms, kilowatt_hours
+from dualfair.reporting.networks import network_of
+from dualfair.reporting.run_files import RunFiles, number, reason
+from dualfair.reporting.setting import Setting
+from dualfair.reporting.table import column, table
+from dualfair.supernet.training.checkpoint import checkpoints, read_record
 
 
 @dataclass(frozen=True)
@@ -86,8 +86,8 @@ def _table(rows: Sequence[Sequence], factors: Factors) -> dict:
 
 def _train(run: RunFiles, setting: Setting) -> list | None:
     """Steps, device seconds and FLOPs of training the supernet."""
-    from supernet.strict_fairness import paths_per_step
-    from tools.planning.flops import TRAINING
+    from dualfair.planning.flops import TRAINING
+    from dualfair.supernet.training.sampling import paths_per_step
 
     if (record := _newest(run, run.path / "train")) is None:
         return None
@@ -100,8 +100,8 @@ def _train(run: RunFiles, setting: Setting) -> list | None:
 
 def _search(run: RunFiles) -> list | None:
     """Scores, seconds and FLOPs of the search and of confirming its front; FLOPs as if scored one by one."""
-    from tools.planning.flops import FORWARD
-    from tools.planning.forecast import MIRRORED
+    from dualfair.planning.flops import FORWARD
+    from dualfair.planning.forecast import MIRRORED
 
     measured = _glance(run, "search/scores.sqlite")
     if not measured:
@@ -145,7 +145,7 @@ def _compare(run: RunFiles) -> list[list]:
 
 def _standalone_flops(run: RunFiles, setting: Setting) -> float | None:
     """FLOPs of training the space's mean network as the first network with a checkpoint was trained."""
-    from tools.planning.flops import TRAINING
+    from dualfair.planning.flops import TRAINING
 
     batch = (run.json("retrain/config.json") or {}).get("batch")
     folders = sorted((run.path / "retrain").glob("*/seed-*"))
@@ -156,8 +156,8 @@ def _standalone_flops(run: RunFiles, setting: Setting) -> float | None:
 
 def _training_flops(setting: Setting, genotype: str, record, batch: int | None) -> float | None:
     """FLOPs of a training up to its newest checkpoint, None where something of it is not known."""
-    from evaluation.complexity import macs
-    from tools.planning.flops import TRAINING
+    from dualfair.evaluation.complexity import macs
+    from dualfair.planning.flops import TRAINING
 
     people = setting.count("train")
     if record is None or setting.skeleton is None or not batch or not people:
@@ -171,7 +171,7 @@ def _training_flops(setting: Setting, genotype: str, record, batch: int | None) 
 
 def _path_macs(setting: Setting) -> float | None:
     """MACs of an image along the mean path of the space, with the class weights of the people."""
-    from tools.planning.flops import expected_macs
+    from dualfair.planning.flops import expected_macs
 
     people = setting.count("train")
     if setting.space is None or setting.skeleton is None or not people:
@@ -191,7 +191,7 @@ def _newest(run: RunFiles, folder: Path):
 
 def _glance(run: RunFiles, file: str) -> dict[str, tuple[int, float]]:
     """Evaluations and mean seconds by measurement, empty where there is no archive."""
-    from evolution.archive import glance
+    from dualfair.evolution.archive import glance
 
     if not (run.path / file).is_file():
         return {}

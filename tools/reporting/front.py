@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from tools.reporting.run_files import RunFiles, number
-from tools.reporting.table import column, table
-from tools.reporting.words import spoken
+from dualfair.reporting.run_files import RunFiles, number
+from dualfair.reporting.table import column, table
+from dualfair.reporting.words import spoken
 
 MOST_POINTS = 2000
 """Scored networks that are kept for the cloud behind the front; of more, as many evenly spaced ones."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tools.reporting.run_files import RunFiles, number
-from tools.reporting.table import column, table
+from dualfair.reporting.run_files import RunFiles, number
+from dualfair.reporting.table import column, table
 
 
 def shelf_section(run: RunFiles, disparity: str) -> dict | None:

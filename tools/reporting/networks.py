@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from tools.reporting.run_files import RunFiles, number
-from tools.reporting.setting import Setting
-from tools.reporting.table import column, table
-from tools.reporting.words import spoken
+from dualfair.reporting.run_files import RunFiles, number
+from dualfair.reporting.setting import Setting
+from dualfair.reporting.table import column, table
+from dualfair.reporting.words import spoken
 
 MEASURES = ("error", "disparity")
 SPLITS = ("validation", "test")
@@ -115,7 +115,7 @@ def choose(networks: Sequence[Mapping]) -> dict:
     """
     import numpy as np
 
-    from evolution.pareto import knee, non_dominated
+    from dualfair.evolution.pareto import knee, non_dominated
 
     order = sorted(networks, key=lambda one: (one["macs"] is None, one["macs"] or 0, one["genotype"]))
     values = np.array([[one["validation"][measure]["mean"] for measure in MEASURES] for one in order], dtype=float)
@@ -204,7 +204,7 @@ def _groups(results: Sequence[Mapping]) -> list[dict]:
 
 def _size(genotype: str, result: Mapping, setting: Setting) -> tuple[float | None, float | None]:
     """Parameters and MACs: by formula for a network of the skeleton, else as the result has them."""
-    from evaluation.complexity import macs, parameters
+    from dualfair.evaluation.complexity import macs, parameters
 
     try:
         if setting.skeleton is not None:

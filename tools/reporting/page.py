@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from html import escape
 from importlib.resources import files
 
-from tools.reporting import sections
-from tools.reporting.html import heading, table
+from dualfair.reporting import sections
+from dualfair.reporting.html import heading, table
 
 SECTIONS = (
     ("question", "The question", sections.question),
@@ -47,7 +47,7 @@ def page(data: Mapping) -> str:
             anchor = f"run{number}"
             inside = heading(2, run["name"], anchor) + _sections(run, f"{anchor}-", 3)
             body += f'<section class="run" aria-labelledby="{anchor}">{inside}</section>'
-    style = files("tools.reporting").joinpath("style.css").read_text(encoding="utf-8")
+    style = files("dualfair.reporting").joinpath("style.css").read_text(encoding="utf-8")
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from supernet.atomic import read_json
+from dualfair.supernet.files import read_json
 
 _ABSOLUTE = re.compile(r"(?<![\w.])/(?:[^/\s'\"]+/)+([^/\s'\"]*)")
 LONGEST_REASON = 200

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tools.planning.report import duration
-from tools.planning.spans import STUDY_WATTS
-from tools.reporting import charts, drawings
-from tools.reporting.answer import why
-from tools.reporting.captions import reported_front, scores_counted, untrained, who_is_drawn
-from tools.reporting.html import bullets, figure, folded, lacks, paragraph, stated, table
-from tools.reporting.ranking_words import concluded
-from tools.reporting.words import capital, compact, counted, listed, spoken, whole
+from dualfair.planning.report import duration
+from dualfair.planning.spans import STUDY_WATTS
+from dualfair.reporting import charts, drawings
+from dualfair.reporting.answer import why
+from dualfair.reporting.captions import reported_front, scores_counted, untrained, who_is_drawn
+from dualfair.reporting.html import bullets, figure, folded, lacks, paragraph, stated, table
+from dualfair.reporting.ranking_words import concluded
+from dualfair.reporting.words import capital, compact, counted, listed, spoken, whole
 
 LEAST_COUNTED = 3
 """Networks of a front without which a heat map of their operations says nothing."""

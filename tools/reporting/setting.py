@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from supernet.skeleton import Skeleton
-from supernet.space import SearchSpace
-from tools.reporting.run_files import RunFiles, reason
-from tools.reporting.table import column, table
+from dualfair.reporting.run_files import RunFiles, reason
+from dualfair.reporting.table import column, table
+from dualfair.supernet.skeleton import Skeleton
+from dualfair.supernet.space import SearchSpace
 
 SPLITS = ("train", "validation", "confirmation", "test")
 PURPOSES = {
@@ -44,7 +44,7 @@ def open_setting(run: RunFiles) -> Setting:
     images: dict[str, int] = {}
     try:
         skeleton = _skeleton(config)
-        from tools.architectures import open_space
+        from dualfair.runs.architectures import open_space
 
         space = open_space(config["space"], skeleton, config["heads"])
     except (ValueError, KeyError, TypeError, AttributeError, ImportError) as error:
@@ -86,7 +86,7 @@ def describe(run: RunFiles, setting: Setting) -> dict:
 
 
 def _skeleton(config: dict) -> Skeleton:
-    from tools.architectures import open_skeleton
+    from dualfair.runs.architectures import open_skeleton
 
     return open_skeleton(config["skeleton"], config["blocks"], config["size"], config["heads"])
 
@@ -95,7 +95,7 @@ def _counts(run: RunFiles, config: dict) -> tuple[dict, dict]:
     """People by split and group, and images by split, of the very faces that the run was trained on."""
     import numpy as np
 
-    from tools.session import faces_of, open_setting
+    from dualfair.runs.trained_run import faces_of, open_setting
 
     opened = open_setting(config, faces_of(run.path, config))
     if opened.faces_fingerprint != config["faces_fingerprint"]:

@@ -131,7 +131,7 @@ def svg(inside: str, height: float, alt: str, width: float = WIDTH) -> str:
 
 def standing_alone(inside: str, height: float, alt: str, width: float, margin: float = 16) -> str:
     """The picture as a file that needs no page around it: with its size, its style and a white ground."""
-    rules = files("tools.reporting").joinpath("style.css").read_text(encoding="utf-8").splitlines()
+    rules = files("dualfair.reporting").joinpath("style.css").read_text(encoding="utf-8").splitlines()
     style = "".join(rule for rule in rules if rule.startswith("svg ."))
     wide, high = width + 2 * margin, height + 2 * margin
     ground = (

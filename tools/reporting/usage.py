@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from supernet.checkpoint import checkpoints, load_checkpoint, read_record
-from supernet.genotype import Genotype
-from supernet.operations import OPERATION_NAMES
-from supernet.space import HEAD, SearchSpace
-from tools.reporting.run_files import RunFiles
-from tools.reporting.setting import Setting
-from tools.reporting.table import column, table
+from dualfair.reporting.run_files import RunFiles
+from dualfair.reporting.setting import Setting
+from dualfair.reporting.table import column, table
+from dualfair.supernet.genotype import Genotype
+from dualfair.supernet.operations import OPERATION_NAMES
+from dualfair.supernet.space import HEAD, SearchSpace
+from dualfair.supernet.training.checkpoint import checkpoints, load_checkpoint, read_record
 
 _COLUMNS = (
     ("place", "text"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tools.reporting.run_files import number
+from dualfair.reporting.run_files import number
 
 NOTHING = "\N{EN DASH}"
 FEW_PEOPLE = 30

@@ -1,0 +1,179 @@
+"""How differently pairs of groups' people are matched at one threshold: the rates of `group_rates`, then a reducer.
+
+`PAIR_DISPARITIES` lists the measures of the biometrics literature that reduce the rates of any
+number of groups to one number. All of them depend on the threshold: state how it was chosen (`verification.tar_at_far`
+gives that of a FAR over all pairs). Standard deviation and skewed error ratio of verification accuracies, as RFW is
+reported, are `disparity.DISPARITIES["std"]` and `["ser"]`: `reduce` them from `group_rates.accuracy_values`.
+
+Shape legend: P pairs, G groups.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+
+from dualfair.evaluation.metrics.disparity import largest_difference
+from dualfair.evaluation.metrics.rates import MINIMUM_PAIRS, GroupRates, RatesTable, rates_at
+
+
+@dataclass(frozen=True)
+class PairDisparityResult:
+    """A disparity at a threshold, with the rates it was reduced from. `value` is nan where `undefined` says why."""
+
+    name: str
+    value: float
+    threshold: float
+    groups: Mapping[object, GroupRates]
+    undefined: str = ""
+
+
+@dataclass(frozen=True)
+class PairDisparity:
+    """A disparity between any number of groups, called as `disparity(scores, same, groups, threshold)`.
+
+    The `reducer` makes one number of the `rates` it names, arrays (G,) each; `fair` is the result where all groups
+    fare alike, and no result is better. `lower_is_better` says on which side of it all others are.
+    """
+
+    name: str
+    rates: tuple[str, ...]
+    reducer: Callable[..., float]
+    fair: float = 0.0
+    lower_is_better: bool = True
+
+    def __call__(self, scores: np.ndarray, same: np.ndarray, groups: np.ndarray, threshold: float) -> float:
+        """The disparity of the pairs, or nan where it is undefined: see `reduce` and `rates_at`."""
+        return self.reduce(rates_at(scores, same, groups, threshold)).value
+
+    def reduce(self, table: RatesTable) -> PairDisparityResult:
+        """The disparity of known rates of the groups.
+
+        It is undefined where a group has fewer than `MINIMUM_PAIRS` pairs for a rate it takes: genuine ones for FNMR
+        and TPR, impostors for FMR. Raises ValueError for fewer than two groups.
+        """
+        if len(table.groups) < 2:
+            groups = ", ".join(map(repr, table.groups)) or "none"
+            raise ValueError(f"{self.name} compares groups and needs at least two, got {groups}")
+        values = {rate: [getattr(group, rate) for group in table.groups.values()] for rate in self.rates}
+        lacking = [
+            f"n={value.n} for the {rate} of group {label!r}"
+            for rate in self.rates
+            for label, value in zip(table.groups, values[rate], strict=True)
+            if value.value is None
+        ]
+        if lacking:
+            reason = f"undefined ({', '.join(lacking)}; a rate needs {MINIMUM_PAIRS} pairs)"
+            return PairDisparityResult(self.name, float("nan"), table.threshold, table.groups, reason)
+        arrays = [np.array([value.value for value in values[rate]]) for rate in self.rates]
+        return PairDisparityResult(self.name, float(self.reducer(*arrays)), table.threshold, table.groups)
+
+    def weighted(self, alpha: float) -> PairDisparity:
+        """This measure with the weight `alpha`, in [0, 1], on the FMR and the rest on the FNMR; its name says so."""
+        if self.rates != ("fmr", "fnmr"):
+            weighed = ", ".join(name for name, row in PAIR_DISPARITIES.items() if row.rates == ("fmr", "fnmr"))
+            raise ValueError(f"{self.name} has no weight; only these have: {weighed}")
+        _check_alpha(alpha)
+        return replace(self, name=f"{self.name}_at_alpha_{alpha:g}", reducer=partial(self.reducer, alpha=alpha))
+
+
+def fdr(fmr: np.ndarray, fnmr: np.ndarray, alpha: float = 0.5) -> float:
+    """Fairness discrepancy rate: 1 - (alpha * max |FMR_i - FMR_j| + (1 - alpha) * max |FNMR_i - FNMR_j|).
+
+    Of rates (G,), the maxima over all pairs of groups. In [0, 1], higher is better, 1 is fair.
+    """
+    _check_alpha(alpha)
+    return 1 - (alpha * largest_difference(fmr) + (1 - alpha) * largest_difference(fnmr))
+
+
+def inequity_rate(fmr: np.ndarray, fnmr: np.ndarray, alpha: float = 0.5) -> float:
+    """(max FMR / min FMR)^alpha * (max FNMR / min FNMR)^(1 - alpha), extremes over the groups (G,).
+
+    At least 1, lower is better, 1 is fair. 0/0 is 1, all groups being equal; any other division by 0 is infinite.
+    """
+    _check_alpha(alpha)
+    return _extreme_ratio(fmr) ** alpha * _extreme_ratio(fnmr) ** (1 - alpha)
+
+
+def garbe(fmr: np.ndarray, fnmr: np.ndarray, alpha: float = 0.5) -> float:
+    """Gini aggregation rate: alpha * G(FMR) + (1 - alpha) * G(FNMR) over the groups (G,).
+
+    In [0, 1], lower is better, 0 is fair; 1 where one group makes all the errors of both kinds. See `gini`.
+    """
+    _check_alpha(alpha)
+    return alpha * gini(fmr) + (1 - alpha) * gini(fnmr)
+
+
+def average_odds_difference(fmr: np.ndarray, tpr: np.ndarray) -> float:
+    """max |(FPR_i - FPR_j) + (TPR_i - TPR_j)| / 2 over all pairs of groups (G,), the FMR being the FPR.
+
+    In [0, 1], lower is better, 0 is fair. The signs matter: where a group is worse off twice, with more false matches
+    and fewer true ones, the two cancel. Look at eod beside it.
+    """
+    return largest_difference(fmr + tpr) / 2
+
+
+def gini(values: np.ndarray) -> float:
+    """The Gini coefficient of n values of 0 or more: n / (n - 1) * sum_ij |x_i - x_j| / (2 * n^2 * mean).
+
+    In [0, 1]: 0 where all are equal, all zeros included, and 1 where all but one are zero.
+
+    >>> gini(np.array([0.0, 0.0, 0.3]))
+    1.0
+    """
+    values = np.asarray(values, dtype=np.float64)
+    n, total = len(values), float(np.sum(values))
+    if total == 0:
+        return 0.0
+    return float(np.abs(values[:, None] - values).sum() / (2 * (n - 1) * total))
+
+
+def bpc(bias: float, bias_debiased: float, tpr: float, tpr_debiased: float) -> float:
+    """Bias performance coefficient: (bias - bias_debiased) / bias - (tpr - tpr_debiased) / tpr; higher is better.
+
+    A network against a named baseline, whose bias and TPR come first: 0 for the baseline itself, and above 0 where the
+    share of the bias that went exceeds the share of the TPR that went. Bias is any disparity with 0 as fair, TPR is in
+    [0, 1], both networks' at the same FAR. A share of 0 is 0 where nothing changed and -infinity where it rose from 0;
+    where both rose from 0 the coefficient is nan, undefined. Raises ValueError for values below 0 or nan.
+    """
+    given = {"bias": bias, "bias_debiased": bias_debiased, "tpr": tpr, "tpr_debiased": tpr_debiased}
+    for name, value in given.items():
+        if not 0 <= value < np.inf:
+            raise ValueError(f"{name} must be a finite number of 0 or more, got {value}")
+    return _lost_share(bias, bias_debiased) - _lost_share(tpr, tpr_debiased)
+
+
+PAIR_DISPARITIES: dict[str, PairDisparity] = {
+    row.name: row
+    for row in (
+        PairDisparity("fdr", ("fmr", "fnmr"), fdr, fair=1.0, lower_is_better=False),
+        PairDisparity("inequity_rate", ("fmr", "fnmr"), inequity_rate, fair=1.0),
+        PairDisparity("garbe", ("fmr", "fnmr"), garbe),
+        PairDisparity("spd", ("accepted",), largest_difference),
+        PairDisparity("eod", ("tpr",), largest_difference),
+        PairDisparity("aod", ("fmr", "tpr"), average_odds_difference),
+    )
+}
+"""The built-in measures; with two groups spd, eod and aod are absolute values of `signed_differences`, with more the
+largest over all pairs of groups."""
+
+
+def _extreme_ratio(values: np.ndarray) -> float:
+    low, high = float(np.min(values)), float(np.max(values))
+    if low == high:
+        return 1.0
+    return high / low if low else float("inf")
+
+
+def _lost_share(before: float, after: float) -> float:
+    if before == after:
+        return 0.0
+    return (before - after) / before if before else -float("inf")
+
+
+def _check_alpha(alpha: float) -> None:
+    if not 0 <= alpha <= 1:
+        raise ValueError(f"alpha must be 0 to 1, the weight of the FMR, got {alpha}")

@@ -1,0 +1,143 @@
+"""How pairs of every group's people fare at one threshold: counts a group first, then rates.
+
+Shape legend: P pairs, G groups.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from dualfair.evaluation.metrics.disparity import GroupValue
+from dualfair.evaluation.metrics.pairs import checked_pairs, groups_of_pairs
+from dualfair.evaluation.metrics.verification import TenFold
+
+MINIMUM_PAIRS = 2
+"""A rate over fewer pairs has no value: it is insufficient, and a disparity over it is undefined."""
+
+RATES = ("fmr", "fnmr", "tpr", "accepted")
+"""The rates of a group that a disparity may take: see `GroupRates`."""
+
+
+@dataclass(frozen=True)
+class GroupRates:
+    """How a group's pairs fare at a threshold: counts, and the rates in [0, 1] that follow from them.
+
+    `false_matches` are accepted impostor pairs, `false_non_matches` rejected genuine ones. Every rate comes with the
+    number of pairs it is over, and without a value where they are fewer than `MINIMUM_PAIRS`.
+    """
+
+    genuine: int
+    impostors: int
+    false_matches: int
+    false_non_matches: int
+
+    @property
+    def fmr(self) -> GroupValue:
+        """False match rate, also FAR or FPR: the share of impostor pairs accepted; lower is better."""
+        return _share(self.false_matches, self.impostors)
+
+    @property
+    def fnmr(self) -> GroupValue:
+        """False non-match rate: the share of genuine pairs rejected; lower is better."""
+        return _share(self.false_non_matches, self.genuine)
+
+    @property
+    def tpr(self) -> GroupValue:
+        """True positive rate, also TAR: the share of genuine pairs accepted; higher is better."""
+        return _share(self.genuine - self.false_non_matches, self.genuine)
+
+    @property
+    def accepted(self) -> GroupValue:
+        """The share of all pairs accepted. It depends on how many of them are genuine."""
+        return _share(self.genuine - self.false_non_matches + self.false_matches, self.genuine + self.impostors)
+
+    @property
+    def accuracy(self) -> GroupValue:
+        """The share of all pairs judged right; higher is better."""
+        pairs = self.genuine + self.impostors
+        return _share(pairs - self.false_matches - self.false_non_matches, pairs)
+
+
+@dataclass(frozen=True)
+class RatesTable:
+    """The rates of all groups at one `threshold`, by group in sorted order.
+
+    `groups` are over the pairs of people of one group. `across` are over impostor pairs of two groups, as "a|b"; no
+    disparity takes those.
+    """
+
+    threshold: float
+    groups: Mapping[object, GroupRates]
+    across: Mapping[str, GroupRates] = field(default_factory=dict)
+
+
+def rates_at(
+    scores: np.ndarray,
+    same: np.ndarray,
+    groups: np.ndarray,
+    threshold: float,
+    *,
+    names: Iterable[object] = (),
+    within: bool = True,
+) -> RatesTable:
+    """The rates of every group where all scores (P,) of `threshold` or more are accepted, one threshold for all.
+
+    `same` (P,) is true for genuine pairs. `groups` are labels of the pairs (P,), or of both people (P, 2). Impostor
+    pairs across groups are left out with `within=True`; otherwise they stand in `across`, by both groups ("a|b").
+    They never count for either group: impostors of another group are easier, and how many there are is chance.
+    `names` are groups to list even where no pair is theirs.
+
+    Raises ValueError for shapes that do not fit, scores that are not finite, a threshold that is nan, and a genuine
+    pair across groups.
+    """
+    scores, same = checked_pairs(scores, same)
+    if np.isnan(threshold):
+        raise ValueError("threshold must be a number, got nan")
+    labels, inside = groups_of_pairs(groups, same)
+    accepted = scores >= threshold
+    table = {name: GroupRates(0, 0, 0, 0) for name in np.asarray(list(names)).tolist()}
+    table |= _counted(labels[inside], same[inside], accepted[inside])
+    across = {} if within else _counted(labels[~inside], same[~inside], accepted[~inside])
+    return RatesTable(float(threshold), dict(sorted(table.items())), across)
+
+
+def signed_differences(table: RatesTable, first: object, second: object) -> dict[str, float | None]:
+    """What two groups differ by, the first's minus the second's; 0 is fair, None where a rate is insufficient.
+
+    `spd`, statistical parity difference: P(accepted | a) - P(accepted | b). `eod`, equal opportunity difference:
+    TPR_a - TPR_b. `aod`, average odds difference: ((FPR_a - FPR_b) + (TPR_a - TPR_b)) / 2. The rows of
+    `PAIR_DISPARITIES` are their absolute values. Raises ValueError for a group that is not in the table.
+    """
+    for name in (first, second):
+        if name not in table.groups:
+            raise ValueError(f"no group {name!r}; there are {', '.join(map(repr, table.groups))}")
+    a, b = table.groups[first], table.groups[second]
+    spd, eod = _difference(a.accepted, b.accepted), _difference(a.tpr, b.tpr)
+    fpr = _difference(a.fmr, b.fmr)
+    return {"spd": spd, "eod": eod, "aod": None if fpr is None or eod is None else (fpr + eod) / 2}
+
+
+def accuracy_values(folds: Mapping[object, TenFold]) -> dict[object, GroupValue]:
+    """Accuracies of groups (`verification.group_ten_fold`) as what `disparity.Disparity.reduce` takes."""
+    return {group: GroupValue(found.accuracy, found.n) for group, found in folds.items()}
+
+
+def _counted(labels: np.ndarray, same: np.ndarray, accepted: np.ndarray) -> dict[object, GroupRates]:
+    names, codes = np.unique(labels, return_inverse=True)
+    kinds = codes * 4 + same * 2 + accepted
+    counts = np.bincount(kinds, minlength=4 * len(names)).reshape(-1, 4).tolist()
+    return {
+        name: GroupRates(missed + found, kept_out + let_in, false_matches=let_in, false_non_matches=missed)
+        for name, (kept_out, let_in, missed, found) in zip(names.tolist(), counts, strict=True)
+    }
+
+
+def _share(part: int, whole: int) -> GroupValue:
+    return GroupValue(part / whole if whole >= MINIMUM_PAIRS else None, whole)
+
+
+def _difference(a: GroupValue, b: GroupValue) -> float | None:
+    return None if a.value is None or b.value is None else a.value - b.value

@@ -1,0 +1,283 @@
+"""Verification: do two images show the same person? Accuracy over folds, TAR at a FAR, equal error rate.
+
+The score of a pair is a cosine, higher is more alike, and a threshold accepts every score that reaches it. Genuine
+pairs are of one person, impostor pairs of two. FAR and FMR are one rate: the share of impostor pairs that are accepted.
+TAR (or TPR) is the share of genuine pairs that are, and FNMR = 1 - TAR.
+
+Shape legend: P pairs, F folds, T thresholds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from dualfair.evaluation.metrics.pairs import checked_pairs, groups_of_pairs
+
+THRESHOLDS = ("exact", "grid")
+"""How a fold's threshold is chosen: exactly, among all scores, or on the literature's grid. See `ten_fold`."""
+
+GRID = np.arange(0, 4, 0.01)
+"""Squared Euclidean distances of unit vectors that the evaluation programs of FaceNet and insightface try."""
+
+FEWEST_FALSE_ACCEPTS = 10
+"""A FAR that fewer impostor pairs than this make up says little: `TarAtFar.warning` tells so."""
+
+
+@dataclass(frozen=True)
+class TenFold:
+    """Accuracy over folds, in [0, 1], higher is better, 0.5 is chance on balanced folds.
+
+    `accuracy` is the mean over folds and `sd` their sample standard deviation (n - 1); the literature's programs print
+    that of the population, sqrt((F - 1) / F) times as large. `accuracies` and `thresholds` are those of the folds in
+    the order of their labels, the thresholds as cosines. `n` pairs, `genuine` of them; `rule` is one of `THRESHOLDS`.
+    """
+
+    accuracy: float
+    sd: float
+    accuracies: tuple[float, ...]
+    thresholds: tuple[float, ...]
+    n: int
+    genuine: int
+    rule: str
+
+    def to_dict(self) -> dict:
+        """As a dictionary of what JSON holds."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, eq=False)
+class Roc:
+    """All points of the ROC curve, from the threshold that accepts nothing to the one that accepts every pair.
+
+    `thresholds` (T,) are the distinct scores, descending, after the next number above the highest one. `far` and `tar`
+    (T,) are the shares of impostor and genuine pairs whose score is the threshold or more. The points of the DET
+    curve are (`fmr`, `fnmr`). Also the numbers of pairs, `genuine` and `impostors`.
+    """
+
+    thresholds: np.ndarray
+    far: np.ndarray
+    tar: np.ndarray
+    genuine: int
+    impostors: int
+
+    @property
+    def fmr(self) -> np.ndarray:
+        """False match rate (T,), lower is better: another name of the FAR."""
+        return self.far
+
+    @property
+    def fnmr(self) -> np.ndarray:
+        """False non-match rate (T,), lower is better."""
+        return 1 - self.tar
+
+
+@dataclass(frozen=True)
+class TarAtFar:
+    """The largest TAR, in [0, 1], higher is better, with a FAR of at most the one asked for.
+
+    `far` is the rate reached at `threshold`, a cosine; `warning` says where there are too few impostors to go by.
+    """
+
+    tar: float
+    far: float
+    threshold: float
+    genuine: int
+    impostors: int
+    warning: str = ""
+
+    def to_dict(self) -> dict:
+        """As a dictionary of what JSON holds."""
+        return asdict(self)
+
+
+def ten_fold(scores: np.ndarray, same: np.ndarray, folds: np.ndarray, *, thresholds: str = "exact") -> TenFold:
+    """Accuracy on every fold at the threshold that is best on all other folds, any number of them, as for LFW.
+
+    `scores` (P,), `same` (P,) true for genuine pairs, `folds` (P,) labels. With `thresholds="exact"` every cut between
+    the scores of the other folds is tried. Of several best cuts the strictest is taken, and the threshold lies midway
+    between the scores it separates; above the highest score it is the next number, below the lowest it is that score.
+    The rule never looks at the fold that is judged, so a network that embeds all images alike, for which accepting all
+    and accepting nothing are equally good, has exactly 0.5 on balanced folds.
+
+    `thresholds="grid"` is what the programs of FaceNet and insightface do: accept where the squared Euclidean distance
+    of the unit vectors, 2 - 2 * cosine, is below one of `GRID`, the smallest of the best. Only for figures that are to
+    be compared with printed ones.
+
+    Raises ValueError for shapes that do not fit, fewer than two folds, other folds without a genuine and an impostor
+    pair, scores that are not finite, and, for the grid, scores that are no cosines.
+    """
+    scores, same = checked_pairs(scores, same)
+    return _over_folds(scores, same, _checked_folds(folds, len(scores)), np.ones(len(scores), bool), thresholds)
+
+
+def group_ten_fold(
+    scores: np.ndarray,
+    same: np.ndarray,
+    folds: np.ndarray,
+    groups: np.ndarray,
+    *,
+    shared: bool,
+    thresholds: str = "exact",
+) -> dict[object, TenFold]:
+    """`ten_fold` of every group, by group in sorted order.
+
+    With `shared=False` a group's threshold comes from its own other folds, as the literature reports RFW. With
+    `shared=True` it comes from the other folds of all groups together, one for all, as a system in operation has it.
+    `groups` are labels of the pairs (P,), or of both people (P, 2); pairs across groups are then left out everywhere.
+    Raises ValueError as `ten_fold` does, naming the group, and where a group lacks one of the folds.
+    """
+    scores, same = checked_pairs(scores, same)
+    folds = _checked_folds(folds, len(scores))
+    labels, within = groups_of_pairs(groups, same)
+    scores, same, folds, labels = scores[within], same[within], folds[within], labels[within]
+    found = {}
+    for name in np.unique(labels).tolist():
+        own = labels == name
+        lacking = np.setdiff1d(folds, folds[own])
+        if len(lacking):
+            raise ValueError(f"group {name!r} has no pair in fold {lacking[0]!s}; every fold must hold all groups")
+        if shared:
+            found[name] = _over_folds(scores, same, folds, own, thresholds)
+            continue
+        try:
+            found[name] = ten_fold(scores[own], same[own], folds[own], thresholds=thresholds)
+        except ValueError as error:
+            raise ValueError(f"group {name!r}: {error}") from error
+    return found
+
+
+def roc(scores: np.ndarray, same: np.ndarray) -> Roc:
+    """The ROC curve of scores (P,), `same` (P,) true for genuine pairs; exact, one point for every distinct score.
+
+    Pairs with equal scores are accepted together, so ties favour nobody: a constant score has the two end points only.
+    Raises ValueError for shapes that do not fit, scores that are not finite, or no genuine or no impostor pair.
+    """
+    scores, same = checked_pairs(scores, same, both=True)
+    thresholds, accepted, true = _cuts(scores, same)
+    genuine = int(same.sum())
+    impostors = len(same) - genuine
+    return Roc(thresholds, (accepted - true) / impostors, true / genuine, genuine, impostors)
+
+
+def tar_at_far(scores: np.ndarray, same: np.ndarray, far: float) -> TarAtFar:
+    """The largest TAR with a FAR of at most `far`, in [0, 1], and the strictest threshold that reaches it.
+
+    Exact, by sorting. Where genuine and impostor pairs tie, all of them are accepted or none is, so the rate reached
+    may be lower than `far`; a network that embeds all images alike gives 0 for any `far` below 1. Warns where `far` of
+    the impostors are fewer than `FEWEST_FALSE_ACCEPTS`. Raises ValueError for another `far` and as `roc` does.
+    """
+    if not 0 <= far <= 1:
+        raise ValueError(f"far must be 0 to 1, the share of impostor pairs to accept at most, got {far}")
+    curve = roc(scores, same)
+    tar = curve.tar[np.searchsorted(curve.far, far, side="right") - 1]
+    point = np.searchsorted(curve.tar, tar)
+    warning = ""
+    if far * curve.impostors < FEWEST_FALSE_ACCEPTS:
+        warning = (
+            f"FAR {far:g} of {curve.impostors} impostor pairs is {far * curve.impostors:.3g} false accepts; take a "
+            f"higher FAR or more pairs: below {FEWEST_FALSE_ACCEPTS} the threshold hangs on single pairs"
+        )
+    return TarAtFar(
+        float(tar), float(curve.far[point]), float(curve.thresholds[point]), curve.genuine, curve.impostors, warning
+    )
+
+
+def eer(scores: np.ndarray, same: np.ndarray) -> float:
+    """The equal error rate: where FMR and FNMR are equal, in [0, 1], lower is better, 0.5 is chance.
+
+    Both are linear between neighbouring points of the ROC curve (`roc`), so the curve is cut exactly once. A constant
+    score gives 0.5. Raises ValueError as `roc` does.
+
+    One of two genuine pairs scores below one of three impostors: FMR goes from 0 to 1/3 at an FNMR of 1/2, and FNMR
+    from 1/2 to 0 at an FMR of 1/3.
+
+    >>> eer([0.9, 0.5, 0.3, 0.2, 0.1], [True, False, True, False, False])
+    0.3333333333333333
+    """
+    curve = roc(scores, same)
+    gap = curve.fmr - curve.fnmr
+    after = int(np.argmax(gap >= 0))
+    before = after - 1
+    share = -gap[before] / (gap[after] - gap[before])
+    return float(curve.fmr[before] + share * (curve.fmr[after] - curve.fmr[before]))
+
+
+def _checked_folds(folds: np.ndarray, pairs: int) -> np.ndarray:
+    folds = np.asarray(folds)
+    if folds.shape != (pairs,):
+        raise ValueError(f"folds must be one label for each of {pairs} pairs, got shape {folds.shape}")
+    return folds
+
+
+def _over_folds(scores: np.ndarray, same: np.ndarray, folds: np.ndarray, judged: np.ndarray, rule: str) -> TenFold:
+    """Accuracy of the `judged` pairs (P,) of every fold at the threshold from all pairs of the other folds."""
+    if rule not in THRESHOLDS:
+        raise ValueError(f"thresholds must be one of {', '.join(THRESHOLDS)}, got {rule!r}")
+    names = np.unique(folds)
+    if len(names) < 2:
+        raise ValueError(f"folds must be at least two, one to judge and one to learn from, got {len(names)}")
+    if rule == "grid" and np.abs(scores).max() > 1 + 1e-6:
+        raise ValueError(f"scores must be cosines for the grid of distances, got one of {np.abs(scores).max():g}")
+    accuracies, thresholds = [], []
+    for name in names:
+        held_out = folds == name
+        others = same[~held_out]
+        if others.all() or not others.any():
+            raise ValueError(
+                f"the folds beside {name!s} must hold genuine and impostor pairs, got {np.count_nonzero(others)} "
+                f"genuine ones of {len(others)}: take fewer folds, impostors within groups, or more people"
+            )
+        own = held_out & judged
+        if rule == "exact":
+            threshold = _best_threshold(scores[~held_out], others)
+            accepted = scores[own] >= threshold
+        else:
+            distance = _best_distance(scores[~held_out], others)
+            accepted, threshold = _distances(scores[own]) < distance, 1 - distance / 2
+        thresholds.append(float(threshold))
+        accuracies.append(float(np.mean(accepted == same[own])))
+    return TenFold(
+        accuracy=float(np.mean(accuracies)),
+        sd=float(np.std(accuracies, ddof=1)),
+        accuracies=tuple(accuracies),
+        thresholds=tuple(thresholds),
+        n=int(np.count_nonzero(judged)),
+        genuine=int(np.count_nonzero(same[judged])),
+        rule=rule,
+    )
+
+
+def _cuts(scores: np.ndarray, same: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Thresholds (T,), descending from one that accepts nothing, and how many pairs each accepts, all and genuine."""
+    order = np.argsort(-scores, kind="stable")
+    ordered = scores[order]
+    last = np.append(np.flatnonzero(np.diff(ordered)), len(ordered) - 1)
+    thresholds = np.append(np.nextafter(ordered[0], np.inf), ordered[last])
+    return thresholds, np.append(0, last + 1), np.append(0, np.cumsum(same[order])[last])
+
+
+def _best_threshold(scores: np.ndarray, same: np.ndarray) -> float:
+    thresholds, accepted, true = _cuts(scores, same)
+    cut = int(np.argmax(2 * true - accepted))
+    if cut in (0, len(thresholds) - 1):
+        return float(thresholds[cut])
+    lowest_accepted, highest_rejected = thresholds[cut], thresholds[cut + 1]
+    midway = highest_rejected + (lowest_accepted - highest_rejected) / 2
+    return float(midway if midway > highest_rejected else lowest_accepted)
+
+
+def _distances(scores: np.ndarray) -> np.ndarray:
+    return np.maximum(2 - 2 * scores, 0)
+
+
+def _best_distance(scores: np.ndarray, same: np.ndarray) -> float:
+    """The smallest of the distances of `GRID` below which accepting is right most often."""
+
+    def below(distances: np.ndarray) -> np.ndarray:
+        return np.searchsorted(np.sort(distances), GRID, side="left")
+
+    distances = _distances(scores)
+    right = below(distances[same]) - below(distances[~same])
+    return float(GRID[np.argmax(right)])

@@ -1,0 +1,75 @@
+"""Faces in, embeddings out: mirrored test-time embeddings as numpy arrays. torch ends here.
+
+Shape legend: N images, B batch, D embedding, S side of the images in pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from dualfair.supernet.fitting import Batch
+from dualfair.supernet.images.augmentation import mirror, to_input
+
+
+class Faces(Protocol):
+    """What is embedded: identities and groups (N,) of strings, and images by number as uint8 (B, S, S, 3)."""
+
+    identities: np.ndarray
+    groups: np.ndarray
+
+    def read(self, images: np.ndarray) -> Tensor: ...
+
+
+def over_batches(
+    faces: Faces, batch: int | Batch, device: torch.device | str, work: Callable[[slice, Tensor], object]
+) -> None:
+    """Call `work(place, images)` on all images in order, as network input (B, 3, S, S) with its place among the N.
+
+    Where memory runs out the batch is halved, and `work` is called again for the images that it failed on.
+    """
+    batch = batch if isinstance(batch, Batch) else Batch(batch)
+    batch.over(
+        len(faces.identities),
+        lambda place: work(place, network_input(faces, np.arange(place.start, place.stop), device)),
+    )
+
+
+def network_input(faces: Faces, numbers: np.ndarray, device: torch.device | str) -> Tensor:
+    """Some images as network input, (B, 3, S, S) in [-1, 1], channels last."""
+    return to_input(faces.read(numbers).to(device)).contiguous(memory_format=torch.channels_last)
+
+
+def with_mirror(images: Tensor) -> Tensor:
+    """A batch followed by its mirror images: (B, 3, S, S) -> (2B, 3, S, S), channels last."""
+    return torch.cat([images, mirror(images)]).contiguous(memory_format=torch.channels_last)
+
+
+@torch.no_grad()
+def embed(network: torch.nn.Module, faces: Faces, *, batch: int | Batch = 128) -> np.ndarray:
+    """Test-time embeddings f(x) + f(mirror of x), L2-normalised, of all faces: float32 (N, D).
+
+    `network` maps images (B, 3, S, S) to embeddings (B, D); it must be in evaluation mode and is left unchanged. Where
+    memory runs out the batch is halved (`fitting.Batch`).
+    """
+    if network.training:
+        raise ValueError("embed() needs the network in evaluation mode; call network.eval() first")
+    device = next(network.parameters()).device
+    found: dict[int, np.ndarray] = {}
+
+    def work(place: slice, images: Tensor) -> None:
+        found[place.start] = summed(network(with_mirror(images)))
+
+    over_batches(faces, batch, device, work)
+    return np.concatenate(list(found.values()))
+
+
+def summed(outputs: Tensor) -> np.ndarray:
+    """L2-normalised sums of the embeddings of images and of their mirror images, (2B, D) -> float32 (B, D)."""
+    plain, mirrored = outputs.float().chunk(2)
+    return functional.normalize(plain + mirrored).cpu().numpy()

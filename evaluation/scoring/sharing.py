@@ -1,0 +1,98 @@
+"""How much work a population shares: genotypes with a common beginning run it once. Needs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dualfair.evaluation.complexity import layer_costs
+from dualfair.supernet.genotype import Genotype
+from dualfair.supernet.skeleton import Skeleton
+
+
+@dataclass(frozen=True)
+class Work:
+    """Multiply-accumulates an image: of scoring genotypes `one_by_one`, and with common beginnings `shared`."""
+
+    one_by_one: int = 0
+    shared: int = 0
+
+    def __add__(self, other: Work) -> Work:
+        return Work(self.one_by_one + other.one_by_one, self.shared + other.shared)
+
+    @property
+    def saving(self) -> float:
+        """How many times less work sharing is, 1 or more."""
+        return self.one_by_one / self.shared if self.shared else 1.0
+
+
+def work(genotypes: Sequence[Genotype], skeleton: Skeleton) -> Work:
+    """The work of scoring distinct genotypes on one image at the skeleton's size.
+
+    One by one every network runs whole. Shared, every operation runs once for all genotypes that are alike up to it,
+    and the neck of every genotype.
+    """
+    layers = [_layers(genotype, skeleton) for genotype in dict.fromkeys(genotypes)]
+    seen: set = set()
+    return Work(sum(sum(own.values()) for own in layers), sum(_grow(seen, own) for own in layers))
+
+
+def divide(genotypes: Sequence[Genotype], parts: int, skeleton: Skeleton) -> list[list[Genotype]]:
+    """Share distinct genotypes out among `parts`, so that the largest part is as little work as can be.
+
+    In the order of their paths, genotypes with a common beginning are neighbours; each part takes consecutive ones.
+    With fewer genotypes than parts some are empty.
+    """
+    ordered = sorted(dict.fromkeys(genotypes), key=lambda genotype: (genotype.blocks, genotype.head))
+    layers = {genotype: _layers(genotype, skeleton) for genotype in ordered}
+    low, high = 0, sum(sum(own.values()) for own in layers.values())
+    while low < high:
+        middle = (low + high) // 2
+        if len(_fill(layers, middle, parts)) <= parts:
+            high = middle
+        else:
+            low = middle + 1
+    filled = _fill(layers, high, parts)
+    return filled + [[] for _ in range(parts - len(filled))]
+
+
+def _layers(genotype: Genotype, skeleton: Skeleton) -> dict[object, int]:
+    """Multiply-accumulates of what a genotype runs, named so that equal names are equal work."""
+    neck = skeleton.features * skeleton.embedding
+    costs = layer_costs(genotype, skeleton)
+    layers: dict[object, int] = {
+        "stem": skeleton.stem_cost()[1],
+        (genotype.blocks, "tail"): skeleton.tail_cost()[1],
+        genotype: neck,
+    }
+    for depth, (codes, own) in enumerate(zip(genotype.blocks, costs, strict=True)):
+        before = genotype.blocks[:depth]
+        # An operation depends on the codes up to its own, a shortcut on the blocks before alone.
+        names = [(before, codes[: position + 1]) for position in range(len(codes))] + [(before, "shortcut")]
+        layers |= {name: cost for name, (_, cost) in zip(names, own, strict=False)}
+    return layers
+
+
+def _grow(seen: set, layers: dict[object, int]) -> int:
+    """Add the layers to those seen; returns the work of those that were not."""
+    added = sum(cost for name, cost in layers.items() if name not in seen)
+    seen.update(layers)
+    return added
+
+
+def _fill(layers: dict[Genotype, dict], most: int, parts: int) -> list[list[Genotype]]:
+    """Consecutive genotypes, each part of `most` work or less; `parts` + 1 of them where that is not enough."""
+    filled: list[list[Genotype]] = []
+    seen: set = set()
+    left = 0
+    for genotype, own in layers.items():
+        cost = _grow(seen, own)
+        if not filled or cost > left:
+            seen, left = set(), most
+            cost = _grow(seen, own)
+            filled.append([])
+            if cost > most or len(filled) > parts:
+                return [[] for _ in range(parts + 1)]
+        left -= cost
+        filled[-1].append(genotype)
+    return filled

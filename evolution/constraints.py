@@ -1,0 +1,169 @@
+"""Limits on what a network may cost: which vectors of a space keep them, and how such vectors are found."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import numpy as np
+
+from dualfair.evolution.archive import Archive, Evaluation
+from dualfair.supernet.genotype import Genotype
+from dualfair.supernet.space import SearchSpace
+
+Vector = tuple[int, ...]
+
+Costs = Callable[[Sequence[Genotype]], np.ndarray]
+"""Genotypes to float64 (n, k): each of their k costs over its limit, minus 1. A limit is kept by 0 or less.
+
+NaN stands for a cost that was not looked at because the genotype breaks another limit.
+"""
+
+ENUMERABLE = 5_000
+"""The largest space of which every vector is looked at before there are too few that keep the limits."""
+
+ROUNDS = 20
+"""How often as many random vectors as are wanted are drawn, and how often descending may fail to get on."""
+
+
+class NothingFeasible(ValueError):
+    """No genotype that was looked at keeps all limits; `smallest` (k,) are the least costs seen, over limit, minus 1.
+
+    The least of every cost by itself: they need not be of one genotype. NaN for a cost that was never looked at.
+    """
+
+    def __init__(self, space: SearchSpace, smallest: np.ndarray) -> None:
+        self.smallest = tuple(smallest.tolist())
+        shown = ", ".join(f"{1 + value:.3g}" for value in self.smallest)
+        super().__init__(
+            f"no genotype of space {space.name} keeps the limits: the smallest costs seen are {shown} of them"
+        )
+
+
+class Limits:
+    """Which genotypes of a space keep the limits of `costs`, each of which is asked about once.
+
+    `costs` has to give a genotype the same values whenever it is asked, or a run cannot be repeated.
+    """
+
+    def __init__(self, space: SearchSpace, costs: Costs) -> None:
+        self.space, self._costs = space, costs
+        self._known: dict[Genotype, np.ndarray] = {}
+
+    def costs(self, genotypes: Sequence[Genotype]) -> np.ndarray:
+        """What `Costs` says of genotypes, float64 (n, k). Raises ValueError when it says anything else."""
+        missing = [genotype for genotype in dict.fromkeys(genotypes) if genotype not in self._known]
+        if missing:
+            values = np.asarray(self._costs(missing), dtype=np.float64)
+            if values.ndim != 2 or len(values) != len(missing) or not values.shape[1]:
+                raise ValueError(
+                    f"costs returned shape {values.shape} for {len(missing)} genotypes; expected a row a genotype, "
+                    "and a column a limit: cost / limit - 1"
+                )
+            unknown = np.isnan(values).any(axis=1) & ~(values > 0).any(axis=1)
+            if unknown.any():
+                raise ValueError(
+                    f"costs returned NaN for genotype '{missing[int(unknown.argmax())]}', which breaks no other limit; "
+                    "expected a number: cost / limit - 1"
+                )
+            self._known.update(zip(missing, values, strict=True))
+        return np.array([self._known[genotype] for genotype in genotypes])
+
+    def violations(self, X: np.ndarray) -> np.ndarray:
+        """How far vectors (n, choice blocks) are beyond their limits: float64 (n,), 0 for those that keep all."""
+        if not len(X):
+            return np.empty(0)
+        return np.nansum(np.maximum(self.costs([self.space.decode(vector) for vector in X]), 0), axis=1)
+
+    def keeps(self, genotype: Genotype) -> bool:
+        """Whether a genotype keeps all limits."""
+        return bool((self.costs([genotype]) <= 0).all())
+
+    def draw(self, n: int, asked: set[Vector], rng: np.random.Generator) -> np.ndarray:
+        """At most `n` different vectors (m, choice blocks) that keep the limits, none of them in `asked`.
+
+        They are uniform over those vectors of a space of at most ENUMERABLE, where fewer than `n` are all there are.
+        In a larger one they are uniform too while ROUNDS x `n` random vectors hold enough. Where they do not, the
+        least violating ones go on from there, one choice at a time, until enough are found or nothing gets better.
+        """
+        found: dict[Vector, None] = {}
+        if n > 0:
+            for X in self._enumerated(n, rng) if self.space.size <= ENUMERABLE else self._descending(n, rng):
+                kept = X[self.violations(X) <= 0]
+                found.update((vector, None) for vector in map(tuple, kept.tolist()) if vector not in asked)
+                if len(found) >= n:
+                    break
+        return np.array(list(found)[:n], dtype=np.int64).reshape(-1, len(self.space.sizes))
+
+    def nothing(self) -> NothingFeasible:
+        """The error for a space in which no genotype that keeps the limits was found."""
+        # Where every one is NaN fmin gives NaN, and no warning.
+        return NothingFeasible(self.space, np.fmin.reduce(list(self._known.values())))
+
+    def _enumerated(self, n: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+        """The whole space in random order, `n` vectors at a time."""
+        every = np.array(list(itertools.product(*map(range, self.space.sizes))))
+        every = every[rng.permutation(len(every))]
+        yield from (every[start : start + n] for start in range(0, len(every), n))
+
+    def _descending(self, n: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+        """Random vectors, then the neighbours of the least violating ones, until those no longer get better."""
+        sizes = np.array(self.space.sizes)
+        seen: dict[Vector, None] = {}
+        for _ in range(ROUNDS):
+            X = rng.integers(0, sizes, size=(n, len(sizes)))
+            seen.update(dict.fromkeys(map(tuple, X.tolist())))
+            yield X
+        idle, best, kept = 0, np.inf, 0
+        while idle < ROUNDS:
+            X = np.array(list(seen))
+            violations = self.violations(X)
+            # Equal ones in random order, so that the search does not stay beside the first that kept the limits.
+            foremost = np.lexsort((rng.random(len(X)), violations))[:n]
+            now = violations[foremost].sum(), int((violations <= 0).sum())
+            idle = 0 if now[0] < best or now[1] > kept else idle + 1
+            best, kept = now
+            seen = dict.fromkeys(map(tuple, X[violations <= 0].tolist()))
+            seen.update(dict.fromkeys(map(tuple, X[foremost].tolist())))
+            children = X[foremost]
+            places = rng.integers(len(sizes), size=len(children))
+            children[np.arange(len(children)), places] = rng.integers(0, sizes[places])
+            seen.update(dict.fromkeys(map(tuple, children.tolist())))
+            yield children
+
+
+class Within:
+    """Those evaluations of an archive whose genotypes keep limits; read like the archive itself."""
+
+    def __init__(self, archive: Archive, limits: Limits) -> None:
+        self._archive, self._limits = archive, limits
+        self.columns, self.objectives = archive.columns, archive.objectives
+
+    def get(self, genotype: Genotype) -> Evaluation | None:
+        """The evaluation of a genotype, or None when it is not scored or breaks a limit."""
+        return self._archive.get(genotype) if self._limits.keeps(genotype) else None
+
+    def __contains__(self, genotype: Genotype) -> bool:
+        return self.get(genotype) is not None
+
+    def __iter__(self) -> Iterator[Evaluation]:
+        return (evaluation for evaluation in self._archive if self._limits.keeps(evaluation.genotype))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+def within(archive: Archive, limits: Limits | None) -> Archive | Within:
+    """The evaluations of an archive that keep limits; all of them for None."""
+    return archive if limits is None else Within(archive, limits)
+
+
+def kept_of(genotypes: Iterable[Genotype], limits: Limits | None) -> list[Genotype]:
+    """The genotypes that keep limits, in order. Raises NothingFeasible when none does."""
+    genotypes = list(genotypes)
+    if limits is None:
+        return genotypes
+    kept = [genotype for genotype in genotypes if limits.keeps(genotype)]
+    if not kept:
+        raise limits.nothing()
+    return kept

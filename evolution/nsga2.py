@@ -1,0 +1,129 @@
+"""NSGA-II over the genotypes of any search space, by the values of any scorer (Deb et al. 2002)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from pymoo.algorithms.moo.nsga2 import NSGA2, binary_tournament
+from pymoo.core.termination import NoTermination
+from pymoo.operators.selection.tournament import TournamentSelection
+
+from dualfair.evolution.archive import Archive, archive_or_memory
+from dualfair.evolution.constraints import Limits, Vector
+from dualfair.evolution.operators import CategoricalMutation, DistinctMating, DistinctSampling, UniformCrossover
+from dualfair.evolution.problem import GenotypeProblem
+from dualfair.evolution.run import Progress, Run, Score, SearchResult, at_least
+from dualfair.supernet.genotype import Genotype
+from dualfair.supernet.space import SearchSpace
+
+
+def search(
+    space: SearchSpace,
+    score: Score,
+    objectives: int = 2,
+    *,
+    population: int = 32,
+    generations: int = 10,
+    seed: int = 0,
+    archive: Archive | None = None,
+    columns: Sequence[str] | None = None,
+    batch: int | None = None,
+    mutation_rate: float | None = None,
+    crossover_rate: float = 0.9,
+    siblings: int = 1,
+    progress: Callable[[Progress], object] | None = None,
+    reference: Sequence[float] | None = None,
+    start: Sequence[Genotype] = (),
+    limits: Limits | None = None,
+) -> SearchResult:
+    """Evolve genotypes that trade the first `objectives` columns (2 to 4) of `score` off; every column is minimised.
+
+    `score(genotypes)` returns floats (n, columns); columns behind the objectives are details that are only kept. It
+    is asked for each genotype at most once an archive and measurement: repeating an interrupted call with the same
+    arguments and `archive` scores only what is missing and ends in the same front. `columns` name what score returns
+    where no archive is given (default: the objectives only). `batch` caps the genotypes of a score call (default: a
+    whole generation), and what a call returned is safe from later interruptions.
+
+    A run asks for `population` x `generations` distinct genotypes, the random first generation included: children
+    that it asked for before are drawn again. A population larger than the space is shrunk, and a run whose space is
+    exhausted ends early; `ended` and `notes` of the result say so. A genotype with an objective that is not finite
+    ranks behind all others. The better half of a population are its parents. `mutation_rate` is the probability that a
+    choice block is redrawn (default 0.5 / blocks with a choice), `crossover_rate` the probability that two parents are
+    crossed. With `siblings` above 1 so many children at a time have their first choices in common: less work for a
+    scorer that runs common beginnings once. `progress` is called after each generation; `reference` fixes the reference
+    point of all hypervolumes (`SearchResult` says how it is chosen otherwise). One seed gives one run, whatever was
+    archived.
+
+    The first generation begins with the genotypes `start`, which count as any other. With `limits` only genotypes that
+    keep them are asked for, and the front is one of such genotypes; where no more of them are found, generations are
+    smaller, and the run ends with the first empty one.
+
+    Raises ValueError for arguments out of range, a start that is outside of the space or the limits, an archive with
+    other columns, or a score of a wrong shape; NothingFeasible, a ValueError, when no genotype keeps the limits.
+    """
+    archive = archive_or_memory(archive, columns, objectives)
+    wanted = at_least("population", population, 2)
+    at_least("generations", generations, 1)
+    size = min(wanted, space.size)
+    run = Run(score, archive, steps=generations, batch=batch, progress=progress, reference=reference, limits=limits)
+    problem = GenotypeProblem(space, objectives, run.step, limits)
+    asked: set[Vector] = set()
+    algorithm = NSGA2(
+        pop_size=size,
+        sampling=DistinctSampling(asked, _start(space, start, size, limits), limits),
+        mating=_mating(space, mutation_rate, crossover_rate, at_least("siblings", siblings, 1), asked, limits),
+        eliminate_duplicates=False,
+    )
+    algorithm.setup(problem, seed=at_least("seed", seed, 0), termination=NoTermination())
+    for _ in range(generations):
+        if run.evaluations == space.size:
+            break
+        generation = algorithm.ask()
+        if generation is None:
+            break
+        algorithm.evaluator.eval(problem, generation)
+        algorithm.tell(infills=generation)
+    ended = "space exhausted" if run.evaluations == space.size else "generations done"
+    notes = []
+    if limits is not None and run.evaluations < min(size * generations, space.size):
+        ended = "no more networks found within the limits"
+    if wanted > size:
+        notes.append(f"population={wanted} is more than space {space.name} holds: shrunk to its {size} genotypes")
+    return run.result(ended, notes)
+
+
+def _start(space: SearchSpace, start: Sequence[Genotype], population: int, limits: Limits | None) -> np.ndarray:
+    """The vectors (n, choice blocks) that a run begins with, each of them once."""
+    distinct = list(dict.fromkeys(start))
+    if len(distinct) > population:
+        raise ValueError(
+            f"{len(distinct)} networks to start from are more than the first generation holds ({population}); name "
+            "fewer, or raise population"
+        )
+    for genotype in distinct:
+        if limits is not None and not limits.keeps(genotype):
+            raise ValueError(f"genotype '{genotype}' to start from breaks a limit; leave it out, or raise the limit")
+    return np.array([space.encode(genotype) for genotype in distinct], dtype=np.int64).reshape(-1, len(space.sizes))
+
+
+def _mating(
+    space: SearchSpace,
+    mutation_rate: float | None,
+    crossover_rate: float,
+    siblings: int,
+    asked: set[Vector],
+    limits: Limits | None,
+) -> DistinctMating:
+    if mutation_rate is None:
+        mutation_rate = 0.5 / max(sum(size > 1 for size in space.sizes), 1)
+    mutation = CategoricalMutation(_probability("mutation_rate", mutation_rate))
+    crossover = UniformCrossover(_probability("crossover_rate", crossover_rate))
+    selection = TournamentSelection(func_comp=binary_tournament)
+    return DistinctMating(selection, crossover, mutation, asked, siblings, limits)
+
+
+def _probability(name: str, value: float) -> float:
+    if not 0 <= value <= 1:
+        raise ValueError(f"{name} is a probability from 0 to 1, got {value!r}")
+    return float(value)

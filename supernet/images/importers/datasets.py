@@ -1,0 +1,129 @@
+"""The data sets that can be imported: one function each, in one table.
+
+An importer takes the place where the data lies (SRC) and returns a `Listing`; it reads no pixels and no network. Its
+keyword-only parameters are the options of its command, its docstring is the help.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from dualfair.supernet.images.importers.celeba import celeba
+from dualfair.supernet.images.importers.containers import find_file, rec, verification_set
+from dualfair.supernet.images.importers.importing import list_csv, list_folder
+from dualfair.supernet.images.importers.listing import Listing, list_files, locate
+from dualfair.supernet.images.importers.vggface2 import vggface2
+from dualfair.supernet.images.manifest import Manifest
+from dualfair.supernet.images.pairs import Pairs, join_pairs, read_lfw_pairs, read_plain_pairs
+
+
+def folder(source: Path, *, groups: Path | None = None) -> Listing:
+    """Your own photos: SRC holds one folder a person.
+
+    `groups` is a CSV with the column identity and any number of attribute columns, `group` among them.
+    """
+    return list_files(list_folder(source, groups), source)
+
+
+def csv(source: Path) -> Listing:
+    """Your own table: SRC is a CSV path,identity,group[,more attributes].
+
+    Paths are relative to the CSV. A column 'split' (train, validation, test) is kept.
+    """
+    return list_files(list_csv(source), Path(source).parent)
+
+
+def rfw(source: Path) -> Listing:
+    """RFW, Racial Faces in the Wild: SRC holds data and txts.
+
+    Both may also be in SRC/test. The column 'group' is the folder; the published pairs of every group are in ten folds.
+    """
+    source = Path(source)
+    data = locate(source, "data", ("", "test"), "RFW's 'test' archive, unpacked")
+    manifest = _grouped_folders(data)
+    lists = {}
+    for group in sorted(set(manifest.columns["group"])):
+        path = locate(data.parent / "txts", f"{group}_pairs.txt", (group,), "RFW's 'txts' folder, beside 'data'")
+        lists[group] = read_plain_pairs(path, manifest, within=f"{group}/")
+    pairs = join_pairs(lists)
+    warning = (
+        "RFW is drawn from MS-Celeb-1M: a network trained on MS1M or a set derived from it (MS1MV2, MS1MV3, ...) has "
+        "seen these people, and its results here say little"
+    )
+    return list_files(manifest, data, pairs=pairs, notes=(warning, *_missing(pairs)))
+
+
+def lfw(source: Path, *, pairs: Path | None = None, groups: Path | None = None) -> Listing:
+    """LFW, Labeled Faces in the Wild: SRC holds one folder a person, and pairs.txt.
+
+    The people may also be in SRC/lfw, SRC/lfw_funneled or SRC/lfw-deepfunneled. `pairs` is a list in the format of
+    pairs.txt, by default SRC/pairs.txt where it is. `groups` is a CSV identity,group[,more]; LFW itself has no groups.
+    """
+    source = Path(source)
+    places = [source / name for name in ("lfw", "lfw_funneled", "lfw-funneled", "lfw-deepfunneled")]
+    images = next((place for place in places if place.is_dir()), source)
+    manifest = list_folder(images, groups)
+    pairs = pairs or source / "pairs.txt"
+    if not pairs.is_file() and pairs == source / "pairs.txt":
+        return list_files(manifest, images, notes=(f"there is no {pairs}, so the faces have no verification pairs",))
+    published = read_lfw_pairs(Path(pairs), manifest)
+    return list_files(manifest, images, pairs=published, notes=_missing(published))
+
+
+def bupt(source: Path) -> Listing:
+    """BUPT-Balancedface: SRC holds race_per_7000.
+
+    In it are one folder a group, and in that one a person. The column 'group' is the folder. The images are not
+    aligned.
+    """
+    source = Path(source)
+    inside = source if source.name == "race_per_7000" and source.is_dir() else None
+    images = inside or locate(source, "race_per_7000", ("",), "BUPT-Balancedface's archive, unpacked")
+    return list_files(_grouped_folders(images), images)
+
+
+def casia(source: Path, *, groups: Path | None = None) -> Listing:
+    """CASIA-WebFace: SRC holds one folder a person, or train.rec.
+
+    `groups` is a CSV identity,group[,more]; CASIA-WebFace itself has no groups.
+    """
+    source = Path(source)
+    if source.suffix == ".rec" or (source.is_dir() and find_file(source, ".rec", "train.rec")):
+        return rec(source, groups=groups)
+    return folder(source, groups=groups)
+
+
+IMPORTERS: dict[str, Callable[..., Listing]] = {
+    "folder": folder,
+    "csv": csv,
+    "celeba": celeba,
+    "vggface2": vggface2,
+    "rfw": rfw,
+    "lfw": lfw,
+    "bupt": bupt,
+    "casia": casia,
+    "rec": rec,
+    "bin": verification_set,
+}
+
+
+def _grouped_folders(root: Path) -> Manifest:
+    """The manifest of a folder a group, in it one a person."""
+    groups = sorted(path for path in root.iterdir() if path.is_dir())
+    if not groups:
+        raise ValueError(f"{root} holds no folders; expected one a group, and in it one a person")
+    columns: dict[str, list[str]] = {"path": [], "identity": [], "group": []}
+    for place in groups:
+        listed = list_folder(place).columns
+        columns["path"] += [f"{place.name}/{path}" for path in listed["path"]]
+        columns["identity"] += listed["identity"]
+        columns["group"] += [place.name] * len(listed["path"])
+    return Manifest({name: tuple(values) for name, values in columns.items()})
+
+
+def _missing(pairs: Pairs) -> Sequence[str]:
+    if not pairs.dropped:
+        return ()
+    total = len(pairs) + len(pairs.dropped)
+    return (f"{len(pairs.dropped):,} of {total:,} pairs name an image that is not there, first {pairs.dropped[0]}",)

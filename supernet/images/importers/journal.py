@@ -1,0 +1,62 @@
+"""The journal of an import: how far it came, so that the same import can go on after it was killed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from dualfair.supernet.images.importers.listing import Listing
+
+JOURNAL = "import.json.tmp"
+
+
+@dataclass(frozen=True)
+class Journal:
+    """The state of an import after `done` rows of its listing."""
+
+    listing: str
+    """What is imported: `fingerprint_of` the listing and the options."""
+
+    done: int = 0
+    digest: str = ""
+    """SHA-256 of the pixels stored so far."""
+
+    unreadable: tuple[tuple[int, str], ...] = ()
+    """Rows among the done ones that could not be read, each with the reason."""
+
+    @property
+    def stored(self) -> int:
+        return self.done - len(self.unreadable)
+
+
+def fingerprint_of(listing: Listing, *, size: int, align: bool) -> str:
+    """SHA-256 of all that decides what an import stores, except the images themselves."""
+    digest = hashlib.sha256(json.dumps([str(listing.source.resolve()), size, align]).encode())
+    digest.update(json.dumps(dict(listing.manifest.columns)).encode())
+    if align:
+        digest.update(listing.landmarks.tobytes())
+    return digest.hexdigest()
+
+
+def write_journal(folder: Path, journal: Journal) -> None:
+    """Replace the journal of a folder at once: a reader finds the old one or this one, never a part."""
+    part = folder / (JOURNAL + ".part")
+    with open(part, "w", encoding="utf-8") as file:
+        json.dump(asdict(journal), file)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(folder / JOURNAL)
+
+
+def read_journal(folder: Path, listing: str) -> Journal:
+    """The journal of an interrupted import of this listing, or an empty one when there is none that fits."""
+    try:
+        values = json.loads((folder / JOURNAL).read_text(encoding="utf-8"))
+        unreadable = tuple((int(row), str(reason)) for row, reason in values["unreadable"])
+        journal = Journal(values["listing"], values["done"], values["digest"], unreadable)
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return Journal(listing)
+    return journal if journal.listing == listing else Journal(listing)

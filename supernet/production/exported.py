@@ -1,0 +1,140 @@
+"""An exported network on disk: which files there are, and how it is opened again. JSON and safetensors, no pickle.
+
+`json` says what the network is and the SHA-256 of the files with weights; it is all that `open_export` needs
+beside `model.safetensors`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import safetensors.torch
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+from dualfair.supernet.families.backbone import Backbone
+from dualfair.supernet.families.backbone_network import BackboneNetwork, build_backbone
+from dualfair.supernet.files import read_json
+from dualfair.supernet.network import StandaloneNetwork, build
+from dualfair.supernet.production.folding import fold
+from dualfair.supernet.production.timm_model import backbone_skeleton, embedder_of, skeleton_from
+from dualfair.supernet.skeleton import Skeleton
+
+ABOUT, WEIGHTS, CLASS_WEIGHTS = "dualfair.json", "model.safetensors", "class_weights.safetensors"
+FORMAT, VERSION = "dualfair export", 1
+SEARCHED, BACKBONE, OWN = "searched", "backbone", "own skeleton"
+"""Kinds of networks: on a skeleton that is data, a backbone of timm's, on a skeleton that only code can say."""
+
+_PARTS = {"kind": str, "network": str, "skeleton": dict, "own_heads": list, "folded": dict, "files": dict}
+_FAULTS = (AttributeError, KeyError, TypeError, ValueError, RuntimeError, MemoryError, OverflowError)
+
+
+@dataclass(frozen=True)
+class Export:
+    """An opened export: the network in evaluation mode, and what `json` says of it."""
+
+    network: StandaloneNetwork | BackboneNetwork
+    about: dict
+
+
+def open_export(
+    folder: Path | str, identities: int = 0, skeleton: Skeleton | None = None
+) -> StandaloneNetwork | BackboneNetwork:
+    """The network of a folder that `dualfair export` made, in evaluation mode on the CPU.
+
+    With `identities` its head has fresh class weights (K, D), drawn from torch's global generator, to fine-tune on so
+    many other people; 0 is for embedding only. `skeleton` is for networks on a skeleton of your own, which a file
+    cannot hold. Raises ValueError with one line for a folder that is no export, is damaged or is of a later version.
+    """
+    return read_export(folder, identities, skeleton).network
+
+
+def read_export(folder: Path | str, identities: int = 0, skeleton: Skeleton | None = None) -> Export:
+    """As `open_export`, with what the folder says of the network."""
+    folder = Path(folder)
+    about = read_about(folder)
+    weights = _verified(folder, about, WEIGHTS)
+    if about["kind"] == OWN and skeleton is None:
+        named = [about["skeleton"].get("opened_by"), *about["own_heads"]]
+        known = ", ".join(str(text)[:80] for text in named if text) or "not named"
+        raise ValueError(
+            f"{folder} has a skeleton, operations or a head of its author's own ({known}), which a file cannot hold; "
+            "import it and call open_export(folder, skeleton=...)"
+        )
+    try:
+        network = _build(about, identities, skeleton)
+        if about["folded"]["folded"]:
+            fold(network.eval())
+        embedder_of(network).load_state_dict(weights)
+    except _FAULTS as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(f"{folder / ABOUT} and {WEIGHTS} do not fit together ({reason}); export again") from error
+    return Export(network.eval(), about)
+
+
+def read_about(folder: Path) -> dict:
+    """What `json` of a folder says. Raises ValueError when there is none, or it is not of this version."""
+    path = folder / ABOUT
+    if not path.is_file():
+        raise ValueError(f"{folder} is no exported network ({ABOUT} is not there); make one with 'dualfair export'")
+    try:
+        about = read_json(path)
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged ({error}); export the network again") from None
+    if not isinstance(about, dict) or about.get("format") != FORMAT:
+        raise ValueError(f"{path} was not written by 'dualfair export'")
+    if about.get("version") != VERSION:
+        raise ValueError(f"{path} is of version {str(about.get('version'))[:20]}; this dualfair reads {VERSION}")
+    wrong = next((name for name, kind in _PARTS.items() if not isinstance(about.get(name), kind)), None)
+    if wrong is not None:
+        raise ValueError(f"{path} is damaged ({wrong} is missing or of another kind); export the network again")
+    return about
+
+
+def class_weights(folder: Path | str) -> Tensor:
+    """The class weights (K, D) of the training identities that an export holds. Raises ValueError as `open_export`."""
+    folder = Path(folder)
+    found = _verified(folder, read_about(folder), CLASS_WEIGHTS)
+    if set(found) != {"weight"}:
+        raise ValueError(f"{folder / CLASS_WEIGHTS} holds {', '.join(sorted(found))[:80]}; expected weight")
+    return found["weight"]
+
+
+def weights_of(network: nn.Module) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """What the two files hold of a standalone network: its embedding part, and its class weights."""
+    head = network.heads[network.genotype.head]
+    return _plain(embedder_of(network).state_dict()), _plain({"weight": head.weight})
+
+
+def _plain(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value.detach().cpu().contiguous() for name, value in state.items()}
+
+
+def _verified(folder: Path, about: dict, name: str) -> dict[str, Tensor]:
+    """The tensors of a file whose SHA-256 is the one that was written down."""
+    path = folder / name
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read ({error.strerror}); export the network again") from None
+    if hashlib.sha256(data).hexdigest() != about["files"].get(name):
+        raise ValueError(f"{path} is not the file that {ABOUT} describes (its SHA-256 differs); export again")
+    try:
+        return safetensors.torch.load(data)
+    except (SafetensorError, *_FAULTS) as error:
+        raise ValueError(f"{path} is damaged ({' '.join(str(error).split())[:120]}); export again") from None
+
+
+def _build(about: dict, identities: int, skeleton: Skeleton | None) -> nn.Module:
+    kind, shape = about["kind"], about["skeleton"]
+    if kind == BACKBONE:
+        backbone = Backbone.parse(about["network"])
+        return build_backbone(backbone, backbone_skeleton(shape["image_size"], shape["embedding"]), identities)
+    if kind == SEARCHED:
+        return build(about["network"], skeleton_from(shape), identities)
+    if kind != OWN:
+        raise ValueError(f"unknown kind {str(kind)[:40]!r}")
+    return build(about["network"], skeleton.resized(shape["image_size"], shape["blocks"]), identities)

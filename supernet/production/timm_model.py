@@ -1,0 +1,212 @@
+"""Found networks and trained backbones as models of timm's: importing this module registers `dualfair_dpn` and
+`dualfair_backbone` with `timm.create_model`, also for folders that `dualfair export` made (`local-dir:FOLDER`).
+
+Shape legend: B batch, S side of the images in pixels, C channels, D embedding.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
+from torch import Tensor, nn
+
+from dualfair.supernet.families.backbone import Backbone
+from dualfair.supernet.families.backbone_network import build_backbone
+from dualfair.supernet.genotype import HEAD_NAMES, Genotype
+from dualfair.supernet.network import build
+from dualfair.supernet.operations import OPERATIONS
+from dualfair.supernet.production.folding import fold
+from dualfair.supernet.skeleton import SKELETONS, DualPathSkeleton, Skeleton, skeleton_of
+
+NORMALISATION = {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}
+"""Of RGB in [0, 1]; the same as v / 127.5 - 1 of values v in [0, 255]."""
+INPUT = {"interpolation": "lanczos", "crop_pct": 1.0, "crop_mode": "center", **NORMALISATION}
+"""What timm's data pipeline makes of an image, as a faces folder does: the central square, resized."""
+
+_CODE = ("operations", "own_heads")
+_NUMBERS = tuple(field.name for field in dataclasses.fields(DualPathSkeleton) if field.name not in _CODE)
+
+default_cfgs = generate_default_cfgs(
+    {
+        f"{name}.untrained": {"num_classes": 0, "input_size": (3, 112, 112), "classifier": "classifier", **INPUT}
+        for name in ("dualfair_dpn", "dualfair_backbone")
+    }
+)
+
+
+class FaceEmbedder(nn.Module):
+    """A trunk and a neck with timm's interface: images (B, 3, S, S) in [-1, 1] -> embeddings (B, D), not normalised.
+
+    With `num_classes` a linear classifier on the embedding follows; 0 means none. `num_features` counts the channels of
+    `forward_features`, `head_hidden_size` is D.
+    """
+
+    def __init__(
+        self, trunk: nn.Module, blocks: Sequence[Sequence[int]], neck: nn.Module, num_classes: int = 0
+    ) -> None:
+        super().__init__()
+        self.trunk = trunk
+        self.blocks = tuple(blocks)
+        self.neck = neck
+        self.num_features = neck.linear.in_features
+        self.head_hidden_size = neck.linear.out_features
+        self.reset_classifier(num_classes)
+
+    def forward_features(self, images: Tensor) -> Tensor:
+        """Images (B, 3, S, S) -> features (B, C, h, w), in front of pooling."""
+        return self.trunk(images, self.blocks)
+
+    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
+        """Features (B, C, h, w) -> logits (B, num_classes); embeddings (B, D) with `pre_logits` or no classes."""
+        x = self.neck(x)
+        return x if pre_logits else self.classifier(x)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (B, 3, S, S) in [-1, 1] -> embeddings (B, D), or logits (B, num_classes)."""
+        return self.forward_head(self.forward_features(images))
+
+    def get_classifier(self) -> nn.Module:
+        """The layer behind the embedding: an identity without classes."""
+        return self.classifier
+
+    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
+        """Put a fresh linear classifier on the embedding, for 0 classes none. Pooling is always the mean ("avg")."""
+        if global_pool not in (None, "avg"):
+            raise ValueError(f"global_pool must be 'avg', got {global_pool!r}")
+        self.num_classes = num_classes
+        self.classifier = nn.Linear(self.head_hidden_size, num_classes) if num_classes else nn.Identity()
+
+
+def embedder_of(network: nn.Module, num_classes: int = 0) -> FaceEmbedder:
+    """The embedding part of a standalone network of a genotype or a backbone, sharing its weights."""
+    head = network.heads[network.genotype.head]
+    return FaceEmbedder(network.trunk, network.genotype.blocks, head.neck, num_classes).train(network.training)
+
+
+def numbers_of(skeleton: Skeleton) -> dict[str, object] | None:
+    """A dual path skeleton as plain numbers, which `skeleton_from` reads; None for a family or operations of the user's
+    own, which cannot be data. Own heads are left out: an embedding does not depend on them."""
+    if type(skeleton) is not DualPathSkeleton or skeleton.operations != tuple(OPERATIONS.values()):
+        return None
+    return {name: _plain(getattr(skeleton, name)) for name in _NUMBERS}
+
+
+def skeleton_from(numbers: str | Mapping[str, object] | Skeleton) -> Skeleton:
+    """The skeleton of that name, or of the numbers that `numbers_of` gave. Raises ValueError naming what is wrong."""
+    if not isinstance(numbers, Mapping):
+        return skeleton_of(numbers)
+    wrong = sorted(str(name) for name in numbers.keys() ^ set(_NUMBERS))
+    if wrong:
+        raise ValueError(f"a skeleton as data has exactly {', '.join(_NUMBERS)}; unknown or missing: {wrong[0][:40]!r}")
+    for name, like in numbers_of(SKELETONS["nano"]).items():
+        if not _alike(numbers[name], like):
+            raise ValueError(f"skeleton: {name} must be like {like!r}, got {str(numbers[name])[:40]!r}")
+    values = {name: tuple(value) if isinstance(value, (list, tuple)) else value for name, value in numbers.items()}
+    return DualPathSkeleton(**values)
+
+
+def _plain(value: object) -> object:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _alike(value: object, like: object) -> bool:
+    """Whether a value has the type of its like; whole numbers must be 1 or more."""
+    if isinstance(like, list):
+        return isinstance(value, (list, tuple)) and bool(value) and all(_alike(one, 1) for one in value)
+    return type(value) is type(like) and (type(value) is not int or value >= 1)
+
+
+def _searched(
+    genotype: str | Genotype | None = None,
+    skeleton: str | Mapping[str, object] | Skeleton = "nano",
+    blocks: Sequence[int] | None = None,
+    img_size: int | Sequence[int] | None = None,
+    num_classes: int = 0,
+    in_chans: int = 3,
+    folded: bool = False,
+) -> FaceEmbedder:
+    if genotype is None:
+        raise ValueError("dualfair_dpn needs a genotype, such as genotype='101:cosface'")
+    _check_channels(in_chans)
+    shape = skeleton_from(skeleton).resized(_side(img_size), blocks)
+    network = build(_with_head(genotype), shape)
+    if folded:
+        fold(network)
+    model = embedder_of(network, num_classes)
+    model.image_size = shape.image_size
+    return model
+
+
+def _backbone(
+    backbone: str | None = None,
+    head: str = "cosface",
+    embedding: int = 512,
+    img_size: int | Sequence[int] = 112,
+    num_classes: int = 0,
+    in_chans: int = 3,
+    folded: bool = False,
+) -> FaceEmbedder:
+    if backbone is None:
+        raise ValueError("dualfair_backbone needs the name of a backbone of timm's, such as backbone='resnet18'")
+    _check_channels(in_chans)
+    network = build_backbone(Backbone(backbone, head), backbone_skeleton(_side(img_size), embedding))
+    if folded:
+        fold(network)
+    model = embedder_of(network, num_classes)
+    model.image_size = network.skeleton.image_size
+    return model
+
+
+def backbone_skeleton(image_size: int, embedding: int) -> Skeleton:
+    """A skeleton that says to `build_backbone` all it asks: the size of images and of embeddings."""
+    return dataclasses.replace(SKELETONS["nano"], image_size=image_size, embedding=embedding)
+
+
+def _with_head(genotype: str | Genotype) -> Genotype:
+    """A genotype with a built-in head. All heads have one kind of neck, but a genotype without one is a slip."""
+    found = Genotype.parse(genotype) if isinstance(genotype, str) else genotype
+    if found.head not in HEAD_NAMES:
+        raise ValueError(f"genotype '{found}' needs a head: one of {', '.join(HEAD_NAMES)}, as in '101:cosface'")
+    return found
+
+
+def _check_channels(in_chans: int) -> None:
+    if in_chans != 3:
+        raise ValueError(f"in_chans must be 3 (RGB), got {in_chans}")
+
+
+def _side(img_size: int | Sequence[int] | None) -> int | None:
+    """The side of square images: timm also writes a pair."""
+    if img_size is None or isinstance(img_size, int):
+        return img_size
+    if len(set(img_size)) != 1:
+        raise ValueError(f"img_size must be a side or two equal ones, got {tuple(img_size)}")
+    return img_size[0]
+
+
+def _registered(maker, variant: str, pretrained: bool, kwargs: dict) -> FaceEmbedder:
+    """timm's way of building: with its configuration, and weights where a folder is named."""
+    model = build_model_with_cfg(maker, variant, pretrained, kwargs_filter=("global_pool",), **kwargs)
+    model.pretrained_cfg["input_size"] = (3, model.image_size, model.image_size)
+    return model
+
+
+@register_model
+def dualfair_dpn(pretrained: bool = False, **kwargs: object) -> FaceEmbedder:
+    """The network of a `genotype` on a `skeleton` (a name, or all its numbers), for images of `img_size` px.
+
+    `blocks` are blocks a stage, `folded` builds the structure with BN folded (`folding`). Raises ValueError where
+    these do not fit together.
+    """
+    return _registered(_searched, "dualfair_dpn", pretrained, kwargs)
+
+
+@register_model
+def dualfair_backbone(pretrained: bool = False, **kwargs: object) -> FaceEmbedder:
+    """A `backbone` by its name in timm with the neck of a margin `head`: embeddings of length `embedding`.
+
+    `img_size` and `folded` as in `dualfair_dpn`. Raises ValueError for a name that timm does not have.
+    """
+    return _registered(_backbone, "dualfair_backbone", pretrained, kwargs)

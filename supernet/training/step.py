@@ -1,0 +1,95 @@
+"""The gradients of one training step: along every path, with the beginning that all paths share taken once.
+
+Shape legend: B images, P paths, D embedding.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from torch import Tensor
+
+from dualfair.supernet.genotype import Genotype
+from dualfair.supernet.network import StandaloneNetwork, Supernet
+from dualfair.supernet.training.optimisation import group_of
+from dualfair.supernet.training.process_group import ProcessGroup
+from dualfair.supernet.training.statistics import StepStatistics
+
+
+def accumulate(
+    network: Supernet | StandaloneNetwork,
+    images: Tensor,
+    paths: Sequence[Genotype],
+    loss_along: Callable[[Genotype, Tensor], tuple[Tensor, Tensor]],
+    statistics: StepStatistics,
+    context: Callable[[], AbstractContextManager] = nullcontext,
+) -> tuple[Tensor, Tensor]:
+    """Add the gradients of the loss along every path to `.grad`; returns losses and mean embedding norms, (P,) each.
+
+    `loss_along(path, features)` gives the loss and the embedding (B, D) behind the trunk's features. Forward passes run
+    inside `context()`, and `statistics` hears of them. Stem and first shortcut run forward once, and backward once with
+    the paths' gradients added up: exact, because differentiation is linear.
+    """
+    statistics.use(None)
+    with context():
+        begun = network.trunk.begin(images)
+    # Several paths part here, and their gradients meet in leaves.
+    together = len(paths) == 1
+    leaves = begun if together else tuple(tensor.detach().requires_grad_() for tensor in begun)
+    losses, norms = [], []
+    for path in paths:
+        statistics.use(path)
+        with context():
+            loss, embedding = loss_along(path, network.trunk.finish(leaves, path.blocks))
+        loss.backward()
+        losses.append(loss.detach())
+        norms.append(embedding.detach().norm(dim=1).mean())
+    if not together:
+        torch.autograd.backward(begun, [leaf.grad for leaf in leaves])
+    return torch.stack(losses), torch.stack(norms)
+
+
+def average_shared(trunk: Sequence[Tensor], heads: Mapping[str, Sequence[Tensor]], paths: Sequence[Genotype]) -> None:
+    """Turn the sums of gradients into means over the paths that used a weight: of the trunk, and of every head.
+
+    The weights of the searched operations are not among them: an operation is one path's own.
+    """
+    uses = Counter(path.head for path in paths)
+    for weights, count in ((trunk, len(paths)), *((own, uses[head]) for head, own in heads.items())):
+        gradients = [weight.grad for weight in weights if weight.grad is not None]
+        if gradients and count > 1:
+            torch._foreach_div_(gradients, count)
+
+
+def add_over_ranks(
+    network: Supernet | StandaloneNetwork, paths: Sequence[Genotype], numbers: Tensor, processes: ProcessGroup
+) -> Tensor:
+    """Add the gradients of all ranks up, with some `numbers` (n,), in one message; returns the numbers' sums (n,).
+
+    `paths` are those of all ranks. A weight on any of them has a gradient everywhere behind this, any other has none.
+    """
+    weights = [weight for weight in weights_along(network, paths) if weight.requires_grad]
+    for weight in weights:
+        if weight.grad is None:
+            weight.grad = torch.zeros_like(weight)
+    gradients = [weight.grad for weight in weights]
+    sums = processes.add(torch.cat([numbers.to(gradients[0].dtype), *(gradient.flatten() for gradient in gradients)]))
+    parts = sums[len(numbers) :].split([gradient.numel() for gradient in gradients])
+    torch._foreach_copy_(gradients, [part.view(g.shape) for part, g in zip(parts, gradients, strict=True)])
+    return sums[: len(numbers)]
+
+
+def weights_along(network: Supernet | StandaloneNetwork, paths: Sequence[Genotype]) -> list[Tensor]:
+    """The weights that some path uses, in the network's order."""
+    used = {
+        id(weight)
+        for path in paths
+        for block, codes in zip(network.trunk.blocks, path.blocks, strict=True)
+        for position, code in enumerate(codes)
+        for weight in block.operation(position, code).parameters()
+    }
+    used |= {id(weight) for path in paths for weight in network.heads[path.head].parameters()}
+    return [weight for name, weight in network.named_parameters() if group_of(name) == "trunk" or id(weight) in used]

@@ -1,0 +1,330 @@
+"""Training: one loop with two kinds of step, strictly fair over a supernet and single path over a standalone network.
+
+Shape legend: B batch.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+import numpy as np
+import torch
+from timm.utils import ModelEmaV3
+from torch import Tensor, nn
+
+from dualfair.supernet.families.backbone_network import BackboneNetwork
+from dualfair.supernet.genotype import Genotype
+from dualfair.supernet.images.augmentation import augment, draw, to_input
+from dualfair.supernet.images.loader import open_feed
+from dualfair.supernet.network import StandaloneNetwork, Supernet
+from dualfair.supernet.space import SearchSpace
+from dualfair.supernet.training.batches import Shuffler
+from dualfair.supernet.training.non_finite import first_non_finite
+from dualfair.supernet.training.optimisation import (
+    GROUPS,
+    classification_loss,
+    group_of,
+    make_optimizer,
+    make_scheduler,
+)
+from dualfair.supernet.training.path_sharing import share_paths
+from dualfair.supernet.training.process_group import ALONE, ProcessGroup
+from dualfair.supernet.training.recipe import Recipe
+from dualfair.supernet.training.sampling import DEALERS, paths_per_step, updates_per_batch
+from dualfair.supernet.training.statistics import StepStatistics
+from dualfair.supernet.training.step import accumulate, add_over_ranks, average_shared
+from dualfair.supernet.training.synchronised_norm import SynchronisedNorms
+
+
+class TrainingFaces(Protocol):
+    """What training reads: the label of every image, and images by number as uint8 (B, S, S, 3)."""
+
+    labels: np.ndarray
+
+    def read(self, images: np.ndarray) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a training step reports: updates done and planned, mean loss of its paths, learning rate, mean norm of
+    the embeddings by head, gradient norm by group before clipping, and steps skipped so far. `stopped`: some rank was
+    asked to stop, so this step is the last for now."""
+
+    step: int
+    steps: int
+    loss: float
+    lr: float
+    embedding_norms: dict[str, float]
+    gradient_norms: dict[str, float]
+    skipped: int
+    stopped: bool
+
+
+class NonFinite(RuntimeError):
+    """Training stopped because too many steps in a row had a non-finite loss or gradient."""
+
+
+class Trainer:
+    """Trains a network on faces by a recipe, step by step; all that moves is in `state_dict`.
+
+    A supernet is trained along the paths that a dealer deals in `space`: gradients of the step's paths add up, those
+    of shared weights are divided by the number of paths that used them (an operation's never), then one update
+    (FairNAS, algorithm 1). A standalone network has one path. With `recipe.ema` a moving average of weights and BN
+    statistics takes the place of the network's own behind the last step. All ranks of `processes` make the same
+    update, which is that of one process but for rounding: the ranks of a `team` (by default all) share the images of
+    the batch, and teams, of consecutive ranks, share the paths.
+    """
+
+    def __init__(
+        self,
+        network: Supernet | StandaloneNetwork | BackboneNetwork,
+        faces: TrainingFaces,
+        recipe: Recipe,
+        *,
+        seed: int,
+        space: SearchSpace | None = None,
+        sampler: str = "strict",
+        device: torch.device | str = "cpu",
+        processes: ProcessGroup = ALONE,
+        team: ProcessGroup | None = None,
+    ) -> None:
+        if isinstance(network, Supernet) != (space is not None):
+            raise ValueError("a supernet is trained over a space, a standalone network without one")
+        if sampler not in DEALERS:
+            raise ValueError(f"unknown sampler {sampler!r}; choose from {', '.join(DEALERS)}")
+        sharers = (team or processes).size
+        if recipe.batch < sharers:
+            raise ValueError(f"a batch of {recipe.batch} images cannot be shared by {sharers} ranks")
+        self.device = torch.device(device)
+        self.network = network.to(self.device, memory_format=torch.channels_last).train()
+        self.faces, self.recipe, self.space, self.sampler = faces, recipe, space, sampler
+        self.processes = processes
+        self.team = processes if team is None else team
+        self._group = processes.rank // self.team.size
+        # Ranks have a GPU each, but share the memory of a CPU.
+        self.feed = open_feed(faces, self.device, processes.size if self.device.type == "cpu" else 1)
+        self.shuffler = Shuffler(len(faces.labels), recipe.batch, seed)
+        self.dealer = DEALERS[sampler](space.sizes, seed) if space else None
+        self.augmentation = torch.Generator(self.device).manual_seed(seed)
+        # Backbones may drop paths at random, which layers draw from torch's own generator.
+        self._layers = _global_generator(self.device) if isinstance(network, BackboneNetwork) else None
+        updates = updates_per_batch(sampler, space.sizes) if space else 1
+        self.steps = max(1, round(recipe.epochs * self.shuffler.batches_per_epoch * updates))
+        self.step = 0
+        # Updates during which margins grow: losses before and after do not compare.
+        self.margin_steps = recipe.margin_warmup * self.steps
+        self.skipped = 0
+        self._skipped_in_a_row = 0
+        positions = max((len(block.places) for block in network.trunk.blocks), default=0)
+        counted = len(network.trunk.blocks), positions, len(network.skeleton.operations)
+        self.operation_updates = np.zeros(counted, dtype=np.int64)
+        self.head_updates = dict.fromkeys(network.heads, 0)
+        weights = {
+            group: [p for name, p in network.named_parameters() if group_of(name) == group and p.requires_grad]
+            for group in GROUPS
+        }
+        # A network that was not searched has no candidate operations.
+        self._weights = {group: own for group, own in weights.items() if own}
+        self._head_weights = {name: list(head.parameters()) for name, head in network.heads.items()}
+        self.statistics = StepStatistics(network)
+        self.average = ModelEmaV3(self.network, recipe.ema, use_warmup=True) if recipe.ema else None
+        self.optimizer = make_optimizer(network, recipe)
+        self.scheduler = make_scheduler(self.optimizer, recipe, self.steps)
+
+    @property
+    def paths_per_step(self) -> int:
+        """Forward and backward passes of one step."""
+        return paths_per_step(self.sampler, self.space.sizes) if self.space else 1
+
+    def run(self, until: int | None = None, stop: Callable[[], bool] = lambda: False) -> Iterator[Progress]:
+        """Train to update `until` (all of them by default), yielding after every step.
+
+        `stop` is asked at every step; when it says yes on any rank, that step is the last on all of them.
+        """
+        while self.step < (self.steps if until is None else min(until, self.steps)):
+            progress = self._train_step(stop())
+            yield progress
+            if progress.stopped:
+                return
+
+    def _train_step(self, stop: bool) -> Progress:
+        paths = [self.space.decode(row) for row in self.dealer.deal()] if self.space else [self.network.genotype]
+        self.processes.agree(f"the paths of step {self.step + 1}", list(map(str, paths)))
+        margin = min(1.0, (self.step + 1) / max(1.0, self.margin_steps))
+        if self.scheduler:
+            self.scheduler.step_update(self.step + 1)
+        images, labels, share = self._batch()
+        mine = share_paths(self.network, paths, self.processes.size // self.team.size)[self._group]
+        loss_along = partial(self._loss_along, labels, margin, share)
+        self.statistics.begin(paths)
+        losses, norms = accumulate(
+            self.network, images, [paths[number] for number in mine], loss_along, self.statistics, self._context
+        )
+        losses, norms, stop, sums = self._over_ranks(paths, mine, losses, share * norms, stop)
+        if self.recipe.shared_gradients == "mean":
+            average_shared(self._weights["trunk"], self._head_weights, paths)
+        gradient_norms = self._clip()
+        # The only wait for the device in a step.
+        seen = torch.cat([losses, norms, stop, torch.stack(list(gradient_norms.values()))]).tolist()
+        losses, norms, (stops, *clipped) = seen[: len(paths)], seen[len(paths) : 2 * len(paths)], seen[2 * len(paths) :]
+        if np.isfinite(losses + clipped).all():
+            self.optimizer.step()
+            self.statistics.end(sums, paths, self.processes.size, self.team.size)
+            if self.average:
+                self.average.update(self.network, self.step + 1)
+            self._skipped_in_a_row = 0
+            self._count(paths)
+        else:
+            self.skipped += 1
+            self._skipped_in_a_row += 1
+            reason = self._non_finite_reason(images, labels, paths, losses, margin)
+            self.statistics.undo()
+            if reason:
+                raise NonFinite(reason)
+        self.optimizer.zero_grad(set_to_none=True)
+        self.step += 1
+        if self.average and self.step == self.steps:
+            self.network.load_state_dict(self.average.module.state_dict())
+        return Progress(
+            self.step,
+            self.steps,
+            float(np.mean(losses)),
+            max(group["lr"] for group in self.optimizer.param_groups),
+            _means_by_head(paths, norms),
+            dict(zip(gradient_norms, clipped, strict=True)),
+            self.skipped,
+            stops > 0,
+        )
+
+    def _batch(self) -> tuple[Tensor, Tensor, float]:
+        """This rank's images and labels of the next batch, and which share of the batch they are."""
+        chosen = self.shuffler.deal()
+        mine = self.team.share(range(len(chosen)))
+        pixels = self.feed.take(chosen[mine], self.shuffler.upcoming()[mine])
+        recipe = self.recipe
+        draws = draw(len(chosen), self.augmentation)[:, mine]
+        images = augment(to_input(pixels), draws, flip=recipe.flip, shift=recipe.shift, brightness=recipe.brightness)
+        labels = torch.from_numpy(self.faces.labels[chosen[mine]]).to(self.device)
+        return images.contiguous(memory_format=torch.channels_last), labels, len(mine) / len(chosen)
+
+    def _loss_along(
+        self, labels: Tensor, margin: float, share: float, path: Genotype, features: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """This rank's part of the batch's mean loss, and its embeddings."""
+        said = self.network.heads[path.head](features, labels, margin)
+        loss = classification_loss(self.recipe.scale * said.cosines, labels, self.recipe) + said.penalty
+        return share * loss, said.embedding
+
+    @contextmanager
+    def _context(self) -> Iterator[None]:
+        """How forward passes run: in bfloat16 on CUDA, and with the statistics of the whole batch."""
+        bfloat16 = self.recipe.amp and self.device.type == "cuda"
+        norms = SynchronisedNorms(self.team) if self.team.size > 1 else nullcontext()
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=bfloat16), norms:
+            yield
+
+    def _over_ranks(
+        self, paths: Sequence[Genotype], mine: Sequence[int], losses: Tensor, norms: Tensor, stop: bool
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Losses and embedding norms of all paths, how many ranks were asked to stop, and sums of statistics, added up
+        over ranks with the gradients."""
+        sums, stops = self.statistics.sums(), losses.new_full((1,), stop)
+        if self.processes.size == 1:
+            return losses, norms, stops, sums
+        own = losses.new_zeros(2, len(paths))
+        own[:, mine] = torch.stack([losses, norms])
+        added = add_over_ranks(self.network, paths, torch.cat([own.flatten(), stops, sums]), self.processes)
+        losses, norms = added[: 2 * len(paths)].chunk(2)
+        return losses, norms, added[2 * len(paths)][None], added[2 * len(paths) + 1 :]
+
+    def _clip(self) -> dict[str, Tensor]:
+        """Clip every group's gradient by its own norm; returns the norms before clipping."""
+        limit = self.recipe.clip or math.inf
+        return {group: nn.utils.clip_grad_norm_(weights, limit) for group, weights in self._weights.items()}
+
+    def _count(self, paths: Sequence[Genotype]) -> None:
+        for path in paths:
+            for block, codes in enumerate(path.blocks):
+                for position, code in enumerate(codes):
+                    self.operation_updates[block, position, code] += 1
+            self.head_updates[path.head] += 1
+
+    def _non_finite_reason(
+        self, images: Tensor, labels: Tensor, paths: Sequence[Genotype], losses: Sequence[float], margin: float
+    ) -> str | None:
+        """Why training has to stop after too many skipped steps in a row, with the first layer at fault."""
+        if self._skipped_in_a_row < self.recipe.non_finite_limit:
+            return None
+        bad = [path for path, loss in zip(paths, losses, strict=True) if not math.isfinite(loss)]
+        path = (bad or list(paths))[0]
+
+        def forward() -> None:
+            with self._context():
+                self.network.heads[path.head](self.network.trunk(images, path.blocks), labels, margin)
+
+        layer = first_non_finite(self.network, forward)
+        return (
+            f"{self._skipped_in_a_row} steps in a row had a non-finite {'loss' if bad else 'gradient'}; "
+            f"path {path}, first seen in {layer or 'the backward pass'}; lower --lr or --clip"
+        )
+
+    def state_dict(self) -> dict:
+        """Everything that moves: weights, optimizer, dealer, order of the faces, generators and counters."""
+        return {
+            "step": self.step,
+            "steps": self.steps,
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "average": self.average.module.state_dict() if self.average else {},
+            "augmentation": self.augmentation.get_state(),
+            **({"layers": self._layers.get_state()} if self._layers else {}),
+            "dealt": json.dumps(
+                {
+                    "skipped": self.skipped,
+                    "skipped_in_a_row": self._skipped_in_a_row,
+                    "shuffler": self.shuffler.state_dict(),
+                    "dealer": self.dealer.state_dict() if self.dealer else None,
+                    "operation_updates": self.operation_updates.tolist(),
+                    "head_updates": self.head_updates,
+                }
+            ),
+        }
+
+    def load_state_dict(self, state: dict) -> None:
+        """Continue exactly where `state_dict` was taken."""
+        dealt = json.loads(state["dealt"])
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.average:
+            self.average.module.load_state_dict(state["average"])
+        self.augmentation.set_state(state["augmentation"])
+        if self._layers:
+            self._layers.set_state(state["layers"])
+        self.shuffler.load_state_dict(dealt["shuffler"])
+        if self.dealer:
+            self.dealer.load_state_dict(dealt["dealer"])
+        self.step, self.skipped = state["step"], dealt["skipped"]
+        self._skipped_in_a_row = dealt["skipped_in_a_row"]
+        self.operation_updates = np.asarray(dealt["operation_updates"], dtype=np.int64)
+        self.head_updates = dealt["head_updates"]
+
+
+def _global_generator(device: torch.device) -> torch.Generator:
+    """The generator that layers on a device draw from."""
+    if device.type != "cuda":
+        return torch.default_generator
+    torch.cuda.init()
+    return torch.cuda.default_generators[torch.cuda.current_device() if device.index is None else device.index]
+
+
+def _means_by_head(paths: Sequence[Genotype], norms: Sequence[float]) -> dict[str, float]:
+    by_head: dict[str, list[float]] = {}
+    for path, norm in zip(paths, norms, strict=True):
+        by_head.setdefault(path.head, []).append(norm)
+    return {head: float(np.mean(values)) for head, values in by_head.items()}

@@ -1,0 +1,113 @@
+"""The command `dualfair`: subcommands are imported when they are called, so that --help answers at once."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+
+import click
+import click.shell_completion
+
+from dualfair.commands.interruption import Interrupted, leaving_on_signals
+
+COMMANDS = {
+    "faces": ("dualfair.commands.faces", "Make a faces folder: generate faces, or import your own."),
+    "plan": ("dualfair.commands.plan", "Say what a run will cost, before it is spent."),
+    "train": ("dualfair.stages.train", "Stage 1: train a strictly fair supernet."),
+    "search": ("dualfair.stages.search", "Stage 2: evolve subnets on inherited weights."),
+    "compare": ("dualfair.studies.compare.study", "Compare NSGA-II with random search on a run's scores."),
+    "retrain": ("dualfair.stages.retrain", "Stage 3: train chosen networks from scratch."),
+    "tune": ("dualfair.studies.tune.study", "Search networks and hyper-parameters by successive halving."),
+    "correlate": ("dualfair.stages.correlate", "Stage 4: compare inherited with standalone ranking."),
+    "shelf": ("dualfair.studies.baselines.study", "Compare searched networks with backbones of timm's."),
+    "study": (
+        "dualfair.studies.supernets.study",
+        "Rank the same networks by several supernets, trained in several ways.",
+    ),
+    "report": ("dualfair.commands.report", "What runs found, as one page with all its numbers."),
+    "status": ("dualfair.commands.status", "What of a run is finished, what is missing, what it will cost."),
+    "evaluate": ("dualfair.stages.evaluate", "Every measure of networks, or of any system's embeddings."),
+    "transfer": ("dualfair.studies.transfer.study", "Retrained networks on other faces and by other attributes."),
+    "export": ("dualfair.commands.export", "A trained network for production: timm, ONNX or plain weights."),
+    "archive": ("dualfair.commands.archive", "Export, import and merge the scores of searches."),
+    "show": ("dualfair.commands.show", "Describe and draw a network, with its sizes and costs."),
+    "check": ("dualfair.commands.check", "Tell what is wrong with a space, head or disparity of your own."),
+    "bench": ("dualfair.commands.bench", "Measure speed and memory side by side on this machine."),
+    "doctor": ("dualfair.commands.doctor", "Check this machine, and test DualFair on it for some seconds."),
+    "completion": ("dualfair.commands.completion", "Have the shell complete commands, options and values."),
+    "demo": ("dualfair.studies.demo", "All four stages on generated faces, a few CPU minutes."),
+}
+
+
+TOGETHER = ("train", "search", "retrain", "tune", "transfer", "evaluate")
+"""Commands that the ranks of torchrun share."""
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands' names and one-line help without importing them."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        module, _ = COMMANDS[name]
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1 and name not in TOGETHER:
+            raise click.UsageError(f"'dualfair {name}' runs in one process; start it without torchrun")
+        command = importlib.import_module(module).command
+        if context.resilient_parsing:
+            # Only a shell that asks for completions has the command line parsed so.
+            importlib.import_module("dualfair.commands.completion").suggest_values(command)
+        return command
+
+    def shell_complete(self, context: click.Context, incomplete: str) -> list[click.shell_completion.CompletionItem]:
+        """Names of commands that begin so, without importing them, and options of the group."""
+        items = [
+            click.shell_completion.CompletionItem(name, help=text)
+            for name, (_, text) in COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
+        return items + click.Command.shell_complete(self, context, incomplete)
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup)
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.version_option(package_name="dualfair")
+def cli(debug: bool) -> None:
+    """Search face recognition networks that are accurate and treat groups of people alike."""
+
+
+def main() -> None:
+    """Run the command line. A user's mistake or a full disk ends in one line and exit status 2, an interrupted run in
+    130 (Ctrl-C) or 143 (SIGTERM)."""
+    try:
+        with leaving_on_signals():
+            cli.main(prog_name="dualfair", standalone_mode=False)
+    except (Interrupted, click.Abort) as leaving:
+        click.echo("\nInterrupted. The same command continues from what is on disk.", err=True)
+        sys.exit(leaving.exit_status if isinstance(leaving, Interrupted) else 130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (ValueError, OSError, RuntimeError) as error:
+        # torch refuses with a RuntimeError what --deterministic forbids; any other one is a fault of ours.
+        if "--debug" in sys.argv[1:] or (isinstance(error, RuntimeError) and "--deterministic" not in sys.argv[1:]):
+            raise
+        click.echo(f"Error: {_one_line(error)}", err=True)
+        sys.exit(2)
+
+
+def _one_line(error: Exception) -> str:
+    # Imported here, so that `dualfair doctor` starts where another package hides ours and can say so.
+    from dualfair.supernet.files import NO_ROOM
+
+    if isinstance(error, OSError) and error.errno in NO_ROOM:
+        what = error.filename or "a file"
+        return f"{what} cannot be written ({os.strerror(error.errno)}); make room and run the same command again"
+    return " ".join(str(error).split())

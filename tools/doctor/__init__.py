@@ -1,0 +1,1 @@
+"""Whether everything works on a machine: its `environment`, `shadowing` of packages, and a `self_test`."""

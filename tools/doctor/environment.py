@@ -1,0 +1,237 @@
+"""What DualFair meets on a machine: libraries, devices, memory and disks. Each is one finding.
+
+Nothing here computes anything, asks the network, or says where in a home things lie.
+"""
+
+from __future__ import annotations
+
+import getpass
+import importlib
+import math
+import os
+import platform
+import re
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+OK, WARNING, FAILED = "ok", "warning", "FAILED"
+EXPORT = ("onnx", "onnxscript", "onnxruntime")
+"""What exporting to ONNX takes beside the requirements."""
+IMPORTED_AS = {"pillow": "PIL"}
+"""Libraries that are imported by another name than they are installed by."""
+LITTLE_DISK, LITTLE_TEMPORARY, LITTLE_MEMORY, LITTLE_SHARED = 2 * 2**30, 2**28, 2 * 2**30, 2**30
+"""Bytes below which the disk, the temporary folder, memory and shared memory are warned about: a run of `nano` takes
+some hundred megabytes, one of `paper` gigabytes."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at: its state is "ok", "warning" or "FAILED"."""
+
+    state: str
+    text: str
+
+
+def python() -> Finding:
+    """The version of Python, beside what the installed package asks for, and the platform."""
+    from packaging.specifiers import SpecifierSet
+
+    seen = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+    asked = SpecifierSet(installed_package().metadata["Requires-Python"] or "")
+    if asked.contains(platform.python_version(), prereleases=True):
+        return Finding(OK, f"{seen}; {asked} is asked for")
+    return Finding(FAILED, f"{seen}; dualfair asks for {asked}")
+
+
+def libraries() -> Finding:
+    """The libraries that the installed package asks for: each has to be there, to be new enough, and to import."""
+    from packaging.requirements import Requirement
+
+    asked = [Requirement(line) for line in installed_package().requires or ()]
+    seen, wrong, broken = [f"dualfair {installed_package().version}"], [], []
+    for one in asked:
+        if one.marker is not None and not one.marker.evaluate({"extra": ""}):
+            continue
+        try:
+            version = metadata.version(one.name)
+            importlib.import_module(IMPORTED_AS.get(one.name, one.name))
+        except metadata.PackageNotFoundError:
+            broken.append(f"{one.name} is missing: pip install '{one}'")
+        except Exception as error:
+            # A library that was built for another machine may raise anything.
+            broken.append(f"{one.name} {version} cannot be imported ({reason(error)})")
+        else:
+            seen.append(f"{one.name} {version}")
+            if not one.specifier.contains(version, prereleases=True):
+                wrong.append(f"{one.name} {version} is not the {one.specifier} that is asked for: pip install '{one}'")
+    if broken or wrong:
+        return Finding(FAILED if broken else WARNING, "; ".join(broken + wrong))
+    return Finding(OK, ", ".join(seen))
+
+
+def cpu() -> Finding:
+    """Threads that torch takes, beside the processors that this process may use."""
+    import torch
+
+    threads, allowed = torch.get_num_threads(), allowed_processors()
+    seen = f"torch takes {threads} {_plural('thread', threads)}; {allowed:g} {_plural('processor', allowed)} allowed"
+    if threads > math.ceil(allowed):
+        return Finding(WARNING, f"{seen}: too many threads get in each other's way; set OMP_NUM_THREADS={int(allowed)}")
+    return Finding(OK, seen)
+
+
+def accelerators() -> Finding:
+    """CUDA devices with their memory and bfloat16, MPS, and whether this build of torch can use what is there."""
+    import torch
+
+    built = f"torch is built for CUDA {torch.version.cuda}" if torch.version.cuda else "torch is built without CUDA"
+    mps = "; MPS is there, try it by doctor --device mps" if torch.backends.mps.is_available() else ""
+    if not torch.cuda.is_available():
+        driver = next((line for line in ("/proc/driver/nvidia/version", "/dev/nvidiactl") if Path(line).exists()), None)
+        if driver is None:
+            return Finding(OK, f"no CUDA device, {built}{mps}")
+        wanted = "its driver is too old for it, or the device is hidden"
+        wanted = wanted if torch.version.cuda else "install a build for CUDA"
+        return Finding(WARNING, f"an NVIDIA driver is here, but torch cannot use it: {built}; {wanted}")
+    seen, unfit = [], []
+    for number in range(torch.cuda.device_count()):
+        about = torch.cuda.get_device_properties(number)
+        free, whole = torch.cuda.mem_get_info(number)
+        bfloat = "bfloat16" if about.major >= 8 else "no bfloat16, so slower with --amp"
+        seen.append(f"cuda:{number} {about.name}, {_bytes(free)} of {_bytes(whole)} free, {bfloat}")
+        if not _built_for(torch.cuda.get_arch_list(), about.major, about.minor):
+            unfit.append(f"{about.name} (compute capability {about.major}.{about.minor})")
+    if unfit:
+        return Finding(WARNING, f"{built}, but not for {', '.join(unfit)}; install another build; {'; '.join(seen)}")
+    return Finding(OK, f"{'; '.join(seen)}; {built}{mps}")
+
+
+def _built_for(architectures: Sequence[str], major: int, minor: int) -> bool:
+    """Whether a build runs on a device: machine code of its generation, not newer, or code that is compiled for it."""
+    for name in architectures:
+        found = re.fullmatch(r"(sm|compute)_(\d+)(\d)[a-z]?", name)
+        if found is None:
+            continue
+        kind, generation, step = found[1], int(found[2]), int(found[3])
+        if (kind == "sm" and generation == major and step <= minor) or (
+            kind == "compute" and (generation, step) <= (major, minor)
+        ):
+            return True
+    return not architectures
+
+
+def memory() -> Finding:
+    """Memory that is free, and the limit of a container where it is lower."""
+    from dualfair.supernet.memory import available_ram
+
+    free, limit = available_ram(), container_memory()
+    seen = f"{_bytes(free)} free"
+    if limit is not None and limit < free:
+        seen += f", but the container leaves {_bytes(limit)}, and plans do not know of that"
+        return Finding(WARNING, f"{seen}; judge their memory by it")
+    if free < LITTLE_MEMORY:
+        return Finding(WARNING, f"{seen}: enough for small networks only")
+    return Finding(OK, seen + ("" if limit is None else f"; the container leaves {_bytes(limit)}"))
+
+
+def disks(folder: Path) -> Finding:
+    """Room in the current folder and the temporary one; shared memory where several GPUs would talk through it."""
+    places = [("current folder", folder, LITTLE_DISK), ("temporary folder", tempfile.gettempdir(), LITTLE_TEMPORARY)]
+    # Faces are fed from the process itself; only NCCL, between GPUs of one machine, uses shared memory.
+    if Path("/dev/shm").is_dir() and _several_gpus():
+        places.append(("shared memory (/dev/shm)", Path("/dev/shm"), LITTLE_SHARED))
+    free = [(name, shutil.disk_usage(place).free, least) for name, place, least in places]
+    seen = ", ".join(f"{name} {_bytes(room)} free" for name, room, _ in free)
+    if not os.access(folder, os.W_OK):
+        return Finding(WARNING, f"{seen}; the current folder cannot be written, name another one with --out")
+    little = [name for name, room, least in free if room < least]
+    return Finding(WARNING, f"{seen}: little room in the {' and the '.join(little)}") if little else Finding(OK, seen)
+
+
+def export() -> Finding:
+    """The packages that only an export to ONNX needs; it is no fault to lack them."""
+    found, missing = [], []
+    for name in EXPORT:
+        try:
+            found.append(f"{name} {metadata.version(name)}")
+        except metadata.PackageNotFoundError:
+            missing.append(name)
+    lacks = [f'not installed: {", ".join(missing)}; only to export, pip install "dualfair[onnx]"'] if missing else []
+    return Finding(OK, "; ".join([*([", ".join(found)] if found else []), *lacks]))
+
+
+def allowed_processors() -> float:
+    """Processors that this process may use: those it is bound to, or less where a container has a quota."""
+    bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    for file in _of_groups("cpu.max"):
+        quota, _, period = file.read_text(encoding="ascii").strip().partition(" ")
+        if quota != "max":
+            bound = min(bound, int(quota) / int(period or 100_000))
+    return bound
+
+
+def container_memory() -> int | None:
+    """Bytes that the tightest control group around this process still allows, caches given back; None for no limit."""
+    left = []
+    for file in _of_groups("memory.max"):
+        limit = file.read_text(encoding="ascii").strip()
+        if limit != "max":
+            kept = dict(line.split() for line in (file.parent / "memory.stat").read_text(encoding="ascii").splitlines())
+            used = int((file.parent / "memory.current").read_text(encoding="ascii"))
+            left.append(int(limit) - used + int(kept.get("inactive_file", 0)))
+    return max(0, min(left)) if left else None
+
+
+def anonymous(text: str) -> str:
+    """The text without absolute paths, of which the last part stays, and without the user's name."""
+    for folder in (os.getcwd(), tempfile.gettempdir(), os.path.expanduser("~")):
+        text = text.replace(folder, "...") if len(folder) > 1 else text
+    text = re.sub(r"(?<![\w.~/])(?:[A-Za-z]:)?(?:[/\\][^\s/\\:;,'\"()]+)+[/\\]([^\s/\\:;,'\"()]+)", r".../\1", text)
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        return text
+    return re.sub(rf"\b{re.escape(user)}\b", "USER", text)
+
+
+def reason(error: BaseException) -> str:
+    """An error on one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
+
+
+def installed_package() -> metadata.Distribution:
+    """DualFair as it was installed. Raises ValueError where it was not."""
+    try:
+        return metadata.distribution("dualfair")
+    except metadata.PackageNotFoundError:
+        raise ValueError("dualfair is not installed; run 'python -m pip install .' in its folder") from None
+
+
+def _of_groups(file: str) -> list[Path]:
+    """A file of every control group around this process that has it, innermost first."""
+    root = Path("/sys/fs/cgroup")
+    try:
+        lines = Path("/proc/self/cgroup").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return []
+    own = next((line.split("::", 1)[1] for line in lines if line.startswith("0::")), "/").lstrip("/")
+    inner = root / own
+    groups = [inner, *inner.parents]
+    return [group / file for group in groups if group.is_relative_to(root) and (group / file).is_file()]
+
+
+def _several_gpus() -> bool:
+    """Whether the NVIDIA driver has more than one device; asked without torch, which may be what is broken."""
+    return len(list(Path("/proc/driver/nvidia/gpus").glob("*"))) > 1
+
+
+def _bytes(number: int) -> str:
+    return f"{number / 2**30:,.1f} GiB"
+
+
+def _plural(word: str, number: float) -> str:
+    return word if number == 1 else word + "s"

@@ -1,0 +1,114 @@
+"""A search in TensorBoard: curves over evaluations, the groups of the best networks, and the front as a picture."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from dualfair.evolution.pareto import non_dominated
+from dualfair.evolution.run import Progress
+from dualfair.presentation.boards import lay_out
+from dualfair.presentation.figures import BLUE, GREY
+
+PICTURES = 50
+"""Of the front in a search, about: an exhaustive one may have thousands of batches."""
+FRONT_TAG = "front"
+GROUP = "error of "
+"""What the columns with the errors of groups begin with, and the tags of one chart; the group follows."""
+
+
+class SearchBoard:
+    """Curves and pictures of one search; steps are evaluations.
+
+    `columns` name the values of evaluations, the first `objectives` of them are minimised; `disparity` is the column
+    searched on beside the error.
+    """
+
+    def __init__(self, writer, columns: Sequence[str], objectives: int, disparity: str) -> None:
+        self._writer = writer
+        self._columns, self._objectives, self._disparity = tuple(columns), objectives, disparity
+        self._picture = FrontPicture([_words(name) for name in columns[:objectives]])
+        self._values = np.empty((0, len(self._columns)))
+        self._best = {"error": "network of least error", disparity: f"network of least {_words(disparity)}"}
+        charts = {f"error by group: {name}": f"^{re.escape(_plain(name))}/{GROUP}" for name in self._best.values()}
+        lay_out(writer, "search", charts)
+
+    def log(self, progress: Progress) -> None:
+        """Draw a generation."""
+        for tag, value in (
+            ("hypervolume, higher is better", progress.hypervolume),
+            ("front (networks)", progress.front),
+            ("known before (networks)", progress.reused),
+        ):
+            self._writer.add_scalar(tag, value, progress.evaluations)
+        fresh = [evaluation.values for evaluation in progress.fresh]
+        self._values = np.concatenate([self._values, np.reshape(fresh, (-1, len(self._columns)))])
+        scored = self._values[np.isfinite(self._values[:, : self._objectives]).all(axis=1)]
+        if len(scored):
+            for column, name in self._best.items():
+                for tag, value in self._of_best(scored, column).items():
+                    self._writer.add_scalar(_plain(f"{name}/{tag}"), value, progress.evaluations)
+            every = math.ceil(progress.generations / PICTURES)
+            if progress.generation % every == 0 or progress.generation in (1, progress.generations):
+                picture = self._picture.draw(scored[:, : self._objectives])
+                self._writer.add_image(FRONT_TAG, picture, progress.evaluations, dataformats="HWC")
+        self._writer.flush()
+
+    def _of_best(self, scored: np.ndarray, column: str) -> dict[str, float]:
+        """Finite errors and disparity of the network that is least in a column; among equals in the other one."""
+        other = "error" if column == self._disparity else self._disparity
+        keys = [scored[:, self._columns.index(name)] for name in (other, column)]
+        best = dict(zip(self._columns, scored[np.lexsort(keys)[0]], strict=True))
+        shown = {
+            f"{GROUP}all people, share of probes": best["error"],
+            **{f"{name}, share of probes": value for name, value in best.items() if name.startswith(GROUP)},
+            _words(self._disparity): best[self._disparity],
+        }
+        return {tag: value for tag, value in shown.items() if np.isfinite(value)}
+
+
+class FrontPicture:
+    """Draws networks in grey and on top the front in blue, by their first two objectives, named `names`.
+
+    The same axes serve for every picture: setting them up takes longer than a drawing.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        figure = Figure(figsize=(5, 3.75), dpi=96)
+        self._canvas = FigureCanvasAgg(figure)
+        self._axes = figure.add_axes((0.13, 0.13, 0.84, 0.79))
+        (self._all,) = self._axes.plot([], [], "o", ms=3.5, color=GREY)
+        (self._steps,) = self._axes.plot([], [], drawstyle="steps-post", lw=1, color=BLUE)
+        (self._front,) = self._axes.plot([], [], "o", ms=5.5, color=BLUE)
+        self._over = f" over {', '.join(names)}" if len(names) > 2 else ""
+        self._axes.set_xlabel(f"{names[0]} (inherited weights)")
+        self._axes.set_ylabel(f"{names[1]} (inherited weights)")
+
+    def draw(self, objectives: np.ndarray) -> np.ndarray:
+        """A picture of finite objectives (n, 2+), uint8 (rows, columns, 3). The front is over all of them."""
+        front = objectives[non_dominated(objectives)]
+        front = front[np.lexsort((front[:, 1], front[:, 0]))]
+        self._all.set_data(objectives[:, 0], objectives[:, 1])
+        self._front.set_data(front[:, 0], front[:, 1])
+        if objectives.shape[1] == 2:
+            self._steps.set_data(front[:, 0], front[:, 1])
+        title = f"grey: evaluated (n = {len(objectives)}), blue: front (n = {len(front)}){self._over}"
+        self._axes.set_title(title, fontsize=9)
+        self._axes.relim()
+        self._axes.autoscale_view()
+        self._canvas.draw()
+        return np.asarray(self._canvas.buffer_rgba())[..., :3].copy()
+
+
+def _plain(tag: str) -> str:
+    """A tag without round brackets: TensorBoard leaves the lines of such tags out of its custom charts."""
+    return tag.translate({ord("("): "[", ord(")"): "]"})
+
+
+def _words(column: str) -> str:
+    return column.replace("_", " ")

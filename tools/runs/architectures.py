@@ -1,0 +1,87 @@
+"""Skeletons, spaces and heads by the names that users type: built in, or `module:object` of their own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from dualfair.runs.config import numbers
+from dualfair.runs.plug_in import look_up
+from dualfair.supernet.genotype import HEAD_NAMES
+from dualfair.supernet.skeleton import SKELETONS, OwnHead, Skeleton
+from dualfair.supernet.space import SPACE_NAMES, SearchSpace, dpn_space
+
+
+def open_skeleton(name: str, blocks: str = "", size: int = 0, heads: str = "") -> Skeleton:
+    """A skeleton by its name, with `blocks` such as "1-1-2-1", images of `size` px, and the own ones among `heads`.
+
+    "" and 0 keep what the skeleton has. One of the user's own is named by where it comes from, so that it is found
+    again. Raises ValueError for an unknown name, and where something does not fit.
+    """
+    skeleton = look_up(name, SKELETONS, "skeleton")
+    if not isinstance(skeleton, Skeleton):
+        raise ValueError(
+            f"skeleton {name!r} is a {type(skeleton).__name__}; expected a dualfair.supernet.skeleton.Skeleton"
+        )
+    own = tuple(OwnHead(head_name(text), _margin(text), text) for text in _split(heads) if text not in HEAD_NAMES)
+    counts = numbers(blocks, "-", int, "blocks") if blocks else None
+    return replace(skeleton.resized(size or None, counts), name=name, own_heads=own)
+
+
+def open_space(name: str, skeleton: Skeleton, heads: str = "") -> SearchSpace:
+    """A space by its name for the networks of a skeleton; `heads` are those to choose from, "" all of the space's.
+
+    A built-in space chooses among all operations of the skeleton. Raises ValueError where a space and a skeleton do not
+    fit each other, or a head is not to be had.
+    """
+    chosen = tuple(map(head_name, _split(heads)))
+    places = skeleton.block_places()
+    if name in SPACE_NAMES:
+        three = all(len(positions) == 3 for positions in places)
+        if not three:
+            raise ValueError(
+                f"space {name} is of blocks of 3 positions, those of skeleton {skeleton.name} have "
+                f"{'-'.join(str(len(positions)) for positions in places)}; give --space module:object"
+            )
+        operations = [operation.name for operation in skeleton.operations]
+        return dpn_space(name, len(places), operations, chosen or HEAD_NAMES)
+    space = look_up(name, dict.fromkeys(SPACE_NAMES), "space")
+    if not isinstance(space, SearchSpace):
+        raise ValueError(f"space {name!r} is a {type(space).__name__}; expected a dualfair.supernet.space.SearchSpace")
+    if space.blocks != len(places) or not space.heads:
+        raise ValueError(
+            f"space {name!r} has {space.blocks} blocks and {len(space.heads)} heads; the skeleton has {len(places)} "
+            "blocks and needs a choice block named 'head'"
+        )
+    space = space.with_heads(chosen) if chosen else space
+    try:
+        for code in range(max(space.sizes)):
+            skeleton.fit(space.decode([min(code, size - 1) for size in space.sizes]))
+    except ValueError as error:
+        raise ValueError(f"space {name!r} does not fit skeleton {skeleton.name}: {error}") from None
+    known = {*HEAD_NAMES, *(head.name for head in skeleton.own_heads)}
+    strange = [head for head in space.heads if head not in known]
+    if strange:
+        raise ValueError(
+            f"space {name!r} has head {strange[0]!r}, which is not built in; name it with --heads module:{strange[0]}"
+        )
+    return space
+
+
+def head_name(text: str) -> str:
+    """The name that a head has in genotypes: of "module:object" the object's."""
+    return text.rpartition(":")[2]
+
+
+def _split(heads: str) -> list[str]:
+    names = [text.strip() for text in heads.split(",")] if heads else []
+    short = [head_name(text) for text in names]
+    if len(set(short)) < len(short) or not all(names):
+        raise ValueError(f"heads must be different names joined by ',', got {heads!r}")
+    return names
+
+
+def _margin(text: str) -> object:
+    margin = look_up(text, dict.fromkeys(HEAD_NAMES), "head")
+    if not callable(margin):
+        raise ValueError(f"head {text!r} is a {type(margin).__name__}; expected a function, see 'Your own head'")
+    return margin

@@ -1,0 +1,193 @@
+"""What the stages behind training start from: the trained supernet of a run directory, its space and its faces."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from dualfair.evaluation.protocol import EvaluationProtocol
+from dualfair.evaluation.scoring.embedding import network_input
+from dualfair.evaluation.scoring.scorer import InheritedScorer
+from dualfair.runs.architectures import open_skeleton, open_space
+from dualfair.runs.config import numbers, recorded
+from dualfair.runs.directory import RunDirectory
+from dualfair.runs.train_options import TrainOptions
+from dualfair.supernet.fitting import Batch
+from dualfair.supernet.images.face_set import FaceSet, TooFewPeople, divide_people, open_splits
+from dualfair.supernet.images.store import open_store
+from dualfair.supernet.network import Supernet
+from dualfair.supernet.skeleton import Skeleton
+from dualfair.supernet.space import SearchSpace
+from dualfair.supernet.training.checkpoint import load_checkpoint, newest_intact, read_record
+from dualfair.supernet.training.process_group import ProcessGroup
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a run is about: the space, the skeleton and the splits of the faces.
+
+    The splits are "train", "validation", which the search sees, "confirmation", validation people that it does not
+    see, and "test". Without "confirmation", `unconfirmed` says why.
+    """
+
+    space: SearchSpace
+    skeleton: Skeleton
+    splits: dict[str, FaceSet]
+    faces_fingerprint: str
+    unconfirmed: str = ""
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """A run directory whose supernet is trained; `digest` identifies the supernet's weights."""
+
+    directory: RunDirectory
+    config: dict
+    setting: Setting
+    supernet: Supernet
+    digest: str
+    processes: ProcessGroup
+
+    @property
+    def device(self) -> torch.device:
+        """Where this rank computes."""
+        return self.processes.device
+
+
+def open_setting(config: dict, faces: Path) -> Setting:
+    """The space, skeleton and splits that a training configuration names. Raises ValueError where they do not fit."""
+    skeleton = open_skeleton(config["skeleton"], config["blocks"], config["size"], config["heads"])
+    space = open_space(config["space"], skeleton, config["heads"])
+    fractions = numbers(config["split"], ",", float, "split")
+    store = open_store(faces)
+    splits = open_splits(
+        store,
+        group_column=config["group_column"],
+        fractions=fractions,
+        seed=config["split_seed"],
+        size=skeleton.image_size,
+    )
+    unconfirmed = keep_people(splits, config["confirm"], config["split_seed"])
+    return Setting(space, skeleton, splits, store.fingerprint, unconfirmed)
+
+
+def keep_people(splits: dict[str, FaceSet], share: float, seed: int) -> str:
+    """Move a share, in [0, 1), of the validation people of every group to the split "confirmation".
+
+    Returns why none were moved, "" where they were. Raises ValueError for another share.
+    """
+    if not 0 <= share < 1:
+        raise ValueError(f"confirm must be a share of the validation people, 0 or more and below 1, got {share}")
+    if share == 0:
+        return "no people are kept to confirm the front: trained with --confirm 0"
+    try:
+        splits["validation"], splits["confirmation"] = divide_people(splits["validation"], share, seed)
+    except TooFewPeople as error:
+        return f"too few people to confirm: {error}"
+    return ""
+
+
+def some_people(faces: FaceSet, people: int, seed: int) -> FaceSet:
+    """The faces of so many people, every group keeping its share. Raises ValueError where there are not so many."""
+    if not 0 < people <= faces.identity_count:
+        raise ValueError(f"people must be 0 (all) to {faces.identity_count}, the people of these faces; got {people}")
+    if people == faces.identity_count:
+        return faces
+    return divide_people(faces, 1 - people / faces.identity_count, seed)[0]
+
+
+def open_trained(run: Path, processes: ProcessGroup) -> TrainedRun:
+    """The trained supernet of a run directory. Raises ValueError when training is missing or unfinished."""
+    directory = RunDirectory(run, processes.leads)
+    config = directory.config("train")
+    file = run / "train/config.json"
+    recorded(TrainOptions, config, file)
+    for name in ("faces", "faces_fingerprint"):
+        if not isinstance(config.get(name), str):
+            raise ValueError(f"{file} is damaged ({name} must be text); restore it, or use another directory")
+    found = newest_intact(run / "train", directory.say, set_aside=True) if processes.leads else None
+    name = processes.broadcast(found[0].name if found else "")
+    if not name:
+        raise ValueError(f"{run} has no trained supernet; run 'dualfair train' first")
+    path = run / "train" / name
+    record = read_record(path)
+    if not record.finished:
+        raise ValueError(
+            f"training in {run} is at step {record.step} of {record.steps}; run the same 'dualfair train' command "
+            "again to finish it"
+        )
+    state = load_checkpoint(path)
+    setting = open_setting(config, faces_of(run, config))
+    if setting.faces_fingerprint != config["faces_fingerprint"]:
+        raise ValueError(f"the faces in {faces_of(run, config)} are not those that {run} was trained on")
+    supernet = Supernet(setting.skeleton, setting.splits["train"].identity_count, setting.space.heads)
+    try:
+        supernet.load_state_dict(state["network"])
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise ValueError(f"checkpoint {path} does not fit the supernet of {run}: {error}") from error
+    supernet = supernet.to(processes.device, memory_format=torch.channels_last).eval()
+    digest = weights_digest(supernet)
+    processes.agree("the weights of the supernet", digest)
+    return TrainedRun(directory, config, setting, supernet, digest, processes)
+
+
+def faces_of(run: Path, config: dict) -> Path:
+    """The faces folder of a run: its configuration holds the way there from the run directory."""
+    return Path(os.path.normpath(run / config["faces"]))
+
+
+def calibration_images(run: TrainedRun, images: int, seed: int) -> torch.Tensor | None:
+    """The fixed sample of training images on which BN statistics are measured; None for 0 images."""
+    faces = run.setting.splits["train"]
+    if images < 0:
+        raise ValueError(f"calibrate must be 0 or more images, got {images}")
+    if images == 0:
+        return None
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(faces))[:images])
+    return network_input(faces, chosen, run.device)
+
+
+def inherited_scorer(
+    run: TrainedRun,
+    split: str,
+    protocol: EvaluationProtocol,
+    *,
+    calibrate: int,
+    objectives: tuple[str, ...] = (),
+    batch: int = 128,
+    resamples: int = 0,
+    people: int = 0,
+) -> InheritedScorer:
+    """The scorer of a run's subnets on one split of its faces, or on so many of its people, alike of every group.
+
+    With `resamples` there are intervals over people too. Raises ValueError where the split has not so many people.
+    """
+    calibration = calibration_images(run, calibrate, run.config["seed"])
+    faces = run.setting.splits[split]
+    if people:
+        faces = some_people(faces, people, run.config["split_seed"])
+    images = Batch(batch, run.directory.say)
+    return InheritedScorer(
+        run.supernet,
+        faces,
+        calibration,
+        protocol,
+        objectives=objectives,
+        batch=images,
+        processes=run.processes,
+        resamples=resamples,
+    )
+
+
+def weights_digest(network: torch.nn.Module) -> str:
+    """SHA-256 over all weights and buffers."""
+    digest = hashlib.sha256()
+    for name, value in network.state_dict().items():
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()

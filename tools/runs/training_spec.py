@@ -1,0 +1,168 @@
+"""One standalone training as a value: which network, by which changes of the recipe, which seed. Needs no torch."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_type_hints
+
+from dualfair.runs.config import changed
+from dualfair.supernet.families.backbone import PREFIX, Backbone
+from dualfair.supernet.genotype import Genotype
+from dualfair.supernet.training.recipe import Recipe
+
+_KINDS = get_type_hints(Recipe)
+_PLACES = {name: place for place, name in enumerate(_KINDS)}
+_CHANGES = re.compile(r"(?:,[a-z_]+=[^,=]*)*")
+_WORD = re.compile(r"[A-Za-z0-9_.+-]+")
+_SEED = re.compile(r"0|[1-9][0-9]{0,8}")
+_LONGEST = 200
+"""Letters of a label: it names a folder, which can have 255."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """A network, the recipe fields in which its training differs from that of its stage, and a seed.
+
+    `changes` are (field, value) pairs in the order of `Recipe`'s fields. The `label` names network and changes, and
+    with the seed the folder of the training's results.
+
+    >>> training = Training.parse("timm.dpn68b:cosface,optimizer=adamw,lr=0.001 seed 2")
+    >>> training.changes, training.seed
+    ((('optimizer', 'adamw'), ('lr', 0.001)), 2)
+    >>> training.folder
+    PosixPath('timm.dpn68b_cosface,optimizer=adamw,lr=0.001/seed-2')
+    """
+
+    network: Genotype | Backbone
+    changes: tuple[tuple[str, object], ...] = ()
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, value in self.changes:
+            if name not in _KINDS:
+                raise ValueError(f"unknown recipe field {name[:60]!r}; known: {', '.join(_KINDS)}")
+            if not _WORD.fullmatch(_shown(value)):
+                raise ValueError(f"{name} = {str(value)[:60]!r} cannot be part of a training's name")
+        changed(Recipe(), dict(self.changes))
+        ordered = tuple(sorted(((name, _typed(name, value)) for name, value in self.changes), key=_place))
+        if len({name for name, _ in ordered}) < len(ordered):
+            raise ValueError(f"a recipe field is changed twice in {self.changes}")
+        object.__setattr__(self, "changes", ordered)
+        if type(self.seed) is not int or not _SEED.fullmatch(str(self.seed)):
+            raise ValueError(f"a training's seed must be 0 to 999999999, got {str(self.seed)[:40]!r}")
+        if len(self.label) > _LONGEST and (self.changes or self.on_shelf):
+            raise ValueError(f"the training {self.label[:60]}... has a name of {len(self.label)} letters; at most 200")
+
+    @property
+    def label(self) -> str:
+        """Network and changes as text, such as `101-101:cosface,lr=0.05`: the same for all its seeds."""
+        return str(self.network) + "".join(f",{name}={_shown(value)}" for name, value in self.changes)
+
+    @property
+    def folder(self) -> Path:
+        """Where its results are, in the folder of its stage."""
+        return Path(self.label.replace(":", "_", 1)) / f"seed-{self.seed}"
+
+    @property
+    def on_shelf(self) -> bool:
+        """Whether its network is none of the search's."""
+        return isinstance(self.network, Backbone)
+
+    @property
+    def plain(self) -> bool:
+        """Whether it is a searched network trained by the stage's own recipe, as the ranking study compares them."""
+        return not (self.on_shelf or self.changes)
+
+    @classmethod
+    def of_label(cls, label: str, seed: int = 0) -> Training:
+        """The training of a label and a seed. Raises ValueError naming what is wrong with the label."""
+        if not isinstance(label, str):
+            raise ValueError(f"a training is parsed from text, got {type(label).__name__}")
+        _, comma, pairs = label.partition(":")[2].partition(",")
+        tail = comma + pairs
+        if not _CHANGES.fullmatch(tail):
+            raise ValueError(f"training {label[:80]!r}: {tail[:60]!r} is no list of ,field=value")
+        text = label[: len(label) - len(tail)]
+        network = Backbone.parse(text) if text.startswith(PREFIX) else Genotype.parse(text)
+        changes = [pair.partition("=") for pair in tail.split(",")[1:]]
+        return cls(network, tuple((name, _parsed(name, value)) for name, _, value in changes), seed)
+
+    @classmethod
+    def parse(cls, text: str) -> Training:
+        """The training that prints as `text`. Raises ValueError where none does."""
+        label, word, seed = text.rpartition(" seed ")
+        if not word or not _SEED.fullmatch(seed):
+            raise ValueError(f"a training is written as LABEL seed NUMBER, got {text[:80]!r}")
+        return cls.of_label(label, int(seed))
+
+    @classmethod
+    def of_folder(cls, path: Path) -> Training:
+        """The training whose results a folder LABEL/seed-NUMBER holds. Raises ValueError where that is no training."""
+        seed = path.name.removeprefix("seed-")
+        if not path.name.startswith("seed-") or not _SEED.fullmatch(seed):
+            raise ValueError(f"folder {path.name[:60]!r} is not named seed-NUMBER")
+        return cls.of_label(label_of_folder(path.parent.name), int(seed))
+
+    def __str__(self) -> str:
+        return f"{self.label} seed {self.seed}"
+
+
+def label_of_folder(name: str) -> str:
+    """The label that a folder is named after: the one whose ":" before the head became "_"."""
+    network, comma, changes = name, "", ""
+    if place := re.search(r",[a-z_]+=", name):
+        network, comma, changes = name[: place.start()], ",", name[place.start() + 1 :]
+    if network.startswith(PREFIX):
+        before, _, head = network.rpartition("_")
+        return f"{before}:{head}{comma}{changes}"
+    return network.replace("_", ":", 1) + comma + changes
+
+
+def folder_of_label(label: str) -> str:
+    """The folder of a label; the reverse of `label_of_folder`."""
+    return label.replace(":", "_", 1)
+
+
+def is_plain(label: str) -> bool:
+    """Whether a label is that of a searched network trained by the stage's own recipe; also where it is damaged."""
+    return not label.startswith(PREFIX) and not re.search(r",[a-z_]+=", label)
+
+
+def differences(recipe: Recipe, base: Mapping[str, object]) -> tuple[tuple[str, object], ...]:
+    """The fields of a recipe whose values are not those of `base`, as a training's changes."""
+    return tuple((name, value) for name, value in dataclasses.asdict(recipe).items() if base.get(name) != value)
+
+
+def recipe_with(recipe: Recipe, changes: Sequence[tuple[str, object]]) -> Recipe:
+    """A recipe with a training's changes. Raises ValueError for values that it refuses."""
+    return changed(recipe, dict(changes))
+
+
+def _place(change: tuple[str, object]) -> int:
+    return _PLACES[change[0]]
+
+
+def _typed(name: str, value: object) -> object:
+    return float(value) if _KINDS[name] is float else value
+
+
+def _parsed(name: str, text: str) -> object:
+    kind = _KINDS.get(name, str)
+    if kind is bool:
+        if text not in ("yes", "no"):
+            raise ValueError(f"{name} must be yes or no in a training's name, got {text[:40]!r}")
+        return text == "yes"
+    try:
+        return kind(text)
+    except ValueError:
+        raise ValueError(f"{name} must be a {kind.__name__} in a training's name, got {text[:40]!r}") from None
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)

@@ -1,0 +1,274 @@
+"""A front measured again on people that the search has not seen: the best of many noisy scores is partly luck.
+
+Shape legend: n networks, m objectives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from dualfair.evaluation.scoring.scorer import InheritedScorer
+from dualfair.evolution.archive import Archive, Evaluation
+from dualfair.evolution.pareto import knee, non_dominated
+from dualfair.evolution.run import Run, objectives_of
+from dualfair.runs.protocol import JudgingOptions, open_archive
+from dualfair.supernet.files import read_json
+from dualfair.supernet.genotype import Genotype
+
+SPLIT = "confirmation"
+"""The split of the faces whose people the search has not seen."""
+CALIBRATION = 4
+"""How many times as many images as in the search measure BN statistics: there are few networks here."""
+RESAMPLES = 400
+RANDOM = 32
+"""Random subnets beside the candidates, at most."""
+LEVEL = 0.05
+"""The search's best beats random subnets where p is no larger."""
+MEASURED = 2
+"""The first objectives, error and disparity, are measured on people; costs behind them are the same for any."""
+
+
+@dataclass(frozen=True)
+class Chance:
+    """How the network that the search put first in an objective fares against random subnets, on fresh people.
+
+    `as_good` of the `random` subnets have a value as low as its `value` or lower; `p` = (1 + as_good) / (1 + random) is
+    how probably chance alone would do as well. None where the value is undefined.
+    """
+
+    objective: str
+    genotype: Genotype
+    value: float
+    low: float
+    high: float
+    as_good: int
+    random: int
+    p: float | None
+
+    @property
+    def verdict(self) -> str:
+        """What follows, in words."""
+        if self.p is None:
+            return "undefined"
+        if self.p <= LEVEL:
+            return "better than chance"
+        return "no better than chance" if 1 / (1 + self.random) <= LEVEL else "too few random subnets to tell"
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """The same n networks as the search scored them and on fresh people; both are in the order of the networks.
+
+    `columns` and `fresh_columns` name the values, `objectives` are the first m of both. `leading`, `candidates` and
+    `random` are bool (n,): which are on the search's front, which compete for the confirmed one, and which are random
+    subnets. A network can be more than one of these.
+    """
+
+    columns: tuple[str, ...]
+    fresh_columns: tuple[str, ...]
+    objectives: tuple[str, ...]
+    searched: tuple[Evaluation, ...]
+    fresh: tuple[Evaluation, ...]
+    leading: np.ndarray
+    candidates: np.ndarray
+    random: np.ndarray
+    people: int
+    images: int
+    calibrate: int
+
+    @cached_property
+    def before(self) -> np.ndarray:
+        """The search's scores of the objectives, (n, m)."""
+        return self._table(self.searched)
+
+    @cached_property
+    def after(self) -> np.ndarray:
+        """The fresh scores of the objectives, (n, m); not finite where undefined."""
+        return self._table(self.fresh)
+
+    @cached_property
+    def confirmed(self) -> np.ndarray:
+        """Which candidates no other candidate dominates on fresh people, bool (n,)."""
+        front = self.candidates & np.isfinite(self.after).all(axis=1)
+        front[front] = non_dominated(self.after[front])
+        return front
+
+    @cached_property
+    def order(self) -> list[int]:
+        """The confirmed networks, sorted by their fresh scores."""
+        places = np.flatnonzero(self.confirmed).tolist()
+        return sorted(places, key=lambda place: (*self.after[place], self.fresh[place].genotype))
+
+    def intervals(self, places: Sequence[int]) -> np.ndarray:
+        """Value, low and high of error and disparity of some networks on fresh people, (networks, 2, 3)."""
+        names = self.objectives[:MEASURED]
+        columns = [self.fresh_columns.index(f"{name}{end}") for name in names for end in ("", " low", " high")]
+        return np.array([[self.fresh[place].values[column] for column in columns] for place in places]).reshape(
+            -1, MEASURED, 3
+        )
+
+    def chance(self, objective: int) -> Chance:
+        """The search's first network in an objective (by number) against the other networks that are random."""
+        best = min(np.flatnonzero(self.leading), key=lambda place: (self.before[place, objective], place))
+        value, low, high = self.intervals([best])[0, objective].tolist()
+        others = self.random & (np.arange(len(self.random)) != best)
+        rivals = self.after[others, objective]
+        rivals = rivals[~np.isnan(rivals)]
+        as_good = int(np.count_nonzero(rivals <= value))
+        p = None if np.isnan(value) else (1 + as_good) / (1 + len(rivals))
+        genotype = self.fresh[best].genotype
+        return Chance(self.objectives[objective], genotype, value, low, high, as_good, len(rivals), p)
+
+    def shift(self, objective: int, which: np.ndarray) -> tuple[float, float]:
+        """Means of an objective over some networks, in the search and on fresh people; nan without any."""
+        values = np.stack([self.before[which, objective], self.after[which, objective]])
+        values = values[:, np.isfinite(values).all(axis=0)]
+        return tuple(values.mean(axis=1).tolist()) if values.size else (float("nan"), float("nan"))
+
+    def _table(self, evaluations: Sequence[Evaluation]) -> np.ndarray:
+        m = len(self.objectives)
+        return np.array([evaluation.values[:m] for evaluation in evaluations]).reshape(-1, m)
+
+
+def candidates(archive: Archive, least: int) -> list[list[Evaluation]]:
+    """The first non-dominated layers of an archive, until they hold `least` networks or there are no more.
+
+    The first layer is the front and always whole. Of a later one that would bring the number above 2 x `least` as many
+    networks as fit are taken, evenly spaced in the first objective. Networks with an objective that is not finite are
+    left out; within a layer networks are sorted by objectives.
+    """
+    left = [evaluation for evaluation in archive if np.isfinite(evaluation.values[: archive.objectives]).all()]
+    layers: list[list[Evaluation]] = []
+    while left and sum(map(len, layers)) < least:
+        front = non_dominated(objectives_of(left, archive))
+        layer = [evaluation for evaluation, leads in zip(left, front, strict=True) if leads]
+        left = [evaluation for evaluation, leads in zip(left, front, strict=True) if not leads]
+        layer.sort(key=lambda evaluation: (evaluation.values[: archive.objectives], evaluation.genotype))
+        room = 2 * least - sum(map(len, layers))
+        if layers and len(layer) > room:
+            layer = [layer[place] for place in np.linspace(0, len(layer) - 1, room).round().astype(int)]
+        layers.append(layer)
+    return layers
+
+
+def confirming_scorer(run, judging: JudgingOptions, *, extra: Sequence[str] = (), batch: int = 128) -> InheritedScorer:
+    """The scorer of a run's subnets on the people that its search has not seen, with intervals.
+
+    BN statistics are measured on CALIBRATION times as many images as in the search, at most all training images.
+    """
+    from dualfair.runs.trained_run import inherited_scorer
+
+    protocol = judging.protocol()
+    return inherited_scorer(
+        run,
+        SPLIT,
+        protocol,
+        calibrate=_calibrating(run, judging),
+        objectives=("error", protocol.disparity_name, *extra),
+        batch=batch,
+        resamples=RESAMPLES,
+    )
+
+
+def confirm(
+    run,
+    judging: JudgingOptions,
+    archive: Archive,
+    random: Sequence[Genotype],
+    *,
+    least: int,
+    batch: int,
+    extra: Sequence[str] = (),
+    images: int = 128,
+) -> Confirmation | None:
+    """Score the candidates of an archive and the first RANDOM of the `random` subnets that are in it, on fresh people.
+
+    The scores are kept in the same file under a measurement of their own: what is known is not scored again. `batch`
+    genotypes go into one score call, `images` are scored at once. None where no network has finite scores.
+    """
+    scorer = confirming_scorer(run, judging, extra=extra, batch=images)
+    layers = candidates(archive, least)
+    competing = {evaluation.genotype: evaluation for layer in layers for evaluation in layer}
+    if not competing:
+        scorer.dismiss()
+        return None
+    known = [found for genotype in random if (found := archive.get(genotype)) is not None]
+    known = [found for found in known if np.isfinite(found.values[: archive.objectives]).all()][:RANDOM]
+    baseline = {evaluation.genotype: evaluation for evaluation in known}
+    searched = {**competing, **baseline}
+    calibrate = _calibrating(run, judging)
+    run.directory.say(
+        f"Confirming {len(competing)} candidates beside {len(baseline)} random subnets on {len(scorer.faces):,} images "
+        f"of {scorer.faces.identity_count:,} people that the search has not seen; BN statistics on {calibrate:,} images"
+    )
+    with open_archive(run, scorer, replace(judging, calibrate=calibrate)) as fresh:
+        Run(scorer, fresh, steps=1, batch=batch).step(list(searched))
+        scores = tuple(fresh.get(genotype) for genotype in searched)
+    scorer.dismiss()
+    return Confirmation(
+        columns=archive.columns,
+        fresh_columns=scorer.columns,
+        objectives=scorer.objectives,
+        searched=tuple(searched.values()),
+        fresh=scores,
+        leading=np.arange(len(searched)) < len(layers[0]),
+        candidates=np.arange(len(searched)) < len(competing),
+        random=np.array([genotype in baseline for genotype in searched]),
+        people=scorer.faces.identity_count,
+        images=len(scorer.faces),
+        calibrate=calibrate,
+    )
+
+
+def confirmed_front(run) -> list[Genotype] | None:
+    """The networks that stay on the front on fresh people, sorted by their fresh scores.
+
+    None where the last search has no confirmed front: it is not finished, or there were no people to confirm it.
+    Raises ValueError when `search/front.json` is damaged.
+    """
+    found = _read_front(run)
+    return None if found is None else [genotype for genotype, _ in found]
+
+
+def knee_and_extremes(run) -> list[Genotype] | None:
+    """The knee of the confirmed front, then its best network in every objective, by fresh scores; without repeats.
+
+    None and ValueError as `confirmed_front`; an empty list where no network has fresh scores.
+    """
+    found = _read_front(run)
+    if not found:
+        return None if found is None else []
+    values = np.array([objectives for _, objectives in found])
+    places = [knee(values), *np.argmin(values, axis=0).tolist()]
+    return [found[place][0] for place in dict.fromkeys(places)]
+
+
+def _read_front(run) -> list[tuple[Genotype, list[float]]] | None:
+    """The confirmed networks and their fresh objectives as `search/front.json` has them, None where it has none."""
+    path = run.directory.path / "search" / "front.json"
+    if not path.is_file():
+        return None
+    try:
+        said = read_json(path)
+        if said.get("confirmation") is None or said["config"] != run.directory.config("search"):
+            return None
+        found = [
+            (
+                run.setting.space.parse(entry["genotype"]),
+                [float(entry["confirmed"][name]) for name in said["objectives"]],
+            )
+            for entry in said["front"]
+        ]
+        if not np.isfinite([objectives for _, objectives in found]).all():
+            raise ValueError("a network of the front has fresh scores that are not finite")
+        return found
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} is damaged ({error}); run the same 'dualfair search' command again") from None
+
+
+def _calibrating(run, judging: JudgingOptions) -> int:
+    return min(CALIBRATION * judging.calibrate, len(run.setting.splits["train"]))

@@ -1,0 +1,73 @@
+"""What a search says before it has results: its task, what is to beat, and whether its measures can be searched on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dualfair.runs.devices import seed_everything
+from dualfair.runs.distributed import in_words
+from dualfair.runs.protocol import JudgingOptions
+from dualfair.stages.constraints import NetworkLimits
+from dualfair.supernet.files import write_json
+from dualfair.supernet.genotype import Genotype
+from dualfair.supernet.space import SearchSpace
+
+
+def announce(
+    run, scorer, archive, floor: dict[str, float], how: str, costs: NetworkLimits | None, starts: Sequence[Genotype]
+) -> None:
+    """Say what is searched, `how`, on whom, within which limits, from which networks on, and what is to beat."""
+    space, faces, say_line = run.setting.space, scorer.faces, run.directory.say
+    say_line(
+        f"Search: {how} of space {space.name} ({space.size:,}); minimise {', '.join(scorer.objectives)} on "
+        f"{len(faces):,} images of {faces.identity_count} unseen people; {in_words(run.processes)}"
+    )
+    if archive.others:
+        say_line(f"        {archive.others} scores measured with other weights, settings or people are kept, not used")
+    say_line("        to beat: error " + ", ".join(f"{value:.3f} of {name}" for name, value in floor.items()))
+    if costs:
+        say_line(f"        within limits: {costs.in_words}; networks beyond are not scored")
+    if starts:
+        say_line(f"        begins with {', '.join(map(str, starts))}")
+
+
+def floor_errors(run, judging: JudgingOptions, faces) -> dict[str, float]:
+    """Errors on faces that cost nothing: of raw pixels, and of an untrained network of the space."""
+    from dualfair.evaluation.metrics.identification import error, ranks
+    from dualfair.evaluation.scoring.baseline import pixel_embeddings
+    from dualfair.evaluation.scoring.scorer import population_embeddings
+    from dualfair.runs.trained_run import calibration_images
+    from dualfair.supernet.network import build
+
+    seed_everything(0)
+    network = build(_plain(run.setting.space), run.setting.skeleton).to(run.device)
+    calibration = calibration_images(run, judging.calibrate, run.config["seed"])
+    untrained = population_embeddings(network.eval(), [network.genotype], faces, calibration)[network.genotype]
+    return {
+        "raw pixels": error(ranks(pixel_embeddings(faces), faces.identities)),
+        "an untrained network": error(ranks(untrained, faces.identities)),
+    }
+
+
+def _plain(space: SearchSpace) -> Genotype:
+    """DPN's own block everywhere where a space has it, otherwise the space's first network."""
+    vanilla = Genotype.parse(f"101:{space.heads[0]}").repeat(space.blocks)
+    return vanilla if vanilla in space else space.decode([0] * len(space.sizes))
+
+
+def say_searchability(run, scorer, archive, genotypes: Sequence[Genotype]) -> None:
+    """Say, and write to reliability.json, which measures tell random subnets apart on the search's people."""
+    import numpy as np
+    from tqdm import tqdm
+
+    from dualfair.stages.searchability import searchability, sentences, to_dict
+
+    faces = scorer.faces
+    rows = np.array([archive.get(genotype).values for genotype in genotypes]).reshape(-1, len(scorer.columns))
+    values = dict(zip(scorer.columns, rows.T, strict=True))
+    people = {group: len(set(faces.identities[faces.groups == group].tolist())) for group in faces.group_names}
+    found = searchability(values, scorer.protocol.measures, faces.identity_count)
+    write_json(run.directory.stage("search") / "reliability.json", to_dict(found, people))
+    with tqdm.external_write_mode():
+        for line in sentences(found, scorer.protocol.disparity_name, people):
+            run.directory.say(line)

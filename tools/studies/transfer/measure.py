@@ -1,0 +1,154 @@
+"""Trained networks on faces that they were not trained on: verdicts by network, and whether a ranking carries over.
+
+Shape legend: n networks.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from dualfair.evaluation.protocol import EvaluationProtocol, Verdict, judge
+from dualfair.evaluation.statistics.ranking import correlation
+from dualfair.evolution.pareto import non_dominated
+from dualfair.runs.distributed import say
+from dualfair.supernet.files import read_json
+from dualfair.supernet.images.face_set import FaceSet
+from dualfair.supernet.images.manifest import identity_groups, names_no_group, split_identities
+from dualfair.supernet.training.process_group import ProcessGroup
+
+OBJECTIVES = ("error", "disparity")
+TEST, EVERYONE = "test people", "all people"
+"""Who of a face set is measured."""
+
+
+@dataclass(frozen=True)
+class Population:
+    """The people that networks are measured on: a faces folder, a column of groups, and who of them.
+
+    `home` tells whether the networks were trained on other people of these very faces and by this very column.
+    """
+
+    faces: str
+    column: str
+    people: str
+    home: bool
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One network of one run on one population: the verdicts of all its training seeds, and who was measured.
+
+    `groups` counts the people of every group.
+    """
+
+    run: str
+    network: str
+    population: Population
+    groups: Mapping[str, int]
+    seeds: tuple[int, ...]
+    verdicts: tuple[Verdict, ...]
+
+    def values(self, objective: str) -> np.ndarray:
+        """An objective, "error" or "disparity", by training seed."""
+        return np.array([getattr(verdict, objective) for verdict in self.verdicts], dtype=float)
+
+    def mean(self, objective: str) -> float:
+        """Mean over training seeds."""
+        return float(self.values(objective).mean())
+
+    def standard_error(self, objective: str) -> float | None:
+        """Standard error of the mean over training seeds; None for a single one."""
+        values = self.values(objective)
+        return float(values.std(ddof=1) / len(values) ** 0.5) if len(values) > 1 else None
+
+
+def trainings(run: Path) -> dict[str, list[Path]]:
+    """The folders of all finished standalone trainings of a run, by network. Raises ValueError when there are none."""
+    found: dict[str, list[Path]] = {}
+    for result in sorted(run.glob("retrain/*/seed-*/result.json")):
+        found.setdefault(str(read_json(result)["genotype"]), []).append(result.parent)
+    if not found:
+        raise ValueError(f"{run} has no retrained networks; run 'dualfair retrain --run {run}' first")
+    return found
+
+
+def measure(
+    run: Path, target: Path, columns: Sequence[str], protocol: EvaluationProtocol, processes: ProcessGroup
+) -> Iterator[Measured]:
+    """Every retrained network of a run on the faces of a folder, by each of its columns that is asked for.
+
+    Of the faces that a network was trained on its test people are taken, of others all. People whose group in a column
+    is unknown are left out of that column's population. Networks are taken as they are: no weight and no statistic is
+    fitted to the faces. Raises ValueError for a column that the faces lack, and for images that are too small.
+    """
+    from dualfair.evaluation.scoring.distributed import embed_together
+    from dualfair.runs.config import numbers
+    from dualfair.runs.standalone import open_standalone
+    from dualfair.supernet.images.store import open_store
+
+    store = open_store(target)
+    for column in columns:
+        store.manifest.require(column)
+    for network, folders in trainings(run).items():
+        embedded = []
+        for folder in folders:
+            standalone = open_standalone(folder, processes.device, partial(say, processes))
+            about, size = standalone.trained_on, standalone.network.skeleton.image_size
+            if store.size < size:
+                raise ValueError(
+                    f"the faces in {target} are stored at {store.size} px, {network} takes {size} px; "
+                    f"import them again with --size {size}"
+                )
+            rows = np.arange(len(store.manifest))
+            own = about["faces_fingerprint"] == store.fingerprint
+            if own:
+                fractions = numbers(about["split"], ",", float, "split")
+                rows = split_identities(store.manifest, about["group_column"], fractions, about["split_seed"])["test"]
+            identities = store.manifest.column("identity")[rows]
+            images = FaceSet(store.pixels, rows, identities, np.full(len(rows), ""), size)
+            embedded.append((standalone.seed, embed_together(standalone.network, images, processes)))
+        for column in columns:
+            group_of = identity_groups(store.manifest, column)
+            groups = np.array([group_of[identity] for identity in identities.tolist()])
+            kept = np.array([not names_no_group(group) for group in groups.tolist()])
+            population = Population(
+                target.name, column, TEST if own else EVERYONE, own and column == about["group_column"]
+            )
+            people = dict(zip(identities[kept].tolist(), groups[kept].tolist(), strict=True))
+            yield Measured(
+                run.name,
+                network,
+                population,
+                dict(sorted(Counter(people.values()).items())),
+                tuple(seed for seed, _ in embedded),
+                tuple(judge(vectors[kept], identities[kept], groups[kept], protocol) for _, vectors in embedded),
+            )
+
+
+def on_front(measured: Sequence[Measured]) -> list[bool]:
+    """Which of the networks on one population nobody beats, by means over seeds; never one with an undefined mean."""
+    points = np.array([[row.mean(objective) for objective in OBJECTIVES] for row in measured])
+    finite = np.flatnonzero(np.isfinite(points).all(axis=1))
+    front = set(finite[non_dominated(points[finite])].tolist()) if len(finite) else set()
+    return [place in front for place in range(len(measured))]
+
+
+def carried_over(home: Sequence[Measured], away: Sequence[Measured], resamples: int, seed: int) -> dict[str, dict]:
+    """By objective, the rank correlation (`statistics.ranking.correlation`) of networks (n,) at home and away."""
+    at_home = {row.network: row for row in home}
+    pairs = [(at_home[row.network], row) for row in away if row.network in at_home]
+    return {
+        objective: correlation(
+            [one.mean(objective) for one, _ in pairs],
+            [other.mean(objective) for _, other in pairs],
+            resamples=resamples,
+            seed=seed,
+        ).to_dict()
+        for objective in OBJECTIVES
+    }
