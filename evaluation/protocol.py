@@ -61,7 +61,7 @@ class EvaluationProtocol:
 
 
 @dataclass(frozen=True)
-class GroupVerdict:
+class GroupScores:
     """One group's probes: how many there are, their error in [0, 1] and their mean rank (0 is best).
 
     Both are None for a group with too few probes.
@@ -74,7 +74,7 @@ class GroupVerdict:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Scores:
     """Error in [0, 1] and disparity over all `probes`; `excluded` ones had no mate. And every group's numbers.
 
     The disparity is NaN where `undefined` says why. `measures` holds every one of the protocol's measures by name, all
@@ -86,13 +86,13 @@ class Verdict:
     disparity: float
     probes: int
     excluded: int
-    groups: tuple[GroupVerdict, ...]
+    groups: tuple[GroupScores, ...]
     measures: dict[str, float]
     halves: tuple[dict[str, float], ...]
     undefined: str = ""
 
 
-def judge(embeddings: np.ndarray, identities: Sequence, groups: Sequence, protocol: EvaluationProtocol) -> Verdict:
+def evaluate(embeddings: np.ndarray, identities: Sequence, groups: Sequence, protocol: EvaluationProtocol) -> Scores:
     """The verdict on embeddings (N, D) of faces with these identities and groups (N,).
 
     Error and group numbers are taken all against all; the disparity as the protocol says.
@@ -105,9 +105,9 @@ def judge(embeddings: np.ndarray, identities: Sequence, groups: Sequence, protoc
     errors = per_group(found.values > 0, own, names=names)
     mean_ranks = per_group(found.values, own, names=names)
     verdicts = tuple(
-        GroupVerdict(str(name), errors[name].n, errors[name].value, mean_ranks[name].value) for name in names
+        GroupScores(str(name), errors[name].n, errors[name].value, mean_ranks[name].value) for name in names
     )
-    return Verdict(
+    return Scores(
         error(found),
         disparity.value,
         len(found.values),

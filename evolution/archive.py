@@ -68,7 +68,7 @@ class Measurement:
 
 
 @dataclass(frozen=True)
-class Scores:
+class ArchivedScores:
     """All evaluations of one measurement, in the order in which they were made."""
 
     heading: Heading
@@ -202,7 +202,7 @@ def evaluation_of(row: Row) -> Evaluation:
     return Evaluation(Genotype.parse(row.genotype), values_of(row.values), seconds, row.reason)
 
 
-def scores_in(path: Path | str) -> tuple[list[Scores], str]:
+def scores_in(path: Path | str) -> tuple[list[ArchivedScores], str]:
     """Every measurement in the archive at `path` with its evaluations; and a sentence on what was repaired, or "".
 
     Evaluations that do not say what was written are left out. Raises ValueError when there is no such file or it is no
@@ -213,7 +213,7 @@ def scores_in(path: Path | str) -> tuple[list[Scores], str]:
         for number, heading in headings(opened.connection):
             rows = list(rows_of(opened.connection, number))
             sound = [evaluation_of(row) for _, row, mark in rows if row.digest(heading) == mark]
-            held.append(Scores(heading, tuple(sound)))
+            held.append(ArchivedScores(heading, tuple(sound)))
             left_out += len(rows) - len(sound)
     return held, _told(opened.repaired, Path(path), left_out, "left out")
 

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dualfair.evolution.archive import Evaluation, Scores, checked_columns
+from dualfair.evolution.archive import ArchivedScores, Evaluation, checked_columns
 from dualfair.evolution.opening import open_file
 from dualfair.evolution.storage import Heading, Row, claim, insert_rows, rows_of, transaction
 from dualfair.supernet.genotype import Genotype
@@ -40,7 +40,7 @@ class Joined:
     first: Genotype | None
 
 
-def to_json(scores: Sequence[Scores]) -> str:
+def to_json(scores: Sequence[ArchivedScores]) -> str:
     """Scores as strict JSON text, from which `from_json` makes equal ones."""
     held = [
         {
@@ -54,7 +54,7 @@ def to_json(scores: Sequence[Scores]) -> str:
     return json.dumps({"format": JSON_FORMAT, "measurements": held}, indent=1, allow_nan=False) + "\n"
 
 
-def from_json(text: str) -> list[Scores]:
+def from_json(text: str) -> list[ArchivedScores]:
     """The scores that `to_json` wrote. Raises ValueError naming the place of anything else."""
     try:
         held = json.loads(text, parse_constant=_no_constant)
@@ -72,11 +72,11 @@ def from_json(text: str) -> list[Scores]:
             _from_dict(entry, heading, f"{where}, evaluation {place}")
             for place, entry in enumerate(_list(measured, "evaluations"), 1)
         ]
-        scores.append(Scores(heading, tuple(evaluations)))
+        scores.append(ArchivedScores(heading, tuple(evaluations)))
     return scores
 
 
-def to_csv(scores: Sequence[Scores]) -> str:
+def to_csv(scores: Sequence[ArchivedScores]) -> str:
     """Scores as a CSV table: measurement, objectives, genotype, a column each for the values, seconds, reason.
 
     Raises ValueError when there is nothing to write, or the columns differ between measurements.
@@ -101,7 +101,7 @@ def to_csv(scores: Sequence[Scores]) -> str:
     return "".join(lines)
 
 
-def from_csv(text: str) -> list[Scores]:
+def from_csv(text: str) -> list[ArchivedScores]:
     """The scores that `to_csv` wrote. Raises ValueError naming the line of anything else."""
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
@@ -123,10 +123,10 @@ def from_csv(text: str) -> list[Scores]:
             found.setdefault(heading, []).append(_evaluation(genotype, numbers, time, reason or None, where))
     except csv.Error as error:
         raise ValueError(f"line {reader.line_num}: {error}") from None
-    return [Scores(heading, tuple(evaluations)) for heading, evaluations in found.items()]
+    return [ArchivedScores(heading, tuple(evaluations)) for heading, evaluations in found.items()]
 
 
-def join(path: Path, scores: Sequence[Scores]) -> tuple[list[Joined], str]:
+def join(path: Path, scores: Sequence[ArchivedScores]) -> tuple[list[Joined], str]:
     """Add to the archive `path`, made if need be, what it lacks of `scores`; all of it or nothing.
 
     Returns what became of every measurement, and what was repaired in the file on opening. Genotypes that it knows
@@ -139,14 +139,15 @@ def join(path: Path, scores: Sequence[Scores]) -> tuple[list[Joined], str]:
     try:
         with transaction(opened.connection, path):
             joined = [
-                _join_one(opened.connection, Scores(heading, tuple(own)), path) for heading, own in together.items()
+                _join_one(opened.connection, ArchivedScores(heading, tuple(own)), path)
+                for heading, own in together.items()
             ]
         return joined, opened.repaired
     finally:
         opened.close()
 
 
-def _join_one(connection: sqlite3.Connection, measured: Scores, path: Path) -> Joined:
+def _join_one(connection: sqlite3.Connection, measured: ArchivedScores, path: Path) -> Joined:
     number = claim(connection, measured.heading, path)
     known = {row.genotype: row for _, row, _ in rows_of(connection, number)}
     added: list[Row] = []

@@ -18,7 +18,7 @@ from torch import Tensor
 from dualfair.evaluation.complexity import macs, parameters
 from dualfair.evaluation.metrics.disparity import MINIMUM_PROBES, Disparity, per_group, values_of
 from dualfair.evaluation.metrics.identification import Ranks, galleries, ranks
-from dualfair.evaluation.protocol import EvaluationProtocol, Verdict, judge
+from dualfair.evaluation.protocol import EvaluationProtocol, Scores, evaluate
 from dualfair.evaluation.scoring.embedding import Faces, over_batches, summed, with_mirror
 from dualfair.evaluation.scoring.sharing import Work, divide, work
 from dualfair.evaluation.scoring.trie import build_trie, leaves
@@ -191,13 +191,13 @@ class InheritedScorer:
         values = {"params": parameters(genotype, skeleton), "macs": macs(genotype, skeleton)}
         if np.isfinite(embeddings).all():
             about = embeddings, self.faces.identities, self.faces.groups, self.protocol
-            values |= verdict_columns(judge(*about), self.protocol)
+            values |= verdict_columns(evaluate(*about), self.protocol)
             if self.resamples:
                 values |= interval_columns(*about, self.resamples)
         return [values.get(name, float("nan")) for name in self.columns]
 
 
-def verdict_columns(verdict: Verdict, protocol: EvaluationProtocol) -> dict[str, float]:
+def verdict_columns(verdict: Scores, protocol: EvaluationProtocol) -> dict[str, float]:
     """A verdict as named numbers, the names that `InheritedScorer.columns` uses."""
     values = dict(verdict.measures)
     for group in verdict.groups:

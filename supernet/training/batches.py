@@ -7,7 +7,7 @@ import copy
 import numpy as np
 
 
-class Shuffler:
+class BatchSampler:
     """Endless batches of image numbers: every epoch a new order, the incomplete last batch dropped."""
 
     def __init__(self, images: int, batch: int, seed: int) -> None:

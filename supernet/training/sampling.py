@@ -23,7 +23,7 @@ class _Deck:
         return int(self.cards[self.next - 1])
 
 
-class FairDealer:
+class StrictFairSampler:
     """Deals the paths of strict-fairness steps for choice blocks of the given `sizes`, equal or not.
 
     A step deals `paths` paths, by default M = max(sizes). Every choice block has a shuffled deck of its choices and
@@ -63,7 +63,7 @@ class FairDealer:
             deck.next = int(values["next"])
 
 
-class UniformDealer:
+class UniformSampler:
     """Deals one uniformly random path a step (single path one-shot, SPOS): fair in expectation only."""
 
     def __init__(self, sizes: Sequence[int], seed: int = 0) -> None:
@@ -83,7 +83,7 @@ class UniformDealer:
         self._rng.bit_generator.state = state["rng"]
 
 
-DEALERS = {"strict": FairDealer, "sequential": partial(FairDealer, paths=1), "uniform": UniformDealer}
+SAMPLERS = {"strict": StrictFairSampler, "sequential": partial(StrictFairSampler, paths=1), "uniform": UniformSampler}
 """Samplers of training paths by name. "sequential" deals as "strict" does, but makes an update after every path: counts
 are equal after every ninth update, and an operation that comes later meets weights that the earlier ones moved."""
 

@@ -24,7 +24,7 @@ from dualfair.supernet.images.augmentation import augment, draw, to_input
 from dualfair.supernet.images.loader import open_feed
 from dualfair.supernet.network import StandaloneNetwork, Supernet
 from dualfair.supernet.space import SearchSpace
-from dualfair.supernet.training.batches import Shuffler
+from dualfair.supernet.training.batches import BatchSampler
 from dualfair.supernet.training.non_finite import first_non_finite
 from dualfair.supernet.training.optimisation import (
     GROUPS,
@@ -36,7 +36,7 @@ from dualfair.supernet.training.optimisation import (
 from dualfair.supernet.training.path_sharing import share_paths
 from dualfair.supernet.training.process_group import ALONE, ProcessGroup
 from dualfair.supernet.training.recipe import Recipe
-from dualfair.supernet.training.sampling import DEALERS, paths_per_step, updates_per_batch
+from dualfair.supernet.training.sampling import SAMPLERS, paths_per_step, updates_per_batch
 from dualfair.supernet.training.statistics import StepStatistics
 from dualfair.supernet.training.step import accumulate, add_over_ranks, average_shared
 from dualfair.supernet.training.synchronised_norm import SynchronisedNorms
@@ -96,8 +96,8 @@ class Trainer:
     ) -> None:
         if isinstance(network, Supernet) != (space is not None):
             raise ValueError("a supernet is trained over a space, a standalone network without one")
-        if sampler not in DEALERS:
-            raise ValueError(f"unknown sampler {sampler!r}; choose from {', '.join(DEALERS)}")
+        if sampler not in SAMPLERS:
+            raise ValueError(f"unknown sampler {sampler!r}; choose from {', '.join(SAMPLERS)}")
         sharers = (team or processes).size
         if recipe.batch < sharers:
             raise ValueError(f"a batch of {recipe.batch} images cannot be shared by {sharers} ranks")
@@ -109,8 +109,8 @@ class Trainer:
         self._group = processes.rank // self.team.size
         # Ranks have a GPU each, but share the memory of a CPU.
         self.feed = open_feed(faces, self.device, processes.size if self.device.type == "cpu" else 1)
-        self.shuffler = Shuffler(len(faces.labels), recipe.batch, seed)
-        self.dealer = DEALERS[sampler](space.sizes, seed) if space else None
+        self.shuffler = BatchSampler(len(faces.labels), recipe.batch, seed)
+        self.dealer = SAMPLERS[sampler](space.sizes, seed) if space else None
         self.augmentation = torch.Generator(self.device).manual_seed(seed)
         # Backbones may drop paths at random, which layers draw from torch's own generator.
         self._layers = _global_generator(self.device) if isinstance(network, BackboneNetwork) else None

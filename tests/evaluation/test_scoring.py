@@ -5,7 +5,7 @@ import torch
 from dualfair.evaluation.complexity import macs, parameters
 from dualfair.evaluation.metrics.disparity import DISPARITIES
 from dualfair.evaluation.metrics.identification import galleries, halves, ranks
-from dualfair.evaluation.protocol import EvaluationProtocol, judge
+from dualfair.evaluation.protocol import EvaluationProtocol, evaluate
 from dualfair.evaluation.scoring.embedding import embed, network_input
 from dualfair.evaluation.scoring.scorer import InheritedScorer, interval_columns, population_embeddings
 from dualfair.evaluation.statistics.bootstrap import disparity_statistic, identity_bootstrap
@@ -187,7 +187,7 @@ def test_the_interval_of_a_disparity_is_over_the_very_quantity_that_is_judged():
 
     def interval(**options):
         protocol = EvaluationProtocol(**options)
-        value = judge(embeddings, identities, groups, protocol).disparity
+        value = evaluate(embeddings, identities, groups, protocol).disparity
         found = interval_columns(embeddings, identities, groups, protocol, 200)
         return value, found[f"{protocol.disparity_name} low"], found[f"{protocol.disparity_name} high"]
 
@@ -238,7 +238,7 @@ def test_without_a_probe_or_an_error_there_is_no_interval():
 
 def test_a_verdict_names_groups_with_their_n():
     embeddings, identities, groups = clustered()
-    verdict = judge(embeddings, identities, groups, EvaluationProtocol())
+    verdict = evaluate(embeddings, identities, groups, EvaluationProtocol())
     assert [(group.group, group.probes) for group in verdict.groups] == [("a", 50), ("b", 50)]
     assert verdict.error == pytest.approx(np.mean([group.error for group in verdict.groups]))
     assert verdict.disparity == pytest.approx(abs(verdict.groups[0].mean_rank - verdict.groups[1].mean_rank))
@@ -248,7 +248,7 @@ def test_a_verdict_names_groups_with_their_n():
 def test_a_group_without_enough_probes_is_undefined_and_never_zero():
     embeddings, identities, groups = clustered()
     identities = np.where(groups == "b", np.arange(len(groups)).astype(str), identities)
-    verdict = judge(embeddings, identities, groups, EvaluationProtocol())
+    verdict = evaluate(embeddings, identities, groups, EvaluationProtocol())
     assert np.isnan(verdict.disparity) and "n=0 in group 'b'" in verdict.undefined
     assert verdict.groups[1].error is None and verdict.excluded == 50
 
@@ -264,7 +264,7 @@ def test_no_or_one_probe_of_a_group_is_undefined_with_its_n_for_every_measure(na
     embeddings = np.concatenate([embeddings, np.random.default_rng(5).normal(size=(4, embeddings.shape[1]))])
     if probes:
         identities[-1] = "p00"
-    verdict = judge(embeddings, identities, groups, EvaluationProtocol(disparity=DISPARITIES[name]))
+    verdict = evaluate(embeddings, identities, groups, EvaluationProtocol(disparity=DISPARITIES[name]))
     assert np.isnan(verdict.disparity) and np.isnan(verdict.measures["rank_disparity"])
     assert f"n={probes} in group 'c'; a group needs 2 probes" in verdict.undefined
     (group,) = [group for group in verdict.groups if group.group == "c"]
@@ -274,7 +274,7 @@ def test_no_or_one_probe_of_a_group_is_undefined_with_its_n_for_every_measure(na
 
 def test_nobody_with_a_mate_is_undefined_and_no_crash():
     embeddings, _, groups = clustered(people=4)
-    verdict = judge(embeddings, np.arange(len(groups)), groups, EvaluationProtocol())
+    verdict = evaluate(embeddings, np.arange(len(groups)), groups, EvaluationProtocol())
     assert np.isnan([verdict.error, verdict.disparity, *verdict.measures.values()]).all() and verdict.probes == 0
     assert "n=0 in group 'a', n=0 in group 'b'" in verdict.undefined
 
@@ -286,15 +286,15 @@ def test_halves_are_disjoint_galleries_of_their_own_with_half_of_every_group():
     assert sorted([*first, *second]) == list(range(len(identities)))
     for group, people in (("a", {5, 6}), ("b", {5, 6})):
         assert {len({*identities[rows][groups[rows] == group]}) for rows in (first, second)} == people
-    verdict = judge(embeddings, identities, groups, EvaluationProtocol(disparity=DISPARITIES["log_rank_disparity"]))
+    verdict = evaluate(embeddings, identities, groups, EvaluationProtocol(disparity=DISPARITIES["log_rank_disparity"]))
     for rows, half in zip((first, second), verdict.halves, strict=True):
-        alone = judge(embeddings[rows], identities[rows], groups[rows], EvaluationProtocol())
+        alone = evaluate(embeddings[rows], identities[rows], groups[rows], EvaluationProtocol())
         assert half == alone.measures
 
 
 def test_a_gallery_that_half_of_the_people_cannot_fill_is_undefined_there():
     embeddings, identities, groups = clustered(people=20)
-    verdict = judge(embeddings, identities, groups, EvaluationProtocol(gallery=12))
+    verdict = evaluate(embeddings, identities, groups, EvaluationProtocol(gallery=12))
     name = EvaluationProtocol(gallery=12).disparity_name
     assert np.isfinite(verdict.disparity) and [np.isnan(half[name]) for half in verdict.halves] == [True, True]
     assert np.isfinite([half["rank_disparity"] for half in verdict.halves]).all()
@@ -304,13 +304,13 @@ def test_a_stated_gallery_averages_signed_differences_over_seeded_galleries():
     embeddings, identities, groups = clustered()
     small = EvaluationProtocol(gallery=10, repeats=4)
     assert small.disparity_name == "rank_disparity at gallery 10"
-    first, again = (judge(embeddings, identities, groups, small).disparity for _ in range(2))
-    everyone = judge(embeddings, identities, groups, EvaluationProtocol()).disparity
+    first, again = (evaluate(embeddings, identities, groups, small).disparity for _ in range(2))
+    everyone = evaluate(embeddings, identities, groups, EvaluationProtocol()).disparity
     assert first == again and 0 < first < everyone, "mean ranks grow with the gallery"
-    whole = judge(embeddings, identities, groups, EvaluationProtocol(gallery=20, repeats=1)).disparity
+    whole = evaluate(embeddings, identities, groups, EvaluationProtocol(gallery=20, repeats=1)).disparity
     assert whole == pytest.approx(everyone)
     with pytest.raises(ValueError, match="a gallery of 40 identities takes 20 of every group; group 'a' has 10"):
-        judge(embeddings, identities, groups, EvaluationProtocol(gallery=40))
+        evaluate(embeddings, identities, groups, EvaluationProtocol(gallery=40))
 
 
 def test_a_disparity_of_ones_own():
@@ -319,14 +319,14 @@ def test_a_disparity_of_ones_own():
 
     embeddings, identities, groups = clustered()
     protocol = EvaluationProtocol(disparity=worst_group_mean)
-    verdict = judge(embeddings, identities, groups, protocol)
+    verdict = evaluate(embeddings, identities, groups, protocol)
     assert protocol.disparity_name == "worst_group_mean"
     assert verdict.disparity == pytest.approx(max(group.mean_rank for group in verdict.groups))
 
 
 def test_correctness_disparities_get_correctness():
     embeddings, identities, groups = clustered()
-    verdict = judge(embeddings, identities, groups, EvaluationProtocol(disparity=DISPARITIES["accuracy_disparity"]))
+    verdict = evaluate(embeddings, identities, groups, EvaluationProtocol(disparity=DISPARITIES["accuracy_disparity"]))
     assert verdict.disparity == pytest.approx(abs(verdict.groups[0].error - verdict.groups[1].error))
     with pytest.raises(ValueError, match="count must be one of images, identities, got 'people'"):
         EvaluationProtocol(count="people")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dualfair.evolution.archive import Archive, Evaluation, Scores, scores_in
+from dualfair.evolution.archive import Archive, ArchivedScores, Evaluation, scores_in
 from dualfair.evolution.exchange import from_csv, from_json, join, to_csv, to_json
 from dualfair.evolution.storage import Heading
 from dualfair.supernet.genotype import Genotype
@@ -33,7 +33,7 @@ def scores(draw, columns=None):
     evaluations = draw(
         st.lists(st.builds(Evaluation, GENOTYPES, values, seconds, reasons), max_size=5, unique_by=lambda e: e.genotype)
     )
-    return Scores(heading, tuple(evaluations))
+    return ArchivedScores(heading, tuple(evaluations))
 
 
 @st.composite
@@ -54,7 +54,7 @@ def same(one, other):
         ]
 
     canonical = [
-        Scores(
+        ArchivedScores(
             each.heading,
             tuple(
                 Evaluation(e.genotype, tuple(math.nan if v != v else v for v in e.values), e.seconds, e.reason)
@@ -91,7 +91,7 @@ def test_csv_reads_as_a_spreadsheet_would(tmp_path):
         Evaluation(Genotype.parse("101:cosface"), (0.1, math.inf), 1.5),
         Evaluation(Genotype.parse("000"), (math.nan, math.nan), reason='RuntimeError: "no", really'),
     )
-    assert to_csv([Scores(heading, evaluations)]) == (
+    assert to_csv([ArchivedScores(heading, evaluations)]) == (
         "measurement,objectives,genotype,error,of a,seconds,reason\n"
         '"{""weights"": ""a""}",2,101:cosface,0.1,inf,1.5,\n'
         '"{""weights"": ""a""}",2,000,nan,nan,,"RuntimeError: ""no"", really"\n'
@@ -99,7 +99,7 @@ def test_csv_reads_as_a_spreadsheet_would(tmp_path):
 
 
 def test_measurements_with_other_columns_do_not_share_a_table():
-    held = [Scores(Heading("m", ("a", "b"), 2), ()), Scores(Heading("n", ("a", "c"), 2), ())]
+    held = [ArchivedScores(Heading("m", ("a", "b"), 2), ()), ArchivedScores(Heading("n", ("a", "c"), 2), ())]
     with pytest.raises(ValueError) as error:
         to_csv(held)
     assert "(1: a, b; 2: a, c); use a .json file, or --measurement with one of these numbers" in str(error.value)
@@ -108,7 +108,7 @@ def test_measurements_with_other_columns_do_not_share_a_table():
 
 
 EXAMPLE = [
-    Scores(
+    ArchivedScores(
         Heading('{"weights": "w"}', ("error", "disparity"), 2),
         tuple(Evaluation(Genotype(((n, 1),), "cosface"), (n / 3, math.inf), 0.5) for n in range(5)),
     )
@@ -255,7 +255,7 @@ def test_joining_adds_what_is_missing_keeps_what_is_known_and_counts_what_differ
 def test_joined_measurements_with_other_columns_are_refused_and_nothing_is_written(tmp_path):
     into = archive_with(tmp_path / "into.sqlite", [("1", 1.0)])
     before = scores_in(into)[0]
-    fine = Scores(Heading("fine", ("a", "b"), 2), (Evaluation(Genotype.parse("1"), (1.0, 2.0)),))
+    fine = ArchivedScores(Heading("fine", ("a", "b"), 2), (Evaluation(Genotype.parse("1"), (1.0, 2.0)),))
     with pytest.raises(ValueError, match=r"holds measurement 'm' with columns a, b \(2 objectives\), got a, c"):
-        join(into, [fine, Scores(Heading("m", ("a", "c"), 2), ())])
+        join(into, [fine, ArchivedScores(Heading("m", ("a", "c"), 2), ())])
     assert scores_in(into)[0] == before

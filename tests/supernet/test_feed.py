@@ -4,7 +4,7 @@ import torch
 
 from dualfair.supernet.images import loader as feed
 from dualfair.supernet.images.loader import PrefetchingFeed, ResidentFeed, open_feed
-from dualfair.supernet.training.batches import Shuffler
+from dualfair.supernet.training.batches import BatchSampler
 
 CPU = torch.device("cpu")
 
@@ -40,7 +40,7 @@ def test_prefetching_reads_ahead_and_reads_nothing_twice(faces):
             Counted.reads += 1
             return faces.read(images)
 
-    source, shuffler = PrefetchingFeed(Counted(), CPU), Shuffler(96, 16, 0)
+    source, shuffler = PrefetchingFeed(Counted(), CPU), BatchSampler(96, 16, 0)
     for _ in range(20):
         source.take(shuffler.deal(), shuffler.upcoming())
     source._reader.shutdown()
@@ -48,7 +48,7 @@ def test_prefetching_reads_ahead_and_reads_nothing_twice(faces):
 
 
 def test_upcoming_is_what_is_dealt_next_across_epochs():
-    shuffler = Shuffler(20, 6, 3)
+    shuffler = BatchSampler(20, 6, 3)
     for _ in range(15):
         upcoming = shuffler.upcoming().tolist()
         assert shuffler.upcoming().tolist() == upcoming == shuffler.deal().tolist()

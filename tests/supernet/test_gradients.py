@@ -6,7 +6,7 @@ import torch
 from dualfair.supernet.network import Supernet
 from dualfair.supernet.space import dpn_space
 from dualfair.supernet.training.optimisation import group_of
-from dualfair.supernet.training.sampling import FairDealer
+from dualfair.supernet.training.sampling import StrictFairSampler
 from dualfair.supernet.training.statistics import StepStatistics
 from dualfair.supernet.training.step import accumulate, average_shared
 
@@ -30,7 +30,7 @@ def strict_step(tiny, dtype, images):
     plain = Supernet(tiny, 5, space.heads).to(dtype).train()
     ours = copy.deepcopy(plain)
     images, labels = images.to(dtype), torch.arange(8) % 5
-    paths = [space.decode(row) for row in FairDealer(space.sizes).deal()]
+    paths = [space.decode(row) for row in StrictFairSampler(space.sizes).deal()]
     losses = []
     for path in paths:
         loss, _ = loss_with(plain, labels)(path, plain.trunk(images, path.blocks))

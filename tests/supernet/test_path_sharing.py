@@ -8,7 +8,7 @@ from dualfair.evaluation.complexity import macs
 from dualfair.supernet.network import Supernet
 from dualfair.supernet.space import dpn_space
 from dualfair.supernet.training.path_sharing import path_cost, path_groups, share_paths
-from dualfair.supernet.training.sampling import FairDealer
+from dualfair.supernet.training.sampling import StrictFairSampler
 
 SPACE = dpn_space("dpn81", 3)
 
@@ -37,7 +37,7 @@ def test_costs_grow_as_multiply_accumulates_do(tiny):
 def test_every_path_is_taken_once_and_loads_are_near_even(tiny, groups):
     supernet = Supernet(tiny)
     for seed in range(10):
-        paths = [SPACE.decode(row) for row in FairDealer(SPACE.sizes, seed).deal()]
+        paths = [SPACE.decode(row) for row in StrictFairSampler(SPACE.sizes, seed).deal()]
         parts = share_paths(supernet, paths, groups)
         assert sorted(itertools.chain(*parts)) == list(range(9)) and len(parts) == groups
         costs = torch.tensor([path_cost(supernet, path) for path in paths])

@@ -6,7 +6,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from dualfair.supernet.network import Supernet
 from dualfair.supernet.space import dpn_space
-from dualfair.supernet.training.sampling import FairDealer
+from dualfair.supernet.training.sampling import StrictFairSampler
 from dualfair.supernet.training.statistics import StepStatistics
 
 
@@ -16,7 +16,7 @@ def supernet_and_paths(tiny):
     network = Supernet(tiny, 5).train()
     for buffer in network.buffers():
         buffer.copy_(torch.rand(buffer.shape) + 0.5 if buffer.is_floating_point() else buffer)
-    return network, [space.decode(row) for row in FairDealer(space.sizes, 1).deal()]
+    return network, [space.decode(row) for row in StrictFairSampler(space.sizes, 1).deal()]
 
 
 def run(network, images, paths, statistics):

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dualfair.supernet.training.sampling import DEALERS, FairDealer, UniformDealer, paths_per_step
+from dualfair.supernet.training.sampling import SAMPLERS, StrictFairSampler, UniformSampler, paths_per_step
 
 sizes_of_blocks = st.lists(st.integers(1, 11), min_size=1, max_size=8)
 
@@ -11,7 +11,7 @@ sizes_of_blocks = st.lists(st.integers(1, 11), min_size=1, max_size=8)
 @given(sizes_of_blocks, st.integers(0, 2**32), st.integers(1, 12))
 @settings(deadline=None)
 def test_counts_never_differ_by_more_than_one_and_are_equal_at_common_multiples(sizes, seed, steps):
-    dealer = FairDealer(sizes, seed)
+    dealer = StrictFairSampler(sizes, seed)
     counts = [np.zeros(size, int) for size in sizes]
     dealt = 0
     for _ in range(steps):
@@ -27,7 +27,7 @@ def test_counts_never_differ_by_more_than_one_and_are_equal_at_common_multiples(
 
 
 def test_a_step_of_the_dpn_spaces_uses_every_operation_once_and_every_head_three_times():
-    dealer = FairDealer([9] * 8 + [3], seed=1)
+    dealer = StrictFairSampler([9] * 8 + [3], seed=1)
     for _ in range(20):
         paths = dealer.deal()
         for block in range(8):
@@ -36,7 +36,7 @@ def test_a_step_of_the_dpn_spaces_uses_every_operation_once_and_every_head_three
 
 
 def test_the_sequential_sampler_deals_the_very_paths_of_the_strict_one_an_update_each():
-    strict, sequential = (DEALERS[name]([9] * 8 + [3], seed=4) for name in ("strict", "sequential"))
+    strict, sequential = (SAMPLERS[name]([9] * 8 + [3], seed=4) for name in ("strict", "sequential"))
     for _ in range(3):
         one_by_one = [sequential.deal() for _ in range(9)]
         assert {paths.shape for paths in one_by_one} == {(1, 9)}
@@ -45,12 +45,12 @@ def test_the_sequential_sampler_deals_the_very_paths_of_the_strict_one_an_update
 
 
 def test_choice_blocks_are_shuffled_independently():
-    dealer = FairDealer([9, 9], seed=0)
+    dealer = StrictFairSampler([9, 9], seed=0)
     pairs = {tuple(path) for _ in range(200) for path in dealer.deal().tolist()}
     assert len(pairs) == 81
 
 
-@pytest.mark.parametrize("dealer", DEALERS.values(), ids=DEALERS)
+@pytest.mark.parametrize("dealer", SAMPLERS.values(), ids=SAMPLERS)
 def test_same_seed_same_paths_and_state_continues_exactly(dealer):
     first, second = dealer([9, 3, 4], seed=5), dealer([9, 3, 4], seed=5)
     for _ in range(3):
@@ -63,14 +63,14 @@ def test_same_seed_same_paths_and_state_continues_exactly(dealer):
 
 
 def test_uniform_paths_are_fair_in_expectation_only():
-    dealer = UniformDealer([9], seed=0)
+    dealer = UniformSampler([9], seed=0)
     counts = np.bincount([dealer.deal()[0, 0] for _ in range(900)], minlength=9)
     assert counts.max() > counts.min() + 1 and counts.min() > 60 and counts.max() < 140
 
 
 def test_bad_sizes_and_foreign_states_are_refused():
     with pytest.raises(ValueError, match="one positive number a choice block, got \\[9, 0\\]"):
-        FairDealer([9, 0])
+        StrictFairSampler([9, 0])
     with pytest.raises(ValueError, match="sizes \\(9, 3\\), this space has \\(9, 4\\)"):
-        FairDealer([9, 4]).load_state_dict(FairDealer([9, 3]).state_dict())
+        StrictFairSampler([9, 4]).load_state_dict(StrictFairSampler([9, 3]).state_dict())
     assert paths_per_step("strict", [9, 3]) == 9 and paths_per_step("uniform", [9, 3]) == 1

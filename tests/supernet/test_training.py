@@ -4,7 +4,7 @@ import torch
 
 from dualfair.supernet.network import Supernet, build
 from dualfair.supernet.space import ChoiceBlock, SearchSpace, dpn_space
-from dualfair.supernet.training.batches import Shuffler
+from dualfair.supernet.training.batches import BatchSampler
 from dualfair.supernet.training.optimisation import classification_loss, group_of
 from dualfair.supernet.training.recipe import Recipe
 from dualfair.supernet.training.trainer import NonFinite, Trainer
@@ -165,12 +165,12 @@ def test_focal_loss_by_hand():
 
 
 def test_every_epoch_shows_every_image_at_most_once():
-    shuffler = Shuffler(50, 16, seed=0)
+    shuffler = BatchSampler(50, 16, seed=0)
     epochs = [np.concatenate([shuffler.deal() for _ in range(3)]) for _ in range(4)]
     assert all(len(set(epoch.tolist())) == 48 for epoch in epochs)
     assert not np.array_equal(epochs[0], epochs[1])
     with pytest.raises(ValueError, match="batch of 64 needs at least as many training images; there are 50"):
-        Shuffler(50, 64, seed=0)
+        BatchSampler(50, 64, seed=0)
 
 
 @pytest.mark.parametrize(

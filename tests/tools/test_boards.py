@@ -21,7 +21,7 @@ from dualfair.presentation.boards import EVENTS, open_board
 from dualfair.presentation.progress import search_progress
 from dualfair.presentation.search_board import FRONT_TAG, FrontPicture
 from dualfair.presentation.training_board import IMAGES_TAG, TrainingBoard, training_board, write_training_outcome
-from dualfair.runs.training_spec import Training
+from dualfair.runs.training_spec import TrainingSpec
 from dualfair.stages.training import run_training
 from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.images.augmentation import augment
@@ -262,7 +262,7 @@ RESULT = {"params": 12, "macs": 34, "seconds": 5.6, "validation": verdict(0.25),
 
 
 def write(folder, label="101-101:cosface,lr=0.5", **changed):
-    training = Training.of_label(label, 7)
+    training = TrainingSpec.of_label(label, 7)
     recipe = replace(Recipe(), **dict(training.changes))
     write_training_outcome(
         folder, training, recipe, {**RESULT, **changed}, disparity="rank_disparity", inherit=False, step=12

@@ -10,7 +10,7 @@ from PIL import Image
 
 from dualfair.__main__ import COMMANDS
 from dualfair.runs.config import build_configs, presets
-from dualfair.runs.protocol import JudgingOptions
+from dualfair.runs.protocol import ProtocolOptions
 from dualfair.runs.train_options import TrainOptions
 from dualfair.stages.retrain import RetrainOptions
 from dualfair.stages.search import SearchOptions
@@ -81,11 +81,11 @@ def test_a_preset_has_a_table_for_every_stage(tmp_path):
 def test_the_presets_that_come_along_fit_all_stages(name):
     options, recipe = build_configs({}, name, TrainOptions, Recipe, stage="train")
     retrain, standalone = build_configs({}, name, RetrainOptions, Recipe, stage="retrain")
-    search, judging = build_configs({}, name, SearchOptions, JudgingOptions, stage="search")
+    search, protocol_options = build_configs({}, name, SearchOptions, ProtocolOptions, stage="search")
     assert name in presets()
     if name == "faces-demo":
         assert (options.space, options.size, recipe.epochs, standalone.epochs) == ("dpn81-shared", 32, 18.0, 12.0)
-        assert (search.population, search.generations, judging.calibrate, retrain.seeds) == (20, 6, 400, 2)
+        assert (search.population, search.generations, protocol_options.calibrate, retrain.seeds) == (20, 6, 400, 2)
     else:
         assert (options.skeleton, recipe.loss, recipe.scale) == ("paper", "focal", 64.0)
         assert standalone.epochs > recipe.epochs and retrain.seeds == 4 and search.population == 64

@@ -10,7 +10,7 @@ from PIL import Image
 
 from dualfair.evolution.archive import Archive, Evaluation, measurements_in
 from dualfair.evolution.nsga2 import search
-from dualfair.runs.protocol import JudgingOptions, measurement, people_in_words
+from dualfair.runs.protocol import ProtocolOptions, measurement, people_in_words
 from dualfair.runs.trained_run import open_trained
 from dualfair.stages.confirm import Confirmation, candidates, confirmed_front, knee_and_extremes
 from dualfair.stages.confirmation_output import csv_rows, sentences, table_rows, to_dict, with_interval
@@ -250,10 +250,10 @@ def test_scores_of_other_people_or_with_intervals_are_another_measurement():
     """Also where nothing else differs, as without calibration."""
     people = people_in_words(["x", "y", "x"])
     assert people == people_in_words(["y", "x"]) and people.startswith("2 people ")
-    plain = measurement(JudgingOptions(calibrate=0), NAMES, "w", "f", people)
-    assert plain == measurement(JudgingOptions(calibrate=0), NAMES, "w", "f", people)
-    assert plain != measurement(JudgingOptions(calibrate=0), NAMES, "w", "f", people_in_words(["x", "z"]))
-    assert plain != measurement(JudgingOptions(calibrate=0), NAMES, "w", "f", people, 400)
+    plain = measurement(ProtocolOptions(calibrate=0), NAMES, "w", "f", people)
+    assert plain == measurement(ProtocolOptions(calibrate=0), NAMES, "w", "f", people)
+    assert plain != measurement(ProtocolOptions(calibrate=0), NAMES, "w", "f", people_in_words(["x", "z"]))
+    assert plain != measurement(ProtocolOptions(calibrate=0), NAMES, "w", "f", people, 400)
 
 
 SEARCH = ("--population", 8, "--generations", 2, "--calibrate", 40, "--confirm-candidates", 5)

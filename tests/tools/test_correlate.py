@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from dualfair.evolution.archive import Archive
 from dualfair.runs.directory import RunDirectory
-from dualfair.runs.protocol import JudgingOptions
+from dualfair.runs.protocol import ProtocolOptions
 from dualfair.runs.trainings import add_to_plan, collect, read_plan, read_samples
 from dualfair.stages.retrain import RetrainOptions, random_networks, select
 from dualfair.stages.retrain_again import retrain_short, short_epochs
@@ -74,7 +74,7 @@ def correlate(monkeypatch, dualfair, tmp_path):
         directory = RunDirectory(tmp_path / "run")
         directory.stage("search").joinpath("config.json").write_text('{"objectives": ["error", "rank_disparity"]}')
         monkeypatch.setattr("dualfair.runs.trained_run.open_trained", lambda path, processes: run_of(path))
-        monkeypatch.setattr("dualfair.stages.correlate.searched_with", lambda directory: (JudgingOptions(), ()))
+        monkeypatch.setattr("dualfair.stages.correlate.searched_with", lambda directory: (ProtocolOptions(), ()))
         monkeypatch.setattr("dualfair.stages.search.open_scorer", lambda *given, **options: scorer)
         monkeypatch.setattr("dualfair.stages.search.open_archive", lambda *given, **options: archive)
         # Pictures take most of the time; tests/tools/test_pipeline.py looks at one.
@@ -388,7 +388,7 @@ def test_short_trainings_take_together_the_path_passes_of_the_supernet():
 
 def test_every_planned_network_is_trained_shortly_and_another_number_of_them_is_refused(monkeypatch, tmp_path):
     trained = []
-    monkeypatch.setattr("dualfair.stages.retrain_again.searched_with", lambda directory: (JudgingOptions(), ()))
+    monkeypatch.setattr("dualfair.stages.retrain_again.searched_with", lambda directory: (ProtocolOptions(), ()))
     monkeypatch.setattr("dualfair.stages.retrain_again.in_words", lambda processes: "cpu")
     monkeypatch.setattr(
         "dualfair.stages.retrain_again.train_all", lambda run, jobs, recipe, *_, **how: trained.append((jobs, recipe))

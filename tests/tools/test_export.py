@@ -18,7 +18,7 @@ from dualfair.exporting import onnx_file
 from dualfair.exporting.description import Terms
 from dualfair.exporting.source import Source
 from dualfair.runs.standalone import build_network, open_standalone, write_description
-from dualfair.runs.training_spec import Training
+from dualfair.runs.training_spec import TrainingSpec
 from dualfair.supernet.files import write_json
 from dualfair.supernet.network import build
 from dualfair.supernet.operations import OPERATIONS, Convolution
@@ -51,7 +51,7 @@ def run(tmp_path_factory, faces):
     folder = tmp_path_factory.mktemp("runs") / "run"
     fingerprint = json.loads((faces / "faces.json").read_text())["fingerprint"]
     trained_on = {"faces_fingerprint": fingerprint, "group_column": "group", "split": "0.4,0.3,0.3", "split_seed": 0}
-    from dualfair.runs.protocol import JudgingOptions
+    from dualfair.runs.protocol import ProtocolOptions
     from dualfair.runs.train_options import TrainOptions
     from dualfair.supernet.training.recipe import Recipe
 
@@ -62,12 +62,12 @@ def run(tmp_path_factory, faces):
     write_json(
         folder / "train/config.json", {"faces": f"../../{faces.parent.name}/generated"} | options | recipe | trained_on
     )
-    write_json(folder / "retrain/config.json", recipe | {"lr": 0.05} | dataclasses.asdict(JudgingOptions()))
+    write_json(folder / "retrain/config.json", recipe | {"lr": 0.05} | dataclasses.asdict(ProtocolOptions()))
     (folder / "runs").mkdir()
     errors = {BEST: (0.2, 0.1), OTHER: (0.5, 0.6), BACKBONE: (0.4, 0.4)}
     for label, by_seed in errors.items():
         for seed, error in enumerate(by_seed):
-            training = Training.of_label(label, seed)
+            training = TrainingSpec.of_label(label, seed)
             make_training(folder / "retrain" / training.folder, training, trained_on, error)
     return folder
 
@@ -102,7 +102,7 @@ def exported(run, tmp_path_factory):
 
 
 def training(run, label=BEST, seed=0):
-    return run / "retrain" / Training.of_label(label, seed).folder
+    return run / "retrain" / TrainingSpec.of_label(label, seed).folder
 
 
 def trained(run, *of):
@@ -241,13 +241,16 @@ def test_inherited_weights_carry_measured_statistics(run, faces, tmp_path, dualf
     from dualfair.supernet.network import Supernet
 
     copy = shutil.copytree(run, tmp_path / "inherited")
-    from dualfair.runs.protocol import JudgingOptions
+    from dualfair.runs.protocol import ProtocolOptions
 
     config = json.loads((copy / "train/config.json").read_text())
     write_json(copy / "train/config.json", config | {"faces": str(faces)})
     (copy / "search").mkdir()
-    judging = dataclasses.asdict(JudgingOptions()) | {"calibrate": 16, "objectives": ["error", "rank_disparity"]}
-    write_json(copy / "search/config.json", judging)
+    protocol_options = dataclasses.asdict(ProtocolOptions()) | {
+        "calibrate": 16,
+        "objectives": ["error", "rank_disparity"],
+    }
+    write_json(copy / "search/config.json", protocol_options)
     net = Supernet("nano", 12)
     machine = {"seconds": 1.0, "loss": None, "configuration": "", "device": "cpu", "threads": 1, "ranks": 1}
     save_checkpoint(copy / "train", {"network": net.state_dict()}, step=4, steps=4, **machine)
@@ -357,7 +360,7 @@ def own_source():
     mine = dataclasses.replace(OPERATIONS["pre3"], name="mine")
     skeleton = dataclasses.replace(NANO, name="my_nets:skeleton", operations=(mine, Convolution("also", 1, "post")))
     network = build("010:cosface", skeleton, 3).eval()
-    return skeleton, Source(network, Training(network.genotype), 3, {}, "named")
+    return skeleton, Source(network, TrainingSpec(network.genotype), 3, {}, "named")
 
 
 @torch.no_grad()

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from dualfair.__main__ import COMMANDS
 from dualfair.runs.config import build_configs, recorded
 from dualfair.runs.plug_in import look_up
-from dualfair.runs.protocol import JudgingOptions
+from dualfair.runs.protocol import ProtocolOptions
 from dualfair.runs.train_options import TrainOptions
 from dualfair.stages.evaluate import EvaluateOptions
 from dualfair.stages.retrain import RetrainOptions
@@ -239,7 +239,7 @@ def test_more_hostile_options_get_one_line(quiet, place, run_files, path, data):
 # Presets.
 CONFIGS = {
     "train": (TrainOptions, Recipe),
-    "search": (SearchOptions, JudgingOptions),
+    "search": (SearchOptions, ProtocolOptions),
     "retrain": (RetrainOptions, Recipe),
     "evaluate": (EvaluateOptions,),
 }
@@ -354,11 +354,11 @@ def test_a_preset_that_is_no_file_is_refused_at_once(quiet, place, path):
     ],
 )
 def test_a_recorded_configuration_is_checked_name_by_name(change, said):
-    whole = {**JudgingOptions().__dict__, "objectives": ["error"]}
-    assert recorded(JudgingOptions, whole, "config.json") == JudgingOptions()
+    whole = {**ProtocolOptions().__dict__, "objectives": ["error"]}
+    assert recorded(ProtocolOptions, whole, "config.json") == ProtocolOptions()
     values = {name: value for name, value in {**whole, **change}.items() if value is not None}
     with pytest.raises(ValueError) as error:
-        recorded(JudgingOptions, values, "config.json")
+        recorded(ProtocolOptions, values, "config.json")
     assert str(error.value).startswith(f"config.json {said}")
     with pytest.raises(ValueError, match=r"config.json is damaged \(lr must be above 0, got 0\); restore"):
         recorded(Recipe, {**Recipe().__dict__, "lr": 0}, "config.json")

@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dualfair.runs.training_spec import Training, differences, folder_of_label, is_plain, label_of_folder, recipe_with
+from dualfair.runs.training_spec import (
+    TrainingSpec,
+    differences,
+    folder_of_label,
+    is_plain,
+    label_of_folder,
+    recipe_with,
+)
 from dualfair.supernet.families.backbone import Backbone
 from dualfair.supernet.genotype import HEAD_NAMES, Genotype
 from dualfair.supernet.training.recipe import Recipe
@@ -26,14 +33,14 @@ CHANGES = {
     "flip": st.booleans(),
 }
 changes = st.fixed_dictionaries({}, optional=CHANGES).map(lambda chosen: tuple(chosen.items()))
-trainings = st.builds(Training, genotypes | backbones, changes, st.integers(0, 10**9 - 1))
+trainings = st.builds(TrainingSpec, genotypes | backbones, changes, st.integers(0, 10**9 - 1))
 
 
 @given(trainings)
 def test_a_training_parses_back_from_its_text_and_from_its_folder(training):
-    assert Training.parse(str(training)) == training
-    assert Training.of_label(training.label, training.seed) == training
-    assert Training.of_folder(Path("run/retrain") / training.folder) == training
+    assert TrainingSpec.parse(str(training)) == training
+    assert TrainingSpec.of_label(training.label, training.seed) == training
+    assert TrainingSpec.of_folder(Path("run/retrain") / training.folder) == training
     assert label_of_folder(folder_of_label(training.label)) == training.label
     assert is_plain(training.label) == training.plain == (not training.changes and not training.on_shelf)
     assert len(training.folder.parts) == 2 and ":" not in str(training.folder)
@@ -48,10 +55,10 @@ def test_the_changes_of_a_recipe_are_found_and_applied(chosen):
 
 def test_labels_are_short_and_in_the_recipes_order():
     changes = (("lr", 0.001), ("optimizer", "adamw"), ("epochs", 3.0), ("flip", False))
-    label = Training(Backbone("dpn68b", "cosface"), changes, 2).label
+    label = TrainingSpec(Backbone("dpn68b", "cosface"), changes, 2).label
     assert label == "timm.dpn68b:cosface,epochs=3,optimizer=adamw,lr=0.001,flip=no"
-    assert Training(Genotype.parse("101-101:cosface")).folder == Path("101-101_cosface/seed-0")
-    assert Training(Genotype.parse("101:cosface"), (("lr", 1),)) == Training(
+    assert TrainingSpec(Genotype.parse("101-101:cosface")).folder == Path("101-101_cosface/seed-0")
+    assert TrainingSpec(Genotype.parse("101:cosface"), (("lr", 1),)) == TrainingSpec(
         Genotype.parse("101:cosface"), (("lr", 1.0),)
     )
 
@@ -73,9 +80,9 @@ def test_labels_are_short_and_in_the_recipes_order():
 )
 def test_a_text_that_names_no_training_is_refused(text, said):
     with pytest.raises(ValueError, match=said.replace(".", r"\.").replace("?", r"\?")):
-        Training.parse(text)
+        TrainingSpec.parse(text)
 
 
 def test_a_value_that_could_leave_the_folder_is_refused():
     with pytest.raises(ValueError, match="cannot be part of a training's name"):
-        Training(Genotype.parse("101:cosface"), (("optimizer", "../../x"),))
+        TrainingSpec(Genotype.parse("101:cosface"), (("optimizer", "../../x"),))

@@ -15,7 +15,7 @@ from dualfair.planning.measurement import Measurement
 from dualfair.planning.report import duration
 from dualfair.planning.spans import Span
 from dualfair.planning.workload import FaceCounts, Workload
-from dualfair.runs.protocol import JudgingOptions
+from dualfair.runs.protocol import ProtocolOptions
 from dualfair.runs.train_options import TrainOptions
 from dualfair.runs.trained_run import open_setting
 from dualfair.stages.retrain import RetrainOptions
@@ -105,7 +105,7 @@ def test_the_trainer_agrees_with_the_plan(dualfair, small_faces, tmp_path):
 
 @pytest.fixture
 def nothing_given():
-    configs = (TrainOptions, Recipe, SearchOptions, JudgingOptions, RetrainOptions)
+    configs = (TrainOptions, Recipe, SearchOptions, ProtocolOptions, RetrainOptions)
     return {name: None for config in configs for name in config.__dataclass_fields__}
 
 
@@ -132,7 +132,7 @@ def test_images_not_imported_yet_are_divided_by_the_same_shares(nothing_given):
 
 
 def test_stages_follow_their_tables_of_the_preset_and_retraining_else_follows_training():
-    fields = (TrainOptions, Recipe, SearchOptions, JudgingOptions, RetrainOptions)
+    fields = (TrainOptions, Recipe, SearchOptions, ProtocolOptions, RetrainOptions)
     given = {name: None for config in fields for name in config.__dataclass_fields__}
     options = plan.PlanOptions(images=90_000, identities=5_000)
     by_preset = plan.planned(None, given, "celeba", options)
@@ -146,7 +146,7 @@ def test_stages_follow_their_tables_of_the_preset_and_retraining_else_follows_tr
 
 def test_every_option_of_the_stages_is_one_of_the_plan(dualfair):
     shown = " ".join(dualfair("plan", "--help").out.split())
-    for config in (plan.PlanOptions, TrainOptions, Recipe, SearchOptions, JudgingOptions, RetrainOptions):
+    for config in (plan.PlanOptions, TrainOptions, Recipe, SearchOptions, ProtocolOptions, RetrainOptions):
         for name in config.__dataclass_fields__:
             assert f"--{name.replace('_', '-')}" in shown, name
 

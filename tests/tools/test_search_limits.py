@@ -12,7 +12,7 @@ from dualfair.evaluation.complexity import macs, parameters
 from dualfair.evaluation.scoring.scorer import InheritedScorer
 from dualfair.evolution.constraints import Limits
 from dualfair.stages import latency as timing
-from dualfair.stages.constraints import LimitOptions, NetworkLimits, read_limits
+from dualfair.stages.constraints import ConstraintOptions, NetworkConstraints, read_limits
 from dualfair.stages.initial_population import read_starts
 from dualfair.stages.latency import REPEATS, WARM_UP, Latencies, median_milliseconds
 from dualfair.stages.search import SearchOptions, random_subnets
@@ -26,7 +26,7 @@ CPU = torch.device("cpu")
 
 
 def network_limits(latency=None, **options):
-    return NetworkLimits(LimitOptions(**options), NANO, latency)
+    return NetworkConstraints(ConstraintOptions(**options), NANO, latency)
 
 
 def test_costs_are_over_their_limits_minus_one_and_beyond_another_limit_nothing_is_timed():
@@ -62,13 +62,13 @@ def test_a_limit_is_kept_by_the_very_cost_and_not_by_one_more():
 )
 def test_limits_out_of_range_are_refused(options, said):
     with pytest.raises(ValueError) as error:
-        LimitOptions(**options)
+        ConstraintOptions(**options)
     assert str(error.value) == said
 
 
 def test_a_search_recorded_without_limits_had_none():
-    assert read_limits({"population": 4}, "config.json") == LimitOptions()
-    assert read_limits({"max_macs": 7}, "config.json") == LimitOptions(max_macs=7)
+    assert read_limits({"population": 4}, "config.json") == ConstraintOptions()
+    assert read_limits({"max_macs": 7}, "config.json") == ConstraintOptions(max_macs=7)
     with pytest.raises(ValueError, match=r"config.json is damaged \(max_macs must be a int, got 'x'\)"):
         read_limits({"max_macs": "x"}, "config.json")
 

@@ -13,9 +13,9 @@ from scipy.stats import spearmanr
 from dualfair.commands.status import lines
 from dualfair.evaluation.complexity import macs, parameters
 from dualfair.runs.status import status
-from dualfair.runs.training_spec import Training
+from dualfair.runs.training_spec import TrainingSpec
 from dualfair.runs.trainings import collect, read_plan, read_samples, read_trainings
-from dualfair.stages.selection import ByHand
+from dualfair.stages.selection import Selection
 from dualfair.stages.survey import Survey, read_survey, surveys
 from dualfair.studies.baselines.numbers import gather, study
 from dualfair.studies.baselines.words import sentences, table
@@ -105,7 +105,7 @@ def test_the_status_counts_and_names_trainings_by_their_labels(run, tmp_path):
     folder = run / "retrain" / SHELF.replace(":", "_") / "seed-0"
     (folder / "result.json").unlink()
     stage = next(stage for stage in status(run).stages if stage.name == "retrain")
-    steps = Training.parse(f"{SHELF} seed 0")
+    steps = TrainingSpec.parse(f"{SHELF} seed 0")
     assert stage.half_done == (f"{steps} at step 4 of 4",) and (stage.done, stage.total) == (3, 4)
     (run / "retrain/plan.json").unlink()
     text = "\n".join(lines(status(run)))
@@ -185,7 +185,7 @@ def test_a_survey_is_every_backbone_with_every_head_by_every_recipe(tmp_path):
     run, said = leader(tmp_path, 48)
     recipes = ((("optimizer", "sgd"), ("lr", 0.1)), (("optimizer", "adamw"), ("lr", 0.001)))
     survey = Survey(("test_resnet", "dla46x_c", "nothing_such"), ("arcface", "cosface"), recipes)
-    found = ByHand(survey=survey).trainings(run, Recipe(epochs=3.0), Recipe())
+    found = Selection(survey=survey).trainings(run, Recipe(epochs=3.0), Recipe())
     assert [training.label for training in found] == [
         "timm.test_resnet:arcface,epochs=3",
         "timm.test_resnet:arcface,epochs=3,optimizer=adamw,lr=0.001",
@@ -198,7 +198,7 @@ def test_a_survey_is_every_backbone_with_every_head_by_every_recipe(tmp_path):
     ]
     assert "has no backbone 'nothing_such'" in said[1] and set(found.values()) == {("shelf",)}
     with pytest.raises(ValueError, match="none of the survey's backbones can be built"):
-        ByHand(survey=Survey(("nothing_such",), ("cosface",))).trainings(run, Recipe(), Recipe())
+        Selection(survey=Survey(("nothing_such",), ("cosface",))).trainings(run, Recipe(), Recipe())
 
 
 def test_the_surveys_that_come_along_name_backbones_that_timm_has():
@@ -242,7 +242,7 @@ def results_of(values):
                 split: {"error": pair[0], "disparity": pair[1], "measures": {"error": pair[0], "own": pair[1]}}
                 for split, pair in (("validation", validation), ("test", test))
             }
-            found[Training.of_label(label, seed)] = splits
+            found[TrainingSpec.of_label(label, seed)] = splits
     return found
 
 

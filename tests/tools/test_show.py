@@ -195,7 +195,7 @@ def test_a_trained_networks_folder_is_described_as_it_was_trained(dualfair, tmp_
     import torch
 
     from dualfair.runs.standalone import build_network, write_description
-    from dualfair.runs.training_spec import Training
+    from dualfair.runs.training_spec import TrainingSpec
     from dualfair.supernet.training.checkpoint import save_checkpoint
 
     torch.manual_seed(0)
@@ -203,7 +203,7 @@ def test_a_trained_networks_folder_is_described_as_it_was_trained(dualfair, tmp_
         folder = tmp_path / label.partition(":")[0]
         folder.mkdir()
         small = NANO.resized(32)
-        training = Training.of_label(str(small.fit(label)) if label[0] == "1" else label)
+        training = TrainingSpec.of_label(str(small.fit(label)) if label[0] == "1" else label)
         network = build_network(training.network, small, 5)
         save_checkpoint(folder, {"network": network.state_dict()}, **about(3, 3))
         trained_on = {"faces_fingerprint": "x", "group_column": "group", "split": "0.6,0.2,0.2", "split_seed": 0}

@@ -22,9 +22,9 @@ from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.training.checkpoint import Record
 
 ROOT = Path(__file__).parents[2]
-JUDGING = {"calibrate": 64, "disparity": "rank_disparity", "count": "images", "gallery": "all", "galleries": 8}
+PROTOCOL = {"calibrate": 64, "disparity": "rank_disparity", "count": "images", "gallery": "all", "galleries": 8}
 OBJECTIVES = ["error", "rank_disparity"]
-SEARCH = {"population": 6, "generations": 2, "siblings": 1, "seed": 0, "exhaustive": False, **JUDGING}
+SEARCH = {"population": 6, "generations": 2, "siblings": 1, "seed": 0, "exhaustive": False, **PROTOCOL}
 NETWORKS = ["101-101:cosface", "202-202:arcface", "303-303:magface"]
 
 
@@ -66,8 +66,8 @@ class RunWriter:
         self.json(path.with_suffix(".json").relative_to(self.path), asdict(record))
         return path
 
-    def scores(self, count, seconds, weights="w", **judging):
-        said = {**JUDGING, **judging, "objectives": OBJECTIVES, "weights": weights, "faces": "f", "scorer": 2}
+    def scores(self, count, seconds, weights="w", **protocol_options):
+        said = {**PROTOCOL, **protocol_options, "objectives": OBJECTIVES, "weights": weights, "faces": "f", "scorer": 2}
         (self.path / "search").mkdir(parents=True, exist_ok=True)
         with Archive(
             self.path / "search/scores.sqlite", measurement=json.dumps(said), columns=OBJECTIVES, objectives=2
@@ -195,7 +195,7 @@ def test_a_search_is_finished_when_its_confirmed_front_is_written(run):
     run.trained(), run.searched(confirm_candidates=16)
     front = json.loads((run.path / "search/front.json").read_text())
     # Confirming keeps its scores in the same archive, measured on other people with other statistics.
-    run.scores(9, 0.7, calibrate=4 * JUDGING["calibrate"], resamples=400)
+    run.scores(9, 0.7, calibrate=4 * PROTOCOL["calibrate"], resamples=400)
     (run.path / "search/front.json").unlink()
     search = stages_of(run)["search"]
     assert (search.state, search.done, search.total, search.hours_left) == ("interrupted", 12, 12, None)

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from scipy.stats import kendalltau
 
-from dualfair.runs.protocol import JudgingOptions
+from dualfair.runs.protocol import ProtocolOptions
 from dualfair.runs.train_options import TrainOptions
 from dualfair.studies.supernets.table import Truth, lines_of, study_of
 from dualfair.studies.supernets.variants import COMPARISON, Variant, by_training, read_variants
 from dualfair.supernet.training.recipe import Recipe
 
-BASE = Variant("default", TrainOptions(), Recipe(), JudgingOptions())
+BASE = Variant("default", TrainOptions(), Recipe(), ProtocolOptions())
 
 
 def tables(n=24, seeds=3, seed=0, quality=(0.3, 3.0)):
@@ -85,7 +85,7 @@ def test_variants_share_supernets_when_only_their_scoring_differs(tmp_path):
     uniform = 'sampler = "uniform"\nepochs = 270\n'
     variants = variants_of(tmp_path, f"[uniform]\n{uniform}[rough]\ncalibrate = 64\n[plain]\n{uniform}")
     assert [variant.name for variant in variants] == ["uniform", "rough", "plain"]
-    assert variants[0].recipe.epochs == 270.0 and variants[1].judging.calibrate == 64
+    assert variants[0].recipe.epochs == 270.0 and variants[1].protocol_options.calibrate == 64
     names = by_training([BASE, *variants])
     assert [names[variant.training] for variant in variants] == ["uniform", "default", "uniform"]
 

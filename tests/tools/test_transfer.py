@@ -124,9 +124,9 @@ def test_what_cannot_be_measured_is_refused_in_one_line(dualfair, run, place, mo
 
 
 def measured(network, errors, disparities, home=True):
-    from dualfair.evaluation.protocol import Verdict
+    from dualfair.evaluation.protocol import Scores
 
-    verdicts = tuple(Verdict(e, d, 9, 0, (), {}, ()) for e, d in zip(errors, disparities, strict=True))
+    verdicts = tuple(Scores(e, d, 9, 0, (), {}, ()) for e, d in zip(errors, disparities, strict=True))
     return Measured("run", network, Population("faces", "group", "all", home), {"a": 3}, (0,) * len(errors), verdicts)
 
 

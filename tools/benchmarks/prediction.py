@@ -12,7 +12,7 @@ import torch
 from dualfair.benchmarks.report import indented, rounded
 from dualfair.benchmarks.scoring import SPACE
 from dualfair.benchmarks.setting import IDENTITIES, Setting, scored_faces, training_faces
-from dualfair.evaluation.protocol import EvaluationProtocol, judge
+from dualfair.evaluation.protocol import EvaluationProtocol, evaluate
 from dualfair.evaluation.scoring.embedding import network_input
 from dualfair.evaluation.scoring.scorer import InheritedScorer, population_embeddings
 from dualfair.planning.forecast import forecast
@@ -121,7 +121,7 @@ def retrain(workload: Workload, setting: Setting) -> Callable[[], object]:
         network.eval()
         for _ in ("validation", "test"):
             found = population_embeddings(network, [genotype], faces, calibration, batch=workload.batch)
-            judge(found[genotype], faces.identities, faces.groups, EvaluationProtocol())
+            evaluate(found[genotype], faces.identities, faces.groups, EvaluationProtocol())
 
     return do
 

@@ -20,7 +20,7 @@ from dualfair.benchmarks.step import plain_batch, plain_bfloat16
 from dualfair.planning.stopwatch import compare
 from dualfair.runs.devices import keep_freed_memory
 from dualfair.supernet.network import StandaloneNetwork, build
-from dualfair.supernet.training.batches import Shuffler
+from dualfair.supernet.training.batches import BatchSampler
 from dualfair.supernet.training.optimisation import classification_loss
 from dualfair.supernet.training.recipe import Recipe
 from dualfair.supernet.training.trainer import Trainer
@@ -46,7 +46,7 @@ class PlainTraining:
         self.network = network.to(device, memory_format=layout).train()
         self.layout = layout
         self.faces, self.recipe, self.device = faces, recipe, torch.device(device)
-        self.shuffler = Shuffler(len(faces.labels), recipe.batch, seed)
+        self.shuffler = BatchSampler(len(faces.labels), recipe.batch, seed)
         self.generator = torch.Generator(device).manual_seed(seed)
         self.steps = round(recipe.epochs * self.shuffler.batches_per_epoch)
         self.taken = 0

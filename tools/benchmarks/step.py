@@ -20,10 +20,10 @@ from dualfair.runs.devices import keep_freed_memory
 from dualfair.supernet.images.augmentation import augment, draw, to_input
 from dualfair.supernet.network import Supernet
 from dualfair.supernet.space import SearchSpace, dpn_space
-from dualfair.supernet.training.batches import Shuffler
+from dualfair.supernet.training.batches import BatchSampler
 from dualfair.supernet.training.optimisation import GROUPS, classification_loss, group_of, make_scheduler
 from dualfair.supernet.training.recipe import Recipe
-from dualfair.supernet.training.sampling import FairDealer
+from dualfair.supernet.training.sampling import StrictFairSampler
 from dualfair.supernet.training.trainer import Trainer
 
 SPACE = "dpn81"
@@ -48,8 +48,8 @@ class PlainStrictTraining:
         self.supernet = supernet.to(device, memory_format=layout).train()
         self.layout = layout
         self.faces, self.recipe, self.space, self.device = faces, recipe, space, torch.device(device)
-        self.shuffler = Shuffler(len(faces.labels), recipe.batch, seed)
-        self.dealer = FairDealer(space.sizes, seed)
+        self.shuffler = BatchSampler(len(faces.labels), recipe.batch, seed)
+        self.dealer = StrictFairSampler(space.sizes, seed)
         self.generator = torch.Generator(device).manual_seed(seed)
         self.steps = round(recipe.epochs * self.shuffler.batches_per_epoch)
         self.taken = 0
@@ -99,7 +99,7 @@ def plain_bfloat16(recipe: Recipe, device: torch.device) -> bool:
     return recipe.amp and device.type == "cuda"
 
 
-def plain_batch(faces, shuffler: Shuffler, recipe: Recipe, generator: torch.Generator, device: torch.device):
+def plain_batch(faces, shuffler: BatchSampler, recipe: Recipe, generator: torch.Generator, device: torch.device):
     """The next batch, augmented: images (B, 3, S, S) and labels (B,)."""
     chosen = shuffler.deal()
     images = to_input(faces.read(chosen).to(device))

@@ -12,7 +12,7 @@ import click
 
 from dualfair.runs.config import build_configs, config_options, option
 from dualfair.runs.devices import choose_device, describe, device_option, seed_everything
-from dualfair.runs.protocol import JudgingOptions
+from dualfair.runs.protocol import ProtocolOptions
 from dualfair.runs.train_options import TrainOptions
 from dualfair.stages.retrain import RetrainOptions
 from dualfair.stages.search import SearchOptions
@@ -57,7 +57,7 @@ class PlanOptions:
 @click.option("--objective", "extra", multiple=True, type=click.Choice(["params", "macs"]), help="A further objective.")
 @click.option("--exhaustive", is_flag=True, help="Score the whole space instead; for -shared spaces.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="File for all numbers.")
-@config_options(PlanOptions, TrainOptions, Recipe, SearchLength, JudgingOptions, RetrainOptions)
+@config_options(PlanOptions, TrainOptions, Recipe, SearchLength, ProtocolOptions, RetrainOptions)
 @device_option
 def command(
     faces: Path | None,
@@ -120,7 +120,7 @@ def planned(
     from dualfair.planning.workload import Workload
 
     train, recipe = build_configs(given, preset, TrainOptions, Recipe, stage="train")
-    search, judging = build_configs(given, preset, SearchOptions, JudgingOptions, stage="search")
+    search, protocol_options = build_configs(given, preset, SearchOptions, ProtocolOptions, stage="search")
     own = {"epochs": options.retrain_epochs or None, "batch": options.retrain_batch or None}
     retrain, again = build_configs(
         {**{name: given[name] for name in RetrainOptions.__dataclass_fields__}, **own},
@@ -130,8 +130,8 @@ def planned(
         stage="retrain",
         defaults=asdict(recipe),
     )
-    space, skeleton, counts = _setting(faces, train, options, judging.people)
-    protocol = judging.protocol()
+    space, skeleton, counts = _setting(faces, train, options, protocol_options.people)
+    protocol = protocol_options.protocol()
     return Workload(
         space=space,
         skeleton=skeleton,
@@ -144,7 +144,7 @@ def planned(
         confirm_candidates=search.confirm_candidates,
         exhaustive=exhaustive,
         objectives=2 + len(extra),
-        calibrate=judging.calibrate,
+        calibrate=protocol_options.calibrate,
         batch=options.search_batch,
         count=protocol.count,
         gallery=protocol.gallery,

@@ -86,9 +86,9 @@ def _measured(about: Mapping) -> str:
             f"{_number(group['error'])} | {_number(group['mean_rank'])} |"
             for group in one["groups"]
         ]
-    test, judging = found["test"], found["judging"]
-    measure = judging.get("disparity", "disparity").replace("_", " ")
-    gallery = judging.get("gallery", "all")
+    test, protocol_options = found["test"], found["judging"]
+    measure = protocol_options.get("disparity", "disparity").replace("_", " ")
+    gallery = protocol_options.get("gallery", "all")
     among = "" if gallery == "all" else f" in galleries of {gallery} people"
     gap = f"On test people: error {_number(test['error'])}{_interval(test, 'error')}; {_name(measure)} between groups"
     gap += f"{among}, 0 where they are alike: {_number(test['disparity'])}{_interval(test, 'disparity')}"

@@ -145,7 +145,7 @@ def metrics(source: Source) -> dict:
     how = RECORDED if verdicts else "not measured"
     return {
         "how": MEASURED if source.measured else how,
-        "judging": source.judging,
+        "judging": source.protocol_options,
         **{split: _verdict(verdicts[split]) if verdicts else None for split in ("validation", "test")},
         "seeds": [
             {"seed": seed, **{name: one["test"][name] for name in _MEASURES}} for seed, one in sorted(recorded.items())

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dualfair.reporting.run_files import reason
 from dualfair.reporting.words import listed
-from dualfair.runs.training_spec import Training
+from dualfair.runs.training_spec import TrainingSpec
 from dualfair.supernet.families.backbone import Backbone
 from dualfair.supernet.files import read_json
 
@@ -31,18 +31,19 @@ class Source:
 
     `training` names network, recipe changes and seed; `why` says how it was chosen. `measured` holds the verdicts of
     `measured.measure` on it, `results` those that the run recorded of all seeds of this training, `recipe` the options
-    of training, `judging` how networks are judged. `faces` is {"name", "made by", "aligned"}. All as far as is known.
+    of training, `protocol_options` how networks are judged. `faces` is {"name", "made by", "aligned"}. All as far as is
+    known.
     """
 
     network: object
-    training: Training
+    training: TrainingSpec
     identities: int
     trained_on: dict
     why: str
     measured: dict = field(default_factory=dict)
     results: tuple[dict, ...] = ()
     recipe: dict = field(default_factory=dict)
-    judging: dict = field(default_factory=dict)
+    protocol_options: dict = field(default_factory=dict)
     faces: dict = field(default_factory=dict)
 
 
@@ -100,7 +101,7 @@ def _recommended(run: Path, seed: int | None, tell: Callable[[str], object]) -> 
 
 def _of_label(run: Path, label: str, seed: int | None) -> tuple[Path, str]:
     """The folder of a network's retrained training, of the seed that is asked for or did best on validation people."""
-    wanted = Training.of_label(label)
+    wanted = TrainingSpec.of_label(label)
     found: dict[int, tuple[Path, dict]] = {}
     for path in sorted((run / "retrain").glob("*/seed-*/result.json")):
         training = _training_in(path.parent)
@@ -124,14 +125,14 @@ def _of_label(run: Path, label: str, seed: int | None) -> tuple[Path, str]:
     return found[best][0], f"seed {best}, {rule} error on validation people (then disparity) of {len(found)}"
 
 
-def _training_in(folder: Path) -> Training | None:
+def _training_in(folder: Path) -> TrainingSpec | None:
     try:
-        return Training.of_folder(folder)
+        return TrainingSpec.of_folder(folder)
     except ValueError:
         return None
 
 
-def _same(wanted: Training, other: Training) -> bool:
+def _same(wanted: TrainingSpec, other: TrainingSpec) -> bool:
     """Whether two trainings are of one network and recipe; `101:cosface` stands for that triple in every block."""
     network = wanted.network
     if isinstance(network, Backbone) or isinstance(other.network, Backbone):
@@ -158,7 +159,7 @@ def _opened(path: Path, why: str, tell: Callable[[str], object]) -> Source:
     standalone = open_standalone(path, torch.device("cpu"), tell)
     folder = (path if path.is_dir() else path.parent).resolve()
     run, stage = folder.parents[2], folder.parents[1].name
-    training = replace(Training.of_label(standalone.name), seed=standalone.seed)
+    training = replace(TrainingSpec.of_label(standalone.name), seed=standalone.seed)
     beside = sorted(folder.parent.glob("seed-*/result.json")) if stage in STAGES else ()
     return Source(
         standalone.network,
@@ -171,12 +172,12 @@ def _opened(path: Path, why: str, tell: Callable[[str], object]) -> Source:
     )
 
 
-def _about_run(run: Path, stage: str, network, training: Training, tell: Callable[[str], object]) -> dict:
+def _about_run(run: Path, stage: str, network, training: TrainingSpec, tell: Callable[[str], object]) -> dict:
     """What a run knows of a training: its recipe, how it judges networks, its faces, and this network's numbers."""
     from dualfair.exporting.measured import measure
     from dualfair.reporting.run_files import RunFiles
     from dualfair.runs.config import recorded
-    from dualfair.runs.protocol import JudgingOptions
+    from dualfair.runs.protocol import ProtocolOptions
     from dualfair.supernet.training.recipe import Recipe
 
     files = RunFiles(run, run.name)
@@ -189,8 +190,12 @@ def _about_run(run: Path, stage: str, network, training: Training, tell: Callabl
     found = {"recipe": recipe | dict(training.changes), "faces": _faces(run, config)}
     asked = next((each for each in (options, files.json("search/config.json")) if each and "disparity" in each), None)
     try:
-        judging = recorded(JudgingOptions, asked, run / "search/config.json") if asked else JudgingOptions()
-        return {**found, "judging": asdict(judging), "measured": measure(network, run, config, judging)}
+        protocol_options = recorded(ProtocolOptions, asked, run / "search/config.json") if asked else ProtocolOptions()
+        return {
+            **found,
+            "protocol_options": asdict(protocol_options),
+            "measured": measure(network, run, config, protocol_options),
+        }
     except _DAMAGE as error:
         tell(f"The network is not measured again ({reason(error)})")
         return found
@@ -223,26 +228,27 @@ def _inherited(run: Path, label: str, tell: Callable[[str], object]) -> Source:
     from dualfair.supernet.calibration import calibrate_stage
     from dualfair.supernet.training.process_group import ALONE
 
-    training = Training.of_label(label)
+    training = TrainingSpec.of_label(label)
     if not training.plain:
         raise ValueError(
             f"{label} inherits no weights; --inherit takes a network of the run's space, such as 101:cosface"
         )
     with RunDirectory(run).locked():
         opened = open_trained(run, ALONE)
-    judging, _ = searched_with(opened.directory)
+    protocol_options, _ = searched_with(opened.directory)
     skeleton = opened.setting.skeleton
     genotype = opened.setting.space.parse(str(training.network.repeat(sum(skeleton.blocks))))
     network = opened.supernet.extract(genotype)
-    images = calibration_images(opened, judging.calibrate, opened.config["seed"])
+    images = calibration_images(opened, protocol_options.calibrate, opened.config["seed"])
     if images is not None:
         calibrate_stage(network, images)
     network = network.to(memory_format=torch.channels_last).eval()
     return Source(
         network,
-        Training(genotype, (), opened.config["seed"]),
+        TrainingSpec(genotype, (), opened.config["seed"]),
         opened.setting.splits["train"].identity_count,
         training_faces_of(opened.config),
-        f"named, with weights inherited from a supernet and BN statistics of {judging.calibrate} training images",
+        f"named, with weights inherited from a supernet and BN statistics of "
+        f"{protocol_options.calibrate} training images",
         **_about_run(run.resolve(), "train", network, training, tell),
     )

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from dualfair.evaluation.complexity import macs
-from dualfair.evaluation.protocol import EvaluationProtocol, judge
+from dualfair.evaluation.protocol import EvaluationProtocol, evaluate
 from dualfair.evaluation.scoring.embedding import network_input
 from dualfair.evaluation.scoring.scorer import population_embeddings
 from dualfair.evaluation.scoring.sharing import work
@@ -161,7 +161,7 @@ def judging_rates(workload: Workload, seconds: float) -> tuple[list[float], list
 
     def judging(images: int) -> Callable[[], object]:
         people = np.arange(images) // 2
-        return lambda: judge(embeddings[:images], people, people % 2, protocol)
+        return lambda: evaluate(embeddings[:images], people, people % 2, protocol)
 
     few = repeated(judging(smaller), seconds / 4, most=20)
     many = repeated(judging(larger), seconds / 2, most=20)

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 
 from dualfair.supernet.skeleton import Skeleton
 from dualfair.supernet.space import SearchSpace
-from dualfair.supernet.training.batches import Shuffler
+from dualfair.supernet.training.batches import BatchSampler
 from dualfair.supernet.training.recipe import Recipe
-from dualfair.supernet.training.sampling import DEALERS, paths_per_step, updates_per_batch
+from dualfair.supernet.training.sampling import SAMPLERS, paths_per_step, updates_per_batch
 
 EXHAUSTIVE_BATCH = 64
 """Genotypes of one score call of `evolution.exhaustive`."""
@@ -78,8 +78,8 @@ class Workload:
     ranks_per_job: int = 1
 
     def __post_init__(self) -> None:
-        if self.sampler not in DEALERS:
-            raise ValueError(f"unknown sampler {self.sampler!r}; choose from {', '.join(DEALERS)}")
+        if self.sampler not in SAMPLERS:
+            raise ValueError(f"unknown sampler {self.sampler!r}; choose from {', '.join(SAMPLERS)}")
         for name, least in {
             "population": 2,
             "generations": 1,
@@ -125,7 +125,9 @@ class Workload:
 
     def _steps(self, recipe: Recipe, updates: int) -> int:
         """As `supernet.training.trainer.Trainer` takes them."""
-        return max(1, round(recipe.epochs * Shuffler(self.faces.training, recipe.batch, 0).batches_per_epoch * updates))
+        return max(
+            1, round(recipe.epochs * BatchSampler(self.faces.training, recipe.batch, 0).batches_per_epoch * updates)
+        )
 
     @property
     def calls(self) -> tuple[int, ...]:

@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from dualfair.presentation.boards import lay_out, open_board, write_outcome
-from dualfair.runs.training_spec import Training
+from dualfair.runs.training_spec import TrainingSpec
 from dualfair.supernet.training.recipe import Recipe
 from dualfair.supernet.training.trainer import Progress, Trainer
 
@@ -101,7 +101,7 @@ def first_images(trainer: Trainer, images: int):
 
 
 def write_training_outcome(
-    folder: Path, training: Training, recipe: Recipe, result: Mapping, *, disparity: str, inherit: bool, step: int
+    folder: Path, training: TrainingSpec, recipe: Recipe, result: Mapping, *, disparity: str, inherit: bool, step: int
 ) -> None:
     """A finished training as a row of hyper-parameters and of what it came to, in its TensorBoard folder.
 

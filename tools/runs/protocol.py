@@ -18,7 +18,7 @@ FURTHER_OBJECTIVES = ("params", "macs")
 
 
 @dataclass(frozen=True, kw_only=True)
-class JudgingOptions:
+class ProtocolOptions:
     """How the error and the disparity of a network are measured."""
 
     calibrate: int = option(512, "Training images on which BN statistics of a path are measured; 0 = inherited ones.")
@@ -43,21 +43,26 @@ class JudgingOptions:
         )
 
 
-def searched_with(directory) -> tuple[JudgingOptions, tuple[str, ...]]:
+def searched_with(directory) -> tuple[ProtocolOptions, tuple[str, ...]]:
     """How the search in a run directory judged networks, and its objectives behind error and disparity.
 
     Raises ValueError when there was none, or its configuration is damaged.
     """
     config, file = directory.config("search"), directory.path / "search/config.json"
-    judging = recorded(JudgingOptions, config, file)
+    protocol_options = recorded(ProtocolOptions, config, file)
     objectives = config.get("objectives")
     if not isinstance(objectives, list) or not {*objectives[2:]} <= {*FURTHER_OBJECTIVES}:
         raise ValueError(f"{file} is damaged (objectives {str(objectives)[:60]}); restore it, or use another directory")
-    return judging, tuple(objectives[2:])
+    return protocol_options, tuple(objectives[2:])
 
 
 def measurement(
-    judging: JudgingOptions, objectives: Sequence[str], weights: str, faces: str, people: str, resamples: int = 0
+    protocol_options: ProtocolOptions,
+    objectives: Sequence[str],
+    weights: str,
+    faces: str,
+    people: str,
+    resamples: int = 0,
 ) -> str:
     """What a score was measured with, as text: equal text, comparable scores.
 
@@ -66,7 +71,7 @@ def measurement(
     """
     return json.dumps(
         {
-            **asdict(judging),
+            **asdict(protocol_options),
             "objectives": list(objectives),
             "weights": weights,
             "faces": faces,
@@ -83,7 +88,7 @@ def people_in_words(identities: Iterable[str]) -> str:
     return f"{len(names)} people {hashlib.sha256(json.dumps(names).encode()).hexdigest()[:16]}"
 
 
-def open_archive(run, scorer, judging: JudgingOptions, file: str = "scores.sqlite"):
+def open_archive(run, scorer, protocol_options: ProtocolOptions, file: str = "scores.sqlite"):
     """The archive of a run's scores that were measured just so: by this scorer, on its people."""
     from dualfair.evolution.archive import Archive
 
@@ -92,7 +97,7 @@ def open_archive(run, scorer, judging: JudgingOptions, file: str = "scores.sqlit
         columns=scorer.columns,
         objectives=len(scorer.objectives),
         measurement=measurement(
-            judging,
+            protocol_options,
             scorer.objectives,
             run.digest,
             run.setting.faces_fingerprint,

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from dualfair.runs.architectures import open_skeleton
-from dualfair.runs.training_spec import Training
+from dualfair.runs.training_spec import TrainingSpec
 from dualfair.supernet.families.backbone import Backbone
 from dualfair.supernet.families.backbone_network import BackboneNetwork, build_backbone
 from dualfair.supernet.files import read_json, write_json
@@ -86,7 +86,7 @@ def open_standalone(path: Path, device: torch.device, tell: Callable[[str], obje
         about = read_json(file)
         blocks = "-".join(map(str, about["blocks"]))
         skeleton = open_skeleton(about["skeleton"], blocks, about["size"], about["heads"])
-        training = Training.of_label(about["genotype"])
+        training = TrainingSpec.of_label(about["genotype"])
         network = build_network(training.network, skeleton, about["identities"])
         seed, identities = int(about["seed"]), int(about["identities"])
         trained_on = {name: _of(kind, about["trained_on"][name]) for name, kind in _TRAINED_ON.items()}
@@ -115,7 +115,7 @@ def _open_exported(folder: Path, device: torch.device) -> Standalone:
         trained = export.about["trained"]
         label, seed, identities = export.about["training"], int(trained["seed"]), int(trained["identities"])
         trained_on = {name: _of(kind, trained[name]) for name, kind in _TRAINED_ON.items()}
-        Training.of_label(label)
+        TrainingSpec.of_label(label)
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{folder / ABOUT} is damaged ({error}); export the network again") from error
     network = export.network.to(device, memory_format=torch.channels_last).eval()

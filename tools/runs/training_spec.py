@@ -24,7 +24,7 @@ _LONGEST = 200
 
 
 @dataclass(frozen=True)
-class Training:
+class TrainingSpec:
     """A network, the recipe fields in which its training differs from that of its stage, and a seed.
 
     `changes` are (field, value) pairs in the order of `Recipe`'s fields. The `label` names network and changes, and
@@ -78,7 +78,7 @@ class Training:
         return not (self.on_shelf or self.changes)
 
     @classmethod
-    def of_label(cls, label: str, seed: int = 0) -> Training:
+    def of_label(cls, label: str, seed: int = 0) -> TrainingSpec:
         """The training of a label and a seed. Raises ValueError naming what is wrong with the label."""
         if not isinstance(label, str):
             raise ValueError(f"a training is parsed from text, got {type(label).__name__}")
@@ -92,7 +92,7 @@ class Training:
         return cls(network, tuple((name, _parsed(name, value)) for name, _, value in changes), seed)
 
     @classmethod
-    def parse(cls, text: str) -> Training:
+    def parse(cls, text: str) -> TrainingSpec:
         """The training that prints as `text`. Raises ValueError where none does."""
         label, word, seed = text.rpartition(" seed ")
         if not word or not _SEED.fullmatch(seed):
@@ -100,7 +100,7 @@ class Training:
         return cls.of_label(label, int(seed))
 
     @classmethod
-    def of_folder(cls, path: Path) -> Training:
+    def of_folder(cls, path: Path) -> TrainingSpec:
         """The training whose results a folder LABEL/seed-NUMBER holds. Raises ValueError where that is no training."""
         seed = path.name.removeprefix("seed-")
         if not path.name.startswith("seed-") or not _SEED.fullmatch(seed):

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dualfair.runs.training_spec import Training, folder_of_label, is_plain, label_of_folder
+from dualfair.runs.training_spec import TrainingSpec, folder_of_label, is_plain, label_of_folder
 from dualfair.supernet.files import read_json, write_json
 
 _SEED = re.compile(r"seed-(0|[1-9][0-9]{0,8})")
@@ -83,7 +83,7 @@ def collect(run) -> Trained:
     )
 
 
-def read_trainings(folder: Path, damaged: list[str]) -> dict[Training, dict]:
+def read_trainings(folder: Path, damaged: list[str]) -> dict[TrainingSpec, dict]:
     """The result of every training in a retrain folder: of searched networks and of backbones, by any recipe.
 
     Sentences on results that cannot be read are added to `damaged`.
@@ -91,7 +91,7 @@ def read_trainings(folder: Path, damaged: list[str]) -> dict[Training, dict]:
     return dict(_read_all(folder, None, damaged))
 
 
-def _read_all(folder: Path, space, damaged: list[str], plain: bool = False) -> Iterator[tuple[Training, dict]]:
+def _read_all(folder: Path, space, damaged: list[str], plain: bool = False) -> Iterator[tuple[TrainingSpec, dict]]:
     """The trainings of a folder with their results, in order of their paths; with `plain` only those of `is_plain`."""
     for path in sorted(folder.glob("*/seed-*/result.json")):
         if plain and not is_plain(label_of_folder(path.parts[-3])):
@@ -101,7 +101,7 @@ def _read_all(folder: Path, space, damaged: list[str], plain: bool = False) -> I
         except ValueError as error:
             damaged.append(f"{path}: {error}")
         else:
-            yield Training.of_label(result["genotype"], result["seed"]), result
+            yield TrainingSpec.of_label(result["genotype"], result["seed"]), result
 
 
 def read_short(run, trained: Trained) -> tuple[dict, ...]:
@@ -196,7 +196,7 @@ def read_result(path: Path, space=None) -> dict:
     """
     try:
         result = read_json(path)
-        training = Training.of_label(_text(result["genotype"]), _whole(result["seed"]))
+        training = TrainingSpec.of_label(_text(result["genotype"]), _whole(result["seed"]))
         if space is not None and not training.on_shelf:
             training = replace(training, network=space.parse(str(training.network)))
         for split in SPLITS:

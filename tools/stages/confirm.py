@@ -15,7 +15,7 @@ from dualfair.evaluation.scoring.scorer import InheritedScorer
 from dualfair.evolution.archive import Archive, Evaluation
 from dualfair.evolution.pareto import knee, non_dominated
 from dualfair.evolution.run import Run, objectives_of
-from dualfair.runs.protocol import JudgingOptions, open_archive
+from dualfair.runs.protocol import ProtocolOptions, open_archive
 from dualfair.supernet.files import read_json
 from dualfair.supernet.genotype import Genotype
 
@@ -155,19 +155,21 @@ def candidates(archive: Archive, least: int) -> list[list[Evaluation]]:
     return layers
 
 
-def confirming_scorer(run, judging: JudgingOptions, *, extra: Sequence[str] = (), batch: int = 128) -> InheritedScorer:
+def confirming_scorer(
+    run, protocol_options: ProtocolOptions, *, extra: Sequence[str] = (), batch: int = 128
+) -> InheritedScorer:
     """The scorer of a run's subnets on the people that its search has not seen, with intervals.
 
     BN statistics are measured on CALIBRATION times as many images as in the search, at most all training images.
     """
     from dualfair.runs.trained_run import inherited_scorer
 
-    protocol = judging.protocol()
+    protocol = protocol_options.protocol()
     return inherited_scorer(
         run,
         SPLIT,
         protocol,
-        calibrate=_calibrating(run, judging),
+        calibrate=_calibrating(run, protocol_options),
         objectives=("error", protocol.disparity_name, *extra),
         batch=batch,
         resamples=RESAMPLES,
@@ -176,7 +178,7 @@ def confirming_scorer(run, judging: JudgingOptions, *, extra: Sequence[str] = ()
 
 def confirm(
     run,
-    judging: JudgingOptions,
+    protocol_options: ProtocolOptions,
     archive: Archive,
     random: Sequence[Genotype],
     *,
@@ -190,7 +192,7 @@ def confirm(
     The scores are kept in the same file under a measurement of their own: what is known is not scored again. `batch`
     genotypes go into one score call, `images` are scored at once. None where no network has finite scores.
     """
-    scorer = confirming_scorer(run, judging, extra=extra, batch=images)
+    scorer = confirming_scorer(run, protocol_options, extra=extra, batch=images)
     layers = candidates(archive, least)
     competing = {evaluation.genotype: evaluation for layer in layers for evaluation in layer}
     if not competing:
@@ -200,12 +202,12 @@ def confirm(
     known = [found for found in known if np.isfinite(found.values[: archive.objectives]).all()][:RANDOM]
     baseline = {evaluation.genotype: evaluation for evaluation in known}
     searched = {**competing, **baseline}
-    calibrate = _calibrating(run, judging)
+    calibrate = _calibrating(run, protocol_options)
     run.directory.say(
         f"Confirming {len(competing)} candidates beside {len(baseline)} random subnets on {len(scorer.faces):,} images "
         f"of {scorer.faces.identity_count:,} people that the search has not seen; BN statistics on {calibrate:,} images"
     )
-    with open_archive(run, scorer, replace(judging, calibrate=calibrate)) as fresh:
+    with open_archive(run, scorer, replace(protocol_options, calibrate=calibrate)) as fresh:
         Run(scorer, fresh, steps=1, batch=batch).step(list(searched))
         scores = tuple(fresh.get(genotype) for genotype in searched)
     scorer.dismiss()
@@ -270,5 +272,5 @@ def _read_front(run) -> list[tuple[Genotype, list[float]]] | None:
         raise ValueError(f"{path} is damaged ({error}); run the same 'dualfair search' command again") from None
 
 
-def _calibrating(run, judging: JudgingOptions) -> int:
-    return min(CALIBRATION * judging.calibrate, len(run.setting.splits["train"]))
+def _calibrating(run, protocol_options: ProtocolOptions) -> int:
+    return min(CALIBRATION * protocol_options.calibrate, len(run.setting.splits["train"]))

@@ -12,7 +12,7 @@ from dualfair.supernet.genotype import Genotype
 
 
 @dataclass(frozen=True, kw_only=True)
-class LimitOptions:
+class ConstraintOptions:
     """The most that a network may cost; 0 sets no limit. Those beyond one are never scored."""
 
     max_params: int = option(0, "Most learnt parameters of a network; 0 = any number.")
@@ -44,10 +44,10 @@ class _Cost:
         return f"{value:,.3f}" if self.name == "max_latency" else f"{value:,.0f}"
 
 
-class NetworkLimits:
+class NetworkConstraints:
     """The limits of `options` on networks of a skeleton; `latency` gives milliseconds of a genotype."""
 
-    def __init__(self, options: LimitOptions, skeleton, latency) -> None:
+    def __init__(self, options: ConstraintOptions, skeleton, latency) -> None:
         self.options, self.skeleton, self.latency = options, skeleton, latency
         costs = (
             _Cost("max_params", options.max_params, "parameters"),
@@ -113,8 +113,8 @@ class NetworkLimits:
         return {"latency in ms": [self.latency(genotype) for genotype in genotypes]}
 
 
-def open_limits(run, options: LimitOptions):
-    """The `evolution.constraints.Limits` of a run's search and their `NetworkLimits`; a pair of None without any."""
+def open_limits(run, options: ConstraintOptions):
+    """The `evolution.constraints.Limits` of a run and their `NetworkConstraints`; None and None without any."""
     from dualfair.evolution.constraints import Limits
     from dualfair.stages.latency import Latencies
 
@@ -124,7 +124,7 @@ def open_limits(run, options: LimitOptions):
     if options.max_latency:
         file = run.directory.stage("search") / "latency.json"
         latency = Latencies(file, run.setting.skeleton, run.device, options.latency_batch)
-    network = NetworkLimits(options, run.setting.skeleton, latency)
+    network = NetworkConstraints(options, run.setting.skeleton, latency)
     return Limits(run.setting.space, network), network
 
 
@@ -134,15 +134,15 @@ def limits_of(run):
     return open_limits(run, read_limits(config, file))
 
 
-def read_limits(config: Mapping[str, object], file) -> LimitOptions:
+def read_limits(config: Mapping[str, object], file) -> ConstraintOptions:
     """The limits in the recorded configuration of a search; none where it was recorded without."""
     from dataclasses import asdict
 
-    return recorded(LimitOptions, {**asdict(LimitOptions()), **config}, file)
+    return recorded(ConstraintOptions, {**asdict(ConstraintOptions()), **config}, file)
 
 
 @contextmanager
-def said_by(limits: NetworkLimits | None, space) -> Iterator[None]:
+def said_by(limits: NetworkConstraints | None, space) -> Iterator[None]:
     """Have limits that no network keeps reported in the units of the user: as ValueError."""
     from dualfair.evolution.constraints import NothingFeasible
 

@@ -76,9 +76,9 @@ def correlate(run, *, resamples: int = 2000) -> dict:
 
     trained = collect(run)
     run.directory.record_command("correlate", describe(run.device))
-    judging, extra = searched_with(run.directory)
-    inherited = inherited_scores(run, trained.genotypes, judging, extra)
-    name = judging.protocol().disparity_name
+    protocol_options, extra = searched_with(run.directory)
+    inherited = inherited_scores(run, trained.genotypes, protocol_options, extra)
+    name = protocol_options.protocol().disparity_name
     short = read_short(run, trained)
     report = study(trained, inherited, name, resamples, short)
     folder = run.directory.stage("correlate")

@@ -13,10 +13,10 @@ from dualfair.runs.devices import deterministic_option, device_option
 from dualfair.runs.directory import RunDirectory
 from dualfair.runs.distributed import in_words, join, say
 from dualfair.runs.protocol import searched_with
-from dualfair.runs.training_spec import Training, recipe_with
+from dualfair.runs.training_spec import TrainingSpec, recipe_with
 from dualfair.runs.trainings import NAMED, add_to_plan
 from dualfair.stages.retrain_again import retrain_inherited, retrain_short
-from dualfair.stages.selection import ByHand
+from dualfair.stages.selection import Selection
 from dualfair.stages.standalone_training import train_all
 from dualfair.stages.survey import Survey, read_survey, surveys
 from dualfair.supernet.genotype import Genotype
@@ -69,26 +69,26 @@ def command(
     """
     from dualfair.runs.trained_run import open_trained
 
-    by_hand = ByHand(named, backbones, heads, read_survey(survey) if survey else Survey())
+    selection = Selection(named, backbones, heads, read_survey(survey) if survey else Survey())
     again = "--short" if short else "--inherit"
-    if (short or inherit) and by_hand:
+    if (short or inherit) and selection:
         raise ValueError(f"{again} trains every planned network; leave --genotype, --backbone and --survey out")
     if short and inherit:
         raise ValueError("--short and --inherit are two commands; give one of them")
     processes = join(device, deterministic)
     with RunDirectory(run_path, processes.leads).locked():
         run = open_trained(run_path, processes)
-        base = recipe_of_stage(run) if by_hand or inherit else recipe_of(run)
+        base = recipe_of_stage(run) if selection or inherit else recipe_of(run)
         options, recipe = build_configs(given, preset, RetrainOptions, Recipe, stage="retrain", defaults=asdict(base))
         if short:
             retrain_short(run, options, recipe, checkpoint_minutes=checkpoint_every)
         elif inherit:
             retrain_inherited(run, options, recipe, checkpoint_minutes=checkpoint_every)
-        elif by_hand:
-            retrain_by_hand(run, by_hand, options, recipe, checkpoint_minutes=checkpoint_every)
+        elif selection:
+            retrain_by_hand(run, selection, options, recipe, checkpoint_minutes=checkpoint_every)
         else:
             retrain(run, _selected(run, options), options, recipe, checkpoint_minutes=checkpoint_every)
-    follow = "shelf" if by_hand.of_timm else "correlate"
+    follow = "shelf" if selection.of_timm else "correlate"
     say(processes, f"Next: dualfair {follow} --run {run_path}")
 
 
@@ -129,9 +129,9 @@ def select(run, options: RetrainOptions) -> dict[Genotype, tuple[str, ...]]:
     from dualfair.stages.search import open_archive, open_scorer
 
     _check(options)
-    judging, extra = searched_with(run.directory)
-    scorer = open_scorer(run, judging, extra=extra)
-    archive = within(open_archive(run, scorer, judging), limits_of(run)[0])
+    protocol_options, extra = searched_with(run.directory)
+    scorer = open_scorer(run, protocol_options, extra=extra)
+    archive = within(open_archive(run, scorer, protocol_options), limits_of(run)[0])
     scored = [e for e in archive if np.isfinite(e.values[: archive.objectives]).all()]
     if not scored:
         raise ValueError(f"the search in {run.directory.path} has no scores; run 'dualfair search' first")
@@ -185,12 +185,12 @@ def retrain(
 
     Returns the results, one a training.
     """
-    jobs = {Training(genotype, (), seed): of for genotype, of in genotypes.items() for seed in range(options.seeds)}
+    jobs = {TrainingSpec(genotype, (), seed): of for genotype, of in genotypes.items() for seed in range(options.seeds)}
     return train_jobs(run, jobs, options, recipe, checkpoint_minutes=checkpoint_minutes)
 
 
 def retrain_by_hand(
-    run, by_hand: ByHand, options: RetrainOptions, recipe: Recipe, *, checkpoint_minutes: float = 5.0
+    run, selection: Selection, options: RetrainOptions, recipe: Recipe, *, checkpoint_minutes: float = 5.0
 ) -> list[dict]:
     """Train networks and backbones that were named, as `retrain` does.
 
@@ -199,12 +199,12 @@ def retrain_by_hand(
     backbones leave the supernet's recipe to the stage.
     """
     new = not (run.directory.path / "retrain/config.json").is_file()
-    base = recipe if new and not by_hand.of_timm else recipe_of_stage(run)
+    base = recipe if new and not selection.of_timm else recipe_of_stage(run)
     # The leader writes what the other ranks look for.
     run.processes.wait()
     jobs = {
         replace(training, seed=seed): samples
-        for training, samples in by_hand.trainings(run, recipe, base).items()
+        for training, samples in selection.trainings(run, recipe, base).items()
         for seed in range(options.seeds)
     }
     return train_jobs(run, jobs, options, base, checkpoint_minutes=checkpoint_minutes)
@@ -212,7 +212,7 @@ def retrain_by_hand(
 
 def train_jobs(
     run,
-    jobs: Mapping[Training, Sequence[str]],
+    jobs: Mapping[TrainingSpec, Sequence[str]],
     options: RetrainOptions,
     recipe: Recipe,
     *,
@@ -223,9 +223,9 @@ def train_jobs(
     Returns the results, one a job. Raises ValueError when the stage was claimed for another recipe.
     """
     _check(options)
-    judging, _ = searched_with(run.directory)
+    protocol_options, _ = searched_with(run.directory)
     directory = run.directory
-    configuration = directory.claim("retrain", {**asdict(recipe), **asdict(judging), "weights": run.digest})
+    configuration = directory.claim("retrain", {**asdict(recipe), **asdict(protocol_options), "weights": run.digest})
     directory.record_command("retrain", in_words(run.processes))
     faces = run.setting.splits["train"]
     epochs = sorted({recipe_with(recipe, job.changes).epochs for job in jobs})
@@ -240,7 +240,7 @@ def train_jobs(
         run,
         [*jobs],
         recipe,
-        judging,
+        protocol_options,
         options.ranks_per_job,
         configuration=configuration,
         checkpoint_minutes=checkpoint_minutes,

@@ -9,7 +9,7 @@ import numpy as np
 
 from dualfair.runs.distributed import in_words
 from dualfair.runs.protocol import searched_with
-from dualfair.runs.training_spec import Training
+from dualfair.runs.training_spec import TrainingSpec
 from dualfair.runs.trainings import INHERIT, MEASURES, SHORT, read_result, read_samples
 from dualfair.stages.standalone_training import train_all
 from dualfair.supernet.files import write_json
@@ -37,10 +37,10 @@ def retrain_short(run, options, recipe: Recipe, *, checkpoint_minutes: float = 5
             f"{short} has trainings of {there} epochs, but {len(planned)} networks are planned, which is {epochs:g} "
             f"epochs each; delete that folder and run the same command again"
         )
-    judging, _ = searched_with(directory)
+    protocol_options, _ = searched_with(directory)
     recipe = replace(recipe, epochs=epochs)
     configuration = directory.claim(
-        SHORT, {**asdict(recipe), **asdict(judging), "weights": run.digest, "seeds from": SHORT_SEED}
+        SHORT, {**asdict(recipe), **asdict(protocol_options), "weights": run.digest, "seeds from": SHORT_SEED}
     )
     directory.record_command(SHORT, in_words(run.processes))
     passes = epochs * len(planned) / (run.config["epochs"] * paths)
@@ -50,9 +50,9 @@ def retrain_short(run, options, recipe: Recipe, *, checkpoint_minutes: float = 5
     )
     return train_all(
         run,
-        [Training(genotype) for genotype in planned],
+        [TrainingSpec(genotype) for genotype in planned],
         recipe,
-        judging,
+        protocol_options,
         options.ranks_per_job,
         stage=SHORT,
         first_seed=SHORT_SEED,
@@ -76,9 +76,11 @@ def retrain_inherited(run, options, recipe: Recipe, *, checkpoint_minutes: float
     no network is planned, or RUN/inherit was begun by another recipe.
     """
     directory = run.directory
-    jobs = [Training(genotype, (), seed) for genotype in _planned(run, "--inherit") for seed in range(options.seeds)]
-    judging, _ = searched_with(directory)
-    configuration = directory.claim(INHERIT, {**asdict(recipe), **asdict(judging), "weights": run.digest})
+    jobs = [
+        TrainingSpec(genotype, (), seed) for genotype in _planned(run, "--inherit") for seed in range(options.seeds)
+    ]
+    protocol_options, _ = searched_with(directory)
+    configuration = directory.claim(INHERIT, {**asdict(recipe), **asdict(protocol_options), "weights": run.digest})
     directory.record_command(INHERIT, in_words(run.processes))
     directory.say(
         f"From the supernet's weights: {len(jobs) // options.seeds} networks x {options.seeds} seeds, "
@@ -88,7 +90,7 @@ def retrain_inherited(run, options, recipe: Recipe, *, checkpoint_minutes: float
         run,
         jobs,
         recipe,
-        judging,
+        protocol_options,
         options.ranks_per_job,
         stage=INHERIT,
         inherit=True,

@@ -12,8 +12,8 @@ from dualfair.runs.config import build_configs, config_options, option, recorded
 from dualfair.runs.devices import deterministic_option, device_option
 from dualfair.runs.directory import RunDirectory
 from dualfair.runs.distributed import in_words, join, say
-from dualfair.runs.protocol import FURTHER_OBJECTIVES, JudgingOptions, open_archive, people_in_words
-from dualfair.stages.constraints import LimitOptions, open_limits, said_by
+from dualfair.runs.protocol import FURTHER_OBJECTIVES, ProtocolOptions, open_archive, people_in_words
+from dualfair.stages.constraints import ConstraintOptions, open_limits, said_by
 from dualfair.stages.initial_population import read_starts
 from dualfair.stages.search_announcement import announce, floor_errors, say_searchability
 from dualfair.stages.search_output import aligned, table, write_result
@@ -48,7 +48,7 @@ class SearchOptions:
 @click.option("--exhaustive", is_flag=True, help="Score the whole space instead; for -shared spaces.")
 @click.option("--batch", type=int, default=128, show_default=True, help="Images scored at once.")
 @click.option("--start", multiple=True, help="A genotype to begin with, or 'paper' for the published ones; repeatable.")
-@config_options(SearchOptions, JudgingOptions, LimitOptions)
+@config_options(SearchOptions, ProtocolOptions, ConstraintOptions)
 @device_option
 @deterministic_option
 def command(
@@ -65,20 +65,31 @@ def command(
     """Stage 2: evolve subnets; every score is kept and never computed again."""
     from dualfair.runs.trained_run import open_trained
 
-    options, judging, limits = build_configs(given, preset, SearchOptions, JudgingOptions, LimitOptions, stage="search")
+    options, protocol_options, limits = build_configs(
+        given, preset, SearchOptions, ProtocolOptions, ConstraintOptions, stage="search"
+    )
     if exhaustive and start:
         raise ValueError("--exhaustive scores every network; leave out --start")
     processes = join(device, deterministic)
     with RunDirectory(run_path, processes.leads).locked():
         run = open_trained(run_path, processes)
         if processes.leads:
-            search(run, options, judging, extra=extra, exhaustive=exhaustive, batch=batch, start=start, limiting=limits)
+            search(
+                run,
+                options,
+                protocol_options,
+                extra=extra,
+                exhaustive=exhaustive,
+                batch=batch,
+                start=start,
+                limiting=limits,
+            )
         else:
-            open_scorer(run, judging, extra=extra, batch=batch).serve()
+            open_scorer(run, protocol_options, extra=extra, batch=batch).serve()
             if not why_unconfirmed(run, options):
                 from dualfair.stages.confirm import confirming_scorer
 
-                confirming_scorer(run, judging, extra=extra, batch=batch).serve()
+                confirming_scorer(run, protocol_options, extra=extra, batch=batch).serve()
     say(processes, f"Next: dualfair retrain --run {run_path}")
 
 
@@ -94,44 +105,45 @@ def why_unconfirmed(run, options: SearchOptions) -> str:
     return run.setting.unconfirmed
 
 
-def refuse_other_judging(run, judging: JudgingOptions) -> None:
+def refuse_other_protocol(run, protocol_options: ProtocolOptions) -> None:
     """Raise ValueError where networks of the run were retrained and judged otherwise: the numbers would be mixed up."""
     file = run.directory.path / "retrain/config.json"
     if not file.is_file():
         return
-    there = asdict(recorded(JudgingOptions, run.directory.config("retrain"), file))
-    different = [name for name, value in asdict(judging).items() if value != there[name]]
+    there = asdict(recorded(ProtocolOptions, run.directory.config("retrain"), file))
+    different = [name for name, value in asdict(protocol_options).items() if value != there[name]]
     if different:
         name = different[0]
         raise ValueError(
             f"networks of {run.directory.path} were retrained and judged with {name} = {there[name]!r}, this search "
-            f"has {asdict(judging)[name]!r}: copy its folder train into a directory of its own and search there"
+            f"has {asdict(protocol_options)[name]!r}: copy its folder train into a directory of its own and search "
+            "there"
         )
 
 
-def open_scorer(run, judging: JudgingOptions, *, extra: Sequence[str] = (), batch: int = 128):
+def open_scorer(run, protocol_options: ProtocolOptions, *, extra: Sequence[str] = (), batch: int = 128):
     """The scorer of a run's subnets on its validation faces, with error, disparity and `extra` as objectives."""
     from dualfair.runs.trained_run import inherited_scorer
 
-    protocol = judging.protocol()
+    protocol = protocol_options.protocol()
     objectives = ("error", protocol.disparity_name, *extra)
     return inherited_scorer(
         run,
         "validation",
         protocol,
-        calibrate=judging.calibrate,
+        calibrate=protocol_options.calibrate,
         objectives=objectives,
         batch=batch,
-        people=judging.people,
+        people=protocol_options.people,
     )
 
 
-def inherited_scores(run, genotypes: Sequence, judging: JudgingOptions, extra: Sequence[str] = ()) -> dict:
+def inherited_scores(run, genotypes: Sequence, protocol_options: ProtocolOptions, extra: Sequence[str] = ()) -> dict:
     """Scores of networks by a run's supernet, by column, (n,) each: from its archive, which keeps what is missing."""
     from dualfair.evolution.run import Run
 
-    scorer = open_scorer(run, judging, extra=extra)
-    with open_archive(run, scorer, judging) as archive:
+    scorer = open_scorer(run, protocol_options, extra=extra)
+    with open_archive(run, scorer, protocol_options) as archive:
         values = Run(scorer, archive, steps=1).step(genotypes).reshape(-1, len(scorer.columns))
     return {name: values[:, column] for column, name in enumerate(scorer.columns)}
 
@@ -139,13 +151,13 @@ def inherited_scores(run, genotypes: Sequence, judging: JudgingOptions, extra: S
 def search(
     run,
     options: SearchOptions,
-    judging: JudgingOptions,
+    protocol_options: ProtocolOptions,
     *,
     extra: Sequence[str] = (),
     exhaustive: bool = False,
     batch: int = 128,
     start: Sequence[str] = (),
-    limiting: LimitOptions | None = None,
+    limiting: ConstraintOptions | None = None,
 ):
     """Search a trained run's space, confirm the front on fresh people and write it; returns the search's result.
 
@@ -154,8 +166,8 @@ def search(
     """
     from dualfair.presentation.progress import search_progress
 
-    refuse_other_judging(run, judging)
-    limiting = limiting or LimitOptions()
+    refuse_other_protocol(run, protocol_options)
+    limiting = limiting or ConstraintOptions()
     starts, left_out = read_starts(start, run.setting.space)
     limits, costs = open_limits(run, limiting)
     if costs:
@@ -163,13 +175,13 @@ def search(
     with said_by(costs, run.setting.space):
         random = random_subnets(run.setting.space, options, exhaustive, starts, limits)
     unconfirmed = why_unconfirmed(run, options)
-    scorer = open_scorer(run, judging, extra=extra, batch=batch)
-    archive = open_archive(run, scorer, judging)
+    scorer = open_scorer(run, protocol_options, extra=extra, batch=batch)
+    archive = open_archive(run, scorer, protocol_options)
     space, directory = run.setting.space, run.directory
     folder = directory.stage("search")
     config = {
         **asdict(options),
-        **asdict(judging),
+        **asdict(protocol_options),
         **asdict(limiting),
         "start": list(map(str, starts)),
         "objectives": scorer.objectives,
@@ -179,7 +191,7 @@ def search(
     }
     write_json(folder / "config.json", config)
     directory.record_command("search", in_words(run.processes))
-    floor = floor_errors(run, judging, scorer.faces)
+    floor = floor_errors(run, protocol_options, scorer.faces)
     how = f"all {space.size:,}" if exhaustive else f"{options.population} genotypes x {options.generations} generations"
     announce(run, scorer, archive, floor, how, costs, starts)
     for line in left_out:
@@ -210,7 +222,9 @@ def search(
         directory.say(f"Not confirmed on fresh people: {unconfirmed}")
     else:
         least = options.confirm_candidates
-        confirmation = confirm_and_say(run, judging, result.archive, random, least=least, extra=extra, batch=batch)
+        confirmation = confirm_and_say(
+            run, protocol_options, result.archive, random, least=least, extra=extra, batch=batch
+        )
     write_result(folder, result, scorer, floor, config, confirmation, costs.columns if costs else None)
     if result.fresh:
         directory.say(f"Common beginnings were run once: {scorer.work.saving:.2f} times less work than one by one")
@@ -235,14 +249,14 @@ def explore(space, scorer, options: SearchOptions | None, start: Sequence[Genoty
 
 
 def confirm_and_say(
-    run, judging: JudgingOptions, archive, random: Sequence[Genotype], *, least: int, extra, batch: int
+    run, protocol_options: ProtocolOptions, archive, random: Sequence[Genotype], *, least: int, extra, batch: int
 ):
     """`stages.confirm.confirm`, said in a table and in words; None where no network has finite scores."""
     from dualfair.stages.confirm import confirm
     from dualfair.stages.confirmation_output import sentences, table_rows
 
     called = GENOTYPES_A_CALL * run.processes.size
-    confirmation = confirm(run, judging, archive, random, least=least, batch=called, extra=extra, images=batch)
+    confirmation = confirm(run, protocol_options, archive, random, least=least, batch=called, extra=extra, images=batch)
     if confirmation:
         for line in (*aligned(table_rows(confirmation)), *sentences(confirmation)):
             run.directory.say(line)

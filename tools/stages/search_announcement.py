@@ -6,15 +6,21 @@ from collections.abc import Sequence
 
 from dualfair.runs.devices import seed_everything
 from dualfair.runs.distributed import in_words
-from dualfair.runs.protocol import JudgingOptions
-from dualfair.stages.constraints import NetworkLimits
+from dualfair.runs.protocol import ProtocolOptions
+from dualfair.stages.constraints import NetworkConstraints
 from dualfair.supernet.files import write_json
 from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.space import SearchSpace
 
 
 def announce(
-    run, scorer, archive, floor: dict[str, float], how: str, costs: NetworkLimits | None, starts: Sequence[Genotype]
+    run,
+    scorer,
+    archive,
+    floor: dict[str, float],
+    how: str,
+    costs: NetworkConstraints | None,
+    starts: Sequence[Genotype],
 ) -> None:
     """Say what is searched, `how`, on whom, within which limits, from which networks on, and what is to beat."""
     space, faces, say_line = run.setting.space, scorer.faces, run.directory.say
@@ -31,7 +37,7 @@ def announce(
         say_line(f"        begins with {', '.join(map(str, starts))}")
 
 
-def floor_errors(run, judging: JudgingOptions, faces) -> dict[str, float]:
+def floor_errors(run, protocol_options: ProtocolOptions, faces) -> dict[str, float]:
     """Errors on faces that cost nothing: of raw pixels, and of an untrained network of the space."""
     from dualfair.evaluation.metrics.identification import error, ranks
     from dualfair.evaluation.scoring.baseline import pixel_embeddings
@@ -41,7 +47,7 @@ def floor_errors(run, judging: JudgingOptions, faces) -> dict[str, float]:
 
     seed_everything(0)
     network = build(_plain(run.setting.space), run.setting.skeleton).to(run.device)
-    calibration = calibration_images(run, judging.calibrate, run.config["seed"])
+    calibration = calibration_images(run, protocol_options.calibrate, run.config["seed"])
     untrained = population_embeddings(network.eval(), [network.genotype], faces, calibration)[network.genotype]
     return {
         "raw pixels": error(ranks(pixel_embeddings(faces), faces.identities)),

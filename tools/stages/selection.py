@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dualfair.runs.training_spec import Training, differences, recipe_with
+from dualfair.runs.training_spec import TrainingSpec, differences, recipe_with
 from dualfair.runs.trainings import NAMED, SHELF, begun
 from dualfair.stages.survey import Survey
 from dualfair.supernet.families.backbone import Backbone
@@ -15,7 +15,7 @@ from dualfair.supernet.training.recipe import Recipe
 
 
 @dataclass(frozen=True)
-class ByHand:
+class Selection:
     """Genotypes and backbones as typed; `heads` are those of the backbones, and of the survey's where given."""
 
     genotypes: tuple[str, ...] = ()
@@ -38,24 +38,24 @@ class ByHand:
     def __bool__(self) -> bool:
         return bool(self.genotypes) or self.of_timm
 
-    def trainings(self, run, recipe: Recipe, base: Recipe) -> dict[Training, tuple[str, ...]]:
+    def trainings(self, run, recipe: Recipe, base: Recipe) -> dict[TrainingSpec, tuple[str, ...]]:
         """The trainings of seed 0, each with its samples, by `recipe`, and by the survey's changes of that.
 
         Their names hold how the recipe differs from `base`. On every rank the same. Raises ValueError for a genotype
         outside the space, and for a named backbone that cannot be built; those of a survey are left out and said.
         """
         parse, changes = run.setting.space.parse, differences(recipe, vars(base))
-        found = dict.fromkeys((Training(parse(text), changes) for text in self.genotypes), NAMED)
+        found = dict.fromkeys((TrainingSpec(parse(text), changes) for text in self.genotypes), NAMED)
         buildable = set(_buildable(run, self.backbones, self.survey.backbones)) if self.of_timm else set()
         for name in self.backbones:
             for head in self.heads or run.setting.space.heads:
-                found[Training(Backbone(name, head), changes)] = SHELF
+                found[TrainingSpec(Backbone(name, head), changes)] = SHELF
         kept = [name for name in self.survey.backbones if name in buildable]
         for name in kept:
             for head in self.heads or self.survey.heads:
                 for row in self.survey.recipes:
                     own = differences(recipe_with(recipe, row), vars(base))
-                    found[Training(Backbone(name, head), own)] = SHELF
+                    found[TrainingSpec(Backbone(name, head), own)] = SHELF
         if not found:
             raise ValueError("none of the survey's backbones can be built for this run's images")
         return found
@@ -87,6 +87,6 @@ def _begun_names(folder: Path) -> set[str]:
     names = set()
     for label, _ in begun(folder):
         with suppress(ValueError):
-            network = Training.of_label(label).network
+            network = TrainingSpec.of_label(label).network
             names |= {network.name} if isinstance(network, Backbone) else set()
     return names

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from dualfair.runs.devices import seed_everything
 from dualfair.runs.distributed import divide
-from dualfair.runs.protocol import JudgingOptions
-from dualfair.runs.training_spec import Training, recipe_with
+from dualfair.runs.protocol import ProtocolOptions
+from dualfair.runs.training_spec import TrainingSpec, recipe_with
 from dualfair.runs.trainings import read_result
 from dualfair.supernet.files import write_json
 from dualfair.supernet.training.process_group import ALONE, ProcessGroup
@@ -19,9 +19,9 @@ from dualfair.supernet.training.recipe import Recipe
 
 def train_all(
     run,
-    jobs: Sequence[Training],
+    jobs: Sequence[TrainingSpec],
     recipe: Recipe,
-    judging: JudgingOptions,
+    protocol_options: ProtocolOptions,
     ranks_per_job: int,
     *,
     stage: str = "retrain",
@@ -34,10 +34,10 @@ def train_all(
     team = divide(run.processes, ranks_per_job)
     paths = [run.directory.path / stage / job.folder / "result.json" for job in jobs]
     for job in queue(run.processes, team, len(jobs)):
-        train_standalone(run, jobs[job], recipe, judging, team, folder=paths[job].parent, **how)
+        train_standalone(run, jobs[job], recipe, protocol_options, team, folder=paths[job].parent, **how)
     run.processes.wait()
     results = [read_result(path, run.setting.space) for path in paths]
-    for line in summary(results, judging):
+    for line in summary(results, protocol_options):
         run.directory.say(line)
     return results
 
@@ -55,9 +55,9 @@ def queue(processes: ProcessGroup, team: ProcessGroup, jobs: int) -> Iterator[in
 
 def train_standalone(
     run,
-    training: Training,
+    training: TrainingSpec,
     recipe: Recipe,
-    judging: JudgingOptions,
+    protocol_options: ProtocolOptions,
     team: ProcessGroup = ALONE,
     *,
     folder: Path,
@@ -111,21 +111,21 @@ def train_standalone(
         "params": params,
         "macs": macs,
         "seconds": round(course.seconds, 1),
-        **judge_standalone(run, network, judging),
+        **evaluate_standalone(run, network, protocol_options),
     }
     write_training_outcome(
         folder / "tensorboard",
         training,
         recipe,
         result,
-        disparity=judging.protocol().disparity_name,
+        disparity=protocol_options.protocol().disparity_name,
         inherit=inherit,
         step=trainer.steps,
     )
     write_json(path, result)
 
 
-def configuration_of(stage: str, training: Training) -> str:
+def configuration_of(stage: str, training: TrainingSpec) -> str:
     """The digest that a training's checkpoints carry: that of its stage, and of its changes where it has some."""
     if not training.changes:
         return stage
@@ -137,23 +137,23 @@ def training_faces_of(config: dict) -> dict[str, object]:
     return {name: config[name] for name in ("faces_fingerprint", "group_column", "split", "split_seed")}
 
 
-def judge_standalone(run, network, judging: JudgingOptions) -> dict[str, dict]:
+def evaluate_standalone(run, network, protocol_options: ProtocolOptions) -> dict[str, dict]:
     """The verdicts on a standalone network by the scorer of the search, on validation and on test identities."""
-    from dualfair.evaluation.protocol import judge
+    from dualfair.evaluation.protocol import evaluate
     from dualfair.evaluation.scoring.scorer import population_embeddings
     from dualfair.runs.trained_run import calibration_images
 
-    calibration = calibration_images(run, judging.calibrate, run.config["seed"])
-    protocol = judging.protocol()
+    calibration = calibration_images(run, protocol_options.calibrate, run.config["seed"])
+    protocol = protocol_options.protocol()
     verdicts = {}
     for split in ("validation", "test"):
         faces = run.setting.splits[split]
         embeddings = population_embeddings(network, [network.genotype], faces, calibration)[network.genotype]
-        verdicts[split] = asdict(judge(embeddings, faces.identities, faces.groups, protocol))
+        verdicts[split] = asdict(evaluate(embeddings, faces.identities, faces.groups, protocol))
     return verdicts
 
 
-def summary(results: Sequence[dict], judging: JudgingOptions) -> list[str]:
+def summary(results: Sequence[dict], protocol_options: ProtocolOptions) -> list[str]:
     """Lines of mean and standard error over seeds, one a network, by test error."""
     import numpy as np
 
@@ -169,7 +169,7 @@ def summary(results: Sequence[dict], judging: JudgingOptions) -> list[str]:
     for result in results:
         by_genotype.setdefault(result["genotype"], []).append(result)
     groups = [group["group"] for group in results[0]["test"]["groups"]]
-    name = judging.protocol().disparity_name.replace("_", " ")
+    name = protocol_options.protocol().disparity_name.replace("_", " ")
     rows = [
         [
             "network",

@@ -12,7 +12,7 @@ import click
 from dualfair.runs.devices import deterministic_option, device_option
 from dualfair.runs.directory import RunDirectory
 from dualfair.runs.distributed import join
-from dualfair.runs.protocol import JudgingOptions
+from dualfair.runs.protocol import ProtocolOptions
 from dualfair.runs.train_options import TrainOptions
 from dualfair.stages.retrain import RetrainOptions
 from dualfair.stages.search import SearchOptions
@@ -28,7 +28,7 @@ STANDALONE_RECIPE = replace(RECIPE, epochs=12.0)
 SPACE = "dpn81-shared"
 SEARCH = SearchOptions(population=20, generations=6)
 RETRAIN = RetrainOptions(seeds=2, controls=0, random=8)
-JUDGING = JudgingOptions(calibrate=400)
+PROTOCOL = ProtocolOptions(calibrate=400)
 UNIFORM = "run-uniform"
 """Run directory of the supernet that is trained by uniform sampling."""
 REPORT = "report/report.html"
@@ -107,7 +107,7 @@ def _search(run_path: Path, seed: int, processes: ProcessGroup) -> str:
     from dualfair.studies.compare.study import compare
 
     run = open_trained(run_path, processes)
-    search(run, replace(SEARCH, seed=seed), JUDGING)
+    search(run, replace(SEARCH, seed=seed), PROTOCOL)
     return compare(run, COMPARED_SEEDS).sentence
 
 
@@ -135,8 +135,8 @@ def _uniform(faces: Path, out: Path, run_path: Path, seed: int, processes: Proce
 
     _train(faces, out / UNIFORM, seed, processes, "uniform")
     trained = collect(open_trained(run_path, processes))
-    inherited = inherited_scores(open_trained(out / UNIFORM, processes), trained.genotypes, JUDGING)
-    return study(trained, inherited, JUDGING.protocol().disparity_name, resamples=500)
+    inherited = inherited_scores(open_trained(out / UNIFORM, processes), trained.genotypes, PROTOCOL)
+    return study(trained, inherited, PROTOCOL.protocol().disparity_name, resamples=500)
 
 
 def _report(run: Path, page: Path) -> None:

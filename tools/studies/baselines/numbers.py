@@ -13,7 +13,7 @@ import numpy as np
 from dualfair.evaluation.statistics.spearman import spearman
 from dualfair.evolution.dominance import compare
 from dualfair.evolution.pareto import non_dominated
-from dualfair.runs.training_spec import Training
+from dualfair.runs.training_spec import TrainingSpec
 from dualfair.runs.trainings import SPLITS
 
 OURS, SHELF = "ours", "shelf"
@@ -52,7 +52,7 @@ class Trained:
         return np.stack([self.values[split]["error"], self.values[split][measure]], axis=1)
 
 
-def gather(results: Mapping[Training, Mapping], disparity_name: str) -> tuple[list[Trained], tuple[str, ...]]:
+def gather(results: Mapping[TrainingSpec, Mapping], disparity_name: str) -> tuple[list[Trained], tuple[str, ...]]:
     """The networks of some results, by test error, and the names of the measures that all results have.
 
     "error" comes first, then the protocol's disparity by its name. Raises ValueError for a result without numbers.
@@ -64,7 +64,7 @@ def gather(results: Mapping[Training, Mapping], disparity_name: str) -> tuple[li
     shared = [set(table[split]) for table in tables.values() for split in SPLITS]
     first = next(iter(tables.values()), {split: {} for split in SPLITS})
     measures = tuple(name for name in first[TEST] if all(name in names for names in shared))
-    by_label: dict[str, list[Training]] = {}
+    by_label: dict[str, list[TrainingSpec]] = {}
     for training in sorted(tables, key=lambda training: (training.label, training.seed)):
         by_label.setdefault(training.label, []).append(training)
     networks = [

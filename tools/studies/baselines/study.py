@@ -37,8 +37,8 @@ def shelf(directory: RunDirectory, *, resamples: int = 2000) -> dict:
     results = read_trainings(directory.path / "retrain", damaged)
     if not results:
         raise ValueError(f"{directory.path} has no retrained networks; run 'dualfair retrain' first")
-    judging, _ = searched_with(directory)
-    networks, measures = gather(results, judging.protocol().disparity_name)
+    protocol_options, _ = searched_with(directory)
+    networks, measures = gather(results, protocol_options.protocol().disparity_name)
     report = {**study(networks, measures, resamples=resamples), "damaged": damaged}
     directory.record_command("shelf", "no device")
     folder = directory.stage("shelf")

@@ -52,12 +52,12 @@ def compare(run, seeds: int = SEEDS, *, population: int | None = None, generatio
     from dualfair.studies.compare.searches import contest
 
     directory = run.directory
-    judging, extra = searched_with(directory)
+    protocol_options, extra = searched_with(directory)
     options = recorded(SearchOptions, directory.config("search"), directory.path / "search/config.json")
     options = replace(
         options, population=population or options.population, generations=generations or options.generations
     )
-    scorer = open_scorer(run, judging, extra=extra)
+    scorer = open_scorer(run, protocol_options, extra=extra)
     folder = directory.stage("compare")
     directory.record_command("compare", describe(run.device))
     space, faces = run.setting.space, scorer.faces
@@ -71,7 +71,7 @@ def compare(run, seeds: int = SEEDS, *, population: int | None = None, generatio
     limits, costs = limits_of(run)
     if costs:
         directory.say(f"        within limits: {costs.in_words}")
-    with _archive(run, scorer, judging) as archive, _bar() as progress, said_by(costs, space):
+    with _archive(run, scorer, protocol_options) as archive, _bar() as progress, said_by(costs, space):
         found = contest(
             space,
             scorer,
@@ -83,7 +83,7 @@ def compare(run, seeds: int = SEEDS, *, population: int | None = None, generatio
             progress=progress,
             limits=limits,
         )
-    _write(folder, found, {**asdict(options), **asdict(judging), "objectives": scorer.objectives})
+    _write(folder, found, {**asdict(options), **asdict(protocol_options), "objectives": scorer.objectives})
     for line in (*aligned(table(found)), found.sentence):
         directory.say(line)
     directory.say(f"Numbers: {folder}/comparison.json, curves: {folder}/hypervolume.png")
@@ -103,16 +103,16 @@ def table(found) -> list[list[str]]:
 
 
 @contextmanager
-def _archive(run, scorer, judging) -> Iterator:
+def _archive(run, scorer, protocol_options) -> Iterator:
     """The archive of the comparison, with the scores of the run's search in it."""
-    from dualfair.evolution.archive import Archive, Scores
+    from dualfair.evolution.archive import Archive, ArchivedScores
     from dualfair.evolution.exchange import join as add
     from dualfair.evolution.storage import Heading
 
     path = run.directory.stage("compare") / "scores.sqlite"
-    with open_archive(run, scorer, judging) as searched:
+    with open_archive(run, scorer, protocol_options) as searched:
         heading = Heading(searched.measurement, searched.columns, searched.objectives)
-        _, repaired = add(path, [Scores(heading, tuple(searched))])
+        _, repaired = add(path, [ArchivedScores(heading, tuple(searched))])
     if repaired:
         run.directory.say(repaired)
     with Archive(path, measurement=heading.name, columns=heading.columns, objectives=heading.objectives) as archive:

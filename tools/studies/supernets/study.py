@@ -13,7 +13,7 @@ from dualfair.runs.config import build_configs, config_options, option
 from dualfair.runs.devices import describe, deterministic_option, device_option
 from dualfair.runs.directory import RunDirectory
 from dualfair.runs.distributed import join
-from dualfair.runs.protocol import JudgingOptions
+from dualfair.runs.protocol import ProtocolOptions
 from dualfair.runs.train_options import TrainOptions
 from dualfair.studies.supernets.variants import BASE, COMPARISON, Variant, by_training, read_variants
 from dualfair.supernet.files import write_json
@@ -46,7 +46,7 @@ class StudyOptions:
     type=click.Path(path_type=Path),
     help="TOML file with a table of changed options for each variant, or 'comparison' for the one that comes along.",
 )
-@config_options(StudyOptions, TrainOptions, Recipe, JudgingOptions)
+@config_options(StudyOptions, TrainOptions, Recipe, ProtocolOptions)
 @device_option
 @deterministic_option
 def command(
@@ -59,10 +59,10 @@ def command(
     **given: object,
 ) -> None:
     """Rank the same networks by several supernets and by training them: tau with intervals for every variant."""
-    options, train, recipe, judging = build_configs(
-        given, preset, StudyOptions, TrainOptions, Recipe, JudgingOptions, stage="train"
+    options, train, recipe, protocol_options = build_configs(
+        given, preset, StudyOptions, TrainOptions, Recipe, ProtocolOptions, stage="train"
     )
-    base = Variant(BASE, train, recipe, judging)
+    base = Variant(BASE, train, recipe, protocol_options)
     variants = [base]
     if variants_file is not None:
         variants += read_variants(COMPARISON if str(variants_file) == COMPARISON.stem else variants_file, base)
@@ -119,8 +119,8 @@ def _truth(host: Path, variant: Variant, options: StudyOptions, processes: Proce
 
     with RunDirectory(host).locked():
         run = open_trained(host, processes)
-        protocol = variant.judging.protocol()
-        judged = {**asdict(variant.judging), "objectives": ["error", protocol.disparity_name]}
+        protocol = variant.protocol_options.protocol()
+        judged = {**asdict(variant.protocol_options), "objectives": ["error", protocol.disparity_name]}
         write_json(run.directory.stage("search") / "config.json", judged)
         chosen = dict.fromkeys(random_networks(run.setting.space, options.networks, variant.train.seed), ("random",))
         recipe = replace(variant.recipe, epochs=options.standalone_epochs)
@@ -134,4 +134,4 @@ def _scores(run_path: Path, genotypes: Sequence, variant: Variant, processes: Pr
     from dualfair.stages.search import inherited_scores
 
     with RunDirectory(run_path).locked():
-        return inherited_scores(open_trained(run_path, processes), genotypes, variant.judging)
+        return inherited_scores(open_trained(run_path, processes), genotypes, variant.protocol_options)

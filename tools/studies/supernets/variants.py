@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dualfair.runs.config import changed, read_toml
-from dualfair.runs.protocol import JudgingOptions
+from dualfair.runs.protocol import ProtocolOptions
 from dualfair.runs.train_options import TrainOptions
 from dualfair.supernet.training.recipe import Recipe
 
@@ -18,7 +18,7 @@ BASE = "default"
 """The variant that differs in nothing; all others are compared with it."""
 
 _TRAIN = ("sampler",)
-_JUDGING = ("calibrate", "people")
+_PROTOCOL = ("calibrate", "people")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Variant:
     name: str
     train: TrainOptions
     recipe: Recipe
-    judging: JudgingOptions
+    protocol_options: ProtocolOptions
 
     @property
     def training(self) -> tuple[TrainOptions, Recipe]:
@@ -57,11 +57,13 @@ def read_variants(path: Path, base: Variant) -> list[Variant]:
 
 
 def _variant(name: str, values: dict[str, object], base: Variant) -> Variant:
-    known = (*_TRAIN, *_JUDGING, *(field.name for field in dataclasses.fields(Recipe)))
+    known = (*_TRAIN, *_PROTOCOL, *(field.name for field in dataclasses.fields(Recipe)))
     unknown = [option for option in values if option not in known]
     if unknown:
         raise ValueError(f"cannot set {unknown[0]}; choose from {', '.join(known)}")
-    return Variant(name, changed(base.train, values), changed(base.recipe, values), changed(base.judging, values))
+    return Variant(
+        name, changed(base.train, values), changed(base.recipe, values), changed(base.protocol_options, values)
+    )
 
 
 def by_training(variants: Sequence[Variant]) -> dict[tuple[TrainOptions, Recipe], str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dualfair.evaluation.protocol import EvaluationProtocol, Verdict, judge
+from dualfair.evaluation.protocol import EvaluationProtocol, Scores, evaluate
 from dualfair.evaluation.statistics.ranking import correlation
 from dualfair.evolution.pareto import non_dominated
 from dualfair.runs.distributed import say
@@ -52,7 +52,7 @@ class Measured:
     population: Population
     groups: Mapping[str, int]
     seeds: tuple[int, ...]
-    verdicts: tuple[Verdict, ...]
+    verdicts: tuple[Scores, ...]
 
     def values(self, objective: str) -> np.ndarray:
         """An objective, "error" or "disparity", by training seed."""
@@ -127,7 +127,7 @@ def measure(
                 population,
                 dict(sorted(Counter(people.values()).items())),
                 tuple(seed for seed, _ in embedded),
-                tuple(judge(vectors[kept], identities[kept], groups[kept], protocol) for _, vectors in embedded),
+                tuple(evaluate(vectors[kept], identities[kept], groups[kept], protocol) for _, vectors in embedded),
             )
 
 

@@ -11,7 +11,7 @@ import click
 from dualfair.runs.config import build_configs, config_options, option
 from dualfair.runs.devices import deterministic_option, device_option
 from dualfair.runs.distributed import join, say
-from dualfair.runs.protocol import JudgingOptions
+from dualfair.runs.protocol import ProtocolOptions
 from dualfair.supernet.files import write_csv, write_json
 from dualfair.supernet.training.process_group import ProcessGroup
 
@@ -34,7 +34,7 @@ class TransferOptions:
     def protocol(self):
         """The evaluation protocol of these options."""
         own = {name: getattr(self, name) for name in ("disparity", "count", "gallery", "galleries")}
-        return JudgingOptions(**own).protocol()
+        return ProtocolOptions(**own).protocol()
 
 
 _PATH = click.Path(path_type=Path)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from dualfair.evolution.halving import Rungs, Turn, next_turn, ranking
-from dualfair.runs.training_spec import Training
+from dualfair.runs.training_spec import TrainingSpec
 from dualfair.runs.trainings import read_result
 from dualfair.studies.tune.trials import Trial, draw_trial
 from dualfair.supernet.files import read_json, write_json
@@ -43,7 +43,7 @@ class Ladder:
         """Trial `number`."""
         return draw_trial(number, self.options.seed, self.space, self.pool)
 
-    def training(self, turn: Turn) -> Training:
+    def training(self, turn: Turn) -> TrainingSpec:
         """The training of a turn."""
         return self.trial(turn.trial).training(self.rungs.budgets[turn.rung])
 
@@ -149,8 +149,10 @@ def _best(run, networks: int) -> list[Genotype]:
     from dualfair.stages.constraints import limits_of
     from dualfair.stages.search import open_scorer
 
-    judging, extra = searched_with(run.directory)
-    archive = within(open_archive(run, open_scorer(run, judging, extra=extra), judging), limits_of(run)[0])
+    protocol_options, extra = searched_with(run.directory)
+    archive = within(
+        open_archive(run, open_scorer(run, protocol_options, extra=extra), protocol_options), limits_of(run)[0]
+    )
     scored = [e for e in archive if np.isfinite(e.values[: archive.objectives]).all()]
     if not scored:
         raise ValueError(f"the search in {run.directory.path} has no scores; run 'dualfair search' first, or --pool 0")

@@ -8,15 +8,15 @@ import numpy as np
 
 from dualfair.evolution.halving import Turn
 from dualfair.evolution.pareto import non_dominated
-from dualfair.runs.protocol import JudgingOptions
+from dualfair.runs.protocol import ProtocolOptions
 from dualfair.runs.trainings import SPLITS
 from dualfair.supernet.files import write_csv, write_json
 from dualfair.supernet.training.recipe import Recipe
 
 
-def write_and_say(run, ladder, recipe: Recipe, judging: JudgingOptions) -> dict:
+def write_and_say(run, ladder, recipe: Recipe, protocol_options: ProtocolOptions) -> dict:
     """Write tune.json and trials.csv, print the table of the last rung; returns what tune.json holds."""
-    found = result_of(ladder, judging.protocol().disparity_name)
+    found = result_of(ladder, protocol_options.protocol().disparity_name)
     write_json(ladder.folder / "tune.json", found)
     rows = [row | numbers for row in found["trials"] for numbers in row["rungs"]]
     titles = [name for name in rows[0] if name not in ("rungs", "on the front")]

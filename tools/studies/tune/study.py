@@ -12,7 +12,7 @@ from dualfair.runs.config import build_configs, config_options, option
 from dualfair.runs.devices import deterministic_option, device_option
 from dualfair.runs.directory import RunDirectory
 from dualfair.runs.distributed import divide, in_words, join, say
-from dualfair.runs.protocol import JudgingOptions, searched_with
+from dualfair.runs.protocol import ProtocolOptions, searched_with
 from dualfair.runs.trainings import TUNE
 from dualfair.supernet.training.recipe import Recipe
 
@@ -70,13 +70,13 @@ def tune(run, options: TuneOptions, *, checkpoint_minutes: float = 5.0) -> dict:
     from dualfair.studies.tune.ladder import Ladder, pool_of
     from dualfair.studies.tune.output import write_and_say
 
-    judging, _ = searched_with(run.directory)
+    protocol_options, _ = searched_with(run.directory)
     recipe = recipe_of_stage(run)
     last = options.epochs or recipe.epochs
     rungs = Rungs(first=options.first_rung or last / 4, last=last, eta=options.eta)
     directory = run.directory
     pool = pool_of(run, options.pool, TUNE)
-    configuration = directory.claim(TUNE, _configuration(run, recipe, judging, options, rungs, pool))
+    configuration = directory.claim(TUNE, _configuration(run, recipe, protocol_options, options, rungs, pool))
     directory.record_command(TUNE, in_words(run.processes))
     budgets = ", ".join(f"{epochs:g}" for epochs in rungs.budgets)
     where = f"{len(pool)} networks of the search" if pool else f"space {run.setting.space.name}"
@@ -88,17 +88,19 @@ def tune(run, options: TuneOptions, *, checkpoint_minutes: float = 5.0) -> dict:
     if directory.leads:
         ladder.forget_unfinished()
     run.processes.wait()
-    climb(run, ladder, recipe, judging, configuration=configuration, checkpoint_minutes=checkpoint_minutes)
+    climb(run, ladder, recipe, protocol_options, configuration=configuration, checkpoint_minutes=checkpoint_minutes)
     run.processes.wait()
-    return write_and_say(run, ladder, recipe, judging) if directory.leads else {}
+    return write_and_say(run, ladder, recipe, protocol_options) if directory.leads else {}
 
 
-def _configuration(run, recipe: Recipe, judging: JudgingOptions, options: TuneOptions, rungs, pool: Sequence) -> dict:
+def _configuration(
+    run, recipe: Recipe, protocol_options: ProtocolOptions, options: TuneOptions, rungs, pool: Sequence
+) -> dict:
     """What decides about the trials and their results; not how many there are."""
     kept = {name: value for name, value in asdict(recipe).items() if name not in ("optimizer", "lr", "epochs")}
     return {
         **kept,
-        **asdict(judging),
+        **asdict(protocol_options),
         "weights": run.digest,
         "networks asked for": options.pool,
         "pool": [str(genotype) for genotype in pool],
@@ -109,7 +111,7 @@ def _configuration(run, recipe: Recipe, judging: JudgingOptions, options: TuneOp
 
 
 def climb(
-    run, ladder, recipe: Recipe, judging: JudgingOptions, *, configuration: str, checkpoint_minutes: float
+    run, ladder, recipe: Recipe, protocol_options: ProtocolOptions, *, configuration: str, checkpoint_minutes: float
 ) -> None:
     """Take turns until there are none left; every team of ranks by itself."""
     from dualfair.stages.standalone_training import train_standalone
@@ -122,7 +124,7 @@ def climb(
                 run,
                 training,
                 recipe,
-                judging,
+                protocol_options,
                 team,
                 folder=ladder.folder / training.folder,
                 configuration=configuration,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dualfair.runs.training_spec import Training
+from dualfair.runs.training_spec import TrainingSpec
 from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.space import SearchSpace
 
@@ -31,9 +31,9 @@ class Trial:
     optimizer: str
     lr: float
 
-    def training(self, epochs: float) -> Training:
+    def training(self, epochs: float) -> TrainingSpec:
         """Its training with so many epochs."""
-        return Training(self.genotype, (("optimizer", self.optimizer), ("lr", self.lr), ("epochs", float(epochs))))
+        return TrainingSpec(self.genotype, (("optimizer", self.optimizer), ("lr", self.lr), ("epochs", float(epochs))))
 
     def __str__(self) -> str:
         return f"trial {self.number} ({self.genotype}, {self.optimizer}, lr {self.lr:g})"
