@@ -11,9 +11,9 @@ from PIL import Image
 from dualfair.__main__ import COMMANDS
 from dualfair.runs.config import build_configs, presets
 from dualfair.runs.protocol import ProtocolOptions
-from dualfair.runs.train_options import TrainOptions
+from dualfair.runs.options import TrainOptions
 from dualfair.stages.retrain import RetrainOptions
-from dualfair.stages.search import SearchOptions
+from dualfair.runs.options import SearchOptions
 from dualfair.supernet.training.recipe import Recipe
 
 

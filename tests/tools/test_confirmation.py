@@ -14,7 +14,8 @@ from dualfair.runs.protocol import ProtocolOptions, measurement, people_in_words
 from dualfair.runs.trained_run import open_trained
 from dualfair.stages.confirm import Confirmation, candidates, confirmed_front, knee_and_extremes
 from dualfair.stages.confirmation_output import csv_rows, sentences, table_rows, to_dict, with_interval
-from dualfair.stages.search import SearchOptions, random_subnets
+from dualfair.runs.options import SearchOptions
+from dualfair.stages.search import random_subnets
 from dualfair.stages.search_output import aligned
 from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.space import dpn_space

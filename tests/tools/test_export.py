@@ -52,7 +52,7 @@ def run(tmp_path_factory, faces):
     fingerprint = json.loads((faces / "faces.json").read_text())["fingerprint"]
     trained_on = {"faces_fingerprint": fingerprint, "group_column": "group", "split": "0.4,0.3,0.3", "split_seed": 0}
     from dualfair.runs.protocol import ProtocolOptions
-    from dualfair.runs.train_options import TrainOptions
+    from dualfair.runs.options import TrainOptions
     from dualfair.supernet.training.recipe import Recipe
 
     options = dataclasses.asdict(TrainOptions()) | {"skeleton": "nano", "confirm": 0.0}

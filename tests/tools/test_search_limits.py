@@ -12,10 +12,12 @@ from dualfair.evaluation.complexity import macs, parameters
 from dualfair.evaluation.scoring.scorer import InheritedScorer
 from dualfair.evolution.constraints import Limits
 from dualfair.stages import latency as timing
-from dualfair.stages.constraints import ConstraintOptions, NetworkConstraints, read_limits
+from dualfair.runs.options import ConstraintOptions
+from dualfair.stages.constraints import NetworkConstraints, read_limits
 from dualfair.stages.initial_population import read_starts
 from dualfair.stages.latency import REPEATS, WARM_UP, Latencies, median_milliseconds
-from dualfair.stages.search import SearchOptions, random_subnets
+from dualfair.runs.options import SearchOptions
+from dualfair.stages.search import random_subnets
 from dualfair.supernet.published import PUBLISHED
 from dualfair.supernet.skeleton import skeleton_of
 from dualfair.supernet.space import SPACES, ChoiceBlock, SearchSpace

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from dualfair.commands import faces_check, faces_import
+from dualfair.commands.console import watching
 from dualfair.commands.faces_import import describe
 
 
@@ -27,54 +28,14 @@ def command() -> None:
 @click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same faces.")
 def synth(out: Path, **options: object) -> None:
     """Generate faces of people who do not exist."""
+    from dualfair.stages.generate import PREVIEW, generate
     from dualfair.supernet.images.synthetic.people import SyntheticFaces
 
     names = tuple(chr(ord("a") + number) for number in range(int(options.pop("groups"))))
-    store = synthesise(SyntheticFaces(groups=names, **options), out)
+    with watching() as watched:
+        store = generate(SyntheticFaces(groups=names, **options), out, watched["progress"])
     describe(store)
     click.echo(f"Look at {out / PREVIEW}. Next: dualfair train --faces {out} --out run")
-
-
-PREVIEW = "preview.png"
-
-
-def synthesise(config, out: Path):
-    """Generate the faces of a configuration into a folder, with a contact sheet; returns the store."""
-    import dataclasses
-
-    import numpy as np
-    from tqdm import tqdm
-
-    from dualfair.supernet.images.manifest import Manifest
-    from dualfair.supernet.images.store import StoreWriter
-    from dualfair.supernet.images.synthetic.people import synthesize
-
-    writer = StoreWriter(out, config.identities * config.images, config.size)
-    columns: dict[str, list[str]] = {"path": [], "identity": [], "group": []}
-    sheet = []
-    for identity, group, images in tqdm(
-        synthesize(config), total=config.identities, desc="faces", unit="person", disable=None
-    ):
-        writer.add(images)
-        columns["path"] += [f"{identity}/{number:03d}" for number in range(len(images))]
-        columns["identity"] += [identity] * len(images)
-        columns["group"] += [group] * len(images)
-        if len(sheet) < 12:
-            sheet.append(np.concatenate(images[:12], axis=1))
-    origin = {"made by": "synth", **dataclasses.asdict(config)}
-    store = writer.close(Manifest({name: tuple(values) for name, values in columns.items()}), origin)
-    save_sheet(sheet, out / PREVIEW)
-    return store
-
-
-def save_sheet(rows, path: Path) -> None:
-    """Write a contact sheet, one person a row, as PNG."""
-    import numpy as np
-    from PIL import Image
-
-    sheet = Image.fromarray(np.concatenate(rows))
-    scale = max(1, round(96 / (sheet.height // len(rows))))
-    sheet.resize((sheet.width * scale, sheet.height * scale), Image.Resampling.NEAREST).save(path)
 
 
 command.add_command(faces_import.command)

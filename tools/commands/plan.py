@@ -12,10 +12,9 @@ import click
 
 from dualfair.runs.config import build_configs, config_options, option
 from dualfair.runs.devices import choose_device, describe, device_option, seed_everything
+from dualfair.runs.options import SearchOptions, TrainOptions
 from dualfair.runs.protocol import ProtocolOptions
-from dualfair.runs.train_options import TrainOptions
 from dualfair.stages.retrain import RetrainOptions
-from dualfair.stages.search import SearchOptions
 from dualfair.supernet.files import write_json
 from dualfair.supernet.training.recipe import Recipe
 

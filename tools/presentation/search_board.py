@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -12,7 +14,7 @@ from matplotlib.figure import Figure
 
 from dualfair.evolution.pareto import non_dominated
 from dualfair.evolution.run import Progress
-from dualfair.presentation.boards import lay_out
+from dualfair.presentation.boards import lay_out, open_board
 from dualfair.presentation.figures import BLUE, GREY
 
 PICTURES = 50
@@ -20,6 +22,18 @@ PICTURES = 50
 FRONT_TAG = "front"
 GROUP = "error of "
 """What the columns with the errors of groups begin with, and the tags of one chart; the group follows."""
+
+
+@contextmanager
+def search_board(folder: Path, columns: Sequence[str], objectives: int, disparity: str) -> Iterator[Callable]:
+    """What draws the generations of a search in `folder`; call it with each (`evolution.run.Progress`).
+
+    `columns` name the values of evaluations, of which the first `objectives` are minimised; `disparity` is the one
+    searched on beside the error. The folder shows this search only: a search that is repeated replays its generations,
+    and what an earlier one drew is deleted.
+    """
+    with open_board(folder) as writer:
+        yield SearchBoard(writer, columns, objectives, disparity).log
 
 
 class SearchBoard:

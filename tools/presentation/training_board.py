@@ -12,8 +12,10 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
+from dualfair.evaluation.protocol import Scores
 from dualfair.presentation.boards import lay_out, open_board, write_outcome
-from dualfair.runs.training_spec import TrainingSpec
+from dualfair.supernet.families.backbone import Backbone
+from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.training.recipe import Recipe
 from dualfair.supernet.training.trainer import Progress, Trainer
 
@@ -101,29 +103,34 @@ def first_images(trainer: Trainer, images: int):
 
 
 def write_training_outcome(
-    folder: Path, training: TrainingSpec, recipe: Recipe, result: Mapping, *, disparity: str, inherit: bool, step: int
+    folder: Path,
+    network: Genotype | Backbone,
+    seed: int,
+    recipe: Recipe,
+    scores: Mapping[str, Scores],
+    costs: Mapping[str, float],
+    *,
+    disparity: str,
+    inherit: bool,
+    step: int,
 ) -> None:
     """A finished training as a row of hyper-parameters and of what it came to, in its TensorBoard folder.
 
-    `result` is as in result.json, `recipe` with the training's changes, `disparity` the name of the one searched on.
+    `recipe` has the training's changes, `scores` are by split, `costs` by name with unit, `disparity` is the name of
+    the one searched on.
     """
     hyper_parameters = {
-        "network": str(training.network).rpartition(":")[0],
-        "head": training.network.head,
-        "seed": training.seed,
+        "network": str(network).rpartition(":")[0],
+        "head": network.head,
+        "seed": seed,
         "begins with": "the supernet's weights" if inherit else "random weights",
         **{name.replace("_", " "): value for name, value in asdict(recipe).items()},
     }
     outcome = {}
-    for split in ("validation", "test"):
-        verdict = result[split]
-        outcome[f"{split}/error (share of probes)"] = verdict["error"]
-        outcome[f"{split}/{disparity.replace('_', ' ')}"] = verdict["disparity"]
-        for group in verdict["groups"]:
-            outcome[f"{split}/error of {group['group']} (share of probes)"] = group["error"]
-    outcome |= {
-        "cost/parameters": result["params"],
-        "cost/MACs": result["macs"],
-        "cost/training (s)": result["seconds"],
-    }
+    for split, scored in scores.items():
+        outcome[f"{split}/error (share of probes)"] = scored.error
+        outcome[f"{split}/{disparity.replace('_', ' ')}"] = scored.disparity
+        for group in scored.groups:
+            outcome[f"{split}/error of {group.group} (share of probes)"] = group.error
+    outcome |= {f"cost/{name}": cost for name, cost in costs.items()}
     write_outcome(folder, hyper_parameters, outcome, step, COLUMNS)

@@ -1,15 +1,13 @@
-"""Command-line options from configuration dataclasses: one field is one option, so the two cannot drift apart."""
+"""Configurations: frozen dataclasses whose fields are options, filled from what was asked for and from presets."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar, get_type_hints
-
-import click
 
 Config = TypeVar("Config")
 
@@ -19,39 +17,8 @@ STAGES = ("train", "search", "retrain")
 
 
 def option(default: object, text: str) -> object:
-    """A dataclass field that becomes a command-line option with this help text."""
+    """A dataclass field that is an option, on the command line and at the Python door, with this help text."""
     return dataclasses.field(default=default, metadata={"help": text})
-
-
-def config_options(*configs: type) -> Callable:
-    """Decorate a click command with one option for every field of the configs, and with --preset.
-
-    An option that is not given is passed as None, so that a preset or the dataclass can decide.
-    """
-
-    def decorate(command: Callable) -> Callable:
-        preset = click.option(
-            "--preset", help=f"TOML file with any of these options as name = value, or one of: {', '.join(presets())}."
-        )
-        command = preset(command)
-        for config in reversed(configs):
-            hints = get_type_hints(config)
-            for field in reversed(dataclasses.fields(config)):
-                command = _option_of(field, hints[field.name])(command)
-        return command
-
-    return decorate
-
-
-def _option_of(field: dataclasses.Field, kind: type) -> Callable:
-    flag = field.name.replace("_", "-")
-    required = field.default is dataclasses.MISSING
-    stated = required or field.default in ("", None) or "[default:" in field.metadata["help"]
-    default = "" if stated else f"  [default: {field.default}]"
-    text = field.metadata["help"] + default
-    if kind is bool:
-        return click.option(f"--{flag}/--no-{flag}", field.name, default=None, help=text)
-    return click.option(f"--{flag}", field.name, type=kind, default=None, help=text)
 
 
 def build_configs(

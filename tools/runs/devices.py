@@ -1,39 +1,38 @@
-"""Which device a command runs on, how, and global seeding: the only place that touches torch's global state."""
+"""Which device this process computes on, and how: what touches torch's global state, and puts it back."""
 
 from __future__ import annotations
 
 import ctypes
 import os
-
-import click
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 # Parameters of glibc's mallopt(3).
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
 
 
-def device_option(command):
-    """Add --device to a command."""
-    text = "cpu, cuda, cuda:1, ...; auto takes CUDA where there is one.  [default: auto]"
-    return click.option("--device", default="auto", help=text)(command)
-
-
-def deterministic_option(command):
-    """Add --deterministic to a command."""
-    text = "Only operations that give the same result in every run, or an error; for CUDA, a CPU has no others."
-    return click.option("--deterministic", is_flag=True, help=text)(command)
-
-
-def bind(deterministic: bool) -> None:
-    """Have torch take only operations that repeat themselves to the bit, or leave it free to take the fastest."""
+@contextmanager
+def deterministic_operations(asked: bool) -> Iterator[None]:
+    """Within, torch takes only operations that repeat themselves to the bit; unless asked, it is left as it is."""
+    if not asked:
+        yield
+        return
     import torch
 
-    if deterministic:
-        # cuBLAS reads this when it starts.
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(deterministic)
-    torch.backends.cudnn.deterministic = deterministic
+    before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.deterministic
+    filling = torch.utils.deterministic.fill_uninitialized_memory
+    # cuBLAS reads this when it starts.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.deterministic = True
     # Filling fresh memory with NaN only helps to find errors, and costs time.
     torch.utils.deterministic.fill_uninitialized_memory = False
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0])
+        torch.backends.cudnn.deterministic = before[1]
+        torch.utils.deterministic.fill_uninitialized_memory = filling
 
 
 def keep_freed_memory() -> None:
@@ -68,8 +67,11 @@ def describe(device) -> str:
     return f"cpu, {torch.get_num_threads()} threads"
 
 
-def seed_everything(seed: int) -> None:
-    """Seed the generators that initial weights are drawn from."""
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Within, initial weights, and what layers draw, follow a seed; then torch's generators are as they were before."""
     import torch
 
-    torch.manual_seed(seed)
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()):
+        torch.manual_seed(seed)
+        yield

@@ -7,33 +7,36 @@ import json
 import platform
 import shlex
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import TypeVar
 
-import click
-
+from dualfair.runs.layout import RunLayout, StageLayout
 from dualfair.runs.lock import locked
+from dualfair.runs.records.codec import Record
+from dualfair.runs.watching import Say, silent
 from dualfair.supernet.files import append_line, read_json, remove_temporaries, write_json
-
-STAGES = ("train", "search", "retrain", "short", "inherit", "tune", "correlate", "compare", "shelf")
-"""The folders that commands make: the four stages, and beside them short trainings, a comparison of searches, and one
-with backbones from the shelf."""
 
 _LIBRARIES = ("dualfair", "torch", "timm", "numpy", "pymoo")
 
+Config = TypeVar("Config", bound=Record)
+
 
 class RunDirectory:
-    """The folder of one run, with one folder a stage (STAGES).
+    """The folder of one run; `layout` knows its files.
 
-    Of several ranks only one `leads`: for the others, claiming, recording and saying do nothing.
+    Of several ranks only one `leads`: for the others, claiming, recording and saying do nothing. What is said goes to
+    the run's log, and to `show`.
     """
 
-    def __init__(self, path: Path | str, leads: bool = True) -> None:
+    def __init__(self, path: Path | str, leads: bool = True, show: Say = silent) -> None:
         self.path = Path(path)
+        self.layout = RunLayout(self.path)
         self.leads = leads
+        self.show = show
 
     @contextmanager
     def locked(self, make: bool = False) -> Iterator[RunDirectory]:
@@ -46,54 +49,44 @@ class RunDirectory:
             return
         if not make and not self.path.is_dir():
             raise ValueError(f"there is no run directory {self.path}; run 'dualfair train' first")
-        with locked(self.path, self.say):
-            for folder in (self.path, *(self.path / stage for stage in STAGES)):
+        with locked(self.layout.lock, self.say):
+            for folder in (self.path, *(stage.folder for stage in self.layout.stages())):
                 remove_temporaries(folder)
             yield self
 
-    def stage(self, name: str) -> Path:
+    def make(self, stage: StageLayout) -> Path:
         """The folder of a stage, made if need be."""
-        folder = self.path / name
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
+        stage.folder.mkdir(parents=True, exist_ok=True)
+        return stage.folder
 
-    def claim(self, stage: str, config: Mapping[str, object]) -> str:
+    def claim(self, stage: StageLayout, config: Record) -> str:
         """Record the configuration of a stage; returns its SHA-256.
 
         Raises ValueError with the difference when another is recorded.
         """
-        wanted = json.loads(json.dumps(config))
+        wanted = json.loads(json.dumps(config.to_json()))
         digest = hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()
         if not self.leads:
             return digest
-        path = self.stage(stage) / "config.json"
-        if path.is_file():
-            recorded = self.config(stage)
-            different = [name for name in {**recorded, **wanted} if recorded.get(name) != wanted.get(name)]
-            if different:
-                shown = "; ".join(
-                    f"{name} = {recorded.get(name)!r} there, {wanted.get(name)!r} here" for name in different
-                )
-                raise ValueError(f"{path.parent} was made with another configuration: {shown}. Use another directory")
-        else:
-            write_json(path, wanted)
+        if not stage.config.is_file():
+            self.make(stage)
+            write_json(stage.config, wanted)
+            return digest
+        recorded = _names_and_values(stage.config)
+        different = [name for name in {**recorded, **wanted} if recorded.get(name) != wanted.get(name)]
+        if different:
+            shown = "; ".join(f"{name} = {recorded.get(name)!r} there, {wanted.get(name)!r} here" for name in different)
+            raise ValueError(f"{stage.folder} was made with another configuration: {shown}. Use another directory")
         return digest
 
-    def config(self, stage: str) -> dict:
+    def config(self, stage: StageLayout, kind: type[Config]) -> Config:
         """The recorded configuration of a stage. Raises ValueError when the stage has not begun, or it is damaged."""
-        path = self.path / stage / "config.json"
-        if not path.is_file():
-            raise ValueError(f"{self.path} has no stage {stage!r} yet; run 'dualfair {stage}' first")
-        try:
-            found = read_json(path)
-        except ValueError as error:
-            raise ValueError(f"{path} is damaged ({error}); restore it, or use another directory") from None
-        if not isinstance(found, dict):
-            raise ValueError(f"{path} is damaged (it holds no names and values); restore it, or use another directory")
-        return found
+        if not stage.config.is_file():
+            raise ValueError(f"{self.path} has no stage {stage.name!r} yet; run 'dualfair {stage.name}' first")
+        return kind.read(stage.config)
 
-    def record_command(self, stage: str, device: str) -> None:
-        """Append the command as typed, the libraries' versions and the device to the stage's commands.jsonl."""
+    def record_command(self, stage: StageLayout, device: str) -> None:
+        """Append the command as typed, the libraries' versions and the device to what the stage was done by."""
         if not self.leads:
             return
         record = {
@@ -103,12 +96,23 @@ class RunDirectory:
             "python": platform.python_version(),
             **{library: version(library) for library in _LIBRARIES},
         }
-        append_line(self.stage(stage) / "commands.jsonl", json.dumps(record))
+        self.make(stage)
+        append_line(stage.commands, json.dumps(record))
 
     def say(self, text: str = "") -> None:
-        """Print a line and keep it in the run's log."""
+        """Show a line and keep it in the run's log."""
         if not self.leads:
             return
-        click.echo(text)
+        self.show(text)
         self.path.mkdir(parents=True, exist_ok=True)
-        append_line(self.path / "log.txt", text)
+        append_line(self.layout.log, text)
+
+
+def _names_and_values(path: Path) -> dict:
+    try:
+        values = read_json(path)
+        if not isinstance(values, dict):
+            raise ValueError("it holds no names and values")
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged ({error}); restore it, or use another directory") from None
+    return values

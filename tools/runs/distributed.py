@@ -2,32 +2,42 @@
 
 from __future__ import annotations
 
-import atexit
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
-import click
-
-from dualfair.runs.devices import bind, choose_device, describe, keep_freed_memory
+from dualfair.runs.devices import choose_device, describe, deterministic_operations
 from dualfair.supernet.training.process_group import ProcessGroup
 
 # A dead rank is noticed by torchrun at once; a long wait is ranks that have nothing left to do.
 _PATIENCE = timedelta(days=7)
 
 
-def join(device: str, deterministic: bool = False) -> ProcessGroup:
-    """The process group of this command and the device of this rank: of the CUDA devices, that of its local rank.
+@contextmanager
+def joined(device: str = "auto", deterministic: bool = False) -> Iterator[ProcessGroup]:
+    """The process group of this program and the device of this rank; within, operations are as `deterministic` asks.
 
-    `deterministic` is for the whole process: see `runs.devices.bind`.
-
-    Raises ValueError when a machine has fewer CUDA devices than ranks.
+    Raises ValueError when this machine lacks the device, or has fewer CUDA devices than ranks.
     """
+    with deterministic_operations(deterministic):
+        if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+            yield ProcessGroup(device=choose_device(device))
+            return
+        from torch import distributed
+
+        processes = _join_ranks(device)
+        try:
+            yield processes
+        finally:
+            distributed.destroy_process_group()
+
+
+def _join_ranks(device: str) -> ProcessGroup:
+    """The ranks that torchrun started; of the CUDA devices, each rank has that of its number."""
     import torch
     from torch import distributed
 
-    bind(deterministic)
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        return ProcessGroup(device=_prepared(choose_device(device)))
     chosen = choose_device(device)
     if chosen.type == "cuda":
         local, devices = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
@@ -36,12 +46,12 @@ def join(device: str, deterministic: bool = False) -> ProcessGroup:
         chosen = torch.device("cuda", local)
         torch.cuda.set_device(chosen)
     store, rank, size = next(distributed.rendezvous("env://", timeout=_PATIENCE))
-    # torchrun's store outlives a restart: without a prefix, ranks would look for those that died.
-    store = distributed.PrefixStore(f"start {os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
+    # torchrun's store outlives a restart, and a group: without a prefix, ranks would look for those that are gone.
+    start = f"start {os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}"
+    store = distributed.PrefixStore(f"{start}, group {store.add(f'{start}, groups of rank {rank}', 1)}", store)
     backend = "nccl" if chosen.type == "cuda" else "gloo"
     distributed.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=_PATIENCE)
-    atexit.register(distributed.destroy_process_group)
-    return ProcessGroup(rank, size, _prepared(chosen), None, store)
+    return ProcessGroup(rank, size, chosen, None, store)
 
 
 def divide(processes: ProcessGroup, ranks: int) -> ProcessGroup:
@@ -64,15 +74,3 @@ def divide(processes: ProcessGroup, ranks: int) -> ProcessGroup:
 def in_words(processes: ProcessGroup) -> str:
     """The device of a rank and how many ranks there are, for plans and records."""
     return describe(processes.device) + (f", {processes.size} ranks" if processes.size > 1 else "")
-
-
-def say(processes: ProcessGroup, text: str) -> None:
-    """Print a line once, not once a rank."""
-    if processes.leads:
-        click.echo(text)
-
-
-def _prepared(device):
-    if device.type == "cpu":
-        keep_freed_memory()
-    return device

@@ -1,4 +1,4 @@
-"""One writer a run directory: `lock.json` names the process that works there. Needs no torch."""
+"""One writer a folder: a lock file names the process that works there. Needs no torch."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-
-LOCK = "lock.json"
 
 
 @dataclass(frozen=True)
@@ -37,14 +35,13 @@ class Holder:
 
 
 @contextmanager
-def locked(folder: Path, tell: Callable[[str], object]) -> Iterator[None]:
-    """Hold the lock of a run directory, which is made if need be.
+def locked(path: Path, say: Callable[[str], object]) -> Iterator[None]:
+    """Hold the lock of a folder, which is made if need be; `path` is its lock file.
 
-    A lock whose process is gone is taken over, and `tell` says so. Raises ValueError, naming host and process, when
+    A lock whose process is gone is taken over, and `say` says so. Raises ValueError, naming host and process, when
     another process holds it; one of another host counts as running.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / LOCK
+    path.parent.mkdir(parents=True, exist_ok=True)
     with _open(path) as file:
         text = file.read()
         stale = _holder_in(text)
@@ -52,7 +49,7 @@ def locked(folder: Path, tell: Callable[[str], object]) -> Iterator[None]:
             raise _refusal(path, stale)
         if text:
             gone = f"process {stale.pid} is gone" if stale else "it names no process"
-            tell(f"A stale lock was taken over: {path}, {gone}")
+            say(f"A stale lock was taken over: {path}, {gone}")
         file.seek(0)
         file.truncate()
         file.write(json.dumps(asdict(_self()), indent=2) + "\n")
@@ -63,10 +60,10 @@ def locked(folder: Path, tell: Callable[[str], object]) -> Iterator[None]:
             path.unlink(missing_ok=True)
 
 
-def holder(folder: Path) -> Holder | None:
-    """The process that works in a run directory, None where none does. One of another host counts as running."""
+def holder(path: Path) -> Holder | None:
+    """The process that holds a lock file, None where none does. One of another host counts as running."""
     try:
-        found = _holder_in((folder / LOCK).read_text(encoding="utf-8", errors="replace"))
+        found = _holder_in(path.read_text(encoding="utf-8", errors="replace"))
     except OSError:
         return None
     return found if found and (not found.here or found.alive) else None

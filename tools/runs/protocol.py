@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
-from dualfair.runs.config import option, recorded
+from dualfair.runs.config import option
 from dualfair.runs.plug_in import look_up
 
 SCORER_VERSION = 3
@@ -43,19 +43,6 @@ class ProtocolOptions:
         )
 
 
-def searched_with(directory) -> tuple[ProtocolOptions, tuple[str, ...]]:
-    """How the search in a run directory judged networks, and its objectives behind error and disparity.
-
-    Raises ValueError when there was none, or its configuration is damaged.
-    """
-    config, file = directory.config("search"), directory.path / "search/config.json"
-    protocol_options = recorded(ProtocolOptions, config, file)
-    objectives = config.get("objectives")
-    if not isinstance(objectives, list) or not {*objectives[2:]} <= {*FURTHER_OBJECTIVES}:
-        raise ValueError(f"{file} is damaged (objectives {str(objectives)[:60]}); restore it, or use another directory")
-    return protocol_options, tuple(objectives[2:])
-
-
 def measurement(
     protocol_options: ProtocolOptions,
     objectives: Sequence[str],
@@ -86,25 +73,3 @@ def people_in_words(identities: Iterable[str]) -> str:
     """How many people, and a digest of who they are: equal text for the same people, in any order."""
     names = sorted(set(map(str, identities)))
     return f"{len(names)} people {hashlib.sha256(json.dumps(names).encode()).hexdigest()[:16]}"
-
-
-def open_archive(run, scorer, protocol_options: ProtocolOptions, file: str = "scores.sqlite"):
-    """The archive of a run's scores that were measured just so: by this scorer, on its people."""
-    from dualfair.evolution.archive import Archive
-
-    archive = Archive(
-        run.directory.stage("search") / file,
-        columns=scorer.columns,
-        objectives=len(scorer.objectives),
-        measurement=measurement(
-            protocol_options,
-            scorer.objectives,
-            run.digest,
-            run.setting.faces_fingerprint,
-            people_in_words(scorer.faces.identities),
-            scorer.resamples,
-        ),
-    )
-    if archive.repaired:
-        run.directory.say(archive.repaired)
-    return archive

@@ -14,9 +14,10 @@ from dualfair.evaluation.protocol import EvaluationProtocol
 from dualfair.evaluation.scoring.embedding import network_input
 from dualfair.evaluation.scoring.scorer import InheritedScorer
 from dualfair.runs.architectures import open_skeleton, open_space
-from dualfair.runs.config import numbers, recorded
+from dualfair.runs.config import numbers
 from dualfair.runs.directory import RunDirectory
-from dualfair.runs.train_options import TrainOptions
+from dualfair.runs.options import TrainOptions
+from dualfair.runs.records.training import TrainConfig
 from dualfair.supernet.fitting import Batch
 from dualfair.supernet.images.face_set import FaceSet, TooFewPeople, divide_people, open_splits
 from dualfair.supernet.images.store import open_store
@@ -47,7 +48,7 @@ class TrainedRun:
     """A run directory whose supernet is trained; `digest` identifies the supernet's weights."""
 
     directory: RunDirectory
-    config: dict
+    config: TrainConfig
     setting: Setting
     supernet: Supernet
     digest: str
@@ -59,20 +60,20 @@ class TrainedRun:
         return self.processes.device
 
 
-def open_setting(config: dict, faces: Path) -> Setting:
-    """The space, skeleton and splits that a training configuration names. Raises ValueError where they do not fit."""
-    skeleton = open_skeleton(config["skeleton"], config["blocks"], config["size"], config["heads"])
-    space = open_space(config["space"], skeleton, config["heads"])
-    fractions = numbers(config["split"], ",", float, "split")
+def open_setting(options: TrainOptions, faces: Path) -> Setting:
+    """The space, skeleton and splits that training options name. Raises ValueError where they do not fit."""
+    skeleton = open_skeleton(options.skeleton, options.blocks, options.size, options.heads)
+    space = open_space(options.space, skeleton, options.heads)
+    fractions = numbers(options.split, ",", float, "split")
     store = open_store(faces)
     splits = open_splits(
         store,
-        group_column=config["group_column"],
+        group_column=options.group_column,
         fractions=fractions,
-        seed=config["split_seed"],
+        seed=options.split_seed,
         size=skeleton.image_size,
     )
-    unconfirmed = keep_people(splits, config["confirm"], config["split_seed"])
+    unconfirmed = keep_people(splits, options.confirm, options.split_seed)
     return Setting(space, skeleton, splits, store.fingerprint, unconfirmed)
 
 
@@ -101,20 +102,15 @@ def some_people(faces: FaceSet, people: int, seed: int) -> FaceSet:
     return divide_people(faces, 1 - people / faces.identity_count, seed)[0]
 
 
-def open_trained(run: Path, processes: ProcessGroup) -> TrainedRun:
+def open_trained(directory: RunDirectory, processes: ProcessGroup) -> TrainedRun:
     """The trained supernet of a run directory. Raises ValueError when training is missing or unfinished."""
-    directory = RunDirectory(run, processes.leads)
-    config = directory.config("train")
-    file = run / "train/config.json"
-    recorded(TrainOptions, config, file)
-    for name in ("faces", "faces_fingerprint"):
-        if not isinstance(config.get(name), str):
-            raise ValueError(f"{file} is damaged ({name} must be text); restore it, or use another directory")
-    found = newest_intact(run / "train", directory.say, set_aside=True) if processes.leads else None
-    name = processes.broadcast(found[0].name if found else "")
+    run, stage = directory.path, directory.layout.train
+    config = directory.config(stage, TrainConfig)
+    newest = newest_intact(stage.folder, directory.say, set_aside=True) if processes.leads else None
+    name = processes.broadcast(newest[0].name if newest else "")
     if not name:
         raise ValueError(f"{run} has no trained supernet; run 'dualfair train' first")
-    path = run / "train" / name
+    path = stage.folder / name
     record = read_record(path)
     if not record.finished:
         raise ValueError(
@@ -122,9 +118,10 @@ def open_trained(run: Path, processes: ProcessGroup) -> TrainedRun:
             "again to finish it"
         )
     state = load_checkpoint(path)
-    setting = open_setting(config, faces_of(run, config))
-    if setting.faces_fingerprint != config["faces_fingerprint"]:
-        raise ValueError(f"the faces in {faces_of(run, config)} are not those that {run} was trained on")
+    faces = faces_of(run, config)
+    setting = open_setting(config.options, faces)
+    if setting.faces_fingerprint != config.faces_fingerprint:
+        raise ValueError(f"the faces in {faces} are not those that {run} was trained on")
     supernet = Supernet(setting.skeleton, setting.splits["train"].identity_count, setting.space.heads)
     try:
         supernet.load_state_dict(state["network"])
@@ -136,19 +133,19 @@ def open_trained(run: Path, processes: ProcessGroup) -> TrainedRun:
     return TrainedRun(directory, config, setting, supernet, digest, processes)
 
 
-def faces_of(run: Path, config: dict) -> Path:
+def faces_of(run: Path, config: TrainConfig) -> Path:
     """The faces folder of a run: its configuration holds the way there from the run directory."""
-    return Path(os.path.normpath(run / config["faces"]))
+    return Path(os.path.normpath(run / config.faces))
 
 
-def calibration_images(run: TrainedRun, images: int, seed: int) -> torch.Tensor | None:
-    """The fixed sample of training images on which BN statistics are measured; None for 0 images."""
+def calibration_images(run: TrainedRun, images: int) -> torch.Tensor | None:
+    """The run's sample of training images on which BN statistics are measured; None for 0 images."""
     faces = run.setting.splits["train"]
     if images < 0:
         raise ValueError(f"calibrate must be 0 or more images, got {images}")
     if images == 0:
         return None
-    chosen = np.sort(np.random.default_rng(seed).permutation(len(faces))[:images])
+    chosen = np.sort(np.random.default_rng(run.config.options.seed).permutation(len(faces))[:images])
     return network_input(faces, chosen, run.device)
 
 
@@ -167,10 +164,10 @@ def inherited_scorer(
 
     With `resamples` there are intervals over people too. Raises ValueError where the split has not so many people.
     """
-    calibration = calibration_images(run, calibrate, run.config["seed"])
+    calibration = calibration_images(run, calibrate)
     faces = run.setting.splits[split]
     if people:
-        faces = some_people(faces, people, run.config["split_seed"])
+        faces = some_people(faces, people, run.config.options.split_seed)
     images = Batch(batch, run.directory.say)
     return InheritedScorer(
         run.supernet,

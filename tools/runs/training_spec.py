@@ -30,7 +30,7 @@ class TrainingSpec:
     `changes` are (field, value) pairs in the order of `Recipe`'s fields. The `label` names network and changes, and
     with the seed the folder of the training's results.
 
-    >>> training = Training.parse("timm.dpn68b:cosface,optimizer=adamw,lr=0.001 seed 2")
+    >>> training = TrainingSpec.parse("timm.dpn68b:cosface,optimizer=adamw,lr=0.001 seed 2")
     >>> training.changes, training.seed
     ((('optimizer', 'adamw'), ('lr', 0.001)), 2)
     >>> training.folder

@@ -15,8 +15,10 @@ from dualfair.evaluation.scoring.scorer import InheritedScorer
 from dualfair.evolution.archive import Archive, Evaluation
 from dualfair.evolution.pareto import knee, non_dominated
 from dualfair.evolution.run import Run, objectives_of
-from dualfair.runs.protocol import ProtocolOptions, open_archive
-from dualfair.supernet.files import read_json
+from dualfair.runs.protocol import ProtocolOptions
+from dualfair.runs.records.search import Chance, Front, FrontNetwork, SearchConfig
+from dualfair.runs.trained_run import TrainedRun, inherited_scorer
+from dualfair.stages.inherited import open_archive
 from dualfair.supernet.genotype import Genotype
 
 SPLIT = "confirmation"
@@ -30,33 +32,6 @@ LEVEL = 0.05
 """The search's best beats random subnets where p is no larger."""
 MEASURED = 2
 """The first objectives, error and disparity, are measured on people; costs behind them are the same for any."""
-
-
-@dataclass(frozen=True)
-class Chance:
-    """How the network that the search put first in an objective fares against random subnets, on fresh people.
-
-    `as_good` of the `random` subnets have a value as low as its `value` or lower; `p` = (1 + as_good) / (1 + random) is
-    how probably chance alone would do as well. None where the value is undefined.
-    """
-
-    objective: str
-    genotype: Genotype
-    value: float
-    low: float
-    high: float
-    as_good: int
-    random: int
-    p: float | None
-
-    @property
-    def verdict(self) -> str:
-        """What follows, in words."""
-        if self.p is None:
-            return "undefined"
-        if self.p <= LEVEL:
-            return "better than chance"
-        return "no better than chance" if 1 / (1 + self.random) <= LEVEL else "too few random subnets to tell"
 
 
 @dataclass(frozen=True)
@@ -121,7 +96,9 @@ class Confirmation:
         as_good = int(np.count_nonzero(rivals <= value))
         p = None if np.isnan(value) else (1 + as_good) / (1 + len(rivals))
         genotype = self.fresh[best].genotype
-        return Chance(self.objectives[objective], genotype, value, low, high, as_good, len(rivals), p)
+        return Chance(
+            self.objectives[objective], genotype, value, low, high, as_good, len(rivals), p, _verdict(p, len(rivals))
+        )
 
     def shift(self, objective: int, which: np.ndarray) -> tuple[float, float]:
         """Means of an objective over some networks, in the search and on fresh people; nan without any."""
@@ -132,6 +109,15 @@ class Confirmation:
     def _table(self, evaluations: Sequence[Evaluation]) -> np.ndarray:
         m = len(self.objectives)
         return np.array([evaluation.values[:m] for evaluation in evaluations]).reshape(-1, m)
+
+
+def _verdict(p: float | None, random: int) -> str:
+    """What follows from the p of a network against so many random subnets, in words."""
+    if p is None:
+        return "undefined"
+    if p <= LEVEL:
+        return "better than chance"
+    return "no better than chance" if 1 / (1 + random) <= LEVEL else "too few random subnets to tell"
 
 
 def candidates(archive: Archive, least: int) -> list[list[Evaluation]]:
@@ -156,14 +142,12 @@ def candidates(archive: Archive, least: int) -> list[list[Evaluation]]:
 
 
 def confirming_scorer(
-    run, protocol_options: ProtocolOptions, *, extra: Sequence[str] = (), batch: int = 128
+    run: TrainedRun, protocol_options: ProtocolOptions, *, extra: Sequence[str] = (), batch: int = 128
 ) -> InheritedScorer:
     """The scorer of a run's subnets on the people that its search has not seen, with intervals.
 
     BN statistics are measured on CALIBRATION times as many images as in the search, at most all training images.
     """
-    from dualfair.runs.trained_run import inherited_scorer
-
     protocol = protocol_options.protocol()
     return inherited_scorer(
         run,
@@ -177,7 +161,7 @@ def confirming_scorer(
 
 
 def confirm(
-    run,
+    run: TrainedRun,
     protocol_options: ProtocolOptions,
     archive: Archive,
     random: Sequence[Genotype],
@@ -226,50 +210,41 @@ def confirm(
     )
 
 
-def confirmed_front(run) -> list[Genotype] | None:
-    """The networks that stay on the front on fresh people, sorted by their fresh scores.
+def confirmed_front(run: TrainedRun) -> list[FrontNetwork] | None:
+    """The networks that stay on the front on held-out identities, sorted by their scores there.
 
-    None where the last search has no confirmed front: it is not finished, or there were no people to confirm it.
-    Raises ValueError when `search/front.json` is damaged.
+    None where the last search has no confirmed front: it is not finished, or there were no people to confirm it. Raises
+    ValueError when its record is damaged.
     """
-    found = _read_front(run)
-    return None if found is None else [genotype for genotype, _ in found]
+    layout = run.directory.layout.search
+    if not layout.front.is_file():
+        return None
+    remedy = "run the same 'dualfair search' command again"
+    front = Front.read(layout.front, remedy)
+    if front.confirmation is None or front.config != run.directory.config(layout, SearchConfig):
+        return None
+    try:
+        for network in front.networks:
+            run.setting.space.parse(str(network.genotype))
+            if not np.isfinite([network.confirmed[name] for name in front.objectives]).all():
+                raise ValueError("a network of the front has fresh scores that are not finite")
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{layout.front} is damaged ({error}); {remedy}") from None
+    return list(front.networks)
 
 
-def knee_and_extremes(run) -> list[Genotype] | None:
+def knee_and_extremes(run: TrainedRun) -> list[Genotype] | None:
     """The knee of the confirmed front, then its best network in every objective, by fresh scores; without repeats.
 
     None and ValueError as `confirmed_front`; an empty list where no network has fresh scores.
     """
-    found = _read_front(run)
-    if not found:
-        return None if found is None else []
-    values = np.array([objectives for _, objectives in found])
+    networks = confirmed_front(run)
+    if not networks:
+        return networks
+    objectives = run.directory.config(run.directory.layout.search, SearchConfig).objectives
+    values = np.array([[network.confirmed[name] for name in objectives] for network in networks])
     places = [knee(values), *np.argmin(values, axis=0).tolist()]
-    return [found[place][0] for place in dict.fromkeys(places)]
-
-
-def _read_front(run) -> list[tuple[Genotype, list[float]]] | None:
-    """The confirmed networks and their fresh objectives as `search/front.json` has them, None where it has none."""
-    path = run.directory.path / "search" / "front.json"
-    if not path.is_file():
-        return None
-    try:
-        said = read_json(path)
-        if said.get("confirmation") is None or said["config"] != run.directory.config("search"):
-            return None
-        found = [
-            (
-                run.setting.space.parse(entry["genotype"]),
-                [float(entry["confirmed"][name]) for name in said["objectives"]],
-            )
-            for entry in said["front"]
-        ]
-        if not np.isfinite([objectives for _, objectives in found]).all():
-            raise ValueError("a network of the front has fresh scores that are not finite")
-        return found
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path} is damaged ({error}); run the same 'dualfair search' command again") from None
+    return [networks[place].genotype for place in dict.fromkeys(places)]
 
 
 def _calibrating(run, protocol_options: ProtocolOptions) -> int:

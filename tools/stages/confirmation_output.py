@@ -1,4 +1,4 @@
-"""A confirmed front in words, as table cells, CSV rows and JSON."""
+"""A confirmed front in words, as table cells, CSV rows and a record."""
 
 from __future__ import annotations
 
@@ -7,41 +7,37 @@ from collections.abc import Sequence
 import numpy as np
 
 from dualfair.evaluation.scoring.scorer import ENDS
+from dualfair.runs.records.search import ConfirmedFront, FrontNetwork
 from dualfair.stages.confirm import MEASURED, RESAMPLES, Confirmation
 
 
-def to_dict(confirmation: Confirmation) -> dict:
-    """A confirmation as JSON: what it was measured on, the search's front with both scores, and the baseline."""
-    c = confirmation
-    leading = np.flatnonzero(c.leading).tolist()
-    return {
-        "people": c.people,
-        "images": c.images,
-        "calibrate": c.calibrate,
-        "resamples": RESAMPLES,
-        "candidates": int(c.candidates.sum()),
-        "random subnets": int(c.random.sum()),
-        "survived": int((c.leading & c.confirmed).sum()),
-        "search front": [entry(c, place) for place in leading],
-        "means": {
+def record_of(c: Confirmation) -> ConfirmedFront:
+    """A confirmation as it is kept: what it was measured on, the search's front with both scores, and the baseline."""
+    return ConfirmedFront(
+        people=c.people,
+        images=c.images,
+        calibrate=c.calibrate,
+        resamples=RESAMPLES,
+        candidates=int(c.candidates.sum()),
+        random_subnets=int(c.random.sum()),
+        survived=int((c.leading & c.confirmed).sum()),
+        search_front=tuple(front_network(c, place) for place in np.flatnonzero(c.leading).tolist()),
+        means={
             name: {"search front": c.shift(number, c.leading), "random subnets": c.shift(number, c.random & ~c.leading)}
             for number, name in enumerate(c.objectives[:MEASURED])
         },
-        "against random": [
-            {**vars(chance), "genotype": str(chance.genotype), "verdict": chance.verdict}
-            for chance in map(c.chance, range(MEASURED))
-        ],
-    }
+        against_random=tuple(map(c.chance, range(MEASURED))),
+    )
 
 
-def entry(c: Confirmation, place: int) -> dict:
-    """A network of a confirmation: its genotype, the search's values by column, and the fresh ones in "confirmed"."""
+def front_network(c: Confirmation, place: int) -> FrontNetwork:
+    """A network of a confirmation: the search's values by column, and the fresh ones."""
     searched, fresh = c.searched[place], c.fresh[place]
-    return {
-        "genotype": str(searched.genotype),
-        **dict(zip(c.columns, searched.values, strict=True)),
-        "confirmed": dict(zip(c.fresh_columns, fresh.values, strict=True)),
-    }
+    return FrontNetwork(
+        searched.genotype,
+        dict(zip(c.columns, searched.values, strict=True)),
+        dict(zip(c.fresh_columns, fresh.values, strict=True)),
+    )
 
 
 def csv_rows(c: Confirmation, places: Sequence[int]) -> list[list[object]]:

@@ -3,29 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from dualfair.runs.config import option, recorded
+from dualfair.runs.options import ConstraintOptions
+from dualfair.runs.records.search import SearchConfig
+from dualfair.runs.trained_run import TrainedRun
 from dualfair.supernet.genotype import Genotype
-
-
-@dataclass(frozen=True, kw_only=True)
-class ConstraintOptions:
-    """The most that a network may cost; 0 sets no limit. Those beyond one are never scored."""
-
-    max_params: int = option(0, "Most learnt parameters of a network; 0 = any number.")
-    max_macs: int = option(0, "Most multiply-accumulates for an image; 0 = any number.")
-    max_latency: float = option(0.0, "Longest pass on this device, in milliseconds; 0 = any. Measured, then kept.")
-    latency_batch: int = option(1, "Images in the pass that --max-latency times.")
-
-    def __post_init__(self) -> None:
-        for name in ("max_params", "max_macs", "max_latency"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must be 0 (no limit) or more, got {getattr(self, name)}")
-        if self.latency_batch < 1:
-            raise ValueError(f"latency_batch must be 1 or more images, got {self.latency_batch}")
 
 
 @dataclass(frozen=True)
@@ -113,7 +98,7 @@ class NetworkConstraints:
         return {"latency in ms": [self.latency(genotype) for genotype in genotypes]}
 
 
-def open_limits(run, options: ConstraintOptions):
+def open_limits(run: TrainedRun, options: ConstraintOptions):
     """The `evolution.constraints.Limits` of a run and their `NetworkConstraints`; None and None without any."""
     from dualfair.evolution.constraints import Limits
     from dualfair.stages.latency import Latencies
@@ -122,23 +107,16 @@ def open_limits(run, options: ConstraintOptions):
         return None, None
     latency = None
     if options.max_latency:
-        file = run.directory.stage("search") / "latency.json"
-        latency = Latencies(file, run.setting.skeleton, run.device, options.latency_batch)
+        layout = run.directory.layout.search
+        run.directory.make(layout)
+        latency = Latencies(layout.latencies, run.setting.skeleton, run.device, options.latency_batch)
     network = NetworkConstraints(options, run.setting.skeleton, latency)
     return Limits(run.setting.space, network), network
 
 
-def limits_of(run):
+def limits_of(run: TrainedRun):
     """The pair of `open_limits` that the last search of a run had. Raises ValueError when its record is damaged."""
-    file, config = run.directory.path / "search/config.json", run.directory.config("search")
-    return open_limits(run, read_limits(config, file))
-
-
-def read_limits(config: Mapping[str, object], file) -> ConstraintOptions:
-    """The limits in the recorded configuration of a search; none where it was recorded without."""
-    from dataclasses import asdict
-
-    return recorded(ConstraintOptions, {**asdict(ConstraintOptions()), **config}, file)
+    return open_limits(run, run.directory.config(run.directory.layout.search, SearchConfig).constraints)
 
 
 @contextmanager

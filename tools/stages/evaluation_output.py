@@ -1,10 +1,12 @@
-"""What `dualfair evaluate` prints and writes: lines of text, CSV tables and pictures of a report."""
+"""What an evaluation says and writes: lines of text, CSV tables and pictures of a report, as JSON has it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from dualfair.presentation.figures import bars_figure, cmc_figure, det_figure
+from dualfair.presentation.table import aligned
 from dualfair.supernet.files import write_csv
 
 
@@ -21,8 +23,6 @@ def shown(number: dict | None, digits: int = 3) -> str:
 
 def sentences(report: dict) -> list[str]:
     """The report as lines of text for the terminal."""
-    from dualfair.stages.search_output import aligned
-
     size = f"{report['images']:,} images of {report['identities']:,} people"
     lines = [f"Evaluate: {report['name']} on {report['faces']}: {size}"]
     lines += [f"  note: {note}" for note in report["notes"]]
@@ -126,8 +126,6 @@ def _cells(number: dict) -> list:
 
 def draw(folder: Path, report: dict, curves: dict) -> None:
     """cmc.png and groups.png of an identification, det.png of verification curves by name."""
-    from dualfair.presentation.figures import bars_figure, cmc_figure, det_figure
-
     if "identification" in report:
         found = report["identification"]
         rows = {"all": found["all"], **found["groups"]}

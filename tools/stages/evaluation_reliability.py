@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-import click
-
+from dualfair.presentation.table import aligned
+from dualfair.runs.watching import Say
 from dualfair.supernet.files import write_json
 
 
-def study_reliability(out: Path, subjects: Sequence, measures: Mapping[str, object], options) -> None:
-    """Print and write, as reliability.json, components of variance of the error and of every measure.
+def study_reliability(out: Path, subjects: Sequence, measures: Mapping[str, object], options, say: Say) -> None:
+    """Say and write, as reliability.json, components of variance of the error and of every measure.
 
     Over networks, training seeds and disjoint galleries of `options.gallery` people. Raises ValueError for fewer than
     two networks, faces without groups, or no gallery size.
@@ -20,7 +20,6 @@ def study_reliability(out: Path, subjects: Sequence, measures: Mapping[str, obje
     import numpy as np
 
     from dualfair.evaluation.statistics.reliability import gallery_agreement, measure_table, reliability
-    from dualfair.stages.search_output import aligned
 
     by_network: dict[str, dict[int, object]] = {}
     for subject in subjects:
@@ -65,13 +64,13 @@ def study_reliability(out: Path, subjects: Sequence, measures: Mapping[str, obje
         )
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / "reliability.json", report)
-    click.echo(
+    say(
         f"Reliability over {len(by_network)} networks x {len(seeds)} seeds x {options.galleries} disjoint galleries "
         f"of {options.gallery} people: standard deviations, reliability of one seed and one gallery, tau between "
         f"galleries, galleries needed with {len(seeds)} seeds"
     )
     for line in aligned(rows):
-        click.echo(line)
+        say(line)
 
 
 def _or_none(value: float | None) -> str:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+
+from dualfair.evaluation.statistics.ranking import RankingCorrelation
+from dualfair.runs.records.ranking import Beyond, MeasureStudy, RankingStudy, Rival, TableStudy
 
 SHOWN = ("random", "even", "all")
 """Samples that are printed."""
@@ -14,7 +17,7 @@ LEAST_CEILING = 0.5
 """Below this ceiling the truth itself does not rank the networks."""
 
 
-def conclusions(found: Mapping) -> list[str]:
+def conclusions(study: MeasureStudy) -> list[str]:
     """What may be concluded from a measure's numbers, in words, by these rules:
 
     - Tau or its interval undefined, or the interval holds 0: nothing, and why.
@@ -26,46 +29,71 @@ def conclusions(found: Mapping) -> list[str]:
     - Of a measure beside the first: unless tau and the corrected partial tau given the first both have intervals above
       0, it adds nothing beyond the first that these networks can show.
     """
-    ours, ceiling = found["correlation"], found["ceiling"]
-    said, positive = [], False
-    if ours["tau"] is None or ours["interval"] is None:
-        said.append(f"nothing can be concluded: {ours['reason']}")
+    ours, ceiling = study.correlation, study.ceiling
+    lines, positive = [], False
+    if ours.tau is None or ours.interval is None:
+        lines.append(f"nothing can be concluded: {ours.reason}")
     else:
-        low, high = ours["interval"]
+        low, high = ours.interval
         positive = low > 0
         if low <= 0 <= high:
-            said.append(f"nothing can be concluded: the interval holds 0 with n = {found['n']}")
+            lines.append(f"nothing can be concluded: the interval holds 0 with n = {study.n}")
         else:
-            said.append("ranks better than chance" if positive else "ranks the wrong way round")
-    if ceiling["tau"] is not None and ceiling["tau"] < LEAST_CEILING:
-        said.append("the truth itself does not rank these networks: train more seeds or judge on more people")
-    elif positive and ceiling["share"] is not None and ceiling["share"] >= NEAR_CEILING:
-        said.append("ranks as well as the truth's own noise allows")
-    said += _beside(found["baselines"], positive)
-    beyond = found["beyond"]
-    if beyond and ours["tau"] is not None:
-        interval = beyond["corrected"]["interval"]
+            lines.append("ranks better than chance" if positive else "ranks the wrong way round")
+    if ceiling.truth.tau is not None and ceiling.truth.tau < LEAST_CEILING:
+        lines.append("the truth itself does not rank these networks: train more seeds or judge on more people")
+    elif positive and ceiling.share is not None and ceiling.share >= NEAR_CEILING:
+        lines.append("ranks as well as the truth's own noise allows")
+    lines += _beside(study.baselines, positive)
+    if study.beyond and ours.tau is not None:
+        interval = study.beyond.corrected.interval
         more = positive and interval is not None and interval[0] > 0
-        told = "tells more than" if more else "adds nothing that these networks can show beyond"
-        said.append(f"{told} {beyond['measure']}")
-    return said
+        tells = "tells more than" if more else "adds nothing that these networks can show beyond"
+        lines.append(f"{tells} {study.beyond.measure}")
+    return lines
 
 
-def _beside(baselines: Mapping[str, Mapping], positive: bool) -> list[str]:
+def _beside(baselines: Mapping[str, Rival], positive: bool) -> list[str]:
     """Which baselines are better; and, of a score that ranks at all, which are not shown to be worse."""
-    intervals = {name: of["difference"]["interval"] for name, of in baselines.items() if of["difference"]["interval"]}
+    intervals = {name: rival.difference.interval for name, rival in baselines.items() if rival.difference.interval}
     worse = [name for name, (_, high) in intervals.items() if high < 0]
     unclear = [name for name, (low, high) in intervals.items() if low <= 0 <= high]
     better = [name for name, (low, _) in intervals.items() if low > 0]
-    said = [f"worse than {' and '.join(worse)}"] if worse else []
+    lines = [f"worse than {' and '.join(worse)}"] if worse else []
     if positive and better:
-        said.append(f"better than {' and '.join(better)}")
+        lines.append(f"better than {' and '.join(better)}")
     if positive and unclear:
-        said.append(f"not shown to be better than {' and '.join(unclear)}")
-    return said
+        lines.append(f"not shown to be better than {' and '.join(unclear)}")
+    return lines
 
 
-def sentences(studies: Mapping[str, Mapping]) -> list[str]:
+def sentences(study: RankingStudy, compared: str) -> list[str]:
+    """A study as lines of text; `compared` says which scores were."""
+    lines = [f"Ranking: {len(study.networks)} networks, {study.seeds} seeds each; {compared}"]
+    if study.maximised:
+        lines.append(f"  more is better of {', '.join(study.maximised)}: studied with the sign changed")
+    lines += sample_lines(study.studies)
+    for name, measure in study.measures.items():
+        ours = measure.correlation
+        if ours.tau is not None and (ours.ties_cheap or ours.ties_truth):
+            pairs = ours.n * (ours.n - 1) // 2
+            lines.append(
+                f"  ties in {name}: {ours.ties_cheap} of {pairs} pairs of networks in the cheap scores, "
+                f"{ours.ties_truth} in the truth"
+            )
+    if study.only_inherited or study.only_standalone:
+        lines.append(
+            f"  in one table only: {study.only_inherited} networks without truth, {study.only_standalone} "
+            "without a cheap score"
+        )
+    if study.left_out:
+        lines.append(f"  left out, seeds missing: {', '.join(study.left_out)}")
+    if study.missing:
+        lines.append(f"  missing: {'; '.join(study.missing)}")
+    return lines + [f"  {text}" for text in study.damaged]
+
+
+def sample_lines(studies: Mapping[str, TableStudy]) -> list[str]:
     """Studies as lines of text, by what the truth was measured on ("" where that needs no name).
 
     Of the samples "random", "even" and "all" those are shown that hold other networks than one shown before: two lines
@@ -73,92 +101,90 @@ def sentences(studies: Mapping[str, Mapping]) -> list[str]:
     """
     lines: list[str] = []
     shown: list[set[str]] = []
-    some = next(iter(studies.values()))["samples"]
+    some = next(iter(studies.values())).samples
     for sample in (name for name in SHOWN if name in some):
-        networks = set(some[sample]["networks"])
+        networks = set(some[sample].networks)
         if networks in shown:
             continue
         shown.append(networks)
         title = f"{sample} {len(networks)}"
         fronts = []
         for split, study in studies.items():
-            part = study["samples"][sample]
-            for measure, found in part["measures"].items():
-                lines += measure_lines(f"{title}: {measure}{f', {split}' if split else ''}", found)
-            if part["front_agreement"] and part["front_agreement"]["agreement"] is not None:
-                front = part["front_agreement"]
+            part = study.samples[sample]
+            for name, measure in part.measures.items():
+                lines += measure_lines(f"{title}: {name}{f', {split}' if split else ''}", measure)
+            front = part.front_agreement
+            if front and front.agreement is not None:
                 fronts.append(
-                    f"{front['agreement']:.2f}{f' on {split}' if split else ''} "
-                    f"({front['chosen']} chosen; as many at random {front['at_random']:.2f})"
+                    f"{front.agreement:.2f}{f' on {split}' if split else ''} "
+                    f"({front.chosen} chosen; as many at random {front.at_random:.2f})"
                 )
         if fronts:
             lines.append(f"  {title}: front by the cheap scores reaches, of the true front: {', '.join(fronts)}")
     return lines
 
 
-def measure_lines(title: str, found: Mapping) -> list[str]:
+def measure_lines(title: str, study: MeasureStudy) -> list[str]:
     """A measure's numbers on one line, and what may be concluded on the next."""
-    ours = found["correlation"]
-    if ours["tau"] is None:
-        return [f"  {title}: tau {ours['reason']}"]
-    top = found["top_k"]
+    ours, top = study.correlation, study.top_k
+    if ours.tau is None:
+        return [f"  {title}: tau {ours.reason}"]
     parts = [
-        f"tau {tau_in_words(ours)}, p {found['p']:.2g}",
-        f"rho {ours['spearman']:.2f}, best weighted {found['weighted_tau']:.2f}",
-        f"top {top['k']} {top['overlap']:.0%} (chance {top['chance']:.0%})",
-        f"regret {found['regret']:.3g} (random choice {found['regret_at_random']:.3g})",
-        ", ".join(f"{name} {_two(other['tau'])}" for name, other in found["baselines"].items()),
-        _beyond_in_words(found["beyond"]),
-        _ceiling_in_words(found),
+        f"tau {tau_in_words(ours)}, p {study.p:.2g}",
+        f"rho {ours.spearman:.2f}, best weighted {study.weighted_tau:.2f}",
+        f"top {top.k} {top.overlap:.0%} (chance {top.chance:.0%})",
+        f"regret {study.regret:.3g} (random choice {study.regret_at_random:.3g})",
+        ", ".join(f"{name} {_two(rival.correlation.tau)}" for name, rival in study.baselines.items()),
+        _beyond_in_words(study.beyond),
+        _ceiling_in_words(study),
     ]
-    return [f"  {title}: {'; '.join(part for part in parts if part)}", f"    => {'; '.join(found['conclusions'])}"]
+    return [f"  {title}: {'; '.join(part for part in parts if part)}", f"    => {'; '.join(study.conclusions)}"]
 
 
-def tau_in_words(ours: Mapping) -> str:
+def tau_in_words(ours: RankingCorrelation) -> str:
     """Tau with its interval."""
-    interval = ours["interval"]
-    within = f"[{interval[0]:.2f}, {interval[1]:.2f}] ({ours['method']} 95 %)" if interval else "interval undefined"
-    return f"{ours['tau']:.2f} {within}"
+    interval = ours.interval
+    within = f"[{interval[0]:.2f}, {interval[1]:.2f}] ({ours.method} 95 %)" if interval else "interval undefined"
+    return f"{ours.tau:.2f} {within}"
 
 
-def title_of(sample: str, found: Mapping) -> str:
+def title_of(sample: str, study: MeasureStudy) -> str:
     """A figure's title: the sample, tau, and the ceiling."""
-    ours, ceiling = found["correlation"], found["ceiling"]
-    tau = "tau undefined" if ours["tau"] is None else f"tau {tau_in_words(ours)}"
-    most = "" if ceiling["tau"] is None else f"; ceiling {ceiling['tau']:.2f}"
-    return f"{sample} networks, n = {found['n']}\n{tau}{most}"
+    ours, ceiling = study.correlation, study.ceiling.truth
+    tau = "tau undefined" if ours.tau is None else f"tau {tau_in_words(ours)}"
+    most = "" if ceiling.tau is None else f"; ceiling {ceiling.tau:.2f}"
+    return f"{sample} networks, n = {study.n}\n{tau}{most}"
 
 
-def _beyond_in_words(beyond: Mapping | None) -> str:
+def _beyond_in_words(beyond: Beyond | None) -> str:
     if not beyond:
         return ""
-    partial, name = beyond["corrected"], beyond["measure"]
-    within = f" [{partial['interval'][0]:.2f}, {partial['interval'][1]:.2f}]" if partial["interval"] else ""
+    partial, name = beyond.corrected, beyond.measure
+    within = f" [{partial.interval[0]:.2f}, {partial.interval[1]:.2f}]" if partial.interval else ""
     return (
-        f"given {name} {_two(beyond['partial_tau']['value'])}, corrected {_two(partial['value'])}{within}, "
-        f"{name} instead {_two(beyond['instead']['tau'])}"
+        f"given {name} {_two(beyond.partial_tau.value)}, corrected {_two(partial.value)}{within}, "
+        f"{name} instead {_two(beyond.instead.correlation.tau)}"
     )
 
 
-def _ceiling_in_words(found: Mapping) -> str:
-    ceiling, seeds = found["ceiling"], found["noise_ceiling"]["mean"]
-    noise = [f"{name} {_two(value)}" for name, value in (("seeds", seeds), ("halves", ceiling["between_halves"]))]
-    if ceiling["tau"] is None:
-        return f"ceiling {ceiling['reason']} (between {', '.join(noise)})"
-    most = "at most " if ceiling["at_most"] else ""
-    return f"ceiling {most}{ceiling['tau']:.2f} (between {', '.join(noise)})"
+def _ceiling_in_words(study: MeasureStudy) -> str:
+    ceiling, seeds = study.ceiling.truth, study.noise_ceiling.mean
+    noise = [f"{name} {_two(value)}" for name, value in (("seeds", seeds), ("halves", ceiling.between_halves))]
+    if ceiling.tau is None:
+        return f"ceiling {ceiling.reason} (between {', '.join(noise)})"
+    most = "at most " if ceiling.at_most else ""
+    return f"ceiling {most}{ceiling.tau:.2f} (between {', '.join(noise)})"
 
 
 def _two(value: float | None) -> str:
     return "undefined" if value is None else f"{value:.2f}"
 
 
-def bars_of(found: Mapping) -> dict[str, tuple[float, Sequence[float] | None]]:
-    """Tau of the cheap score, of every baseline, and the ceiling, with intervals: what a figure shows of a measure."""
-    ours = found["correlation"]
-    bars = {"ours": (ours["tau"], ours["interval"])}
-    bars |= {name: (other["tau"], other["interval"]) for name, other in found["baselines"].items()}
-    if found["beyond"]:
-        bars[found["beyond"]["measure"]] = (found["beyond"]["instead"]["tau"], found["beyond"]["instead"]["interval"])
-    bars["ceiling"] = (found["ceiling"]["tau"], found["ceiling"]["interval"])
+def bars_of(study: MeasureStudy) -> dict[str, tuple[float, tuple[float, float] | None]]:
+    """Tau of the inherited score, of every baseline, and the ceiling, with intervals: what a figure shows."""
+    correlations = {"ours": study.correlation, **{name: rival.correlation for name, rival in study.baselines.items()}}
+    if study.beyond:
+        correlations[study.beyond.measure] = study.beyond.instead.correlation
+    bars = {name: (each.tau, each.interval) for name, each in correlations.items()}
+    bars["ceiling"] = (study.ceiling.truth.tau, study.ceiling.truth.interval)
     return {name: bar for name, bar in bars.items() if bar[0] is not None}

@@ -2,63 +2,77 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from dualfair.runs.distributed import in_words
-from dualfair.runs.protocol import searched_with
+from dualfair.runs.layout import TrainingsLayout
+from dualfair.runs.records.codec import Record, keyed
+from dualfair.runs.records.training import MEASURES, RetrainConfig, TrainingResult
+from dualfair.runs.trained_run import TrainedRun
+from dualfair.runs.training_results import read_plan, read_result
 from dualfair.runs.training_spec import TrainingSpec
-from dualfair.runs.trainings import INHERIT, MEASURES, SHORT, read_result, read_samples
-from dualfair.stages.standalone_training import train_all
-from dualfair.supernet.files import write_json
+from dualfair.stages.inherited import recorded_protocol
+from dualfair.stages.retrain import HowTrained
+from dualfair.stages.standalone_training import TrainingStage, train_all
 from dualfair.supernet.genotype import Genotype
-from dualfair.supernet.training.recipe import Recipe
 
 SHORT_SEED = 10**6
 """Added to the seeds of short trainings, so that they share no beginning with the trainings they are compared with."""
 
 
-def retrain_short(run, options, recipe: Recipe, *, checkpoint_minutes: float = 5.0) -> list[dict]:
+@dataclass(frozen=True)
+class PairedDifference(Record):
+    """Means of trainings from inherited weights and from scratch, their mean difference (below 0 is better than from
+    scratch) and its standard error, over networks. None without any, and an error needs two."""
+
+    inherited: float | None
+    scratch: float | None
+    difference: float | None
+    standard_error: float | None = keyed("standard error")
+
+
+@dataclass(frozen=True)
+class InheritedTrainings(Record):
+    """Trainings from inherited weights against those from scratch, of the same networks and seeds, on test people."""
+
+    epochs: float
+    epochs_from_scratch: float | None = keyed("epochs from scratch")
+    networks: int
+    seeds: tuple[int, ...]
+    error: PairedDifference
+    disparity: PairedDifference
+
+
+def retrain_short(run: TrainedRun, how: HowTrained) -> list[TrainingResult]:
     """Train every planned network once more, all of them together for as many path passes as the supernet's training.
 
     That is `short_epochs` each, by the recipe of retraining otherwise: what the supernet's price buys without one. The
-    results are in RUN/short, by a seed of its own. Raises ValueError when no network is planned, or RUN/short holds
-    trainings for another number of networks.
+    results are in a stage of their own, by a seed of its own. Raises ValueError when no network is planned, or that
+    stage holds trainings for another number of networks.
     """
     directory = run.directory
+    layout = directory.layout.short
     planned = _planned(run, "--short")
-    paths = max(run.setting.space.sizes)
-    epochs = short_epochs(run.config["epochs"], paths, len(planned), recipe.epochs)
-    short = directory.path / SHORT
-    if (short / "config.json").is_file() and (there := directory.config(SHORT).get("epochs")) != epochs:
-        raise ValueError(
-            f"{short} has trainings of {there} epochs, but {len(planned)} networks are planned, which is {epochs:g} "
-            f"epochs each; delete that folder and run the same command again"
-        )
-    protocol_options, _ = searched_with(directory)
-    recipe = replace(recipe, epochs=epochs)
-    configuration = directory.claim(
-        SHORT, {**asdict(recipe), **asdict(protocol_options), "weights": run.digest, "seeds from": SHORT_SEED}
-    )
-    directory.record_command(SHORT, in_words(run.processes))
-    passes = epochs * len(planned) / (run.config["epochs"] * paths)
+    paths, supernet_epochs = max(run.setting.space.sizes), run.config.recipe.epochs
+    epochs = short_epochs(supernet_epochs, paths, len(planned), how.recipe.epochs)
+    if layout.config.is_file():
+        before = directory.config(layout, RetrainConfig).recipe.epochs
+        if before != epochs:
+            raise ValueError(
+                f"{layout.folder} has trainings of {before} epochs, but {len(planned)} networks are planned, which is "
+                f"{epochs:g} epochs each; delete that folder and run the same command again"
+            )
+    how = replace(how, recipe=replace(how.recipe, epochs=epochs))
+    stage = _stage(run, layout, how, seeds_from=SHORT_SEED)
+    passes = epochs * len(planned) / (supernet_epochs * paths)
     directory.say(
         f"Short trainings: {len(planned)} networks once more, {epochs:.3g} epochs each; together {passes:.0%} of the "
         f"path passes of the supernet's training; {in_words(run.processes)}"
     )
-    return train_all(
-        run,
-        [TrainingSpec(genotype) for genotype in planned],
-        recipe,
-        protocol_options,
-        options.ranks_per_job,
-        stage=SHORT,
-        first_seed=SHORT_SEED,
-        configuration=configuration,
-        checkpoint_minutes=checkpoint_minutes,
-    )
+    return train_all(run, stage, [TrainingSpec(genotype) for genotype in planned], how.options.ranks_per_job)
 
 
 def short_epochs(epochs: float, paths: int, networks: int, most: float) -> float:
@@ -69,97 +83,105 @@ def short_epochs(epochs: float, paths: int, networks: int, most: float) -> float
     return min(most, epochs * paths / networks)
 
 
-def retrain_inherited(run, options, recipe: Recipe, *, checkpoint_minutes: float = 5.0) -> dict:
+def retrain_inherited(run: TrainedRun, how: HowTrained) -> InheritedTrainings:
     """Train every planned network once more, from the weights that it inherits, and compare with those from scratch.
 
-    The results are in RUN/inherit. Returns what its inherit.json holds: see `against_scratch`. Raises ValueError when
-    no network is planned, or RUN/inherit was begun by another recipe.
+    Raises ValueError when no network is planned, or the stage was begun by another recipe.
     """
-    directory = run.directory
-    jobs = [
-        TrainingSpec(genotype, (), seed) for genotype in _planned(run, "--inherit") for seed in range(options.seeds)
-    ]
-    protocol_options, _ = searched_with(directory)
-    configuration = directory.claim(INHERIT, {**asdict(recipe), **asdict(protocol_options), "weights": run.digest})
-    directory.record_command(INHERIT, in_words(run.processes))
+    directory, recipe, seeds = run.directory, how.recipe, how.options.seeds
+    layout = directory.layout.trainings("inherit")
+    trainings = [TrainingSpec(genotype, (), seed) for genotype in _planned(run, "--inherit") for seed in range(seeds)]
+    stage = replace(_stage(run, layout, how), inherit=True)
     directory.say(
-        f"From the supernet's weights: {len(jobs) // options.seeds} networks x {options.seeds} seeds, "
+        f"From the supernet's weights: {len(trainings) // seeds} networks x {seeds} seeds, "
         f"{recipe.epochs:g} epochs each; {in_words(run.processes)}"
     )
-    results = train_all(
-        run,
-        jobs,
-        recipe,
-        protocol_options,
-        options.ranks_per_job,
-        stage=INHERIT,
-        inherit=True,
-        configuration=configuration,
-        checkpoint_minutes=checkpoint_minutes,
-    )
+    results = train_all(run, stage, trainings, how.options.ranks_per_job)
     scratch = {}
-    for job in jobs:
-        path = directory.path / "retrain" / job.folder / "result.json"
+    for training in trainings:
+        path = directory.layout.retrain.training(training).result
         if path.is_file():
-            scratch[job.label, job.seed] = read_result(path, run.setting.space)
-    epochs = directory.config("retrain")["epochs"] if scratch else None
-    found = {"epochs": recipe.epochs, "epochs from scratch": epochs, **against_scratch(results, scratch)}
+            scratch[training] = read_result(path, run.setting.space)
+    epochs = directory.config(directory.layout.retrain, RetrainConfig).recipe.epochs if scratch else None
+    comparison = against_scratch(results, scratch, recipe.epochs, epochs)
     if directory.leads:
-        write_json(directory.path / INHERIT / "inherit.json", found)
-    for line in sentences(found):
+        comparison.write(layout.folder / "inherit.json")
+    for line in sentences(comparison):
         directory.say(line)
-    return found
+    return comparison
 
 
-def against_scratch(inherited: Sequence[dict], scratch: dict[tuple[str, int], dict]) -> dict:
-    """Trainings from inherited weights against those from scratch, of the same networks and seeds, on test people.
-
-    By measure the means of both, their mean difference (below 0 is better than from scratch) and its standard error,
-    over the networks that have both, each as the mean of its seeds. None without any, and an error needs two.
-    """
-    paired: dict[str, list[tuple[dict, dict]]] = {}
+def against_scratch(
+    inherited: Sequence[TrainingResult],
+    scratch: Mapping[TrainingSpec, TrainingResult],
+    epochs: float,
+    epochs_from_scratch: float | None,
+) -> InheritedTrainings:
+    """Trainings from inherited weights against those from scratch, over the networks that have both, each as the mean
+    of its seeds."""
+    paired: dict[str, list[tuple[TrainingResult, TrainingResult]]] = {}
     for result in inherited:
-        if other := scratch.get((result["genotype"], result["seed"])):
-            paired.setdefault(result["genotype"], []).append((result["test"], other["test"]))
-    found: dict[str, object] = {"networks": len(paired), "seeds": sorted({len(pairs) for pairs in paired.values()})}
+        if other := scratch.get(result.training):
+            paired.setdefault(result.training.label, []).append((result, other))
+    differences = {}
     for measure in MEASURES:
         means = np.array(
             [
-                np.mean([[float(ours[measure]), float(its[measure])] for ours, its in pairs], axis=0)
+                np.mean([[getattr(mine.test, measure), getattr(its.test, measure)] for mine, its in pairs], axis=0)
                 for pairs in paired.values()
             ]
         )
-        differences = means[:, 0] - means[:, 1] if len(means) else means
-        found[measure] = {
-            "inherited": float(means[:, 0].mean()) if len(means) else None,
-            "scratch": float(means[:, 1].mean()) if len(means) else None,
-            "difference": float(differences.mean()) if len(means) else None,
-            "standard error": float(differences.std(ddof=1) / len(means) ** 0.5) if len(means) > 1 else None,
-        }
-    return found
+        each = means[:, 0] - means[:, 1] if len(means) else means
+        differences[measure] = PairedDifference(
+            inherited=float(means[:, 0].mean()) if len(means) else None,
+            scratch=float(means[:, 1].mean()) if len(means) else None,
+            difference=float(each.mean()) if len(means) else None,
+            standard_error=float(each.std(ddof=1) / len(means) ** 0.5) if len(means) > 1 else None,
+        )
+    seeds = tuple(sorted({len(pairs) for pairs in paired.values()}))
+    return InheritedTrainings(epochs, epochs_from_scratch, len(paired), seeds, **differences)
 
 
-def sentences(found: dict) -> list[str]:
+def sentences(comparison: InheritedTrainings) -> list[str]:
     """What starting from inherited weights came to, in words."""
-    if not found["networks"]:
+    if not comparison.networks:
         return ["Nothing to compare with: none of these trainings was made from scratch too"]
     lines = []
     for measure in MEASURES:
-        numbers = found[measure]
-        error = numbers["standard error"]
+        numbers: PairedDifference = getattr(comparison, measure)
+        error = numbers.standard_error
         lines.append(
-            f"{measure} on test people: {numbers['inherited']:.3f} from the supernet's weights in {found['epochs']:g} "
-            f"epochs, {numbers['scratch']:.3f} from scratch in {found['epochs from scratch']:g}; difference "
-            f"{numbers['difference']:+.3f}{f' ± {error:.3f}' if error is not None else ''} "
-            f"(mean{' ± standard error' if error is not None else ''} over {found['networks']} networks)"
+            f"{measure} on test people: {numbers.inherited:.3f} from the supernet's weights in {comparison.epochs:g} "
+            f"epochs, {numbers.scratch:.3f} from scratch in {comparison.epochs_from_scratch:g}; difference "
+            f"{numbers.difference:+.3f}{f' ± {error:.3f}' if error is not None else ''} "
+            f"(mean{' ± standard error' if error is not None else ''} over {comparison.networks} networks)"
         )
     return lines
 
 
-def _planned(run, option: str) -> list[Genotype]:
+def _stage(run: TrainedRun, layout: TrainingsLayout, how: HowTrained, seeds_from: int = 0) -> TrainingStage:
+    """The stage, claimed for its recipe."""
+    directory = run.directory
+    protocol, _ = recorded_protocol(directory)
+    config = RetrainConfig(recipe=how.recipe, protocol=protocol, weights=run.digest, seeds_from=seeds_from)
+    configuration = directory.claim(layout, config)
+    directory.record_command(layout, in_words(run.processes))
+    return TrainingStage(
+        layout=layout,
+        recipe=how.recipe,
+        protocol=protocol,
+        configuration=configuration,
+        checkpoint_minutes=how.checkpoint_minutes,
+        seeds_from=seeds_from,
+        progress=how.progress,
+        should_stop=how.should_stop,
+    )
+
+
+def _planned(run: TrainedRun, option: str) -> list[Genotype]:
     """The networks of the plan that are trained by the stage's own recipe."""
-    folder = run.directory.path
-    planned = [run.setting.space.parse(text) for text in read_samples(folder / "retrain")]
-    if not planned:
-        raise ValueError(f"{folder} has no planned networks; run 'dualfair retrain' without {option} first")
-    return planned
+    jobs = read_plan(run.directory.layout.retrain).jobs
+    labels = dict.fromkeys(job.training.label for job in jobs if job.training.plain)
+    if not labels:
+        raise ValueError(f"{run.directory.path} has no planned networks; run 'dualfair retrain' without {option} first")
+    return [run.setting.space.parse(label) for label in labels]

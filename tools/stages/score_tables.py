@@ -21,32 +21,32 @@ NETWORK, SEED = "network", "seed"
 class Read:
     """Score tables of the networks that both files have, `maximised` columns with their sign changed.
 
-    `only_cheap` and `only_truth` count networks that one file lacks; `left_out` lack a seed that most networks have.
+    `only_inherited` and `only_standalone` count networks that one file lacks; `left_out` lack a seed that most have.
     """
 
     tables: ScoreTables
     maximised: tuple[str, ...]
-    only_cheap: int
-    only_truth: int
+    only_inherited: int
+    only_standalone: int
     left_out: tuple[str, ...]
 
 
-def read_score_tables(cheap: Path, truth: Path, maximise: Sequence[str] = ()) -> Read:
-    """The tables of two CSV files: `cheap` has a first column `network` and scores, one row a network; `truth` the same
-    with an optional column `seed`, several rows a network being its seeds.
+def read_score_tables(inherited: Path, standalone: Path, maximise: Sequence[str] = ()) -> Read:
+    """The tables of two CSV files: `inherited` has a first column `network` and scores, one row a network; `standalone`
+    the same with an optional column `seed`, several rows a network being its seeds.
 
     Columns of both are measures, those of the cheap file alone are baselines; smaller is better but in `maximise`.
     Raises ValueError naming file, line and value of whatever is malformed.
     """
-    cheap_columns, cheap_rows = _read(cheap)
-    true_columns, true_rows = _read(truth)
+    cheap_columns, cheap_rows = _read(inherited)
+    true_columns, true_rows = _read(standalone)
     if SEED in cheap_columns:
-        raise ValueError(f"{cheap} has a column {SEED!r}; seeds belong into the table of the truth")
+        raise ValueError(f"{inherited} has a column {SEED!r}; seeds belong into the table of the truth")
     scores, true_scores = cheap_columns[1:], [name for name in true_columns[1:] if name != SEED]
     measures = [name for name in scores if name in true_scores]
     if not measures:
         raise ValueError(
-            f"no measure is in both tables: {cheap} has {_listed(scores)}, {truth} has {_listed(true_scores)}"
+            f"no measure is in both tables: {inherited} has {_listed(scores)}, {standalone} has {_listed(true_scores)}"
         )
     for name in maximise:
         if name not in (*scores, *true_scores):
@@ -54,11 +54,11 @@ def read_score_tables(cheap: Path, truth: Path, maximise: Sequence[str] = ()) ->
                 f"no column {name!r} to maximise; there is {_listed(dict.fromkeys([*scores, *true_scores]))}"
             )
     signs = {name: -1.0 if name in maximise else 1.0 for name in (*scores, *true_scores)}
-    by_network = {row[NETWORK]: row for _, row in _distinct(cheap, cheap_rows)}
-    seeds_of = _seeds(truth, true_rows, SEED in true_columns)
+    by_network = {row[NETWORK]: row for _, row in _distinct(inherited, cheap_rows)}
+    seeds_of = _seeds(standalone, true_rows, SEED in true_columns)
     names = [name for name in by_network if name in seeds_of]
     if not names:
-        raise ValueError(f"no network is in both {cheap} and {truth}")
+        raise ValueError(f"no network is in both {inherited} and {standalone}")
     (seeds, _), *_ = Counter(tuple(sorted(seeds_of[name])) for name in names).most_common(1)
     whole = [name for name in names if set(seeds) <= set(seeds_of[name])]
 

@@ -1,24 +1,37 @@
-"""`dualfair search`: stage 2, NSGA-II over genotypes scored by the weights that they inherit."""
+"""Stage 2: NSGA-II over genotypes scored by the weights that they inherit."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
 
-import click
+import numpy as np
 
-from dualfair.runs.config import build_configs, config_options, option, recorded
-from dualfair.runs.devices import deterministic_option, device_option
-from dualfair.runs.directory import RunDirectory
-from dualfair.runs.distributed import in_words, join, say
-from dualfair.runs.protocol import FURTHER_OBJECTIVES, ProtocolOptions, open_archive, people_in_words
-from dualfair.stages.constraints import ConstraintOptions, open_limits, said_by
+from dualfair.evaluation.scoring.scorer import InheritedScorer
+from dualfair.evolution.archive import Archive
+from dualfair.evolution.constraints import Limits
+from dualfair.evolution.exhaustive import exhaustive as score_all
+from dualfair.evolution.nsga2 import search as evolve
+from dualfair.evolution.run import Progress as Generation
+from dualfair.evolution.run import SearchResult
+from dualfair.presentation.search_board import search_board
+from dualfair.presentation.table import aligned
+from dualfair.runs.distributed import in_words
+from dualfair.runs.options import ConstraintOptions, SearchOptions
+from dualfair.runs.protocol import ProtocolOptions, people_in_words
+from dualfair.runs.records.search import Front, SearchConfig
+from dualfair.runs.records.training import RetrainConfig
+from dualfair.runs.trained_run import TrainedRun
+from dualfair.runs.watching import Progress, ShouldStop, ShowProgress, Stopped, never, silent
+from dualfair.stages.confirm import Confirmation, confirm, confirming_scorer
+from dualfair.stages.confirmation_output import sentences, table_rows
+from dualfair.stages.constraints import NetworkConstraints, open_limits, said_by
+from dualfair.stages.inherited import open_archive, open_scorer
 from dualfair.stages.initial_population import read_starts
 from dualfair.stages.search_announcement import announce, floor_errors, say_searchability
-from dualfair.stages.search_output import aligned, table, write_result
-from dualfair.supernet.files import write_json
+from dualfair.stages.search_output import front_of, table, write_tables
 from dualfair.supernet.genotype import Genotype
+from dualfair.supernet.space import SearchSpace
 
 GENOTYPES_A_CALL = 8
 """Scored by a rank before all scores are written: what a kill loses. Common beginnings are shared within a call."""
@@ -28,73 +41,137 @@ SAMPLE = 32
 
 
 @dataclass(frozen=True, kw_only=True)
-class SearchOptions:
-    """How long NSGA-II searches."""
+class SearchTask:
+    """All that a search is asked for. `start` are words as `initial_population.read_starts` reads them.
 
-    population: int = option(32, "Genotypes a generation.")
-    generations: int = option(10, "Generations, the random first one included.")
-    siblings: int = option(
-        1, "Children with a common beginning: 2 saves a third of the work at a slightly worse front."
+    `extra` are objectives beside error and disparity. `exhaustive` scores the whole space instead of evolving; `batch`
+    images are scored at once.
+    """
+
+    options: SearchOptions = field(default_factory=SearchOptions)
+    protocol: ProtocolOptions = field(default_factory=ProtocolOptions)
+    constraints: ConstraintOptions = field(default_factory=ConstraintOptions)
+    extra: tuple[str, ...] = ()
+    exhaustive: bool = False
+    batch: int = 128
+    start: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.exhaustive and self.start:
+            raise ValueError("--exhaustive scores every network; leave out --start")
+
+
+def search(
+    run: TrainedRun, task: SearchTask, *, progress: ShowProgress = silent, should_stop: ShouldStop = never
+) -> Front | None:
+    """Search a trained run's space and confirm the front on held-out identities; the front as it is written.
+
+    Of several ranks the leading one searches, and the others score for it and return None. Networks beyond a constraint
+    are never scored and in no result. When `should_stop` says so, `runs.watching.Stopped` is raised behind the
+    generation at hand.
+    """
+    if not run.processes.leads:
+        open_scorer(run, task.protocol, extra=task.extra, batch=task.batch).serve()
+        if not why_unconfirmed(run, task.options):
+            confirming_scorer(run, task.protocol, extra=task.extra, batch=task.batch).serve()
+        return None
+    refuse_other_protocol(run, task.protocol)
+    space, layout, say = run.setting.space, run.directory.layout.search, run.directory.say
+    starts, left_out = read_starts(task.start, space)
+    limits, costs = open_limits(run, task.constraints)
+    if costs:
+        costs.check_starts(starts)
+    with said_by(costs, space):
+        random = random_subnets(space, task, starts, limits)
+    unconfirmed = why_unconfirmed(run, task.options)
+    scorer = open_scorer(run, task.protocol, extra=task.extra, batch=task.batch)
+    archive = open_archive(run, scorer, task.protocol)
+    config = _config(task, space, scorer, starts)
+    config.write(layout.config)
+    run.directory.record_command(layout, in_words(run.processes))
+    floor = floor_errors(run, task.protocol, scorer.faces)
+    announce(run, scorer, archive, floor, _in_words(task, space), costs, starts)
+    for line in left_out:
+        say(f"        {line}")
+    shown = archive.columns, archive.objectives, scorer.protocol.disparity_name
+    with search_board(layout.tensorboard, *shown) as log:
+
+        def follow(generation: Generation) -> None:
+            log(generation)
+            progress(_progress(generation))
+            if generation.generation == 1 and not task.exhaustive:
+                say_searchability(run, scorer, archive, random)
+            if should_stop() and generation.generation < generation.generations:
+                raise Stopped(f"the search was stopped behind generation {generation.generation}; its scores are kept")
+
+        result = explore(
+            space,
+            scorer,
+            None if task.exhaustive else task.options,
+            starts,
+            archive=archive,
+            batch=GENOTYPES_A_CALL * run.processes.size,
+            progress=follow,
+            limits=limits,
+        )
+    scorer.dismiss()
+    if task.exhaustive:
+        say_searchability(run, scorer, archive, random)
+    further = costs.columns([evaluation.genotype for evaluation in result.front]) if costs else {}
+    for line in (*result.notes, *table(result.front, scorer, further)):
+        say(line)
+    confirmation = None
+    if unconfirmed:
+        say(f"Not confirmed on fresh people: {unconfirmed}")
+    else:
+        confirmation = confirm_and_say(run, task, result.archive, random)
+    write_tables(layout, result, scorer, confirmation)
+    front = front_of(config, result, scorer, floor, confirmation, costs.columns if costs else None)
+    front.write(layout.front)
+    _say_end(run, result, scorer, front, costs)
+    return front
+
+
+def _config(task: SearchTask, space: SearchSpace, scorer: InheritedScorer, starts: Sequence[Genotype]) -> SearchConfig:
+    asked_for = min(task.options.population * task.options.generations, space.size)
+    return SearchConfig(
+        options=task.options,
+        protocol=task.protocol,
+        constraints=task.constraints,
+        start=tuple(starts),
+        objectives=tuple(scorer.objectives),
+        scored_on=people_in_words(scorer.faces.identities),
+        exhaustive=task.exhaustive,
+        evaluations=space.size if task.exhaustive else asked_for,
     )
-    seed: int = option(0, "Seed of the search.")
-    confirm_candidates: int = option(
-        16, "Least networks of the first layers that are scored again on people kept from the search; 0 = none."
-    )
 
 
-@click.command()
-@click.option("--run", "run_path", type=click.Path(path_type=Path), required=True, help="Run directory of training.")
-@click.option("--objective", "extra", multiple=True, type=click.Choice(FURTHER_OBJECTIVES), help="A further objective.")
-@click.option("--exhaustive", is_flag=True, help="Score the whole space instead; for -shared spaces.")
-@click.option("--batch", type=int, default=128, show_default=True, help="Images scored at once.")
-@click.option("--start", multiple=True, help="A genotype to begin with, or 'paper' for the published ones; repeatable.")
-@config_options(SearchOptions, ProtocolOptions, ConstraintOptions)
-@device_option
-@deterministic_option
-def command(
-    run_path: Path,
-    extra: tuple[str, ...],
-    exhaustive: bool,
-    batch: int,
-    start: tuple[str, ...],
-    preset: str | None,
-    device: str,
-    deterministic: bool,
-    **given: object,
+def _in_words(task: SearchTask, space: SearchSpace) -> str:
+    if task.exhaustive:
+        return f"all {space.size:,}"
+    return f"{task.options.population} genotypes x {task.options.generations} generations"
+
+
+def _progress(generation: Generation) -> Progress:
+    note = f"{generation.evaluations} evaluated, {generation.reused} known, front {generation.front}"
+    return Progress("search", generation.generation, generation.generations, "generation", note)
+
+
+def _say_end(
+    run: TrainedRun, result: SearchResult, scorer: InheritedScorer, front: Front, costs: NetworkConstraints | None
 ) -> None:
-    """Stage 2: evolve subnets; every score is kept and never computed again."""
-    from dualfair.runs.trained_run import open_trained
-
-    options, protocol_options, limits = build_configs(
-        given, preset, SearchOptions, ProtocolOptions, ConstraintOptions, stage="search"
+    layout, say = run.directory.layout.search, run.directory.say
+    if result.fresh:
+        say(f"Common beginnings were run once: {scorer.work.saving:.2f} times less work than one by one")
+    say(
+        f"Searched: {result.evaluations} genotypes, {result.reused} of them known before; {result.ended}. "
+        f"The front has {len(front.networks)} networks of {len(result.archive)} scored"
+        f"{' within the limits' if costs else ''}; see {layout.figure}"
     )
-    if exhaustive and start:
-        raise ValueError("--exhaustive scores every network; leave out --start")
-    processes = join(device, deterministic)
-    with RunDirectory(run_path, processes.leads).locked():
-        run = open_trained(run_path, processes)
-        if processes.leads:
-            search(
-                run,
-                options,
-                protocol_options,
-                extra=extra,
-                exhaustive=exhaustive,
-                batch=batch,
-                start=start,
-                limiting=limits,
-            )
-        else:
-            open_scorer(run, protocol_options, extra=extra, batch=batch).serve()
-            if not why_unconfirmed(run, options):
-                from dualfair.stages.confirm import confirming_scorer
-
-                confirming_scorer(run, protocol_options, extra=extra, batch=batch).serve()
-    say(processes, f"Next: dualfair retrain --run {run_path}")
 
 
-def why_unconfirmed(run, options: SearchOptions) -> str:
-    """Why the front of a search is not confirmed on fresh people; "" where it is.
+def why_unconfirmed(run: TrainedRun, options: SearchOptions) -> str:
+    """Why the front of a search is not confirmed on held-out identities; "" where it is.
 
     Raises ValueError for a negative number of candidates.
     """
@@ -105,158 +182,50 @@ def why_unconfirmed(run, options: SearchOptions) -> str:
     return run.setting.unconfirmed
 
 
-def refuse_other_protocol(run, protocol_options: ProtocolOptions) -> None:
-    """Raise ValueError where networks of the run were retrained and judged otherwise: the numbers would be mixed up."""
-    file = run.directory.path / "retrain/config.json"
-    if not file.is_file():
+def refuse_other_protocol(run: TrainedRun, protocol_options: ProtocolOptions) -> None:
+    """Raise ValueError where networks of the run were retrained and evaluated otherwise: numbers would be mixed up."""
+    stage = run.directory.layout.retrain
+    if not stage.config.is_file():
         return
-    there = asdict(recorded(ProtocolOptions, run.directory.config("retrain"), file))
-    different = [name for name, value in asdict(protocol_options).items() if value != there[name]]
+    before, now = asdict(run.directory.config(stage, RetrainConfig).protocol), asdict(protocol_options)
+    different = [name for name, value in now.items() if value != before[name]]
     if different:
         name = different[0]
         raise ValueError(
-            f"networks of {run.directory.path} were retrained and judged with {name} = {there[name]!r}, this search "
-            f"has {asdict(protocol_options)[name]!r}: copy its folder train into a directory of its own and search "
-            "there"
+            f"networks of {run.directory.path} were retrained and judged with {name} = {before[name]!r}, this search "
+            f"has {now[name]!r}: copy its folder train into a directory of its own and search there"
         )
 
 
-def open_scorer(run, protocol_options: ProtocolOptions, *, extra: Sequence[str] = (), batch: int = 128):
-    """The scorer of a run's subnets on its validation faces, with error, disparity and `extra` as objectives."""
-    from dualfair.runs.trained_run import inherited_scorer
-
-    protocol = protocol_options.protocol()
-    objectives = ("error", protocol.disparity_name, *extra)
-    return inherited_scorer(
-        run,
-        "validation",
-        protocol,
-        calibrate=protocol_options.calibrate,
-        objectives=objectives,
-        batch=batch,
-        people=protocol_options.people,
-    )
-
-
-def inherited_scores(run, genotypes: Sequence, protocol_options: ProtocolOptions, extra: Sequence[str] = ()) -> dict:
-    """Scores of networks by a run's supernet, by column, (n,) each: from its archive, which keeps what is missing."""
-    from dualfair.evolution.run import Run
-
-    scorer = open_scorer(run, protocol_options, extra=extra)
-    with open_archive(run, scorer, protocol_options) as archive:
-        values = Run(scorer, archive, steps=1).step(genotypes).reshape(-1, len(scorer.columns))
-    return {name: values[:, column] for column, name in enumerate(scorer.columns)}
-
-
-def search(
-    run,
-    options: SearchOptions,
-    protocol_options: ProtocolOptions,
-    *,
-    extra: Sequence[str] = (),
-    exhaustive: bool = False,
-    batch: int = 128,
-    start: Sequence[str] = (),
-    limiting: ConstraintOptions | None = None,
-):
-    """Search a trained run's space, confirm the front on fresh people and write it; returns the search's result.
-
-    `start` are words as `initial_population.read_starts` reads them; networks beyond a limit are never scored and
-    in no result.
-    """
-    from dualfair.presentation.progress import search_progress
-
-    refuse_other_protocol(run, protocol_options)
-    limiting = limiting or ConstraintOptions()
-    starts, left_out = read_starts(start, run.setting.space)
-    limits, costs = open_limits(run, limiting)
-    if costs:
-        costs.check_starts(starts)
-    with said_by(costs, run.setting.space):
-        random = random_subnets(run.setting.space, options, exhaustive, starts, limits)
-    unconfirmed = why_unconfirmed(run, options)
-    scorer = open_scorer(run, protocol_options, extra=extra, batch=batch)
-    archive = open_archive(run, scorer, protocol_options)
-    space, directory = run.setting.space, run.directory
-    folder = directory.stage("search")
-    config = {
-        **asdict(options),
-        **asdict(protocol_options),
-        **asdict(limiting),
-        "start": list(map(str, starts)),
-        "objectives": scorer.objectives,
-        "scored on": people_in_words(scorer.faces.identities),
-        "exhaustive": exhaustive,
-        "evaluations": space.size if exhaustive else min(options.population * options.generations, space.size),
-    }
-    write_json(folder / "config.json", config)
-    directory.record_command("search", in_words(run.processes))
-    floor = floor_errors(run, protocol_options, scorer.faces)
-    how = f"all {space.size:,}" if exhaustive else f"{options.population} genotypes x {options.generations} generations"
-    announce(run, scorer, archive, floor, how, costs, starts)
-    for line in left_out:
-        directory.say(f"        {line}")
-    shown = archive.columns, archive.objectives, scorer.protocol.disparity_name
-    with search_progress(folder / "tensorboard", *shown) as report:
-
-        def follow(progress) -> None:
-            report(progress)
-            if progress.generation == 1 and not exhaustive:
-                say_searchability(run, scorer, archive, random)
-
-        kept = {
-            "archive": archive,
-            "batch": GENOTYPES_A_CALL * run.processes.size,
-            "progress": follow,
-            "limits": limits,
-        }
-        result = explore(space, scorer, None if exhaustive else options, starts, **kept)
-    scorer.dismiss()
-    if exhaustive:
-        say_searchability(run, scorer, archive, random)
-    further = costs.columns([evaluation.genotype for evaluation in result.front]) if costs else {}
-    for line in (*result.notes, *table(result.front, scorer, further)):
-        directory.say(line)
-    confirmation = None
-    if unconfirmed:
-        directory.say(f"Not confirmed on fresh people: {unconfirmed}")
-    else:
-        least = options.confirm_candidates
-        confirmation = confirm_and_say(
-            run, protocol_options, result.archive, random, least=least, extra=extra, batch=batch
-        )
-    write_result(folder, result, scorer, floor, config, confirmation, costs.columns if costs else None)
-    if result.fresh:
-        directory.say(f"Common beginnings were run once: {scorer.work.saving:.2f} times less work than one by one")
-    directory.say(
-        f"Searched: {result.evaluations} genotypes, {result.reused} of them known before; {result.ended}. "
-        f"The front has {int(confirmation.confirmed.sum()) if confirmation else len(result.front)} networks of "
-        f"{len(result.archive)} scored{' within the limits' if costs else ''}; see {folder}/front.png"
-    )
-    return result
-
-
-def explore(space, scorer, options: SearchOptions | None, start: Sequence[Genotype] = (), **kept: object):
+def explore(
+    space: SearchSpace,
+    scorer: Callable,
+    options: SearchOptions | None,
+    start: Sequence[Genotype] = (),
+    **kept: object,
+) -> SearchResult:
     """Evolve genotypes from `start` on as the options say, or score the whole space for None; `kept` goes to either."""
-    from dualfair.evolution.exhaustive import exhaustive
-    from dualfair.evolution.nsga2 import search as evolve
-
     objectives = len(scorer.objectives)
     if options is None:
-        return exhaustive(space, scorer, objectives, **kept)
+        return score_all(space, scorer, objectives, **kept)
     length = {name: value for name, value in asdict(options).items() if name != "confirm_candidates"}
     return evolve(space, scorer, objectives, start=start, **length, **kept)
 
 
 def confirm_and_say(
-    run, protocol_options: ProtocolOptions, archive, random: Sequence[Genotype], *, least: int, extra, batch: int
-):
-    """`stages.confirm.confirm`, said in a table and in words; None where no network has finite scores."""
-    from dualfair.stages.confirm import confirm
-    from dualfair.stages.confirmation_output import sentences, table_rows
-
-    called = GENOTYPES_A_CALL * run.processes.size
-    confirmation = confirm(run, protocol_options, archive, random, least=least, batch=called, extra=extra, images=batch)
+    run: TrainedRun, task: SearchTask, archive: Archive, random: Sequence[Genotype]
+) -> Confirmation | None:
+    """`confirm.confirm`, said in a table and in words; None where no network has finite scores."""
+    confirmation = confirm(
+        run,
+        task.protocol,
+        archive,
+        random,
+        least=task.options.confirm_candidates,
+        batch=GENOTYPES_A_CALL * run.processes.size,
+        extra=task.extra,
+        images=task.batch,
+    )
     if confirmation:
         for line in (*aligned(table_rows(confirmation)), *sentences(confirmation)):
             run.directory.say(line)
@@ -264,29 +233,26 @@ def confirm_and_say(
 
 
 def random_subnets(
-    space, options: SearchOptions, exhaustive: bool, start: Sequence[Genotype] = (), limits=None
+    space: SearchSpace, task: SearchTask, start: Sequence[Genotype] = (), limits: Limits | None = None
 ) -> list[Genotype]:
     """Subnets drawn uniformly, within the limits, that the search scores.
 
     Its first generation without the networks that it starts from, or of an exhaustive search a seeded sample.
     """
-    import numpy as np
-
-    from dualfair.evolution.nsga2 import search as evolve
-
-    if exhaustive and limits:
+    options = task.options
+    if task.exhaustive and limits:
         drawn = limits.draw(SAMPLE, set(), np.random.default_rng(options.seed))
         if not len(drawn):
             raise limits.nothing()
         return [space.decode(vector) for vector in drawn]
-    if exhaustive:
+    if task.exhaustive:
         return space.sample_distinct(min(SAMPLE, space.size), np.random.default_rng(options.seed))
 
-    def nothing(genotypes: Sequence[Genotype]):
+    def nothing(genotypes: Sequence[Genotype]) -> np.ndarray:
         return np.zeros((len(genotypes), 2))
 
     # One seed gives one run, whatever the scores are; so this is the first generation, also of a search that goes on.
-    drawn = evolve(
+    first = evolve(
         space, nothing, population=options.population, generations=1, seed=options.seed, start=start, limits=limits
     )
-    return [evaluation.genotype for evaluation in drawn.evaluated if evaluation.genotype not in start]
+    return [evaluation.genotype for evaluation in first.evaluated if evaluation.genotype not in start]

@@ -4,19 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dualfair.runs.devices import seed_everything
+import numpy as np
+
+from dualfair.evaluation.metrics.identification import error, ranks
+from dualfair.evaluation.scoring.baseline import pixel_embeddings
+from dualfair.evaluation.scoring.scorer import InheritedScorer, population_embeddings
+from dualfair.evolution.archive import Archive
+from dualfair.runs.devices import seeded
 from dualfair.runs.distributed import in_words
 from dualfair.runs.protocol import ProtocolOptions
+from dualfair.runs.records.search import SearchReliability
+from dualfair.runs.trained_run import TrainedRun, calibration_images
 from dualfair.stages.constraints import NetworkConstraints
-from dualfair.supernet.files import write_json
+from dualfair.stages.searchability import ENOUGH, searchability, sentences
 from dualfair.supernet.genotype import Genotype
+from dualfair.supernet.images.face_set import FaceSet
+from dualfair.supernet.network import build
 from dualfair.supernet.space import SearchSpace
 
 
 def announce(
-    run,
-    scorer,
-    archive,
+    run: TrainedRun,
+    scorer: InheritedScorer,
+    archive: Archive,
     floor: dict[str, float],
     how: str,
     costs: NetworkConstraints | None,
@@ -37,17 +47,11 @@ def announce(
         say_line(f"        begins with {', '.join(map(str, starts))}")
 
 
-def floor_errors(run, protocol_options: ProtocolOptions, faces) -> dict[str, float]:
+def floor_errors(run: TrainedRun, protocol_options: ProtocolOptions, faces: FaceSet) -> dict[str, float]:
     """Errors on faces that cost nothing: of raw pixels, and of an untrained network of the space."""
-    from dualfair.evaluation.metrics.identification import error, ranks
-    from dualfair.evaluation.scoring.baseline import pixel_embeddings
-    from dualfair.evaluation.scoring.scorer import population_embeddings
-    from dualfair.runs.trained_run import calibration_images
-    from dualfair.supernet.network import build
-
-    seed_everything(0)
-    network = build(_plain(run.setting.space), run.setting.skeleton).to(run.device)
-    calibration = calibration_images(run, protocol_options.calibrate, run.config["seed"])
+    with seeded(0):
+        network = build(_plain(run.setting.space), run.setting.skeleton).to(run.device)
+    calibration = calibration_images(run, protocol_options.calibrate)
     untrained = population_embeddings(network.eval(), [network.genotype], faces, calibration)[network.genotype]
     return {
         "raw pixels": error(ranks(pixel_embeddings(faces), faces.identities)),
@@ -61,19 +65,16 @@ def _plain(space: SearchSpace) -> Genotype:
     return vanilla if vanilla in space else space.decode([0] * len(space.sizes))
 
 
-def say_searchability(run, scorer, archive, genotypes: Sequence[Genotype]) -> None:
-    """Say, and write to reliability.json, which measures tell random subnets apart on the search's people."""
-    import numpy as np
-    from tqdm import tqdm
-
-    from dualfair.stages.searchability import searchability, sentences, to_dict
-
+def say_searchability(
+    run: TrainedRun, scorer: InheritedScorer, archive: Archive, genotypes: Sequence[Genotype]
+) -> None:
+    """Say, and keep as a record, which measures tell random subnets apart on the search's people."""
     faces = scorer.faces
     rows = np.array([archive.get(genotype).values for genotype in genotypes]).reshape(-1, len(scorer.columns))
     values = dict(zip(scorer.columns, rows.T, strict=True))
     people = {group: len(set(faces.identities[faces.groups == group].tolist())) for group in faces.group_names}
-    found = searchability(values, scorer.protocol.measures, faces.identity_count)
-    write_json(run.directory.stage("search") / "reliability.json", to_dict(found, people))
-    with tqdm.external_write_mode():
-        for line in sentences(found, scorer.protocol.disparity_name, people):
-            run.directory.say(line)
+    measures = searchability(values, scorer.protocol.measures, faces.identity_count)
+    reliability = SearchReliability(people, ENOUGH, measures)
+    reliability.write(run.directory.layout.search.reliability)
+    for line in sentences(reliability, scorer.protocol.disparity_name):
+        run.directory.say(line)

@@ -3,59 +3,79 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from dataclasses import replace
 from types import MappingProxyType
 
-from dualfair.supernet.files import write_csv, write_json
+import numpy as np
+
+from dualfair.evaluation.scoring.scorer import InheritedScorer
+from dualfair.evolution.archive import Evaluation
+from dualfair.evolution.run import SearchResult
+from dualfair.presentation.figures import front_figure
+from dualfair.presentation.table import aligned
+from dualfair.runs.layout import SearchLayout
+from dualfair.runs.records.search import Front, FrontNetwork, SearchConfig
+from dualfair.stages.confirm import Confirmation
+from dualfair.stages.confirmation_output import csv_rows, front_network, record_of
+from dualfair.supernet.files import write_csv
 from dualfair.supernet.genotype import Genotype
 
 
-def write_result(
-    folder: Path,
-    result,
-    scorer,
-    floor: dict[str, float],
-    config: dict[str, object],
-    confirmation=None,
-    costs: Callable[[Sequence[Genotype]], dict[str, list[float]]] | None = None,
+def write_tables(
+    layout: SearchLayout, result: SearchResult, scorer: InheritedScorer, confirmation: Confirmation | None
 ) -> None:
-    """scores.csv, hypervolume.csv, front.csv, front.png and front.json of a search; the last one makes it complete.
+    """Tables of all scores, of the front and of its hypervolume, and a figure of the front."""
 
-    The front is the confirmed one, with the search's scores and the fresh ones, else that of the search. front.json
-    has the further `costs` of its networks, by column.
-    """
-    import numpy as np
+    def rows(evaluations: Sequence[Evaluation]) -> list[list]:
+        scores = ([str(evaluation.genotype), *evaluation.values] for evaluation in evaluations)
+        return [["genotype", *scorer.columns], *scores]
 
-    from dualfair.presentation.figures import front_figure
-    from dualfair.stages.confirmation_output import csv_rows, entry, to_dict
-
-    def rows(evaluations) -> list[list]:
-        own = ([str(evaluation.genotype), *evaluation.values] for evaluation in evaluations)
-        return [["genotype", *scorer.columns], *own]
-
-    write_csv(folder / "scores.csv", rows(result.archive))
-    write_csv(folder / "front.csv", csv_rows(confirmation, confirmation.order) if confirmation else rows(result.front))
+    write_csv(layout.scores_table, rows(result.archive))
+    front = csv_rows(confirmation, confirmation.order) if confirmation else rows(result.front)
+    write_csv(layout.front_table, front)
     below = " ".join(f"{value:g}" for value in result.reference)
-    write_csv(folder / "hypervolume.csv", [["evaluations", f"hypervolume below {below}"], *result.trace])
+    write_csv(layout.hypervolume_table, [["evaluations", f"hypervolume below {below}"], *result.trace])
     if result.front:
         m = len(scorer.objectives)
         scored = np.array([evaluation.values[:m] for evaluation in result.archive])
         points = np.array([evaluation.values[:m] for evaluation in result.front])
         confirmed = confirmation.intervals(confirmation.order) if confirmation else None
-        front_figure(folder / "front.png", scored[np.isfinite(scored).all(1)], points, scorer.objectives, confirmed)
-    front = [
-        {"genotype": str(evaluation.genotype), **dict(zip(scorer.columns, evaluation.values, strict=True))}
-        for evaluation in result.front
-    ]
+        front_figure(layout.figure, scored[np.isfinite(scored).all(1)], points, scorer.objectives, confirmed)
+
+
+def front_of(
+    config: SearchConfig,
+    result: SearchResult,
+    scorer: InheritedScorer,
+    floor: Mapping[str, float],
+    confirmation: Confirmation | None = None,
+    costs: Callable[[Sequence[Genotype]], dict[str, list[float]]] | None = None,
+) -> Front:
+    """The front of a search: the confirmed one, with the search's scores and the fresh ones, else the search's own.
+
+    `floor` are the errors to beat; further `costs` of networks, by column, stand among their values.
+    """
     if confirmation:
-        front = [entry(confirmation, place) for place in confirmation.order]
-    further = costs([Genotype.parse(network["genotype"]) for network in front]) if costs else {}
+        networks = [front_network(confirmation, place) for place in confirmation.order]
+    else:
+        networks = [
+            FrontNetwork(evaluation.genotype, dict(zip(scorer.columns, evaluation.values, strict=True)))
+            for evaluation in result.front
+        ]
+    further = costs([network.genotype for network in networks]) if costs else {}
     for name, column in further.items():
-        for network, value in zip(front, column, strict=True):
-            network[name] = value
-    about = {"config": config, "objectives": scorer.objectives, "images": len(scorer.faces), "errors to beat": floor}
-    fresh = to_dict(confirmation) if confirmation else None
-    write_json(folder / "front.json", {**about, "front": front, "confirmation": fresh})
+        networks = [
+            replace(network, values={**network.values, name: value})
+            for network, value in zip(networks, column, strict=True)
+        ]
+    return Front(
+        config=config,
+        objectives=tuple(scorer.objectives),
+        images=len(scorer.faces),
+        errors_to_beat=floor,
+        networks=tuple(networks),
+        confirmation=record_of(confirmation) if confirmation else None,
+    )
 
 
 def table(evaluations, scorer, further: Mapping[str, Sequence[float]] = MappingProxyType({})) -> list[str]:
@@ -84,15 +104,3 @@ def table(evaluations, scorer, further: Mapping[str, Sequence[float]] = MappingP
             ]
         )
     return aligned(rows)
-
-
-def aligned(rows: list[list[str]]) -> list[str]:
-    """Rows of text cells as lines: the first column to the left, numbers to the right."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return [
-        "  ".join(
-            cell.ljust(width) if column == 0 else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]

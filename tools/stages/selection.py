@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 
+from dualfair.runs.layout import TrainingsLayout
+from dualfair.runs.trained_run import TrainedRun
 from dualfair.runs.training_spec import TrainingSpec, differences, recipe_with
-from dualfair.runs.trainings import NAMED, SHELF, begun
 from dualfair.stages.survey import Survey
 from dualfair.supernet.families.backbone import Backbone
 from dualfair.supernet.training.recipe import Recipe
+
+NAMED, SHELF = ("named",), ("shelf",)
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Selection:
     def __bool__(self) -> bool:
         return bool(self.genotypes) or self.of_timm
 
-    def trainings(self, run, recipe: Recipe, base: Recipe) -> dict[TrainingSpec, tuple[str, ...]]:
+    def trainings(self, run: TrainedRun, recipe: Recipe, base: Recipe) -> dict[TrainingSpec, tuple[str, ...]]:
         """The trainings of seed 0, each with its samples, by `recipe`, and by the survey's changes of that.
 
         Their names hold how the recipe differs from `base`. On every rank the same. Raises ValueError for a genotype
@@ -67,7 +69,7 @@ def _buildable(run, named: Sequence[str], surveyed: Sequence[str]) -> list[str]:
     if run.processes.leads:
         from dualfair.supernet.families.backbone_network import build_backbone, check_name
 
-        there = _begun_names(run.directory.path / "retrain")
+        there = _begun_names(run.directory.layout.retrain)
         for name in dict.fromkeys((*named, *surveyed)):
             try:
                 check_name(name)
@@ -82,10 +84,10 @@ def _buildable(run, named: Sequence[str], surveyed: Sequence[str]) -> list[str]:
     return run.processes.broadcast(" ".join(names)).split()
 
 
-def _begun_names(folder: Path) -> set[str]:
+def _begun_names(stage: TrainingsLayout) -> set[str]:
     """The backbones of which a training has begun."""
     names = set()
-    for label, _ in begun(folder):
+    for label, _ in stage.begun_trainings():
         with suppress(ValueError):
             network = TrainingSpec.of_label(label).network
             names |= {network.name} if isinstance(network, Backbone) else set()

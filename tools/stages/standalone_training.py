@@ -1,43 +1,63 @@
-"""Trains networks from scratch, by teams of ranks, and judges them by the scorer of the search."""
+"""Trains networks from scratch, by teams of ranks, and evaluates them by the scorer of the search."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
-from pathlib import Path
+from dataclasses import dataclass, replace
 
-from dualfair.runs.devices import seed_everything
+import numpy as np
+
+from dualfair.evaluation.measured_cost import measured_cost
+from dualfair.evaluation.protocol import Scores, evaluate
+from dualfair.evaluation.scoring.scorer import population_embeddings
+from dualfair.presentation.table import aligned
+from dualfair.presentation.training_board import write_training_outcome
+from dualfair.runs.devices import seeded
 from dualfair.runs.distributed import divide
+from dualfair.runs.layout import TrainingLayout, TrainingsLayout
 from dualfair.runs.protocol import ProtocolOptions
+from dualfair.runs.records.training import SPLITS, TrainingResult
+from dualfair.runs.standalone import build_network, describe_network
+from dualfair.runs.trained_run import TrainedRun, calibration_images
+from dualfair.runs.training_results import read_result
 from dualfair.runs.training_spec import TrainingSpec, recipe_with
-from dualfair.runs.trainings import read_result
-from dualfair.supernet.files import write_json
+from dualfair.runs.watching import ShouldStop, ShowProgress, never, silent
+from dualfair.stages.training import run_training
 from dualfair.supernet.training.process_group import ALONE, ProcessGroup
 from dualfair.supernet.training.recipe import Recipe
+from dualfair.supernet.training.trainer import Trainer
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingStage:
+    """How the networks of a stage are trained: the stage's recipe, which each training changes as it says.
+
+    `configuration` is the digest of what the stage recorded. `seeds_from` is added to the seeds that are drawn from:
+    trainings of another stage begin otherwise. With `inherit` searched networks start from the supernet's weights.
+    """
+
+    layout: TrainingsLayout
+    recipe: Recipe
+    protocol: ProtocolOptions
+    configuration: str
+    checkpoint_minutes: float = 5.0
+    seeds_from: int = 0
+    inherit: bool = False
+    progress: ShowProgress = silent
+    should_stop: ShouldStop = never
 
 
 def train_all(
-    run,
-    jobs: Sequence[TrainingSpec],
-    recipe: Recipe,
-    protocol_options: ProtocolOptions,
-    ranks_per_job: int,
-    *,
-    stage: str = "retrain",
-    **how: object,
-) -> list[dict]:
-    """Train the jobs of a stage by teams of ranks; `recipe` is the stage's, each job changes it as it says.
-
-    `how` is handed to `train_standalone`. Returns the results, one a job.
-    """
+    run: TrainedRun, stage: TrainingStage, trainings: Sequence[TrainingSpec], ranks_per_job: int
+) -> list[TrainingResult]:
+    """Train what has no result yet by teams of ranks; returns the results, one a training."""
     team = divide(run.processes, ranks_per_job)
-    paths = [run.directory.path / stage / job.folder / "result.json" for job in jobs]
-    for job in queue(run.processes, team, len(jobs)):
-        train_standalone(run, jobs[job], recipe, protocol_options, team, folder=paths[job].parent, **how)
+    for number in queue(run.processes, team, len(trainings)):
+        train_standalone(run, stage, trainings[number], team)
     run.processes.wait()
-    results = [read_result(path, run.setting.space) for path in paths]
-    for line in summary(results, protocol_options):
+    results = [read_result(stage.layout.training(training).result, run.setting.space) for training in trainings]
+    for line in summary(results, stage.protocol):
         run.directory.say(line)
     return results
 
@@ -53,76 +73,74 @@ def queue(processes: ProcessGroup, team: ProcessGroup, jobs: int) -> Iterator[in
             yield int(job)
 
 
-def train_standalone(
-    run,
-    training: TrainingSpec,
-    recipe: Recipe,
-    protocol_options: ProtocolOptions,
-    team: ProcessGroup = ALONE,
-    *,
-    folder: Path,
-    configuration: str,
-    checkpoint_minutes: float,
-    first_seed: int = 0,
-    inherit: bool = False,
-) -> None:
-    """Train and judge one network in a folder by the ranks of a team, unless an earlier run did.
-
-    `configuration` is the digest of what the stage recorded. `first_seed` is added to the seed that is drawn from:
-    trainings of another stage begin otherwise. With `inherit` a searched network starts from the supernet's weights.
-    """
-    from dualfair.evaluation.measured_cost import measured_cost
-    from dualfair.presentation.training_board import write_training_outcome
-    from dualfair.runs.standalone import build_network, write_description
-    from dualfair.stages.training import run_training
-    from dualfair.supernet.training.trainer import Trainer
-
-    path, drawn = folder / "result.json", first_seed + training.seed
-    folder.mkdir(parents=True, exist_ok=True)
-    done = path.is_file()
+def train_standalone(run: TrainedRun, stage: TrainingStage, training: TrainingSpec, team: ProcessGroup = ALONE) -> None:
+    """Train and evaluate one network by the ranks of a team, unless an earlier run did."""
+    place = stage.layout.training(training)
+    place.folder.mkdir(parents=True, exist_ok=True)
+    done = place.result.is_file()
     team.agree("which networks are trained", done)
     if done:
         return
-    faces = run.setting.splits["train"]
-    seed_everything(drawn)
-    skeleton = run.setting.skeleton
-    network = build_network(training.network, skeleton, faces.identity_count)
-    if inherit:
-        network.load_state_dict(run.supernet.extract(training.network).state_dict())
+    drawn = replace(training, seed=stage.seeds_from + training.seed)
+    recipe = recipe_with(stage.recipe, training.changes)
+    with seeded(drawn.seed):
+        trainer = _trainer(run, stage, drawn, recipe, place, team)
+        course = run_training(
+            trainer,
+            place.folder,
+            configuration=configuration_of(stage.configuration, training),
+            minutes=stage.checkpoint_minutes,
+            say=run.directory.say,
+            progress=stage.progress,
+            should_stop=stage.should_stop,
+            label=str(training),
+        )
     if team.leads:
-        write_description(folder, training.label, skeleton, faces.identity_count, drawn, training_faces_of(run.config))
-    recipe = recipe_with(recipe, training.changes)
-    trainer = Trainer(network, faces, recipe, seed=drawn, device=run.device, processes=team)
-    course = run_training(
-        trainer,
-        folder,
-        configuration=configuration_of(configuration, training),
-        minutes=checkpoint_minutes,
-        tell=run.directory.say,
-        label=str(training),
-    )
-    network.eval()
-    if not team.leads:
-        return
-    params, macs = measured_cost(network, skeleton.image_size)
-    result = {
-        "genotype": training.label,
-        "seed": training.seed,
-        "params": params,
-        "macs": macs,
-        "seconds": round(course.seconds, 1),
-        **evaluate_standalone(run, network, protocol_options),
-    }
+        _conclude(run, stage, training, trainer, place, round(course.seconds, 1))
+
+
+def _trainer(
+    run: TrainedRun,
+    stage: TrainingStage,
+    drawn: TrainingSpec,
+    recipe: Recipe,
+    place: TrainingLayout,
+    team: ProcessGroup,
+) -> Trainer:
+    """The trainer of a training with the seed that is drawn from; its folder says what its network is."""
+    faces, skeleton = run.setting.splits["train"], run.setting.skeleton
+    network = build_network(drawn.network, skeleton, faces.identity_count)
+    if stage.inherit:
+        network.load_state_dict(run.supernet.extract(drawn.network).state_dict())
+    if team.leads:
+        describe_network(drawn, skeleton, faces.identity_count, run.config.trained_on).write(place.description)
+    return Trainer(network, faces, recipe, seed=drawn.seed, device=run.device, processes=team)
+
+
+def _conclude(
+    run: TrainedRun,
+    stage: TrainingStage,
+    training: TrainingSpec,
+    trainer: Trainer,
+    place: TrainingLayout,
+    seconds: float,
+) -> None:
+    """Evaluate a trained network and write its result, which makes the training complete."""
+    network = trainer.network.eval()
+    params, macs = measured_cost(network, run.setting.skeleton.image_size)
+    scores = evaluate_standalone(run, network, stage.protocol)
     write_training_outcome(
-        folder / "tensorboard",
-        training,
-        recipe,
-        result,
-        disparity=protocol_options.protocol().disparity_name,
-        inherit=inherit,
+        place.tensorboard,
+        training.network,
+        training.seed,
+        trainer.recipe,
+        scores,
+        {"parameters": params, "MACs": macs, "training (s)": seconds},
+        disparity=stage.protocol.protocol().disparity_name,
+        inherit=stage.inherit,
         step=trainer.steps,
     )
-    write_json(path, result)
+    TrainingResult(training, params, macs, seconds, **scores).write(place.result)
 
 
 def configuration_of(stage: str, training: TrainingSpec) -> str:
@@ -132,61 +150,40 @@ def configuration_of(stage: str, training: TrainingSpec) -> str:
     return hashlib.sha256(f"{stage} {training.changes}".encode()).hexdigest()
 
 
-def training_faces_of(config: dict) -> dict[str, object]:
-    """Which people a run's networks were trained on: the faces and how their splits were made."""
-    return {name: config[name] for name in ("faces_fingerprint", "group_column", "split", "split_seed")}
-
-
-def evaluate_standalone(run, network, protocol_options: ProtocolOptions) -> dict[str, dict]:
-    """The verdicts on a standalone network by the scorer of the search, on validation and on test identities."""
-    from dualfair.evaluation.protocol import evaluate
-    from dualfair.evaluation.scoring.scorer import population_embeddings
-    from dualfair.runs.trained_run import calibration_images
-
-    calibration = calibration_images(run, protocol_options.calibrate, run.config["seed"])
+def evaluate_standalone(run: TrainedRun, network, protocol_options: ProtocolOptions) -> dict[str, Scores]:
+    """The scores of a standalone network by the scorer of the search, on validation and on test identities."""
+    calibration = calibration_images(run, protocol_options.calibrate)
     protocol = protocol_options.protocol()
-    verdicts = {}
-    for split in ("validation", "test"):
+    scores = {}
+    for split in SPLITS:
         faces = run.setting.splits[split]
         embeddings = population_embeddings(network, [network.genotype], faces, calibration)[network.genotype]
-        verdicts[split] = asdict(evaluate(embeddings, faces.identities, faces.groups, protocol))
-    return verdicts
+        scores[split] = evaluate(embeddings, faces.identities, faces.groups, protocol)
+    return scores
 
 
-def summary(results: Sequence[dict], protocol_options: ProtocolOptions) -> list[str]:
+def summary(results: Sequence[TrainingResult], protocol_options: ProtocolOptions) -> list[str]:
     """Lines of mean and standard error over seeds, one a network, by test error."""
-    import numpy as np
-
-    from dualfair.stages.search_output import aligned
-
-    def shown(values: list[float | str]) -> str:
-        values = np.array(values, dtype=float)
-        spread = len(values) > 1 and np.isfinite(values).all()
-        error = f" ± {np.std(values, ddof=1) / len(values) ** 0.5:.3f}" if spread else ""
-        return f"{np.mean(values):.3f}{error}"
-
-    by_genotype: dict[str, list[dict]] = {}
+    by_label: dict[str, list[TrainingResult]] = {}
     for result in results:
-        by_genotype.setdefault(result["genotype"], []).append(result)
-    groups = [group["group"] for group in results[0]["test"]["groups"]]
+        by_label.setdefault(result.training.label, []).append(result)
+    groups = [group.group for group in results[0].test.groups]
     name = protocol_options.protocol().disparity_name.replace("_", " ")
-    rows = [
-        [
-            "network",
-            "n",
-            "val error",
-            f"val {name}",
-            "test error",
-            f"test {name}",
-            *(f"test error {g}" for g in groups),
-        ]
-    ]
-    for genotype, trained in sorted(
-        by_genotype.items(), key=lambda item: np.mean([r["test"]["error"] for r in item[1]])
-    ):
-        row = [genotype, str(len(trained))]
-        for split in ("validation", "test"):
-            row += [shown([r[split]["error"] for r in trained]), shown([r[split]["disparity"] for r in trained])]
-        row += [shown([r["test"]["groups"][i]["error"] for r in trained]) for i in range(len(groups))]
+    titles = ["network", "n", "val error", f"val {name}", "test error", f"test {name}"]
+    rows = [[*titles, *(f"test error {group}" for group in groups)]]
+    for label, trained in sorted(by_label.items(), key=lambda item: np.mean([each.test.error for each in item[1]])):
+        row = [label, str(len(trained))]
+        for split in SPLITS:
+            row += [_shown([result.on(split).error for result in trained])]
+            row += [_shown([result.on(split).disparity for result in trained])]
+        row += [_shown([result.test.groups[place].error for result in trained]) for place in range(len(groups))]
         rows.append(row)
     return [*aligned(rows), "n = training seeds; mean ± standard error over them"]
+
+
+def _shown(values: Sequence[float | None]) -> str:
+    """Mean and standard error of values over seeds."""
+    values = np.array(values, dtype=float)
+    spread = len(values) > 1 and np.isfinite(values).all()
+    error = f" ± {np.std(values, ddof=1) / len(values) ** 0.5:.3f}" if spread else ""
+    return f"{np.mean(values):.3f}{error}"

@@ -1,15 +1,14 @@
-"""What `dualfair evaluate` judges: embeddings with identities and groups, from networks or from a file."""
+"""What is evaluated: embeddings with identities and groups, from networks or from a file."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from dualfair.runs.distributed import say
+from dualfair.runs.watching import Say, silent
 from dualfair.supernet.images.manifest import (
     SPLIT,
     Manifest,
@@ -126,6 +125,7 @@ def subjects_of_networks(
     group: str | None,
     split: str | None,
     processes: ProcessGroup,
+    say: Say,
 ) -> list[Subject]:
     """Trained networks on the faces of a folder, one subject each.
 
@@ -142,23 +142,23 @@ def subjects_of_networks(
     pairs_file = pairs or (faces / PAIRS if (faces / PAIRS).is_file() else None)
     subjects = []
     for path in networks:
-        standalone = open_standalone(path, processes.device, partial(say, processes))
+        standalone = open_standalone(path, processes.device, say if processes.leads else silent)
         size, about = standalone.network.skeleton.image_size, standalone.trained_on
         if store.size < size:
             raise ValueError(
                 f"the faces are stored at {store.size} px, {path} takes {size} px; import them again with --size {size}"
             )
-        own = about["faces_fingerprint"] == store.fingerprint
-        fractions = numbers(about["split"], ",", float, "split") if own else ()
-        column = group or (about["group_column"] if own else None)
+        own = about.faces_fingerprint == store.fingerprint
+        fractions = numbers(about.split, ",", float, "split") if own else ()
+        column = group or (about.group_column if own else None)
         choice = choose(
             store.manifest,
             str(faces),
             column,
             split or ("test" if own else "all"),
             fractions,
-            about["split_seed"],
-            about["group_column"] if own else None,
+            about.split_seed,
+            about.group_column if own else None,
         )
         notes = () if own or split else (f"{path} was trained on other faces: all images here are evaluated",)
         if own and split in ("all", "train"):
@@ -174,8 +174,8 @@ def subjects_of_networks(
             notes += more
         subjects.append(
             Subject(
-                standalone.name,
-                standalone.seed,
+                standalone.training.label,
+                standalone.training.seed,
                 embeddings,
                 choice.identities,
                 choice.groups,
@@ -232,7 +232,7 @@ def _verification_set(path: Path, standalone, size: int) -> tuple[object, Subjec
     nobody = np.full(2 * n, "everyone")
     embeddings = embed(standalone.network, FaceSet(pixels, np.arange(2 * n), names, nobody, size))
     pairs = Pairs(left, right, found.same, contiguous_folds(n), np.stack([nobody[left], nobody[right]], axis=1))
-    return pairs, Subject(standalone.name, standalone.seed, embeddings, names, None, None, str(path))
+    return pairs, Subject(standalone.training.label, standalone.training.seed, embeddings, names, None, None, str(path))
 
 
 def read_identities(path: Path, images: int) -> Manifest:

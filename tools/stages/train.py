@@ -1,133 +1,136 @@
-"""`dualfair train`: stage 1, a supernet in which every candidate operation gets the same number of updates."""
+"""Stage 1: a supernet in which every candidate operation gets the same number of updates."""
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import os
 from pathlib import Path
 
-import click
-
-from dualfair.runs.config import build_configs, config_options
-from dualfair.runs.devices import deterministic_option, device_option, seed_everything
-from dualfair.runs.directory import RunDirectory
-from dualfair.runs.distributed import divide, in_words, join, say
-from dualfair.runs.train_options import TrainOptions
+from dualfair.runs.context import Workplace
+from dualfair.runs.devices import seeded
+from dualfair.runs.distributed import divide, in_words
+from dualfair.runs.options import TrainOptions
+from dualfair.runs.records.training import Checkpoint, TrainConfig
+from dualfair.runs.trained_run import Setting, open_setting
+from dualfair.runs.watching import ShouldStop, ShowProgress, never, silent
+from dualfair.stages.training import run_training
+from dualfair.supernet.network import Supernet
+from dualfair.supernet.space import SearchSpace
+from dualfair.supernet.training.path_sharing import path_groups
 from dualfair.supernet.training.process_group import ProcessGroup
 from dualfair.supernet.training.recipe import Recipe
+from dualfair.supernet.training.sampling import paths_per_step
+from dualfair.supernet.training.trainer import Trainer
 
 IMAGES_SHOWN = 16
 """Of the first batch, in TensorBoard."""
 
 
-@click.command()
-@click.option("--faces", type=click.Path(path_type=Path), required=True, help="Faces folder.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Run directory to make or to continue.")
-@click.option("--checkpoint-every", type=float, default=5.0, show_default=True, help="Minutes between checkpoints.")
-@config_options(TrainOptions, Recipe)
-@device_option
-@deterministic_option
-def command(
-    faces: Path,
-    out: Path,
-    checkpoint_every: float,
-    preset: str | None,
-    device: str,
-    deterministic: bool,
-    **given: object,
-) -> None:
-    """Stage 1: train a supernet over the space; continues from the newest checkpoint by itself."""
-    options, recipe = build_configs(given, preset, TrainOptions, Recipe, stage="train")
-    processes = join(device, deterministic)
-    with RunDirectory(out, processes.leads).locked(make=True):
-        train(faces, out, options, recipe, processes, checkpoint_minutes=checkpoint_every)
-    say(processes, f"Next: dualfair search --run {out}")
-
-
 def train(
+    place: Workplace,
     faces: Path,
-    out: Path,
     options: TrainOptions,
     recipe: Recipe,
-    processes: ProcessGroup,
     *,
     checkpoint_minutes: float = 5.0,
-) -> str:
-    """Train the supernet of a run directory, from its newest checkpoint if there is one.
+    progress: ShowProgress = silent,
+    should_stop: ShouldStop = never,
+) -> Checkpoint:
+    """Train the supernet of a run, from its newest checkpoint if there is one, by the recipe on a faces folder.
 
-    Returns the sentence on how often every operation and head was updated.
+    `should_stop` is asked at every step; a step that it ends is saved before `runs.watching.Stopped` is raised. Raises
+    ValueError where options and faces do not fit, or the run was begun by others.
     """
-    from dualfair.runs.trained_run import open_setting
-    from dualfair.stages.training import run_training
-    from dualfair.supernet.network import Supernet
-    from dualfair.supernet.training.trainer import Trainer
-
-    config = {"faces": os.path.relpath(faces, out), **dataclasses.asdict(options), **dataclasses.asdict(recipe)}
-    setting = open_setting(config, faces)
-    directory = RunDirectory(out, processes.leads)
-    configuration = directory.claim(
-        "train",
-        {**config, "choices_digest": digest_of(setting.space), "faces_fingerprint": setting.faces_fingerprint},
+    directory, processes = place.directory, place.processes
+    setting = open_setting(options, faces)
+    config = TrainConfig(
+        faces=os.path.relpath(faces, directory.path),
+        options=options,
+        recipe=recipe,
+        choices_digest=digest_of(setting.space),
+        faces_fingerprint=setting.faces_fingerprint,
     )
-    directory.record_command("train", in_words(processes))
-    seed_everything(options.seed)
-    training_faces = setting.splits["train"]
-    supernet = Supernet(setting.skeleton, training_faces.identity_count, setting.space.heads)
-    trainer = Trainer(
-        supernet,
-        training_faces,
+    stage = directory.layout.train
+    configuration = directory.claim(stage, config)
+    directory.record_command(stage, in_words(processes))
+    with seeded(options.seed):
+        trainer = _trainer(setting, options, recipe, processes)
+        _announce(place, setting, trainer, recipe, options.sampler)
+        course = run_training(
+            trainer,
+            stage.folder,
+            configuration=configuration,
+            minutes=checkpoint_minutes,
+            say=directory.say,
+            progress=progress,
+            should_stop=should_stop,
+            images=IMAGES_SHOWN,
+        )
+    checkpoint = _checkpoint(trainer, course.path, course.seconds)
+    directory.say(f"Trained in {course.seconds:.0f} s. {updates_in_words(checkpoint)}")
+    if course.saving:
+        directory.say(f"Checkpoints took {course.saving / course.here:.1%} of this command's training time")
+    return checkpoint
+
+
+def _trainer(setting: Setting, options: TrainOptions, recipe: Recipe, processes: ProcessGroup) -> Trainer:
+    faces, space = setting.splits["train"], setting.space
+    return Trainer(
+        Supernet(setting.skeleton, faces.identity_count, space.heads),
+        faces,
         recipe,
         seed=options.seed,
-        space=setting.space,
+        space=space,
         sampler=options.sampler,
         device=processes.device,
         processes=processes,
-        team=image_team(processes, setting.space, options.sampler),
+        team=image_team(processes, space, options.sampler),
     )
-    tell = directory.say
-    tell(
-        f"Train: space {setting.space.name} of {setting.space.size:,} networks on skeleton {setting.skeleton.name}, "
-        f"{setting.skeleton.image_size} px, {sum(p.numel() for p in supernet.parameters()) / 1e6:.2f} M parameters"
-    )
-    tell(
-        f"       {len(training_faces):,} images of {training_faces.identity_count:,} people, groups "
-        f"{', '.join(training_faces.group_names)}; {trainer.steps:,} steps of {trainer.paths_per_step} paths x "
-        f"{recipe.batch} images ({options.sampler}); {in_words(processes)}"
-    )
-    course = run_training(
-        trainer,
-        directory.stage("train"),
-        configuration=configuration,
-        minutes=checkpoint_minutes,
-        tell=tell,
-        images=IMAGES_SHOWN,
-    )
-    counters = fairness_sentence(trainer)
-    tell(f"Trained in {course.seconds:.0f} s. {counters}")
-    if course.saving:
-        tell(f"Checkpoints took {course.saving / course.here:.1%} of this command's training time")
-    return counters
 
 
-def digest_of(space) -> str:
+def _announce(place: Workplace, setting: Setting, trainer: Trainer, recipe: Recipe, sampler: str) -> None:
+    say, space, skeleton, faces = place.directory.say, setting.space, setting.skeleton, setting.splits["train"]
+    weights = sum(weight.numel() for weight in trainer.network.parameters())
+    say(
+        f"Train: space {space.name} of {space.size:,} networks on skeleton {skeleton.name}, "
+        f"{skeleton.image_size} px, {weights / 1e6:.2f} M parameters"
+    )
+    say(
+        f"       {len(faces):,} images of {faces.identity_count:,} people, groups {', '.join(faces.group_names)}; "
+        f"{trainer.steps:,} steps of {trainer.paths_per_step} paths x {recipe.batch} images ({sampler}); "
+        f"{in_words(place.processes)}"
+    )
+
+
+def digest_of(space: SearchSpace) -> str:
     """SHA-256 of a space's choice blocks: a space of the user's own may change under the same name."""
     return hashlib.sha256(repr(space.choice_blocks).encode()).hexdigest()
 
 
-def image_team(processes: ProcessGroup, space, sampler: str) -> ProcessGroup:
+def image_team(processes: ProcessGroup, space: SearchSpace, sampler: str) -> ProcessGroup:
     """The ranks that share the images of a batch with this one; the others take other paths of a step."""
-    from dualfair.supernet.training.path_sharing import path_groups
-    from dualfair.supernet.training.sampling import paths_per_step
-
     return divide(processes, processes.size // path_groups(processes.size, paths_per_step(sampler, space.sizes)))
 
 
-def fairness_sentence(trainer) -> str:
-    """Smallest and largest number of updates over all candidate operations in use, and those of every head."""
+def _checkpoint(trainer: Trainer, path: Path, seconds: float) -> Checkpoint:
     used = trainer.operation_updates[trainer.operation_updates > 0]
-    if not len(used):
+    return Checkpoint(
+        path=str(path),
+        step=trainer.step,
+        steps=trainer.steps,
+        seconds=seconds,
+        skipped=trainer.skipped,
+        fewest_updates=int(used.min()) if len(used) else 0,
+        most_updates=int(used.max()) if len(used) else 0,
+        head_updates=dict(trainer.head_updates),
+    )
+
+
+def updates_in_words(checkpoint: Checkpoint) -> str:
+    """Smallest and largest number of updates over all candidate operations in use, and those of every head."""
+    fewest, most = checkpoint.fewest_updates, checkpoint.most_updates
+    if not most:
         return "No update was made."
-    heads = ", ".join(f"{head} {updates:,}" for head, updates in trainer.head_updates.items())
-    share = f"{used.min():,} to {used.max():,}" if used.min() < used.max() else f"exactly {used.min():,}"
-    return f"Every operation got {share} updates; heads: {heads}. Steps skipped: {trainer.skipped}."
+    heads = ", ".join(f"{head} {updates:,}" for head, updates in checkpoint.head_updates.items())
+    share = f"{fewest:,} to {most:,}" if fewest < most else f"exactly {most:,}"
+    return f"Every operation got {share} updates; heads: {heads}. Steps skipped: {checkpoint.skipped}."

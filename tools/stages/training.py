@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import click
-
-from dualfair.commands.interruption import Interrupted, finishing_first
 from dualfair.presentation.training_board import TrainingBoard, training_board
+from dualfair.runs.layout import StageLayout
+from dualfair.runs.watching import Progress as Shown
+from dualfair.runs.watching import Say, ShouldStop, ShowProgress, Stopped, never, silent
 from dualfair.supernet.fitting import is_shortage, reason_of
-from dualfair.supernet.training.checkpoint import Record
+from dualfair.supernet.training.checkpoint import Record, checkpoints
 from dualfair.supernet.training.resuming import resume, save
-from dualfair.supernet.training.trainer import NonFinite, Progress, Trainer
+from dualfair.supernet.training.trainer import Progress, Trainer
 
 
 @dataclass(frozen=True)
 class Course:
-    """How a training went: seconds in all, over every restart, and those of this process that checkpoints took."""
+    """How a training went: its last checkpoint, seconds in all, over every restart, and of `here`, this process, those
+    that `saving` took."""
 
+    path: Path
     seconds: float
     here: float
     saving: float
@@ -33,28 +35,28 @@ def run_training(
     *,
     configuration: str,
     minutes: float,
-    tell: Callable[[str], object],
+    say: Say,
+    progress: ShowProgress = silent,
+    should_stop: ShouldStop = never,
     label: str = "train",
     images: int = 0,
 ) -> Course:
     """Train from the newest intact checkpoint of `folder` to the end, with a checkpoint every so many minutes.
 
-    TensorBoard gets curves, and `images` of the first batch as the network sees them.
-    SIGTERM and Ctrl-C let the step at hand finish and save before `commands.interruption.Interrupted` is raised. Raises
-    ValueError where a step does not fit into memory.
+    TensorBoard gets curves, and `images` of the first batch as the network sees them. When `should_stop` says so, the
+    step at hand is finished and saved before `Stopped` is raised. Raises ValueError where a step does not fit into
+    memory, and `supernet.training.trainer.NonFinite` where too many in a row leave the finite numbers.
     """
     if not minutes >= 0:
         raise ValueError(f"checkpoint_every must be 0 (every step) or more minutes, got {minutes:g}")
-    record = resume(trainer, folder, configuration=configuration, tell=tell)
+    record = resume(trainer, folder, configuration=configuration, tell=say)
     if record:
-        tell(f"       continuing from step {trainer.step:,}")
-    with finishing_first() as wish, training_board(trainer, folder / "tensorboard", images) as board:
+        say(f"       continuing from step {trainer.step:,}")
+    with training_board(trainer, StageLayout(folder).tensorboard, images) as board:
         keeper = _Keeper(trainer, folder, configuration, 60 * minutes, record, board)
         try:
-            for progress in _shown(trainer, label, wish, board):
-                keeper.follow(progress)
-        except NonFinite as error:
-            raise click.ClickException(str(error)) from error
+            for step in _shown(trainer, label, should_stop, board, progress):
+                keeper.follow(step)
         except (MemoryError, RuntimeError) as error:
             if not is_shortage(error):
                 raise
@@ -65,26 +67,26 @@ def run_training(
             ) from error
         keeper.save()
         if trainer.step < trainer.steps:
-            tell(f"Stopped at step {trainer.step:,} of {trainer.steps:,}; the same command continues there")
-            raise Interrupted(wish.signal)
-    return Course(keeper.seconds, time.monotonic() - keeper.start, keeper.saving)
+            reached = f"at step {trainer.step:,} of {trainer.steps:,}"
+            say(f"Stopped {reached}; the same command continues there")
+            raise Stopped(f"{label} was stopped {reached}, and saved")
+    return Course(checkpoints(folder)[-1], keeper.seconds, time.monotonic() - keeper.start, keeper.saving)
 
 
-def _shown(trainer: Trainer, label: str, stop: Callable[[], bool], board: TrainingBoard | None):
-    """The steps of a trainer; on the leading rank with a progress bar and curves."""
+def _shown(
+    trainer: Trainer, label: str, should_stop: ShouldStop, board: TrainingBoard | None, show: ShowProgress
+) -> Iterator[Progress]:
+    """The steps of a trainer; on the leading rank with progress and curves."""
     if board is None:
-        yield from trainer.run(stop=stop)
+        yield from trainer.run(stop=should_stop)
         return
-    from tqdm import tqdm
-
-    with tqdm(total=trainer.steps, initial=trainer.step, desc=label, unit="step", leave=False, disable=None) as bar:
+    began = time.monotonic()
+    for step in trainer.run(stop=should_stop):
+        board.log(step, time.monotonic() - began)
+        note = f"loss {step.loss:.2f}, lr {step.lr:.2g}, skipped {step.skipped}"
+        show(Shown(label, trainer.step, trainer.steps, "step", note))
+        yield step
         began = time.monotonic()
-        for progress in trainer.run(stop=stop):
-            board.log(progress, time.monotonic() - began)
-            bar.set_postfix_str(f"loss {progress.loss:.2f}, lr {progress.lr:.2g}, skipped {progress.skipped}")
-            bar.update()
-            yield progress
-            began = time.monotonic()
 
 
 @dataclass

@@ -12,10 +12,9 @@ import click
 from dualfair.runs.devices import deterministic_option, device_option
 from dualfair.runs.directory import RunDirectory
 from dualfair.runs.distributed import join
+from dualfair.runs.options import SearchOptions, TrainOptions
 from dualfair.runs.protocol import ProtocolOptions
-from dualfair.runs.train_options import TrainOptions
 from dualfair.stages.retrain import RetrainOptions
-from dualfair.stages.search import SearchOptions
 from dualfair.supernet.files import read_json
 from dualfair.supernet.training.process_group import ProcessGroup
 from dualfair.supernet.training.recipe import Recipe

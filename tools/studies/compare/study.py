@@ -13,9 +13,10 @@ from dualfair.runs.config import recorded
 from dualfair.runs.devices import describe, deterministic_option, device_option
 from dualfair.runs.directory import RunDirectory
 from dualfair.runs.distributed import join
+from dualfair.runs.options import SearchOptions
 from dualfair.runs.protocol import open_archive, searched_with
 from dualfair.stages.constraints import limits_of, said_by
-from dualfair.stages.search import SearchOptions, open_scorer
+from dualfair.stages.search import open_scorer
 from dualfair.stages.search_output import aligned
 from dualfair.supernet.files import write_csv, write_json
 

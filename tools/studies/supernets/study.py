@@ -13,8 +13,8 @@ from dualfair.runs.config import build_configs, config_options, option
 from dualfair.runs.devices import describe, deterministic_option, device_option
 from dualfair.runs.directory import RunDirectory
 from dualfair.runs.distributed import join
+from dualfair.runs.options import TrainOptions
 from dualfair.runs.protocol import ProtocolOptions
-from dualfair.runs.train_options import TrainOptions
 from dualfair.studies.supernets.variants import BASE, COMPARISON, Variant, by_training, read_variants
 from dualfair.supernet.files import write_json
 from dualfair.supernet.training.process_group import ProcessGroup

@@ -1,0 +1,57 @@
+"""Options of commands, made from configuration dataclasses: one field is one option, so the two cannot drift apart."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import get_type_hints
+
+import click
+
+from dualfair.runs.config import presets
+
+PATH = click.Path(path_type=Path)
+
+
+def config_options(*configs: type) -> Callable:
+    """Decorate a click command with one option for every field of the configs, and with --preset.
+
+    An option that is not given is passed as None, so that a preset or the dataclass can decide.
+    """
+
+    def decorate(command: Callable) -> Callable:
+        preset = click.option(
+            "--preset", help=f"TOML file with any of these options as name = value, or one of: {', '.join(presets())}."
+        )
+        command = preset(command)
+        for config in reversed(configs):
+            hints = get_type_hints(config)
+            for field in reversed(dataclasses.fields(config)):
+                command = _option_of(field, hints[field.name])(command)
+        return command
+
+    return decorate
+
+
+def _option_of(field: dataclasses.Field, kind: type) -> Callable:
+    flag = field.name.replace("_", "-")
+    required = field.default is dataclasses.MISSING
+    stated = required or field.default in ("", None) or "[default:" in field.metadata["help"]
+    default = "" if stated else f"  [default: {field.default}]"
+    text = field.metadata["help"] + default
+    if kind is bool:
+        return click.option(f"--{flag}/--no-{flag}", field.name, default=None, help=text)
+    return click.option(f"--{flag}", field.name, type=kind, default=None, help=text)
+
+
+def device_option(command: Callable) -> Callable:
+    """Add --device to a command."""
+    text = "cpu, cuda, cuda:1, ...; auto takes CUDA where there is one.  [default: auto]"
+    return click.option("--device", default="auto", help=text)(command)
+
+
+def deterministic_option(command: Callable) -> Callable:
+    """Add --deterministic to a command."""
+    text = "Only operations that give the same result in every run, or an error; for CUDA, a CPU has no others."
+    return click.option("--deterministic", is_flag=True, help=text)(command)

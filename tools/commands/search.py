@@ -1,0 +1,30 @@
+"""`dualfair search`: stage 2, NSGA-II over genotypes scored by the weights that they inherit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from dualfair.commands.console import say_once, watching
+from dualfair.commands.options import PATH, config_options, deterministic_option, device_option
+from dualfair.runs.options import ConstraintOptions, SearchOptions
+from dualfair.runs.protocol import FURTHER_OBJECTIVES, ProtocolOptions
+
+
+@click.command()
+@click.option("--run", type=PATH, required=True, help="Run directory of training.")
+@click.option("--objective", multiple=True, type=click.Choice(FURTHER_OBJECTIVES), help="A further objective.")
+@click.option("--exhaustive", is_flag=True, help="Score the whole space instead; for -shared spaces.")
+@click.option("--batch", type=int, default=128, show_default=True, help="Images scored at once.")
+@click.option("--start", multiple=True, help="A genotype to begin with, or 'paper' for the published ones; repeatable.")
+@config_options(SearchOptions, ProtocolOptions, ConstraintOptions)
+@device_option
+@deterministic_option
+def command(run: Path, **given: object) -> None:
+    """Stage 2: evolve subnets; every score is kept and never computed again."""
+    from dualfair.door import search
+
+    with watching() as watched:
+        search(run, **watched, **given)
+    say_once(f"Next: dualfair retrain --run {run}")

@@ -1,0 +1,309 @@
+"""The stages as Python functions: keyword arguments as the command line's options, results as records.
+
+Every function opens its run, holds its lock while it works, and closes it. Nothing is printed unless `say` is given (a
+function that takes a line of text, such as `print`), `progress` hears how far the work is, and `should_stop` may end it
+where that is safe; what was done is kept, and the same call goes on from there. Of several ranks started by torchrun
+the leading one gets the result of a search.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, asdict, fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dualfair.runs.config import build_configs
+from dualfair.runs.context import working
+from dualfair.runs.directory import RunDirectory
+from dualfair.runs.distributed import joined
+from dualfair.runs.options import ConstraintOptions, RetrainOptions, SearchOptions, TrainOptions
+from dualfair.runs.protocol import ProtocolOptions
+from dualfair.runs.watching import Say, ShouldStop, ShowProgress, never, silent
+from dualfair.supernet.training.process_group import ALONE
+from dualfair.supernet.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from dualfair.runs.opened import OpenedRun
+    from dualfair.runs.records.evaluation import EvaluationReport
+    from dualfair.runs.records.ranking import RankingStudy
+    from dualfair.runs.records.search import Front
+    from dualfair.runs.records.training import Checkpoint, TrainingResult
+    from dualfair.supernet.images.store import FaceStore
+
+AnyPath = str | Path
+
+
+def generate_faces(
+    out: AnyPath,
+    *,
+    identities: int = 200,
+    images: int = 16,
+    size: int = 48,
+    groups: int = 2,
+    bias: float = 0.5,
+    seed: int = 0,
+    progress: ShowProgress = silent,
+) -> FaceStore:
+    """Generate faces of people who do not exist into the folder `out`, with a contact sheet; the faces.
+
+    `identities` people are dealt to the `groups` (named a, b, ...) in turn, `images` each of `size` pixels. With `bias`
+    0 groups are exchangeable, with 1 most different.
+    """
+    from dualfair.stages.generate import generate
+    from dualfair.supernet.images.synthetic.people import SyntheticFaces
+
+    names = tuple(chr(ord("a") + number) for number in range(groups))
+    config = SyntheticFaces(identities=identities, images=images, size=size, groups=names, bias=bias, seed=seed)
+    return generate(config, Path(out), progress)
+
+
+def train(
+    faces: AnyPath,
+    out: AnyPath,
+    *,
+    checkpoint_every: float = 5.0,
+    preset: str | None = None,
+    device: str = "auto",
+    deterministic: bool = False,
+    say: Say = silent,
+    progress: ShowProgress = silent,
+    should_stop: ShouldStop = never,
+    **options: object,
+) -> Checkpoint:
+    """Stage 1: train a supernet over a space, from the newest checkpoint of the run `out` if there is one.
+
+    `options` are those of `TrainOptions` and `Recipe`, as `dualfair train --help` lists them. Minutes pass between
+    checkpoints. Raises ValueError for options that do not fit, or a run that was begun with others, and
+    `runs.watching.Stopped` when `should_stop` ended it.
+    """
+    from dualfair.stages.train import train as train_supernet
+
+    _check_names("train", options, TrainOptions, Recipe)
+    train_options, recipe = build_configs(options, preset, TrainOptions, Recipe, stage="train")
+    with working(out, make=True, device=device, deterministic=deterministic, say=say) as place:
+        return train_supernet(
+            place,
+            Path(faces),
+            train_options,
+            recipe,
+            checkpoint_minutes=checkpoint_every,
+            progress=progress,
+            should_stop=should_stop,
+        )
+
+
+def search(
+    run: AnyPath,
+    *,
+    objective: Sequence[str] = (),
+    exhaustive: bool = False,
+    batch: int = 128,
+    start: Sequence[str] = (),
+    preset: str | None = None,
+    device: str = "auto",
+    deterministic: bool = False,
+    say: Say = silent,
+    progress: ShowProgress = silent,
+    should_stop: ShouldStop = never,
+    **options: object,
+) -> Front | None:
+    """Stage 2: evolve subnets of a trained run on the weights that they inherit; the confirmed front.
+
+    `objective` are further ones ("params", "macs"); `exhaustive` scores the whole space instead; `batch` images are
+    scored at once; `start` are genotypes to begin with, or "paper". `options` are those of `SearchOptions`,
+    `ProtocolOptions` and `ConstraintOptions`, as `dualfair search --help` lists them.
+    """
+    from dualfair.runs.trained_run import open_trained
+    from dualfair.stages.search import SearchTask
+    from dualfair.stages.search import search as search_run
+
+    configs = (SearchOptions, ProtocolOptions, ConstraintOptions)
+    _check_names("search", options, *configs)
+    search_options, protocol, constraints = build_configs(options, preset, *configs, stage="search")
+    task = SearchTask(
+        options=search_options,
+        protocol=protocol,
+        constraints=constraints,
+        extra=tuple(objective),
+        exhaustive=exhaustive,
+        batch=batch,
+        start=tuple(map(str, start)),
+    )
+    with working(run, device=device, deterministic=deterministic, say=say) as place:
+        trained = open_trained(place.directory, place.processes)
+        return search_run(trained, task, progress=progress, should_stop=should_stop)
+
+
+def retrain(
+    run: AnyPath,
+    *,
+    genotype: Sequence[str] = (),
+    backbone: Sequence[str] = (),
+    head: Sequence[str] = (),
+    survey: str | None = None,
+    short: bool = False,
+    inherit: bool = False,
+    checkpoint_every: float = 5.0,
+    preset: str | None = None,
+    device: str = "auto",
+    deterministic: bool = False,
+    say: Say = silent,
+    progress: ShowProgress = silent,
+    should_stop: ShouldStop = never,
+    **options: object,
+) -> list[TrainingResult]:
+    """Stage 3: train networks from scratch, by the supernet's recipe unless told otherwise; a result a training.
+
+    Without `genotype`, `backbone` (of timm's, each with every `head`) and `survey` (a TOML file, or one by its name)
+    the front, controls and random networks are trained. `short` trains all planned networks once more,
+    together as long as the supernet, `inherit` once more from the supernet's weights. `options` are those of
+    `RetrainOptions` and `Recipe`, as `dualfair retrain --help` lists them.
+    """
+    from dualfair.runs.trained_run import open_trained
+    from dualfair.stages.retrain import HowTrained, recipe_of_stage, retrain_selection, selected
+    from dualfair.stages.retrain import retrain as retrain_networks
+    from dualfair.stages.retrain_again import retrain_inherited, retrain_short
+    from dualfair.stages.selection import Selection
+    from dualfair.stages.survey import Survey, read_survey
+
+    _check_names("retrain", options, RetrainOptions, Recipe)
+    selection = Selection(
+        tuple(map(str, genotype)), tuple(backbone), tuple(head), read_survey(survey) if survey else Survey()
+    )
+    again = "--short" if short else "--inherit"
+    if (short or inherit) and selection:
+        raise ValueError(f"{again} trains every planned network; leave --genotype, --backbone and --survey out")
+    if short and inherit:
+        raise ValueError("--short and --inherit are two commands; give one of them")
+    with working(run, device=device, deterministic=deterministic, say=say) as place:
+        trained = open_trained(place.directory, place.processes)
+        base = recipe_of_stage(trained) if selection or inherit else trained.config.recipe
+        retrain_options, recipe = build_configs(
+            options, preset, RetrainOptions, Recipe, stage="retrain", defaults=asdict(base)
+        )
+        how = HowTrained(
+            options=retrain_options,
+            recipe=recipe,
+            checkpoint_minutes=checkpoint_every,
+            progress=progress,
+            should_stop=should_stop,
+        )
+        if short:
+            return retrain_short(trained, how)
+        if inherit:
+            return retrain_inherited(trained, how)
+        if selection:
+            return retrain_selection(trained, selection, how)
+        return retrain_networks(trained, selected(trained, retrain_options), how)
+
+
+def correlate(
+    run: AnyPath | None = None,
+    *,
+    table: tuple[AnyPath, AnyPath] | None = None,
+    out: AnyPath | None = None,
+    maximise: Sequence[str] = (),
+    resamples: int = 2000,
+    device: str = "auto",
+    deterministic: bool = False,
+    say: Say = silent,
+) -> RankingStudy:
+    """Stage 4: rank correlation of inherited and standalone scores, of a run or of a `table` pair of CSV files.
+
+    The study of two tables (inherited scores, standalone scores) is written to `out`; of the columns that `maximise`
+    names more is better. `resamples` are the bootstrap's.
+    """
+    from dualfair.runs.trained_run import open_trained
+    from dualfair.stages.correlate import correlate as correlate_run
+    from dualfair.stages.correlate import correlate_tables
+
+    if (run is None) == (table is None):
+        raise ValueError("give either --run RUN, or --table CHEAP.csv TRUTH.csv with --out FOLDER")
+    if table is not None:
+        if out is None:
+            raise ValueError("--table needs --out, the folder that the study is written to")
+        inherited, standalone = map(Path, table)
+        return correlate_tables(inherited, standalone, Path(out), maximise, resamples=resamples, say=say)
+    if out is not None or maximise:
+        raise ValueError("--out and --maximise belong to --table; a run's study is in its folder correlate")
+    with working(run, device=device, deterministic=deterministic, say=say) as place:
+        return correlate_run(open_trained(place.directory, place.processes), resamples=resamples)
+
+
+def evaluate(
+    out: AnyPath,
+    *,
+    network: AnyPath | Sequence[AnyPath] = (),
+    faces: AnyPath | None = None,
+    embeddings: AnyPath | None = None,
+    identities: AnyPath | None = None,
+    pairs: AnyPath | None = None,
+    group: str | None = None,
+    split: str | None = None,
+    disparity: Sequence[str] = (),
+    reliability: bool = False,
+    baseline: AnyPath | None = None,
+    preset: str | None = None,
+    device: str = "auto",
+    deterministic: bool = False,
+    say: Say = silent,
+    **options: object,
+) -> list[EvaluationReport]:
+    """Every measure of trained networks, or of any system's embeddings; a report each, also written to `out`.
+
+    Either `network` (one training's folder, or several) with `faces`, or `embeddings` (.npy of shape (images, D)) with
+    `identities`, a CSV of as many rows. `options` are those of `EvaluateOptions`, as `dualfair evaluate --help` lists
+    them.
+    """
+    from dualfair.stages.evaluate import evaluate as evaluate_subjects
+    from dualfair.stages.evaluate_options import EvaluateOptions
+    from dualfair.stages.subjects import subject_of_embeddings, subjects_of_networks
+
+    _check_names("evaluate", options, EvaluateOptions)
+    (evaluate_options,) = build_configs(options, preset, EvaluateOptions, stage="evaluate")
+    networks = [network] if isinstance(network, (str, Path)) else [*network]
+    if bool(networks) == bool(embeddings):
+        raise ValueError("name either --network with --faces, or --embeddings with --identities")
+    how = {
+        "options": evaluate_options,
+        "out": Path(out),
+        "disparities": tuple(disparity),
+        "baseline": _path(baseline),
+        "reliability": reliability,
+    }
+    if not networks:
+        if not identities:
+            raise ValueError("--embeddings needs --identities, a CSV with one row an embedding")
+        subject = subject_of_embeddings(Path(embeddings), Path(identities), _path(pairs), group, split)
+        return evaluate_subjects([subject], processes=ALONE, say=say, **how)
+    if not faces:
+        raise ValueError("--network needs --faces, the faces folder to evaluate on")
+    with joined(device, deterministic) as processes:
+        leading = say if processes.leads else silent
+        subjects = subjects_of_networks(
+            [*map(Path, networks)], Path(faces), _path(pairs), group, split, processes, leading
+        )
+        return evaluate_subjects(subjects, processes=processes, say=leading, **how)
+
+
+def open_run(run: AnyPath) -> OpenedRun:
+    """The results of a run directory, read when they are asked for. Nothing is locked or loaded."""
+    from dualfair.runs.opened import OpenedRun
+
+    return OpenedRun(RunDirectory(run).layout)
+
+
+def _check_names(function: str, options: Mapping[str, object], *configs: type) -> None:
+    """Raise TypeError for a name that is no option, and for an option without a default that is not given."""
+    known = {field.name: field for config in configs for field in fields(config)}
+    for name in options:
+        if name not in known:
+            raise TypeError(f"{function}() got an unexpected option {name!r}; known: {', '.join(known)}")
+    missing = [name for name, field in known.items() if field.default is MISSING and name not in options]
+    if missing:
+        raise TypeError(f"{function}() misses the option {missing[0]!r}")
+
+
+def _path(path: AnyPath | None) -> Path | None:
+    return None if path is None else Path(path)

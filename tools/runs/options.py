@@ -1,0 +1,72 @@
+"""What the stages of a run are asked for, besides recipe and protocol. Needs no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dualfair.runs.config import option
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions:
+    """What is trained, and on which faces."""
+
+    space: str = option("dpn81", "dpn81, dpn729, either with -shared, or module:object of your own SearchSpace.")
+    skeleton: str = option(
+        "nano", "nano (48 px), small (112 px, DPN-68 widths), paper (112 px), or module:object of your own Skeleton."
+    )
+    heads: str = option("", "Heads to choose from, joined by ','; module:object for your own.  [default: the space's]")
+    blocks: str = option("", "Blocks of every stage, e.g. 3-4-20-3.  [default: 1-1-1-1]")
+    size: int = option(0, "Side of the network's input in pixels.  [default: the skeleton's]")
+    group_column: str = option("group", "Manifest column that says which group a person belongs to.")
+    split: str = option("0.6,0.2,0.2", "Shares of the identities for training, validation and test.")
+    confirm: float = option(0.5, "Share of the validation people kept from the search to confirm its front; 0 = none.")
+    sampler: str = option(
+        "strict",
+        "strict: every operation once a step (FairNAS); sequential: likewise, with an update after every path; "
+        "uniform: one random path (SPOS).",
+    )
+    split_seed: int = option(0, "Seed of the splits of the people: trainings of several seeds share them.")
+    seed: int = option(0, "Seed of initial weights, paths and order of the faces.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchOptions:
+    """How long NSGA-II searches."""
+
+    population: int = option(32, "Genotypes a generation.")
+    generations: int = option(10, "Generations, the random first one included.")
+    siblings: int = option(
+        1, "Children with a common beginning: 2 saves a third of the work at a slightly worse front."
+    )
+    seed: int = option(0, "Seed of the search.")
+    confirm_candidates: int = option(
+        16, "Least networks of the first layers that are scored again on people kept from the search; 0 = none."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConstraintOptions:
+    """The most that a network may cost; 0 sets no limit. Those beyond one are never scored."""
+
+    max_params: int = option(0, "Most learnt parameters of a network; 0 = any number.")
+    max_macs: int = option(0, "Most multiply-accumulates for an image; 0 = any number.")
+    max_latency: float = option(0.0, "Longest pass on this device, in milliseconds; 0 = any. Measured, then kept.")
+    latency_batch: int = option(1, "Images in the pass that --max-latency times.")
+
+    def __post_init__(self) -> None:
+        for name in ("max_params", "max_macs", "max_latency"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must be 0 (no limit) or more, got {getattr(self, name)}")
+        if self.latency_batch < 1:
+            raise ValueError(f"latency_batch must be 1 or more images, got {self.latency_batch}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetrainOptions:
+    """Which networks are trained, and how often."""
+
+    seeds: int = option(2, "Independent trainings of every network, seeds 0, 1, ...")
+    controls: int = option(6, "Networks evenly spaced in inherited error, besides the front's knee and extremes.")
+    random: int = option(0, "Networks drawn uniformly from the space, whatever was searched: the honest sample.")
+    ranks_per_job: int = option(1, "With torchrun: ranks that train one network together; has to divide their number.")

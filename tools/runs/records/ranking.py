@@ -1,0 +1,131 @@
+"""The ranking study: does an inherited score rank networks as training them does?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from dualfair.evaluation.statistics.ceiling import NoiseCeiling, TruthCeiling
+from dualfair.evaluation.statistics.ranking import Estimate, RankingCorrelation
+from dualfair.runs.records.codec import FLAT, Record, keyed
+
+
+@dataclass(frozen=True)
+class TopOverlap(Record):
+    """The share of the truly best `k` networks among the `k` that a score puts first, and what chance gives."""
+
+    k: int
+    overlap: float
+    chance: float
+
+
+@dataclass(frozen=True)
+class Ceiling(Record):
+    """The tau that the exact truth would reach, and the `share` of it that the score reaches: above 1 is possible, by
+    luck, and where both kinds of scores share the people they were measured on."""
+
+    truth: TruthCeiling = field(metadata=FLAT)
+    share: float | None
+
+
+@dataclass(frozen=True)
+class Rival(Record):
+    """A baseline's correlation with the truth, and `difference`: that of the score minus the baseline's."""
+
+    correlation: RankingCorrelation = field(metadata=FLAT)
+    difference: Estimate
+
+
+@dataclass(frozen=True)
+class Beyond(Record):
+    """What a measure's score tells beyond the one of the first `measure`: Kendall's partial tau given that one, the
+    corrected one that conclusions rest on, and that one as a baseline ("disparity follows error")."""
+
+    measure: str
+    partial_tau: Estimate
+    corrected: Estimate
+    instead: Rival
+
+
+@dataclass(frozen=True)
+class MeasureStudy(Record):
+    """Does the score of a measure rank `n` networks as the mean of their trainings does?
+
+    `p` is one-sided, by permutations; in `weighted_tau` the truly best weigh most; `regret` and `regret_at_random` are
+    in units of the truth; `noise_ceiling` is tau between seeds. `beyond` is None for the first measure. `conclusions`
+    follow, in words. None where undefined: the correlation says why.
+    """
+
+    n: int
+    correlation: RankingCorrelation
+    p: float | None
+    weighted_tau: float | None
+    top_k: TopOverlap | None
+    regret: float | None
+    regret_at_random: float | None
+    noise_ceiling: NoiseCeiling
+    ceiling: Ceiling
+    baselines: Mapping[str, Rival]
+    beyond: Beyond | None
+    conclusions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class FrontStudy(Record):
+    """Agreement of the front by the scores with the true one, over all measures together.
+
+    `agreement` is as of `evolution.pareto.front_agreement`, of `chosen` networks; `at_random` the mean of as many
+    networks drawn at random. None with a `reason` where a score is not finite or there is no network.
+    """
+
+    agreement: float | None
+    chosen: int | None
+    at_random: float | None
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class SampleStudy(Record):
+    """The study of a sample of the networks; `front_agreement` is None unless there are two measures."""
+
+    networks: tuple[str, ...]
+    n: int
+    measures: Mapping[str, MeasureStudy]
+    front_agreement: FrontStudy | None
+
+
+@dataclass(frozen=True)
+class TableStudy(Record):
+    """The study of tables of scores, by sample: random, even, evenly spaced ones, and all."""
+
+    networks: tuple[str, ...]
+    seeds: int
+    samples: Mapping[str, SampleStudy]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankingStudy(Record):
+    """The ranking study of a run, or of two tables of scores.
+
+    `studies` are by what the truth was measured on ("validation identities", "test identities"; "" for tables),
+    `measures` those of all networks, by "error, validation identities" and the like. On validation identities inherited
+    and standalone scores share the people they were measured on; only test identities show what carries over.
+    `left_out` lack a training that others have, `missing` trainings were asked for, `damaged` cannot be read.
+    """
+
+    networks: tuple[str, ...]
+    seeds: int
+    maximised: tuple[str, ...] = ()
+    only_inherited: int = keyed("only in cheap", default=0)
+    only_standalone: int = keyed("only in truth", default=0)
+    left_out: tuple[str, ...]
+    missing: tuple[str, ...]
+    damaged: tuple[str, ...]
+    measures: Mapping[str, MeasureStudy]
+    studies: Mapping[str, TableStudy]
+
+    @property
+    def partial(self) -> bool:
+        """Whether a training that was asked for is missing, or a correlation over all networks is undefined."""
+        undefined = any(measure.correlation.tau is None for measure in self.measures.values())
+        return bool(undefined or self.missing or self.left_out or self.damaged)

@@ -1,0 +1,134 @@
+"""What training leaves behind: configurations, plans, results, and what a standalone network is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from dualfair.evaluation.protocol import Scores
+from dualfair.runs.options import TrainOptions
+from dualfair.runs.protocol import ProtocolOptions
+from dualfair.runs.records.codec import FLAT, Record, keyed
+from dualfair.runs.training_spec import TrainingSpec
+from dualfair.supernet.training.recipe import Recipe
+
+SPLITS = ("validation", "test")
+"""Whose people a trained network is evaluated on."""
+MEASURES = ("error", "disparity")
+SAMPLES = ("front", "even", "random", "named", "shelf")
+"""Why a network is trained: it is on the front, evenly spaced in inherited error, drawn at random, named by hand, or a
+backbone that is compared with."""
+NAMED = frozenset({"named"})
+
+
+@dataclass(frozen=True)
+class TrainedOn(Record):
+    """Which people networks were trained on: the images, and how their splits were made."""
+
+    faces_fingerprint: str
+    group_column: str
+    split: str
+    split_seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig(Record):
+    """What a supernet is trained by. `faces` is the way from the run directory to the images."""
+
+    faces: str
+    options: TrainOptions = field(metadata=FLAT)
+    recipe: Recipe = field(metadata=FLAT)
+    choices_digest: str
+    faces_fingerprint: str
+
+    @property
+    def trained_on(self) -> TrainedOn:
+        """The people that all networks of the run are trained on."""
+        options = self.options
+        return TrainedOn(self.faces_fingerprint, options.group_column, options.split, options.split_seed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetrainConfig(Record):
+    """What standalone networks of a stage are trained and evaluated by; `weights` identify the run's supernet.
+
+    `seeds_from` is added to the seeds that are drawn from.
+    """
+
+    recipe: Recipe = field(metadata=FLAT)
+    protocol: ProtocolOptions = field(metadata=FLAT)
+    weights: str
+    seeds_from: int = keyed("seeds from", omitted=True, default=0)
+
+
+@dataclass(frozen=True)
+class PlannedTraining(Record):
+    """A training that was asked for, and why: one or more of SAMPLES."""
+
+    training: TrainingSpec = field(metadata=FLAT)
+    samples: frozenset[str] = NAMED
+
+    def __post_init__(self) -> None:
+        if not self.samples or not self.samples <= {*SAMPLES}:
+            raise ValueError(f"expected samples out of {', '.join(SAMPLES)}, got {sorted(self.samples)}")
+
+
+@dataclass(frozen=True)
+class TrainingPlan(Record):
+    """The trainings that were ever asked for, in order."""
+
+    jobs: tuple[PlannedTraining, ...] = ()
+
+    def samples(self) -> dict[str, frozenset[str]]:
+        """Why each training was asked for, with any seed: samples by label, in order."""
+        samples: dict[str, frozenset[str]] = {}
+        for job in self.jobs:
+            label = job.training.label
+            samples[label] = samples.get(label, frozenset()) | job.samples
+        return samples
+
+
+@dataclass(frozen=True)
+class TrainingResult(Record):
+    """What a standalone training came to: its network's size, and its scores on validation and on test people."""
+
+    training: TrainingSpec = field(metadata=FLAT)
+    params: int | None
+    macs: int | None
+    seconds: float
+    validation: Scores
+    test: Scores
+
+    def on(self, split: str) -> Scores:
+        """The scores on the people of a split, one of SPLITS."""
+        return {"validation": self.validation, "test": self.test}[split]
+
+
+@dataclass(frozen=True)
+class NetworkDescription(Record):
+    """What a standalone network is, so that its folder can be opened wherever it lies.
+
+    `training` has the seed that was drawn from. `identities` are those that its head tells apart.
+    """
+
+    training: TrainingSpec = field(metadata=FLAT)
+    skeleton: str
+    blocks: tuple[int, ...]
+    size: int
+    heads: str
+    identities: int
+    trained_on: TrainedOn
+
+
+@dataclass(frozen=True)
+class Checkpoint(Record):
+    """A trained supernet: its file, the updates made of those planned, and how often each operation and head was
+    updated; `seconds` of training led to it."""
+
+    path: str
+    step: int
+    steps: int
+    seconds: float
+    skipped: int
+    fewest_updates: int
+    most_updates: int
+    head_updates: dict[str, int]

@@ -1,0 +1,154 @@
+"""The standalone trainings of a run directory: which have a result, which are missing, which are damaged."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from dualfair.runs.layout import RunLayout, TrainingsLayout
+from dualfair.runs.records.training import NAMED, PlannedTraining, TrainingPlan, TrainingResult
+from dualfair.runs.training_spec import TrainingSpec, is_plain, label_of_folder
+from dualfair.supernet.files import read_json
+from dualfair.supernet.genotype import Genotype
+from dualfair.supernet.space import SearchSpace
+
+
+@dataclass(frozen=True)
+class TrainingResults:
+    """Standalone trainings of searched networks: genotypes (n), and results[network][seed] with equal seeds for all.
+
+    `left_out` are networks that lack one of those seeds. `missing` names the trainings that have no result although
+    they were asked for, have begun, or would give a network equal seeds; `damaged` says what cannot be read and why.
+    `samples` tell why each network was asked for, one or more of `SAMPLES`.
+    """
+
+    genotypes: tuple[Genotype, ...]
+    results: tuple[tuple[TrainingResult, ...], ...]
+    left_out: tuple[str, ...]
+    missing: tuple[str, ...] = ()
+    damaged: tuple[str, ...] = ()
+    samples: tuple[frozenset[str], ...] = ()
+
+    @property
+    def seeds(self) -> int:
+        """Trainings of every network."""
+        return len(self.results[0]) if self.results else 0
+
+
+def collect(layout: RunLayout, space: SearchSpace) -> TrainingResults:
+    """The trainings of a run with the seeds that most networks have; networks that lack one are left out and named.
+
+    Only networks of the space trained by the stage's own recipe are looked at: backbones, and trainings by a changed
+    recipe, have no inherited score to compare with (`read_results` has them). A result that is damaged counts as
+    missing. Raises ValueError when no such training was ever asked for.
+    """
+    stage, damaged = layout.retrain, []
+    plan = TrainingPlan(tuple(job for job in _plan_or_none(stage, damaged).jobs if job.training.plain))
+    asked = {(job.training.label, job.training.seed) for job in plan.jobs}
+    asked |= {(label, seed) for label, seed in stage.begun_trainings() if is_plain(label)}
+    samples = plan.samples()
+    by_network: dict[str, dict[int, TrainingResult]] = {}
+    for result in _read_all(stage, space, damaged, plain=True):
+        by_network.setdefault(result.training.label, {})[result.training.seed] = result
+    if not (by_network or asked or damaged):
+        raise ValueError(f"{layout.path} has no retrained networks; run 'dualfair retrain' first")
+    commonest = Counter(tuple(sorted(results)) for results in by_network.values()).most_common(1)
+    seeds = commonest[0][0] if commonest else ()
+    whole = {label: results for label, results in by_network.items() if set(seeds) <= set(results)}
+    wanted = asked | {(label, seed) for label in by_network for seed in seeds}
+    return TrainingResults(
+        tuple(space.parse(label) for label in whole),
+        tuple(tuple(results[seed] for seed in seeds) for results in whole.values()),
+        tuple(sorted(set(by_network) - set(whole))),
+        tuple(f"{label} seed {seed}" for label, seed in sorted(wanted) if seed not in by_network.get(label, ())),
+        tuple(damaged),
+        tuple(samples.get(label, NAMED) for label in whole),
+    )
+
+
+def read_results(stage: TrainingsLayout, damaged: list[str]) -> dict[TrainingSpec, TrainingResult]:
+    """The result of every training of a stage: of searched networks and of backbones, by any recipe.
+
+    Sentences on results that cannot be read are added to `damaged`.
+    """
+    return {result.training: result for result in _read_all(stage, None, damaged)}
+
+
+def read_result(path: Path, space: SearchSpace | None = None) -> TrainingResult:
+    """The result of one training of a space's network or of a backbone. Without a space any genotype will do.
+
+    Raises ValueError, without the file's name, when it is not whole, or of another training than its folder's.
+    """
+    try:
+        result = TrainingResult.from_json(read_json(path))
+        if space is not None and not result.training.on_shelf:
+            network = space.parse(str(result.training.network))
+            result = replace(result, training=replace(result.training, network=network))
+    except ValueError as error:
+        again = "dualfair retrain --short" if path.parents[2].name == "short" else "dualfair retrain"
+        raise ValueError(f"damaged, {_one_line(error)}; delete it and run '{again}' again") from None
+    if Path(*path.parts[-3:-1]) != result.training.folder:
+        raise ValueError(f"it is of {result.training}, not of this folder's network; delete it")
+    return result
+
+
+def read_short(layout: RunLayout, trained: TrainingResults, space: SearchSpace) -> tuple[TrainingResult, ...]:
+    """The results of the short trainings of all trained networks, in their order; none where one is not there.
+
+    Raises ValueError for a damaged one.
+    """
+    paths = [layout.short.training(TrainingSpec(genotype)).result for genotype in trained.genotypes]
+    if not all(path.is_file() for path in paths):
+        return ()
+    results = []
+    for path in paths:
+        try:
+            results.append(read_result(path, space))
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
+    return tuple(results)
+
+
+def read_plan(stage: TrainingsLayout) -> TrainingPlan:
+    """The trainings that were ever asked for; none where there is no plan. Raises ValueError for a damaged plan."""
+    if not stage.plan.exists():
+        return TrainingPlan()
+    try:
+        return TrainingPlan.from_json(read_json(stage.plan))
+    except ValueError as error:
+        raise ValueError(f"{stage.plan}: damaged, {_one_line(error)}") from None
+
+
+def add_to_plan(stage: TrainingsLayout, asked: Mapping[TrainingSpec, Sequence[str]]) -> None:
+    """Keep every training that is asked for, and its samples. Raises ValueError for a damaged plan."""
+    samples = {job.training: job.samples for job in read_plan(stage).jobs}
+    for training, added in asked.items():
+        samples[training] = samples.get(training, frozenset()) | {*added}
+    TrainingPlan(tuple(PlannedTraining(training, of) for training, of in samples.items())).write(stage.plan)
+
+
+def _plan_or_none(stage: TrainingsLayout, damaged: list[str]) -> TrainingPlan:
+    try:
+        return read_plan(stage)
+    except ValueError as error:
+        damaged.append(str(error))
+        return TrainingPlan()
+
+
+def _read_all(
+    stage: TrainingsLayout, space: SearchSpace | None, damaged: list[str], plain: bool = False
+) -> Iterator[TrainingResult]:
+    """The results of a stage, in order of their paths; with `plain` only those of `is_plain`."""
+    for path in stage.results():
+        if plain and not is_plain(label_of_folder(path.parts[-3])):
+            continue
+        try:
+            yield read_result(path, space)
+        except ValueError as error:
+            damaged.append(f"{path}: {error}")
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,38 @@
+"""How whoever called a stage watches it, and asks it to stop. Needs nothing but Python."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a piece of work is: `done` of `total` (None where that is not known) in `unit`, and a short `note`."""
+
+    work: str
+    done: int
+    total: int | None
+    unit: str
+    note: str = ""
+
+
+class Stopped(Exception):
+    """A stage ended early because it was asked to; all that it had done is saved."""
+
+
+Say = Callable[[str], object]
+"""What a line of text for people goes to."""
+ShowProgress = Callable[[Progress], object]
+"""What is told how far a piece of work is."""
+ShouldStop = Callable[[], bool]
+"""Whether a stage should stop where that is safe; asked again and again."""
+
+
+def silent(_: object) -> None:
+    """Say and show nothing."""
+
+
+def never() -> bool:
+    """Never stop."""
+    return False
