@@ -40,7 +40,7 @@ class NothingFeasible(ValueError):
         )
 
 
-class Limits:
+class Constraints:
     """Which genotypes of a space keep the limits of `costs`, each of which is asked about once.
 
     `costs` has to give a genotype the same values whenever it is asked, or a run cannot be repeated.
@@ -48,11 +48,11 @@ class Limits:
 
     def __init__(self, space: SearchSpace, costs: Costs) -> None:
         self.space, self._costs = space, costs
-        self._known: dict[Genotype, np.ndarray] = {}
+        self._costs_by_genotype: dict[Genotype, np.ndarray] = {}
 
     def costs(self, genotypes: Sequence[Genotype]) -> np.ndarray:
         """What `Costs` says of genotypes, float64 (n, k). Raises ValueError when it says anything else."""
-        missing = [genotype for genotype in dict.fromkeys(genotypes) if genotype not in self._known]
+        missing = [genotype for genotype in dict.fromkeys(genotypes) if genotype not in self._costs_by_genotype]
         if missing:
             values = np.asarray(self._costs(missing), dtype=np.float64)
             if values.ndim != 2 or len(values) != len(missing) or not values.shape[1]:
@@ -66,8 +66,8 @@ class Limits:
                     f"costs returned NaN for genotype '{missing[int(unknown.argmax())]}', which breaks no other limit; "
                     "expected a number: cost / limit - 1"
                 )
-            self._known.update(zip(missing, values, strict=True))
-        return np.array([self._known[genotype] for genotype in genotypes])
+            self._costs_by_genotype.update(zip(missing, values, strict=True))
+        return np.array([self._costs_by_genotype[genotype] for genotype in genotypes])
 
     def violations(self, X: np.ndarray) -> np.ndarray:
         """How far vectors (n, choice blocks) are beyond their limits: float64 (n,), 0 for those that keep all."""
@@ -95,10 +95,10 @@ class Limits:
                     break
         return np.array(list(found)[:n], dtype=np.int64).reshape(-1, len(self.space.sizes))
 
-    def nothing(self) -> NothingFeasible:
+    def nothing_feasible(self) -> NothingFeasible:
         """The error for a space in which no genotype that keeps the limits was found."""
         # Where every one is NaN fmin gives NaN, and no warning.
-        return NothingFeasible(self.space, np.fmin.reduce(list(self._known.values())))
+        return NothingFeasible(self.space, np.fmin.reduce(list(self._costs_by_genotype.values())))
 
     def _enumerated(self, n: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
         """The whole space in random order, `n` vectors at a time."""
@@ -135,35 +135,35 @@ class Limits:
 class Within:
     """Those evaluations of an archive whose genotypes keep limits; read like the archive itself."""
 
-    def __init__(self, archive: Archive, limits: Limits) -> None:
-        self._archive, self._limits = archive, limits
+    def __init__(self, archive: Archive, constraints: Constraints) -> None:
+        self._archive, self._constraints = archive, constraints
         self.columns, self.objectives = archive.columns, archive.objectives
 
     def get(self, genotype: Genotype) -> Evaluation | None:
         """The evaluation of a genotype, or None when it is not scored or breaks a limit."""
-        return self._archive.get(genotype) if self._limits.keeps(genotype) else None
+        return self._archive.get(genotype) if self._constraints.keeps(genotype) else None
 
     def __contains__(self, genotype: Genotype) -> bool:
         return self.get(genotype) is not None
 
     def __iter__(self) -> Iterator[Evaluation]:
-        return (evaluation for evaluation in self._archive if self._limits.keeps(evaluation.genotype))
+        return (evaluation for evaluation in self._archive if self._constraints.keeps(evaluation.genotype))
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
 
-def within(archive: Archive, limits: Limits | None) -> Archive | Within:
+def within(archive: Archive, constraints: Constraints | None) -> Archive | Within:
     """The evaluations of an archive that keep limits; all of them for None."""
-    return archive if limits is None else Within(archive, limits)
+    return archive if constraints is None else Within(archive, constraints)
 
 
-def kept_of(genotypes: Iterable[Genotype], limits: Limits | None) -> list[Genotype]:
+def satisfying(genotypes: Iterable[Genotype], constraints: Constraints | None) -> list[Genotype]:
     """The genotypes that keep limits, in order. Raises NothingFeasible when none does."""
     genotypes = list(genotypes)
-    if limits is None:
+    if constraints is None:
         return genotypes
-    kept = [genotype for genotype in genotypes if limits.keeps(genotype)]
+    kept = [genotype for genotype in genotypes if constraints.keeps(genotype)]
     if not kept:
-        raise limits.nothing()
+        raise constraints.nothing_feasible()
     return kept

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from dualfair.evolution.archive import Archive, archive_or_memory
-from dualfair.evolution.constraints import Limits, kept_of
+from dualfair.evolution.constraints import Constraints, satisfying
 from dualfair.evolution.run import Progress, Score, SearchResult, at_least
 from dualfair.evolution.sweep import sweep
 from dualfair.supernet.space import SearchSpace
@@ -22,11 +22,11 @@ def exhaustive(
     limit: int = 10_000,
     progress: Callable[[Progress], object] | None = None,
     reference: Sequence[float] | None = None,
-    limits: Limits | None = None,
+    constraints: Constraints | None = None,
 ) -> SearchResult:
     """Score the whole space, in the order of `space.enumerate`, `batch` genotypes a score call.
 
-    With `limits` that is all of it that keeps them.
+    With `constraints` that is all of it that keeps them.
 
     The other arguments are those of `evolution.nsga2.search`. Raises ValueError when the space holds more than
     `limit` genotypes, and as `evolution.nsga2.search` does.
@@ -37,7 +37,7 @@ def exhaustive(
             "search it with NSGA-II, or raise the limit"
         )
     archive = archive_or_memory(archive, columns, objectives)
-    genotypes = kept_of(space.enumerate(), limits)
+    genotypes = satisfying(space.enumerate(), constraints)
     return sweep(
         genotypes,
         len(genotypes),
@@ -47,5 +47,5 @@ def exhaustive(
         ended="space exhausted",
         progress=progress,
         reference=reference,
-        limits=limits,
+        constraints=constraints,
     )

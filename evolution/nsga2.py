@@ -10,7 +10,7 @@ from pymoo.core.termination import NoTermination
 from pymoo.operators.selection.tournament import TournamentSelection
 
 from dualfair.evolution.archive import Archive, archive_or_memory
-from dualfair.evolution.constraints import Limits, Vector
+from dualfair.evolution.constraints import Constraints, Vector
 from dualfair.evolution.operators import CategoricalMutation, DistinctMating, DistinctSampling, UniformCrossover
 from dualfair.evolution.problem import GenotypeProblem
 from dualfair.evolution.run import Progress, Run, Score, SearchResult, at_least
@@ -35,7 +35,7 @@ def search(
     progress: Callable[[Progress], object] | None = None,
     reference: Sequence[float] | None = None,
     start: Sequence[Genotype] = (),
-    limits: Limits | None = None,
+    constraints: Constraints | None = None,
 ) -> SearchResult:
     """Evolve genotypes that trade the first `objectives` columns (2 to 4) of `score` off; every column is minimised.
 
@@ -55,9 +55,9 @@ def search(
     point of all hypervolumes (`SearchResult` says how it is chosen otherwise). One seed gives one run, whatever was
     archived.
 
-    The first generation begins with the genotypes `start`, which count as any other. With `limits` only genotypes that
-    keep them are asked for, and the front is one of such genotypes; where no more of them are found, generations are
-    smaller, and the run ends with the first empty one.
+    The first generation begins with the genotypes `start`, which count as any other. With `constraints` only genotypes
+    that keep them are asked for, and the front is one of such genotypes; where no more of them are found, generations
+    are smaller, and the run ends with the first empty one.
 
     Raises ValueError for arguments out of range, a start that is outside of the space or the limits, an archive with
     other columns, or a score of a wrong shape; NothingFeasible, a ValueError, when no genotype keeps the limits.
@@ -66,13 +66,15 @@ def search(
     wanted = at_least("population", population, 2)
     at_least("generations", generations, 1)
     size = min(wanted, space.size)
-    run = Run(score, archive, steps=generations, batch=batch, progress=progress, reference=reference, limits=limits)
-    problem = GenotypeProblem(space, objectives, run.step, limits)
+    run = Run(
+        score, archive, steps=generations, batch=batch, progress=progress, reference=reference, constraints=constraints
+    )
+    problem = GenotypeProblem(space, objectives, run.step, constraints)
     asked: set[Vector] = set()
     algorithm = NSGA2(
         pop_size=size,
-        sampling=DistinctSampling(asked, _start(space, start, size, limits), limits),
-        mating=_mating(space, mutation_rate, crossover_rate, at_least("siblings", siblings, 1), asked, limits),
+        sampling=DistinctSampling(asked, _start(space, start, size, constraints), constraints),
+        mating=_mating(space, mutation_rate, crossover_rate, at_least("siblings", siblings, 1), asked, constraints),
         eliminate_duplicates=False,
     )
     algorithm.setup(problem, seed=at_least("seed", seed, 0), termination=NoTermination())
@@ -86,14 +88,16 @@ def search(
         algorithm.tell(infills=generation)
     ended = "space exhausted" if run.evaluations == space.size else "generations done"
     notes = []
-    if limits is not None and run.evaluations < min(size * generations, space.size):
+    if constraints is not None and run.evaluations < min(size * generations, space.size):
         ended = "no more networks found within the limits"
     if wanted > size:
         notes.append(f"population={wanted} is more than space {space.name} holds: shrunk to its {size} genotypes")
     return run.result(ended, notes)
 
 
-def _start(space: SearchSpace, start: Sequence[Genotype], population: int, limits: Limits | None) -> np.ndarray:
+def _start(
+    space: SearchSpace, start: Sequence[Genotype], population: int, constraints: Constraints | None
+) -> np.ndarray:
     """The vectors (n, choice blocks) that a run begins with, each of them once."""
     distinct = list(dict.fromkeys(start))
     if len(distinct) > population:
@@ -102,7 +106,7 @@ def _start(space: SearchSpace, start: Sequence[Genotype], population: int, limit
             "fewer, or raise population"
         )
     for genotype in distinct:
-        if limits is not None and not limits.keeps(genotype):
+        if constraints is not None and not constraints.keeps(genotype):
             raise ValueError(f"genotype '{genotype}' to start from breaks a limit; leave it out, or raise the limit")
     return np.array([space.encode(genotype) for genotype in distinct], dtype=np.int64).reshape(-1, len(space.sizes))
 
@@ -113,14 +117,14 @@ def _mating(
     crossover_rate: float,
     siblings: int,
     asked: set[Vector],
-    limits: Limits | None,
+    constraints: Constraints | None,
 ) -> DistinctMating:
     if mutation_rate is None:
         mutation_rate = 0.5 / max(sum(size > 1 for size in space.sizes), 1)
     mutation = CategoricalMutation(_probability("mutation_rate", mutation_rate))
     crossover = UniformCrossover(_probability("crossover_rate", crossover_rate))
     selection = TournamentSelection(func_comp=binary_tournament)
-    return DistinctMating(selection, crossover, mutation, asked, siblings, limits)
+    return DistinctMating(selection, crossover, mutation, asked, siblings, constraints)
 
 
 def _probability(name: str, value: float) -> float:

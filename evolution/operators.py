@@ -2,7 +2,7 @@
 
 A vector X has one number a choice block; `problem.sizes` (choice blocks,) says how many choices each block has.
 Together the operators ask for every vector at most once a run: `asked` is the set of vectors handed out so far,
-shared by sampling and mating, so that every evaluation is spent on a distinct genotype. With `limits` they ask for
+shared by sampling and mating, so that every evaluation is spent on a distinct genotype. With `constraints` they ask for
 vectors that keep them only: the others cost no evaluation.
 """
 
@@ -19,7 +19,7 @@ from pymoo.core.mutation import Mutation
 from pymoo.core.population import Population
 from pymoo.core.sampling import Sampling
 
-from dualfair.evolution.constraints import Limits, Vector
+from dualfair.evolution.constraints import Constraints, Vector
 
 MATING_ROUNDS = 20
 """How often children that are turned away are replaced by other children, before random vectors fill up."""
@@ -45,18 +45,20 @@ def draw_unasked(sizes: np.ndarray, n: int, asked: set[Vector], rng: np.random.G
 class DistinctSampling(Sampling):
     """The first generation: the vectors `start` (n, choice blocks), then different ones, uniformly at random."""
 
-    def __init__(self, asked: set[Vector], start: np.ndarray | None = None, limits: Limits | None = None) -> None:
+    def __init__(
+        self, asked: set[Vector], start: np.ndarray | None = None, constraints: Constraints | None = None
+    ) -> None:
         super().__init__()
-        self.asked, self.start, self.limits = asked, start, limits
+        self.asked, self.start, self.constraints = asked, start, constraints
 
     def _do(self, problem, n_samples, *args, random_state, **kwargs):
         """Raises NothingFeasible when no vector keeps the limits."""
         start = np.empty((0, len(problem.sizes)), dtype=np.int64) if self.start is None else self.start
         self.asked.update(_vectors(start))
-        X = _draw(problem.sizes, n_samples - len(start), self.asked, random_state, self.limits)
+        X = _draw(problem.sizes, n_samples - len(start), self.asked, random_state, self.constraints)
         self.asked.update(_vectors(X))
-        if self.limits is not None and not self.asked:
-            raise self.limits.nothing()
+        if self.constraints is not None and not self.asked:
+            raise self.constraints.nothing_feasible()
         return np.concatenate([start, X])
 
 
@@ -90,9 +92,9 @@ class CategoricalMutation(Mutation):
 class NotAskedBefore(DuplicateElimination):
     """Keeps the vectors that were never asked for in this run and keep the limits, each of them once."""
 
-    def __init__(self, asked: set[Vector], limits: Limits | None = None) -> None:
+    def __init__(self, asked: set[Vector], constraints: Constraints | None = None) -> None:
         super().__init__()
-        self.asked, self.limits = asked, limits
+        self.asked, self.constraints = asked, constraints
 
     def do(self, pop, *others, **kwargs):
         taken = {vector for other in others if len(other) for vector in _vectors(other.get("X"))}
@@ -100,8 +102,8 @@ class NotAskedBefore(DuplicateElimination):
         for place, vector in enumerate(_vectors(pop.get("X"))):
             keep[place] = vector not in self.asked and vector not in taken
             taken.add(vector)
-        if self.limits is not None:
-            keep[keep] = self.limits.violations(pop[keep].get("X")) <= 0
+        if self.constraints is not None:
+            keep[keep] = self.constraints.violations(pop[keep].get("X")) <= 0
         return pop[keep]
 
 
@@ -116,16 +118,22 @@ class DistinctMating(Mating):
     """
 
     def __init__(
-        self, selection, crossover, mutation, asked: set[Vector], siblings: int = 1, limits: Limits | None = None
+        self,
+        selection,
+        crossover,
+        mutation,
+        asked: set[Vector],
+        siblings: int = 1,
+        constraints: Constraints | None = None,
     ) -> None:
         super().__init__(
             selection,
             crossover,
             mutation,
-            eliminate_duplicates=NotAskedBefore(asked, limits),
+            eliminate_duplicates=NotAskedBefore(asked, constraints),
             n_max_iterations=MATING_ROUNDS,
         )
-        self.asked, self.limits = asked, limits
+        self.asked, self.constraints = asked, constraints
         self.siblings = siblings
 
     def do(self, problem, pop, n_offsprings, random_state=None, **kwargs):
@@ -136,7 +144,7 @@ class DistinctMating(Mating):
             self.asked.update(_vectors(children.get("X")))
             more = self._siblings(children.get("X"), pop.get("X"), n_offsprings, problem.sizes, random_state)
             children = Population.merge(children, Population.new("X", more)) if len(more) else children
-        filling = _draw(problem.sizes, n_offsprings - len(children), self.asked, random_state, self.limits)
+        filling = _draw(problem.sizes, n_offsprings - len(children), self.asked, random_state, self.constraints)
         self.asked.update(_vectors(filling))
         return Population.merge(children, Population.new("X", filling)) if len(filling) else children
 
@@ -155,7 +163,7 @@ class DistinctMating(Mating):
         return np.array(found, dtype=np.int64).reshape(-1, children.shape[1])
 
     def _keeps(self, vector: Vector) -> bool:
-        return self.limits is None or not self.limits.violations(np.array([vector]))[0]
+        return self.constraints is None or not self.constraints.violations(np.array([vector]))[0]
 
 
 def better_half(population: Population) -> Population:
@@ -183,8 +191,10 @@ def sibling(child: np.ndarray, parent: np.ndarray, sizes: np.ndarray, rng: np.ra
     return changed
 
 
-def _draw(sizes: np.ndarray, n: int, asked: set[Vector], rng: np.random.Generator, limits: Limits | None) -> np.ndarray:
-    return draw_unasked(sizes, n, asked, rng) if limits is None else limits.draw(n, asked, rng)
+def _draw(
+    sizes: np.ndarray, n: int, asked: set[Vector], rng: np.random.Generator, constraints: Constraints | None
+) -> np.ndarray:
+    return draw_unasked(sizes, n, asked, rng) if constraints is None else constraints.draw(n, asked, rng)
 
 
 def _vectors(X: np.ndarray) -> list[Vector]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from pymoo.core.problem import Problem
 
-from dualfair.evolution.constraints import Limits
+from dualfair.evolution.constraints import Constraints
 from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.space import SearchSpace
 
@@ -19,7 +19,7 @@ class GenotypeProblem(Problem):
     """Minimise the first `objectives` columns of `evaluate(genotypes) -> (n, columns)` over a search space.
 
     A genotype with an objective that is not finite violates the first constraint (G = 1, else -1): pymoo ranks it
-    behind every feasible one. The second constraint is how far a genotype is beyond the `limits`, 0 where it keeps
+    behind every feasible one. The second constraint is how far a genotype is beyond the `constraints`, 0 where it keeps
     them or there are none; one that does not is never evaluated.
     """
 
@@ -28,16 +28,16 @@ class GenotypeProblem(Problem):
         space: SearchSpace,
         objectives: int,
         evaluate: Callable[[list[Genotype]], np.ndarray],
-        limits: Limits | None = None,
+        constraints: Constraints | None = None,
     ) -> None:
         self.space = space
         self.sizes = np.array(space.sizes)
         self.evaluate_genotypes = evaluate
-        self.limits = limits
+        self.constraints = constraints
         super().__init__(n_var=len(self.sizes), n_obj=objectives, n_ieq_constr=2, xl=0, xu=self.sizes - 1, vtype=int)
 
     def _evaluate(self, X, out, *args, **kwargs):
-        beyond = np.zeros(len(X)) if self.limits is None else self.limits.violations(X)
+        beyond = np.zeros(len(X)) if self.constraints is None else self.constraints.violations(X)
         kept = beyond <= 0
         objectives = np.full((len(X), self.n_obj), WORST)
         finite = np.ones(len(X), dtype=bool)

@@ -12,7 +12,7 @@ import numpy as np
 
 from dualfair.evolution.archive import Archive, Evaluation
 from dualfair.evolution.attempts import Attempts, Score, Scored
-from dualfair.evolution.constraints import Limits, Within, within
+from dualfair.evolution.constraints import Constraints, Within, within
 from dualfair.evolution.pareto import hypervolume, non_dominated, reference_point
 from dualfair.supernet.genotype import Genotype
 
@@ -96,7 +96,7 @@ class Run:
     `steps` are the generations planned. A score call gets at most `batch` genotypes, or the whole generation for None:
     in the order of genotypes, so that those with a common beginning are in one call. What it returns is written to the
     archive before the next call. `evolution.attempts` says what happens when it raises. The result is about genotypes
-    that keep the `limits`; `step` scores whatever it is given.
+    that keep the `constraints`; `step` scores whatever it is given.
     """
 
     def __init__(
@@ -108,9 +108,9 @@ class Run:
         batch: int | None = None,
         progress: Callable[[Progress], object] | None = None,
         reference: Sequence[float] | None = None,
-        limits: Limits | None = None,
+        constraints: Constraints | None = None,
     ) -> None:
-        self._limits = limits
+        self._constraints = constraints
         self._attempts = Attempts(score, archive.columns, None if batch is None else at_least("batch", batch, 1))
         self._archive, self._steps, self._progress = archive, steps, progress
         self._reference = _checked_reference(reference, archive.objectives)
@@ -148,7 +148,7 @@ class Run:
         """The summary; `ended` and `notes` as in `SearchResult`."""
         reference = self._reference or (reference_point(self._range) if len(self._range) else ())
         volumes = [hypervolume(front, reference) if reference else 0.0 for front in self._fronts]
-        archive = within(self._archive, self._limits)
+        archive = within(self._archive, self._constraints)
         return SearchResult(
             front=archive_front(archive),
             archive=archive,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dualfair.evolution.archive import Archive
-from dualfair.evolution.constraints import Limits, NothingFeasible, Within
+from dualfair.evolution.constraints import Constraints, NothingFeasible, Within
 from dualfair.evolution.exhaustive import exhaustive
 from dualfair.evolution.nsga2 import search
 from dualfair.evolution.operators import CategoricalMutation, DistinctMating, NotAskedBefore, UniformCrossover
@@ -29,7 +29,7 @@ def score(genotypes):
     return np.cos(X[:, None, :] * 7 + WEIGHTS[:, : X.shape[1]] * 9).sum(axis=2)
 
 
-def limits(space, most, calls=None):
+def sum_at_most(space, most, calls=None):
     """At most so large a sum of all codes."""
 
     def costs(genotypes):
@@ -37,7 +37,7 @@ def limits(space, most, calls=None):
             calls.extend(genotypes)
         return codes(genotypes).sum(axis=1, keepdims=True) / most - 1
 
-    return Limits(space, costs)
+    return Constraints(space, costs)
 
 
 class Recording:
@@ -58,8 +58,8 @@ def archive():
 @pytest.mark.parametrize("siblings", [1, 2])
 def test_the_whole_budget_goes_to_networks_within_the_limits(most, siblings):
     scorer, calls = Recording(), []
-    limited = limits(LARGE, most, calls)
-    result = search(LARGE, scorer, population=12, generations=5, seed=1, limits=limited, siblings=siblings)
+    constraints = sum_at_most(LARGE, most, calls)
+    result = search(LARGE, scorer, population=12, generations=5, seed=1, constraints=constraints, siblings=siblings)
     assert result.evaluations == len(scorer.asked) == len(set(scorer.asked)) == 60
     assert (codes(scorer.asked).sum(axis=1) <= most).all()
     assert result.ended == "generations done" and result.infeasible == 0
@@ -69,36 +69,38 @@ def test_the_whole_budget_goes_to_networks_within_the_limits(most, siblings):
 def test_limits_that_every_network_keeps_change_nothing_behind_the_first_generation():
     first = SMALL.sample_distinct(8, np.random.default_rng(0))
     arguments = {"population": 8, "generations": 4, "seed": 3, "start": first}
-    free, limited = (search(SMALL, score, limits=of, **arguments) for of in (None, limits(SMALL, 10**6)))
+    free, limited = (
+        search(SMALL, score, constraints=constraints, **arguments) for constraints in (None, sum_at_most(SMALL, 10**6))
+    )
     assert [evaluation.genotype for evaluation in free.evaluated[:8]] == first
     assert free.evaluations == 32 and free.evaluated == limited.evaluated and free.front == limited.front
 
 
 def test_a_small_space_is_searched_to_the_last_network_within_the_limits():
     kept = {g for g in SMALL.enumerate() if codes([g]).sum() <= 3}
-    result = search(SMALL, score, population=10, generations=10, seed=0, limits=limits(SMALL, 3))
+    result = search(SMALL, score, population=10, generations=10, seed=0, constraints=sum_at_most(SMALL, 3))
     assert {e.genotype for e in result.evaluated} == kept and len(kept) == 35
     assert result.ended == "no more networks found within the limits"
-    single = search(SMALL, score, population=10, generations=3, seed=0, limits=limits(SMALL, 0.5))
+    single = search(SMALL, score, population=10, generations=3, seed=0, constraints=sum_at_most(SMALL, 0.5))
     assert [str(e.genotype) for e in single.evaluated] == ["0-0-0-0"] and len(single.front) == 1
 
 
 def test_vectors_within_limits_are_drawn_uniformly_and_none_that_was_asked_for():
-    limited, rng = limits(SMALL, 3), np.random.default_rng(0)
+    constraints, rng = sum_at_most(SMALL, 3), np.random.default_rng(0)
     kept = [v for v in itertools.product(range(4), repeat=4) if sum(v) <= 3]
     asked = set(kept[:15])
     counts = dict.fromkeys(kept[15:], 0)
     for _ in range(2000):
-        (drawn,) = limited.draw(1, asked, rng).tolist()
+        (drawn,) = constraints.draw(1, asked, rng).tolist()
         counts[tuple(drawn)] += 1
     assert all(abs(count - 100) < 60 for count in counts.values())
-    assert sorted(map(tuple, limited.draw(99, asked, rng).tolist())) == sorted(kept[15:])
-    assert limited.draw(0, asked, rng).shape == limited.draw(3, set(kept), rng).shape == (0, 4)
+    assert sorted(map(tuple, constraints.draw(99, asked, rng).tolist())) == sorted(kept[15:])
+    assert constraints.draw(0, asked, rng).shape == constraints.draw(3, set(kept), rng).shape == (0, 4)
 
 
 def test_the_least_violating_lead_to_networks_too_rare_to_be_drawn():
     # 57 of 129 million; the codes of a random network add up to about 48.
-    found = limits(LARGE, 2).draw(12, set(), np.random.default_rng(0))
+    found = sum_at_most(LARGE, 2).draw(12, set(), np.random.default_rng(0))
     assert len({tuple(row) for row in found.tolist()}) == 12
     assert (codes([LARGE.decode(row) for row in found]).sum(axis=1) <= 2).all()
 
@@ -110,14 +112,14 @@ def test_impossible_limits_are_refused_with_the_least_costs_of_the_space(space):
         return np.stack([(total + 3) / 2, (total + 10) / 4], axis=1) - 1
 
     for way in (
-        lambda of: search(space, score, population=8, generations=2, seed=0, limits=of),
-        lambda of: random_search(space, score, evaluations=10, limits=of),
-        *([lambda of: exhaustive(space, score, limits=of)] if space is SMALL else []),
+        lambda constraints: search(space, score, population=8, generations=2, seed=0, constraints=constraints),
+        lambda constraints: random_search(space, score, evaluations=10, constraints=constraints),
+        *([lambda constraints: exhaustive(space, score, constraints=constraints)] if space is SMALL else []),
     ):
         with pytest.raises(
             NothingFeasible, match=r"keeps the limits: the smallest costs seen are 1\.5, 2\.5 of them"
         ) as at:
-            way(Limits(space, costs))
+            way(Constraints(space, costs))
         assert at.value.smallest == pytest.approx((0.5, 1.5))
 
 
@@ -126,18 +128,18 @@ def test_a_cost_that_was_not_looked_at_counts_only_beside_a_broken_limit():
         total = codes(genotypes).sum(axis=1)
         return np.stack([total / 3 - 1, np.where(total > 3, np.nan, -0.5)], axis=1)
 
-    limited = Limits(SMALL, costs)
-    assert limited.violations(np.array([[0, 0, 0, 3], [3, 3, 0, 0]])).tolist() == [0, 1]
+    constraints = Constraints(SMALL, costs)
+    assert constraints.violations(np.array([[0, 0, 0, 3], [3, 3, 0, 0]])).tolist() == [0, 1]
     with pytest.raises(ValueError, match="NaN for genotype '0-0-0-0', which breaks no other limit"):
-        Limits(SMALL, lambda genotypes: np.full((len(genotypes), 1), np.nan)).keeps(SMALL.decode([0, 0, 0, 0]))
+        Constraints(SMALL, lambda genotypes: np.full((len(genotypes), 1), np.nan)).keeps(SMALL.decode([0, 0, 0, 0]))
     with pytest.raises(ValueError, match=r"shape \(1,\) for 1 genotypes; expected a row a genotype"):
-        Limits(SMALL, lambda genotypes: np.zeros(len(genotypes))).keeps(SMALL.decode([0, 0, 0, 0]))
+        Constraints(SMALL, lambda genotypes: np.zeros(len(genotypes))).keeps(SMALL.decode([0, 0, 0, 0]))
 
 
 def test_scores_of_an_earlier_search_beyond_the_limits_are_kept_and_not_in_the_front():
     kept = archive()
     free = exhaustive(SMALL, score, archive=kept)
-    limited = search(SMALL, score, population=6, generations=2, archive=kept, limits=limits(SMALL, 5))
+    limited = search(SMALL, score, population=6, generations=2, archive=kept, constraints=sum_at_most(SMALL, 5))
     assert len(kept) == SMALL.size == len(free.archive) and limited.reused == 12
     everything = [e for e in kept if codes([e.genotype]).sum() <= 5]
     values = np.array([evaluation.values for evaluation in everything])
@@ -151,11 +153,11 @@ def test_scores_of_an_earlier_search_beyond_the_limits_are_kept_and_not_in_the_f
 
 
 def test_exhaustive_and_random_search_keep_the_limits():
-    whole, scorer = exhaustive(SMALL, Recording(), limits=limits(SMALL, 4)), Recording()
+    whole, scorer = exhaustive(SMALL, Recording(), constraints=sum_at_most(SMALL, 4)), Recording()
     assert {e.genotype for e in whole.evaluated} == {g for g in SMALL.enumerate() if codes([g]).sum() <= 4}
-    drawn = random_search(SMALL, scorer, evaluations=20, limits=limits(SMALL, 4))
+    drawn = random_search(SMALL, scorer, evaluations=20, constraints=sum_at_most(SMALL, 4))
     assert len(scorer.asked) == 20 and (codes(scorer.asked).sum(axis=1) <= 4).all() and not drawn.notes
-    more = random_search(SMALL, scorer, evaluations=99, limits=limits(SMALL, 4))
+    more = random_search(SMALL, scorer, evaluations=99, constraints=sum_at_most(SMALL, 4))
     assert more.evaluations == whole.evaluations and more.ended == "no more networks found within the limits"
     assert more.notes == (
         f"evaluations=99 is more than space small is known to hold within the limits: all {whole.evaluations} "
@@ -165,16 +167,16 @@ def test_exhaustive_and_random_search_keep_the_limits():
 
 def test_an_interrupted_search_within_limits_ends_alike():
     kept = archive()
-    whole = search(LARGE, score, population=10, generations=5, seed=1, limits=limits(LARGE, 30))
+    whole = search(LARGE, score, population=10, generations=5, seed=1, constraints=sum_at_most(LARGE, 30))
     for evaluation in whole.evaluated[:23]:
         kept.add([evaluation.genotype], [evaluation.values])
-    again = search(LARGE, score, population=10, generations=5, seed=1, limits=limits(LARGE, 30), archive=kept)
+    again = search(LARGE, score, population=10, generations=5, seed=1, constraints=sum_at_most(LARGE, 30), archive=kept)
     assert again.evaluated == whole.evaluated and again.front == whole.front and again.reused == 23
 
 
 def test_pymoo_is_told_of_the_violation_and_nothing_beyond_the_limits_is_scored():
     scorer = Recording()
-    problem = GenotypeProblem(SMALL, 2, scorer, limits(SMALL, 4))
+    problem = GenotypeProblem(SMALL, 2, scorer, sum_at_most(SMALL, 4))
     F, G = problem.evaluate(np.array([[0, 0, 1, 3], [3, 3, 0, 2], [3, 3, 3, 3]]), return_values_of=["F", "G"])
     assert list(map(str, scorer.asked)) == ["0-0-1-3"] and (F[1:] == WORST).all() and (F[0] < WORST).all()
     assert G[:, 1].tolist() == [0, 1, 2] and (G[:, 0] == -1).all()
@@ -186,24 +188,24 @@ def test_mating_turns_away_children_beyond_the_limits():
     from pymoo.core.population import Population
     from pymoo.operators.selection.rnd import RandomSelection
 
-    limited, rng, asked = limits(SMALL, 5), np.random.default_rng(0), set()
+    constraints, rng, asked = sum_at_most(SMALL, 5), np.random.default_rng(0), set()
     population = Population.new("X", np.array([[3, 2, 0, 0], [0, 0, 2, 3], [1, 1, 1, 1], [0, 3, 0, 2]]))
     population.set("rank", [0] * 4)
     population.set("crowding", [1.0] * 4)
-    keeping = NotAskedBefore({(1, 1, 1, 1)}, limited).do(
+    keeping = NotAskedBefore({(1, 1, 1, 1)}, constraints).do(
         Population.new("X", np.array([[1, 1, 1, 1], [3, 3, 0, 0], [0] * 4]))
     )
     assert keeping.get("X").tolist() == [[0, 0, 0, 0]]
-    mating = DistinctMating(RandomSelection(), UniformCrossover(1.0), CategoricalMutation(0.5), asked, 3, limited)
-    children = mating.do(GenotypeProblem(SMALL, 2, score, limited), population, 30, random_state=rng).get("X")
+    mating = DistinctMating(RandomSelection(), UniformCrossover(1.0), CategoricalMutation(0.5), asked, 3, constraints)
+    children = mating.do(GenotypeProblem(SMALL, 2, score, constraints), population, 30, random_state=rng).get("X")
     assert len(children) == 30 and (children.sum(axis=1) <= 5).all()
 
 
-@pytest.mark.parametrize("of", [None, limits(LARGE, 40)], ids=["free", "limited"])
-def test_a_search_begins_with_the_networks_given_each_once_and_counts_them(of):
+@pytest.mark.parametrize("constraints", [None, sum_at_most(LARGE, 40)], ids=["free", "limited"])
+def test_a_search_begins_with_the_networks_given_each_once_and_counts_them(constraints):
     begun = [LARGE.parse("000:arcface"), LARGE.parse("010:cosface"), LARGE.parse("000:arcface")]
     scorer = Recording()
-    result = search(LARGE, scorer, population=5, generations=3, seed=2, start=begun, limits=of)
+    result = search(LARGE, scorer, population=5, generations=3, seed=2, start=begun, constraints=constraints)
     assert [e.genotype for e in result.evaluated[:2]] == begun[:2]
     assert result.evaluations == len(set(scorer.asked)) == 15
 
@@ -213,6 +215,6 @@ def test_starts_outside_of_the_space_or_the_limits_or_too_many_are_refused():
     with pytest.raises(ValueError, match="3 networks to start from are more than the first generation holds"):
         search(SMALL, score, population=2, generations=1, start=inside)
     with pytest.raises(ValueError, match="genotype '0-0-0-2' to start from breaks a limit; leave it out"):
-        search(SMALL, score, population=4, generations=1, start=inside, limits=limits(SMALL, 1))
+        search(SMALL, score, population=4, generations=1, start=inside, constraints=sum_at_most(SMALL, 1))
     with pytest.raises(ValueError, match="block 4, position 1 has code 7"):
         search(SMALL, score, population=4, generations=1, start=[Genotype.parse("0-0-0-7")])
