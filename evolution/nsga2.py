@@ -34,7 +34,7 @@ def search(
     siblings: int = 1,
     progress: Callable[[Progress], object] | None = None,
     reference: Sequence[float] | None = None,
-    start: Sequence[Genotype] = (),
+    initial_population: Sequence[Genotype] = (),
     constraints: Constraints | None = None,
 ) -> SearchResult:
     """Evolve genotypes that trade the first `objectives` columns (2 to 4) of `score` off; every column is minimised.
@@ -55,12 +55,13 @@ def search(
     point of all hypervolumes (`SearchResult` says how it is chosen otherwise). One seed gives one run, whatever was
     archived.
 
-    The first generation begins with the genotypes `start`, which count as any other. With `constraints` only genotypes
-    that keep them are asked for, and the front is one of such genotypes; where no more of them are found, generations
-    are smaller, and the run ends with the first empty one.
+    The first generation begins with the genotypes `initial_population`, which count as any other. With `constraints`
+    only genotypes that keep them are asked for, and the front is one of such genotypes; where no more of them are
+    found, generations are smaller, and the run ends with the first empty one.
 
-    Raises ValueError for arguments out of range, a start that is outside of the space or the limits, an archive with
-    other columns, or a score of a wrong shape; NothingFeasible, a ValueError, when no genotype keeps the limits.
+    Raises ValueError for arguments out of range, an initial population that is outside of the space or the limits, an
+    archive with other columns, or a score of a wrong shape; NothingFeasible, a ValueError, when no genotype keeps the
+    limits.
     """
     archive = archive_or_memory(archive, columns, objectives)
     wanted = at_least("population", population, 2)
@@ -73,7 +74,7 @@ def search(
     asked: set[Vector] = set()
     algorithm = NSGA2(
         pop_size=size,
-        sampling=DistinctSampling(asked, _start(space, start, size, constraints), constraints),
+        sampling=DistinctSampling(asked, _initial_vectors(space, initial_population, size, constraints), constraints),
         mating=_mating(space, mutation_rate, crossover_rate, at_least("siblings", siblings, 1), asked, constraints),
         eliminate_duplicates=False,
     )
@@ -95,11 +96,11 @@ def search(
     return run.result(ended, notes)
 
 
-def _start(
-    space: SearchSpace, start: Sequence[Genotype], population: int, constraints: Constraints | None
+def _initial_vectors(
+    space: SearchSpace, initial_population: Sequence[Genotype], population: int, constraints: Constraints | None
 ) -> np.ndarray:
     """The vectors (n, choice blocks) that a run begins with, each of them once."""
-    distinct = list(dict.fromkeys(start))
+    distinct = list(dict.fromkeys(initial_population))
     if len(distinct) > population:
         raise ValueError(
             f"{len(distinct)} networks to start from are more than the first generation holds ({population}); name "

@@ -43,23 +43,25 @@ def draw_unasked(sizes: np.ndarray, n: int, asked: set[Vector], rng: np.random.G
 
 
 class DistinctSampling(Sampling):
-    """The first generation: the vectors `start` (n, choice blocks), then different ones, uniformly at random."""
+    """The first generation: vectors `initial_population` (n, choice blocks), then other ones, uniformly at random."""
 
     def __init__(
-        self, asked: set[Vector], start: np.ndarray | None = None, constraints: Constraints | None = None
+        self, asked: set[Vector], initial_population: np.ndarray | None = None, constraints: Constraints | None = None
     ) -> None:
         super().__init__()
-        self.asked, self.start, self.constraints = asked, start, constraints
+        self.asked, self.initial_population, self.constraints = asked, initial_population, constraints
 
     def _do(self, problem, n_samples, *args, random_state, **kwargs):
         """Raises NothingFeasible when no vector keeps the limits."""
-        start = np.empty((0, len(problem.sizes)), dtype=np.int64) if self.start is None else self.start
-        self.asked.update(_vectors(start))
-        X = _draw(problem.sizes, n_samples - len(start), self.asked, random_state, self.constraints)
+        initial = self.initial_population
+        if initial is None:
+            initial = np.empty((0, len(problem.sizes)), dtype=np.int64)
+        self.asked.update(_vectors(initial))
+        X = _draw(problem.sizes, n_samples - len(initial), self.asked, random_state, self.constraints)
         self.asked.update(_vectors(X))
         if self.constraints is not None and not self.asked:
             raise self.constraints.nothing_feasible()
-        return np.concatenate([start, X])
+        return np.concatenate([initial, X])
 
 
 class UniformCrossover(Crossover):

@@ -68,7 +68,7 @@ def test_the_whole_budget_goes_to_networks_within_the_limits(most, siblings):
 
 def test_limits_that_every_network_keeps_change_nothing_behind_the_first_generation():
     first = SMALL.sample_distinct(8, np.random.default_rng(0))
-    arguments = {"population": 8, "generations": 4, "seed": 3, "start": first}
+    arguments = {"population": 8, "generations": 4, "seed": 3, "initial_population": first}
     free, limited = (
         search(SMALL, score, constraints=constraints, **arguments) for constraints in (None, sum_at_most(SMALL, 10**6))
     )
@@ -205,7 +205,9 @@ def test_mating_turns_away_children_beyond_the_limits():
 def test_a_search_begins_with_the_networks_given_each_once_and_counts_them(constraints):
     begun = [LARGE.parse("000:arcface"), LARGE.parse("010:cosface"), LARGE.parse("000:arcface")]
     scorer = Recording()
-    result = search(LARGE, scorer, population=5, generations=3, seed=2, start=begun, constraints=constraints)
+    result = search(
+        LARGE, scorer, population=5, generations=3, seed=2, initial_population=begun, constraints=constraints
+    )
     assert [e.genotype for e in result.evaluated[:2]] == begun[:2]
     assert result.evaluations == len(set(scorer.asked)) == 15
 
@@ -213,8 +215,8 @@ def test_a_search_begins_with_the_networks_given_each_once_and_counts_them(const
 def test_starts_outside_of_the_space_or_the_limits_or_too_many_are_refused():
     inside = [SMALL.decode([0, 0, 0, n]) for n in range(3)]
     with pytest.raises(ValueError, match="3 networks to start from are more than the first generation holds"):
-        search(SMALL, score, population=2, generations=1, start=inside)
+        search(SMALL, score, population=2, generations=1, initial_population=inside)
     with pytest.raises(ValueError, match="genotype '0-0-0-2' to start from breaks a limit; leave it out"):
-        search(SMALL, score, population=4, generations=1, start=inside, constraints=sum_at_most(SMALL, 1))
+        search(SMALL, score, population=4, generations=1, initial_population=inside, constraints=sum_at_most(SMALL, 1))
     with pytest.raises(ValueError, match="block 4, position 1 has code 7"):
-        search(SMALL, score, population=4, generations=1, start=[Genotype.parse("0-0-0-7")])
+        search(SMALL, score, population=4, generations=1, initial_population=[Genotype.parse("0-0-0-7")])
