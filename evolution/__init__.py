@@ -1,16 +1,16 @@
 """The search: genotypes in, a front out. Nothing here sees a tensor.
 
 A scorer is any function from a list of genotypes to an array (n, columns), a space is any
-`supernet.space.SearchSpace`. `nsga2.search` is NSGA-II; `random_search.random_search` is the baseline it has to
-beat at the same number of distinct evaluations; `exhaustive.exhaustive` scores a whole space and so gives its true
-front. The three return the same `run.SearchResult`.
+`supernet.space.SearchSpace`. `nsga2.search` is NSGA-II; of the `baselines`, `random_search` is what it has to beat
+at the same number of distinct evaluations, and `exhaustive` scores a whole space and so gives its true front. The three
+return the same `run.SearchResult`.
 
 Underneath, `archive.Archive` keeps every evaluation of a measurement and never lets one be made twice, so repeating
-an interrupted command continues it. `run.Run` scores what the archive lacks, counts and traces; `sweep.sweep` does so
-for a fixed list of genotypes; `attempts` finds out whose fault it is when a score raises. `pareto` holds dominance,
-hypervolume, the reference point and the knee, `dominance` what is sure of it when every point is a few trainings.
-`problem` and `operators` are the border to pymoo: integer vectors whose numbers are names, never magnitudes.
-`constraints` says which networks may be asked for at all, and finds such; `halving` spends more on fewer.
+an interrupted command continues it. `run.Run` scores what the archive lacks, counts and traces; `attempts` finds out
+whose fault it is when a score raises. `pareto` holds dominance, hypervolume, the reference point and the knee,
+`dominance` what is sure of it when every point is a few trainings. `problem` and `operators` are the border to pymoo:
+integer vectors whose numbers are names, never magnitudes. `constraints` says which networks may be asked for at all,
+and finds such; `halving` spends more on fewer.
 
 An archive is one SQLite file: `storage` has its tables and digests, `opening` its door, `salvage` builds a damaged one
 anew from what SQLite still reads, `exchange` writes and reads CSV and JSON and joins archives.

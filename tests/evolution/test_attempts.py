@@ -7,7 +7,7 @@ import pytest
 
 from dualfair.evolution.archive import Archive
 from dualfair.evolution.attempts import reason_of
-from dualfair.evolution.exhaustive import exhaustive
+from dualfair.evolution.baselines import exhaustive
 from dualfair.evolution.nsga2 import search
 from dualfair.evolution.run import Run
 from dualfair.supernet.space import SPACES, ChoiceBlock, SearchSpace

@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 
 from dualfair.evolution.archive import Archive
+from dualfair.evolution.baselines import exhaustive, random_search
 from dualfair.evolution.constraints import Constraints, NothingFeasible, Within
-from dualfair.evolution.exhaustive import exhaustive
 from dualfair.evolution.nsga2 import search
 from dualfair.evolution.operators import CategoricalMutation, DistinctMating, NotAskedBefore, UniformCrossover
 from dualfair.evolution.problem import WORST, GenotypeProblem
-from dualfair.evolution.random_search import random_search
 from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.space import SPACES, ChoiceBlock, SearchSpace
 

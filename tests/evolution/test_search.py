@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 from dualfair.evolution.archive import Archive
-from dualfair.evolution.exhaustive import exhaustive
+from dualfair.evolution.baselines import exhaustive, random_search
 from dualfair.evolution.nsga2 import search
 from dualfair.evolution.pareto import hypervolume, reference_point
-from dualfair.evolution.random_search import random_search
 from dualfair.evolution.run import archive_front
 from dualfair.supernet.space import SPACES, ChoiceBlock, SearchSpace
 

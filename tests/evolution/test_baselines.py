@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 
 from dualfair.evolution.archive import Archive
-from dualfair.evolution.exhaustive import exhaustive
-from dualfair.evolution.random_search import random_search
+from dualfair.evolution.baselines import exhaustive, random_search
 from dualfair.supernet.space import SPACES, ChoiceBlock, SearchSpace
 
 SMALL = SearchSpace([ChoiceBlock("a", "xyz"), ChoiceBlock("b", "kl"), ChoiceBlock("c", "pqrs")], "small")

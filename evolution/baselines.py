@@ -1,0 +1,137 @@
+"""What NSGA-II has to beat, random search, and the truth of a small space, exhaustive search.
+
+Random search gets the same number of distinct evaluations. Exhaustive search scores every genotype, so its front is the
+true one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from dualfair.evolution.archive import Archive, archive_or_memory
+from dualfair.evolution.constraints import Constraints, satisfying
+from dualfair.evolution.run import Progress, Run, Score, SearchResult, at_least
+from dualfair.supernet.genotype import Genotype
+from dualfair.supernet.space import SearchSpace
+
+
+def random_search(
+    space: SearchSpace,
+    score: Score,
+    objectives: int = 2,
+    *,
+    evaluations: int,
+    seed: int = 0,
+    archive: Archive | None = None,
+    columns: Sequence[str] | None = None,
+    batch: int = 64,
+    progress: Callable[[Progress], object] | None = None,
+    reference: Sequence[float] | None = None,
+    constraints: Constraints | None = None,
+) -> SearchResult:
+    """Score `evaluations` different genotypes, drawn uniformly; the whole space when it holds no more than that.
+
+    With `constraints` they are drawn as `Constraints.draw` draws, and the space is what of it keeps them.
+    The other arguments are those of `evolution.nsga2.search`; `batch` genotypes go into one score call. One seed
+    gives one list of genotypes. Raises ValueError as `evolution.nsga2.search` does.
+    """
+    evaluations = at_least("evaluations", evaluations, 1)
+    rng = np.random.default_rng(at_least("seed", seed, 0))
+    archive = archive_or_memory(archive, columns, objectives)
+    genotypes = _draw(space, evaluations, rng, constraints)
+    count = len(genotypes)
+    notes = []
+    ended = "space exhausted" if count == space.size else "evaluations done"
+    if evaluations > count:
+        ended = ended if count == space.size else "no more networks found within the limits"
+        holds = "holds" if constraints is None else "is known to hold within the limits"
+        notes.append(
+            f"evaluations={evaluations} is more than space {space.name} {holds}: all {count} genotypes were scored"
+        )
+    return _sweep(
+        genotypes,
+        score,
+        archive,
+        batch=batch,
+        ended=ended,
+        notes=notes,
+        progress=progress,
+        reference=reference,
+        constraints=constraints,
+    )
+
+
+def exhaustive(
+    space: SearchSpace,
+    score: Score,
+    objectives: int = 2,
+    *,
+    archive: Archive | None = None,
+    columns: Sequence[str] | None = None,
+    batch: int = 64,
+    limit: int = 10_000,
+    progress: Callable[[Progress], object] | None = None,
+    reference: Sequence[float] | None = None,
+    constraints: Constraints | None = None,
+) -> SearchResult:
+    """Score the whole space, in the order of `space.enumerate`, `batch` genotypes a score call.
+
+    With `constraints` that is all of it that keeps them.
+
+    The other arguments are those of `evolution.nsga2.search`. Raises ValueError when the space holds more than
+    `limit` genotypes, and as `evolution.nsga2.search` does.
+    """
+    if space.size > at_least("limit", limit, 1):
+        raise ValueError(
+            f"space {space.name} holds {space.size:,} genotypes, more than limit={limit:,} for an exhaustive search; "
+            "search it with NSGA-II, or raise the limit"
+        )
+    archive = archive_or_memory(archive, columns, objectives)
+    genotypes = satisfying(space.enumerate(), constraints)
+    return _sweep(
+        genotypes,
+        score,
+        archive,
+        batch=batch,
+        ended="space exhausted",
+        progress=progress,
+        reference=reference,
+        constraints=constraints,
+    )
+
+
+def _draw(space: SearchSpace, n: int, rng: np.random.Generator, constraints: Constraints | None) -> list[Genotype]:
+    if constraints is None:
+        return space.sample_distinct(min(n, space.size), rng)
+    genotypes = [space.decode(vector) for vector in constraints.draw(n, set(), rng)]
+    if not genotypes:
+        raise constraints.nothing_feasible()
+    return genotypes
+
+
+def _sweep(
+    genotypes: Sequence[Genotype],
+    score: Score,
+    archive: Archive,
+    *,
+    batch: int,
+    ended: str,
+    notes: Sequence[str] = (),
+    progress: Callable[[Progress], object] | None,
+    reference: Sequence[float] | None,
+    constraints: Constraints | None,
+) -> SearchResult:
+    """Score genotypes, `batch` at a time; a batch stands where NSGA-II has a generation.
+
+    All of them keep the `constraints`, which are for the result.
+
+    Raises ValueError for a batch below 1, a reference point of a wrong length, or a score of a wrong shape.
+    """
+    steps = math.ceil(len(genotypes) / at_least("batch", batch, 1))
+    run = Run(score, archive, steps=steps, progress=progress, reference=reference, constraints=constraints)
+    for first in range(0, len(genotypes), batch):
+        run.step(genotypes[first : first + batch])
+    return run.result(ended, notes)
