@@ -1,7 +1,7 @@
 """The search: genotypes in, a front out. Nothing here sees a tensor.
 
 A scorer is any function from a list of genotypes to an array (n, columns), a space is any
-`supernet.space.SearchSpace`. `nsga2.search` is NSGA-II; of the `baselines`, `random_search` is what it has to beat
+`supernet.space.SearchSpace`. `nsga2.evolve` is NSGA-II; of the `baselines`, `random_search` is what it has to beat
 at the same number of distinct evaluations, and `exhaustive` scores a whole space and so gives its true front. The three
 return the same `run.SearchResult`.
 

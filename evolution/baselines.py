@@ -35,8 +35,8 @@ def random_search(
     """Score `evaluations` different genotypes, drawn uniformly; the whole space when it holds no more than that.
 
     With `constraints` they are drawn as `Constraints.draw` draws, and the space is what of it keeps them.
-    The other arguments are those of `evolution.nsga2.search`; `batch` genotypes go into one score call. One seed
-    gives one list of genotypes. Raises ValueError as `evolution.nsga2.search` does.
+    The other arguments are those of `evolution.nsga2.evolve`; `batch` genotypes go into one score call. One seed
+    gives one list of genotypes. Raises ValueError as `evolution.nsga2.evolve` does.
     """
     evaluations = at_least("evaluations", evaluations, 1)
     rng = np.random.default_rng(at_least("seed", seed, 0))
@@ -81,8 +81,8 @@ def exhaustive(
 
     With `constraints` that is all of it that keeps them.
 
-    The other arguments are those of `evolution.nsga2.search`. Raises ValueError when the space holds more than
-    `limit` genotypes, and as `evolution.nsga2.search` does.
+    The other arguments are those of `evolution.nsga2.evolve`. Raises ValueError when the space holds more than
+    `limit` genotypes, and as `evolution.nsga2.evolve` does.
     """
     if space.size > at_least("limit", limit, 1):
         raise ValueError(

@@ -18,7 +18,7 @@ from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.space import SearchSpace
 
 
-def search(
+def evolve(
     space: SearchSpace,
     score: Score,
     objectives: int = 2,

@@ -8,7 +8,7 @@ import pytest
 from dualfair.evolution.archive import Archive
 from dualfair.evolution.attempts import reason_of
 from dualfair.evolution.baselines import exhaustive
-from dualfair.evolution.nsga2 import search
+from dualfair.evolution.nsga2 import evolve
 from dualfair.evolution.run import Run
 from dualfair.supernet.space import SPACES, ChoiceBlock, SearchSpace
 
@@ -50,7 +50,7 @@ def asked(score):
 def test_a_score_that_raises_once_is_asked_again_and_nothing_else_changes():
     arguments = {"population": 8, "generations": 4, "seed": 2, "batch": 3}
     score = Faulty(lambda call, _: call % 5 == 2)
-    result, whole = search(LARGE, score, **arguments), search(LARGE, plain, **arguments)
+    result, whole = evolve(LARGE, score, **arguments), evolve(LARGE, plain, **arguments)
     assert result.evaluated == whole.evaluated and result.front == whole.front and result.failed == ()
     repeated = [
         score.calls[number] for number in range(1, len(score.calls)) if score.calls[number - 1] == score.calls[number]
@@ -62,7 +62,7 @@ def test_a_score_that_raises_once_is_asked_again_and_nothing_else_changes():
 def test_a_genotype_that_always_fails_is_infeasible_with_the_reason_and_the_run_goes_on(batch):
     score = Faulty(lambda _, genotypes: any(map(bad_one, genotypes)))
     archive = memory()
-    result = search(LARGE, score, population=30, generations=4, seed=0, archive=archive, batch=batch)
+    result = evolve(LARGE, score, population=30, generations=4, seed=0, archive=archive, batch=batch)
     assert result.evaluations == 120 and 0 < result.infeasible == len(result.failed) < 60
     assert {e.genotype for e in result.failed} == {e.genotype for e in result.evaluated if bad_one(e.genotype)}
     for evaluation in result.failed:
@@ -83,9 +83,9 @@ def test_a_genotype_that_always_fails_is_infeasible_with_the_reason_and_the_run_
 def test_a_failed_genotype_stays_infeasible_when_the_run_is_repeated():
     archive = memory()
     arguments = {"population": 30, "generations": 3, "seed": 0, "archive": archive}
-    first = search(LARGE, Faulty(lambda _, genotypes: any(map(bad_one, genotypes))), **arguments)
+    first = evolve(LARGE, Faulty(lambda _, genotypes: any(map(bad_one, genotypes))), **arguments)
     score = Faulty(lambda *_: False)
-    again = search(LARGE, score, **arguments)
+    again = evolve(LARGE, score, **arguments)
     assert score.calls == [] and again.notes == first.notes and len(first.failed) > 0
     assert [(e.genotype, e.reason) for e in again.evaluated] == [(e.genotype, e.reason) for e in first.evaluated]
     assert again.front == first.front and again.trace == first.trace
@@ -97,7 +97,7 @@ def test_a_run_killed_among_failures_goes_on_to_the_same_archive():
 
     whole, arguments = memory(), {"population": 30, "generations": 2, "seed": 0, "batch": 4}
     undisturbed = Faulty(lambda _, genotypes: bad(genotypes))
-    search(LARGE, undisturbed, archive=whole, **arguments)
+    evolve(LARGE, undisturbed, archive=whole, **arguments)
     assert len(undisturbed.calls) > 30
     for fatal in range(1, len(undisturbed.calls) + 1, 3):
         archive = memory()
@@ -108,15 +108,15 @@ def test_a_run_killed_among_failures_goes_on_to_the_same_archive():
             return bad(genotypes)
 
         with pytest.raises(KeyboardInterrupt):
-            search(LARGE, Faulty(killed), archive=archive, **arguments)
-        search(LARGE, Faulty(lambda _, genotypes: bad(genotypes)), archive=archive, **arguments)
+            evolve(LARGE, Faulty(killed), archive=archive, **arguments)
+        evolve(LARGE, Faulty(lambda _, genotypes: bad(genotypes)), archive=archive, **arguments)
         assert [(e.genotype, e.reason) for e in archive] == [(e.genotype, e.reason) for e in whole], fatal
 
 
 def test_a_score_that_fails_for_everything_stops_the_first_generation_and_keeps_nothing():
     archive = memory()
     with pytest.raises(ValueError) as error:
-        search(LARGE, Faulty(lambda *_: True), population=6, generations=3, archive=archive, batch=4)
+        evolve(LARGE, Faulty(lambda *_: True), population=6, generations=3, archive=archive, batch=4)
     assert str(error.value) == (
         "score failed for all 6 genotypes that it was asked for: RuntimeError: no such kernel; nothing is kept of "
         "that; repair the scorer, then repeat the command"
@@ -129,12 +129,12 @@ def test_a_score_that_breaks_down_for_good_stops_the_run_and_blames_no_genotype(
     archive = memory()
     score = Faulty(lambda *_: sum(map(len, score.calls)) > 14)
     with pytest.raises(ValueError) as error:
-        search(LARGE, score, population=6, generations=5, archive=archive, batch=batch)
+        evolve(LARGE, score, population=6, generations=5, archive=archive, batch=batch)
     said = str(error.value)
     assert "which it had scored before (RuntimeError: no such kernel); nothing is kept of these failures" in said
     assert 12 <= len(archive) <= 14 and all(evaluation.reason is None for evaluation in archive)
-    resumed = search(LARGE, plain, population=6, generations=5, archive=archive, batch=batch)
-    assert resumed.evaluated == search(LARGE, plain, population=6, generations=5).evaluated and resumed.failed == ()
+    resumed = evolve(LARGE, plain, population=6, generations=5, archive=archive, batch=batch)
+    assert resumed.evaluated == evolve(LARGE, plain, population=6, generations=5).evaluated and resumed.failed == ()
 
 
 def test_failures_before_the_first_success_wait_for_it():
@@ -161,14 +161,14 @@ def test_a_resumed_run_has_a_witness_from_the_archive():
 def test_an_interruption_is_no_failure(stop):
     score, archive = Faulty(lambda call, _: call == 2, stop), memory()
     with pytest.raises(stop):
-        search(LARGE, score, population=6, generations=5, archive=archive)
+        evolve(LARGE, score, population=6, generations=5, archive=archive)
     assert len(score.calls) == 2 and len(archive) == 6
 
 
 def test_a_score_of_another_shape_is_no_failure_of_a_genotype():
     calls = []
     with pytest.raises(ValueError, match=r"score returned shape \(1, 2\) for 6 genotypes"):
-        search(LARGE, lambda genotypes: calls.append(genotypes) or [[1, 2]], population=6, generations=5)
+        evolve(LARGE, lambda genotypes: calls.append(genotypes) or [[1, 2]], population=6, generations=5)
     assert len(calls) == 1
 
 
@@ -182,9 +182,9 @@ def test_calls_hold_neighbours_and_their_scores_are_kept_one_call_after_another(
         return plain(genotypes)
 
     last = []
-    result = search(LARGE, score, population=10, generations=3, seed=1, batch=4, archive=archive)
+    result = evolve(LARGE, score, population=10, generations=3, seed=1, batch=4, archive=archive)
     assert kept == [0, 4, 8, 10, 14, 18, 20, 24, 28]
-    assert result.evaluated == search(LARGE, plain, population=10, generations=3, seed=1).evaluated
+    assert result.evaluated == evolve(LARGE, plain, population=10, generations=3, seed=1).evaluated
 
 
 @pytest.mark.parametrize(

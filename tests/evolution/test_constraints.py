@@ -8,7 +8,7 @@ import pytest
 from dualfair.evolution.archive import Archive
 from dualfair.evolution.baselines import exhaustive, random_search
 from dualfair.evolution.constraints import Constraints, NothingFeasible, Within
-from dualfair.evolution.nsga2 import search
+from dualfair.evolution.nsga2 import evolve
 from dualfair.evolution.operators import CategoricalMutation, DistinctMating, NotAskedBefore, UniformCrossover
 from dualfair.evolution.problem import WORST, GenotypeProblem
 from dualfair.supernet.genotype import Genotype
@@ -58,7 +58,7 @@ def archive():
 def test_the_whole_budget_goes_to_networks_within_the_limits(most, siblings):
     scorer, calls = Recording(), []
     constraints = sum_at_most(LARGE, most, calls)
-    result = search(LARGE, scorer, population=12, generations=5, seed=1, constraints=constraints, siblings=siblings)
+    result = evolve(LARGE, scorer, population=12, generations=5, seed=1, constraints=constraints, siblings=siblings)
     assert result.evaluations == len(scorer.asked) == len(set(scorer.asked)) == 60
     assert (codes(scorer.asked).sum(axis=1) <= most).all()
     assert result.ended == "generations done" and result.infeasible == 0
@@ -69,7 +69,7 @@ def test_limits_that_every_network_keeps_change_nothing_behind_the_first_generat
     first = SMALL.sample_distinct(8, np.random.default_rng(0))
     arguments = {"population": 8, "generations": 4, "seed": 3, "initial_population": first}
     free, limited = (
-        search(SMALL, score, constraints=constraints, **arguments) for constraints in (None, sum_at_most(SMALL, 10**6))
+        evolve(SMALL, score, constraints=constraints, **arguments) for constraints in (None, sum_at_most(SMALL, 10**6))
     )
     assert [evaluation.genotype for evaluation in free.evaluated[:8]] == first
     assert free.evaluations == 32 and free.evaluated == limited.evaluated and free.front == limited.front
@@ -77,10 +77,10 @@ def test_limits_that_every_network_keeps_change_nothing_behind_the_first_generat
 
 def test_a_small_space_is_searched_to_the_last_network_within_the_limits():
     kept = {g for g in SMALL.enumerate() if codes([g]).sum() <= 3}
-    result = search(SMALL, score, population=10, generations=10, seed=0, constraints=sum_at_most(SMALL, 3))
+    result = evolve(SMALL, score, population=10, generations=10, seed=0, constraints=sum_at_most(SMALL, 3))
     assert {e.genotype for e in result.evaluated} == kept and len(kept) == 35
     assert result.ended == "no more networks found within the limits"
-    single = search(SMALL, score, population=10, generations=3, seed=0, constraints=sum_at_most(SMALL, 0.5))
+    single = evolve(SMALL, score, population=10, generations=3, seed=0, constraints=sum_at_most(SMALL, 0.5))
     assert [str(e.genotype) for e in single.evaluated] == ["0-0-0-0"] and len(single.front) == 1
 
 
@@ -111,7 +111,7 @@ def test_impossible_limits_are_refused_with_the_least_costs_of_the_space(space):
         return np.stack([(total + 3) / 2, (total + 10) / 4], axis=1) - 1
 
     for way in (
-        lambda constraints: search(space, score, population=8, generations=2, seed=0, constraints=constraints),
+        lambda constraints: evolve(space, score, population=8, generations=2, seed=0, constraints=constraints),
         lambda constraints: random_search(space, score, evaluations=10, constraints=constraints),
         *([lambda constraints: exhaustive(space, score, constraints=constraints)] if space is SMALL else []),
     ):
@@ -138,7 +138,7 @@ def test_a_cost_that_was_not_looked_at_counts_only_beside_a_broken_limit():
 def test_scores_of_an_earlier_search_beyond_the_limits_are_kept_and_not_in_the_front():
     kept = archive()
     free = exhaustive(SMALL, score, archive=kept)
-    limited = search(SMALL, score, population=6, generations=2, archive=kept, constraints=sum_at_most(SMALL, 5))
+    limited = evolve(SMALL, score, population=6, generations=2, archive=kept, constraints=sum_at_most(SMALL, 5))
     assert len(kept) == SMALL.size == len(free.archive) and limited.reused == 12
     everything = [e for e in kept if codes([e.genotype]).sum() <= 5]
     values = np.array([evaluation.values for evaluation in everything])
@@ -166,10 +166,10 @@ def test_exhaustive_and_random_search_keep_the_limits():
 
 def test_an_interrupted_search_within_limits_ends_alike():
     kept = archive()
-    whole = search(LARGE, score, population=10, generations=5, seed=1, constraints=sum_at_most(LARGE, 30))
+    whole = evolve(LARGE, score, population=10, generations=5, seed=1, constraints=sum_at_most(LARGE, 30))
     for evaluation in whole.evaluated[:23]:
         kept.add([evaluation.genotype], [evaluation.values])
-    again = search(LARGE, score, population=10, generations=5, seed=1, constraints=sum_at_most(LARGE, 30), archive=kept)
+    again = evolve(LARGE, score, population=10, generations=5, seed=1, constraints=sum_at_most(LARGE, 30), archive=kept)
     assert again.evaluated == whole.evaluated and again.front == whole.front and again.reused == 23
 
 
@@ -204,7 +204,7 @@ def test_mating_turns_away_children_beyond_the_limits():
 def test_a_search_begins_with_the_networks_given_each_once_and_counts_them(constraints):
     begun = [LARGE.parse("000:arcface"), LARGE.parse("010:cosface"), LARGE.parse("000:arcface")]
     scorer = Recording()
-    result = search(
+    result = evolve(
         LARGE, scorer, population=5, generations=3, seed=2, initial_population=begun, constraints=constraints
     )
     assert [e.genotype for e in result.evaluated[:2]] == begun[:2]
@@ -214,8 +214,8 @@ def test_a_search_begins_with_the_networks_given_each_once_and_counts_them(const
 def test_starts_outside_of_the_space_or_the_limits_or_too_many_are_refused():
     inside = [SMALL.decode([0, 0, 0, n]) for n in range(3)]
     with pytest.raises(ValueError, match="3 networks to start from are more than the first generation holds"):
-        search(SMALL, score, population=2, generations=1, initial_population=inside)
+        evolve(SMALL, score, population=2, generations=1, initial_population=inside)
     with pytest.raises(ValueError, match="genotype '0-0-0-2' to start from breaks a limit; leave it out"):
-        search(SMALL, score, population=4, generations=1, initial_population=inside, constraints=sum_at_most(SMALL, 1))
+        evolve(SMALL, score, population=4, generations=1, initial_population=inside, constraints=sum_at_most(SMALL, 1))
     with pytest.raises(ValueError, match="block 4, position 1 has code 7"):
-        search(SMALL, score, population=4, generations=1, initial_population=[Genotype.parse("0-0-0-7")])
+        evolve(SMALL, score, population=4, generations=1, initial_population=[Genotype.parse("0-0-0-7")])

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from dualfair.evolution.archive import Archive, scores_in
-from dualfair.evolution.nsga2 import search
+from dualfair.evolution.nsga2 import evolve
 from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.space import SPACES
 
@@ -86,7 +86,7 @@ SEARCH = """
 import sys, time
 import numpy as np
 from dualfair.evolution.archive import Archive, scores_in
-from dualfair.evolution.nsga2 import search
+from dualfair.evolution.nsga2 import evolve
 from dualfair.supernet.space import SPACES
 def score(genotypes):
     time.sleep(0.002 * len(genotypes))
@@ -96,7 +96,7 @@ def score(genotypes):
     return np.stack([np.sin(codes @ np.arange(1, 14)), np.cos(codes.sum(axis=1))], axis=1)
 print("begins", flush=True)
 with Archive(sys.argv[1], measurement="m", columns=("error", "disparity")) as archive:
-    result = search(SPACES["dpn81"], score, population=8, generations=6, seed=1, archive=archive, batch=4)
+    result = evolve(SPACES["dpn81"], score, population=8, generations=6, seed=1, archive=archive, batch=4)
 print([(str(e.genotype), e.values) for e in result.front], result.trace, result.reference)
 """
 
@@ -135,7 +135,7 @@ def test_killed_between_proposing_and_scoring_the_same_genotypes_are_proposed_ag
     for _ in range(2):
         with Archive(tmp_path / NAME, measurement="m", columns=COLUMNS) as archive:
             try:
-                search(SPACES["dpn81"], score, population=6, generations=4, seed=3, archive=archive)
+                evolve(SPACES["dpn81"], score, population=6, generations=4, seed=3, archive=archive)
             except KeyboardInterrupt:
                 assert len(asked) == 3 and len(archive) == 12
     assert asked[3] == asked[2] and len(asked) == 3 + 2

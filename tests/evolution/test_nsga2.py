@@ -7,7 +7,7 @@ import pytest
 
 from dualfair.evolution.archive import Archive
 from dualfair.evolution.baselines import exhaustive, random_search
-from dualfair.evolution.nsga2 import search
+from dualfair.evolution.nsga2 import evolve
 from dualfair.evolution.pareto import hypervolume, reference_point
 from dualfair.evolution.run import archive_front
 from dualfair.supernet.space import SPACES, ChoiceBlock, SearchSpace
@@ -64,7 +64,7 @@ def test_nsga2_finds_the_true_front_of_a_shared_space_within_160_of_243_genotype
     for seed in range(8):
         score = structured(seed)
         truth = set(genotypes(exhaustive(SHARED, score).front))
-        result = search(SHARED, score, population=16, generations=10, seed=seed)
+        result = evolve(SHARED, score, population=16, generations=10, seed=seed)
         assert result.evaluations == 160 and result.ended == "generations done"
         shares.append(len(truth & set(genotypes(result.front))) / len(truth))
     # Random search with this budget would find 160 / 243 = 66 % of it.
@@ -74,7 +74,7 @@ def test_nsga2_finds_the_true_front_of_a_shared_space_within_160_of_243_genotype
 def test_nsga2_dominates_more_than_random_search_at_equally_many_distinct_evaluations():
     score, gains = structured(100), []
     for seed in range(6):
-        evolved = search(LARGE, score, population=20, generations=15, seed=seed)
+        evolved = evolve(LARGE, score, population=20, generations=15, seed=seed)
         drawn = random_search(LARGE, score, evaluations=300, seed=seed)
         for result in (evolved, drawn):
             assert len(set(genotypes(result.evaluated))) == result.evaluations == result.fresh == 300
@@ -89,7 +89,7 @@ def test_one_seed_is_one_run_whatever_the_global_generator_does(objectives):
     for seed, noise in ((3, 0), (3, 1), (4, 0)):
         np.random.seed(noise)
         state = np.random.get_state()[1].copy()
-        runs.append(search(LARGE, structured(0, objectives), objectives, population=11, generations=6, seed=seed))
+        runs.append(evolve(LARGE, structured(0, objectives), objectives, population=11, generations=6, seed=seed))
         assert (np.random.get_state()[1] == state).all()
     first, again, other = runs
     assert first.evaluated == again.evaluated and first.trace == again.trace and first.front == again.front
@@ -98,7 +98,7 @@ def test_one_seed_is_one_run_whatever_the_global_generator_does(objectives):
 
 
 def test_front_is_not_dominated_by_anything_evaluated_and_sorted_by_the_first_objective():
-    result = search(LARGE, structured(1), population=12, generations=8, seed=0)
+    result = evolve(LARGE, structured(1), population=12, generations=8, seed=0)
     front, everything = result.front_values, np.array([e.values for e in result.evaluated])
     for point in front:
         assert not ((everything <= point).all(axis=1) & (everything < point).any(axis=1)).any()
@@ -109,21 +109,21 @@ def test_front_is_not_dominated_by_anything_evaluated_and_sorted_by_the_first_ob
 @pytest.mark.parametrize("limit", [0, 10, 37, 60])
 def test_an_interrupted_run_repeated_ends_alike_and_scores_only_what_is_missing(tmp_path, limit, batch):
     arguments = {"population": 10, "generations": 6, "seed": 1, "batch": batch}
-    whole = search(LARGE, structured(2), **arguments)
+    whole = evolve(LARGE, structured(2), **arguments)
     path, size = tmp_path / "a.sqlite", batch or 10
     archive = Archive(path, measurement="m", columns=COLUMNS)
     if limit < 60:
         with pytest.raises(KeyboardInterrupt):
-            search(LARGE, Counting(structured(2), limit), archive=archive, **arguments)
+            evolve(LARGE, Counting(structured(2), limit), archive=archive, **arguments)
     else:
-        search(LARGE, structured(2), archive=archive, **arguments)
+        evolve(LARGE, structured(2), archive=archive, **arguments)
     archive.close()
     with Archive(path, measurement="m", columns=COLUMNS) as archive:
         kept = len(archive)
         assert limit - size < kept <= limit
         missing = set(genotypes(whole.evaluated)) - set(genotypes(archive))
         score = Counting(structured(2))
-        resumed = search(LARGE, score, archive=archive, **arguments)
+        resumed = evolve(LARGE, score, archive=archive, **arguments)
     assert len(score.asked) == len(set(score.asked)) and set(score.asked) == missing
     assert (resumed.reused, resumed.fresh, resumed.evaluations) == (kept, 60 - kept, 60)
     assert resumed.evaluated == whole.evaluated and resumed.front == whole.front
@@ -131,12 +131,12 @@ def test_an_interrupted_run_repeated_ends_alike_and_scores_only_what_is_missing(
 
 
 def test_an_archive_with_every_other_evaluation_changes_only_what_is_scored():
-    whole = search(LARGE, structured(2), population=10, generations=5, seed=1)
+    whole = evolve(LARGE, structured(2), population=10, generations=5, seed=1)
     archive = memory()
     for evaluation in whole.evaluated[::2]:
         archive.add([evaluation.genotype], [evaluation.values])
     score = Counting(structured(2))
-    result = search(LARGE, score, population=10, generations=5, seed=1, archive=archive)
+    result = evolve(LARGE, score, population=10, generations=5, seed=1, archive=archive)
     generations = (genotypes(whole.evaluated[start : start + 10]) for start in range(0, 50, 10))
     assert score.asked == [genotype for generation in generations for genotype in sorted(generation[1::2])]
     assert result.front == whole.front and (result.reused, result.fresh) == (25, 25)
@@ -144,9 +144,9 @@ def test_an_archive_with_every_other_evaluation_changes_only_what_is_scored():
 
 def test_front_covers_earlier_runs_of_the_same_archive_while_the_rest_is_about_this_run():
     archive, score = memory(), structured(2)
-    first = search(LARGE, score, population=10, generations=10, seed=1, archive=archive)
-    second = search(LARGE, score, population=4, generations=1, seed=9, archive=archive)
-    alone = search(LARGE, score, population=4, generations=1, seed=9)
+    first = evolve(LARGE, score, population=10, generations=10, seed=1, archive=archive)
+    second = evolve(LARGE, score, population=4, generations=1, seed=9, archive=archive)
+    alone = evolve(LARGE, score, population=4, generations=1, seed=9)
     assert second.trace == alone.trace and second.evaluated == alone.evaluated and second.evaluations == 4
     assert second.front == archive_front(archive)
     assert len(set(genotypes(second.front)) & set(genotypes(first.front))) > 0
@@ -156,7 +156,7 @@ def test_scores_of_another_measurement_are_not_reused(tmp_path):
     arguments = {"population": 8, "generations": 2, "seed": 0}
     for measurement in ("weights 1", "weights 2"):
         with Archive(tmp_path / "a.sqlite", measurement=measurement, columns=COLUMNS) as archive:
-            result = search(LARGE, structured(0), archive=archive, **arguments)
+            result = evolve(LARGE, structured(0), archive=archive, **arguments)
             assert (result.fresh, result.reused) == (16, 0)
     with Archive(tmp_path / "a.sqlite", measurement="weights 1", columns=COLUMNS) as archive:
         assert archive.others == 16
@@ -167,8 +167,8 @@ def test_details_are_kept_and_never_optimised():
         details = [[-1e9 * genotype.indices[0], np.nan] for genotype in genotypes]
         return np.hstack([structured(3)(genotypes), details])
 
-    plain = search(LARGE, structured(3), population=10, generations=5, seed=0)
-    detailed = search(LARGE, score, population=10, generations=5, seed=0, columns=("a", "b", "c", "d"))
+    plain = evolve(LARGE, structured(3), population=10, generations=5, seed=0)
+    detailed = evolve(LARGE, score, population=10, generations=5, seed=0, columns=("a", "b", "c", "d"))
     assert genotypes(detailed.evaluated) == genotypes(plain.evaluated) and detailed.infeasible == 0
     assert genotypes(detailed.front) == genotypes(plain.front) and detailed.trace == plain.trace
     assert all(e.values[2] == -1e9 * e.genotype.indices[0] for e in detailed.archive)
@@ -182,7 +182,7 @@ def test_objectives_that_are_not_finite_make_a_genotype_infeasible_and_are_kept(
         values[[genotype.head == "arcface" for genotype in genotypes], 1] = bad
         return values
 
-    result = search(LARGE, score, population=12, generations=8, seed=0)
+    result = evolve(LARGE, score, population=12, generations=8, seed=0)
     spoilt = [e for e in result.archive if e.genotype.head == "arcface"]
     assert result.infeasible == len(spoilt) > 0
     assert all(np.array_equal(e.values[1], bad, equal_nan=True) for e in spoilt)
@@ -195,7 +195,7 @@ def test_objectives_that_are_not_finite_make_a_genotype_infeasible_and_are_kept(
 
 def test_nothing_feasible_is_an_empty_front():
     seen = []
-    result = search(
+    result = evolve(
         LARGE, lambda g: np.full((len(g), 2), np.nan), population=6, generations=4, seed=0, progress=seen.append
     )
     assert (result.front, result.reference, result.infeasible, result.evaluations) == ((), (), 24, 24)
@@ -216,7 +216,7 @@ def irregular_score(genotypes):
 
 def test_an_own_irregular_space_is_exhausted_and_then_the_run_ends():
     space, score = irregular_space(), Counting(irregular_score)
-    result = search(space, score, population=8, generations=50, seed=0)
+    result = evolve(space, score, population=8, generations=50, seed=0)
     assert score.calls == [8, 8, 8, 6] and len(set(score.asked)) == result.evaluations == space.size == 30
     assert result.ended == "space exhausted" and result.notes == ()
     assert result.front == exhaustive(space, irregular_score).front
@@ -224,7 +224,7 @@ def test_an_own_irregular_space_is_exhausted_and_then_the_run_ends():
 
 @pytest.mark.parametrize(("population", "noted"), [(29, 0), (30, 0), (31, 1), (1000, 1)])
 def test_a_population_larger_than_the_space_is_shrunk_and_noted(population, noted):
-    result = search(irregular_space(), irregular_score, population=population, generations=3, seed=0)
+    result = evolve(irregular_space(), irregular_score, population=population, generations=3, seed=0)
     assert result.evaluations == 30 and result.ended == "space exhausted"
     assert result.notes == (
         (f"population={population} is more than space custom holds: shrunk to its 30 genotypes",) if noted else ()
@@ -234,29 +234,29 @@ def test_a_population_larger_than_the_space_is_shrunk_and_noted(population, note
 def test_by_default_half_a_block_with_a_choice_mutates_on_average():
     arguments = {"population": 6, "generations": 4, "seed": 0}
     default, sixth, none = (
-        search(irregular_space(), irregular_score, mutation_rate=rate, **arguments) for rate in (None, 0.5 / 3, 0)
+        evolve(irregular_space(), irregular_score, mutation_rate=rate, **arguments) for rate in (None, 0.5 / 3, 0)
     )
     assert default.evaluated == sixth.evaluated != none.evaluated
 
 
 def test_a_space_of_one_genotype_is_searched():
     space = SearchSpace([ChoiceBlock("only", "x")])
-    result = search(space, lambda g: np.zeros((len(g), 2)), population=4, generations=3)
+    result = evolve(space, lambda g: np.zeros((len(g), 2)), population=4, generations=3)
     assert [str(e.genotype) for e in result.front] == ["0"] and result.ended == "space exhausted"
     assert result.reference == (1.0, 1.0) and result.trace == ((1, 1.0),)
 
 
 def test_replaying_an_exhausted_space_scores_nothing():
     archive, space = memory(), irregular_space()
-    first = search(space, irregular_score, population=8, generations=50, seed=0, archive=archive)
+    first = evolve(space, irregular_score, population=8, generations=50, seed=0, archive=archive)
     score = Counting(irregular_score)
-    again = search(space, score, population=8, generations=50, seed=5, archive=archive)
+    again = evolve(space, score, population=8, generations=50, seed=5, archive=archive)
     assert score.calls == [] and (again.fresh, again.reused) == (0, 30) and again.front == first.front
 
 
 def test_trace_and_progress_follow_the_distinct_evaluations():
     seen = []
-    result = search(LARGE, structured(5), population=10, generations=7, seed=0, progress=seen.append)
+    result = evolve(LARGE, structured(5), population=10, generations=7, seed=0, progress=seen.append)
     assert [point.evaluations for point in result.trace] == [p.evaluations for p in seen] == list(range(10, 71, 10))
     assert [(p.generation, p.generations, p.reused) for p in seen] == [(n, 7, 0) for n in range(1, 8)]
     assert seen[-1].front == len(result.front)
@@ -271,7 +271,7 @@ def test_trace_and_progress_follow_the_distinct_evaluations():
 
 def test_a_given_reference_point_is_used_for_every_hypervolume():
     seen = []
-    result = search(
+    result = evolve(
         LARGE, structured(5), population=10, generations=3, seed=0, progress=seen.append, reference=(50, 40)
     )
     assert result.reference == (50.0, 40.0)
@@ -280,12 +280,12 @@ def test_a_given_reference_point_is_used_for_every_hypervolume():
 
 def test_a_batch_caps_the_genotypes_of_a_score_call():
     score = Counting(structured(0))
-    search(LARGE, score, population=10, generations=2, batch=4)
+    evolve(LARGE, score, population=10, generations=2, batch=4)
     assert score.calls == [4, 4, 2, 4, 4, 2]
 
 
 def test_seconds_are_shares_of_the_score_call():
-    result = search(LARGE, structured(0), population=4, generations=1)
+    result = evolve(LARGE, structured(0), population=4, generations=1)
     assert all(0 < evaluation.seconds < 1 for evaluation in result.archive)
 
 
@@ -316,7 +316,7 @@ def test_seconds_are_shares_of_the_score_call():
 def test_arguments_out_of_range_are_named_before_anything_is_scored(arguments, said):
     score = Counting(structured(0))
     with pytest.raises(ValueError) as error:
-        search(LARGE, score, **arguments)
+        evolve(LARGE, score, **arguments)
     assert str(error.value) == said and score.calls == []
 
 
@@ -336,7 +336,7 @@ def test_arguments_out_of_range_are_named_before_anything_is_scored(arguments, s
 def test_a_score_of_another_shape_is_refused_and_nothing_is_kept(returned, said):
     archive = None if "objective 1" in said else memory()
     with pytest.raises(ValueError) as error:
-        search(LARGE, returned, population=4, archive=archive)
+        evolve(LARGE, returned, population=4, archive=archive)
     assert said in str(error.value) and "\n" not in str(error.value)
     assert archive is None or len(archive) == 0
 
@@ -348,7 +348,7 @@ def test_a_score_that_spoils_its_argument_harms_nothing():
         return values
 
     arguments = {"population": 6, "generations": 3, "seed": 0}
-    assert search(LARGE, score, **arguments).front == search(LARGE, structured(0), **arguments).front
+    assert evolve(LARGE, score, **arguments).front == evolve(LARGE, structured(0), **arguments).front
 
 
 def test_no_module_of_the_room_loads_torch():
@@ -361,7 +361,7 @@ def test_no_module_of_the_room_loads_torch():
 def beginnings(run, siblings):
     """Distinct first thirds of the genotypes of every generation but the first, mean over generations."""
     counting = Counting(structured(run))
-    result = search(LARGE, counting, population=16, generations=6, seed=run, siblings=siblings)
+    result = evolve(LARGE, counting, population=16, generations=6, seed=run, siblings=siblings)
     asked = np.array([LARGE.encode(genotype) for genotype in counting.asked]).reshape(6, 16, -1)
     assert result.evaluations == len(set(counting.asked)) == 96
     return np.mean([len({tuple(row[:3]) for row in generation.tolist()}) for generation in asked[1:]])
@@ -373,12 +373,12 @@ def test_siblings_have_common_beginnings_and_are_distinct():
 
 
 def test_siblings_are_repeatable_and_end_with_a_small_space():
-    first, again = (search(LARGE, structured(1), population=8, generations=4, seed=3, siblings=4) for _ in range(2))
+    first, again = (evolve(LARGE, structured(1), population=8, generations=4, seed=3, siblings=4) for _ in range(2))
     assert genotypes(first.evaluated) == genotypes(again.evaluated)
-    small = search(SHARED, structured(1), population=81, generations=9, seed=0, siblings=3)
+    small = evolve(SHARED, structured(1), population=81, generations=9, seed=0, siblings=3)
     assert small.ended == "space exhausted" and small.evaluations == SHARED.size
 
 
 def test_siblings_must_be_a_number_of_children():
     with pytest.raises(ValueError, match="siblings must be a whole number of at least 1, got 0"):
-        search(LARGE, structured(0), population=8, generations=1, siblings=0)
+        evolve(LARGE, structured(0), population=8, generations=1, siblings=0)
