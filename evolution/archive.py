@@ -80,8 +80,9 @@ class Archive:
 
     `measurement` says what the scores are taken with. A file may hold several measurements; they are never mixed, and
     `others` counts what was taken with another one. `columns` name the values: the first `objectives` of
-    them (2 to 4) are minimised, the rest are details. Iterating gives every `Evaluation` in the order of insertion.
-    Several processes may read and write the same file at a time; the first score of a genotype stays.
+    them (2 to 4) are minimised, the rest are details. In memory they may be None, then they are called "objective 1",
+    .., "detail 1", .., and `name_details` says how many there are. Iterating gives every `Evaluation` in the order of
+    insertion. Several processes may read and write the same file at a time; the first score of a genotype stays.
 
     What `add` wrote survives a kill or a power cut at any later instant. A damaged file is repaired on opening;
     evaluations that do not say what was written are deleted, never used, and `repaired` tells of both.
@@ -91,10 +92,13 @@ class Archive:
     """
 
     def __init__(
-        self, path: Path | str | None = None, *, measurement: str, columns: Sequence[str], objectives: int = 2
+        self, path: Path | str | None = None, *, measurement: str, columns: Sequence[str] | None, objectives: int = 2
     ) -> None:
         self.path = None if path is None else Path(path)
         self.measurement = measurement
+        self._details_unknown = columns is None and path is None
+        if self._details_unknown:
+            columns = _numbered("objective", _checked_objectives(objectives))
         self.columns, self.objectives = checked_columns(columns, objectives)
         self._heading = Heading(measurement, self.columns, self.objectives)
         self._opened = open_file(self.path)
@@ -136,6 +140,20 @@ class Archive:
         ]
         with transaction(self._connection, self.path):
             insert_rows(self._connection, self._measurement_id, self._heading, rows)
+
+    def name_details(self, values: int) -> None:
+        """Have columns for so many values of a genotype, where none were named; only the first call changes anything.
+
+        To be called before anything is added.
+        """
+        if not self._details_unknown:
+            return
+        self._details_unknown = False
+        self.columns = (*self.columns, *_numbered("detail", values - self.objectives))
+        self._heading = Heading(self.measurement, self.columns, self.objectives)
+        with transaction(self._connection, self.path):
+            self._connection.execute("DELETE FROM measurements")
+            self._measurement_id = claim(self._connection, self._heading, self.path)
 
     def get(self, genotype: Genotype) -> Evaluation | None:
         """The evaluation of a genotype, or None when it is not scored yet."""
@@ -253,12 +271,10 @@ def glance(path: Path) -> list[tuple[str, int, float | None]]:
 def archive_or_memory(archive: Archive | None, columns: Sequence[str] | None, objectives: int) -> Archive:
     """`archive`, checked to have these columns and objectives, or one in memory for None.
 
-    Columns that are not named are called "objective 1" and so on: then there are no details. Raises ValueError when
-    the archive was opened with others.
+    Raises ValueError when the archive was opened with others.
     """
     if archive is None:
-        names = [f"objective {number}" for number in range(1, _checked_objectives(objectives) + 1)]
-        return Archive(measurement="in memory", columns=names if columns is None else columns, objectives=objectives)
+        return Archive(measurement="in memory", columns=columns, objectives=objectives)
     if archive.objectives != objectives:
         raise ValueError(
             f"the archive was opened with objectives={archive.objectives}, the search got objectives={objectives}; "
@@ -272,6 +288,10 @@ def archive_or_memory(archive: Archive | None, columns: Sequence[str] | None, ob
     return archive
 
 
+def _numbered(name: str, count: int) -> list[str]:
+    return [f"{name} {number}" for number in range(1, count + 1)]
+
+
 def _checked_objectives(objectives: int) -> int:
     if not isinstance(objectives, Integral) or objectives not in OBJECTIVES:
         raise ValueError(f"objectives must be {OBJECTIVES[0]} to {OBJECTIVES[-1]}, got {objectives!r}")
@@ -281,7 +301,7 @@ def _checked_objectives(objectives: int) -> int:
 def checked_columns(columns: Sequence[str], objectives: int) -> tuple[tuple[str, ...], int]:
     """Columns and number of objectives. Raises ValueError unless they are different names, and 2 to 4 of them."""
     objectives = _checked_objectives(objectives)
-    if isinstance(columns, str) or not all(isinstance(name, str) for name in columns):
+    if columns is None or isinstance(columns, str) or not all(isinstance(name, str) for name in columns):
         raise ValueError(f"columns must be a list of names, got {columns!r}")
     columns = tuple(columns)
     if len(columns) < objectives or len(set(columns)) < len(columns):

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from dualfair.evolution.archive import Archive
 from dualfair.supernet.genotype import Genotype
 
 Score = Callable[[list[Genotype]], np.ndarray]
@@ -37,13 +38,13 @@ class Scored:
 class Attempts:
     """A score with patience: call it with genotypes, get their `Scored` one after another as they become known.
 
-    A score call gets at most `batch` genotypes (all of them for None), in the order of genotypes: those with a common
-    beginning are neighbours, and a run that was killed goes on in the same order. KeyboardInterrupt and SystemExit are
-    not caught.
+    Its values have to fit the columns of `archive`, to which nothing is written here. A score call gets at most `batch`
+    genotypes (all of them for None), in the order of genotypes: those with a common beginning are neighbours, and a run
+    that was killed goes on in the same order. KeyboardInterrupt and SystemExit are not caught.
     """
 
-    def __init__(self, score: Score, columns: Sequence[str], batch: int | None) -> None:
-        self._score, self._columns, self._batch = score, columns, batch
+    def __init__(self, score: Score, archive: Archive, batch: int | None) -> None:
+        self._score, self._archive, self._batch = score, archive, batch
         self._witness: Genotype | None = None
 
     def trust(self, genotypes: Iterable[Genotype]) -> None:
@@ -107,7 +108,7 @@ class Attempts:
         except Exception as error:
             return replace(empty, reason=reason_of(error), seconds=(time.perf_counter() - start) / len(genotypes))
         seconds = (time.perf_counter() - start) / len(genotypes)
-        return replace(empty, values=checked_values(returned, len(genotypes), self._columns), seconds=seconds)
+        return replace(empty, values=checked_values(returned, len(genotypes), self._archive), seconds=seconds)
 
 
 def reason_of(error: Exception) -> str:
@@ -121,12 +122,15 @@ def reason_of(error: Exception) -> str:
     return "".join(character if character.isprintable() else " " for character in text)[:_REASON_LENGTH]
 
 
-def checked_values(values: object, rows: int, columns: Sequence[str]) -> np.ndarray:
-    """What a score returned as float64 (rows, columns). Raises ValueError when it is anything else."""
+def checked_values(values: object, rows: int, archive: Archive) -> np.ndarray:
+    """What a score returned as float64 (rows, columns of the archive). Raises ValueError when it is anything else."""
     try:
         array = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(f"score must return an array of numbers, got {type(values).__name__}: {error}") from error
+    if array.ndim == 2:
+        archive.name_details(array.shape[1])
+    columns = archive.columns
     if array.shape != (rows, len(columns)):
         raise ValueError(
             f"score returned shape {array.shape} for {rows} genotypes, expected {(rows, len(columns))}: a row a "

@@ -22,10 +22,10 @@ def evolve(
     space: SearchSpace,
     score: Score,
     objectives: int = 2,
-    *,
     population: int = 32,
     generations: int = 10,
     seed: int = 0,
+    *,
     archive: Archive | None = None,
     columns: Sequence[str] | None = None,
     batch: int | None = None,
@@ -42,8 +42,8 @@ def evolve(
     `score(genotypes)` returns floats (n, columns); columns behind the objectives are details that are only kept. It
     is asked for each genotype at most once an archive and measurement: repeating an interrupted call with the same
     arguments and `archive` scores only what is missing and ends in the same front. `columns` name what score returns
-    where no archive is given (default: the objectives only). `batch` caps the genotypes of a score call (default: a
-    whole generation), and what a call returned is safe from later interruptions.
+    where no archive is given (default: "objective 1", .., "detail 1", .., as many as it returns). `batch` caps the
+    genotypes of a score call (default: a whole generation), and what a call returned is safe from later interruptions.
 
     A run asks for `population` x `generations` distinct genotypes, the random first generation included: children
     that it asked for before are drawn again. A population larger than the space is shrunk, and a run whose space is

@@ -111,7 +111,7 @@ class Run:
         constraints: Constraints | None = None,
     ) -> None:
         self._constraints = constraints
-        self._attempts = Attempts(score, archive.columns, None if batch is None else at_least("batch", batch, 1))
+        self._attempts = Attempts(score, archive, None if batch is None else at_least("batch", batch, 1))
         self._archive, self._steps, self._progress = archive, steps, progress
         self._reference = _checked_reference(reference, archive.objectives)
         self._shown_reference = self._reference

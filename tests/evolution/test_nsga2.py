@@ -269,6 +269,70 @@ def test_trace_and_progress_follow_the_distinct_evaluations():
         assert p.hypervolume == pytest.approx(hypervolume(values[: p.evaluations], shown))
 
 
+def cost_and_depth(genotypes):
+    codes = np.array([genotype.indices for genotype in genotypes], dtype=float)
+    return np.stack([codes @ [3, 0, 1, 2], -codes[:, 2] - codes[:, 0]], axis=1)
+
+
+@pytest.mark.parametrize("details", [0, 1, 3])
+def test_a_space_and_a_score_are_enough_whether_it_returns_details_or_not(details):
+    def score(genotypes):
+        return np.hstack([cost_and_depth(genotypes), np.full((len(genotypes), details), 7.0)])
+
+    result = evolve(irregular_space(), score)
+    assert result.evaluations == 30 and result.notes == (
+        "population=32 is more than space custom holds: shrunk to its 30 genotypes",
+    )
+    # Every step of width or depth costs something and gains one, and all other choices only cost.
+    assert [str(genotype) for genotype in genotypes(result.front)] == [
+        "0-0-0-0", "0-0-1-0", "1-0-1-0", "2-0-1-0", "3-0-1-0", "4-0-1-0",
+    ]  # fmt: skip
+    assert result.front[1].values == (1.0, -1.0, *[7.0] * details) and result.front_values.shape == (6, 2)
+    assert result.archive.columns == (
+        "objective 1", "objective 2", *(f"detail {number}" for number in range(1, details + 1)),
+    )  # fmt: skip
+
+
+def test_objectives_and_budget_may_be_named_or_in_order():
+    named = evolve(LARGE, structured(0, 3), objectives=3, population=4, generations=3, seed=5)
+    ordered = evolve(LARGE, structured(0, 3), 3, 4, 3, 5)
+    assert named.evaluated == ordered.evaluated and named.evaluations == 12 and len(named.reference) == 3
+    default = evolve(LARGE, structured(0))
+    assert default.evaluated == evolve(LARGE, structured(0), 2, 32, 10, 0).evaluated and default.evaluations == 320
+
+
+def test_the_first_scores_say_how_many_details_there_are_also_after_a_failure():
+    calls = []
+
+    def score(genotypes):
+        calls.append(len(genotypes))
+        if len(calls) <= 2 or any(genotype.head == "arcface" for genotype in genotypes):
+            raise RuntimeError("no")
+        return np.hstack([structured(0)(genotypes), np.ones((len(genotypes), 1))])
+
+    result = evolve(LARGE, score, population=8, generations=2)
+    assert 0 < len(result.failed) < 16 and all(len(evaluation.values) == 3 for evaluation in result.evaluated)
+    widths = iter((3, 4))
+    with pytest.raises(ValueError, match=r"score returned shape \(8, 4\) for 8 genotypes, expected \(8, 3\)"):
+        evolve(LARGE, lambda g: structured(0, next(widths))(g), population=8, generations=2)
+
+
+def test_a_search_of_a_plain_score_loads_no_torch():
+    code = (
+        "import sys\n"
+        "from dualfair.evolution.nsga2 import evolve\n"
+        "from dualfair.supernet.space import ChoiceBlock, SearchSpace\n"
+        "space = SearchSpace([ChoiceBlock('width', ('16', '32', '64')), ChoiceBlock('depth', ('1', '2'))])\n"
+        "def score(genotypes):\n"
+        "    return [[sum(genotype.indices), -genotype.indices[0], 0.5] for genotype in genotypes]\n"
+        "result = evolve(space, score, objectives=2, population=4, generations=2, seed=0)\n"
+        "print(*(evaluation.genotype for evaluation in result.front))\n"
+        "sys.exit('torch' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "0-0 1-0 2-0\n", "")
+
+
 def test_a_given_reference_point_is_used_for_every_hypervolume():
     seen = []
     result = evolve(
