@@ -108,7 +108,7 @@ class Archive:
         try:
             with transaction(self._connection, self.path):
                 self._measurement_id = claim(self._connection, self._heading, self.path)
-            self._rotten = 0
+            self._corrupted = 0
             for _ in self:
                 pass
         except BaseException:
@@ -118,7 +118,7 @@ class Archive:
     @property
     def repaired(self) -> str:
         """What was wrong with the file and what became of it, as a sentence for the user; "" for nothing."""
-        return _told(self._opened.repaired, self.path, self._rotten, "to be scored again")
+        return _repair_sentence(self._opened.repaired, self.path, self._corrupted, "to be scored again")
 
     def add(
         self, genotypes: Sequence[Genotype], values: np.ndarray, seconds: float = math.nan, reason: str | None = None
@@ -157,8 +157,8 @@ class Archive:
 
     def get(self, genotype: Genotype) -> Evaluation | None:
         """The evaluation of a genotype, or None when it is not scored yet."""
-        for place, _, *rest, mark in self._read(f"{ROWS} AND genotype = ?", str(genotype)):
-            return self._sound(place, Row(str(genotype), *rest), mark)
+        for row_id, _, *parts, stored_digest in self._read(f"{ROWS} AND genotype = ?", str(genotype)):
+            return self._sound(row_id, Row(str(genotype), *parts), stored_digest)
         return None
 
     def __contains__(self, genotype: Genotype) -> bool:
@@ -168,8 +168,8 @@ class Archive:
         return self._read("SELECT count(*) FROM evaluations WHERE measurement = ?")[0][0]
 
     def __iter__(self) -> Iterator[Evaluation]:
-        for place, *row, mark in self._read(f"{ROWS} ORDER BY id"):
-            evaluation = self._sound(place, Row(*row), mark)
+        for row_id, *row, stored_digest in self._read(f"{ROWS} ORDER BY id"):
+            evaluation = self._sound(row_id, Row(*row), stored_digest)
             if evaluation is not None:
                 yield evaluation
 
@@ -197,19 +197,21 @@ class Archive:
     def _unreadable(self, reason: str) -> ValueError:
         return ValueError(f"archive {self.path} can no longer be read: {reason}; repeat the command, which repairs it")
 
-    def _sound(self, place: int, row: Row, mark: object) -> Evaluation | None:
+    def _sound(self, row_id: int, row: Row, stored_digest: object) -> Evaluation | None:
         """The evaluation that a row says; None when its digest is another, then the row is deleted and counted."""
-        if row.digest(self._heading) == mark:
+        if row.digest(self._heading) == stored_digest:
             return evaluation_of(row)
         with transaction(self._connection, self.path):
             # Another process may have found the row and scored it again in the meantime.
-            for _, *again, mark in self._read(f"{ROWS} AND id = ?", place):
-                if Row(*again).digest(self._heading) != mark:
-                    self._rotten += self._connection.execute("DELETE FROM evaluations WHERE id = ?", (place,)).rowcount
-                elif again[0] == row.genotype:
-                    return evaluation_of(Row(*again))
+            for _, *reread, stored_digest in self._read(f"{ROWS} AND id = ?", row_id):
+                if Row(*reread).digest(self._heading) != stored_digest:
+                    self._corrupted += self._connection.execute(
+                        "DELETE FROM evaluations WHERE id = ?", (row_id,)
+                    ).rowcount
+                elif reread[0] == row.genotype:
+                    return evaluation_of(Row(*reread))
                 else:
-                    raise self._unreadable(f"it leads from {row.genotype} to {again[0]}")
+                    raise self._unreadable(f"it leads from {row.genotype} to {reread[0]}")
         return None
 
 
@@ -227,27 +229,27 @@ def scores_in(path: Path | str) -> tuple[list[ArchivedScores], str]:
     archive.
     """
     with reading(Path(path)) as opened:
-        held, left_out = [], 0
+        scores, left_out = [], 0
         for number, heading in headings(opened.connection):
             rows = list(rows_of(opened.connection, number))
-            sound = [evaluation_of(row) for _, row, mark in rows if row.digest(heading) == mark]
-            held.append(ArchivedScores(heading, tuple(sound)))
+            sound = [evaluation_of(row) for _, row, stored_digest in rows if row.digest(heading) == stored_digest]
+            scores.append(ArchivedScores(heading, tuple(sound)))
             left_out += len(rows) - len(sound)
-    return held, _told(opened.repaired, Path(path), left_out, "left out")
+    return scores, _repair_sentence(opened.repaired, Path(path), left_out, "left out")
 
 
-def _told(repaired: str, path: Path | None, rotten: int, fate: str) -> str:
+def _repair_sentence(repaired: str, path: Path | None, corrupted: int, fate: str) -> str:
     """What was repaired on opening, and what became of rows whose digests were wrong."""
-    if not rotten:
+    if not corrupted:
         return repaired
-    counted = "1 evaluation" if rotten == 1 else f"{rotten:,} evaluations"
-    said = f"{path.name if path else 'memory'}: {counted} did not say what was written; {fate}"
-    return f"{repaired}; {said}" if repaired else said
+    counted = "1 evaluation" if corrupted == 1 else f"{corrupted:,} evaluations"
+    sentence = f"{path.name if path else 'memory'}: {counted} did not say what was written; {fate}"
+    return f"{repaired}; {sentence}" if repaired else sentence
 
 
 def measurements_in(path: Path | str) -> list[Measurement]:
     """What the archive at `path` holds. Raises ValueError when there is no such file or it is no archive."""
-    return [Measurement(*held.heading, len(held.evaluations)) for held in scores_in(path)[0]]
+    return [Measurement(*measured.heading, len(measured.evaluations)) for measured in scores_in(path)[0]]
 
 
 def glance(path: Path) -> list[tuple[str, int, float | None]]:

@@ -28,21 +28,21 @@ _BEFORE, _BEHIND = ("measurement", "objectives", "genotype"), ("seconds", "reaso
 
 @dataclass(frozen=True)
 class Joined:
-    """What joining did to one measurement: evaluations added, known before, and known with other values.
+    """What joining did to one measurement: evaluations added, known before with equal values, and with differing ones.
 
-    Of the latter the archive's own stay; `first` is the first such genotype.
+    Of the latter the archive's own stay; `first_differing` is the first such genotype.
     """
 
     heading: Heading
     added: int
-    known: int
+    equal: int
     differing: int
-    first: Genotype | None
+    first_differing: Genotype | None
 
 
 def to_json(scores: Sequence[ArchivedScores]) -> str:
     """Scores as strict JSON text, from which `from_json` makes equal ones."""
-    held = [
+    measurements = [
         {
             "name": measured.heading.name,
             "columns": list(measured.heading.columns),
@@ -51,19 +51,19 @@ def to_json(scores: Sequence[ArchivedScores]) -> str:
         }
         for measured in scores
     ]
-    return json.dumps({"format": JSON_FORMAT, "measurements": held}, indent=1, allow_nan=False) + "\n"
+    return json.dumps({"format": JSON_FORMAT, "measurements": measurements}, indent=1, allow_nan=False) + "\n"
 
 
 def from_json(text: str) -> list[ArchivedScores]:
     """The scores that `to_json` wrote. Raises ValueError naming the place of anything else."""
     try:
-        held = json.loads(text, parse_constant=_no_constant)
+        document = json.loads(text, parse_constant=_no_constant)
     except RecursionError:
         raise ValueError("it is nested too deeply to be exported scores") from None
-    if not isinstance(held, dict) or held.get("format") != JSON_FORMAT:
+    if not isinstance(document, dict) or document.get("format") != JSON_FORMAT:
         raise ValueError(f'it does not say "format": "{JSON_FORMAT}", as exported scores do')
     scores = []
-    for number, measured in enumerate(_list(held, "measurements"), 1):
+    for number, measured in enumerate(_list(document, "measurements"), 1):
         where = f"measurement {number}"
         heading = _heading(
             _entry(measured, "name", where), _list(measured, "columns"), measured.get("objectives"), where
@@ -81,16 +81,18 @@ def to_csv(scores: Sequence[ArchivedScores]) -> str:
 
     Raises ValueError when there is nothing to write, or the columns differ between measurements.
     """
-    kinds = list(dict.fromkeys(measured.heading.columns for measured in scores))
-    if not kinds:
+    column_sets = list(dict.fromkeys(measured.heading.columns for measured in scores))
+    if not column_sets:
         raise ValueError("the archive holds no measurement, and a CSV file has to have columns; use a .json file")
-    if len(kinds) > 1:
-        listed = "; ".join(f"{number}: {', '.join(each.heading.columns)}" for number, each in enumerate(scores, 1))
+    if len(column_sets) > 1:
+        listed = "; ".join(
+            f"{number}: {', '.join(measured.heading.columns)}" for number, measured in enumerate(scores, 1)
+        )
         raise ValueError(
             f"a CSV file has one set of columns, and the measurements have several ({listed}); use a .json file, or "
             "--measurement with one of these numbers"
         )
-    lines = [_csv_line([*_BEFORE, *kinds[0], *_BEHIND])]
+    lines = [_csv_line([*_BEFORE, *column_sets[0], *_BEHIND])]
     for measured in scores:
         name, _, objectives = measured.heading
         for evaluation in measured.evaluations:
@@ -109,7 +111,7 @@ def from_csv(text: str) -> list[ArchivedScores]:
         columns = header[len(_BEFORE) : -len(_BEHIND)]
         if header != [*_BEFORE, *columns, *_BEHIND]:
             raise ValueError(f"line 1 must be {', '.join(_BEFORE)}, the columns, {', '.join(_BEHIND)}")
-        found: dict[Heading, list[Evaluation]] = {}
+        evaluations_by_heading: dict[Heading, list[Evaluation]] = {}
         for fields in reader:
             where = f"line {reader.line_num}"
             if len(fields) != len(header):
@@ -120,10 +122,12 @@ def from_csv(text: str) -> list[ArchivedScores]:
             heading = _heading(name, columns, int(objectives), where)
             numbers = [_number(value, where) for value in values]
             time = None if seconds == "" else _number(seconds, where)
-            found.setdefault(heading, []).append(_evaluation(genotype, numbers, time, reason or None, where))
+            evaluations_by_heading.setdefault(heading, []).append(
+                _evaluation(genotype, numbers, time, reason or None, where)
+            )
     except csv.Error as error:
         raise ValueError(f"line {reader.line_num}: {error}") from None
-    return [ArchivedScores(heading, tuple(evaluations)) for heading, evaluations in found.items()]
+    return [ArchivedScores(heading, tuple(evaluations)) for heading, evaluations in evaluations_by_heading.items()]
 
 
 def join(path: Path, scores: Sequence[ArchivedScores]) -> tuple[list[Joined], str]:
@@ -132,15 +136,15 @@ def join(path: Path, scores: Sequence[ArchivedScores]) -> tuple[list[Joined], st
     Returns what became of every measurement, and what was repaired in the file on opening. Genotypes that it knows
     stay as they are. Raises ValueError when it holds a measurement with other columns, before anything is written.
     """
-    together: dict[Heading, list[Evaluation]] = {}
+    evaluations_by_heading: dict[Heading, list[Evaluation]] = {}
     for measured in scores:
-        together.setdefault(measured.heading, []).extend(measured.evaluations)
+        evaluations_by_heading.setdefault(measured.heading, []).extend(measured.evaluations)
     opened = open_file(path)
     try:
         with transaction(opened.connection, path):
             joined = [
-                _join_one(opened.connection, ArchivedScores(heading, tuple(own)), path)
-                for heading, own in together.items()
+                _join_one(opened.connection, ArchivedScores(heading, tuple(evaluations)), path)
+                for heading, evaluations in evaluations_by_heading.items()
             ]
         return joined, opened.repaired
     finally:
@@ -149,19 +153,19 @@ def join(path: Path, scores: Sequence[ArchivedScores]) -> tuple[list[Joined], st
 
 def _join_one(connection: sqlite3.Connection, measured: ArchivedScores, path: Path) -> Joined:
     number = claim(connection, measured.heading, path)
-    known = {row.genotype: row for _, row, _ in rows_of(connection, number)}
+    stored = {row.genotype: row for _, row, _ in rows_of(connection, number)}
     added: list[Row] = []
     differing: list[str] = []
     for row in (evaluation.row for evaluation in measured.evaluations):
-        if row.genotype not in known:
+        if row.genotype not in stored:
             added.append(row)
-            known[row.genotype] = row
-        elif (row.values, row.reason) != (known[row.genotype].values, known[row.genotype].reason):
+            stored[row.genotype] = row
+        elif (row.values, row.reason) != (stored[row.genotype].values, stored[row.genotype].reason):
             differing.append(row.genotype)
     insert_rows(connection, number, measured.heading, added)
-    same = len(measured.evaluations) - len(added) - len(differing)
-    first = Genotype.parse(differing[0]) if differing else None
-    return Joined(measured.heading, len(added), same, len(differing), first)
+    equal = len(measured.evaluations) - len(added) - len(differing)
+    first_differing = Genotype.parse(differing[0]) if differing else None
+    return Joined(measured.heading, len(added), equal, len(differing), first_differing)
 
 
 def _csv_line(fields: Sequence[object]) -> str:

@@ -52,10 +52,10 @@ def open_file(path: Path | None, *, writing: bool = True) -> Opened:
     with contextlib.ExitStack() as stack:
         repaired = ""
         if path is not None:
-            lock, alone = _lock(path)
+            lock, exclusive = _lock(path)
             if lock is not None:
                 stack.callback(os.close, lock)
-            repaired = _look_after(path, alone, writing)
+            repaired = _check_and_repair(path, exclusive, writing)
             if lock is not None:
                 fcntl.flock(lock, fcntl.LOCK_SH)
         connection = stack.enter_context(contextlib.closing(connect(path)))
@@ -104,10 +104,10 @@ def _lock(path: Path) -> tuple[int | None, bool]:
         return None, True
 
 
-def _look_after(path: Path, alone: bool, writing: bool) -> str:
+def _check_and_repair(path: Path, exclusive: bool, writing: bool) -> str:
     """Check an archive, and repair it or set it up where that is needed. Returns what was repaired, as a sentence."""
     try:
-        repaired = finish(path) if alone else ""
+        repaired = finish(path) if exclusive else ""
         with contextlib.closing(connect(path)) as connection:
             if _admit(connection, path, writing):
                 return repaired
@@ -123,7 +123,7 @@ def _look_after(path: Path, alone: bool, writing: bool) -> str:
     except UnicodeDecodeError:
         # SQLite quotes rotten text in its errors, and that need not be UTF-8.
         pass
-    if not alone:
+    if not exclusive:
         raise ValueError(f"archive {path} is damaged, and open elsewhere; end that process, then repeat the command")
     if not _is_marked(path):
         raise _refusal(path, _FOREIGN)

@@ -59,10 +59,10 @@ def finish(path: Path) -> str:
     os.rename(rebuilt, path)
     _fsync_folder(path.parent)
     with contextlib.closing(connect(path)) as connection:
-        kept = connection.execute("SELECT count(*) FROM evaluations").fetchone()[0]
+        count = connection.execute("SELECT count(*) FROM evaluations").fetchone()[0]
     return (
-        f"{path.name} was damaged: {kept:,} evaluation{'s were' if kept != 1 else ' was'} read back; the rest will be "
-        f"scored again; the damaged file is kept as {aside.name}"
+        f"{path.name} was damaged: {count:,} evaluation{'s were' if count != 1 else ' was'} read back; the rest will "
+        f"be scored again; the damaged file is kept as {aside.name}"
     )
 
 
@@ -83,12 +83,12 @@ def _build(path: Path) -> None:
         set_up(connection, temporary)
         with transaction(connection, temporary), _copy(path) as damaged:
             rows = _readable(damaged, "measurements")
-            held = {number: heading for number, *row in rows if (heading := heading_of(*row)) is not None}
-            for number, heading in held.items():
+            headings = {number: heading for number, *row in rows if (heading := heading_of(*row)) is not None}
+            for number, heading in headings.items():
                 insert_heading(connection, heading, number)
-            for _, number, *row, mark in _readable(damaged, "evaluations"):
-                if number in held and Row(*row).digest(held[number]) == mark:
-                    insert_rows(connection, number, held[number], [Row(*row)])
+            for _, number, *row, stored_digest in _readable(damaged, "evaluations"):
+                if number in headings and Row(*row).digest(headings[number]) == stored_digest:
+                    insert_rows(connection, number, headings[number], [Row(*row)])
     os.replace(temporary, _beside(path, ".rebuilt"))
     _fsync_folder(path.parent)
 
@@ -108,9 +108,9 @@ def _copy(path: Path) -> Iterator[sqlite3.Connection]:
             copy.execute("PRAGMA writable_schema = RESET")
             copy.execute("PRAGMA writable_schema = ON")
         except (sqlite3.DatabaseError, UnicodeDecodeError):
-            with contextlib.closing(connect(None)) as empty:
-                set_up(empty, None)
-                yield empty
+            with contextlib.closing(connect(None)) as fresh:
+                set_up(fresh, None)
+                yield fresh
             return
         yield copy
 

@@ -43,7 +43,7 @@ _ADVICE = {
 
 
 ROWS = 'SELECT id, genotype, "values", seconds, reason, digest FROM evaluations WHERE measurement = ?'
-"""Asks for the evaluations of a measurement: place, the parts of a `Row`, stored digest."""
+"""Asks for the evaluations of a measurement: row id, the parts of a `Row`, stored digest."""
 
 
 class Heading(NamedTuple):
@@ -118,30 +118,30 @@ def fresh_schema() -> list[tuple]:
         return schema(connection)
 
 
-def heading_of(name: object, columns: object, objectives: object, mark: object) -> Heading | None:
+def heading_of(name: object, columns: object, objectives: object, stored_digest: object) -> Heading | None:
     """What the row of a measurement says, None when that is not what was written."""
     try:
         heading = Heading(name, tuple(json.loads(columns)), objectives)
     except (TypeError, ValueError, RecursionError):
         return None
-    return heading if _digest(*heading) == mark else None
+    return heading if _digest(*heading) == stored_digest else None
 
 
 def headings(connection: sqlite3.Connection) -> list[tuple[int, Heading]]:
     """Number and heading of every measurement, in order. Raises sqlite3.DatabaseError when one has rotted."""
-    held = []
+    numbered = []
     for number, *row in connection.execute("SELECT * FROM measurements ORDER BY id").fetchall():
         heading = heading_of(*row)
         if heading is None:
             raise sqlite3.DatabaseError(f"measurement {number} does not say what was written")
-        held.append((number, heading))
-    return held
+        numbered.append((number, heading))
+    return numbered
 
 
 def rows_of(connection: sqlite3.Connection, measurement: int) -> Iterator[tuple[int, Row, str]]:
-    """Place, row and stored digest of every evaluation of a measurement, in order of insertion."""
-    for place, *row, mark in connection.execute(f"{ROWS} ORDER BY id", (measurement,)).fetchall():
-        yield place, Row(*row), mark
+    """Row id, row and stored digest of every evaluation of a measurement, in order of insertion."""
+    for row_id, *row, stored_digest in connection.execute(f"{ROWS} ORDER BY id", (measurement,)).fetchall():
+        yield row_id, Row(*row), stored_digest
 
 
 def claim(connection: sqlite3.Connection, heading: Heading, path: Path | None) -> int:
@@ -150,11 +150,11 @@ def claim(connection: sqlite3.Connection, heading: Heading, path: Path | None) -
     Raises ValueError when the file holds it with other columns.
     """
     insert_heading(connection, heading)
-    number, found = next(each for each in headings(connection) if each[1].name == heading.name)
-    if found != heading:
+    number, stored = next(numbered for numbered in headings(connection) if numbered[1].name == heading.name)
+    if stored != heading:
         raise ValueError(
-            f"archive {path} holds measurement {heading.name!r} with columns {', '.join(found.columns)} "
-            f"({found.objectives} objectives), got {', '.join(heading.columns)} ({heading.objectives} objectives); "
+            f"archive {path} holds measurement {heading.name!r} with columns {', '.join(stored.columns)} "
+            f"({stored.objectives} objectives), got {', '.join(heading.columns)} ({heading.objectives} objectives); "
             "use the same columns, or name another measurement"
         )
     return number

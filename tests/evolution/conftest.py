@@ -44,18 +44,18 @@ def written(tmp_path_factory):
 
 
 @pytest.fixture
-def look(written):
+def read_both(written):
     """What an archive yields, opened for both measurements, and what it says was repaired; values checked."""
 
-    def look(path):
-        found, said = {}, []
+    def read_both(path):
+        evaluations, repairs = {}, []
         for measurement in range(2):
             with _open(path, measurement) as archive:
                 for evaluation in archive:
                     assert archive.get(evaluation.genotype) == evaluation
-                    found[measurement, evaluation.genotype] = evaluation.values
-                said += [archive.repaired] if archive.repaired else []
-        assert all(written.truth[key] == values for key, values in found.items())
-        return found, said
+                    evaluations[measurement, evaluation.genotype] = evaluation.values
+                repairs += [archive.repaired] if archive.repaired else []
+        assert all(written.truth[key] == values for key, values in evaluations.items())
+        return evaluations, repairs
 
-    return look
+    return read_both

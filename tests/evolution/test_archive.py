@@ -95,10 +95,10 @@ def test_a_reader_sees_every_finished_write_while_the_writer_goes_on(tmp_path):
 
 
 def test_two_writers_share_a_file(tmp_path):
-    with archive_at(tmp_path / "a.sqlite") as one, archive_at(tmp_path / "a.sqlite") as two:
-        one.add([A], np.full((1, 3), 1.0))
-        two.add([A, B], np.full((2, 3), 2.0))
-        assert [evaluation.values[0] for evaluation in one] == [1.0, 2.0]
+    with archive_at(tmp_path / "a.sqlite") as first, archive_at(tmp_path / "a.sqlite") as second:
+        first.add([A], np.full((1, 3), 1.0))
+        second.add([A, B], np.full((2, 3), 2.0))
+        assert [evaluation.values[0] for evaluation in first] == [1.0, 2.0]
 
 
 def test_a_write_is_whole_or_not_at_all(tmp_path):
@@ -121,9 +121,9 @@ def test_another_meaning_of_the_columns_is_refused(tmp_path, columns):
     archive_at(tmp_path / "a.sqlite").close()
     with pytest.raises(ValueError) as error:
         archive_at(tmp_path / "a.sqlite", columns=columns)
-    said = str(error.value)
-    assert "holds measurement 'weights 1' with columns error, disparity, error of a (2 objectives)" in said
-    assert f"got {', '.join(columns)} (2 objectives); use the same columns" in said and "\n" not in said
+    message = str(error.value)
+    assert "holds measurement 'weights 1' with columns error, disparity, error of a (2 objectives)" in message
+    assert f"got {', '.join(columns)} (2 objectives); use the same columns" in message and "\n" not in message
 
 
 def test_another_number_of_objectives_is_refused(tmp_path):
@@ -174,7 +174,7 @@ FOREIGN = "it is another program's database, or its first bytes are damaged"
 
 
 @pytest.mark.parametrize(
-    ("make", "said"),
+    ("make", "message"),
     [
         (_text, "file is not a database"),
         (_rotten_first_byte, "file is not a database"),
@@ -189,14 +189,14 @@ FOREIGN = "it is another program's database, or its first bytes are damaged"
         (lambda path: path.mkdir(), "unable to open database file"),
     ],
 )
-def test_a_file_that_is_no_archive_gets_one_clear_line_and_stays_as_it_is(tmp_path, make, said):
+def test_a_file_that_is_no_archive_gets_one_clear_line_and_stays_as_it_is(tmp_path, make, message):
     path = tmp_path / "a.sqlite"
     make(path)
     before = path.read_bytes() if path.is_file() else None
     with pytest.raises(ValueError) as error:
         archive_at(path)
     assert str(error.value) == (
-        f"{path} cannot be used as an archive of evaluations: {said}; give another file in an existing folder, or "
+        f"{path} cannot be used as an archive of evaluations: {message}; give another file in an existing folder, or "
         "move this one away"
     )
     assert before is None or path.read_bytes() == before
@@ -237,7 +237,7 @@ def test_columns_may_be_left_to_the_first_values_in_memory_only(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("columns", "objectives", "said"),
+    ("columns", "objectives", "message"),
     [
         (COLUMNS, 1, "objectives must be 2 to 4, got 1"),
         (list("abcde"), 5, "objectives must be 2 to 4, got 5"),
@@ -248,7 +248,7 @@ def test_columns_may_be_left_to_the_first_values_in_memory_only(tmp_path):
         ("error", 2, "columns must be a list of names, got 'error'"),
     ],
 )
-def test_columns_must_be_names_for_every_objective(columns, objectives, said):
+def test_columns_must_be_names_for_every_objective(columns, objectives, message):
     with pytest.raises(ValueError) as error:
         archive_at(None, columns=columns, objectives=objectives)
-    assert str(error.value) == said
+    assert str(error.value) == message

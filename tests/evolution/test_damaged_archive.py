@@ -49,7 +49,7 @@ def damage(path, rng):
     return kind, at
 
 
-def check_any_damage(written, look, tmp_path, seeds):
+def check_any_damage(written, read_both, tmp_path, seeds):
     for seed in seeds:
         rng = random.Random(seed)
         path = copied(written.killed if rng.random() < 0.5 else written.closed, tmp_path)
@@ -57,55 +57,55 @@ def check_any_damage(written, look, tmp_path, seeds):
         kind, at = damage(victim, rng)
         before = victim.read_bytes()
         try:
-            found, said = look(path)
+            evaluations, repairs = read_both(path)
         except (OSError, ValueError) as error:
             assert type(error) in (OSError, ValueError) and "\n" not in str(error) and NAME in str(error)
             assert victim.read_bytes() == before, "a file that is not repaired has to stay as it is"
             assert at < 100, "only the first bytes make an archive unrecognisable"
             continue
         # What is left of a log that was damaged is for SQLite to say, and a file without a byte says nothing.
-        assert said or len(found) == len(written.truth) or victim != path or len(before) <= 1, (seed, kind, at)
-        for sentence in said:
+        assert repairs or len(evaluations) == len(written.truth) or victim != path or len(before) <= 1, (seed, kind, at)
+        for sentence in repairs:
             assert "scored again" in sentence and "\n" not in sentence
-        assert look(path) == (found, []), "what is repaired stays repaired"
+        assert read_both(path) == (evaluations, []), "what is repaired stays repaired"
 
 
-def test_no_damage_yields_a_value_that_was_not_written_nor_anything_but_one_line(written, look, tmp_path):
-    check_any_damage(written, look, tmp_path, range(60))
+def test_no_damage_yields_a_value_that_was_not_written_nor_anything_but_one_line(written, read_both, tmp_path):
+    check_any_damage(written, read_both, tmp_path, range(60))
 
 
 @pytest.mark.slow
-def test_no_damage_of_thousands_yields_a_value_that_was_not_written(written, look, tmp_path):
-    check_any_damage(written, look, tmp_path, range(1000, 3000))
+def test_no_damage_of_thousands_yields_a_value_that_was_not_written(written, read_both, tmp_path):
+    check_any_damage(written, read_both, tmp_path, range(1000, 3000))
 
 
-def test_a_log_as_a_killed_process_leaves_it_is_no_damage(written, look, tmp_path):
-    assert look(copied(written.killed, tmp_path)) == (written.truth, [])
+def test_a_log_as_a_killed_process_leaves_it_is_no_damage(written, read_both, tmp_path):
+    assert read_both(copied(written.killed, tmp_path)) == (written.truth, [])
 
 
-def test_a_torn_log_loses_nothing_but_what_came_behind_the_tear(written, look, tmp_path):
+def test_a_torn_log_loses_nothing_but_what_came_behind_the_tear(written, read_both, tmp_path):
     path = copied(written.killed, tmp_path)
     whole = Path(f"{path}-wal").read_bytes()
-    kept = []
+    counts = []
     for size in range(0, len(whole), 4099):
         path = copied(written.killed, tmp_path)
         Path(f"{path}-wal").write_bytes(whole[:size])
-        found, said = look(path)
-        assert said == [] and list(found) == list(written.truth)[: len(found)]
-        kept.append(len(found))
-    assert kept == sorted(kept) and kept[0] == 25 and kept[-1] > 45
+        evaluations, repairs = read_both(path)
+        assert repairs == [] and list(evaluations) == list(written.truth)[: len(evaluations)]
+        counts.append(len(evaluations))
+    assert counts == sorted(counts) and counts[0] == 25 and counts[-1] > 45
 
 
 @pytest.mark.parametrize("whole", range(8, 28, 5))
-def test_a_file_that_was_cut_off_is_told_and_works_with_what_is_left(written, look, tmp_path, whole):
+def test_a_file_that_was_cut_off_is_told_and_works_with_what_is_left(written, read_both, tmp_path, whole):
     path = copied(written.closed, tmp_path)
     data = path.read_bytes()
     assert len(data) == 7 * 4096
     path.write_bytes(data[: whole * 1024 + 7])
-    found, said = look(path)
-    assert len(said) == 1 and f"was damaged: {len(found)} evaluation" in said[0]
+    evaluations, repairs = read_both(path)
+    assert len(repairs) == 1 and f"was damaged: {len(evaluations)} evaluation" in repairs[0]
     # The evaluations fill three pages at the end, in order.
-    assert (len(found) > 0) == (whole > 20) and set(found) < set(written.truth)
+    assert (len(evaluations) > 0) == (whole > 20) and set(evaluations) < set(written.truth)
 
 
 def spoil_schema(path, old=b"CREATE TABLE evaluations", new=b"CREATE TABLF evaluations"):
@@ -128,40 +128,41 @@ def spoil_schema(path, old=b"CREATE TABLE evaluations", new=b"CREATE TABLF evalu
 def test_every_evaluation_survives_a_schema_that_rots_with_its_order_seconds_and_reason(written, tmp_path, old, new):
     path = copied(written.closed, tmp_path)
 
-    def held():
+    def contents():
         with Archive(path, measurement=measurements_in(path)[1].name, columns=COLUMNS) as archive:
             return [(repr(evaluation), evaluation.seconds) for evaluation in archive]
 
     with Archive(path, measurement=measurements_in(path)[1].name, columns=COLUMNS) as archive:
         archive.add([Genotype.parse("7")], [[float("nan")] * 3], reason="RuntimeError: no")
-    before = held()
+    before = contents()
     spoil_schema(path, old, new)
-    assert [each.evaluations for each in measurements_in(path)] == [25, 26] and held() == before
+    assert [measurement.evaluations for measurement in measurements_in(path)] == [25, 26] and contents() == before
     assert len(before) == 26 and "reason='RuntimeError: no'" in before[-1][0]
 
 
-def test_a_page_that_rots_takes_no_evaluations_of_other_pages_with_it(written, look, tmp_path):
+def test_a_page_that_rots_takes_no_evaluations_of_other_pages_with_it(written, read_both, tmp_path):
     path = copied(written.closed, tmp_path)
     data = bytearray(path.read_bytes())
     page = data.index(b"[0.") // 4096 * 4096
     gone = data[page : page + 4096].count(b"[0.")
     data[page : page + 4096] = b"\xff" * 4096
     path.write_bytes(data)
-    found, said = look(path)
-    assert 0 < len(found) == len(written.truth) - gone
-    assert said == [
-        f"scores.sqlite was damaged: {len(found)} evaluations were read back; the rest will be scored again; the "
+    evaluations, repairs = read_both(path)
+    assert 0 < len(evaluations) == len(written.truth) - gone
+    assert repairs == [
+        f"scores.sqlite was damaged: {len(evaluations)} evaluations were read back; the rest will be scored again; the "
         "damaged file is kept as scores.sqlite.damaged"
     ]
     assert Path(f"{path}.damaged").read_bytes() == data
 
 
-def test_a_file_of_which_nothing_can_be_read_is_kept_aside_and_a_fresh_one_begun(written, look, tmp_path):
+def test_a_file_of_which_nothing_can_be_read_is_kept_aside_and_a_fresh_one_begun(written, read_both, tmp_path):
     path = copied(written.closed, tmp_path)
     data = path.read_bytes()[:100] + b"\xff" * (6 * 4096)
     path.write_bytes(data)
-    found, said = look(path)
-    assert found == {} and said[0].startswith("scores.sqlite was damaged: 0 evaluations were read back; the rest will")
+    evaluations, repairs = read_both(path)
+    assert evaluations == {}
+    assert repairs[0].startswith("scores.sqlite was damaged: 0 evaluations were read back; the rest will")
     assert Path(f"{path}.damaged").read_bytes() == data
     with Archive(path, measurement="m", columns=COLUMNS) as archive:
         archive.add([Genotype.parse("7")], [[1, 2, 3]])
@@ -170,26 +171,26 @@ def test_a_file_of_which_nothing_can_be_read_is_kept_aside_and_a_fresh_one_begun
 
 @pytest.mark.parametrize(("old", "new"), [(b"weights 0 x", b"weights 0 y"), (b'"disparity"', b'"disparitx"')])
 def test_a_measurement_that_rots_loses_its_own_evaluations_only_and_they_are_kept_aside(
-    written, look, tmp_path, old, new
+    written, read_both, tmp_path, old, new
 ):
     path = copied(written.closed, tmp_path)
     data = path.read_bytes()
     # The second page holds the measurements, the first of them at its end.
     path.write_bytes(data[:4096] + new.join(data[4096:8192].rsplit(old, 1)) + data[8192:])
-    found, said = look(path)
-    assert found == {key: values for key, values in written.truth.items() if key[0] == 1}
-    assert len(said) == 1 and "25 evaluations were read back" in said[0] and Path(f"{path}.damaged").exists()
+    evaluations, repairs = read_both(path)
+    assert evaluations == {key: values for key, values in written.truth.items() if key[0] == 1}
+    assert len(repairs) == 1 and "25 evaluations were read back" in repairs[0] and Path(f"{path}.damaged").exists()
 
 
-def test_a_rotten_evaluation_is_deleted_told_and_scored_again(written, tmp_path, look):
+def test_a_rotten_evaluation_is_deleted_told_and_scored_again(written, tmp_path, read_both):
     path = copied(written.closed, tmp_path)
     data = bytearray(path.read_bytes())
     data[data.index(b"[0.") + 3] ^= 1
     path.write_bytes(data)
-    found, said = look(path)
-    assert len(found) == len(written.truth) - 1
-    assert said == ["scores.sqlite: 1 evaluation did not say what was written; to be scored again"]
-    (lost,) = set(written.truth) - set(found)
+    evaluations, repairs = read_both(path)
+    assert len(evaluations) == len(written.truth) - 1
+    assert repairs == ["scores.sqlite: 1 evaluation did not say what was written; to be scored again"]
+    (lost,) = set(written.truth) - set(evaluations)
     with Archive(path, measurement=measurements_in(path)[lost[0]].name, columns=COLUMNS) as archive:
         assert lost[1] not in archive and len(archive) == 24
         archive.add([lost[1]], [written.truth[lost]])
@@ -211,7 +212,7 @@ def test_an_evaluation_that_rots_while_the_archive_is_open_is_not_used_either(wr
         assert archive.get(genotype).values == values and len(archive) == 25
 
 
-def test_an_index_that_leads_to_another_evaluation_is_not_followed(written, look, tmp_path):
+def test_an_index_that_leads_to_another_evaluation_is_not_followed(written, read_both, tmp_path):
     path = copied(written.closed, tmp_path)
     without_index = (
         "PRAGMA writable_schema = ON",
@@ -228,31 +229,31 @@ def test_an_index_that_leads_to_another_evaluation_is_not_followed(written, look
         with pytest.raises(ValueError, match=f"leads from {first.genotype} to {second.genotype}; repeat the command"):
             archive.get(first.genotype)
         assert archive.repaired == ""
-    found, said = look(path)
-    assert found == written.truth and len(said) == 1
+    evaluations, repairs = read_both(path)
+    assert evaluations == written.truth and len(repairs) == 1
 
 
-def test_damaged_files_are_kept_under_names_of_their_own(written, look, tmp_path):
+def test_damaged_files_are_kept_under_names_of_their_own(written, read_both, tmp_path):
     path = copied(written.closed, tmp_path)
     for number in ("", "-2", "-3"):
         data = spoil_schema(path)
-        _, said = look(path)
-        assert said[0].endswith(f"the damaged file is kept as scores.sqlite.damaged{number}")
+        _, repairs = read_both(path)
+        assert repairs[0].endswith(f"the damaged file is kept as scores.sqlite.damaged{number}")
         assert path.with_name(f"{NAME}.damaged{number}").read_bytes() == data
     assert sorted(entry.name for entry in path.parent.iterdir()) == sorted(
         [NAME, f"{NAME}-lock", *(f"{NAME}.damaged{number}" for number in ("", "-2", "-3"))]
     )
 
 
-def test_a_damaged_file_is_not_repaired_under_another_process(written, look, tmp_path):
+def test_a_damaged_file_is_not_repaired_under_another_process(written, read_both, tmp_path):
     path = copied(written.closed, tmp_path)
     with Archive(path, measurement="other", columns=COLUMNS):
         spoil_schema(path)
         with pytest.raises(ValueError, match=r"archive .*scores.sqlite is damaged, and open elsewhere; end that") as e:
             Archive(path, measurement="m", columns=COLUMNS)
         assert "\n" not in str(e.value)
-    found, said = look(path)
-    assert found == written.truth and len(said) == 1
+    evaluations, repairs = read_both(path)
+    assert evaluations == written.truth and len(repairs) == 1
 
 
 def killed_at(fatal, action):
@@ -284,7 +285,7 @@ def killed_at(fatal, action):
         os._exit(status)
 
 
-def test_a_repair_killed_at_any_of_its_steps_is_finished_by_the_next_opening(written, look, tmp_path):
+def test_a_repair_killed_at_any_of_its_steps_is_finished_by_the_next_opening(written, read_both, tmp_path):
     # The damage is in the log, as a process that was killed leaves it.
     source = copied(written.closed, tmp_path, "whole")
     with closing(sqlite3.connect(source)) as connection:
@@ -305,14 +306,14 @@ def test_a_repair_killed_at_any_of_its_steps_is_finished_by_the_next_opening(wri
             break
         assert status == -signal.SIGKILL
         begun.add(tuple(sorted(entry.name for entry in path.parent.iterdir() if "rebuil" in entry.name)))
-        found, _ = look(path)
-        assert found == written.truth, fatal
+        evaluations, _ = read_both(path)
+        assert evaluations == written.truth, fatal
         left = {entry.name for entry in path.parent.iterdir()} - {f"{NAME}.damaged-wal"}
         assert left == {NAME, f"{NAME}-lock", f"{NAME}.damaged"}
     assert fatal > 12 and len(begun) >= 3
 
 
-def test_a_log_never_lies_beside_a_rebuilt_file_whose_log_it_is_not(written, look, tmp_path):
+def test_a_log_never_lies_beside_a_rebuilt_file_whose_log_it_is_not(written, read_both, tmp_path):
     for fatal in range(1, 20):
         path = copied(written.killed, tmp_path)
         before = [part.read_bytes() for part in parts(path)]
@@ -320,8 +321,8 @@ def test_a_log_never_lies_beside_a_rebuilt_file_whose_log_it_is_not(written, loo
         status = killed_at(fatal, lambda path=path: "50 evaluations" in salvage.finish(path))
         if status == 0:
             break
-        found, _ = look(path)
-        assert status == -signal.SIGKILL and found == written.truth
+        evaluations, _ = read_both(path)
+        assert status == -signal.SIGKILL and evaluations == written.truth
         assert [part.read_bytes() for part in parts(Path(f"{path}.damaged"))] == before, fatal
     assert fatal > 5
 
@@ -349,7 +350,7 @@ def test_a_full_disk_is_one_line_that_names_the_file_and_loses_nothing(tmp_path)
         assert len(archive) > 5 and archive.repaired == ""
 
 
-def test_a_full_disk_during_a_repair_leaves_the_damaged_file_as_it_was(written, look, tmp_path):
+def test_a_full_disk_during_a_repair_leaves_the_damaged_file_as_it_was(written, read_both, tmp_path):
     path = copied(written.closed, tmp_path)
     with Archive(path, measurement="large", columns=COLUMNS) as archive:
         archive.add([Genotype(((number,),)) for number in range(300)], [[1 / 3] * 3] * 300)
@@ -359,13 +360,13 @@ def test_a_full_disk_during_a_repair_leaves_the_damaged_file_as_it_was(written, 
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (33_000, limits[1]))
         with pytest.raises(OSError, match=r"scores.sqlite is damaged and could not be repaired: .*; it is as it was"):
-            look(path)
+            read_both(path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, ignored)
     assert path.read_bytes() == data
-    found, said = look(path)
-    assert len(said) == 1 and found == written.truth
+    evaluations, repairs = read_both(path)
+    assert len(repairs) == 1 and evaluations == written.truth
 
 
 @pytest.fixture
@@ -401,12 +402,12 @@ def test_a_folder_that_cannot_be_written_is_read_from_and_otherwise_named(nobody
     )
     read = as_nobody(reading, nobodys)
     assert read.stdout + read.stderr == f"{len(written.truth)}\n"
-    said = as_nobody(
+    printed = as_nobody(
         "from dualfair.evolution.archive import Archive\n"
         "try: Archive(sys.argv[1], measurement='m', columns=('a', 'b'))\n"
         "except OSError as error: print(error)",
         nobodys,
     ).stdout
-    assert said == (
+    assert printed == (
         f"archive {nobodys} cannot be opened for writing: Permission denied; make its folder writable, or use another\n"
     )

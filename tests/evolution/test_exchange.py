@@ -38,51 +38,51 @@ def scores(draw, columns=None):
 
 @st.composite
 def archives(draw, columns=None):
-    return draw(st.lists(scores(columns), min_size=1, max_size=3, unique_by=lambda held: held.heading.name))
+    return draw(st.lists(scores(columns), min_size=1, max_size=3, unique_by=lambda measured: measured.heading.name))
 
 
-def same(one, other):
+def equal(scores, others):
     """Equal to the last bit, NaN included."""
 
-    def bits(held):
+    def bits(measurements):
         return [
             (
-                each.heading,
-                [(e.genotype, np.array(e.values).tobytes(), repr(e.seconds), e.reason) for e in each.evaluations],
+                measured.heading,
+                [(e.genotype, np.array(e.values).tobytes(), repr(e.seconds), e.reason) for e in measured.evaluations],
             )
-            for each in held
+            for measured in measurements
         ]
 
     canonical = [
         ArchivedScores(
-            each.heading,
+            measured.heading,
             tuple(
                 Evaluation(e.genotype, tuple(math.nan if v != v else v for v in e.values), e.seconds, e.reason)
-                for e in each.evaluations
+                for e in measured.evaluations
             ),
         )
-        for each in one
+        for measured in scores
     ]
-    return bits(canonical) == bits(other)
+    return bits(canonical) == bits(others)
 
 
 @SETTINGS
 @given(archives())
-def test_json_gives_back_every_bit_through_an_archive_too(tmp_path, held):
-    assert same(held, from_json(to_json(held)))
+def test_json_gives_back_every_bit_through_an_archive_too(tmp_path, measurements):
+    assert equal(measurements, from_json(to_json(measurements)))
     path = tmp_path / "a.sqlite"
     path.unlink(missing_ok=True)
-    join(path, from_json(to_json(held)))
+    join(path, from_json(to_json(measurements)))
     again, repaired = scores_in(path)
-    assert same(held, again) and repaired == "" and to_json(again) == to_json(held)
+    assert equal(measurements, again) and repaired == "" and to_json(again) == to_json(measurements)
 
 
 @SETTINGS
 @given(TEXT.flatmap(lambda name: archives((name, name + "2", "x" + name))))
-def test_csv_gives_back_every_bit_of_measurements_with_evaluations(held):
-    filled = [each for each in held if each.evaluations]
-    assert same(filled, from_csv(to_csv(held)))
-    assert not filled or to_csv(from_csv(to_csv(held))) == to_csv(held)
+def test_csv_gives_back_every_bit_of_measurements_with_evaluations(measurements):
+    filled = [measured for measured in measurements if measured.evaluations]
+    assert equal(filled, from_csv(to_csv(measurements)))
+    assert not filled or to_csv(from_csv(to_csv(measurements))) == to_csv(measurements)
 
 
 def test_csv_reads_as_a_spreadsheet_would(tmp_path):
@@ -99,9 +99,9 @@ def test_csv_reads_as_a_spreadsheet_would(tmp_path):
 
 
 def test_measurements_with_other_columns_do_not_share_a_table():
-    held = [ArchivedScores(Heading("m", ("a", "b"), 2), ()), ArchivedScores(Heading("n", ("a", "c"), 2), ())]
+    measurements = [ArchivedScores(Heading("m", ("a", "b"), 2), ()), ArchivedScores(Heading("n", ("a", "c"), 2), ())]
     with pytest.raises(ValueError) as error:
-        to_csv(held)
+        to_csv(measurements)
     assert "(1: a, b; 2: a, c); use a .json file, or --measurement with one of these numbers" in str(error.value)
     with pytest.raises(ValueError, match=r"holds no measurement, and a CSV file has to have columns; use a .json"):
         to_csv([])
@@ -135,8 +135,9 @@ def test_a_mutated_file_is_read_as_scores_or_refused_in_one_line(write, read):
                 del data[place:]
             data = data or ["x"]
         try:
-            for held in read("".join(data)):
-                assert all(len(evaluation.values) == len(held.heading.columns) for evaluation in held.evaluations)
+            for measured in read("".join(data)):
+                columns = len(measured.heading.columns)
+                assert all(len(evaluation.values) == columns for evaluation in measured.evaluations)
         except ValueError as error:
             refused += 1
             assert not isinstance(error, UnicodeError) and "\n" not in str(error) and len(str(error)) < 600
@@ -184,7 +185,7 @@ def test_an_entry_of_another_kind_is_refused_with_its_place(data):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("[" * 100_000, "it is nested too deeply to be exported scores"),
         ('{"format": "other"}', 'it does not say "format": "dualfair scores 1", as exported scores do'),
@@ -198,17 +199,17 @@ def test_an_entry_of_another_kind_is_refused_with_its_place(data):
         (to_json(EXAMPLE).replace('"disparity"', '"\\ud800"'), "measurement 1: '\\ud800' holds half a character"),
     ],
 )
-def test_what_is_wrong_with_a_json_file_is_named(text, said):
+def test_what_is_wrong_with_a_json_file_is_named(text, message):
     with pytest.raises(ValueError) as error:
         from_json(text)
-    assert str(error.value).startswith(said)
+    assert str(error.value).startswith(message)
 
 
 CSV = to_csv(EXAMPLE)
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("", "line 1 must be measurement, objectives, genotype, the columns, seconds, reason"),
         (CSV.replace("genotype", "Genotype"), "line 1 must be"),
@@ -220,10 +221,10 @@ CSV = to_csv(EXAMPLE)
         (CSV + '"open', "line 7: unexpected end of data"),
     ],
 )
-def test_what_is_wrong_with_a_csv_file_is_named(text, said):
+def test_what_is_wrong_with_a_csv_file_is_named(text, message):
     with pytest.raises(ValueError) as error:
         from_csv(text)
-    assert str(error.value).startswith(said)
+    assert str(error.value).startswith(message)
 
 
 def archive_with(path, pairs, measurement="m"):
@@ -235,21 +236,21 @@ def archive_with(path, pairs, measurement="m"):
 
 def test_joining_adds_what_is_missing_keeps_what_is_known_and_counts_what_differs(tmp_path):
     into = archive_with(tmp_path / "into.sqlite", [("1", 1.0), ("2", 2.0), ("3", 3.0)])
-    one = archive_with(tmp_path / "one.sqlite", [("2", 2.0), ("3", 7.0), ("4", 4.0)])
-    archive_with(one, [("1", 8.0)], "another")
-    other = archive_with(tmp_path / "other.sqlite", [("4", 9.0), ("5", math.nan)])
-    joined, _ = join(into, [*scores_in(one)[0], *scores_in(other)[0]])
-    assert [(j.heading.name, j.added, j.known, j.differing, str(j.first)) for j in joined] == [
+    first = archive_with(tmp_path / "one.sqlite", [("2", 2.0), ("3", 7.0), ("4", 4.0)])
+    archive_with(first, [("1", 8.0)], "another")
+    second = archive_with(tmp_path / "other.sqlite", [("4", 9.0), ("5", math.nan)])
+    joined, _ = join(into, [*scores_in(first)[0], *scores_in(second)[0]])
+    assert [(j.heading.name, j.added, j.equal, j.differing, str(j.first_differing)) for j in joined] == [
         ("m", 2, 1, 2, "3"),
         ("another", 1, 0, 0, "None"),
     ]
-    held, _ = scores_in(into)
-    assert {str(e.genotype): repr(e.values[0]) for e in held[0].evaluations} == dict(
+    measurements, _ = scores_in(into)
+    assert {str(e.genotype): repr(e.values[0]) for e in measurements[0].evaluations} == dict(
         zip("12345", ["1.0", "2.0", "3.0", "4.0", "nan"], strict=True)
     )
-    assert [str(e.genotype) for e in held[1].evaluations] == ["1"]
-    again, _ = join(into, [*scores_in(one)[0], *scores_in(other)[0]])
-    assert [(j.added, j.known, j.differing) for j in again] == [(0, 3, 2), (0, 1, 0)]
+    assert [str(e.genotype) for e in measurements[1].evaluations] == ["1"]
+    again, _ = join(into, [*scores_in(first)[0], *scores_in(second)[0]])
+    assert [(j.added, j.equal, j.differing) for j in again] == [(0, 3, 2), (0, 1, 0)]
 
 
 def test_joined_measurements_with_other_columns_are_refused_and_nothing_is_written(tmp_path):

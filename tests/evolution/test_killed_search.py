@@ -39,11 +39,11 @@ def writer(path, label=-1, count=10**6):
 
 
 def kill_often(path, kills):
-    rng, known = random.Random(kills), 0
+    rng, written = random.Random(kills), 0
     for _ in range(kills):
         child = writer(path)
         first = child.stdout.readline()
-        assert int(first) == known, "what was lost would be written again"
+        assert int(first) == written, "what was lost would be written again"
         time.sleep(rng.uniform(0, 0.05))
         child.send_signal(signal.SIGKILL)
         acknowledged = int((first + child.communicate()[0]).split("\n")[-2])
@@ -53,7 +53,7 @@ def kill_often(path, kills):
         # One more may be on the disk than the child came to say.
         assert len(values) in (acknowledged + 1, acknowledged + 2)
         assert values == [(number / 7, -number) for number in range(len(values))]
-        known = len(values)
+        written = len(values)
 
 
 def test_a_killed_writer_loses_nothing_that_it_had_added(tmp_path):
@@ -106,29 +106,30 @@ def test_a_search_killed_by_sigkill_anywhere_ends_in_the_same_front_and_scores_n
         return subprocess.Popen([sys.executable, "-c", SEARCH, path, log], cwd=ROOT, stdout=subprocess.PIPE, text=True)
 
     whole, _ = run(tmp_path / "whole.sqlite", tmp_path / "whole.txt").communicate()
-    rng, said, kills = random.Random(0), "", 0
-    while len(said.splitlines()) < 2:
+    rng, printed, kills = random.Random(0), "", 0
+    while len(printed.splitlines()) < 2:
         child = run(tmp_path / NAME, tmp_path / "log.txt")
         child.stdout.readline()
         if kills < 3:
             time.sleep(rng.uniform(0.0, 0.06))
             child.kill()
             kills += 1
-        said = "begins\n" + child.communicate()[0]
-    assert said == whole
-    asked = (tmp_path / "log.txt").read_text().split()
+        printed = "begins\n" + child.communicate()[0]
+    assert printed == whole
+    requested = (tmp_path / "log.txt").read_text().split()
     # A call that was killed before its scores were in the archive is made again: at most its four genotypes a kill.
-    assert len(asked) - len(set(asked)) <= 4 * kills and set(asked) == set((tmp_path / "whole.txt").read_text().split())
-    ours, theirs = (scores_in(tmp_path / name)[0] for name in (NAME, "whole.sqlite"))
-    assert ours == theirs
+    assert len(requested) - len(set(requested)) <= 4 * kills
+    assert set(requested) == set((tmp_path / "whole.txt").read_text().split())
+    killed, uninterrupted = (scores_in(tmp_path / name)[0] for name in (NAME, "whole.sqlite"))
+    assert killed == uninterrupted
 
 
 def test_killed_between_proposing_and_scoring_the_same_genotypes_are_proposed_again(tmp_path):
-    asked = []
+    requested = []
 
     def score(genotypes):
-        asked.append(list(genotypes))
-        if len(asked) == 3:
+        requested.append(list(genotypes))
+        if len(requested) == 3:
             raise KeyboardInterrupt
         return np.array([[sum(genotype.indices), -genotype.indices[0]] for genotype in genotypes], dtype=float)
 
@@ -137,5 +138,5 @@ def test_killed_between_proposing_and_scoring_the_same_genotypes_are_proposed_ag
             try:
                 evolve(SPACES["dpn81"], score, population=6, generations=4, seed=3, archive=archive)
             except KeyboardInterrupt:
-                assert len(asked) == 3 and len(archive) == 12
-    assert asked[3] == asked[2] and len(asked) == 3 + 2
+                assert len(requested) == 3 and len(archive) == 12
+    assert requested[3] == requested[2] and len(requested) == 3 + 2
