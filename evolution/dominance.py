@@ -84,8 +84,8 @@ def resampled_means(trainings: Sequence[np.ndarray], resamples: int, rng: np.ran
     return means
 
 
-def verdict_of(some: float, one: float, seeds: tuple[int, int], candidates: int = 1) -> str:
-    """What probabilities of dominance come to in words: that `some` of so many candidates dominates, that `one` does.
+def verdict_of(any_probability: float, best_probability: float, seeds: tuple[int, int], candidates: int = 1) -> str:
+    """What probabilities of dominance come to in words: that any of so many candidates dominates, that the best does.
 
     Among K candidates that are no better than the other network the luckiest looks better, so one of them has to be
     sure to 1 - (1 - SURE) / K (Bonferroni). Two networks that are alike fall apart completely, all trainings of one
@@ -94,9 +94,9 @@ def verdict_of(some: float, one: float, seeds: tuple[int, int], candidates: int 
     most about one case of ten where both objectives are one and the same, and less often otherwise.
     """
     lowest = 1 / math.comb(sum(seeds), seeds[0])
-    if one >= 1 - (1 - SURE) / candidates and candidates * lowest <= 1 - SURE + 1e-9:
+    if best_probability >= 1 - (1 - SURE) / candidates and candidates * lowest <= 1 - SURE + 1e-9:
         return DOMINATES
-    return DOES_NOT if some <= 1 - SURE and lowest <= 1 - SURE + 1e-9 else CANNOT_BE_TOLD
+    return DOES_NOT if any_probability <= 1 - SURE and lowest <= 1 - SURE + 1e-9 else CANNOT_BE_TOLD
 
 
 def compare(
@@ -117,26 +117,27 @@ def compare(
     front, others = _checked("front", front), _checked("others", others)
     if resamples < 1:
         raise ValueError(f"resamples must be 1 or more, got {resamples}")
-    ours, theirs = resampled_means(front, resamples, rng), resampled_means(others, resamples, rng)
+    front_means, other_means = resampled_means(front, resamples, rng), resampled_means(others, resamples, rng)
     # (R, K, M): which network of the front dominates which of the others.
-    wins = dominates(ours[:, :, None], theirs[:, None])
-    some = wins.any(axis=1)
+    wins = dominates(front_means[:, :, None], other_means[:, None])
+    any_wins = wins.any(axis=1)
     shares = wins.mean(axis=0)
-    each = []
+    dominances = []
     for place, other in enumerate(others):
         by = int(shares[:, place].argmax())
         seeds = (len(front[by]), len(other))
-        probability, alone = float(some[:, place].mean()), float(shares[by, place])
-        each.append(Dominance(probability, by, alone, seeds, verdict_of(probability, alone, seeds, len(front))))
+        probability, best_probability = float(any_wins[:, place].mean()), float(shares[by, place])
+        verdict = verdict_of(probability, best_probability, seeds, len(front))
+        dominances.append(Dominance(probability, by, best_probability, seeds, verdict))
     fewest = (min(map(len, front)), min(map(len, others)))
-    probability = float(some.all(axis=1).mean())
-    all_of_them = all(one.verdict == DOMINATES for one in each)
+    probability = float(any_wins.all(axis=1).mean())
+    dominates_all = all(dominance.verdict == DOMINATES for dominance in dominances)
     places = range(len(others)) if other_front is None else [*other_front]
     return Comparison(
-        tuple(each),
+        tuple(dominances),
         probability,
-        DOMINATES if all_of_them else verdict_of(probability, 0.0, fewest),
-        *_hypervolumes(front, others, places, ours, theirs),
+        DOMINATES if dominates_all else verdict_of(probability, 0.0, fewest),
+        *_hypervolumes(front, others, places, front_means, other_means),
         fewest,
         resamples,
     )
@@ -146,20 +147,26 @@ def _hypervolumes(
     front: Sequence[np.ndarray],
     others: Sequence[np.ndarray],
     places: Sequence[int],
-    ours: np.ndarray,
-    theirs: np.ndarray,
+    front_means: np.ndarray,
+    other_means: np.ndarray,
 ) -> tuple[tuple[float, float], float, tuple[float, float] | None, float, tuple[float, float]]:
     """Both volumes, their difference with its interval and share above 0, and the reference point behind all means."""
     means = np.array([values.mean(axis=0) for values in (*front, *others)])
     reference = reference_point(means)
     places = list(places)
-    own, other = hypervolume(means[: len(front)], reference), hypervolume(means[len(front) :][places], reference)
+    front_volume = hypervolume(means[: len(front)], reference)
+    other_volume = hypervolume(means[len(front) :][places], reference)
     differences = np.array(
-        [hypervolume(a, reference) - hypervolume(b[places], reference) for a, b in zip(ours, theirs, strict=True)]
+        [
+            hypervolume(front_points, reference) - hypervolume(other_points[places], reference)
+            for front_points, other_points in zip(front_means, other_means, strict=True)
+        ]
     )
     low, high = np.quantile(differences, (0.025, 0.975)).tolist()
     trained_once = any(len(values) == 1 for values in (*front, *others))
-    return (own, other), own - other, None if trained_once else (low, high), float((differences > 0).mean()), reference
+    interval = None if trained_once else (low, high)
+    ahead = float((differences > 0).mean())
+    return (front_volume, other_volume), front_volume - other_volume, interval, ahead, reference
 
 
 def _checked(name: str, trainings: Sequence[np.ndarray]) -> list[np.ndarray]:

@@ -39,11 +39,11 @@ class Rungs:
     @property
     def budgets(self) -> tuple[float, ...]:
         """The budget of every rung, ascending."""
-        found = [self.first]
+        budgets = [self.first]
         # A last step of less than the square root of eta would hardly tell more than the rung below it.
-        while found[-1] * self.eta**1.5 <= self.last:
-            found.append(found[-1] * self.eta)
-        return (*found, self.last) if found[-1] < self.last else tuple(found)
+        while budgets[-1] * self.eta**1.5 <= self.last:
+            budgets.append(budgets[-1] * self.eta)
+        return (*budgets, self.last) if budgets[-1] < self.last else tuple(budgets)
 
 
 @dataclass(frozen=True, order=True)
@@ -70,10 +70,10 @@ def next_turn(
         finite = {trial: values for trial, values in sorted(ended.items()) if np.isfinite(values).all()}
         if not finite:
             continue
-        names = [*finite]
-        best = ranking(np.array([finite[name] for name in names], dtype=float))[: len(ended) // eta]
-        for place in best.tolist():
-            if (turn := Turn(names[place], rung + 1)) not in taken:
+        candidates = [*finite]
+        promotable = ranking(np.array([finite[name] for name in candidates], dtype=float))[: len(ended) // eta]
+        for place in promotable.tolist():
+            if (turn := Turn(candidates[place], rung + 1)) not in taken:
                 return turn
     begun = {turn.trial for turn in taken}
     return next((Turn(trial, 0) for trial in range(trials) if trial not in begun), None)
@@ -87,10 +87,10 @@ def ranking(values: np.ndarray) -> np.ndarray:
     >>> ranking(np.array([[3.0, 3.0], [0.0, 2.0], [2.0, 0.0], [1.0, 1.5]])).tolist()
     [1, 2, 3, 0]
     """
-    left, order = np.arange(len(values)), []
-    while len(left):
-        front = left[non_dominated(values[left])]
+    remaining, order = np.arange(len(values)), []
+    while len(remaining):
+        front = remaining[non_dominated(values[remaining])]
         crowding = calc_crowding_distance(values[front])
         order += front[np.argsort(-crowding, kind="stable")].tolist()
-        left = np.setdiff1d(left, front)
+        remaining = np.setdiff1d(remaining, front)
     return np.array(order, dtype=int)

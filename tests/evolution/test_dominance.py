@@ -16,8 +16,8 @@ from dualfair.evolution.dominance import (
 )
 
 
-def beats(one, other):
-    return one[0] <= other[0] and one[1] <= other[1] and (one[0] < other[0] or one[1] < other[1])
+def beats(first, second):
+    return first[0] <= second[0] and first[1] <= second[1] and (first[0] < second[0] or first[1] < second[1])
 
 
 def network(rng, seeds, at=(0.0, 0.0), spread=1.0):
@@ -38,15 +38,17 @@ def test_probabilities_are_those_of_all_draws_of_seeds():
     rng = np.random.default_rng(1)
     front = [network(rng, 2), network(rng, 3, (0.3, -0.3))]
     others = [network(rng, 2, (0.9, 1.0)), network(rng, 1, (0.7, 0.7))]
-    found = compare(front, others, np.random.default_rng(0), resamples=20_000)
+    comparison = compare(front, others, np.random.default_rng(0), resamples=20_000)
     worlds = list(itertools.product(*map(all_means, (*front, *others))))
-    some = [np.mean([any(beats(f, world[2 + o]) for f in world[:2]) for world in worlds]) for o in range(2)]
-    by = [max(np.mean([beats(world[f], world[2 + o]) for world in worlds]) for f in range(2)) for o in range(2)]
-    both = np.mean([all(any(beats(f, o) for f in world[:2]) for o in world[2:]) for world in worlds])
-    assert 0.1 < both < 0.9
-    assert [one.probability for one in found.each] == pytest.approx(some, abs=0.015)
-    assert [one.probability_by for one in found.each] == pytest.approx(by, abs=0.015)
-    assert found.probability == pytest.approx(both, abs=0.015)
+    any_dominates = [np.mean([any(beats(f, world[2 + o]) for f in world[:2]) for world in worlds]) for o in range(2)]
+    best_dominates = [
+        max(np.mean([beats(world[f], world[2 + o]) for world in worlds]) for f in range(2)) for o in range(2)
+    ]
+    all_dominated = np.mean([all(any(beats(f, o) for f in world[:2]) for o in world[2:]) for world in worlds])
+    assert 0.1 < all_dominated < 0.9
+    assert [dominance.probability for dominance in comparison.each] == pytest.approx(any_dominates, abs=0.015)
+    assert [dominance.probability_by for dominance in comparison.each] == pytest.approx(best_dominates, abs=0.015)
+    assert comparison.probability == pytest.approx(all_dominated, abs=0.015)
 
 
 def test_resampled_means_vary_as_means_of_other_seeds_would():
@@ -60,19 +62,20 @@ def test_resampled_means_vary_as_means_of_other_seeds_would():
 def test_a_clear_lead_with_enough_seeds_dominates_and_a_clear_lag_does_not():
     rng = np.random.default_rng(2)
     front, others = [network(rng, 4, spread=0.1)], [network(rng, 4, (3, 3), 0.1), network(rng, 4, (2, 5), 0.1)]
-    found = compare(front, others, rng)
-    assert (found.verdict, found.probability) == (DOMINATES, 1.0) and found.interval[0] > 0 and found.ahead == 1.0
-    back = compare(others, front, rng)
-    assert (back.verdict, back.probability) == (DOES_NOT, 0.0) and back.interval[1] < 0
-    assert back.difference == pytest.approx(-found.difference)
+    comparison = compare(front, others, rng)
+    assert (comparison.verdict, comparison.probability, comparison.ahead) == (DOMINATES, 1.0, 1.0)
+    assert comparison.interval[0] > 0
+    reverse = compare(others, front, rng)
+    assert (reverse.verdict, reverse.probability) == (DOES_NOT, 0.0) and reverse.interval[1] < 0
+    assert reverse.difference == pytest.approx(-comparison.difference)
 
 
 @pytest.mark.parametrize("seeds", [1, 2])
 def test_even_the_clearest_lead_of_one_or_two_seeds_cannot_be_told(seeds):
     rng = np.random.default_rng(3)
-    found = compare([network(rng, seeds, spread=0.1)], [network(rng, seeds, (9, 9), 0.1)], rng)
-    assert found.probability == 1.0 and found.verdict == found.each[0].verdict == CANNOT_BE_TOLD
-    assert (found.interval is None) == (seeds == 1)
+    comparison = compare([network(rng, seeds, spread=0.1)], [network(rng, seeds, (9, 9), 0.1)], rng)
+    assert comparison.probability == 1.0 and comparison.verdict == comparison.each[0].verdict == CANNOT_BE_TOLD
+    assert (comparison.interval is None) == (seeds == 1)
 
 
 def test_the_seeds_that_a_verdict_needs_grow_with_the_front():
@@ -86,17 +89,17 @@ def test_the_seeds_that_a_verdict_needs_grow_with_the_front():
 
 
 def test_among_networks_that_are_all_alike_hardly_any_is_said_to_dominate():
-    rng, said = np.random.default_rng(4), 0
+    rng, claims = np.random.default_rng(4), 0
     for _ in range(200):
         front, others = [network(rng, 5) for _ in range(4)], [network(rng, 5)]
-        said += compare(front, others, rng, resamples=200).each[0].verdict == DOMINATES
-    assert said <= 10
+        claims += compare(front, others, rng, resamples=200).each[0].verdict == DOMINATES
+    assert claims <= 10
 
 
 def test_equal_networks_do_not_dominate_each_other():
-    same = np.ones((4, 2))
-    found = compare([same], [same], np.random.default_rng(0), resamples=50)
-    assert found.probability == 0.0 and found.verdict == DOES_NOT and found.difference == 0.0
+    trainings = np.ones((4, 2))
+    comparison = compare([trainings], [trainings], np.random.default_rng(0), resamples=50)
+    assert comparison.probability == 0.0 and comparison.verdict == DOES_NOT and comparison.difference == 0.0
 
 
 def test_only_the_others_front_counts_in_their_volume():

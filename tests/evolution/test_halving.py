@@ -87,15 +87,17 @@ def test_fronts_come_one_behind_the_other():
     order = ranking(points).tolist()
     assert sorted(order) == list(range(40))
     depth = {}
-    left = set(range(40))
+    remaining = set(range(40))
     for number in itertools.count():
-        if not left:
+        if not remaining:
             break
         front = {
-            a for a in left if not any((points[b] <= points[a]).all() and (points[b] < points[a]).any() for b in left)
+            a
+            for a in remaining
+            if not any((points[b] <= points[a]).all() and (points[b] < points[a]).any() for b in remaining)
         }
         depth |= dict.fromkeys(front, number)
-        left -= front
+        remaining -= front
     assert [depth[place] for place in order] == sorted(depth.values())
     ends = {int(points[:, 0].argmin()), int(points[:, 1].argmin())}
     assert set(order[:2]) == ends
