@@ -80,35 +80,35 @@ class Attempts:
             )
 
     def _call(self, genotypes: tuple[Genotype, ...]) -> Iterator[Scored]:
-        together = self._try(genotypes)
-        if together.reason is None or len(genotypes) == 1:
-            yield together
+        batch_result = self._try(genotypes)
+        if batch_result.reason is None or len(genotypes) == 1:
+            yield batch_result
         else:
             yield from (self._try((genotype,)) for genotype in genotypes)
 
     def _ask_witness(self, doubtful: Sequence[Scored]) -> None:
-        again = self._try((self._witness,))
-        if again.reason is not None:
+        retried = self._try((self._witness,))
+        if retried.reason is not None:
             raise ValueError(
                 f"score failed for {doubtful[0].genotypes[0]} ({doubtful[0].reason}) and then for {self._witness} too, "
-                f"which it had scored before ({again.reason}); nothing is kept of these failures; repair the scorer, "
+                f"which it had scored before ({retried.reason}); nothing is kept of these failures; repair the scorer, "
                 "then repeat the command"
             )
 
     def _try(self, genotypes: tuple[Genotype, ...]) -> Scored:
         """One call, and a second one if it raises."""
-        first = self._once(genotypes)
-        return self._once(genotypes) if first.reason is not None else first
+        scored = self._once(genotypes)
+        return self._once(genotypes) if scored.reason is not None else scored
 
     def _once(self, genotypes: tuple[Genotype, ...]) -> Scored:
         start = time.perf_counter()
-        empty = Scored(genotypes, None, 0.0)
+        unscored = Scored(genotypes, None, 0.0)
         try:
             returned = self._score(list(genotypes))
         except Exception as error:
-            return replace(empty, reason=reason_of(error), seconds=(time.perf_counter() - start) / len(genotypes))
+            return replace(unscored, reason=reason_of(error), seconds=(time.perf_counter() - start) / len(genotypes))
         seconds = (time.perf_counter() - start) / len(genotypes)
-        return replace(empty, values=checked_values(returned, len(genotypes), self._archive), seconds=seconds)
+        return replace(unscored, values=checked_values(returned, len(genotypes), self._archive), seconds=seconds)
 
 
 def reason_of(error: Exception) -> str:

@@ -79,21 +79,21 @@ class Constraints:
         """Whether a genotype keeps all limits."""
         return bool((self.costs([genotype]) <= 0).all())
 
-    def draw(self, n: int, asked: set[Vector], rng: np.random.Generator) -> np.ndarray:
-        """At most `n` different vectors (m, choice blocks) that keep the limits, none of them in `asked`.
+    def draw(self, n: int, excluded: set[Vector], rng: np.random.Generator) -> np.ndarray:
+        """At most `n` different vectors (m, choice blocks) that keep the limits, none of them in `excluded`.
 
         They are uniform over those vectors of a space of at most ENUMERABLE, where fewer than `n` are all there are.
         In a larger one they are uniform too while ROUNDS x `n` random vectors hold enough. Where they do not, the
         least violating ones go on from there, one choice at a time, until enough are found or nothing gets better.
         """
-        found: dict[Vector, None] = {}
+        vectors: dict[Vector, None] = {}
         if n > 0:
             for X in self._enumerated(n, rng) if self.space.size <= ENUMERABLE else self._descending(n, rng):
-                kept = X[self.violations(X) <= 0]
-                found.update((vector, None) for vector in map(tuple, kept.tolist()) if vector not in asked)
-                if len(found) >= n:
+                feasible = X[self.violations(X) <= 0]
+                vectors.update((vector, None) for vector in map(tuple, feasible.tolist()) if vector not in excluded)
+                if len(vectors) >= n:
                     break
-        return np.array(list(found)[:n], dtype=np.int64).reshape(-1, len(self.space.sizes))
+        return np.array(list(vectors)[:n], dtype=np.int64).reshape(-1, len(self.space.sizes))
 
     def nothing_feasible(self) -> NothingFeasible:
         """The error for a space in which no genotype that keeps the limits was found."""
@@ -102,33 +102,33 @@ class Constraints:
 
     def _enumerated(self, n: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
         """The whole space in random order, `n` vectors at a time."""
-        every = np.array(list(itertools.product(*map(range, self.space.sizes))))
-        every = every[rng.permutation(len(every))]
-        yield from (every[start : start + n] for start in range(0, len(every), n))
+        vectors = np.array(list(itertools.product(*map(range, self.space.sizes))))
+        vectors = vectors[rng.permutation(len(vectors))]
+        yield from (vectors[start : start + n] for start in range(0, len(vectors), n))
 
     def _descending(self, n: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
         """Random vectors, then the neighbours of the least violating ones, until those no longer get better."""
         sizes = np.array(self.space.sizes)
-        seen: dict[Vector, None] = {}
+        pool: dict[Vector, None] = {}
         for _ in range(ROUNDS):
             X = rng.integers(0, sizes, size=(n, len(sizes)))
-            seen.update(dict.fromkeys(map(tuple, X.tolist())))
+            pool.update(dict.fromkeys(map(tuple, X.tolist())))
             yield X
-        idle, best, kept = 0, np.inf, 0
+        idle, last_violation, last_feasible = 0, np.inf, 0
         while idle < ROUNDS:
-            X = np.array(list(seen))
+            X = np.array(list(pool))
             violations = self.violations(X)
             # Equal ones in random order, so that the search does not stay beside the first that kept the limits.
             foremost = np.lexsort((rng.random(len(X)), violations))[:n]
-            now = violations[foremost].sum(), int((violations <= 0).sum())
-            idle = 0 if now[0] < best or now[1] > kept else idle + 1
-            best, kept = now
-            seen = dict.fromkeys(map(tuple, X[violations <= 0].tolist()))
-            seen.update(dict.fromkeys(map(tuple, X[foremost].tolist())))
+            violation, feasible = violations[foremost].sum(), int((violations <= 0).sum())
+            idle = 0 if violation < last_violation or feasible > last_feasible else idle + 1
+            last_violation, last_feasible = violation, feasible
+            pool = dict.fromkeys(map(tuple, X[violations <= 0].tolist()))
+            pool.update(dict.fromkeys(map(tuple, X[foremost].tolist())))
             children = X[foremost]
-            places = rng.integers(len(sizes), size=len(children))
-            children[np.arange(len(children)), places] = rng.integers(0, sizes[places])
-            seen.update(dict.fromkeys(map(tuple, children.tolist())))
+            redrawn = rng.integers(len(sizes), size=len(children))
+            children[np.arange(len(children)), redrawn] = rng.integers(0, sizes[redrawn])
+            pool.update(dict.fromkeys(map(tuple, children.tolist())))
             yield children
 
 
@@ -163,7 +163,7 @@ def satisfying(genotypes: Iterable[Genotype], constraints: Constraints | None) -
     genotypes = list(genotypes)
     if constraints is None:
         return genotypes
-    kept = [genotype for genotype in genotypes if constraints.keeps(genotype)]
-    if not kept:
+    feasible = [genotype for genotype in genotypes if constraints.keeps(genotype)]
+    if not feasible:
         raise constraints.nothing_feasible()
-    return kept
+    return feasible

@@ -64,18 +64,20 @@ def evolve(
     limits.
     """
     archive = archive_or_memory(archive, columns, objectives)
-    wanted = at_least("population", population, 2)
+    population = at_least("population", population, 2)
     at_least("generations", generations, 1)
-    size = min(wanted, space.size)
+    size = min(population, space.size)
     run = Run(
         score, archive, steps=generations, batch=batch, progress=progress, reference=reference, constraints=constraints
     )
     problem = GenotypeProblem(space, objectives, run.step, constraints)
-    asked: set[Vector] = set()
+    proposed: set[Vector] = set()
     algorithm = NSGA2(
         pop_size=size,
-        sampling=DistinctSampling(asked, _initial_vectors(space, initial_population, size, constraints), constraints),
-        mating=_mating(space, mutation_rate, crossover_rate, at_least("siblings", siblings, 1), asked, constraints),
+        sampling=DistinctSampling(
+            proposed, _initial_vectors(space, initial_population, size, constraints), constraints
+        ),
+        mating=_mating(space, mutation_rate, crossover_rate, at_least("siblings", siblings, 1), proposed, constraints),
         eliminate_duplicates=False,
     )
     algorithm.setup(problem, seed=at_least("seed", seed, 0), termination=NoTermination())
@@ -91,8 +93,8 @@ def evolve(
     notes = []
     if constraints is not None and run.evaluations < min(size * generations, space.size):
         ended = "no more networks found within the limits"
-    if wanted > size:
-        notes.append(f"population={wanted} is more than space {space.name} holds: shrunk to its {size} genotypes")
+    if population > size:
+        notes.append(f"population={population} is more than space {space.name} holds: shrunk to its {size} genotypes")
     return run.result(ended, notes)
 
 
@@ -117,7 +119,7 @@ def _mating(
     mutation_rate: float | None,
     crossover_rate: float,
     siblings: int,
-    asked: set[Vector],
+    proposed: set[Vector],
     constraints: Constraints | None,
 ) -> DistinctMating:
     if mutation_rate is None:
@@ -125,7 +127,7 @@ def _mating(
     mutation = CategoricalMutation(_probability("mutation_rate", mutation_rate))
     crossover = UniformCrossover(_probability("crossover_rate", crossover_rate))
     selection = TournamentSelection(func_comp=binary_tournament)
-    return DistinctMating(selection, crossover, mutation, asked, siblings, constraints)
+    return DistinctMating(selection, crossover, mutation, proposed, siblings, constraints)
 
 
 def _probability(name: str, value: float) -> float:

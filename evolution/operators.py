@@ -1,7 +1,7 @@
 """pymoo operators on integer vectors whose numbers are names: nothing here treats a choice as greater than another.
 
 A vector X has one number a choice block; `problem.sizes` (choice blocks,) says how many choices each block has.
-Together the operators ask for every vector at most once a run: `asked` is the set of vectors handed out so far,
+Together the operators ask for every vector at most once a run: `proposed` is the set of vectors handed out so far,
 shared by sampling and mating, so that every evaluation is spent on a distinct genotype. With `constraints` they ask for
 vectors that keep them only: the others cost no evaluation.
 """
@@ -25,20 +25,20 @@ MATING_ROUNDS = 20
 """How often children that are turned away are replaced by other children, before random vectors fill up."""
 
 
-def draw_unasked(sizes: np.ndarray, n: int, asked: set[Vector], rng: np.random.Generator) -> np.ndarray:
-    """`n` different vectors (n, choice blocks) not in `asked`, uniformly; all that are left when fewer remain."""
+def draw_distinct(sizes: np.ndarray, n: int, excluded: set[Vector], rng: np.random.Generator) -> np.ndarray:
+    """`n` different vectors (n, choice blocks) not in `excluded`, uniformly; all that are left when fewer remain."""
     total = math.prod(sizes.tolist())
-    if total <= 2 * (len(asked) + n):
-        left = [vector for vector in itertools.product(*map(range, sizes.tolist())) if vector not in asked]
-        drawn = [left[place] for place in rng.permutation(len(left))[:n]]
+    if total <= 2 * (len(excluded) + n):
+        remaining = [vector for vector in itertools.product(*map(range, sizes.tolist())) if vector not in excluded]
+        drawn = [remaining[place] for place in rng.permutation(len(remaining))[:n]]
     else:
         # At least half of the space is free, so a draw succeeds at least every other time.
-        found: dict[Vector, None] = {}
-        while len(found) < n:
+        vectors: dict[Vector, None] = {}
+        while len(vectors) < n:
             vector = tuple(rng.integers(0, sizes).tolist())
-            if vector not in asked:
-                found[vector] = None
-        drawn = list(found)
+            if vector not in excluded:
+                vectors[vector] = None
+        drawn = list(vectors)
     return np.array(drawn, dtype=np.int64).reshape(-1, len(sizes))
 
 
@@ -46,20 +46,23 @@ class DistinctSampling(Sampling):
     """The first generation: vectors `initial_population` (n, choice blocks), then other ones, uniformly at random."""
 
     def __init__(
-        self, asked: set[Vector], initial_population: np.ndarray | None = None, constraints: Constraints | None = None
+        self,
+        proposed: set[Vector],
+        initial_population: np.ndarray | None = None,
+        constraints: Constraints | None = None,
     ) -> None:
         super().__init__()
-        self.asked, self.initial_population, self.constraints = asked, initial_population, constraints
+        self.proposed, self.initial_population, self.constraints = proposed, initial_population, constraints
 
     def _do(self, problem, n_samples, *args, random_state, **kwargs):
         """Raises NothingFeasible when no vector keeps the limits."""
         initial = self.initial_population
         if initial is None:
             initial = np.empty((0, len(problem.sizes)), dtype=np.int64)
-        self.asked.update(_vectors(initial))
-        X = _draw(problem.sizes, n_samples - len(initial), self.asked, random_state, self.constraints)
-        self.asked.update(_vectors(X))
-        if self.constraints is not None and not self.asked:
+        self.proposed.update(_vectors(initial))
+        X = _draw(problem.sizes, n_samples - len(initial), self.proposed, random_state, self.constraints)
+        self.proposed.update(_vectors(X))
+        if self.constraints is not None and not self.proposed:
             raise self.constraints.nothing_feasible()
         return np.concatenate([initial, X])
 
@@ -78,7 +81,7 @@ class UniformCrossover(Crossover):
 class CategoricalMutation(Mutation):
     """Every choice block is redrawn with probability `rate`, uniformly among its other choices.
 
-    A child may stay as it is; `NotAskedBefore` then turns it away unless it is an unseen one.
+    A child may stay as it is; `NotProposedBefore` then turns it away unless it is an unseen one.
     """
 
     def __init__(self, rate: float) -> None:
@@ -91,18 +94,18 @@ class CategoricalMutation(Mutation):
         return np.where(redrawn, (X + steps) % problem.sizes, X)
 
 
-class NotAskedBefore(DuplicateElimination):
+class NotProposedBefore(DuplicateElimination):
     """Keeps the vectors that were never asked for in this run and keep the limits, each of them once."""
 
-    def __init__(self, asked: set[Vector], constraints: Constraints | None = None) -> None:
+    def __init__(self, proposed: set[Vector], constraints: Constraints | None = None) -> None:
         super().__init__()
-        self.asked, self.constraints = asked, constraints
+        self.proposed, self.constraints = proposed, constraints
 
     def do(self, pop, *others, **kwargs):
         taken = {vector for other in others if len(other) for vector in _vectors(other.get("X"))}
         keep = np.zeros(len(pop), dtype=bool)
         for place, vector in enumerate(_vectors(pop.get("X"))):
-            keep[place] = vector not in self.asked and vector not in taken
+            keep[place] = vector not in self.proposed and vector not in taken
             taken.add(vector)
         if self.constraints is not None:
             keep[keep] = self.constraints.violations(pop[keep].get("X")) <= 0
@@ -110,7 +113,7 @@ class NotAskedBefore(DuplicateElimination):
 
 
 class DistinctMating(Mating):
-    """Selection, crossover and mutation until there are enough children that `NotAskedBefore` keeps.
+    """Selection, crossover and mutation until there are enough children that `NotProposedBefore` keeps.
 
     Parents are the better half of the population: in the few generations that can be paid for, the rest of a random
     first generation would otherwise breed for most of them. After `MATING_ROUNDS` rounds uniformly random vectors fill
@@ -124,7 +127,7 @@ class DistinctMating(Mating):
         selection,
         crossover,
         mutation,
-        asked: set[Vector],
+        proposed: set[Vector],
         siblings: int = 1,
         constraints: Constraints | None = None,
     ) -> None:
@@ -132,10 +135,10 @@ class DistinctMating(Mating):
             selection,
             crossover,
             mutation,
-            eliminate_duplicates=NotAskedBefore(asked, constraints),
+            eliminate_duplicates=NotProposedBefore(proposed, constraints),
             n_max_iterations=MATING_ROUNDS,
         )
-        self.asked, self.constraints = asked, constraints
+        self.proposed, self.constraints = proposed, constraints
         self.siblings = siblings
 
     def do(self, problem, pop, n_offsprings, random_state=None, **kwargs):
@@ -143,28 +146,28 @@ class DistinctMating(Mating):
         broods = -(-n_offsprings // self.siblings)
         children = super().do(problem, pop, broods, random_state=random_state, **kwargs)
         if len(children):
-            self.asked.update(_vectors(children.get("X")))
-            more = self._siblings(children.get("X"), pop.get("X"), n_offsprings, problem.sizes, random_state)
-            children = Population.merge(children, Population.new("X", more)) if len(more) else children
-        filling = _draw(problem.sizes, n_offsprings - len(children), self.asked, random_state, self.constraints)
-        self.asked.update(_vectors(filling))
+            self.proposed.update(_vectors(children.get("X")))
+            siblings = self._siblings(children.get("X"), pop.get("X"), n_offsprings, problem.sizes, random_state)
+            children = Population.merge(children, Population.new("X", siblings)) if len(siblings) else children
+        filling = _draw(problem.sizes, n_offsprings - len(children), self.proposed, random_state, self.constraints)
+        self.proposed.update(_vectors(filling))
         return Population.merge(children, Population.new("X", filling)) if len(filling) else children
 
     def _siblings(
-        self, children: np.ndarray, parents: np.ndarray, most: int, sizes: np.ndarray, rng: np.random.Generator
+        self, children: np.ndarray, parents: np.ndarray, n_offsprings: int, sizes: np.ndarray, rng: np.random.Generator
     ) -> np.ndarray:
         """Siblings of the children that were never asked for, in equal numbers as far as they can be found."""
-        found: list[Vector] = []
-        for child in np.repeat(children, self.siblings - 1, axis=0)[: most - len(children)]:
+        siblings: list[Vector] = []
+        for child in np.repeat(children, self.siblings - 1, axis=0)[: n_offsprings - len(children)]:
             for _ in range(MATING_ROUNDS):
                 vector = tuple(sibling(child, parents[rng.integers(len(parents))], sizes, rng).tolist())
-                if vector not in self.asked and self._keeps(vector):
-                    self.asked.add(vector)
-                    found.append(vector)
+                if vector not in self.proposed and self._feasible(vector):
+                    self.proposed.add(vector)
+                    siblings.append(vector)
                     break
-        return np.array(found, dtype=np.int64).reshape(-1, children.shape[1])
+        return np.array(siblings, dtype=np.int64).reshape(-1, children.shape[1])
 
-    def _keeps(self, vector: Vector) -> bool:
+    def _feasible(self, vector: Vector) -> bool:
         return self.constraints is None or not self.constraints.violations(np.array([vector]))[0]
 
 
@@ -194,9 +197,9 @@ def sibling(child: np.ndarray, parent: np.ndarray, sizes: np.ndarray, rng: np.ra
 
 
 def _draw(
-    sizes: np.ndarray, n: int, asked: set[Vector], rng: np.random.Generator, constraints: Constraints | None
+    sizes: np.ndarray, n: int, excluded: set[Vector], rng: np.random.Generator, constraints: Constraints | None
 ) -> np.ndarray:
-    return draw_unasked(sizes, n, asked, rng) if constraints is None else constraints.draw(n, asked, rng)
+    return draw_distinct(sizes, n, excluded, rng) if constraints is None else constraints.draw(n, excluded, rng)
 
 
 def _vectors(X: np.ndarray) -> list[Vector]:

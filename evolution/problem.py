@@ -37,13 +37,13 @@ class GenotypeProblem(Problem):
         super().__init__(n_var=len(self.sizes), n_obj=objectives, n_ieq_constr=2, xl=0, xu=self.sizes - 1, vtype=int)
 
     def _evaluate(self, X, out, *args, **kwargs):
-        beyond = np.zeros(len(X)) if self.constraints is None else self.constraints.violations(X)
-        kept = beyond <= 0
+        violations = np.zeros(len(X)) if self.constraints is None else self.constraints.violations(X)
+        feasible = violations <= 0
         objectives = np.full((len(X), self.n_obj), WORST)
         finite = np.ones(len(X), dtype=bool)
-        if kept.any():
-            values = self.evaluate_genotypes([self.space.decode(vector) for vector in X[kept]])[:, : self.n_obj]
-            finite[kept] = np.isfinite(values).all(axis=1)
-            objectives[kept] = np.where(finite[kept, None], values, WORST)
+        if feasible.any():
+            values = self.evaluate_genotypes([self.space.decode(vector) for vector in X[feasible]])[:, : self.n_obj]
+            finite[feasible] = np.isfinite(values).all(axis=1)
+            objectives[feasible] = np.where(finite[feasible, None], values, WORST)
         out["F"] = objectives
-        out["G"] = np.stack([np.where(finite, -1.0, 1.0), beyond], axis=1)
+        out["G"] = np.stack([np.where(finite, -1.0, 1.0), violations], axis=1)

@@ -133,9 +133,11 @@ class Run:
         every genotype; OSError when the archive cannot be written.
         """
         fresh = [genotype for genotype in dict.fromkeys(genotypes) if genotype not in self._evaluated]
-        known = {genotype: self._archive.get(genotype) for genotype in fresh}
-        self._attempts.trust(genotype for genotype, found in known.items() if found and found.reason is None)
-        missing = [genotype for genotype, found in known.items() if found is None]
+        archived = {genotype: self._archive.get(genotype) for genotype in fresh}
+        self._attempts.trust(
+            genotype for genotype, evaluation in archived.items() if evaluation and evaluation.reason is None
+        )
+        missing = [genotype for genotype, evaluation in archived.items() if evaluation is None]
         for scored in self._attempts(missing):
             self._archive.add(scored.genotypes, self._values(scored), scored.seconds, scored.reason)
         # Read back, so that a resumed run goes on with the very numbers of the first.
@@ -174,9 +176,9 @@ class Run:
         front = np.concatenate([*self._fronts[-1:], feasible])
         self._fronts.append(front[non_dominated(front)])
         self._counts.append(self.evaluations)
-        seen = np.concatenate([self._range, feasible])
-        if len(seen):
-            self._range = np.stack([seen.min(axis=0), seen.max(axis=0)])
+        points = np.concatenate([self._range, feasible])
+        if len(points):
+            self._range = np.stack([points.min(axis=0), points.max(axis=0)])
             self._shown_reference = self._shown_reference or reference_point(self._range)
         if self._progress is not None:
             front = self._fronts[-1]

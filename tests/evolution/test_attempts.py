@@ -39,11 +39,11 @@ def memory():
     return Archive(measurement="m", columns=COLUMNS)
 
 
-def bad_one(genotype):
+def always_fails(genotype):
     return genotype.blocks[0][0] < 3 and genotype.head == "arcface"
 
 
-def asked(score):
+def requested(score):
     return [genotype for call in score.calls for genotype in call]
 
 
@@ -55,19 +55,19 @@ def test_a_score_that_raises_once_is_asked_again_and_nothing_else_changes():
     repeated = [
         score.calls[number] for number in range(1, len(score.calls)) if score.calls[number - 1] == score.calls[number]
     ]
-    assert len(repeated) == len(score.calls) // 5 + (len(score.calls) % 5 >= 2) and len(asked(score)) > 32
+    assert len(repeated) == len(score.calls) // 5 + (len(score.calls) % 5 >= 2) and len(requested(score)) > 32
 
 
 @pytest.mark.parametrize("batch", [None, 1, 5])
 def test_a_genotype_that_always_fails_is_infeasible_with_the_reason_and_the_run_goes_on(batch):
-    score = Faulty(lambda _, genotypes: any(map(bad_one, genotypes)))
+    score = Faulty(lambda _, genotypes: any(map(always_fails, genotypes)))
     archive = memory()
     result = evolve(LARGE, score, population=30, generations=4, seed=0, archive=archive, batch=batch)
     assert result.evaluations == 120 and 0 < result.infeasible == len(result.failed) < 60
-    assert {e.genotype for e in result.failed} == {e.genotype for e in result.evaluated if bad_one(e.genotype)}
+    assert {e.genotype for e in result.failed} == {e.genotype for e in result.evaluated if always_fails(e.genotype)}
     for evaluation in result.failed:
         assert evaluation.reason == "RuntimeError: no such kernel" and all(map(math.isnan, evaluation.values))
-    assert not any(bad_one(evaluation.genotype) for evaluation in result.front)
+    assert not any(always_fails(evaluation.genotype) for evaluation in result.front)
     kept = {evaluation.genotype: evaluation for evaluation in archive}
     assert len(kept) == 120 and sum(evaluation.reason is not None for evaluation in kept.values()) == len(result.failed)
     assert result.notes == (
@@ -77,23 +77,23 @@ def test_a_genotype_that_always_fails_is_infeasible_with_the_reason_and_the_run_
     for call in score.calls:
         assert len(call) <= (batch or 30)
     # Twice with the others, twice alone; every other genotype at most three times, or as a witness.
-    assert max(sum(genotype in call for call in score.calls) for genotype in kept if bad_one(genotype)) <= 4
+    assert max(sum(genotype in call for call in score.calls) for genotype in kept if always_fails(genotype)) <= 4
 
 
 def test_a_failed_genotype_stays_infeasible_when_the_run_is_repeated():
     archive = memory()
     arguments = {"population": 30, "generations": 3, "seed": 0, "archive": archive}
-    first = evolve(LARGE, Faulty(lambda _, genotypes: any(map(bad_one, genotypes))), **arguments)
+    first = evolve(LARGE, Faulty(lambda _, genotypes: any(map(always_fails, genotypes))), **arguments)
     score = Faulty(lambda *_: False)
-    again = evolve(LARGE, score, **arguments)
-    assert score.calls == [] and again.notes == first.notes and len(first.failed) > 0
-    assert [(e.genotype, e.reason) for e in again.evaluated] == [(e.genotype, e.reason) for e in first.evaluated]
-    assert again.front == first.front and again.trace == first.trace
+    repeated_run = evolve(LARGE, score, **arguments)
+    assert score.calls == [] and repeated_run.notes == first.notes and len(first.failed) > 0
+    assert [(e.genotype, e.reason) for e in repeated_run.evaluated] == [(e.genotype, e.reason) for e in first.evaluated]
+    assert repeated_run.front == first.front and repeated_run.trace == first.trace
 
 
 def test_a_run_killed_among_failures_goes_on_to_the_same_archive():
     def bad(genotypes):
-        return any(map(bad_one, genotypes))
+        return any(map(always_fails, genotypes))
 
     whole, arguments = memory(), {"population": 30, "generations": 2, "seed": 0, "batch": 4}
     undisturbed = Faulty(lambda _, genotypes: bad(genotypes))
@@ -130,8 +130,8 @@ def test_a_score_that_breaks_down_for_good_stops_the_run_and_blames_no_genotype(
     score = Faulty(lambda *_: sum(map(len, score.calls)) > 14)
     with pytest.raises(ValueError) as error:
         evolve(LARGE, score, population=6, generations=5, archive=archive, batch=batch)
-    said = str(error.value)
-    assert "which it had scored before (RuntimeError: no such kernel); nothing is kept of these failures" in said
+    message = str(error.value)
+    assert "which it had scored before (RuntimeError: no such kernel); nothing is kept of these failures" in message
     assert 12 <= len(archive) <= 14 and all(evaluation.reason is None for evaluation in archive)
     resumed = evolve(LARGE, plain, population=6, generations=5, archive=archive, batch=batch)
     assert resumed.evaluated == evolve(LARGE, plain, population=6, generations=5).evaluated and resumed.failed == ()
@@ -151,7 +151,7 @@ def test_a_resumed_run_has_a_witness_from_the_archive():
     genotypes, archive = list(SMALL.enumerate()), memory()
     archive.add(genotypes[:1], plain(genotypes[:1]))
     archive.add(genotypes[2:3], np.full((1, 2), np.nan), reason="RuntimeError: could not be scored either")
-    score = Faulty(lambda _, asked: genotypes[0] not in asked)
+    score = Faulty(lambda _, called: genotypes[0] not in called)
     Run(score, archive, steps=1).step([genotypes[2], genotypes[0], genotypes[1]])
     assert score.calls == [[genotypes[1]], [genotypes[1]], [genotypes[0]]]
     assert archive.get(genotypes[1]).reason == "RuntimeError: no such kernel"
@@ -173,22 +173,22 @@ def test_a_score_of_another_shape_is_no_failure_of_a_genotype():
 
 
 def test_calls_hold_neighbours_and_their_scores_are_kept_one_call_after_another():
-    archive, kept = memory(), []
+    archive, sizes = memory(), []
 
     def score(genotypes):
-        kept.append(len(archive))
-        assert genotypes == sorted(genotypes) and (not kept[-1] % 10 or genotypes[0] > last[-1])
+        sizes.append(len(archive))
+        assert genotypes == sorted(genotypes) and (not sizes[-1] % 10 or genotypes[0] > last[-1])
         last.append(genotypes[-1])
         return plain(genotypes)
 
     last = []
     result = evolve(LARGE, score, population=10, generations=3, seed=1, batch=4, archive=archive)
-    assert kept == [0, 4, 8, 10, 14, 18, 20, 24, 28]
+    assert sizes == [0, 4, 8, 10, 14, 18, 20, 24, 28]
     assert result.evaluated == evolve(LARGE, plain, population=10, generations=3, seed=1).evaluated
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("error", "message"),
     [
         (RuntimeError("out of memory\nwhere"), "RuntimeError: out of memory"),
         (ValueError(), "ValueError"),
@@ -197,5 +197,5 @@ def test_calls_hold_neighbours_and_their_scores_are_kept_one_call_after_another(
         (RuntimeError("x" * 1000), "RuntimeError: " + "x" * 286),
     ],
 )
-def test_a_reason_is_one_printable_line(error, said):
-    assert reason_of(error) == said
+def test_a_reason_is_one_printable_line(error, message):
+    assert reason_of(error) == message

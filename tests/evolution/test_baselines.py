@@ -57,17 +57,17 @@ def test_exhaustive_refuses_above_its_limit_and_scores_at_it():
 
 
 def test_random_search_draws_different_genotypes_by_its_seed():
-    first, again, other = (
+    first, repeated, other = (
         random_search(SPACES["dpn81"], Score(), evaluations=50, seed=seed, batch=16) for seed in (1, 1, 2)
     )
-    assert names(first.evaluated) == names(again.evaluated) != names(other.evaluated)
+    assert names(first.evaluated) == names(repeated.evaluated) != names(other.evaluated)
     assert len(set(names(first.evaluated))) == first.evaluations == 50
     assert first.ended == "evaluations done" and [p.evaluations for p in first.trace] == [16, 32, 48, 50]
 
 
-@pytest.mark.parametrize(("wanted", "done", "ended"), [(23, 23, "evaluations done"), (24, 24, "space exhausted")])
-def test_random_search_can_take_the_whole_space(wanted, done, ended):
-    result = random_search(SMALL, Score(), evaluations=wanted)
+@pytest.mark.parametrize(("evaluations", "done", "ended"), [(23, 23, "evaluations done"), (24, 24, "space exhausted")])
+def test_random_search_can_take_the_whole_space(evaluations, done, ended):
+    result = random_search(SMALL, Score(), evaluations=evaluations)
     assert (len(set(names(result.evaluated))), result.ended, result.notes) == (done, ended, ())
 
 
@@ -78,7 +78,7 @@ def test_more_evaluations_than_the_space_holds_are_noted():
 
 
 @pytest.mark.parametrize(
-    ("call", "said"),
+    ("call", "message"),
     [
         (
             lambda: random_search(SMALL, Score(), evaluations=0),
@@ -90,6 +90,6 @@ def test_more_evaluations_than_the_space_holds_are_noted():
         (lambda: exhaustive(SMALL, Score(), 3, columns=("a", "b", "c")), r"score returned shape \(24, 2\)"),
     ],
 )
-def test_arguments_out_of_range_are_named(call, said):
-    with pytest.raises(ValueError, match=said):
+def test_arguments_out_of_range_are_named(call, message):
+    with pytest.raises(ValueError, match=message):
         call()

@@ -9,7 +9,7 @@ from dualfair.evolution.archive import Archive
 from dualfair.evolution.baselines import exhaustive, random_search
 from dualfair.evolution.constraints import Constraints, NothingFeasible, Within
 from dualfair.evolution.nsga2 import evolve
-from dualfair.evolution.operators import CategoricalMutation, DistinctMating, NotAskedBefore, UniformCrossover
+from dualfair.evolution.operators import CategoricalMutation, DistinctMating, NotProposedBefore, UniformCrossover
 from dualfair.evolution.problem import WORST, GenotypeProblem
 from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.space import SPACES, ChoiceBlock, SearchSpace
@@ -41,10 +41,10 @@ def sum_at_most(space, most, calls=None):
 
 class Recording:
     def __init__(self):
-        self.asked = []
+        self.requested = []
 
     def __call__(self, genotypes):
-        self.asked += genotypes
+        self.requested += genotypes
         return score(genotypes)
 
 
@@ -59,8 +59,8 @@ def test_the_whole_budget_goes_to_networks_within_the_limits(most, siblings):
     scorer, calls = Recording(), []
     constraints = sum_at_most(LARGE, most, calls)
     result = evolve(LARGE, scorer, population=12, generations=5, seed=1, constraints=constraints, siblings=siblings)
-    assert result.evaluations == len(scorer.asked) == len(set(scorer.asked)) == 60
-    assert (codes(scorer.asked).sum(axis=1) <= most).all()
+    assert result.evaluations == len(scorer.requested) == len(set(scorer.requested)) == 60
+    assert (codes(scorer.requested).sum(axis=1) <= most).all()
     assert result.ended == "generations done" and result.infeasible == 0
     assert len(calls) == len(set(calls))
 
@@ -87,21 +87,21 @@ def test_a_small_space_is_searched_to_the_last_network_within_the_limits():
 def test_vectors_within_limits_are_drawn_uniformly_and_none_that_was_asked_for():
     constraints, rng = sum_at_most(SMALL, 3), np.random.default_rng(0)
     kept = [v for v in itertools.product(range(4), repeat=4) if sum(v) <= 3]
-    asked = set(kept[:15])
+    excluded = set(kept[:15])
     counts = dict.fromkeys(kept[15:], 0)
     for _ in range(2000):
-        (drawn,) = constraints.draw(1, asked, rng).tolist()
+        (drawn,) = constraints.draw(1, excluded, rng).tolist()
         counts[tuple(drawn)] += 1
     assert all(abs(count - 100) < 60 for count in counts.values())
-    assert sorted(map(tuple, constraints.draw(99, asked, rng).tolist())) == sorted(kept[15:])
-    assert constraints.draw(0, asked, rng).shape == constraints.draw(3, set(kept), rng).shape == (0, 4)
+    assert sorted(map(tuple, constraints.draw(99, excluded, rng).tolist())) == sorted(kept[15:])
+    assert constraints.draw(0, excluded, rng).shape == constraints.draw(3, set(kept), rng).shape == (0, 4)
 
 
 def test_the_least_violating_lead_to_networks_too_rare_to_be_drawn():
     # 57 of 129 million; the codes of a random network add up to about 48.
-    found = sum_at_most(LARGE, 2).draw(12, set(), np.random.default_rng(0))
-    assert len({tuple(row) for row in found.tolist()}) == 12
-    assert (codes([LARGE.decode(row) for row in found]).sum(axis=1) <= 2).all()
+    vectors = sum_at_most(LARGE, 2).draw(12, set(), np.random.default_rng(0))
+    assert len({tuple(row) for row in vectors.tolist()}) == 12
+    assert (codes([LARGE.decode(row) for row in vectors]).sum(axis=1) <= 2).all()
 
 
 @pytest.mark.parametrize("space", [SMALL, LARGE], ids=lambda space: space.name)
@@ -110,16 +110,16 @@ def test_impossible_limits_are_refused_with_the_least_costs_of_the_space(space):
         total = codes(genotypes).sum(axis=1)
         return np.stack([(total + 3) / 2, (total + 10) / 4], axis=1) - 1
 
-    for way in (
+    for search in (
         lambda constraints: evolve(space, score, population=8, generations=2, seed=0, constraints=constraints),
         lambda constraints: random_search(space, score, evaluations=10, constraints=constraints),
         *([lambda constraints: exhaustive(space, score, constraints=constraints)] if space is SMALL else []),
     ):
         with pytest.raises(
             NothingFeasible, match=r"keeps the limits: the smallest costs seen are 1\.5, 2\.5 of them"
-        ) as at:
-            way(Constraints(space, costs))
-        assert at.value.smallest == pytest.approx((0.5, 1.5))
+        ) as error:
+            search(Constraints(space, costs))
+        assert error.value.smallest == pytest.approx((0.5, 1.5))
 
 
 def test_a_cost_that_was_not_looked_at_counts_only_beside_a_broken_limit():
@@ -142,7 +142,7 @@ def test_scores_of_an_earlier_search_beyond_the_limits_are_kept_and_not_in_the_f
     assert len(kept) == SMALL.size == len(free.archive) and limited.reused == 12
     everything = [e for e in kept if codes([e.genotype]).sum() <= 5]
     values = np.array([evaluation.values for evaluation in everything])
-    dominated = [((values <= own).all(axis=1) & (values < own).any(axis=1)).any() for own in values]
+    dominated = [((values <= point).all(axis=1) & (values < point).any(axis=1)).any() for point in values]
     front = {e.genotype for e, beaten in zip(everything, dominated, strict=True) if not beaten}
     assert {e.genotype for e in limited.front} == front != {e.genotype for e in free.front}
     assert isinstance(limited.archive, Within) and list(limited.archive) == everything
@@ -155,7 +155,7 @@ def test_exhaustive_and_random_search_keep_the_limits():
     whole, scorer = exhaustive(SMALL, Recording(), constraints=sum_at_most(SMALL, 4)), Recording()
     assert {e.genotype for e in whole.evaluated} == {g for g in SMALL.enumerate() if codes([g]).sum() <= 4}
     drawn = random_search(SMALL, scorer, evaluations=20, constraints=sum_at_most(SMALL, 4))
-    assert len(scorer.asked) == 20 and (codes(scorer.asked).sum(axis=1) <= 4).all() and not drawn.notes
+    assert len(scorer.requested) == 20 and (codes(scorer.requested).sum(axis=1) <= 4).all() and not drawn.notes
     more = random_search(SMALL, scorer, evaluations=99, constraints=sum_at_most(SMALL, 4))
     assert more.evaluations == whole.evaluations and more.ended == "no more networks found within the limits"
     assert more.notes == (
@@ -169,46 +169,50 @@ def test_an_interrupted_search_within_limits_ends_alike():
     whole = evolve(LARGE, score, population=10, generations=5, seed=1, constraints=sum_at_most(LARGE, 30))
     for evaluation in whole.evaluated[:23]:
         kept.add([evaluation.genotype], [evaluation.values])
-    again = evolve(LARGE, score, population=10, generations=5, seed=1, constraints=sum_at_most(LARGE, 30), archive=kept)
-    assert again.evaluated == whole.evaluated and again.front == whole.front and again.reused == 23
+    resumed = evolve(
+        LARGE, score, population=10, generations=5, seed=1, constraints=sum_at_most(LARGE, 30), archive=kept
+    )
+    assert resumed.evaluated == whole.evaluated and resumed.front == whole.front and resumed.reused == 23
 
 
 def test_pymoo_is_told_of_the_violation_and_nothing_beyond_the_limits_is_scored():
     scorer = Recording()
     problem = GenotypeProblem(SMALL, 2, scorer, sum_at_most(SMALL, 4))
     F, G = problem.evaluate(np.array([[0, 0, 1, 3], [3, 3, 0, 2], [3, 3, 3, 3]]), return_values_of=["F", "G"])
-    assert list(map(str, scorer.asked)) == ["0-0-1-3"] and (F[1:] == WORST).all() and (F[0] < WORST).all()
+    assert list(map(str, scorer.requested)) == ["0-0-1-3"] and (F[1:] == WORST).all() and (F[0] < WORST).all()
     assert G[:, 1].tolist() == [0, 1, 2] and (G[:, 0] == -1).all()
     nothing = problem.evaluate(np.array([[3, 3, 3, 3]]), return_values_of=["F"])
-    assert (nothing == WORST).all() and len(scorer.asked) == 1
+    assert (nothing == WORST).all() and len(scorer.requested) == 1
 
 
 def test_mating_turns_away_children_beyond_the_limits():
     from pymoo.core.population import Population
     from pymoo.operators.selection.rnd import RandomSelection
 
-    constraints, rng, asked = sum_at_most(SMALL, 5), np.random.default_rng(0), set()
+    constraints, rng, proposed = sum_at_most(SMALL, 5), np.random.default_rng(0), set()
     population = Population.new("X", np.array([[3, 2, 0, 0], [0, 0, 2, 3], [1, 1, 1, 1], [0, 3, 0, 2]]))
     population.set("rank", [0] * 4)
     population.set("crowding", [1.0] * 4)
-    keeping = NotAskedBefore({(1, 1, 1, 1)}, constraints).do(
+    keeping = NotProposedBefore({(1, 1, 1, 1)}, constraints).do(
         Population.new("X", np.array([[1, 1, 1, 1], [3, 3, 0, 0], [0] * 4]))
     )
     assert keeping.get("X").tolist() == [[0, 0, 0, 0]]
-    mating = DistinctMating(RandomSelection(), UniformCrossover(1.0), CategoricalMutation(0.5), asked, 3, constraints)
+    mating = DistinctMating(
+        RandomSelection(), UniformCrossover(1.0), CategoricalMutation(0.5), proposed, 3, constraints
+    )
     children = mating.do(GenotypeProblem(SMALL, 2, score, constraints), population, 30, random_state=rng).get("X")
     assert len(children) == 30 and (children.sum(axis=1) <= 5).all()
 
 
 @pytest.mark.parametrize("constraints", [None, sum_at_most(LARGE, 40)], ids=["free", "limited"])
 def test_a_search_begins_with_the_networks_given_each_once_and_counts_them(constraints):
-    begun = [LARGE.parse("000:arcface"), LARGE.parse("010:cosface"), LARGE.parse("000:arcface")]
+    given = [LARGE.parse("000:arcface"), LARGE.parse("010:cosface"), LARGE.parse("000:arcface")]
     scorer = Recording()
     result = evolve(
-        LARGE, scorer, population=5, generations=3, seed=2, initial_population=begun, constraints=constraints
+        LARGE, scorer, population=5, generations=3, seed=2, initial_population=given, constraints=constraints
     )
-    assert [e.genotype for e in result.evaluated[:2]] == begun[:2]
-    assert result.evaluations == len(set(scorer.asked)) == 15
+    assert [e.genotype for e in result.evaluated[:2]] == given[:2]
+    assert result.evaluations == len(set(scorer.requested)) == 15
 
 
 def test_starts_outside_of_the_space_or_the_limits_or_too_many_are_refused():

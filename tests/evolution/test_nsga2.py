@@ -41,12 +41,12 @@ class Counting:
     """A score that keeps what it was asked; it is interrupted instead of scoring more than `limit` genotypes."""
 
     def __init__(self, score, limit=10**9):
-        self.score, self.limit, self.asked, self.calls = score, limit, [], []
+        self.score, self.limit, self.requested, self.calls = score, limit, [], []
 
     def __call__(self, genotypes):
-        if len(self.asked) + len(genotypes) > self.limit:
+        if len(self.requested) + len(genotypes) > self.limit:
             raise KeyboardInterrupt
-        self.asked += genotypes
+        self.requested += genotypes
         self.calls.append(len(genotypes))
         return self.score(genotypes)
 
@@ -124,7 +124,7 @@ def test_an_interrupted_run_repeated_ends_alike_and_scores_only_what_is_missing(
         missing = set(genotypes(whole.evaluated)) - set(genotypes(archive))
         score = Counting(structured(2))
         resumed = evolve(LARGE, score, archive=archive, **arguments)
-    assert len(score.asked) == len(set(score.asked)) and set(score.asked) == missing
+    assert len(score.requested) == len(set(score.requested)) and set(score.requested) == missing
     assert (resumed.reused, resumed.fresh, resumed.evaluations) == (kept, 60 - kept, 60)
     assert resumed.evaluated == whole.evaluated and resumed.front == whole.front
     assert resumed.trace == whole.trace and resumed.reference == whole.reference
@@ -138,7 +138,7 @@ def test_an_archive_with_every_other_evaluation_changes_only_what_is_scored():
     score = Counting(structured(2))
     result = evolve(LARGE, score, population=10, generations=5, seed=1, archive=archive)
     generations = (genotypes(whole.evaluated[start : start + 10]) for start in range(0, 50, 10))
-    assert score.asked == [genotype for generation in generations for genotype in sorted(generation[1::2])]
+    assert score.requested == [genotype for generation in generations for genotype in sorted(generation[1::2])]
     assert result.front == whole.front and (result.reused, result.fresh) == (25, 25)
 
 
@@ -146,8 +146,8 @@ def test_front_covers_earlier_runs_of_the_same_archive_while_the_rest_is_about_t
     archive, score = memory(), structured(2)
     first = evolve(LARGE, score, population=10, generations=10, seed=1, archive=archive)
     second = evolve(LARGE, score, population=4, generations=1, seed=9, archive=archive)
-    alone = evolve(LARGE, score, population=4, generations=1, seed=9)
-    assert second.trace == alone.trace and second.evaluated == alone.evaluated and second.evaluations == 4
+    separate = evolve(LARGE, score, population=4, generations=1, seed=9)
+    assert second.trace == separate.trace and second.evaluated == separate.evaluated and second.evaluations == 4
     assert second.front == archive_front(archive)
     assert len(set(genotypes(second.front)) & set(genotypes(first.front))) > 0
 
@@ -175,17 +175,17 @@ def test_details_are_kept_and_never_optimised():
     assert detailed.archive.columns == ("a", "b", "c", "d")
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_objectives_that_are_not_finite_make_a_genotype_infeasible_and_are_kept(bad):
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_objectives_that_are_not_finite_make_a_genotype_infeasible_and_are_kept(value):
     def score(genotypes):
         values = structured(4)(genotypes)
-        values[[genotype.head == "arcface" for genotype in genotypes], 1] = bad
+        values[[genotype.head == "arcface" for genotype in genotypes], 1] = value
         return values
 
     result = evolve(LARGE, score, population=12, generations=8, seed=0)
     spoilt = [e for e in result.archive if e.genotype.head == "arcface"]
     assert result.infeasible == len(spoilt) > 0
-    assert all(np.array_equal(e.values[1], bad, equal_nan=True) for e in spoilt)
+    assert all(np.array_equal(e.values[1], value, equal_nan=True) for e in spoilt)
     assert result.front and not set(genotypes(spoilt)) & set(genotypes(result.front))
     assert np.isfinite(result.reference).all() and np.isfinite([point.hypervolume for point in result.trace]).all()
     # Selection turns away from the head that fails: of 96 random genotypes 32 would have it.
@@ -217,7 +217,7 @@ def irregular_score(genotypes):
 def test_an_own_irregular_space_is_exhausted_and_then_the_run_ends():
     space, score = irregular_space(), Counting(irregular_score)
     result = evolve(space, score, population=8, generations=50, seed=0)
-    assert score.calls == [8, 8, 8, 6] and len(set(score.asked)) == result.evaluations == space.size == 30
+    assert score.calls == [8, 8, 8, 6] and len(set(score.requested)) == result.evaluations == space.size == 30
     assert result.ended == "space exhausted" and result.notes == ()
     assert result.front == exhaustive(space, irregular_score).front
 
@@ -354,7 +354,7 @@ def test_seconds_are_shares_of_the_score_call():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         ({"objectives": 1}, "objectives must be 2 to 4, got 1"),
         ({"objectives": 5}, "objectives must be 2 to 4, got 5"),
@@ -377,15 +377,15 @@ def test_seconds_are_shares_of_the_score_call():
         ),
     ],
 )
-def test_arguments_out_of_range_are_named_before_anything_is_scored(arguments, said):
+def test_arguments_out_of_range_are_named_before_anything_is_scored(arguments, message):
     score = Counting(structured(0))
     with pytest.raises(ValueError) as error:
         evolve(LARGE, score, **arguments)
-    assert str(error.value) == said and score.calls == []
+    assert str(error.value) == message and score.calls == []
 
 
 @pytest.mark.parametrize(
-    ("returned", "said"),
+    ("returned", "message"),
     [
         (
             lambda g: np.zeros((len(g), 3)),
@@ -397,11 +397,11 @@ def test_arguments_out_of_range_are_named_before_anything_is_scored(arguments, s
         (lambda g: [["low", "high"]] * 4, "score must return an array of numbers, got list: could not convert string"),
     ],
 )
-def test_a_score_of_another_shape_is_refused_and_nothing_is_kept(returned, said):
-    archive = None if "objective 1" in said else memory()
+def test_a_score_of_another_shape_is_refused_and_nothing_is_kept(returned, message):
+    archive = None if "objective 1" in message else memory()
     with pytest.raises(ValueError) as error:
         evolve(LARGE, returned, population=4, archive=archive)
-    assert said in str(error.value) and "\n" not in str(error.value)
+    assert message in str(error.value) and "\n" not in str(error.value)
     assert archive is None or len(archive) == 0
 
 
@@ -426,9 +426,9 @@ def beginnings(run, siblings):
     """Distinct first thirds of the genotypes of every generation but the first, mean over generations."""
     counting = Counting(structured(run))
     result = evolve(LARGE, counting, population=16, generations=6, seed=run, siblings=siblings)
-    asked = np.array([LARGE.encode(genotype) for genotype in counting.asked]).reshape(6, 16, -1)
-    assert result.evaluations == len(set(counting.asked)) == 96
-    return np.mean([len({tuple(row[:3]) for row in generation.tolist()}) for generation in asked[1:]])
+    requested = np.array([LARGE.encode(genotype) for genotype in counting.requested]).reshape(6, 16, -1)
+    assert result.evaluations == len(set(counting.requested)) == 96
+    return np.mean([len({tuple(row[:3]) for row in generation.tolist()}) for generation in requested[1:]])
 
 
 def test_siblings_have_common_beginnings_and_are_distinct():

@@ -11,7 +11,7 @@ from dualfair.evolution.operators import (
     DistinctSampling,
     UniformCrossover,
     better_half,
-    draw_unasked,
+    draw_distinct,
     sibling,
 )
 from dualfair.evolution.problem import WORST, GenotypeProblem
@@ -44,11 +44,11 @@ def test_crossover_swaps_whole_blocks_evenly_and_loses_nothing():
 @pytest.mark.parametrize("already", [0, 40, 71])
 def test_vectors_are_drawn_uniformly_among_those_not_asked_for(already):
     sizes, rng = np.array([9, 2, 1, 4]), np.random.default_rng(1)
-    asked = {tuple(row) for row in draw_unasked(sizes, already, set(), rng).tolist()}
+    proposed = {tuple(row) for row in draw_distinct(sizes, already, set(), rng).tolist()}
     counts = {}
     for _ in range(3000):
-        drawn = [tuple(row) for row in draw_unasked(sizes, 1, asked, rng).tolist()]
-        assert len(drawn) == 1 and not asked & set(drawn)
+        drawn = [tuple(row) for row in draw_distinct(sizes, 1, proposed, rng).tolist()]
+        assert len(drawn) == 1 and not proposed & set(drawn)
         counts[drawn[0]] = counts.get(drawn[0], 0) + 1
     expected = 3000 / (72 - already)
     assert len(counts) == 72 - already
@@ -57,16 +57,16 @@ def test_vectors_are_drawn_uniformly_among_those_not_asked_for(already):
 
 def test_drawing_gives_what_is_left_when_that_is_less_and_nothing_in_the_end():
     sizes, rng = np.array([2, 3]), np.random.default_rng(0)
-    asked = {(0, 0), (1, 2)}
-    drawn = draw_unasked(sizes, 10, asked, rng)
+    proposed = {(0, 0), (1, 2)}
+    drawn = draw_distinct(sizes, 10, proposed, rng)
     assert {tuple(row) for row in drawn.tolist()} == {(0, 1), (0, 2), (1, 0), (1, 1)}
-    assert draw_unasked(sizes, 3, asked | {tuple(row) for row in drawn.tolist()}, rng).shape == (0, 2)
+    assert draw_distinct(sizes, 3, proposed | {tuple(row) for row in drawn.tolist()}, rng).shape == (0, 2)
 
 
 def test_sampling_gives_different_vectors_and_remembers_them():
-    asked = set()
-    drawn = DistinctSampling(asked)._do(PROBLEM, 60, random_state=np.random.default_rng(0))
-    assert {tuple(row) for row in drawn.tolist()} == asked and len(asked) == 60
+    proposed = set()
+    drawn = DistinctSampling(proposed)._do(PROBLEM, 60, random_state=np.random.default_rng(0))
+    assert {tuple(row) for row in drawn.tolist()} == proposed and len(proposed) == 60
 
 
 def test_pymoo_is_told_finite_objectives_and_which_genotypes_are_infeasible():
@@ -112,10 +112,10 @@ def test_a_sibling_keeps_the_first_third_and_takes_the_end_of_a_parent_or_one_ot
     child, parent, sizes = np.zeros(9, int), np.full(9, 2), np.full(9, 5)
     kinds = set()
     for _ in range(400):
-        found = sibling(child, parent, sizes, rng)
-        assert not found[:3].any() and not child.any()
-        changed = np.flatnonzero(found)
-        if len(changed) and (found[changed] == 2).all() and changed[-1] == 8 and (np.diff(changed) == 1).all():
+        vector = sibling(child, parent, sizes, rng)
+        assert not vector[:3].any() and not child.any()
+        changed = np.flatnonzero(vector)
+        if len(changed) and (vector[changed] == 2).all() and changed[-1] == 8 and (np.diff(changed) == 1).all():
             kinds.add(("end", int(changed[0])))
         else:
             assert len(changed) <= 1
