@@ -140,8 +140,8 @@ def test_the_searched_population_is_what_the_middle_generation_asked_for(monkeyp
 
         return search(space, listening, **arguments)
 
-    search = scoring.search
-    monkeypatch.setattr(scoring, "search", recorded)
+    search = scoring.evolve
+    monkeypatch.setattr(scoring, "evolve", recorded)
     for number, found in enumerate(scoring.searched_populations(space, setting).values()):
         generations = asked[4 * number : 4 * number + 4]
         assert sorted(found) == generations[3]

@@ -15,7 +15,7 @@ from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from dualfair.evolution.archive import Archive
-from dualfair.evolution.nsga2 import search
+from dualfair.evolution.nsga2 import evolve
 from dualfair.presentation import search_board
 from dualfair.presentation.boards import EVENTS, open_board
 from dualfair.presentation.progress import search_progress
@@ -172,7 +172,7 @@ def scores(genotypes):
 
 def run_search(folder, archive, generations, population=8, seed=0):
     with search_progress(folder / "tensorboard", archive.columns, 2, "rank_disparity") as report:
-        return search(
+        return evolve(
             dpn_space("dpn81", 3), scores, population=population, generations=generations, seed=seed, archive=archive,
             progress=report,
         )  # fmt: skip

@@ -10,10 +10,9 @@ from PIL import Image
 
 from dualfair.__main__ import COMMANDS
 from dualfair.runs.config import build_configs, presets
+from dualfair.runs.options import SearchOptions, TrainOptions
 from dualfair.runs.protocol import ProtocolOptions
-from dualfair.runs.options import TrainOptions
 from dualfair.stages.retrain import RetrainOptions
-from dualfair.runs.options import SearchOptions
 from dualfair.supernet.training.recipe import Recipe
 
 

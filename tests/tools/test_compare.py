@@ -14,8 +14,8 @@ from PIL import Image
 
 from dualfair.evaluation.scoring.scorer import InheritedScorer
 from dualfair.evolution.archive import Archive
-from dualfair.evolution.nsga2 import search
-from dualfair.evolution.random_search import random_search
+from dualfair.evolution.baselines import random_search
+from dualfair.evolution.nsga2 import evolve
 from dualfair.studies.compare.searches import NSGA, RANDOM, Comparison, contest
 from dualfair.supernet.space import ChoiceBlock, SearchSpace
 
@@ -70,7 +70,7 @@ def brute(seeds, everything, random_order, known):
     full = area(points, reference)
     rows, needed, whole = {NSGA: [], RANDOM: []}, [], {NSGA: [], RANDOM: []}
     for seed in seeds:
-        orders = {NSGA: search(SPACE, Score(), **BUDGET, seed=seed), RANDOM: random_order(seed)}
+        orders = {NSGA: evolve(SPACE, Score(), **BUDGET, seed=seed), RANDOM: random_order(seed)}
         for name, result in orders.items():
             own = [values(evaluation.genotype) for evaluation in result.evaluated]
             rows[name].append([area(own[:count], reference) / full for count in (6, 12, 18, 24)])
@@ -129,7 +129,7 @@ def test_a_space_too_large_is_compared_with_the_best_front_of_everything_scored(
 @pytest.mark.parametrize("limit", [60, 59])
 def test_no_genotype_is_scored_twice_and_known_scores_are_used(limit):
     score, archive = Score(), memory()
-    search(SPACE, score, **BUDGET, archive=archive)
+    evolve(SPACE, score, **BUDGET, archive=archive)
     first = contest(SPACE, score, archive, **BUDGET, seeds=range(4), limit=limit)
     assert set(score.asked.values()) == {1} and (len(score.asked) == 60 or limit == 59)
     before = sum(score.asked.values())

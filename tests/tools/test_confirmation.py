@@ -9,12 +9,12 @@ import pytest
 from PIL import Image
 
 from dualfair.evolution.archive import Archive, Evaluation, measurements_in
-from dualfair.evolution.nsga2 import search
+from dualfair.evolution.nsga2 import evolve
+from dualfair.runs.options import SearchOptions
 from dualfair.runs.protocol import ProtocolOptions, measurement, people_in_words
 from dualfair.runs.trained_run import open_trained
 from dualfair.stages.confirm import Confirmation, candidates, confirmed_front, knee_and_extremes
 from dualfair.stages.confirmation_output import csv_rows, sentences, table_rows, to_dict, with_interval
-from dualfair.runs.options import SearchOptions
 from dualfair.stages.search import random_subnets
 from dualfair.stages.search_output import aligned
 from dualfair.supernet.genotype import Genotype
@@ -190,7 +190,7 @@ def test_the_random_subnets_are_the_first_generation_of_the_very_search():
     def score(asked):
         return np.array([[sum(map(sum, one.blocks)), -sum(map(sum, one.blocks)), 1.0] for one in asked])
 
-    result = search(SPACE, score, 3, population=9, generations=2, seed=4)
+    result = evolve(SPACE, score, 3, population=9, generations=2, seed=4)
     drawn = random_subnets(SPACE, options, exhaustive=False)
     assert drawn == [evaluation.genotype for evaluation in result.evaluated[:9]]
     sampled = random_subnets(SPACE, options, exhaustive=True)

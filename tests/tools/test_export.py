@@ -51,8 +51,8 @@ def run(tmp_path_factory, faces):
     folder = tmp_path_factory.mktemp("runs") / "run"
     fingerprint = json.loads((faces / "faces.json").read_text())["fingerprint"]
     trained_on = {"faces_fingerprint": fingerprint, "group_column": "group", "split": "0.4,0.3,0.3", "split_seed": 0}
-    from dualfair.runs.protocol import ProtocolOptions
     from dualfair.runs.options import TrainOptions
+    from dualfair.runs.protocol import ProtocolOptions
     from dualfair.supernet.training.recipe import Recipe
 
     options = dataclasses.asdict(TrainOptions()) | {"skeleton": "nano", "confirm": 0.0}

@@ -14,12 +14,11 @@ from hypothesis import strategies as st
 
 from dualfair.__main__ import COMMANDS
 from dualfair.runs.config import build_configs, recorded
+from dualfair.runs.options import SearchOptions, TrainOptions
 from dualfair.runs.plug_in import look_up
 from dualfair.runs.protocol import ProtocolOptions
-from dualfair.runs.options import TrainOptions
 from dualfair.stages.evaluate import EvaluateOptions
 from dualfair.stages.retrain import RetrainOptions
-from dualfair.runs.options import SearchOptions
 from dualfair.supernet.images.face_set import open_splits
 from dualfair.supernet.images.store import open_store
 from dualfair.supernet.training.recipe import Recipe

@@ -15,11 +15,10 @@ from dualfair.planning.measurement import Measurement
 from dualfair.planning.report import duration
 from dualfair.planning.spans import Span
 from dualfair.planning.workload import FaceCounts, Workload
+from dualfair.runs.options import SearchOptions, TrainOptions
 from dualfair.runs.protocol import ProtocolOptions
-from dualfair.runs.options import TrainOptions
 from dualfair.runs.trained_run import open_setting
 from dualfair.stages.retrain import RetrainOptions
-from dualfair.runs.options import SearchOptions
 from dualfair.supernet.space import ChoiceBlock, SearchSpace
 from dualfair.supernet.training.recipe import Recipe
 

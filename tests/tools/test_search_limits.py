@@ -10,13 +10,12 @@ import torch
 
 from dualfair.evaluation.complexity import macs, parameters
 from dualfair.evaluation.scoring.scorer import InheritedScorer
-from dualfair.evolution.constraints import Limits
+from dualfair.evolution.constraints import Constraints
+from dualfair.runs.options import ConstraintOptions, SearchOptions
 from dualfair.stages import latency as timing
-from dualfair.runs.options import ConstraintOptions
 from dualfair.stages.constraints import NetworkConstraints, read_limits
 from dualfair.stages.initial_population import read_starts
 from dualfair.stages.latency import REPEATS, WARM_UP, Latencies, median_milliseconds
-from dualfair.runs.options import SearchOptions
 from dualfair.stages.search import random_subnets
 from dualfair.supernet.published import PUBLISHED
 from dualfair.supernet.skeleton import skeleton_of
@@ -50,7 +49,7 @@ def test_a_limit_is_kept_by_the_very_cost_and_not_by_one_more():
     genotype = SHARED.parse("121:arcface")
     exact = parameters(genotype, NANO)
     for most, kept in ((exact, True), (exact - 1, False), (exact + 1, True)):
-        assert Limits(SHARED, network_limits(max_params=most)).keeps(genotype) is kept
+        assert Constraints(SHARED, network_limits(max_params=most)).keeps(genotype) is kept
 
 
 @pytest.mark.parametrize(
@@ -148,7 +147,7 @@ def test_a_study_without_a_network_in_the_space_is_no_start():
 
 
 def test_random_subnets_keep_the_limits_and_are_none_of_the_starts():
-    limits = Limits(SHARED, network_limits(max_macs=2_000_000))
+    limits = Constraints(SHARED, network_limits(max_macs=2_000_000))
     start = [SHARED.parse("444:cosface")]
     drawn = random_subnets(SHARED, SearchOptions(population=9), False, start, limits)
     assert len(set(drawn)) == 8 and start[0] not in drawn

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import kendalltau
 
-from dualfair.runs.protocol import ProtocolOptions
 from dualfair.runs.options import TrainOptions
+from dualfair.runs.protocol import ProtocolOptions
 from dualfair.studies.supernets.table import Truth, lines_of, study_of
 from dualfair.studies.supernets.variants import COMPARISON, Variant, by_training, read_variants
 from dualfair.supernet.training.recipe import Recipe

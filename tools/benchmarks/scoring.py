@@ -14,7 +14,7 @@ from dualfair.evaluation.protocol import EvaluationProtocol
 from dualfair.evaluation.scoring.embedding import network_input
 from dualfair.evaluation.scoring.scorer import InheritedScorer, population_embeddings
 from dualfair.evaluation.scoring.sharing import work
-from dualfair.evolution.nsga2 import search
+from dualfair.evolution.nsga2 import evolve
 from dualfair.planning.stopwatch import compare
 from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.images.face_set import FaceSet
@@ -69,7 +69,7 @@ def searched_populations(space: SearchSpace, setting: Setting) -> dict[str, list
     title = f"generation {GENERATIONS // 2 + 1} of {GENERATIONS} of a search on generated faces"
     found = {}
     for siblings in SIBLINGS:
-        result = search(space, scorer, **budget, seed=setting.seed, columns=scorer.columns, siblings=siblings)
+        result = evolve(space, scorer, **budget, seed=setting.seed, columns=scorer.columns, siblings=siblings)
         last = result.evaluated[-setting.population :]
         found[title + (f" with {siblings} siblings" if siblings > 1 else "")] = [each.genotype for each in last]
     return found

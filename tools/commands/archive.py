@@ -119,9 +119,9 @@ def _join(path: Path, scores: list) -> None:
     if repaired:
         click.echo(f"Note: {repaired}", err=True)
     for one in joined:
-        other = f", {one.differing:,} known with other values (first {one.first}), which were left out"
+        other = f", {one.differing:,} known with other values (first {one.first_differing}), which were left out"
         click.echo(
-            f"{one.added:,} added, {one.known:,} known{other if one.differing else ''}: {in_words(one.heading.name)}"
+            f"{one.added:,} added, {one.equal:,} known{other if one.differing else ''}: {in_words(one.heading.name)}"
         )
     click.echo(f"{file}: {_count(sum(one.added for one in joined), 'evaluation')} added")
 

@@ -11,9 +11,9 @@ from dualfair.supernet.training.recipe import Recipe
 from dualfair.supernet.training.sampling import SAMPLERS, paths_per_step, updates_per_batch
 
 EXHAUSTIVE_BATCH = 64
-"""Genotypes of one score call of `evolution.exhaustive`."""
+"""Genotypes of one score call of `evolution.baselines.exhaustive`."""
 EXHAUSTIVE_LIMIT = 10_000
-"""The largest space that `evolution.exhaustive` enumerates."""
+"""The largest space that `evolution.baselines.exhaustive` enumerates."""
 CONFIRMED_RANDOM = 32
 """Random subnets that are confirmed beside the candidates, at most: `stages.confirm.RANDOM`."""
 CONFIRMED_CALIBRATION = 4

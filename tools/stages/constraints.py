@@ -42,7 +42,7 @@ class NetworkConstraints:
         self._costs = tuple(cost for cost in costs if cost.limit)
 
     def __call__(self, genotypes: Sequence[Genotype]):
-        """Each limited cost over its limit, minus 1: float64 (n, k), as `evolution.constraints.Limits` takes it.
+        """Each limited cost over its limit, minus 1: float64 (n, k), as `evolution.constraints.Constraints` takes it.
 
         A network that breaks another limit is not timed: NaN.
         """
@@ -99,8 +99,8 @@ class NetworkConstraints:
 
 
 def open_limits(run: TrainedRun, options: ConstraintOptions):
-    """The `evolution.constraints.Limits` of a run and their `NetworkConstraints`; None and None without any."""
-    from dualfair.evolution.constraints import Limits
+    """The `evolution.constraints.Constraints` of a run and their `NetworkConstraints`; None and None without any."""
+    from dualfair.evolution.constraints import Constraints
     from dualfair.stages.latency import Latencies
 
     if not (options.max_params or options.max_macs or options.max_latency):
@@ -111,7 +111,7 @@ def open_limits(run: TrainedRun, options: ConstraintOptions):
         run.directory.make(layout)
         latency = Latencies(layout.latencies, run.setting.skeleton, run.device, options.latency_batch)
     network = NetworkConstraints(options, run.setting.skeleton, latency)
-    return Limits(run.setting.space, network), network
+    return Constraints(run.setting.space, network), network
 
 
 def limits_of(run: TrainedRun):

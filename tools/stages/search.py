@@ -9,9 +9,9 @@ import numpy as np
 
 from dualfair.evaluation.scoring.scorer import InheritedScorer
 from dualfair.evolution.archive import Archive
-from dualfair.evolution.constraints import Limits
-from dualfair.evolution.exhaustive import exhaustive as score_all
-from dualfair.evolution.nsga2 import search as evolve
+from dualfair.evolution.baselines import exhaustive as score_all
+from dualfair.evolution.constraints import Constraints
+from dualfair.evolution.nsga2 import evolve
 from dualfair.evolution.run import Progress as Generation
 from dualfair.evolution.run import SearchResult
 from dualfair.presentation.search_board import search_board
@@ -112,7 +112,7 @@ def search(
             archive=archive,
             batch=GENOTYPES_A_CALL * run.processes.size,
             progress=follow,
-            limits=limits,
+            constraints=limits,
         )
     scorer.dismiss()
     if task.exhaustive:
@@ -209,7 +209,7 @@ def explore(
     if options is None:
         return score_all(space, scorer, objectives, **kept)
     length = {name: value for name, value in asdict(options).items() if name != "confirm_candidates"}
-    return evolve(space, scorer, objectives, start=start, **length, **kept)
+    return evolve(space, scorer, objectives, initial_population=start, **length, **kept)
 
 
 def confirm_and_say(
@@ -233,7 +233,7 @@ def confirm_and_say(
 
 
 def random_subnets(
-    space: SearchSpace, task: SearchTask, start: Sequence[Genotype] = (), limits: Limits | None = None
+    space: SearchSpace, task: SearchTask, start: Sequence[Genotype] = (), limits: Constraints | None = None
 ) -> list[Genotype]:
     """Subnets drawn uniformly, within the limits, that the search scores.
 
@@ -243,7 +243,7 @@ def random_subnets(
     if task.exhaustive and limits:
         drawn = limits.draw(SAMPLE, set(), np.random.default_rng(options.seed))
         if not len(drawn):
-            raise limits.nothing()
+            raise limits.nothing_feasible()
         return [space.decode(vector) for vector in drawn]
     if task.exhaustive:
         return space.sample_distinct(min(SAMPLE, space.size), np.random.default_rng(options.seed))
@@ -253,6 +253,12 @@ def random_subnets(
 
     # One seed gives one run, whatever the scores are; so this is the first generation, also of a search that goes on.
     first = evolve(
-        space, nothing, population=options.population, generations=1, seed=options.seed, start=start, limits=limits
+        space,
+        nothing,
+        population=options.population,
+        generations=1,
+        seed=options.seed,
+        initial_population=start,
+        constraints=limits,
     )
     return [evaluation.genotype for evaluation in first.evaluated if evaluation.genotype not in start]

@@ -9,11 +9,10 @@ import numpy as np
 from scipy.stats import binomtest
 
 from dualfair.evolution.archive import Archive, Evaluation
-from dualfair.evolution.constraints import Limits, within
-from dualfair.evolution.exhaustive import exhaustive
-from dualfair.evolution.nsga2 import search
+from dualfair.evolution.baselines import exhaustive, random_search
+from dualfair.evolution.constraints import Constraints, within
+from dualfair.evolution.nsga2 import evolve
 from dualfair.evolution.pareto import hypervolume, non_dominated, reference_point
-from dualfair.evolution.random_search import random_search
 from dualfair.evolution.run import Progress, Score, at_least
 from dualfair.supernet.space import SearchSpace
 
@@ -111,13 +110,13 @@ def contest(
     siblings: int = 1,
     limit: int = ENUMERABLE,
     progress: Callable[[str, Progress], object] | None = None,
-    limits: Limits | None = None,
+    limits: Constraints | None = None,
 ) -> Comparison:
     """Let NSGA-II and random search look for the front of `space` with `population` x `generations` evaluations each.
 
     A space of at most `limit` genotypes is scored as a whole first. Then the random search of a seed is an order of the
     whole space, of which as many genotypes count as NSGA-II evaluates. All runs share `archive`, so that no genotype is
-    scored twice; `score` is as for `evolution.nsga2.search`. Genotypes with an objective that is not finite add
+    scored twice; `score` is as for `evolution.nsga2.evolve`. Genotypes with an objective that is not finite add
     nothing. `progress` is told what is at work and how far it is. With `limits` both methods score networks that keep
     them only, and the whole space is what of it does.
 
@@ -131,16 +130,16 @@ def contest(
     known = space.size <= limit
     truth = ()
     if known:
-        kept = {"archive": archive, "limits": limits, "progress": lambda at: told("whole space", at)}
+        kept = {"archive": archive, "constraints": limits, "progress": lambda at: told("whole space", at)}
         truth = exhaustive(space, score, archive.objectives, limit=limit, **kept).evaluated
         _check_budget(population, generations, len(truth), space)
     runs: dict[str, list[np.ndarray]] = {NSGA: [], RANDOM: []}
     for number, seed in enumerate(seeds, 1):
         label = f"seed {number} of {len(seeds)}"
         said = {"progress": lambda at, label=label: told(label, at)}
-        kept = {"archive": archive, "seed": seed, "limits": limits, **said}
+        kept = {"archive": archive, "seed": seed, "constraints": limits, **said}
         evolving = {"population": population, "generations": generations, "siblings": siblings}
-        evolved = search(space, score, archive.objectives, **evolving, **kept)
+        evolved = evolve(space, score, archive.objectives, **evolving, **kept)
         asked = len(truth) if known else budget
         drawn = random_search(space, score, archive.objectives, evaluations=asked, batch=population, **kept)
         runs[NSGA].append(_objectives(evolved.evaluated, archive.objectives))
