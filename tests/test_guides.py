@@ -74,7 +74,7 @@ UNTRIED = {
     "bench": "measures for minutes; tests/tools/test_bench.py runs it",
     "retrain --survey": "trains dozens of backbones",
     "study --variants": "trains a supernet for every variant",
-    "torchrun": "needs several processes; tests/tools/test_ranks_together.py starts them",
+    "torchrun": "needs several processes; tests/stages/test_ranks_together.py starts them",
     "srun": "needs a cluster",
     "python": "installs, runs the whole test suite, or works for minutes",
     "pip": "installs",

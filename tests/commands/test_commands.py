@@ -10,9 +10,8 @@ from PIL import Image
 
 from dualfair.__main__ import COMMANDS
 from dualfair.runs.config import build_configs, presets
-from dualfair.runs.options import SearchOptions, TrainOptions
+from dualfair.runs.options import RetrainOptions, SearchOptions, TrainOptions
 from dualfair.runs.protocol import ProtocolOptions
-from dualfair.stages.retrain import RetrainOptions
 from dualfair.supernet.training.recipe import Recipe
 
 
@@ -179,11 +178,11 @@ def test_a_users_mistake_gets_one_clear_line(dualfair, small_faces, tmp_path, wo
 
 @pytest.fixture(scope="module")
 def small_faces(tmp_path_factory):
-    from dualfair.commands.faces import synthesise
+    from dualfair.stages.generate import generate
     from dualfair.supernet.images.synthetic.people import SyntheticFaces
 
     folder = tmp_path_factory.mktemp("small") / "faces"
-    synthesise(SyntheticFaces(identities=20, images=4, size=32), folder)
+    generate(SyntheticFaces(identities=20, images=4, size=32), folder)
     return folder
 
 

@@ -18,11 +18,11 @@ ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 @pytest.fixture(scope="module")
 def faces(tmp_path_factory):
-    from dualfair.commands.faces import synthesise
+    from dualfair.stages.generate import generate
     from dualfair.supernet.images.synthetic.people import SyntheticFaces
 
     folder = tmp_path_factory.mktemp("faults") / "faces"
-    synthesise(SyntheticFaces(identities=20, images=4, size=32), folder)
+    generate(SyntheticFaces(identities=20, images=4, size=32), folder)
     return folder
 
 

@@ -13,10 +13,11 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from dualfair.__main__ import COMMANDS
-from dualfair.runs.config import build_configs, recorded
+from dualfair.runs.config import build_configs
 from dualfair.runs.options import SearchOptions, TrainOptions
 from dualfair.runs.plug_in import look_up
 from dualfair.runs.protocol import ProtocolOptions
+from dualfair.runs.records.training import RetrainConfig
 from dualfair.stages.evaluate import EvaluateOptions
 from dualfair.stages.retrain import RetrainOptions
 from dualfair.supernet.images.face_set import open_splits
@@ -350,17 +351,20 @@ def test_a_preset_that_is_no_file_is_refused_at_once(quiet, place, path):
         ({"calibrate": True}, "is damaged (calibrate must be a int, got True)"),
         ({"galleries": 10**30}, "is damaged (galleries must be a number of at most 64 bits"),
         ({"count": []}, "is damaged (count must be a str, got [])"),
+        ({"lr": 0}, "is damaged (lr must be above 0, got 0"),
+        ({"lr": "inf"}, "is damaged (lr must be a finite number, got inf"),
     ],
 )
-def test_a_recorded_configuration_is_checked_name_by_name(change, said):
-    whole = {**ProtocolOptions().__dict__, "objectives": ["error"]}
-    assert recorded(ProtocolOptions, whole, "config.json") == ProtocolOptions()
-    values = {name: value for name, value in {**whole, **change}.items() if value is not None}
+def test_a_recorded_configuration_is_checked_name_by_name(tmp_path, change, said):
+    file = tmp_path / "config.json"
+    whole = RetrainConfig(recipe=Recipe(), protocol=ProtocolOptions(), weights="w")
+    whole.write(file)
+    assert RetrainConfig.read(file) == whole
+    values = {name: value for name, value in {**whole.to_json(), **change}.items() if value is not None}
+    file.write_text(json.dumps(values))
     with pytest.raises(ValueError) as error:
-        recorded(ProtocolOptions, values, "config.json")
-    assert str(error.value).startswith(f"config.json {said}")
-    with pytest.raises(ValueError, match=r"config.json is damaged \(lr must be above 0, got 0\); restore"):
-        recorded(Recipe, {**Recipe().__dict__, "lr": 0}, "config.json")
+        RetrainConfig.read(file)
+    assert str(error.value).startswith(f"{file} {said}")
 
 
 # Plug-ins.
@@ -408,11 +412,11 @@ def test_a_module_that_cannot_be_imported_says_why(quiet, place, code, said):
 @pytest.fixture(scope="module")
 def store_files(tmp_path_factory):
     """A faces folder of 12 people with 3 images each."""
-    from dualfair.commands.faces import synthesise
+    from dualfair.stages.generate import generate
     from dualfair.supernet.images.synthetic.people import SyntheticFaces
 
     folder = tmp_path_factory.mktemp("faces") / "faces"
-    synthesise(SyntheticFaces(identities=12, images=3, size=32), folder)
+    generate(SyntheticFaces(identities=12, images=3, size=32), folder)
     return folder
 
 
@@ -531,8 +535,8 @@ def mutated(value, data):
 def crafted(quiet, run_files, place, monkeypatch):
     """Run the commands that read a file of the run directory, with this text in it."""
 
-    # Pictures take most of the time; tests/tools/test_pipeline.py looks at one.
-    monkeypatch.setattr("dualfair.presentation.figures.ranking_figure", lambda path, panels: None)
+    # Pictures take most of the time; tests/stages/test_pipeline.py looks at one.
+    monkeypatch.setattr("dualfair.stages.correlate.ranking_figure", lambda path, panels: None)
 
     def call(file, text):
         for folder in ("faces", "run"):

@@ -45,11 +45,11 @@ def test_a_second_ctrl_c_leaves_at_once_and_a_second_sigterm_does_not():
 
 @pytest.fixture(scope="module")
 def faces(tmp_path_factory):
-    from dualfair.commands.faces import synthesise
+    from dualfair.stages.generate import generate
     from dualfair.supernet.images.synthetic.people import SyntheticFaces
 
     folder = tmp_path_factory.mktemp("interrupted") / "faces"
-    synthesise(SyntheticFaces(identities=20, images=4, size=32), folder)
+    generate(SyntheticFaces(identities=20, images=4, size=32), folder)
     return folder
 
 

@@ -10,13 +10,15 @@ import time
 
 import pytest
 
-from dualfair.runs.lock import LOCK, Holder, holder, locked, started
+from dualfair.runs.lock import Holder, holder, locked, started
+
+LOCK = "lock.json"
 
 HOLD = """
 import sys, time
 from pathlib import Path
 from dualfair.runs.lock import locked
-with locked(Path(sys.argv[1]), print):
+with locked(Path(sys.argv[1]) / "lock.json", print):
     print("held", flush=True)
     time.sleep(60)
 """
@@ -34,21 +36,21 @@ def another(tmp_path):
 
 def test_the_second_process_refuses_and_names_host_process_and_command(tmp_path, another):
     run = tmp_path / "run"
-    with pytest.raises(ValueError, match="is in use by process") as refused, locked(run, print):
+    with pytest.raises(ValueError, match="is in use by process") as refused, locked(run / LOCK, print):
         pass
     assert f"process {another.pid} on host {socket.gethostname()} (-c {run})" in str(refused.value)
     assert "wait for it or choose another directory" in str(refused.value)
-    assert holder(run).pid == another.pid
+    assert holder(run / LOCK).pid == another.pid
 
 
 def test_a_lock_of_a_killed_process_is_taken_over_and_told(tmp_path, another):
     os.kill(another.pid, signal.SIGKILL)
     another.wait()
     run = tmp_path / "run"
-    assert (run / LOCK).exists() and holder(run) is None
+    assert (run / LOCK).exists() and holder(run / LOCK) is None
     told = []
-    with locked(run, told.append):
-        assert holder(run).pid == os.getpid()
+    with locked(run / LOCK, told.append):
+        assert holder(run / LOCK).pid == os.getpid()
     assert told == [f"A stale lock was taken over: {run / LOCK}, process {another.pid} is gone"]
     assert not (run / LOCK).exists()
 
@@ -63,10 +65,10 @@ def test_another_process_of_the_same_number_is_not_the_holder(tmp_path, another)
 
 def test_a_lock_of_another_host_counts_and_the_way_out_is_told(tmp_path):
     (tmp_path / LOCK).write_text(json.dumps({"host": "elsewhere", "pid": 7, "started": "b/1", "command": "dualfair"}))
-    with pytest.raises(ValueError, match="process 7 on host elsewhere") as refused, locked(tmp_path, print):
+    with pytest.raises(ValueError, match="process 7 on host elsewhere") as refused, locked(tmp_path / LOCK, print):
         pass
     assert f"if it no longer runs, delete {tmp_path / LOCK}" in str(refused.value)
-    assert holder(tmp_path).host == "elsewhere" and (tmp_path / LOCK).exists()
+    assert holder(tmp_path / LOCK).host == "elsewhere" and (tmp_path / LOCK).exists()
 
 
 @pytest.mark.parametrize(
@@ -74,14 +76,14 @@ def test_a_lock_of_another_host_counts_and_the_way_out_is_told(tmp_path):
 )
 def test_a_lock_that_names_nobody_is_stale(tmp_path, text):
     (tmp_path / LOCK).write_text(text)
-    assert holder(tmp_path) is None
-    with locked(tmp_path, lambda _: None):
-        assert holder(tmp_path).pid == os.getpid()
+    assert holder(tmp_path / LOCK) is None
+    with locked(tmp_path / LOCK, lambda _: None):
+        assert holder(tmp_path / LOCK).pid == os.getpid()
 
 
 def test_the_same_process_cannot_enter_twice(tmp_path):
-    with locked(tmp_path, print):
-        with pytest.raises(ValueError, match=f"in use by process {os.getpid()}"), locked(tmp_path, print):
+    with locked(tmp_path / LOCK, print):
+        with pytest.raises(ValueError, match=f"in use by process {os.getpid()}"), locked(tmp_path / LOCK, print):
             pass
         assert (tmp_path / LOCK).exists()
 
@@ -93,7 +95,7 @@ from dualfair.runs.lock import locked
 folder, turns = Path(sys.argv[1]), 0
 while turns < 40:
     try:
-        with locked(folder, lambda _: None):
+        with locked(folder / "lock.json", lambda _: None):
             inside = folder / "inside"
             inside.touch(exist_ok=False)
             time.sleep(0.001)
@@ -123,6 +125,6 @@ def test_a_zombie_is_gone():
 
 
 def test_a_missing_file_inside_is_told_as_it_is_and_the_lock_is_let_go(tmp_path):
-    with pytest.raises(FileNotFoundError, match="nowhere"), locked(tmp_path, print):
+    with pytest.raises(FileNotFoundError, match="nowhere"), locked(tmp_path / LOCK, print):
         (tmp_path / "nowhere").read_text()
     assert not (tmp_path / LOCK).exists()

@@ -32,11 +32,11 @@ STRIDES = {"train": 149, "search": 13, "retrain": 149, "correlate": 11}
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     """A folder with generated faces and, stage by stage, copies of an undisturbed run."""
-    from dualfair.commands.faces import synthesise
+    from dualfair.stages.generate import generate
     from dualfair.supernet.images.synthetic.people import SyntheticFaces
 
     folder = tmp_path_factory.mktemp("killed")
-    synthesise(SyntheticFaces(identities=20, images=4, size=32), folder / "faces")
+    generate(SyntheticFaces(identities=20, images=4, size=32), folder / "faces")
     for stage in STAGES:
         command = [sys.executable, "-c", "from dualfair.__main__ import main; main()", *words(stage, folder / "run")]
         ran = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, cwd=folder)

@@ -77,7 +77,7 @@ def correlate(monkeypatch, dualfair, tmp_path):
         monkeypatch.setattr("dualfair.stages.correlate.searched_with", lambda directory: (ProtocolOptions(), ()))
         monkeypatch.setattr("dualfair.stages.search.open_scorer", lambda *given, **options: scorer)
         monkeypatch.setattr("dualfair.stages.search.open_archive", lambda *given, **options: archive)
-        # Pictures take most of the time; tests/tools/test_pipeline.py looks at one.
+        # Pictures take most of the time; tests/stages/test_pipeline.py looks at one.
         monkeypatch.setattr("dualfair.presentation.figures.ranking_figure", lambda path, panels: None)
         result = dualfair("correlate", "--run", tmp_path / "run", "--resamples", 50)
         ranking = tmp_path / "run/correlate/ranking.json"

@@ -12,10 +12,10 @@ import pytest
 import torch
 from PIL import Image
 
-from dualfair.commands.faces import synthesise
 from dualfair.evaluation.metrics.identification import error, gallery_split, ranks
 from dualfair.evaluation.scoring.embedding import embed
 from dualfair.runs.standalone import write_description
+from dualfair.stages.generate import generate
 from dualfair.supernet.images.face_set import open_splits
 from dualfair.supernet.images.store import open_store
 from dualfair.supernet.images.synthetic.people import SyntheticFaces
@@ -296,7 +296,7 @@ def test_a_mistake_gets_one_line(dualfair, files, monkeypatch, words, said):
 @pytest.fixture(scope="module")
 def generated(tmp_path_factory):
     folder = tmp_path_factory.mktemp("generated") / "faces"
-    return synthesise(SyntheticFaces(identities=40, images=4, size=32), folder)
+    return generate(SyntheticFaces(identities=40, images=4, size=32), folder)
 
 
 @pytest.fixture

@@ -15,21 +15,20 @@ from dualfair.planning.measurement import Measurement
 from dualfair.planning.report import duration
 from dualfair.planning.spans import Span
 from dualfair.planning.workload import FaceCounts, Workload
-from dualfair.runs.options import SearchOptions, TrainOptions
+from dualfair.runs.options import RetrainOptions, SearchOptions, TrainOptions
 from dualfair.runs.protocol import ProtocolOptions
 from dualfair.runs.trained_run import open_setting
-from dualfair.stages.retrain import RetrainOptions
 from dualfair.supernet.space import ChoiceBlock, SearchSpace
 from dualfair.supernet.training.recipe import Recipe
 
 
 @pytest.fixture(scope="module")
 def small_faces(tmp_path_factory):
-    from dualfair.commands.faces import synthesise
+    from dualfair.stages.generate import generate
     from dualfair.supernet.images.synthetic.people import SyntheticFaces
 
     folder = tmp_path_factory.mktemp("small") / "faces"
-    synthesise(SyntheticFaces(identities=20, images=4, size=32), folder)
+    generate(SyntheticFaces(identities=20, images=4, size=32), folder)
     return folder
 
 
