@@ -98,22 +98,22 @@ def evaluate(embeddings: np.ndarray, identities: Sequence, groups: Sequence, pro
     Error and group numbers are taken all against all; the disparity as the protocol says.
     """
     identities, groups = np.asarray(identities), np.asarray(groups)
-    found = ranks(embeddings, identities, protocol.count)
-    disparity = measure(protocol.disparity, _galleries(embeddings, identities, groups, protocol, found))
+    ranked = ranks(embeddings, identities, protocol.count)
+    disparity = measure(protocol.disparity, _galleries(embeddings, identities, groups, protocol, ranked))
     names = np.unique(groups).tolist()
-    own = groups[found.probes]
-    errors = per_group(found.values > 0, own, names=names)
-    mean_ranks = per_group(found.values, own, names=names)
-    verdicts = tuple(
+    probe_groups = groups[ranked.probes]
+    errors = per_group(ranked.values > 0, probe_groups, names=names)
+    mean_ranks = per_group(ranked.values, probe_groups, names=names)
+    group_scores = tuple(
         GroupScores(str(name), errors[name].n, errors[name].value, mean_ranks[name].value) for name in names
     )
     return Scores(
-        error(found),
+        error(ranked),
         disparity.value,
-        len(found.values),
-        found.excluded,
-        verdicts,
-        _measures(embeddings, identities, groups, protocol, found, disparity.value),
+        len(ranked.values),
+        ranked.excluded,
+        group_scores,
+        _measures(embeddings, identities, groups, protocol, ranked, disparity.value),
         tuple(
             _of_half(embeddings[rows], identities[rows], groups[rows], protocol) for rows in halves(identities, groups)
         ),
@@ -121,12 +121,12 @@ def evaluate(embeddings: np.ndarray, identities: Sequence, groups: Sequence, pro
     )
 
 
-def _measures(embeddings, identities, groups, protocol: EvaluationProtocol, found: Ranks, disparity: float) -> dict:
+def _measures(embeddings, identities, groups, protocol: EvaluationProtocol, ranked: Ranks, disparity: float) -> dict:
     """All measures of faces whose `disparity` by the protocol is known."""
-    by_images = found if protocol.count == COUNTS[0] else ranks(embeddings, identities)
+    by_images = ranked if protocol.count == COUNTS[0] else ranks(embeddings, identities)
     alongside = {row.name: measure(row, [(by_images, groups)]).value for row in ALONGSIDE}
     return {
-        name: {"error": error(found), **alongside, protocol.disparity_name: disparity}[name]
+        name: {"error": error(ranked), **alongside, protocol.disparity_name: disparity}[name]
         for name in protocol.measures
     }
 
@@ -136,17 +136,17 @@ def _of_half(embeddings, identities, groups, protocol: EvaluationProtocol) -> di
     people = [len(np.unique(identities[groups == group])) for group in np.unique(groups)]
     if sum(people) < 2 or len(people) < 2:
         return dict.fromkeys(protocol.measures, float("nan"))
-    found = ranks(embeddings, identities, protocol.count)
+    ranked = ranks(embeddings, identities, protocol.count)
     disparity = float("nan")
     if protocol.gallery is None or min(people) * len(people) >= protocol.gallery:
-        disparity = measure(protocol.disparity, _galleries(embeddings, identities, groups, protocol, found)).value
-    return _measures(embeddings, identities, groups, protocol, found, disparity)
+        disparity = measure(protocol.disparity, _galleries(embeddings, identities, groups, protocol, ranked)).value
+    return _measures(embeddings, identities, groups, protocol, ranked, disparity)
 
 
-def _galleries(embeddings, identities, groups, protocol: EvaluationProtocol, found: Ranks) -> list[tuple]:
+def _galleries(embeddings, identities, groups, protocol: EvaluationProtocol, ranked: Ranks) -> list[tuple]:
     """(ranks, groups of all images) of every gallery that the disparity is averaged over."""
     if protocol.gallery is None:
-        return [(found, groups)]
+        return [(ranked, groups)]
     rng = np.random.default_rng(protocol.seed)
     return [
         (ranks(embeddings[images], identities[images], protocol.count), groups[images])

@@ -65,9 +65,9 @@ def verification_report(
         report["accuracy_by_group"] = _group_accuracies(scores, pairs, people, resampling)
         labels, within = groups_of_pairs(pairs.groups, pairs.same)
         for name in np.unique(labels[within]).tolist():
-            own = within & (labels == name)
-            if pairs.same[own].any() and not pairs.same[own].all():
-                curves[str(name)] = _det(scores[own], pairs.same[own])
+            members = within & (labels == name)
+            if pairs.same[members].any() and not pairs.same[members].all():
+                curves[str(name)] = _det(scores[members], pairs.same[members])
     for far in protocol.fars:
         report["at_far"].append(_at_far(scores, pairs, people, grouped, far, resampling))
     return report, curves
@@ -110,11 +110,11 @@ def _group_accuracies(scores: np.ndarray, pairs: Pairs, people: np.ndarray, resa
             continue
         values = accuracy_values(folds)
         report[rule] = {"groups": {}}
-        for group, found in folds.items():
-            own = within & (labels == group)
-            statistic = _accuracy_at(found.thresholds, scores[own], pairs.same[own], pairs.fold[own])
-            intervals = resampling.intervals(statistic, people[own])
-            report[rule]["groups"][str(group)] = found.to_dict() | {"interval": intervals and intervals[0]}
+        for group, result in folds.items():
+            members = within & (labels == group)
+            statistic = _accuracy_at(result.thresholds, scores[members], pairs.same[members], pairs.fold[members])
+            intervals = resampling.intervals(statistic, people[members])
+            report[rule]["groups"][str(group)] = result.to_dict() | {"interval": intervals and intervals[0]}
         if len(values) > 1:
             for name in ("std", "ser", "accuracy_disparity"):
                 report[rule][name] = DISPARITIES[name].reduce(values).value
@@ -135,11 +135,11 @@ def _at_far(
     scores: np.ndarray, pairs: Pairs, people: np.ndarray, grouped: bool, far: float, resampling: Resampling
 ) -> dict:
     """TAR at a FAR, and what groups' rates at that threshold are and how they differ."""
-    found = tar_at_far(scores, pairs.same, far)
-    intervals = resampling.intervals(_tar_and_far(scores, pairs.same, found.threshold), people)
+    point = tar_at_far(scores, pairs.same, far)
+    intervals = resampling.intervals(_tar_and_far(scores, pairs.same, point.threshold), people)
     report = {
         "far_asked": far,
-        **found.to_dict(),
+        **point.to_dict(),
         "tar_interval": intervals and intervals[0],
         "far_interval": intervals and intervals[1],
         "groups": {},
@@ -151,16 +151,16 @@ def _at_far(
     labels = pairs.groups
     of_pair, within = groups_of_pairs(labels, pairs.same)
     names = np.unique(of_pair[within]).tolist()
-    table = rates_at(scores, pairs.same, labels, found.threshold, within=False)
+    table = rates_at(scores, pairs.same, labels, point.threshold, within=False)
 
     def statistic(rows: np.ndarray) -> np.ndarray:
-        drawn = rates_at(scores[rows], pairs.same[rows], labels[rows], found.threshold, names=names)
+        drawn = rates_at(scores[rows], pairs.same[rows], labels[rows], point.threshold, names=names)
         return np.concatenate([_rate_values(drawn), _disparities(drawn)])
 
     intervals = resampling.intervals(statistic, people) or [None] * (len(RATES) * len(names) + len(PAIR_DISPARITIES))
     for place, (group, rates) in enumerate(table.groups.items()):
-        own = intervals[len(RATES) * place : len(RATES) * (place + 1)]
-        report["groups"][str(group)] = _rates(rates, own)
+        group_intervals = intervals[len(RATES) * place : len(RATES) * (place + 1)]
+        report["groups"][str(group)] = _rates(rates, group_intervals)
     report["across"] = {group: _rates(rates, [None] * len(RATES)) for group, rates in table.across.items()}
     if len(table.groups) < 2:
         return report
@@ -187,8 +187,8 @@ def _tar_and_far(scores: np.ndarray, same: np.ndarray, threshold: float) -> Stat
     accepted = scores >= threshold
 
     def statistic(rows: np.ndarray) -> np.ndarray:
-        kinds, taken = same[rows], accepted[rows]
-        return np.array([taken[kind].mean() if kind.any() else np.nan for kind in (kinds, ~kinds)])
+        kinds, decisions = same[rows], accepted[rows]
+        return np.array([decisions[kind].mean() if kind.any() else np.nan for kind in (kinds, ~kinds)])
 
     return statistic
 

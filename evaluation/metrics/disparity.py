@@ -160,16 +160,16 @@ def measure(
     gallery. Raises ValueError for fewer than two groups or a result that is no number.
     """
     left_out = list(leave_out)
-    galleries = [(found, np.asarray(groups)) for found, groups in galleries]
-    for found, groups in galleries:
-        if groups.shape != (found.images,):
-            raise ValueError(f"groups must be one for each of {found.images} images, got shape {groups.shape}")
+    galleries = [(ranks, np.asarray(groups)) for ranks, groups in galleries]
+    for ranks, groups in galleries:
+        if groups.shape != (ranks.images,):
+            raise ValueError(f"groups must be one for each of {ranks.images} images, got shape {groups.shape}")
     correct = values_of(disparity) == "correct"
     probes = []
-    for found, groups in galleries:
-        own = groups[found.probes]
-        compared = ~np.isin(own, left_out)
-        probes.append(((found.correct if correct else found.values)[compared], own[compared]))
+    for ranks, groups in galleries:
+        probe_groups = groups[ranks.probes]
+        compared = ~np.isin(probe_groups, left_out)
+        probes.append(((ranks.correct if correct else ranks.values)[compared], probe_groups[compared]))
     names = {name for _, groups in galleries for name in groups.tolist()} - set(left_out)
     if isinstance(disparity, Disparity):
         return disparity.average(probes, names)

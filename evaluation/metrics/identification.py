@@ -54,10 +54,10 @@ def ranks(embeddings: np.ndarray, identities: np.ndarray, count: str = "images",
     as the Euclidean distance of normalised embeddings does. `identities` (N,) are labels. With the cosine to the
     nearest image of the same identity, c*, the rank is the number of images of other identities whose cosine is c* or
     more; with `count="identities"` it is the number of distinct identities among them. A tie counts against the
-    probe (see `comparison.TIE`): a network that embeds all images alike has the worst ranks there are. A zero vector
+    probe (see `similarity.TIE`): a network that embeds all images alike has the worst ranks there are. A zero vector
     has the cosine 0 to everything.
 
-    `chunk` images are compared with all at once, as many as fit in `comparison.CHUNK_BYTES` unless given; beside that
+    `chunk` images are compared with all at once, as many as fit in `similarity.CHUNK_BYTES` unless given; beside that
     chunk there is one normalised copy of the embeddings. It does not change the ranks. Raises ValueError for shapes
     that do not fit, embeddings that are not finite, fewer than two identities, or an unknown `count`.
 
@@ -113,7 +113,7 @@ def error(ranks: Ranks) -> float:
 def cmc(values: np.ndarray, highest: int) -> np.ndarray:
     """The cumulative match characteristic: the share of ranks below k for k = 1 to `highest`, float64 (K,).
 
-    `values` (P,) are ranks, of all probes or of one group's: `cmc(found.values[groups[found.probes] == "a"], 20)`. In
+    `values` (P,) are ranks, of all probes or of one group's: `cmc(ranks.values[groups[ranks.probes] == "a"], 20)`. In
     [0, 1], higher is better and never falling; the first is 1 - error. The literature's curve counts identities
     (`count="identities"`). All nan, undefined, without a rank. Raises ValueError for values that are no ranks or
     `highest` below 1.
@@ -194,8 +194,8 @@ def halves(identities: np.ndarray, groups: np.ndarray, seed: int = 0) -> tuple[n
     """
     rng = np.random.default_rng(seed)
     names, first_images = np.unique(identities, return_index=True)
-    own = np.asarray(groups)[first_images]
-    decks = [rng.permutation(names[own == group]) for group in np.unique(own)]
+    identity_groups = np.asarray(groups)[first_images]
+    decks = [rng.permutation(names[identity_groups == group]) for group in np.unique(identity_groups)]
     chosen = np.isin(identities, np.concatenate([deck[turn % 2 :: 2] for turn, deck in enumerate(decks)]))
     return np.flatnonzero(chosen), np.flatnonzero(~chosen)
 
@@ -230,13 +230,13 @@ def _ranked(
     if len(names) < 2:
         raise ValueError(f"identities{where} must name at least two, got {names.tolist()}; ranks need impostors")
     ranked = probes[mates_in_gallery(identities, gallery, probes) > 0]
-    found = np.empty(len(identities), dtype=np.int64)
+    image_ranks = np.empty(len(identities), dtype=np.int64)
     for part in comparisons(embeddings, identities, gallery, ranked, chunk):
         others = part.others if count == "images" else np.maximum.reduceat(part.others, part.starts, axis=1)
         nearer = others >= part.bars[:, None]
-        found[part.probes] = [np.count_nonzero(row) for row in nearer]
+        image_ranks[part.probes] = [np.count_nonzero(row) for row in nearer]
     excluded = len(probes) - len(ranked)
-    return Ranks(found[ranked], ranked, excluded, count, len(gallery), len(names), len(identities))
+    return Ranks(image_ranks[ranked], ranked, excluded, count, len(gallery), len(names), len(identities))
 
 
 def _hands(members: np.ndarray, share: int, rng: np.random.Generator) -> Iterator[np.ndarray]:

@@ -131,12 +131,12 @@ def group_rates_at(scores: OpenSetScores, groups: np.ndarray, threshold: float) 
     groups = np.asarray(groups)
     if groups.shape != (scores.images,):
         raise ValueError(f"groups must be one for each of {scores.images} images, got shape {groups.shape}")
-    reach, own, others = _reach(scores), groups[scores.enrolled], groups[scores.unknown]
+    reach, enrolled_groups, unknown_groups = _reach(scores), groups[scores.enrolled], groups[scores.unknown]
     return {
         group: _rates(
-            scores.mates[scores.first & (own == group)],
-            int(np.count_nonzero(own == group)),
-            reach[others == group],
+            scores.mates[scores.first & (enrolled_groups == group)],
+            int(np.count_nonzero(enrolled_groups == group)),
+            reach[unknown_groups == group],
             threshold,
         )
         for group in np.unique(groups).tolist()
@@ -161,14 +161,14 @@ def dir_at_fpir(scores: OpenSetScores, fpir: float) -> OpenSet:
         )
     allowed = np.searchsorted(np.arange(n) / n, fpir, side="right") - 1
     threshold = float(np.nextafter(reach[allowed], np.inf))
-    found = rates_at(scores, threshold)
+    rates = rates_at(scores, threshold)
     if fpir * n >= FEWEST_FALSE_POSITIVES:
-        return found
+        return rates
     warning = (
         f"FPIR {fpir:g} of {n} probes of unknown people is {fpir * n:.3g} false positives; take a higher FPIR or more "
         f"people: below {FEWEST_FALSE_POSITIVES} the threshold hangs on single images"
     )
-    return replace(found, warning=warning)
+    return replace(rates, warning=warning)
 
 
 def open_set_split(

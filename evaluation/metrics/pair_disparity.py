@@ -139,8 +139,8 @@ def bpc(bias: float, bias_debiased: float, tpr: float, tpr_debiased: float) -> f
     [0, 1], both networks' at the same FAR. A share of 0 is 0 where nothing changed and -infinity where it rose from 0;
     where both rose from 0 the coefficient is nan, undefined. Raises ValueError for values below 0 or nan.
     """
-    given = {"bias": bias, "bias_debiased": bias_debiased, "tpr": tpr, "tpr_debiased": tpr_debiased}
-    for name, value in given.items():
+    arguments = {"bias": bias, "bias_debiased": bias_debiased, "tpr": tpr, "tpr_debiased": tpr_debiased}
+    for name, value in arguments.items():
         if not 0 <= value < np.inf:
             raise ValueError(f"{name} must be a finite number of 0 or more, got {value}")
     return _lost_share(bias, bias_debiased) - _lost_share(tpr, tpr_debiased)

@@ -197,33 +197,33 @@ def _genuine(
 ) -> tuple[np.ndarray, np.ndarray]:
     """`quota` genuine pairs of the images `rows`, which stand sorted by their identities `codes`."""
     _, starts, sizes = np.unique(codes, return_index=True, return_counts=True)
-    most = sizes * (sizes - 1) // 2
-    if most.sum() < quota:
+    available = sizes * (sizes - 1) // 2
+    if available.sum() < quota:
         raise ValueError(
-            f"{where} has {most.sum()} genuine pairs and needs {quota}: take fewer pairs or folds, or more images"
+            f"{where} has {available.sum()} genuine pairs and needs {quota}: take fewer pairs or folds, or more images"
         )
-    taken = _rounds(most, quota, rng)
+    counts = _rounds(available, quota, rng)
     left, right = [], []
-    for start, size, number in zip(starts[taken > 0], sizes[taken > 0], taken[taken > 0], strict=True):
+    for start, size, number in zip(starts[counts > 0], sizes[counts > 0], counts[counts > 0], strict=True):
         first, second = _decoded(rng.choice(size * (size - 1) // 2, number, replace=False, shuffle=False))
         left.append(rows[start + first])
         right.append(rows[start + second])
     return np.concatenate(left), np.concatenate(right)
 
 
-def _rounds(most: np.ndarray, quota: int, rng: np.random.Generator) -> np.ndarray:
+def _rounds(available: np.ndarray, quota: int, rng: np.random.Generator) -> np.ndarray:
     """How many of `quota` each gives when all give one a round, those that have any left; the last round by lot."""
-    full = np.sort(most)
-    # After r rounds, sum(min(most, r)) are given: find the last whole round.
-    given = np.concatenate([[0], np.cumsum(full)[:-1]]) + full * np.arange(len(full), 0, -1)
-    exhausted = int(np.searchsorted(given, quota, side="right"))
+    full = np.sort(available)
+    # After r rounds, sum(min(available, r)) are given: find the last whole round.
+    totals = np.concatenate([[0], np.cumsum(full)[:-1]]) + full * np.arange(len(full), 0, -1)
+    exhausted = int(np.searchsorted(totals, quota, side="right"))
     if exhausted == len(full):
-        return most.copy()
+        return available.copy()
     rounds = (quota - full[:exhausted].sum()) // (len(full) - exhausted)
-    taken = np.minimum(most, rounds)
-    more = rng.permutation(np.flatnonzero(most > rounds))[: quota - taken.sum()]
-    taken[more] += 1
-    return taken
+    counts = np.minimum(available, rounds)
+    extra = rng.permutation(np.flatnonzero(available > rounds))[: quota - counts.sum()]
+    counts[extra] += 1
+    return counts
 
 
 def _impostors(
@@ -232,24 +232,24 @@ def _impostors(
     """`quota` impostor pairs of the images `rows` with the identities `codes`, all such pairs being alike likely."""
     sizes = np.unique(codes, return_counts=True)[1]
     n = len(rows)
-    most = (n * n - int(np.sum(sizes**2))) // 2
-    if most < quota:
+    available = (n * n - int(np.sum(sizes**2))) // 2
+    if available < quota:
         raise ValueError(
-            f"{where} has {most} impostor pairs and needs {quota}: take fewer pairs or folds, or more people"
+            f"{where} has {available} impostor pairs and needs {quota}: take fewer pairs or folds, or more people"
         )
-    if 2 * quota > most or 20 * most < n * (n - 1):
+    if 2 * quota > available or 20 * available < n * (n - 1):
         # Most draws would be taken already or of one person: list all pairs instead.
         first, second = np.tril_indices(n, -1)
         impostors = np.flatnonzero(codes[first] != codes[second])
         chosen = rng.choice(impostors, quota, replace=False)
         return rows[first[chosen]], rows[second[chosen]]
-    found = np.empty(0, np.int64)
-    while len(found) < quota:
+    numbers = np.empty(0, np.int64)
+    while len(numbers) < quota:
         drawn = rng.integers(n * (n - 1) // 2, size=4 * quota)
         first, second = _decoded(drawn)
-        found = np.concatenate([found, drawn[codes[first] != codes[second]]])
-        found = found[np.sort(np.unique(found, return_index=True)[1])]
-    first, second = _decoded(found[:quota])
+        numbers = np.concatenate([numbers, drawn[codes[first] != codes[second]]])
+        numbers = numbers[np.sort(np.unique(numbers, return_index=True)[1])]
+    first, second = _decoded(numbers[:quota])
     return rows[first], rows[second]
 
 

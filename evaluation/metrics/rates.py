@@ -122,7 +122,7 @@ def signed_differences(table: RatesTable, first: object, second: object) -> dict
 
 def accuracy_values(folds: Mapping[object, TenFold]) -> dict[object, GroupValue]:
     """Accuracies of groups (`verification.group_ten_fold`) as what `disparity.Disparity.reduce` takes."""
-    return {group: GroupValue(found.accuracy, found.n) for group, found in folds.items()}
+    return {group: GroupValue(ten_fold.accuracy, ten_fold.n) for group, ten_fold in folds.items()}
 
 
 def _counted(labels: np.ndarray, same: np.ndarray, accepted: np.ndarray) -> dict[object, GroupRates]:
@@ -130,8 +130,15 @@ def _counted(labels: np.ndarray, same: np.ndarray, accepted: np.ndarray) -> dict
     kinds = codes * 4 + same * 2 + accepted
     counts = np.bincount(kinds, minlength=4 * len(names)).reshape(-1, 4).tolist()
     return {
-        name: GroupRates(missed + found, kept_out + let_in, false_matches=let_in, false_non_matches=missed)
-        for name, (kept_out, let_in, missed, found) in zip(names.tolist(), counts, strict=True)
+        name: GroupRates(
+            false_non_matches + true_matches,
+            true_non_matches + false_matches,
+            false_matches=false_matches,
+            false_non_matches=false_non_matches,
+        )
+        for name, (true_non_matches, false_matches, false_non_matches, true_matches) in zip(
+            names.tolist(), counts, strict=True
+        )
     }
 
 

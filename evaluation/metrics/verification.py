@@ -132,20 +132,20 @@ def group_ten_fold(
     folds = _checked_folds(folds, len(scores))
     labels, within = groups_of_pairs(groups, same)
     scores, same, folds, labels = scores[within], same[within], folds[within], labels[within]
-    found = {}
+    ten_folds = {}
     for name in np.unique(labels).tolist():
-        own = labels == name
-        lacking = np.setdiff1d(folds, folds[own])
+        members = labels == name
+        lacking = np.setdiff1d(folds, folds[members])
         if len(lacking):
             raise ValueError(f"group {name!r} has no pair in fold {lacking[0]!s}; every fold must hold all groups")
         if shared:
-            found[name] = _over_folds(scores, same, folds, own, thresholds)
+            ten_folds[name] = _over_folds(scores, same, folds, members, thresholds)
             continue
         try:
-            found[name] = ten_fold(scores[own], same[own], folds[own], thresholds=thresholds)
+            ten_folds[name] = ten_fold(scores[members], same[members], folds[members], thresholds=thresholds)
         except ValueError as error:
             raise ValueError(f"group {name!r}: {error}") from error
-    return found
+    return ten_folds
 
 
 def roc(scores: np.ndarray, same: np.ndarray) -> Roc:
@@ -223,21 +223,22 @@ def _over_folds(scores: np.ndarray, same: np.ndarray, folds: np.ndarray, judged:
     accuracies, thresholds = [], []
     for name in names:
         held_out = folds == name
-        others = same[~held_out]
-        if others.all() or not others.any():
+        training_same = same[~held_out]
+        if training_same.all() or not training_same.any():
             raise ValueError(
-                f"the folds beside {name!s} must hold genuine and impostor pairs, got {np.count_nonzero(others)} "
-                f"genuine ones of {len(others)}: take fewer folds, impostors within groups, or more people"
+                f"the folds beside {name!s} must hold genuine and impostor pairs, got "
+                f"{np.count_nonzero(training_same)} genuine ones of {len(training_same)}: take fewer folds, impostors "
+                "within groups, or more people"
             )
-        own = held_out & judged
+        tested = held_out & judged
         if rule == "exact":
-            threshold = _best_threshold(scores[~held_out], others)
-            accepted = scores[own] >= threshold
+            threshold = _best_threshold(scores[~held_out], training_same)
+            accepted = scores[tested] >= threshold
         else:
-            distance = _best_distance(scores[~held_out], others)
-            accepted, threshold = _distances(scores[own]) < distance, 1 - distance / 2
+            distance = _best_distance(scores[~held_out], training_same)
+            accepted, threshold = _distances(scores[tested]) < distance, 1 - distance / 2
         thresholds.append(float(threshold))
-        accuracies.append(float(np.mean(accepted == same[own])))
+        accuracies.append(float(np.mean(accepted == same[tested])))
     return TenFold(
         accuracy=float(np.mean(accuracies)),
         sd=float(np.std(accuracies, ddof=1)),

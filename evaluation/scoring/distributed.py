@@ -22,9 +22,9 @@ def embed_together(network, faces, processes: ProcessGroup) -> np.ndarray:
     if processes.size == 1:
         return embed(network, faces, batch=_BATCH)
     embeddings = torch.zeros(len(faces), network.skeleton.embedding)
-    mine = processes.share(range(0, len(faces), _BATCH))
-    if mine:
-        rows = np.arange(mine[0], min(mine[-1] + _BATCH, len(faces)))
+    starts = processes.share(range(0, len(faces), _BATCH))
+    if starts:
+        rows = np.arange(starts[0], min(starts[-1] + _BATCH, len(faces)))
         embeddings[rows] = torch.from_numpy(embed(network, faces.take(rows), batch=_BATCH))
     return processes.add(embeddings.to(processes.device)).cpu().numpy()
 
@@ -42,18 +42,18 @@ def ranks_together(
         return split_ranks(embeddings, identities, gallery, probes, count)
     import torch
 
-    mine = split_ranks(embeddings, identities, gallery, processes.share(probes), count)
-    # A place for every image: 0 for a probe without a rank, and for what other ranks have.
-    places = torch.zeros(len(identities), dtype=torch.int64)
-    places[mine.probes] = torch.from_numpy(mine.values.copy()) + 1
-    places = processes.add(places.to(processes.device)).cpu().numpy()
-    found = np.flatnonzero(places)
+    local = split_ranks(embeddings, identities, gallery, processes.share(probes), count)
+    # A number for every image: 0 for a probe without a rank, and for what other ranks have.
+    ranks_from_1 = torch.zeros(len(identities), dtype=torch.int64)
+    ranks_from_1[local.probes] = torch.from_numpy(local.values.copy()) + 1
+    ranks_from_1 = processes.add(ranks_from_1.to(processes.device)).cpu().numpy()
+    ranked = np.flatnonzero(ranks_from_1)
     return Ranks(
-        places[found] - 1,
-        found,
-        len(probes) - len(found),
+        ranks_from_1[ranked] - 1,
+        ranked,
+        len(probes) - len(ranked),
         count,
-        mine.gallery_images,
-        mine.gallery_identities,
-        mine.images,
+        local.gallery_images,
+        local.gallery_identities,
+        local.images,
     )

@@ -60,13 +60,13 @@ def embed(network: torch.nn.Module, faces: Faces, *, batch: int | Batch = 128) -
     if network.training:
         raise ValueError("embed() needs the network in evaluation mode; call network.eval() first")
     device = next(network.parameters()).device
-    found: dict[int, np.ndarray] = {}
+    embeddings: dict[int, np.ndarray] = {}
 
     def work(place: slice, images: Tensor) -> None:
-        found[place.start] = summed(network(with_mirror(images)))
+        embeddings[place.start] = summed(network(with_mirror(images)))
 
     over_batches(faces, batch, device, work)
-    return np.concatenate(list(found.values()))
+    return np.concatenate(list(embeddings.values()))
 
 
 def summed(outputs: Tensor) -> np.ndarray:

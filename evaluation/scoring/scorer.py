@@ -130,10 +130,10 @@ class InheritedScorer:
         """Values of every genotype, float64 (n, columns), in `columns` order; raises whatever scoring them raises."""
         if not genotypes:
             return np.empty((0, len(self.columns)))
-        taken = work(genotypes, self.supernet.skeleton)
+        done = work(genotypes, self.supernet.skeleton)
         self.processes.broadcast(" ".join(map(str, genotypes)))
         values = self._score(genotypes)
-        self.work += taken
+        self.work += done
         return values
 
     def serve(self) -> None:
@@ -162,10 +162,10 @@ class InheritedScorer:
             if self.processes.size == 1:
                 raise
             failure = error
-        nothing = [0.0] * len(self.columns)
+        zeros = [0.0] * len(self.columns)
         table = [
             [float(failure is not None)] * len(self.columns),
-            *(rows.get(genotype, nothing) for genotype in genotypes),
+            *(rows.get(genotype, zeros) for genotype in genotypes),
         ]
         sums = self.processes.add(torch.tensor(table, dtype=torch.float64, device=self.processes.device)).cpu().numpy()
         if sums[0, 0]:
@@ -174,9 +174,9 @@ class InheritedScorer:
 
     def _rows(self, genotypes: Sequence[Genotype]) -> dict[Genotype, list[float]]:
         """The values of this rank's part of the genotypes."""
-        mine = divide(genotypes, self.processes.size, self.supernet.skeleton)[self.processes.rank]
-        embeddings = population_embeddings(self.supernet, mine, self.faces, self.calibration, batch=self.batch)
-        return {genotype: self._row(genotype, embeddings[genotype]) for genotype in mine}
+        part = divide(genotypes, self.processes.size, self.supernet.skeleton)[self.processes.rank]
+        embeddings = population_embeddings(self.supernet, part, self.faces, self.calibration, batch=self.batch)
+        return {genotype: self._row(genotype, embeddings[genotype]) for genotype in part}
 
     def _reasons(self, failure: Exception | None) -> str:
         """What failed on which rank, the same text on all of them; every rank says what it was, None where nothing."""
@@ -190,20 +190,20 @@ class InheritedScorer:
         skeleton = self.supernet.skeleton
         values = {"params": parameters(genotype, skeleton), "macs": macs(genotype, skeleton)}
         if np.isfinite(embeddings).all():
-            about = embeddings, self.faces.identities, self.faces.groups, self.protocol
-            values |= verdict_columns(evaluate(*about), self.protocol)
+            inputs = embeddings, self.faces.identities, self.faces.groups, self.protocol
+            values |= score_columns(evaluate(*inputs), self.protocol)
             if self.resamples:
-                values |= interval_columns(*about, self.resamples)
+                values |= interval_columns(*inputs, self.resamples)
         return [values.get(name, float("nan")) for name in self.columns]
 
 
-def verdict_columns(verdict: Scores, protocol: EvaluationProtocol) -> dict[str, float]:
-    """A verdict as named numbers, the names that `InheritedScorer.columns` uses."""
-    values = dict(verdict.measures)
-    for group in verdict.groups:
+def score_columns(scores: Scores, protocol: EvaluationProtocol) -> dict[str, float]:
+    """Scores as named numbers, the names that `InheritedScorer.columns` uses."""
+    values = dict(scores.measures)
+    for group in scores.groups:
         for name, value in (("error", group.error), ("mean rank", group.mean_rank)):
             values[f"{name} of {group.group}"] = float("nan") if value is None else value
-    for half, measures in zip(HALVES, verdict.halves, strict=True):
+    for half, measures in zip(HALVES, scores.halves, strict=True):
         values |= {half_column(name, half): value for name, value in measures.items()}
     return values
 
@@ -221,25 +221,25 @@ def interval_columns(
     Percentiles of so many resamples of the identities as probes, drawn by the protocol's seed; the gallery is fixed
     (`bootstrap.identity_bootstrap`, which also says how an absolute difference near 0 fares). NaN where undefined.
     """
-    found = ranks(embeddings, identities, protocol.count)
-    ranked = [(found, np.arange(len(identities)))]
+    all_ranks = ranks(embeddings, identities, protocol.count)
+    ranked = [(all_ranks, np.arange(len(identities)))]
     if protocol.gallery is not None:
         rng = np.random.default_rng(protocol.seed)
         ranked = [
             (ranks(embeddings[images], identities[images], protocol.count), images)
             for images in galleries(identities, groups, protocol.gallery, protocol.repeats, rng)
         ]
-    wrong = found.values > 0
-    people = np.concatenate([identities[images[one.probes]] for one, images in ranked])
+    wrong = all_ranks.values > 0
+    people = np.concatenate([identities[images[gallery_ranks.probes]] for gallery_ranks, images in ranked])
     numbers: dict[str, tuple[Callable, np.ndarray]] = {
-        "error": (lambda rows: wrong[rows].mean(), identities[found.probes]),
+        "error": (lambda rows: wrong[rows].mean(), identities[all_ranks.probes]),
         protocol.disparity_name: (_disparity_statistic(protocol.disparity, ranked, groups), people),
     }
     columns = {}
-    for name, (statistic, of) in numbers.items():
+    for name, (statistic, row_identities) in numbers.items():
         ends = (None, None)
-        if len(of):
-            interval = identity_bootstrap(statistic, of, resamples=resamples, seed=protocol.seed)
+        if len(row_identities):
+            interval = identity_bootstrap(statistic, row_identities, resamples=resamples, seed=protocol.seed)
             ends = (interval.low, interval.high)
         for end, value in zip(ENDS, ends, strict=True):
             columns[f"{name} {end}"] = float("nan") if value is None else value
@@ -249,16 +249,16 @@ def interval_columns(
 def _disparity_statistic(disparity: Callable, ranked: list[tuple[Ranks, np.ndarray]], groups: np.ndarray) -> Statistic:
     """A disparity of the ranked images of one gallery or more, as `disparity.measure` takes it, over all probes."""
     correct = values_of(disparity) == "correct"
-    values = np.concatenate([found.correct if correct else found.values for found, _ in ranked])
+    values = np.concatenate([gallery_ranks.correct if correct else gallery_ranks.values for gallery_ranks, _ in ranked])
     if isinstance(disparity, Disparity) and disparity.reference is None:
         # Numbers sort faster than names, and are as good where no group is meant by its name.
         groups = np.unique(groups, return_inverse=True)[1]
-    own = np.concatenate([groups[images[found.probes]] for found, images in ranked])
+    probe_groups = np.concatenate([groups[images[gallery_ranks.probes]] for gallery_ranks, images in ranked])
     names = np.unique(groups).tolist()
-    ends = np.cumsum([len(found.probes) for found, _ in ranked])[:-1]
+    ends = np.cumsum([len(gallery_ranks.probes) for gallery_ranks, _ in ranked])[:-1]
 
     def statistic(rows: np.ndarray) -> float:
-        parts = [(values[part], own[part]) for part in np.split(rows, np.searchsorted(rows, ends))]
+        parts = [(values[part], probe_groups[part]) for part in np.split(rows, np.searchsorted(rows, ends))]
         if isinstance(disparity, Disparity):
             return disparity.average(parts, names).value
         tables = [per_group(*part, names=names) for part in parts]

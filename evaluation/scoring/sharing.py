@@ -34,7 +34,7 @@ def work(genotypes: Sequence[Genotype], skeleton: Skeleton) -> Work:
     """
     layers = [_layers(genotype, skeleton) for genotype in dict.fromkeys(genotypes)]
     seen: set = set()
-    return Work(sum(sum(own.values()) for own in layers), sum(_grow(seen, own) for own in layers))
+    return Work(sum(sum(costs.values()) for costs in layers), sum(_grow(seen, costs) for costs in layers))
 
 
 def divide(genotypes: Sequence[Genotype], parts: int, skeleton: Skeleton) -> list[list[Genotype]]:
@@ -45,7 +45,7 @@ def divide(genotypes: Sequence[Genotype], parts: int, skeleton: Skeleton) -> lis
     """
     ordered = sorted(dict.fromkeys(genotypes), key=lambda genotype: (genotype.blocks, genotype.head))
     layers = {genotype: _layers(genotype, skeleton) for genotype in ordered}
-    low, high = 0, sum(sum(own.values()) for own in layers.values())
+    low, high = 0, sum(sum(costs.values()) for costs in layers.values())
     while low < high:
         middle = (low + high) // 2
         if len(_fill(layers, middle, parts)) <= parts:
@@ -65,11 +65,11 @@ def _layers(genotype: Genotype, skeleton: Skeleton) -> dict[object, int]:
         (genotype.blocks, "tail"): skeleton.tail_cost()[1],
         genotype: neck,
     }
-    for depth, (codes, own) in enumerate(zip(genotype.blocks, costs, strict=True)):
+    for depth, (codes, block_costs) in enumerate(zip(genotype.blocks, costs, strict=True)):
         before = genotype.blocks[:depth]
         # An operation depends on the codes up to its own, a shortcut on the blocks before alone.
         names = [(before, codes[: position + 1]) for position in range(len(codes))] + [(before, "shortcut")]
-        layers |= {name: cost for name, (_, cost) in zip(names, own, strict=False)}
+        layers |= {name: cost for name, (_, cost) in zip(names, block_costs, strict=False)}
     return layers
 
 
@@ -84,15 +84,15 @@ def _fill(layers: dict[Genotype, dict], most: int, parts: int) -> list[list[Geno
     """Consecutive genotypes, each part of `most` work or less; `parts` + 1 of them where that is not enough."""
     filled: list[list[Genotype]] = []
     seen: set = set()
-    left = 0
-    for genotype, own in layers.items():
-        cost = _grow(seen, own)
-        if not filled or cost > left:
-            seen, left = set(), most
-            cost = _grow(seen, own)
+    room = 0
+    for genotype, costs in layers.items():
+        cost = _grow(seen, costs)
+        if not filled or cost > room:
+            seen, room = set(), most
+            cost = _grow(seen, costs)
             filled.append([])
             if cost > most or len(filled) > parts:
                 return [[] for _ in range(parts + 1)]
-        left -= cost
+        room -= cost
         filled[-1].append(genotype)
     return filled

@@ -110,12 +110,12 @@ def _grown(network: nn.Module, genotypes: Sequence[Genotype], calibration: Tenso
             if depth < len(stages):
                 groups[stages[depth].name].append((genotype, stages))
         nodes = []
-        for inside in groups.values():
-            genotype, stages = inside[0]
-            own = replace(stages[depth], module=with_own_statistics(stages[depth].module).eval())
-            behind = None if state is None else own.merge(state, calibrate_stage(own.module, state[0]))
+        for alike in groups.values():
+            genotype, stages = alike[0]
+            stage = replace(stages[depth], module=with_own_statistics(stages[depth].module).eval())
+            behind = None if state is None else stage.merge(state, calibrate_stage(stage.module, state[0]))
             last = depth == len(stages) - 1
-            nodes.append(Node(own, grow(inside, depth + 1, behind), genotype if last else None))
+            nodes.append(Node(stage, grow(alike, depth + 1, behind), genotype if last else None))
         return tuple(nodes)
 
     sample = None if calibration is None else (calibration, None)

@@ -97,10 +97,10 @@ def identity_bootstrap(
         drawn[resample] = _evaluated(statistic, _multiplicities(codes, counts), estimate)
     left_out = np.empty((0, estimate.size))
     if method == "bca" and n > 1:
-        left_out = np.array([_evaluated(statistic, _without(codes, one), estimate) for one in range(n)])
+        left_out = np.array([_evaluated(statistic, _without(codes, identity), estimate) for identity in range(n)])
     intervals = tuple(
-        _interval(float(own), drawn[:, k], left_out[:, k], method, confidence, n)
-        for k, own in enumerate(np.atleast_1d(estimate))
+        _interval(float(value), drawn[:, k], left_out[:, k], method, confidence, n)
+        for k, value in enumerate(np.atleast_1d(estimate))
     )
     return intervals if estimate.ndim else intervals[0]
 
@@ -119,9 +119,9 @@ def disparity_statistic(disparity: Disparity, values: np.ndarray, groups: np.nda
         disparity = replace(disparity, reference=names.tolist().index(disparity.reference))
 
     def statistic(rows: np.ndarray) -> np.ndarray:
-        found = disparity.evaluate(values[rows], codes[rows], names=everyone)
-        own = [np.nan if group.value is None else group.value for group in found.groups.values()]
-        return np.array([found.value, *own])
+        result = disparity.evaluate(values[rows], codes[rows], names=everyone)
+        group_values = [np.nan if group.value is None else group.value for group in result.groups.values()]
+        return np.array([result.value, *group_values])
 
     return statistic
 
@@ -136,13 +136,13 @@ def difference_statistic(
     """
     values, groups = np.asarray(values, dtype=np.float64), np.asarray(groups)
     members = [groups == name for name in (first, second)]
-    for name, own in zip((first, second), members, strict=True):
-        if not own.any():
+    for name, mask in zip((first, second), members, strict=True):
+        if not mask.any():
             raise ValueError(f"no group {name!r}; there are {', '.join(map(repr, np.unique(groups).tolist()))}")
 
     def statistic(rows: np.ndarray) -> float:
         drawn = values[rows]
-        a, b = (drawn[own[rows]] for own in members)
+        a, b = (drawn[mask[rows]] for mask in members)
         if min(len(a), len(b)) < MINIMUM_PROBES:
             return float("nan")
         return float(disparity.statistic(a) - disparity.statistic(b))
@@ -171,9 +171,9 @@ def _multiplicities(codes: np.ndarray, counts: np.ndarray) -> np.ndarray:
     return np.repeat(np.arange(len(codes)), times)
 
 
-def _without(codes: np.ndarray, one: int) -> np.ndarray:
+def _without(codes: np.ndarray, identity: int) -> np.ndarray:
     """The rows without one identity."""
-    others = codes != one
+    others = codes != identity
     return np.flatnonzero(others if codes.ndim == 1 else others.all(axis=1))
 
 
@@ -199,33 +199,33 @@ def _evaluated(statistic: Statistic, rows: np.ndarray, like: np.ndarray) -> np.n
 def _interval(
     estimate: float, drawn: np.ndarray, left_out: np.ndarray, method: str, confidence: float, identities: int
 ) -> Interval:
-    known = np.sort(drawn[~np.isnan(drawn)])
+    defined = np.sort(drawn[~np.isnan(drawn)])
     low = high = reason = None
     if np.isnan(estimate):
         estimate, reason = None, "undefined: the number itself is"
     elif identities < 2:
         reason = "interval undefined for one identity; at least 2 are needed"
-    elif not len(known):
+    elif not len(defined):
         reason = f"interval undefined: so is the number in all {len(drawn)} resamples"
-    elif known[0] == known[-1] or np.isclose(known[0], known[-1], rtol=1e-12, atol=0):
+    elif defined[0] == defined[-1] or np.isclose(defined[0], defined[-1], rtol=1e-12, atol=0):
         reason = f"interval undefined: the number is the same in every resample of these {identities} identities"
     else:
         shares = (1 - confidence) / 2, (1 + confidence) / 2
         if method == "bca":
-            corrected = _corrected(estimate, known, left_out, shares)
+            corrected = _corrected(estimate, defined, left_out, shares)
             shares = corrected or shares
             if corrected is None:
                 method, reason = "percentile", "BCa is undefined: too few resamples on one side, or without an identity"
-        low, high = (_quantile(known, share) for share in shares)
-    undefined = len(drawn) - len(known)
+        low, high = (_quantile(defined, share) for share in shares)
+    undefined = len(drawn) - len(defined)
     return Interval(estimate, low, high, method, confidence, len(drawn), undefined, identities, reason)
 
 
 def _corrected(
-    estimate: float, known: np.ndarray, left_out: np.ndarray, shares: tuple[float, float]
+    estimate: float, defined: np.ndarray, left_out: np.ndarray, shares: tuple[float, float]
 ) -> tuple[float, float] | None:
     """The shares of the resamples that BCa takes in place of `shares`, or None where it is undefined."""
-    below = (np.count_nonzero(known < estimate) + np.count_nonzero(known <= estimate)) / (2 * len(known))
+    below = (np.count_nonzero(defined < estimate) + np.count_nonzero(defined <= estimate)) / (2 * len(defined))
     if not 0 < below < 1 or not np.isfinite(left_out).all():
         return None
     deviations = left_out.mean() - left_out

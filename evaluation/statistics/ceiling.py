@@ -101,23 +101,23 @@ def truth_ceiling(truth: np.ndarray, halves: np.ndarray | None = None, *, seed: 
             raise ValueError(f"halves must have the shape {(n, seeds, 2)}, got {halves.shape}")
     usable = halves is not None and halves.size > 0 and bool(np.isfinite(halves).all())
 
-    def so_far(value=None, tau=None, interval=None, reason=None) -> TruthCeiling:
+    def ceiling(value=None, tau=None, interval=None, reason=None) -> TruthCeiling:
         of_halves = _between(halves) if usable else None
         return TruthCeiling(n, seeds, value, tau, interval, of_halves, usable, usable and seeds == 1, reason)
 
-    reason = _unknown(truth, usable)
+    reason = _undefined(truth, usable)
     if reason:
-        return so_far(reason=reason)
-    of = _of_halves if usable else _of_seeds
+        return ceiling(reason=reason)
+    reliability_of = _of_halves if usable else _of_seeds
     values = halves if usable else truth
-    found = of(values)
-    if found is None:
+    value = reliability_of(values)
+    if value is None:
         where = " on either half of the people" if usable else ""
-        return so_far(reason=f"undefined: the truth is the same for all {n} networks{where}")
-    return so_far(found, _as_tau(found), _interval(of, values, seed))
+        return ceiling(reason=f"undefined: the truth is the same for all {n} networks{where}")
+    return ceiling(value, _as_tau(value), _interval(reliability_of, values, seed))
 
 
-def _unknown(truth: np.ndarray, halves: bool) -> str | None:
+def _undefined(truth: np.ndarray, halves: bool) -> str | None:
     n, seeds = truth.shape
     if n < LEAST_NETWORKS:
         return f"undefined for {n} networks; at least {LEAST_NETWORKS} are needed"
@@ -147,10 +147,10 @@ def _as_tau(value: float) -> float:
     return float(2 / np.pi * np.arcsin(np.sqrt(value)))
 
 
-def _interval(of, values: np.ndarray, seed: int) -> tuple[float, float] | None:
+def _interval(reliability_of, values: np.ndarray, seed: int) -> tuple[float, float] | None:
     rng = np.random.default_rng(seed)
-    found = [of(values[rng.integers(0, len(values), len(values))]) for _ in range(_RESAMPLES)]
-    taus = [_as_tau(value) for value in found if value is not None]
+    resampled = [reliability_of(values[rng.integers(0, len(values), len(values))]) for _ in range(_RESAMPLES)]
+    taus = [_as_tau(value) for value in resampled if value is not None]
     return tuple(map(float, np.quantile(taus, (0.025, 0.975)))) if taus else None
 
 

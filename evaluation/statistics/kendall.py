@@ -44,15 +44,15 @@ def corrected_partial_taus(first: np.ndarray, second: np.ndarray, given: np.ndar
     It is 0 where two scores are independent given the third and all are normal, which Kendall's partial tau is not.
     """
     pairs = ((first, second), (first, given), (second, given))
-    r = _partial(*(np.sin(np.pi / 2 * taus(one, other, counts)) for one, other in pairs))
+    r = _partial(*(np.sin(np.pi / 2 * taus(x, y, counts)) for x, y in pairs))
     # Taus of a small sample need not be those of any normal scores: -1 and 1 are the widest that they can mean.
     return 2 / np.pi * np.arcsin(np.clip(r, -1, 1))
 
 
 def _partial(t12: np.ndarray, t1g: np.ndarray, t2g: np.ndarray) -> np.ndarray:
     # A tau of 1 may be rounded, and 1 minus its square then is a little more than nothing.
-    known = np.maximum(np.abs(t1g), np.abs(t2g)) < 1 - 1e-12
-    return (t12 - t1g * t2g) / np.sqrt(np.where(known, (1 - t1g**2) * (1 - t2g**2), np.nan))
+    defined = np.maximum(np.abs(t1g), np.abs(t2g)) < 1 - 1e-12
+    return (t12 - t1g * t2g) / np.sqrt(np.where(defined, (1 - t1g**2) * (1 - t2g**2), np.nan))
 
 
 def interval_of(
@@ -107,10 +107,10 @@ def permutation_p(first: np.ndarray, second: np.ndarray, *, permutations: int = 
 def _concordance(signs: np.ndarray, places: np.ndarray) -> np.ndarray:
     """Concordant minus discordant pairs (R,) of scores with `signs` (n, n) and others (R, n): exact in float32 up to
     2^24 pairs. No n x n table a row is made."""
-    found = np.zeros(len(places), np.float32)
+    concordance = np.zeros(len(places), np.float32)
     for i in range(len(signs) - 1):
-        found += np.sign(places[:, i + 1 :] - places[:, i : i + 1]) @ signs[i + 1 :, i]
-    return found
+        concordance += np.sign(places[:, i + 1 :] - places[:, i : i + 1]) @ signs[i + 1 :, i]
+    return concordance
 
 
 def _signs(values: np.ndarray) -> np.ndarray:

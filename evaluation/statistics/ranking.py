@@ -75,13 +75,13 @@ def correlation(
     ValueError for lists that do not fit, `resamples` below 1, or a `confidence` outside (0, 1).
     """
     cheap, truth = _paired(cheap, truth)
-    how = resamples, seed, confidence
-    _check(how)
+    bootstrap = resamples, seed, confidence
+    _check(bootstrap)
     tau = spearman = interval = method = None
     reason = undefined({"cheap": cheap, "truth": truth})
     if reason is None:
         tau, spearman = tau_b(cheap, truth), float(spearmanr(cheap, truth).statistic)
-        interval, method = _interval(lambda counts: taus(cheap, truth, counts), len(cheap), how)
+        interval, method = _interval(lambda counts: taus(cheap, truth, counts), len(cheap), bootstrap)
         if interval is None:
             reason = f"interval undefined: tau is the same in every resample of these {len(cheap)} networks"
     ties = _tied_pairs(cheap), _tied_pairs(truth)
@@ -133,14 +133,16 @@ def partial_tau(
     cheap, truth = _paired(cheap, truth)
     given, _ = _paired(given, truth)
     function = corrected_partial_taus if corrected else partial_taus
-    found = _estimate(
+    estimate = _estimate(
         lambda counts: function(cheap, truth, given, counts),
         {"cheap": cheap, "truth": truth, "the third score": given},
         (resamples, seed, confidence),
     )
-    if corrected and found.value is not None and abs(found.value) > 1 - 1e-9:
-        return Estimate(found.n, None, None, None, f"undefined: these {found.n} networks have taus of no normal scores")
-    return found
+    if corrected and estimate.value is not None and abs(estimate.value) > 1 - 1e-9:
+        return Estimate(
+            estimate.n, None, None, None, f"undefined: these {estimate.n} networks have taus of no normal scores"
+        )
+    return estimate
 
 
 def weighted_tau(cheap: Sequence[float], truth: Sequence[float]) -> float:
@@ -232,29 +234,29 @@ def tau_b(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def _estimate(
-    statistic: Callable[[np.ndarray], np.ndarray], scores: dict[str, np.ndarray], how: tuple[int, int, float]
+    statistic: Callable[[np.ndarray], np.ndarray], scores: dict[str, np.ndarray], bootstrap: tuple[int, int, float]
 ) -> Estimate:
-    """A statistic of counts (R, n) at the networks themselves, with its interval; `how` as in `_interval`."""
+    """A statistic of counts (R, n) at the networks themselves, with its interval; `bootstrap` as in `_interval`."""
     n = len(scores["truth"])
-    _check(how)
+    _check(bootstrap)
     reason = undefined(scores)
     if reason is not None:
         return Estimate(n, None, None, None, reason)
     value = float(statistic(np.ones((1, n)))[0])
     if not np.isfinite(value):
         return Estimate(n, None, None, None, "undefined: two of the scores order these networks just alike")
-    interval, method = _interval(statistic, n, how)
+    interval, method = _interval(statistic, n, bootstrap)
     reason = None if interval else f"interval undefined: the same in every resample of these {n} networks"
     return Estimate(n, value, interval, method, reason)
 
 
-def _interval(statistic: Callable[[np.ndarray], np.ndarray], n: int, how: tuple[int, int, float]):
-    resamples, seed, confidence = how
+def _interval(statistic: Callable[[np.ndarray], np.ndarray], n: int, bootstrap: tuple[int, int, float]):
+    resamples, seed, confidence = bootstrap
     return interval_of(statistic, n, resamples=resamples, seed=seed, confidence=confidence)
 
 
-def _check(how: tuple[int, int, float]) -> None:
-    resamples, _, confidence = how
+def _check(bootstrap: tuple[int, int, float]) -> None:
+    resamples, _, confidence = bootstrap
     if resamples < 1 or not 0 < confidence < 1:
         raise ValueError(
             f"resamples must be 1 or more and confidence between 0 and 1, got {resamples} and {confidence}"

@@ -182,10 +182,12 @@ def gallery_agreement(values: np.ndarray, each: int = 1) -> Agreement:
         raise ValueError(f"each must be 1 to {k // 2}, half of the {k} galleries, got {each}")
     parts = values[:, :, : k // each * each].mean(axis=1).reshape(n, k // each, each).mean(axis=2)
     taus = [float(kendalltau(first, second).statistic) for first, second in combinations(parts.T, 2)]
-    known = [tau for tau in taus if np.isfinite(tau)]
-    if not known:
+    defined = [tau for tau in taus if np.isfinite(tau)]
+    if not defined:
         return Agreement(n, each, 0, len(taus), None, None, None)
-    return Agreement(n, each, len(known), len(taus) - len(known), float(np.mean(known)), min(known), max(known))
+    return Agreement(
+        n, each, len(defined), len(taus) - len(defined), float(np.mean(defined)), min(defined), max(defined)
+    )
 
 
 def measure_table(
@@ -222,12 +224,12 @@ def measure_table(
     drawn = galleries(identities, groups, size, repeats, np.random.default_rng(seed))
     rows = [
         [
-            [_measured(one[images], identities[images], groups[images], measures, count) for images in drawn]
-            for one in of
+            [_measured(embedding[images], identities[images], groups[images], measures, count) for images in drawn]
+            for embedding in by_seed
         ]
-        for of in embeddings
+        for by_seed in embeddings
     ]
-    seeds = sorted({len(of) for of in rows})
+    seeds = sorted({len(by_seed) for by_seed in rows})
     if len(seeds) != 1:
         raise ValueError(
             f"embeddings must hold the same number of seeds for every network, got {seeds or 'no network'}"
@@ -237,8 +239,8 @@ def measure_table(
 
 
 def _measured(embeddings, identities, groups, measures, count) -> list[float]:
-    found = ranks(embeddings, identities, count)
-    return [error(found), *(measure(function, [(found, groups)]).value for function in measures.values())]
+    ranked = ranks(embeddings, identities, count)
+    return [error(ranked), *(measure(function, [(ranked, groups)]).value for function in measures.values())]
 
 
 def _checked(values: np.ndarray) -> np.ndarray:
