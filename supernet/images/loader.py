@@ -26,7 +26,7 @@ class ReadableFaces(Protocol):
     def read(self, images: np.ndarray) -> Tensor: ...
 
 
-class ResidentFeed:
+class ResidentLoader:
     """All images on the device: a batch is picked there, and nothing is read or sent."""
 
     def __init__(self, faces: ReadableFaces, device: torch.device) -> None:
@@ -42,26 +42,26 @@ class ResidentFeed:
         return self.pixels[torch.from_numpy(images).to(self.pixels.device)]
 
 
-class PrefetchingFeed:
+class PrefetchingLoader:
     """Images too many for the device: while it works on a batch, the next one is read and sent by another thread."""
 
     def __init__(self, faces: ReadableFaces, device: torch.device) -> None:
         self.faces, self.device = faces, device
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="faces")
-        self._asked: np.ndarray | None = None
-        self._coming: Future | None = None
+        self._requested: np.ndarray | None = None
+        self._pending: Future | None = None
 
     def take(self, images: np.ndarray, upcoming: np.ndarray) -> Tensor:
         """Pixels of the images with these numbers, uint8 (B, S, S, 3) on the device; `upcoming` are asked for next."""
-        if self._asked is None or not np.array_equal(self._asked, images):
-            self._ask(images)
-        pixels = self._coming.result()
-        self._ask(upcoming)
+        if self._requested is None or not np.array_equal(self._requested, images):
+            self._request(images)
+        pixels = self._pending.result()
+        self._request(upcoming)
         return pixels.to(self.device, non_blocking=True)
 
-    def _ask(self, images: np.ndarray) -> None:
-        self._asked = images.copy()
-        self._coming = self._reader.submit(self._read, self._asked)
+    def _request(self, images: np.ndarray) -> None:
+        self._requested = images.copy()
+        self._pending = self._reader.submit(self._read, self._requested)
 
     def _read(self, images: np.ndarray) -> Tensor:
         pixels = self.faces.read(images)
@@ -69,11 +69,11 @@ class PrefetchingFeed:
         return pixels.pin_memory() if self.device.type == "cuda" else pixels
 
 
-def open_feed(faces: ReadableFaces, device: torch.device, sharers: int = 1) -> ResidentFeed | PrefetchingFeed:
-    """The feed that fits: resident where the images take at most half of the device's free memory.
+def open_loader(faces: ReadableFaces, device: torch.device, sharers: int = 1) -> ResidentLoader | PrefetchingLoader:
+    """The loader that fits: resident where the images take at most half of the device's free memory.
 
     `sharers` processes do the same on this device.
     """
     size = faces.read(np.arange(1)).nbytes * len(faces.labels)
     fits = size * sharers <= _SHARE_OF_FREE_MEMORY * free_memory(device)
-    return ResidentFeed(faces, device) if fits else PrefetchingFeed(faces, device)
+    return ResidentLoader(faces, device) if fits else PrefetchingLoader(faces, device)

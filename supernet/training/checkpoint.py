@@ -80,8 +80,8 @@ def save_checkpoint(folder: Path, state: dict, **about: object) -> Path:
 
 def checkpoints(folder: Path) -> list[Path]:
     """The checkpoints of a folder, oldest first, intact or not."""
-    found = folder.iterdir() if folder.is_dir() else ()
-    return sorted(path for path in found if _NAME.fullmatch(path.name))
+    paths = folder.iterdir() if folder.is_dir() else ()
+    return sorted(path for path in paths if _NAME.fullmatch(path.name))
 
 
 def read_record(path: Path) -> Record:
@@ -111,12 +111,10 @@ def verified(path: Path) -> Record:
     return record
 
 
-def newest_intact(
-    folder: Path, tell: Callable[[str], object], *, set_aside: bool = False
-) -> tuple[Path, Record] | None:
+def newest_intact(folder: Path, say: Callable[[str], object], *, set_aside: bool = False) -> tuple[Path, Record] | None:
     """The newest checkpoint that is as it was written, and its record; None where there is none.
 
-    `tell` gets a sentence for each damaged one that was passed over. With `set_aside` these are renamed, and what
+    `say` gets a sentence for each damaged one that was passed over. With `set_aside` these are renamed, and what
     killed writers left is removed: only for the one process that writes in the folder.
     """
     if set_aside and folder.is_dir():
@@ -125,8 +123,8 @@ def newest_intact(
         try:
             return path, verified(path)
         except ValueError as error:
-            kept = f"set aside as {path.name}{DAMAGED}" if set_aside else "passed over"
-            tell(f"Warning: checkpoint {path} is damaged ({error}); {kept}")
+            fate = f"set aside as {path.name}{DAMAGED}" if set_aside else "passed over"
+            say(f"Warning: checkpoint {path} is damaged ({error}); {fate}")
             if set_aside:
                 for file in (path, _record_path(path)):
                     with suppress(FileNotFoundError):
@@ -149,10 +147,10 @@ def load_checkpoint(path: Path) -> dict:
 
 def _drop(folder: Path) -> None:
     """Delete all checkpoints but the last and the best, and records without a checkpoint."""
-    found = checkpoints(folder)
-    losses = {path: loss for path in found if (loss := _loss(path)) is not None}
-    kept = {*found[-_KEPT:], *sorted(losses, key=losses.__getitem__)[:1]}
-    for path in found:
+    paths = checkpoints(folder)
+    losses = {path: loss for path in paths if (loss := _loss(path)) is not None}
+    kept = {*paths[-_KEPT:], *sorted(losses, key=losses.__getitem__)[:1]}
+    for path in paths:
         if path not in kept:
             path.unlink()
     for record in folder.glob("step-*.json"):

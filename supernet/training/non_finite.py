@@ -10,12 +10,12 @@ from torch import Tensor, nn
 
 def first_non_finite(network: nn.Module, forward: Callable[[], object]) -> str | None:
     """The name of the first layer whose output is not finite when `forward` runs the network; None if all are."""
-    found: list[str] = []
+    non_finite: list[str] = []
 
     def hook_for(name: str) -> Callable:
         def hook(_module: nn.Module, _inputs: object, output: object) -> None:
-            if not found and isinstance(output, Tensor) and not torch.isfinite(output).all():
-                found.append(name)
+            if not non_finite and isinstance(output, Tensor) and not torch.isfinite(output).all():
+                non_finite.append(name)
 
         return hook
 
@@ -26,4 +26,4 @@ def first_non_finite(network: nn.Module, forward: Callable[[], object]) -> str |
     finally:
         for hook in hooks:
             hook.remove()
-    return found[0] if found else None
+    return non_finite[0] if non_finite else None

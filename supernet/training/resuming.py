@@ -41,17 +41,17 @@ def save(
 
 
 def resume(
-    trainer: Trainer, folder: Path, *, configuration: str = "", tell: Callable[[str], object] = lambda _: None
+    trainer: Trainer, folder: Path, *, configuration: str = "", say: Callable[[str], object] = lambda _: None
 ) -> Record | None:
     """Continue from the newest intact checkpoint of a folder; its record, or None when there is none.
 
-    The leading rank looks, sets damaged ones aside and has `tell` say so; all ranks load the same. `tell` also gets
+    The leading rank looks, sets damaged ones aside and says so by `say`; all ranks load the same. `say` also gets
     a sentence when the machine is another, so that numbers may differ in rounding. Raises ValueError for a checkpoint
     of another `configuration` or of another network.
     """
     leads = trainer.processes.leads
-    found = newest_intact(folder, tell, set_aside=True) if leads else None
-    name = trainer.processes.broadcast(found[0].name if found else "")
+    newest = newest_intact(folder, say, set_aside=True) if leads else None
+    name = trainer.processes.broadcast(newest[0].name if newest else "")
     if not name:
         return None
     path = folder / name
@@ -64,16 +64,16 @@ def resume(
         reason = str(error).splitlines()[0]
         raise ValueError(f"checkpoint {path} does not fit this network: {reason}") from error
     if leads and (changes := _changes(record, trainer)):
-        tell(f"Warning: {path.name} was written with {changes}: numbers may differ in rounding from an unbroken run")
+        say(f"Warning: {path.name} was written with {changes}: numbers may differ in rounding from an unbroken run")
     return record
 
 
 def _changes(record: Record, trainer: Trainer) -> str:
     """In words, what was another when the checkpoint was written, of all that rounding depends on."""
-    here = {**_machine(trainer), **versions()}
-    there = {"device": record.device, "threads": record.threads, "ranks": record.ranks, **record.versions}
+    current = {**_machine(trainer), **versions()}
+    recorded = {"device": record.device, "threads": record.threads, "ranks": record.ranks, **record.versions}
     return ", ".join(
-        f"{name} {there.get(name)} (here {value})" for name, value in here.items() if there.get(name) != value
+        f"{name} {recorded.get(name)} (here {value})" for name, value in current.items() if recorded.get(name) != value
     )
 
 

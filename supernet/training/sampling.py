@@ -32,7 +32,7 @@ class StrictFairSampler:
     each operation once and each head three times in nine paths. FairNAS pads smaller blocks with random repeats, which
     is only approximately fair; decks are exact.
 
-    >>> paths = FairDealer([9, 3], seed=0).deal()
+    >>> paths = StrictFairSampler([9, 3], seed=0).deal()
     >>> paths.shape, np.bincount(paths[:, 0]).tolist(), np.bincount(paths[:, 1]).tolist()
     ((9, 2), [1, 1, 1, 1, 1, 1, 1, 1, 1], [3, 3, 3])
     """

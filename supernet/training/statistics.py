@@ -30,7 +30,7 @@ class StepStatistics:
     def __init__(self, network: nn.Module) -> None:
         self.network = network
         self._all = [module for module in network.modules() if isinstance(module, _BatchNorm)]
-        self._known: dict[Genotype | None, list[nn.Module]] = {}
+        self._path_norms: dict[Genotype | None, list[nn.Module]] = {}
         self._uses: Counter[nn.Module] = Counter()
         self.norms: list[nn.Module] = []
 
@@ -99,11 +99,11 @@ class StepStatistics:
 
     def _norms_of(self, path: Genotype | None) -> list[nn.Module]:
         """The norms that a path runs through, each once."""
-        if path not in self._known:
-            if len(self._known) > _REMEMBERED:
-                self._known.clear()
-            self._known[path] = list(self._find_norms(path))
-        return self._known[path]
+        if path not in self._path_norms:
+            if len(self._path_norms) > _REMEMBERED:
+                self._path_norms.clear()
+            self._path_norms[path] = list(self._find_norms(path))
+        return self._path_norms[path]
 
     def _find_norms(self, path: Genotype | None) -> Iterator[nn.Module]:
         yield from self.network.trunk.norms(None if path is None else path.blocks)

@@ -37,8 +37,8 @@ def accumulate(
     with context():
         begun = network.trunk.begin(images)
     # Several paths part here, and their gradients meet in leaves.
-    together = len(paths) == 1
-    leaves = begun if together else tuple(tensor.detach().requires_grad_() for tensor in begun)
+    single_path = len(paths) == 1
+    leaves = begun if single_path else tuple(tensor.detach().requires_grad_() for tensor in begun)
     losses, norms = [], []
     for path in paths:
         statistics.use(path)
@@ -47,7 +47,7 @@ def accumulate(
         loss.backward()
         losses.append(loss.detach())
         norms.append(embedding.detach().norm(dim=1).mean())
-    if not together:
+    if not single_path:
         torch.autograd.backward(begun, [leaf.grad for leaf in leaves])
     return torch.stack(losses), torch.stack(norms)
 
@@ -58,7 +58,7 @@ def average_shared(trunk: Sequence[Tensor], heads: Mapping[str, Sequence[Tensor]
     The weights of the searched operations are not among them: an operation is one path's own.
     """
     uses = Counter(path.head for path in paths)
-    for weights, count in ((trunk, len(paths)), *((own, uses[head]) for head, own in heads.items())):
+    for weights, count in ((trunk, len(paths)), *((head_weights, uses[head]) for head, head_weights in heads.items())):
         gradients = [weight.grad for weight in weights if weight.grad is not None]
         if gradients and count > 1:
             torch._foreach_div_(gradients, count)

@@ -61,10 +61,10 @@ class _Normalise(torch.autograd.Function):
         """x (B, C) or (B, C, H, W) -> the same; and mean (C,), variance (C,), values a channel over all ranks."""
         kind = torch.promote_types(x.dtype, torch.float32)
         axes = [0, *range(2, x.ndim)]
-        own_variance, own_mean = torch.var_mean(x.to(kind), axes, correction=0)
-        own_count = own_mean.new_tensor([x.numel() // x.shape[1]])
+        local_variance, local_mean = torch.var_mean(x.to(kind), axes, correction=0)
+        local_count = local_mean.new_tensor([x.numel() // x.shape[1]])
         # Chan, Golub and LeVeque (1979): moments of the parts give those of the whole without cancellation.
-        parts = processes.collect(torch.cat([own_mean, own_variance, own_count]))
+        parts = processes.collect(torch.cat([local_mean, local_variance, local_count]))
         means, variances, counts = parts.split([x.shape[1], x.shape[1], 1], dim=1)
         count = counts.sum()
         mean = (means * counts).sum(0) / count

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from dualfair.supernet.families.backbone_network import BackboneNetwork
 from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.images.augmentation import augment, draw, to_input
-from dualfair.supernet.images.loader import open_feed
+from dualfair.supernet.images.loader import open_loader
 from dualfair.supernet.network import StandaloneNetwork, Supernet
 from dualfair.supernet.space import SearchSpace
 from dualfair.supernet.training.batches import BatchSampler
@@ -73,7 +73,7 @@ class NonFinite(RuntimeError):
 class Trainer:
     """Trains a network on faces by a recipe, step by step; all that moves is in `state_dict`.
 
-    A supernet is trained along the paths that a dealer deals in `space`: gradients of the step's paths add up, those
+    A supernet is trained along the paths that a sampler deals in `space`: gradients of the step's paths add up, those
     of shared weights are divided by the number of paths that used them (an operation's never), then one update
     (FairNAS, algorithm 1). A standalone network has one path. With `recipe.ema` a moving average of weights and BN
     statistics takes the place of the network's own behind the last step. All ranks of `processes` make the same
@@ -108,29 +108,29 @@ class Trainer:
         self.team = processes if team is None else team
         self._group = processes.rank // self.team.size
         # Ranks have a GPU each, but share the memory of a CPU.
-        self.feed = open_feed(faces, self.device, processes.size if self.device.type == "cpu" else 1)
-        self.shuffler = BatchSampler(len(faces.labels), recipe.batch, seed)
-        self.dealer = SAMPLERS[sampler](space.sizes, seed) if space else None
+        self.loader = open_loader(faces, self.device, processes.size if self.device.type == "cpu" else 1)
+        self.batch_sampler = BatchSampler(len(faces.labels), recipe.batch, seed)
+        self.path_sampler = SAMPLERS[sampler](space.sizes, seed) if space else None
         self.augmentation = torch.Generator(self.device).manual_seed(seed)
         # Backbones may drop paths at random, which layers draw from torch's own generator.
         self._layers = _global_generator(self.device) if isinstance(network, BackboneNetwork) else None
         updates = updates_per_batch(sampler, space.sizes) if space else 1
-        self.steps = max(1, round(recipe.epochs * self.shuffler.batches_per_epoch * updates))
+        self.steps = max(1, round(recipe.epochs * self.batch_sampler.batches_per_epoch * updates))
         self.step = 0
         # Updates during which margins grow: losses before and after do not compare.
         self.margin_steps = recipe.margin_warmup * self.steps
         self.skipped = 0
         self._skipped_in_a_row = 0
         positions = max((len(block.places) for block in network.trunk.blocks), default=0)
-        counted = len(network.trunk.blocks), positions, len(network.skeleton.operations)
-        self.operation_updates = np.zeros(counted, dtype=np.int64)
+        shape = len(network.trunk.blocks), positions, len(network.skeleton.operations)
+        self.operation_updates = np.zeros(shape, dtype=np.int64)
         self.head_updates = dict.fromkeys(network.heads, 0)
         weights = {
             group: [p for name, p in network.named_parameters() if group_of(name) == group and p.requires_grad]
             for group in GROUPS
         }
         # A network that was not searched has no candidate operations.
-        self._weights = {group: own for group, own in weights.items() if own}
+        self._weights = {group: parameters for group, parameters in weights.items() if parameters}
         self._head_weights = {name: list(head.parameters()) for name, head in network.heads.items()}
         self.statistics = StepStatistics(network)
         self.average = ModelEmaV3(self.network, recipe.ema, use_warmup=True) if recipe.ema else None
@@ -154,25 +154,29 @@ class Trainer:
                 return
 
     def _train_step(self, stop: bool) -> Progress:
-        paths = [self.space.decode(row) for row in self.dealer.deal()] if self.space else [self.network.genotype]
+        paths = [self.space.decode(row) for row in self.path_sampler.deal()] if self.space else [self.network.genotype]
         self.processes.agree(f"the paths of step {self.step + 1}", list(map(str, paths)))
         margin = min(1.0, (self.step + 1) / max(1.0, self.margin_steps))
         if self.scheduler:
             self.scheduler.step_update(self.step + 1)
         images, labels, share = self._batch()
-        mine = share_paths(self.network, paths, self.processes.size // self.team.size)[self._group]
+        path_numbers = share_paths(self.network, paths, self.processes.size // self.team.size)[self._group]
         loss_along = partial(self._loss_along, labels, margin, share)
         self.statistics.begin(paths)
         losses, norms = accumulate(
-            self.network, images, [paths[number] for number in mine], loss_along, self.statistics, self._context
+            self.network, images, [paths[number] for number in path_numbers], loss_along, self.statistics, self._context
         )
-        losses, norms, stop, sums = self._over_ranks(paths, mine, losses, share * norms, stop)
+        losses, norms, stop, sums = self._over_ranks(paths, path_numbers, losses, share * norms, stop)
         if self.recipe.shared_gradients == "mean":
             average_shared(self._weights["trunk"], self._head_weights, paths)
         gradient_norms = self._clip()
         # The only wait for the device in a step.
-        seen = torch.cat([losses, norms, stop, torch.stack(list(gradient_norms.values()))]).tolist()
-        losses, norms, (stops, *clipped) = seen[: len(paths)], seen[len(paths) : 2 * len(paths)], seen[2 * len(paths) :]
+        values = torch.cat([losses, norms, stop, torch.stack(list(gradient_norms.values()))]).tolist()
+        losses, norms, (stops, *clipped) = (
+            values[: len(paths)],
+            values[len(paths) : 2 * len(paths)],
+            values[2 * len(paths) :],
+        )
         if np.isfinite(losses + clipped).all():
             self.optimizer.step()
             self.statistics.end(sums, paths, self.processes.size, self.team.size)
@@ -204,22 +208,25 @@ class Trainer:
 
     def _batch(self) -> tuple[Tensor, Tensor, float]:
         """This rank's images and labels of the next batch, and which share of the batch they are."""
-        chosen = self.shuffler.deal()
-        mine = self.team.share(range(len(chosen)))
-        pixels = self.feed.take(chosen[mine], self.shuffler.upcoming()[mine])
+        chosen = self.batch_sampler.deal()
+        local = self.team.share(range(len(chosen)))
+        pixels = self.loader.take(chosen[local], self.batch_sampler.upcoming()[local])
         recipe = self.recipe
-        draws = draw(len(chosen), self.augmentation)[:, mine]
+        draws = draw(len(chosen), self.augmentation)[:, local]
         images = augment(to_input(pixels), draws, flip=recipe.flip, shift=recipe.shift, brightness=recipe.brightness)
-        labels = torch.from_numpy(self.faces.labels[chosen[mine]]).to(self.device)
-        return images.contiguous(memory_format=torch.channels_last), labels, len(mine) / len(chosen)
+        labels = torch.from_numpy(self.faces.labels[chosen[local]]).to(self.device)
+        return images.contiguous(memory_format=torch.channels_last), labels, len(local) / len(chosen)
 
     def _loss_along(
         self, labels: Tensor, margin: float, share: float, path: Genotype, features: Tensor
     ) -> tuple[Tensor, Tensor]:
         """This rank's part of the batch's mean loss, and its embeddings."""
-        said = self.network.heads[path.head](features, labels, margin)
-        loss = classification_loss(self.recipe.scale * said.cosines, labels, self.recipe) + said.penalty
-        return share * loss, said.embedding
+        classification = self.network.heads[path.head](features, labels, margin)
+        loss = (
+            classification_loss(self.recipe.scale * classification.cosines, labels, self.recipe)
+            + classification.penalty
+        )
+        return share * loss, classification.embedding
 
     @contextmanager
     def _context(self) -> Iterator[None]:
@@ -230,16 +237,16 @@ class Trainer:
             yield
 
     def _over_ranks(
-        self, paths: Sequence[Genotype], mine: Sequence[int], losses: Tensor, norms: Tensor, stop: bool
+        self, paths: Sequence[Genotype], path_numbers: Sequence[int], losses: Tensor, norms: Tensor, stop: bool
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Losses and embedding norms of all paths, how many ranks were asked to stop, and sums of statistics, added up
         over ranks with the gradients."""
         sums, stops = self.statistics.sums(), losses.new_full((1,), stop)
         if self.processes.size == 1:
             return losses, norms, stops, sums
-        own = losses.new_zeros(2, len(paths))
-        own[:, mine] = torch.stack([losses, norms])
-        added = add_over_ranks(self.network, paths, torch.cat([own.flatten(), stops, sums]), self.processes)
+        table = losses.new_zeros(2, len(paths))
+        table[:, path_numbers] = torch.stack([losses, norms])
+        added = add_over_ranks(self.network, paths, torch.cat([table.flatten(), stops, sums]), self.processes)
         losses, norms = added[: 2 * len(paths)].chunk(2)
         return losses, norms, added[2 * len(paths)][None], added[2 * len(paths) + 1 :]
 
@@ -275,7 +282,7 @@ class Trainer:
         )
 
     def state_dict(self) -> dict:
-        """Everything that moves: weights, optimizer, dealer, order of the faces, generators and counters."""
+        """Everything that moves: weights, optimizer, path sampler, order of the faces, generators and counters."""
         return {
             "step": self.step,
             "steps": self.steps,
@@ -288,8 +295,8 @@ class Trainer:
                 {
                     "skipped": self.skipped,
                     "skipped_in_a_row": self._skipped_in_a_row,
-                    "shuffler": self.shuffler.state_dict(),
-                    "dealer": self.dealer.state_dict() if self.dealer else None,
+                    "shuffler": self.batch_sampler.state_dict(),
+                    "dealer": self.path_sampler.state_dict() if self.path_sampler else None,
                     "operation_updates": self.operation_updates.tolist(),
                     "head_updates": self.head_updates,
                 }
@@ -306,9 +313,9 @@ class Trainer:
         self.augmentation.set_state(state["augmentation"])
         if self._layers:
             self._layers.set_state(state["layers"])
-        self.shuffler.load_state_dict(dealt["shuffler"])
-        if self.dealer:
-            self.dealer.load_state_dict(dealt["dealer"])
+        self.batch_sampler.load_state_dict(dealt["shuffler"])
+        if self.path_sampler:
+            self.path_sampler.load_state_dict(dealt["dealer"])
         self.step, self.skipped = state["step"], dealt["skipped"]
         self._skipped_in_a_row = dealt["skipped_in_a_row"]
         self.operation_updates = np.asarray(dealt["operation_updates"], dtype=np.int64)

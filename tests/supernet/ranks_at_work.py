@@ -137,10 +137,10 @@ def talking(team):
 
 
 def other_paths(team):
-    """The ranks' dealers differ: the step is refused."""
+    """The ranks' samplers differ: the step is refused."""
     trainer, _ = trained(team, 1)
     if team.rank:
-        trainer.dealer.deal()
+        trainer.path_sampler.deal()
     try:
         next(trainer.run())
         return ""

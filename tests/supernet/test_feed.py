@@ -2,15 +2,15 @@ import numpy as np
 import pytest
 import torch
 
-from dualfair.supernet.images import loader as feed
-from dualfair.supernet.images.loader import PrefetchingFeed, ResidentFeed, open_feed
+from dualfair.supernet.images import loader
+from dualfair.supernet.images.loader import PrefetchingLoader, ResidentLoader, open_loader
 from dualfair.supernet.training.batches import BatchSampler
 
 CPU = torch.device("cpu")
 
 
-@pytest.mark.parametrize("kind", [ResidentFeed, PrefetchingFeed])
-def test_a_feed_gives_what_was_asked_for_whatever_was_announced(faces, kind):
+@pytest.mark.parametrize("kind", [ResidentLoader, PrefetchingLoader])
+def test_a_loader_gives_what_was_asked_for_whatever_was_announced(faces, kind):
     rng = np.random.default_rng(0)
     announced = rng.integers(0, 96, 7)
     source = kind(faces, CPU)
@@ -23,12 +23,12 @@ def test_a_feed_gives_what_was_asked_for_whatever_was_announced(faces, kind):
 def test_faces_stay_on_the_device_where_they_take_at_most_half_of_what_is_free(faces, monkeypatch):
     size = 96 * 24 * 24 * 3
     for free, sharers, kind in (
-        (2 * size, 1, ResidentFeed),
-        (2 * size - 1, 1, PrefetchingFeed),
-        (2 * size, 2, PrefetchingFeed),
+        (2 * size, 1, ResidentLoader),
+        (2 * size - 1, 1, PrefetchingLoader),
+        (2 * size, 2, PrefetchingLoader),
     ):
-        monkeypatch.setattr(feed, "free_memory", lambda _device, free=free: free)
-        assert isinstance(open_feed(faces, CPU, sharers), kind)
+        monkeypatch.setattr(loader, "free_memory", lambda _device, free=free: free)
+        assert isinstance(open_loader(faces, CPU, sharers), kind)
 
 
 def test_prefetching_reads_ahead_and_reads_nothing_twice(faces):
@@ -40,18 +40,18 @@ def test_prefetching_reads_ahead_and_reads_nothing_twice(faces):
             Counted.reads += 1
             return faces.read(images)
 
-    source, shuffler = PrefetchingFeed(Counted(), CPU), BatchSampler(96, 16, 0)
+    source, sampler = PrefetchingLoader(Counted(), CPU), BatchSampler(96, 16, 0)
     for _ in range(20):
-        source.take(shuffler.deal(), shuffler.upcoming())
+        source.take(sampler.deal(), sampler.upcoming())
     source._reader.shutdown()
     assert Counted.reads == 21
 
 
 def test_upcoming_is_what_is_dealt_next_across_epochs():
-    shuffler = BatchSampler(20, 6, 3)
+    sampler = BatchSampler(20, 6, 3)
     for _ in range(15):
-        upcoming = shuffler.upcoming().tolist()
-        assert shuffler.upcoming().tolist() == upcoming == shuffler.deal().tolist()
+        upcoming = sampler.upcoming().tolist()
+        assert sampler.upcoming().tolist() == upcoming == sampler.deal().tolist()
 
 
 def test_a_read_that_fails_is_raised_where_its_batch_is_taken(faces):
@@ -63,7 +63,7 @@ def test_a_read_that_fails_is_raised_where_its_batch_is_taken(faces):
                 raise OSError("disk gone")
             return faces.read(images)
 
-    source = PrefetchingFeed(Broken(), CPU)
+    source = PrefetchingLoader(Broken(), CPU)
     source.take(np.array([1]), np.array([7]))
     with pytest.raises(OSError, match="disk gone"):
         source.take(np.array([7]), np.array([2]))

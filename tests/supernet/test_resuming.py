@@ -82,7 +82,7 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_continued(tiny, fa
     (tmp_path / "step-00000002.pt").write_bytes(b"nothing")
     told = []
     continued = trainer_of(tiny, faces)
-    assert resume(continued, tmp_path, tell=told.append).step == 1
+    assert resume(continued, tmp_path, say=told.append).step == 1
     assert "step-00000002.pt is damaged (it has 7 bytes" in told[0]
     assert [path.name for path in checkpoints(tmp_path)] == ["step-00000001.pt"]
     assert resume(trainer_of(tiny, faces), tmp_path / "empty") is None
@@ -91,12 +91,12 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_continued(tiny, fa
 def test_another_machine_is_told_because_of_rounding(tiny, faces, tmp_path):
     path = save(trainer_of(tiny, faces), tmp_path)
     told = []
-    resume(trainer_of(tiny, faces), tmp_path, tell=told.append)
+    resume(trainer_of(tiny, faces), tmp_path, say=told.append)
     assert told == []
     record = path.with_suffix(".json")
     about = json.loads(record.read_text())
     record.write_text(json.dumps({**about, "threads": 64, "versions": {**about["versions"], "torch": "2.0.0"}}))
-    resume(trainer_of(tiny, faces), tmp_path, tell=told.append)
+    resume(trainer_of(tiny, faces), tmp_path, say=told.append)
     here = torch.get_num_threads()
     assert f"written with threads 64 (here {here}), torch 2.0.0 (here {version('torch')})" in told[0]
 

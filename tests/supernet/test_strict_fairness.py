@@ -1,8 +1,11 @@
+import doctest
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dualfair.supernet.training import sampling
 from dualfair.supernet.training.sampling import SAMPLERS, StrictFairSampler, UniformSampler, paths_per_step
 
 sizes_of_blocks = st.lists(st.integers(1, 11), min_size=1, max_size=8)
@@ -11,11 +14,11 @@ sizes_of_blocks = st.lists(st.integers(1, 11), min_size=1, max_size=8)
 @given(sizes_of_blocks, st.integers(0, 2**32), st.integers(1, 12))
 @settings(deadline=None)
 def test_counts_never_differ_by_more_than_one_and_are_equal_at_common_multiples(sizes, seed, steps):
-    dealer = StrictFairSampler(sizes, seed)
+    sampler = StrictFairSampler(sizes, seed)
     counts = [np.zeros(size, int) for size in sizes]
     dealt = 0
     for _ in range(steps):
-        paths = dealer.deal()
+        paths = sampler.deal()
         assert paths.shape == (max(sizes), len(sizes))
         for path in paths:
             dealt += 1
@@ -27,9 +30,9 @@ def test_counts_never_differ_by_more_than_one_and_are_equal_at_common_multiples(
 
 
 def test_a_step_of_the_dpn_spaces_uses_every_operation_once_and_every_head_three_times():
-    dealer = StrictFairSampler([9] * 8 + [3], seed=1)
+    sampler = StrictFairSampler([9] * 8 + [3], seed=1)
     for _ in range(20):
-        paths = dealer.deal()
+        paths = sampler.deal()
         for block in range(8):
             assert sorted(paths[:, block]) == list(range(9))
         assert np.bincount(paths[:, 8]).tolist() == [3, 3, 3]
@@ -45,26 +48,26 @@ def test_the_sequential_sampler_deals_the_very_paths_of_the_strict_one_an_update
 
 
 def test_choice_blocks_are_shuffled_independently():
-    dealer = StrictFairSampler([9, 9], seed=0)
-    pairs = {tuple(path) for _ in range(200) for path in dealer.deal().tolist()}
+    sampler = StrictFairSampler([9, 9], seed=0)
+    pairs = {tuple(path) for _ in range(200) for path in sampler.deal().tolist()}
     assert len(pairs) == 81
 
 
-@pytest.mark.parametrize("dealer", SAMPLERS.values(), ids=SAMPLERS)
-def test_same_seed_same_paths_and_state_continues_exactly(dealer):
-    first, second = dealer([9, 3, 4], seed=5), dealer([9, 3, 4], seed=5)
+@pytest.mark.parametrize("sampler", SAMPLERS.values(), ids=SAMPLERS)
+def test_same_seed_same_paths_and_state_continues_exactly(sampler):
+    first, second = sampler([9, 3, 4], seed=5), sampler([9, 3, 4], seed=5)
     for _ in range(3):
         assert np.array_equal(first.deal(), second.deal())
     state = first.state_dict()
     ahead = [first.deal() for _ in range(4)]
-    other = dealer([9, 3, 4], seed=99)
+    other = sampler([9, 3, 4], seed=99)
     other.load_state_dict(state)
     assert all(np.array_equal(other.deal(), paths) for paths in ahead)
 
 
 def test_uniform_paths_are_fair_in_expectation_only():
-    dealer = UniformSampler([9], seed=0)
-    counts = np.bincount([dealer.deal()[0, 0] for _ in range(900)], minlength=9)
+    sampler = UniformSampler([9], seed=0)
+    counts = np.bincount([sampler.deal()[0, 0] for _ in range(900)], minlength=9)
     assert counts.max() > counts.min() + 1 and counts.min() > 60 and counts.max() < 140
 
 
@@ -74,3 +77,8 @@ def test_bad_sizes_and_foreign_states_are_refused():
     with pytest.raises(ValueError, match="sizes \\(9, 3\\), this space has \\(9, 4\\)"):
         StrictFairSampler([9, 4]).load_state_dict(StrictFairSampler([9, 3]).state_dict())
     assert paths_per_step("strict", [9, 3]) == 9 and paths_per_step("uniform", [9, 3]) == 1
+
+
+def test_the_docstring_shows_a_step_that_uses_every_choice_equally():
+    assert doctest.testmod(sampling).failed == 0
+    assert doctest.testmod(sampling).attempted > 0

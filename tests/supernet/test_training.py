@@ -66,8 +66,8 @@ def test_a_step_is_the_sum_of_its_paths_divided_where_shared(tiny, faces, shared
     trainer = trainer_of(tiny, faces, shared_gradients=shared, **plain, **unmoved)
     twin = trainer_of(tiny, faces)
     twin.network.load_state_dict(trainer.network.state_dict())
-    paths = [trainer.space.decode(row) for row in twin.dealer.deal()]
-    numbers = twin.shuffler.deal()
+    paths = [trainer.space.decode(row) for row in twin.path_sampler.deal()]
+    numbers = twin.batch_sampler.deal()
     images = twin.faces.read(numbers).permute(0, 3, 1, 2).float().div(127.5).sub(1)
     labels = torch.from_numpy(faces.labels[numbers])
     named = dict(twin.network.named_parameters())
@@ -165,8 +165,8 @@ def test_focal_loss_by_hand():
 
 
 def test_every_epoch_shows_every_image_at_most_once():
-    shuffler = BatchSampler(50, 16, seed=0)
-    epochs = [np.concatenate([shuffler.deal() for _ in range(3)]) for _ in range(4)]
+    sampler = BatchSampler(50, 16, seed=0)
+    epochs = [np.concatenate([sampler.deal() for _ in range(3)]) for _ in range(4)]
     assert all(len(set(epoch.tolist())) == 48 for epoch in epochs)
     assert not np.array_equal(epochs[0], epochs[1])
     with pytest.raises(ValueError, match="batch of 64 needs at least as many training images; there are 50"):
