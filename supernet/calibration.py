@@ -15,7 +15,7 @@ def calibrate_stage(stage: nn.Module, *inputs: object) -> Tensor:
     copy that owns its statistics (`network.with_own_statistics`).
     """
     norms = [module for module in stage.modules() if isinstance(module, _BatchNorm)]
-    before = [norm.momentum for norm in norms]
+    momenta = [norm.momentum for norm in norms]
     # Only norms: layers that drop something at random would give statistics of what no face ever meets.
     stage.eval()
     for norm in norms:
@@ -23,7 +23,7 @@ def calibrate_stage(stage: nn.Module, *inputs: object) -> Tensor:
         norm.momentum = 1.0
     with torch.no_grad():
         output = stage(*inputs)
-    for norm, momentum in zip(norms, before, strict=True):
+    for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     stage.eval()
     return output

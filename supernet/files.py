@@ -142,9 +142,9 @@ def append_line(path: Path, line: str) -> None:
 
 def remove_temporaries(folder: Path) -> None:
     """Delete what killed writers left in a folder. Only for the one process that writes there."""
-    for left in folder.glob("*" + TEMPORARY):
+    for path in folder.glob("*" + TEMPORARY):
         with suppress(FileNotFoundError):
-            left.unlink()
+            path.unlink()
 
 
 def _no_room(path: Path, error: OSError, needed: int) -> NoRoom:

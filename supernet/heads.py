@@ -97,8 +97,8 @@ class MarginHead(nn.Module):
         with torch.autocast(embedding.device.type, enabled=False):
             vectors = embedding if embedding.dtype == torch.float64 else embedding.float()
             cosines = functional.linear(functional.normalize(vectors), functional.normalize(self.weight))
-            own = cosines.gather(1, labels[:, None]).squeeze(1)
-            target, penalty = self.margin(own, vectors.norm(dim=1) / self.norm_unit, strength)
+            true_cosines = cosines.gather(1, labels[:, None]).squeeze(1)
+            target, penalty = self.margin(true_cosines, vectors.norm(dim=1) / self.norm_unit, strength)
             with_margin = cosines.scatter(1, labels[:, None], target[:, None])
         return Classification(with_margin, penalty, vectors)
 
@@ -115,6 +115,6 @@ def make_head(name: str, skeleton: Skeleton, identities: int) -> MarginHead:
     """A freshly initialised head, of `HEADS` or of the skeleton's `own_heads`. ValueError for an unknown name."""
     margins = HEADS | {head.name: head.margin for head in skeleton.own_heads}
     if name not in margins:
-        seen = f"unknown head {name!r}" if name else "no head"
-        raise ValueError(f"{seen}; choose from {', '.join(margins)}, as in '101:cosface'")
+        problem = f"unknown head {name!r}" if name else "no head"
+        raise ValueError(f"{problem}; choose from {', '.join(margins)}, as in '101:cosface'")
     return MarginHead(skeleton.features, skeleton.embedding, identities, margins[name])

@@ -41,8 +41,8 @@ class Supernet(nn.Module):
         super().__init__()
         self.skeleton = skeleton_of(skeleton)
         self.identities = identities
-        every = tuple(range(len(self.skeleton.operations)))
-        self.trunk = self.skeleton.make_trunk([[every] * len(places) for places in self.skeleton.block_places()])
+        codes = tuple(range(len(self.skeleton.operations)))
+        self.trunk = self.skeleton.make_trunk([[codes] * len(places) for places in self.skeleton.block_places()])
         self.heads = nn.ModuleDict({name: make_head(name, self.skeleton, identities) for name in heads})
 
     def forward(self, images: Tensor, path: Genotype) -> Tensor:
@@ -52,8 +52,8 @@ class Supernet(nn.Module):
     def extract(self, path: Genotype | str) -> StandaloneNetwork:
         """The standalone network of `path` with a copy of the weights and BN statistics that it inherits."""
         network = StandaloneNetwork(self.skeleton.fit(path), self.skeleton, self.identities)
-        own = self.state_dict()
-        network.load_state_dict({name: own[name] for name in network.state_dict()})
+        weights = self.state_dict()
+        network.load_state_dict({name: weights[name] for name in network.state_dict()})
         network.to(next(self.parameters()).device)
         return network.train(self.training)
 

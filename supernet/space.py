@@ -173,8 +173,8 @@ class SearchSpace:
         if n > self.size:
             raise ValueError(f"space {self.name} holds {self.size} genotypes, cannot draw {n} different ones")
         if n > self.size // 2:
-            everything = list(self.enumerate())
-            return [everything[place] for place in rng.permutation(len(everything))[:n]]
+            genotypes = list(self.enumerate())
+            return [genotypes[place] for place in rng.permutation(len(genotypes))[:n]]
         drawn: dict[Genotype, None] = {}
         while len(drawn) < n:
             drawn[self.sample(rng)] = None
@@ -199,28 +199,28 @@ class SearchSpace:
 
 def _genes_of_choice_blocks(choice_blocks: Sequence[ChoiceBlock]) -> list[tuple[tuple[int, int], ...]]:
     """The genes each choice block sets; choice blocks without genes get a genotype block of their own."""
-    deciding = [choice_block for choice_block in choice_blocks if choice_block.name != HEAD]
-    if all(not choice_block.genes for choice_block in deciding):
-        own = iter(range(len(deciding)))
-        return [() if choice_block.name == HEAD else ((next(own), 0),) for choice_block in choice_blocks]
-    without = [choice_block.name for choice_block in deciding if not choice_block.genes]
-    if without:
-        raise ValueError(f"choice block {without[0]!r} has no genes although others have; give all or none")
+    operation_blocks = [choice_block for choice_block in choice_blocks if choice_block.name != HEAD]
+    if all(not choice_block.genes for choice_block in operation_blocks):
+        block_numbers = iter(range(len(operation_blocks)))
+        return [() if choice_block.name == HEAD else ((next(block_numbers), 0),) for choice_block in choice_blocks]
+    without_genes = [choice_block.name for choice_block in operation_blocks if not choice_block.genes]
+    if without_genes:
+        raise ValueError(f"choice block {without_genes[0]!r} has no genes although others have; give all or none")
     return [choice_block.genes if choice_block.name != HEAD else () for choice_block in choice_blocks]
 
 
 def _genotype_shape(genes: Sequence[tuple[tuple[int, int], ...]]) -> tuple[int, ...]:
     """Number of positions of every genotype block; every position must be set by exactly one choice block."""
-    every = [gene for choice_genes in genes for gene in choice_genes]
-    if not every:
+    all_genes = [gene for choice_genes in genes for gene in choice_genes]
+    if not all_genes:
         raise ValueError("a search space needs a choice block besides the head")
-    if len(set(every)) < len(every):
-        twice = next(gene for gene in every if every.count(gene) > 1)
+    if len(set(all_genes)) < len(all_genes):
+        twice = next(gene for gene in all_genes if all_genes.count(gene) > 1)
         raise ValueError(f"gene {twice} is set by two choice blocks; each gene belongs to one")
-    shape = [0] * (max(block for block, _ in every) + 1)
-    for block, position in every:
+    shape = [0] * (max(block for block, _ in all_genes) + 1)
+    for block, position in all_genes:
         shape[block] = max(shape[block], position + 1)
-    missing = set(itertools.chain(*([(b, p) for p in range(max(n, 1))] for b, n in enumerate(shape)))) - set(every)
+    missing = set(itertools.chain(*([(b, p) for p in range(max(n, 1))] for b, n in enumerate(shape)))) - set(all_genes)
     if missing:
         raise ValueError(f"gene {min(missing)} is set by no choice block")
     return tuple(shape)

@@ -50,7 +50,7 @@ class BackboneTrunk(nn.Module):
         return self.tail(self.stem(*begun))
 
     def norms(self, blocks: Sequence[Sequence[int]] | None) -> list[nn.Module]:
-        """As `dpn.Trunk.norms`."""
+        """As `trunk.Trunk.norms`."""
         norms = [module for module in self.stem.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
         return [] if blocks is None else [norm for norm in norms if norm.track_running_stats]
 
@@ -92,11 +92,11 @@ def build_backbone(backbone: Backbone | str, skeleton: Skeleton | str, identitie
 
 def check_name(name: str) -> None:
     """Raise ValueError, with timm's closest names, for a backbone that timm does not have."""
-    known = timm.list_models()
-    if name not in known:
-        close = difflib.get_close_matches(name, known, n=4, cutoff=0.5)
-        more = f"; close to it: {', '.join(close)}" if close else ""
-        raise ValueError(f"timm {timm.__version__} has no backbone {name!r}{more}")
+    names = timm.list_models()
+    if name not in names:
+        close = difflib.get_close_matches(name, names, n=4, cutoff=0.5)
+        hint = f"; close to it: {', '.join(close)}" if close else ""
+        raise ValueError(f"timm {timm.__version__} has no backbone {name!r}{hint}")
 
 
 def _model(name: str, size: int) -> tuple[nn.Module, int]:
@@ -104,15 +104,15 @@ def _model(name: str, size: int) -> tuple[nn.Module, int]:
 
     Models with positions to learn have to be told the size; others do not know that argument, or do without.
     """
-    drawn, reasons = torch.get_rng_state(), []
-    for told in ({"img_size": size}, {}):
-        torch.set_rng_state(drawn)
+    rng_state, reasons = torch.get_rng_state(), []
+    for options in ({"img_size": size}, {}):
+        torch.set_rng_state(rng_state)
         try:
-            model = timm.create_model(name, pretrained=False, num_classes=0, **told)
+            model = timm.create_model(name, pretrained=False, num_classes=0, **options)
             features = _features(model.eval(), size)
             return model.train(), features
         except _REFUSALS as error:
-            if not (told and isinstance(error, TypeError) and "img_size" in str(error)):
+            if not (options and isinstance(error, TypeError) and "img_size" in str(error)):
                 reasons.append(f"{type(error).__name__}: {' '.join(str(error).split())[:120]}")
     raise ValueError(
         f"backbone {name!r} cannot be built for images of {size} px ({reasons[0]}); leave it out, or train the "

@@ -107,7 +107,7 @@ def inspect(
     return Inspection(
         counts,
         (images[0], float(np.median(images)), images[-1]),
-        tuple(sorted(findings, key=lambda one: not one.fault)),
+        tuple(sorted(findings, key=lambda finding: not finding.fault)),
     )
 
 
@@ -164,7 +164,9 @@ def _check_groups(manifest: Manifest, column: str | None, counts: Sequence[Count
     names = sorted({count.group for count in counts})
     if len(names) < 2:
         yield Finding(True, f"column {column!r} has the one value {names[0]!r}; disparity needs two groups or more")
-    nameless = sorted(who for who, group in identity_groups(manifest, column).items() if names_no_group(group))
+    nameless = sorted(
+        identity for identity, group in identity_groups(manifest, column).items() if names_no_group(group)
+    )
     if nameless:
         yield Finding(
             True,

@@ -89,7 +89,7 @@ def _columns(rows: Iterator[list[str]]) -> dict[str, tuple[str, ...]]:
         raise ValueError(f"a column name stands twice in the header {','.join(header)}")
     columns: list[list[str]] = [[] for _ in header]
     # Equal values are kept once: a table of many attributes repeats a few words millions of times.
-    known: dict[str, str] = {}
+    interned: dict[str, str] = {}
     for number, row in enumerate(rows, 2):
         if not row:
             continue
@@ -97,7 +97,7 @@ def _columns(rows: Iterator[list[str]]) -> dict[str, tuple[str, ...]]:
             raise ValueError(f"line {number} has {len(row)} fields, the header has {len(header)}")
         for values, field in zip(columns, row, strict=True):
             field = field.strip()
-            values.append(known.setdefault(field, field))
+            values.append(interned.setdefault(field, field))
     if not columns[0]:
         raise ValueError("only a header, no rows")
     return {name: tuple(values) for name, values in zip(header, columns, strict=True)}
@@ -194,7 +194,7 @@ def _dealt_splits(groups: Mapping[str, str], fractions: Sequence[float], seed: i
     rng = np.random.default_rng(seed)
     of_identity = {}
     for group in sorted(set(groups.values())):
-        members = sorted(identity for identity, own in groups.items() if own == group)
+        members = sorted(identity for identity, identity_group in groups.items() if identity_group == group)
         members = [members[place] for place in rng.permutation(len(members))]
         ends = np.round(np.cumsum(fractions) * len(members)).astype(int)
         for split, start, end in zip(SPLITS, [0, *ends[:-1]], ends, strict=True):

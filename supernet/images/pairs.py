@@ -50,17 +50,17 @@ class Pairs:
         """The pairs for `manifest.take(kept)`: rows are numbered anew, pairs of other images are added to `dropped`."""
         place = np.full(len(manifest), -1, dtype=np.int64)
         place[kept] = np.arange(len(kept))
-        stay = (place[self.left] >= 0) & (place[self.right] >= 0)
+        complete = (place[self.left] >= 0) & (place[self.right] >= 0)
         paths = manifest.columns["path"]
-        gone = tuple(f"{paths[self.left[pair]]}, {paths[self.right[pair]]}" for pair in np.flatnonzero(~stay))
+        lost = tuple(f"{paths[self.left[pair]]}, {paths[self.right[pair]]}" for pair in np.flatnonzero(~complete))
         return replace(
             self,
-            left=place[self.left[stay]],
-            right=place[self.right[stay]],
-            same=self.same[stay],
-            fold=self.fold[stay],
-            group=None if self.group is None else self.group[stay],
-            dropped=(*self.dropped, *gone),
+            left=place[self.left[complete]],
+            right=place[self.right[complete]],
+            same=self.same[complete],
+            fold=self.fold[complete],
+            group=None if self.group is None else self.group[complete],
+            dropped=(*self.dropped, *lost),
         )
 
 
@@ -210,7 +210,7 @@ def _lines(path: Path) -> list[tuple[int, list[str]]]:
 
 
 def _look_up(body: Sequence[tuple[int, list[str]]], folds: np.ndarray, find: Find) -> Pairs:
-    found, dropped = [], []
+    pairs, dropped = [], []
     for (number, words), fold in zip(body, folds.tolist(), strict=True):
         images = _images_of(number, words)
         rows = [find(name, image) for name, image in images]
@@ -218,10 +218,10 @@ def _look_up(body: Sequence[tuple[int, list[str]]], folds: np.ndarray, find: Fin
             name, image = images[rows.index(None)]
             dropped.append(f"line {number} ({name} {image})")
         else:
-            found.append((*rows, len(words) == 3, fold))
-    if not found:
+            pairs.append((*rows, len(words) == 3, fold))
+    if not pairs:
         raise ValueError(f"none of the {len(body)} pairs has both images in the manifest; the first is {dropped[0]}")
-    left, right, same, fold = (np.array(values) for values in zip(*found, strict=True))
+    left, right, same, fold = (np.array(values) for values in zip(*pairs, strict=True))
     return Pairs(left, right, same, fold, dropped=tuple(dropped))
 
 

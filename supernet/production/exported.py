@@ -58,10 +58,10 @@ def read_export(folder: Path | str, identities: int = 0, skeleton: Skeleton | No
     about = read_about(folder)
     weights = _verified(folder, about, WEIGHTS)
     if about["kind"] == OWN and skeleton is None:
-        named = [about["skeleton"].get("opened_by"), *about["own_heads"]]
-        known = ", ".join(str(text)[:80] for text in named if text) or "not named"
+        sources = [about["skeleton"].get("opened_by"), *about["own_heads"]]
+        names = ", ".join(str(text)[:80] for text in sources if text) or "not named"
         raise ValueError(
-            f"{folder} has a skeleton, operations or a head of its author's own ({known}), which a file cannot hold; "
+            f"{folder} has a skeleton, operations or a head of its author's own ({names}), which a file cannot hold; "
             "import it and call open_export(folder, skeleton=...)"
         )
     try:
@@ -97,10 +97,10 @@ def read_about(folder: Path) -> dict:
 def class_weights(folder: Path | str) -> Tensor:
     """The class weights (K, D) of the training identities that an export holds. Raises ValueError as `open_export`."""
     folder = Path(folder)
-    found = _verified(folder, read_about(folder), CLASS_WEIGHTS)
-    if set(found) != {"weight"}:
-        raise ValueError(f"{folder / CLASS_WEIGHTS} holds {', '.join(sorted(found))[:80]}; expected weight")
-    return found["weight"]
+    tensors = _verified(folder, read_about(folder), CLASS_WEIGHTS)
+    if set(tensors) != {"weight"}:
+        raise ValueError(f"{folder / CLASS_WEIGHTS} holds {', '.join(sorted(tensors))[:80]}; expected weight")
+    return tensors["weight"]
 
 
 def weights_of(network: nn.Module) -> tuple[dict[str, Tensor], dict[str, Tensor]]:

@@ -100,9 +100,9 @@ def skeleton_from(numbers: str | Mapping[str, object] | Skeleton) -> Skeleton:
     wrong = sorted(str(name) for name in numbers.keys() ^ set(_NUMBERS))
     if wrong:
         raise ValueError(f"a skeleton as data has exactly {', '.join(_NUMBERS)}; unknown or missing: {wrong[0][:40]!r}")
-    for name, like in numbers_of(SKELETONS["nano"]).items():
-        if not _alike(numbers[name], like):
-            raise ValueError(f"skeleton: {name} must be like {like!r}, got {str(numbers[name])[:40]!r}")
+    for name, example in numbers_of(SKELETONS["nano"]).items():
+        if not _alike(numbers[name], example):
+            raise ValueError(f"skeleton: {name} must be like {example!r}, got {str(numbers[name])[:40]!r}")
     values = {name: tuple(value) if isinstance(value, (list, tuple)) else value for name, value in numbers.items()}
     return DualPathSkeleton(**values)
 
@@ -111,11 +111,11 @@ def _plain(value: object) -> object:
     return list(value) if isinstance(value, tuple) else value
 
 
-def _alike(value: object, like: object) -> bool:
+def _alike(value: object, example: object) -> bool:
     """Whether a value has the type of its like; whole numbers must be 1 or more."""
-    if isinstance(like, list):
-        return isinstance(value, (list, tuple)) and bool(value) and all(_alike(one, 1) for one in value)
-    return type(value) is type(like) and (type(value) is not int or value >= 1)
+    if isinstance(example, list):
+        return isinstance(value, (list, tuple)) and bool(value) and all(_alike(item, 1) for item in value)
+    return type(value) is type(example) and (type(value) is not int or value >= 1)
 
 
 def _searched(
@@ -166,10 +166,10 @@ def backbone_skeleton(image_size: int, embedding: int) -> Skeleton:
 
 def _with_head(genotype: str | Genotype) -> Genotype:
     """A genotype with a built-in head. All heads have one kind of neck, but a genotype without one is a slip."""
-    found = Genotype.parse(genotype) if isinstance(genotype, str) else genotype
-    if found.head not in HEAD_NAMES:
-        raise ValueError(f"genotype '{found}' needs a head: one of {', '.join(HEAD_NAMES)}, as in '101:cosface'")
-    return found
+    parsed = Genotype.parse(genotype) if isinstance(genotype, str) else genotype
+    if parsed.head not in HEAD_NAMES:
+        raise ValueError(f"genotype '{parsed}' needs a head: one of {', '.join(HEAD_NAMES)}, as in '101:cosface'")
+    return parsed
 
 
 def _check_channels(in_chans: int) -> None:

@@ -59,8 +59,8 @@ def _notes(manifest: Manifest, group: str) -> tuple[str, ...]:
     notes = [f"{len(mixed)} identities have images of both values of {group}; the majority counts: {shorten([*mixed])}"]
     ties = [identity for identity, tie in mixed.items() if tie]
     if ties:
-        taken = identity_groups(manifest, "group")[ties[0]]
-        notes.append(f"{len(ties)} of them are ties, {taken!r} (first in the alphabet) is taken: {shorten(ties)}")
+        group_taken = identity_groups(manifest, "group")[ties[0]]
+        notes.append(f"{len(ties)} of them are ties, {group_taken!r} (first in the alphabet) is taken: {shorten(ties)}")
     return tuple(notes)
 
 
@@ -119,7 +119,7 @@ def _lines(path: Path) -> list[str]:
 def _parse(path: Path, lines: Sequence[str], width: int, first: int) -> dict[str, list[str]]:
     """The words behind the file name of every line that is not blank; blanks between words may be doubled."""
     rows: dict[str, list[str]] = {}
-    known: dict[str, str] = {}
+    interned: dict[str, str] = {}
     for number, line in enumerate(lines, first):
         file, *words = line.split() or [""]
         if not file:
@@ -128,7 +128,7 @@ def _parse(path: Path, lines: Sequence[str], width: int, first: int) -> dict[str
             raise ValueError(f"{path}: line {number} has {len(words)} words behind the file name, expected {width}")
         if file in rows:
             raise ValueError(f"{path}: line {number} lists {file} a second time")
-        rows[file] = [known.setdefault(word, word) for word in words]
+        rows[file] = [interned.setdefault(word, word) for word in words]
     if not rows:
         raise ValueError(f"{path}: no rows")
     return rows

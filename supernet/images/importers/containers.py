@@ -47,7 +47,7 @@ def verification_set(source: Path) -> Listing:
     pairs = len(content.same)
     paths = tuple(f"{pair:05d}{side}" for pair in range(pairs) for side in "ab")
     same = np.repeat(content.same, 2).tolist()
-    identities = tuple(path[:-1] if one else path for path, one in zip(paths, same, strict=True))
+    identities = tuple(path[:-1] if is_same else path for path, is_same in zip(paths, same, strict=True))
     first = 2 * np.arange(pairs, dtype=np.int64)
     return Listing(
         manifest=Manifest({"path": paths, "identity": identities}),
@@ -61,14 +61,14 @@ def verification_set(source: Path) -> Listing:
 
 def find_file(folder: Path, suffix: str, usual: str) -> Path | None:
     """The file of the usual name in a folder, else the only one with the suffix, else None."""
-    found = [path for path in sorted(folder.glob(f"*{suffix}")) if path.is_file()]
-    if folder / usual in found:
+    paths = [path for path in sorted(folder.glob(f"*{suffix}")) if path.is_file()]
+    if folder / usual in paths:
         return folder / usual
-    return found[0] if len(found) == 1 else None
+    return paths[0] if len(paths) == 1 else None
 
 
 def _file(source: Path, suffix: str, usual: str) -> Path:
-    found = find_file(source, suffix, usual) if source.is_dir() else source
-    if found is None or not found.is_file():
+    path = find_file(source, suffix, usual) if source.is_dir() else source
+    if path is None or not path.is_file():
         raise ValueError(f"{usual} is missing: expected {source} to be a {suffix} file, or a folder with one of them")
-    return found
+    return path

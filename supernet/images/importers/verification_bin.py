@@ -167,8 +167,10 @@ def _unpickle(data: bytes) -> object:
     try:
         return _Unpickler(data, encode).load()
     except _UNPICKLING_ERRORS as error:
-        said = str(error)
-        raise ValueError(said if said.startswith("refused") else f"damaged pickle ({_one_line(said)})") from None
+        message = str(error)
+        raise ValueError(
+            message if message.startswith("refused") else f"damaged pickle ({_one_line(message)})"
+        ) from None
 
 
 def _to_pairs(content: object, length: int) -> VerificationBin:

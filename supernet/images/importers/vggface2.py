@@ -81,14 +81,14 @@ def _read_people(path: Path) -> dict[str, _Person]:
 
 def _official_splits(people: Mapping[str, _Person]) -> dict[str, str]:
     splits = {}
-    met: dict[str, int] = defaultdict(int)
+    counts: dict[str, int] = defaultdict(int)
     for identity in sorted(people):
         person = people[identity]
         if person.official_test:
             splits[identity] = "test"
             continue
-        met[person.gender] += 1
-        splits[identity] = "train" if met[person.gender] % VALIDATION_EVERY else "validation"
+        counts[person.gender] += 1
+        splits[identity] = "train" if counts[person.gender] % VALIDATION_EVERY else "validation"
     return splits
 
 
