@@ -6,5 +6,5 @@ any of the `families` of networks, made of `convolution`s; `heads` has margins a
 standalone networks. `training` trains any of them on `images`; `calibration` measures BN statistics of a path on
 copies; `production` is for networks outside of this program.
 
-`files` are written whole or not at all, `memory` says what is free, `fitting` halves batches where it runs out.
+`files` are written whole or not at all; `memory` says what is free, and halves batches where it runs out.
 """

@@ -1,12 +1,30 @@
-"""How much memory there is at this moment. Needs no torch on a CPU."""
+"""Memory: how much is free at this moment, and batches of images that are halved when it runs out.
+
+Needs no torch until a device or an error is looked at.
+"""
 
 from __future__ import annotations
 
+import gc
 import os
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import torch
+
+_SHORTAGES = (
+    "out of memory",
+    "can't allocate memory",
+    "not enough memory",
+    "alloc_failed",
+    "bad_alloc",
+    "could not create a primitive",
+    "could not create a memory",
+)
+"""What the errors of devices, of the CPU's allocator and of the libraries behind them (cuDNN, oneDNN) say."""
 
 
 def free_memory(device: torch.device) -> int:
@@ -26,3 +44,78 @@ def available_ram() -> int:
         return int(fields["MemAvailable"].split()[0]) * 1024
     except (OSError, KeyError):
         return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+@dataclass
+class Batch:
+    """How many images are worked on at once: `size`, 1 or more, halved for good whenever memory runs out.
+
+    `say` is called with a sentence whenever that happens; by default it is a warning.
+    """
+
+    size: int
+    say: Callable[[str], object] = warnings.warn
+
+    def __post_init__(self) -> None:
+        if self.size < 1:
+            raise ValueError(f"batch must be 1 or more images at once, got {self.size}")
+
+    def over(self, images: int, work: Callable[[slice], object]) -> None:
+        """Call `work` on consecutive places among `images`, `size` at a time.
+
+        Where memory runs out, caches are freed and the very same images are worked on again, half as many at a time;
+        what was done before stays done. Raises ValueError when a single image does not fit.
+        """
+        start = 0
+        while start < images:
+            place = slice(start, min(start + self.size, images))
+            shortage = _shortage(work, place)
+            if shortage is None:
+                start = place.stop
+            else:
+                self._halve(place.stop - place.start, shortage)
+
+    def _halve(self, tried: int, shortage: str) -> None:
+        if tried == 1:
+            raise ValueError(
+                f"not even one image at a time fits into memory ({shortage}); free memory, use a device with more, or "
+                "a smaller --size or skeleton"
+            )
+        self.size = tried // 2
+        free_caches()
+        self.say(f"memory ran out with {tried} images at once ({shortage}); going on with {self.size}")
+
+
+def _shortage(work: Callable[[slice], object], place: slice) -> str | None:
+    """Do the work; why memory did not suffice, or None. The error itself would keep what was allocated alive."""
+    try:
+        work(place)
+    except (MemoryError, RuntimeError) as error:
+        if not is_shortage(error):
+            raise
+        return reason_of(error)
+    return None
+
+
+def is_shortage(error: BaseException) -> bool:
+    """Whether an error says that memory, of a device or of the machine, ran out."""
+    import torch
+
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _SHORTAGES)
+
+
+def reason_of(error: BaseException) -> str:
+    """The beginning of an error's message, for a sentence of ours: one line, 160 letters at most."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 160 else text[:157] + "..."
+
+
+def free_caches() -> None:
+    """Give memory back that nothing refers to any more."""
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from dualfair.supernet.fitting import Batch
 from dualfair.supernet.images.augmentation import mirror, to_input
+from dualfair.supernet.memory import Batch
 
 
 class Faces(Protocol):
@@ -55,7 +55,7 @@ def embed(network: torch.nn.Module, faces: Faces, *, batch: int | Batch = 128) -
     """Test-time embeddings f(x) + f(mirror of x), L2-normalised, of all faces: float32 (N, D).
 
     `network` maps images (B, 3, S, S) to embeddings (B, D); it must be in evaluation mode and is left unchanged. Where
-    memory runs out the batch is halved (`fitting.Batch`).
+    memory runs out the batch is halved (`memory.Batch`).
     """
     if network.training:
         raise ValueError("embed() needs the network in evaluation mode; call network.eval() first")

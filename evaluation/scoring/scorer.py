@@ -23,8 +23,8 @@ from dualfair.evaluation.scoring.embedding import Faces, over_batches, summed, w
 from dualfair.evaluation.scoring.sharing import Work, divide, work
 from dualfair.evaluation.scoring.trie import build_trie, leaves
 from dualfair.evaluation.statistics.bootstrap import Statistic, identity_bootstrap
-from dualfair.supernet.fitting import Batch
 from dualfair.supernet.genotype import Genotype
+from dualfair.supernet.memory import Batch
 from dualfair.supernet.network import StandaloneNetwork, Supernet
 from dualfair.supernet.training.process_group import ALONE, ProcessGroup
 
@@ -43,7 +43,7 @@ def population_embeddings(
     None keeps the statistics that the network has. `network` is not changed. For a standalone network the only
     genotype is its own, and this is how it is judged too.
 
-    Where memory runs out, the batch is halved and what is embedded stays (`fitting.Batch`). Embeddings in smaller
+    Where memory runs out, the batch is halved and what is embedded stays (`memory.Batch`). Embeddings in smaller
     batches are those of the whole batch up to the rounding of kernels that depend on the batch's shape. Statistics are
     those of the calibration sample as one batch, so that is never cut: ValueError says so where it does not fit.
     """
@@ -89,7 +89,7 @@ class InheritedScorer:
     what the calls so far took and what they would have taken one by one.
 
     A network whose embeddings are not finite has no ranks: NaN stands for all that is measured of it. Where memory
-    runs out the batch is halved, for this call and all later ones (`fitting.Batch`, which also says how it is told).
+    runs out the batch is halved, for this call and all later ones (`memory.Batch`, which also says how it is told).
 
     With several `processes` the leader is the one that is called; the others `serve` it, and each scores its part.
     What is raised on one of them ends the call on all, as RankFailed with the reason; the next call may be served.

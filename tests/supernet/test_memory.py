@@ -15,7 +15,7 @@ from dualfair.evaluation.protocol import EvaluationProtocol
 from dualfair.evaluation.scoring import embedding
 from dualfair.evaluation.scoring.embedding import embed, network_input
 from dualfair.evaluation.scoring.scorer import InheritedScorer, population_embeddings
-from dualfair.supernet.fitting import Batch, is_shortage
+from dualfair.supernet.memory import Batch, is_shortage
 from dualfair.supernet.network import Supernet
 from dualfair.supernet.space import dpn_space
 
@@ -51,7 +51,7 @@ def test_every_image_is_worked_on_once_whatever_fits(images, size, fits):
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
         done.extend(range(place.start, place.stop))
 
-    with patch("dualfair.supernet.fitting.free_caches"):
+    with patch("dualfair.supernet.memory.free_caches"):
         batch.over(images, work)
     assert done == list(range(images))
     assert batch.size <= size and bool(told) == (min(size, images) > fits)
