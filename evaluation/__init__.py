@@ -3,6 +3,5 @@
 `scoring` turns networks and images into embeddings and scores, `metrics` are pure functions of these, `statistics` says
 how sure any of it is and whether cheap scores rank networks as the costly truth does. `protocol` is the short verdict,
 the same for inherited and standalone networks; `identification_report` and `verification_report` gather everything
-about one system. `complexity` counts parameters and multiply-accumulates by formula, `measured_cost` while a network
-runs.
+about one system. `cost` counts parameters and multiply-accumulates, by formula or while a network runs.
 """

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dualfair.evaluation.complexity import macs, parameters
+from dualfair.evaluation.cost import macs, parameters
 from dualfair.evaluation.metrics.disparity import MINIMUM_PROBES, Disparity, per_group, values_of
 from dualfair.evaluation.metrics.identification import Ranks, galleries, ranks
 from dualfair.evaluation.protocol import EvaluationProtocol, Scores, evaluate

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dualfair.evaluation.complexity import layer_costs
+from dualfair.evaluation.cost import layer_costs
 from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.skeleton import Skeleton
 

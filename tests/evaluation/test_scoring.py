@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from dualfair.evaluation.complexity import macs, parameters
+from dualfair.evaluation.cost import macs, parameters
 from dualfair.evaluation.metrics.disparity import DISPARITIES
 from dualfair.evaluation.metrics.identification import galleries, halves, ranks
 from dualfair.evaluation.protocol import EvaluationProtocol, evaluate

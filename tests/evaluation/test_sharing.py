@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from dualfair.evaluation.complexity import macs
+from dualfair.evaluation.cost import macs
 from dualfair.evaluation.scoring.scorer import population_embeddings
 from dualfair.evaluation.scoring.sharing import Work, divide, work
 from dualfair.supernet.images.face_set import FaceSet

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from dualfair.evaluation.complexity import macs
+from dualfair.evaluation.cost import macs
 from dualfair.supernet.network import Supernet
 from dualfair.supernet.space import dpn_space
 from dualfair.supernet.training.path_sharing import path_cost, path_groups, share_paths

@@ -1,9 +1,15 @@
-"""Parameters and multiply-accumulates of a genotype, by formula: no network is built."""
+"""Parameters and multiply-accumulates: of a genotype by formula, no network being built, and of any network counted
+while it runs, for those that no formula knows. The formulas need no torch."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.skeleton import Skeleton, skeleton_of
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 
 def parameters(genotype: Genotype | str, skeleton: Skeleton | str) -> int:
@@ -46,3 +52,37 @@ def layer_costs(genotype: Genotype | str, skeleton: Skeleton | str) -> list[list
         layers += [] if shortcut is None else [shortcut]
         costs.append([(operation.parameters(place), operation.macs(place)) for operation, place in layers])
     return costs
+
+
+def measured_cost(network: nn.Module, size: int) -> tuple[int, int]:
+    """(parameters, MACs) of a network's forward pass on one image of `size` x `size` pixels.
+
+    Parameters are the learnt ones of all layers that take part, each once; class weights, which do not, are left out.
+    MACs are those of convolutions and linear layers, as `macs` counts them; what attention multiplies between
+    activations is not among them. The network, which has to be in evaluation mode, stays as it is. Raises ValueError
+    otherwise.
+    """
+    import torch
+    from torch import nn
+
+    if network.training:
+        raise ValueError("measured_cost() needs the network in evaluation mode; call network.eval() first")
+    weights: dict[Tensor, int] = {}
+    layer_macs: list[int] = []
+
+    def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        weights.update((weight, weight.numel()) for weight in module.parameters(recurse=False) if weight.requires_grad)
+        if isinstance(module, nn.Conv2d):
+            layer_macs.append(output.shape[2:].numel() * module.weight.numel())
+        elif isinstance(module, nn.Linear):
+            layer_macs.append(output.shape[1:-1].numel() * module.weight.numel())
+
+    device = next((weight.device for weight in network.parameters()), torch.device("cpu"))
+    hooks = [module.register_forward_hook(count) for module in network.modules()]
+    try:
+        with torch.inference_mode():
+            network(torch.zeros(1, 3, size, size, device=device))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return sum(weights.values()), sum(layer_macs)
