@@ -1,4 +1,5 @@
-"""The supernet, with every candidate operation and every head, and the standalone network of one path.
+"""The supernet, with every candidate operation and every head, the standalone network of one path, and what any
+network by itself keeps.
 
 Shape legend: B batch, H height, W width, D embedding.
 """
@@ -7,12 +8,32 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from typing import Protocol
 
 from torch import Tensor, nn
 
+from dualfair.supernet.families.backbone import Backbone
 from dualfair.supernet.genotype import HEAD_NAMES, Genotype
 from dualfair.supernet.heads import make_head
 from dualfair.supernet.skeleton import Skeleton, skeleton_of
+
+
+class Network(Protocol):
+    """A network by itself, searched or not: `StandaloneNetwork`, or `families.backbone_network.BackboneNetwork`.
+
+    It is a torch module that is called with images. `spec` says which network it is; it prints and parses back, and its
+    `blocks` and `head` say what runs. `skeleton` has the size of images and of the embedding. `trunk` takes images and
+    `spec.blocks` to features (`trunk.Trunk`), and `heads[spec.head]` is the one head, whose neck embeds these.
+    """
+
+    spec: Genotype | Backbone
+    skeleton: Skeleton
+    trunk: nn.Module
+    heads: nn.ModuleDict
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (B, 3, H, W) in [-1, 1] -> embeddings (B, D), not normalised."""
+        ...
 
 
 class StandaloneNetwork(nn.Module):
@@ -20,14 +41,19 @@ class StandaloneNetwork(nn.Module):
 
     def __init__(self, genotype: Genotype, skeleton: Skeleton, identities: int) -> None:
         super().__init__()
-        self.genotype = genotype
+        self.spec = genotype
         self.skeleton = skeleton
         self.trunk = skeleton.make_trunk([[(code,) for code in codes] for codes in genotype.blocks])
         self.heads = nn.ModuleDict({genotype.head: make_head(genotype.head, skeleton, identities)})
 
+    @property
+    def genotype(self) -> Genotype:
+        """The `spec` of a searched network."""
+        return self.spec
+
     def forward(self, images: Tensor) -> Tensor:
         """Images (B, 3, H, W) in [-1, 1] -> embeddings (B, D), not normalised."""
-        return self.heads[self.genotype.head].neck(self.trunk(images, self.genotype.blocks))
+        return self.heads[self.spec.head].neck(self.trunk(images, self.spec.blocks))
 
 
 class Supernet(nn.Module):

@@ -25,12 +25,12 @@ from dualfair.evaluation.scoring.trie import build_trie, leaves
 from dualfair.evaluation.statistics.bootstrap import Statistic, identity_bootstrap
 from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.memory import Batch
-from dualfair.supernet.network import StandaloneNetwork, Supernet
+from dualfair.supernet.network import Network, Supernet
 from dualfair.supernet.training.process_group import ALONE, ProcessGroup
 
 
 def population_embeddings(
-    network: Supernet | StandaloneNetwork,
+    network: Supernet | Network,
     genotypes: Sequence[Genotype],
     faces: Faces,
     calibration: Tensor | None,

@@ -60,14 +60,14 @@ class BackboneTrunk(nn.Module):
 
 
 class BackboneNetwork(nn.Module):
-    """A backbone of timm with a neck and a margin head: what `network.StandaloneNetwork` is for a genotype.
+    """A backbone of timm with a neck and a margin head, as a `network.Network`.
 
-    `genotype` names it. `skeleton` gives the size of its images and of its embedding, nothing else.
+    `spec` names it. `skeleton` gives the size of its images and of its embedding, nothing else.
     """
 
     def __init__(self, backbone: Backbone, skeleton: Skeleton, identities: int) -> None:
         super().__init__()
-        self.genotype = backbone
+        self.spec = backbone
         self.skeleton = skeleton
         model, features = _model(backbone.name, skeleton.image_size)
         self.trunk = BackboneTrunk(model)
@@ -76,7 +76,7 @@ class BackboneNetwork(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (B, 3, S, S) in [-1, 1] -> embeddings (B, D), not normalised."""
-        return self.heads[self.genotype.head].neck(self.trunk(images, self.genotype.blocks))
+        return self.heads[self.spec.head].neck(self.trunk(images, self.spec.blocks))
 
 
 def build_backbone(backbone: Backbone | str, skeleton: Skeleton | str, identities: int = 0) -> BackboneNetwork:

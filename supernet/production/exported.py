@@ -1,6 +1,6 @@
 """An exported network on disk: which files there are, and how it is opened again. JSON and safetensors, no pickle.
 
-`json` says what the network is and the SHA-256 of the files with weights; it is all that `open_export` needs
+`dualfair.json` says what the network is and the SHA-256 of the files with weights; it is all that `open_export` needs
 beside `model.safetensors`.
 """
 
@@ -13,12 +13,12 @@ from pathlib import Path
 
 import safetensors.torch
 from safetensors import SafetensorError
-from torch import Tensor, nn
+from torch import Tensor
 
 from dualfair.supernet.families.backbone import Backbone
-from dualfair.supernet.families.backbone_network import BackboneNetwork, build_backbone
+from dualfair.supernet.families.backbone_network import build_backbone
 from dualfair.supernet.files import read_json
-from dualfair.supernet.network import StandaloneNetwork, build
+from dualfair.supernet.network import Network, build
 from dualfair.supernet.production.folding import fold
 from dualfair.supernet.production.timm_model import backbone_skeleton, embedder_of, skeleton_from
 from dualfair.supernet.skeleton import Skeleton
@@ -34,15 +34,13 @@ _FAULTS = (AttributeError, KeyError, TypeError, ValueError, RuntimeError, Memory
 
 @dataclass(frozen=True)
 class Export:
-    """An opened export: the network in evaluation mode, and what `json` says of it."""
+    """An opened export: the network in evaluation mode, and what `dualfair.json` says of it."""
 
-    network: StandaloneNetwork | BackboneNetwork
+    network: Network
     about: dict
 
 
-def open_export(
-    folder: Path | str, identities: int = 0, skeleton: Skeleton | None = None
-) -> StandaloneNetwork | BackboneNetwork:
+def open_export(folder: Path | str, identities: int = 0, skeleton: Skeleton | None = None) -> Network:
     """The network of a folder that `dualfair export` made, in evaluation mode on the CPU.
 
     With `identities` its head has fresh class weights (K, D), drawn from torch's global generator, to fine-tune on so
@@ -76,7 +74,7 @@ def read_export(folder: Path | str, identities: int = 0, skeleton: Skeleton | No
 
 
 def read_about(folder: Path) -> dict:
-    """What `json` of a folder says. Raises ValueError when there is none, or it is not of this version."""
+    """What `dualfair.json` of a folder says. Raises ValueError when there is none, or it is not of this version."""
     path = folder / ABOUT
     if not path.is_file():
         raise ValueError(f"{folder} is no exported network ({ABOUT} is not there); make one with 'dualfair export'")
@@ -103,9 +101,9 @@ def class_weights(folder: Path | str) -> Tensor:
     return tensors["weight"]
 
 
-def weights_of(network: nn.Module) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+def weights_of(network: Network) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """What the two files hold of a standalone network: its embedding part, and its class weights."""
-    head = network.heads[network.genotype.head]
+    head = network.heads[network.spec.head]
     return _plain(embedder_of(network).state_dict()), _plain({"weight": head.weight})
 
 
@@ -128,7 +126,7 @@ def _verified(folder: Path, about: dict, name: str) -> dict[str, Tensor]:
         raise ValueError(f"{path} is damaged ({' '.join(str(error).split())[:120]}); export again") from None
 
 
-def _build(about: dict, identities: int, skeleton: Skeleton | None) -> nn.Module:
+def _build(about: dict, identities: int, skeleton: Skeleton | None) -> Network:
     kind, shape = about["kind"], about["skeleton"]
     if kind == BACKBONE:
         backbone = Backbone.parse(about["network"])

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from dualfair.supernet.families.backbone import Backbone
 from dualfair.supernet.families.backbone_network import build_backbone
 from dualfair.supernet.genotype import HEAD_NAMES, Genotype
-from dualfair.supernet.network import build
+from dualfair.supernet.network import Network, build
 from dualfair.supernet.operations import OPERATIONS
 from dualfair.supernet.production.folding import fold
 from dualfair.supernet.skeleton import SKELETONS, DualPathSkeleton, Skeleton, skeleton_of
@@ -79,10 +79,10 @@ class FaceEmbedder(nn.Module):
         self.classifier = nn.Linear(self.head_hidden_size, num_classes) if num_classes else nn.Identity()
 
 
-def embedder_of(network: nn.Module, num_classes: int = 0) -> FaceEmbedder:
+def embedder_of(network: Network, num_classes: int = 0) -> FaceEmbedder:
     """The embedding part of a standalone network of a genotype or a backbone, sharing its weights."""
-    head = network.heads[network.genotype.head]
-    return FaceEmbedder(network.trunk, network.genotype.blocks, head.neck, num_classes).train(network.training)
+    head = network.heads[network.spec.head]
+    return FaceEmbedder(network.trunk, network.spec.blocks, head.neck, num_classes).train(network.training)
 
 
 def numbers_of(skeleton: Skeleton) -> dict[str, object] | None:

@@ -13,14 +13,14 @@ import torch
 from torch import Tensor
 
 from dualfair.supernet.genotype import Genotype
-from dualfair.supernet.network import StandaloneNetwork, Supernet
+from dualfair.supernet.network import Network, Supernet
 from dualfair.supernet.training.optimisation import group_of
 from dualfair.supernet.training.process_group import ProcessGroup
 from dualfair.supernet.training.statistics import StepStatistics
 
 
 def accumulate(
-    network: Supernet | StandaloneNetwork,
+    network: Supernet | Network,
     images: Tensor,
     paths: Sequence[Genotype],
     loss_along: Callable[[Genotype, Tensor], tuple[Tensor, Tensor]],
@@ -65,7 +65,7 @@ def average_shared(trunk: Sequence[Tensor], heads: Mapping[str, Sequence[Tensor]
 
 
 def add_over_ranks(
-    network: Supernet | StandaloneNetwork, paths: Sequence[Genotype], numbers: Tensor, processes: ProcessGroup
+    network: Supernet | Network, paths: Sequence[Genotype], numbers: Tensor, processes: ProcessGroup
 ) -> Tensor:
     """Add the gradients of all ranks up, with some `numbers` (n,), in one message; returns the numbers' sums (n,).
 
@@ -82,7 +82,7 @@ def add_over_ranks(
     return sums[: len(numbers)]
 
 
-def weights_along(network: Supernet | StandaloneNetwork, paths: Sequence[Genotype]) -> list[Tensor]:
+def weights_along(network: Supernet | Network, paths: Sequence[Genotype]) -> list[Tensor]:
     """The weights that some path uses, in the network's order."""
     used = {
         id(weight)

@@ -22,7 +22,7 @@ from dualfair.supernet.families.backbone_network import BackboneNetwork
 from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.images.augmentation import augment, draw, to_input
 from dualfair.supernet.images.loader import open_loader
-from dualfair.supernet.network import StandaloneNetwork, Supernet
+from dualfair.supernet.network import Network, Supernet
 from dualfair.supernet.space import SearchSpace
 from dualfair.supernet.training.batches import BatchSampler
 from dualfair.supernet.training.non_finite import first_non_finite
@@ -83,7 +83,7 @@ class Trainer:
 
     def __init__(
         self,
-        network: Supernet | StandaloneNetwork | BackboneNetwork,
+        network: Supernet | Network,
         faces: TrainingFaces,
         recipe: Recipe,
         *,
@@ -154,7 +154,7 @@ class Trainer:
                 return
 
     def _train_step(self, stop: bool) -> Progress:
-        paths = [self.space.decode(row) for row in self.path_sampler.deal()] if self.space else [self.network.genotype]
+        paths = [self.space.decode(row) for row in self.path_sampler.deal()] if self.space else [self.network.spec]
         self.processes.agree(f"the paths of step {self.step + 1}", list(map(str, paths)))
         margin = min(1.0, (self.step + 1) / max(1.0, self.margin_steps))
         if self.scheduler:

@@ -147,8 +147,8 @@ def test_judging_measures_statistics_anew_on_a_copy_with_nothing_dropped(faces, 
     network.eval()
     before = {name: value.clone() for name, value in network.state_dict().items()}
     calibration = to_input(faces.read(np.arange(64)))
-    found = population_embeddings(network, [network.genotype], faces, calibration)[network.genotype]
-    again = population_embeddings(network, [network.genotype], faces, calibration)[network.genotype]
+    found = population_embeddings(network, [network.spec], faces, calibration)[network.spec]
+    again = population_embeddings(network, [network.spec], faces, calibration)[network.spec]
     assert found.shape == (96, tiny.embedding) and np.array_equal(found, again)
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
     for norm in (module for module in network.modules() if isinstance(module, (nn.BatchNorm2d, nn.BatchNorm1d))):
@@ -156,5 +156,5 @@ def test_judging_measures_statistics_anew_on_a_copy_with_nothing_dropped(faces, 
         norm.momentum = 1.0
     with torch.no_grad():
         network(calibration)
-    own = population_embeddings(network.eval(), [network.genotype], faces, None)[network.genotype]
+    own = population_embeddings(network.eval(), [network.spec], faces, None)[network.spec]
     np.testing.assert_allclose(found, own, atol=1e-5)

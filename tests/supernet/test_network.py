@@ -2,7 +2,10 @@ import numpy as np
 import pytest
 import torch
 
-from dualfair.supernet.network import Supernet
+from dualfair.supernet.families.backbone import Backbone
+from dualfair.supernet.families.backbone_network import build_backbone
+from dualfair.supernet.genotype import Genotype
+from dualfair.supernet.network import Network, Supernet, build
 from dualfair.supernet.space import dpn_space
 
 
@@ -66,3 +69,14 @@ def test_unused_operations_keep_no_gradient(tiny, images):
     network.heads[path.head](network.trunk(images, path.blocks), torch.arange(8) % 5).cosines.sum().backward()
     used = {name for name, parameter in network.named_parameters() if parameter.grad is not None}
     assert used == {name for name, p in network.extract(path).named_parameters() if p.requires_grad}
+
+
+@pytest.mark.parametrize(
+    ("network", "spec"), [(build, "101-680-353:cosface"), (build_backbone, "timm.test_resnet:cosface")]
+)
+def test_searched_networks_and_backbones_are_networks_that_say_which_one_they_are(network, spec, tiny, images):
+    standalone = network(spec, tiny).eval()
+    assert all(hasattr(standalone, name) for name in Network.__annotations__)
+    assert str(standalone.spec) == spec and isinstance(standalone.spec, (Genotype, Backbone))
+    head, features = standalone.heads[standalone.spec.head], standalone.trunk(images, standalone.spec.blocks)
+    assert torch.equal(head.neck(features), standalone(images))
