@@ -17,7 +17,7 @@ def _loaded(name, path):
     return module
 
 
-trees = _loaded("trees_of_data_sets", "supernet/test_datasets.py")
+trees = _loaded("trees_of_data_sets", "supernet/images/importers/test_datasets.py")
 
 
 def images(root, people, suffix="jpg"):

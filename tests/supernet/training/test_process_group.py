@@ -17,7 +17,7 @@ def found(tmp_path_factory):
     """What ranks_at_work.py found, started as a user starts ranks."""
     path = tmp_path_factory.mktemp("ranks") / "found.json"
     words = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "4"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE.parents[1])}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run([*words, HERE / "ranks_at_work.py", path], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(path.read_text())

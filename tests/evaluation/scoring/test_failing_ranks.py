@@ -16,7 +16,7 @@ def found(tmp_path_factory):
     """What the leader of failing_ranks_at_work.py saw, started as a user starts ranks."""
     path = tmp_path_factory.mktemp("ranks") / "found.json"
     words = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE.parents[1])}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [*words, HERE / "failing_ranks_at_work.py", path], env=environment, capture_output=True, text=True, timeout=200
     )
