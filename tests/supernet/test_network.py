@@ -80,3 +80,12 @@ def test_searched_networks_and_backbones_are_networks_that_say_which_one_they_ar
     assert str(standalone.spec) == spec and isinstance(standalone.spec, (Genotype, Backbone))
     head, features = standalone.heads[standalone.spec.head], standalone.trunk(images, standalone.spec.blocks)
     assert torch.equal(head.neck(features), standalone(images))
+
+
+def test_a_standalone_network_holds_the_chosen_operations_only(tiny):
+    network = build("680:arcface", tiny, identities=5)
+    held = {tuple(position) for block in network.trunk.blocks for position in block.positions}
+    assert held == {("post3",), ("post5",), ("pre3",)}
+    assert list(network.heads) == ["arcface"]
+    assert network.heads["arcface"].weight.shape == (5, 10)
+    assert network(torch.zeros(2, 3, 24, 24)).shape == (2, 10)

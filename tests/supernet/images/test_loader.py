@@ -47,13 +47,6 @@ def test_prefetching_reads_ahead_and_reads_nothing_twice(faces):
     assert Counted.reads == 21
 
 
-def test_upcoming_is_what_is_dealt_next_across_epochs():
-    sampler = BatchSampler(20, 6, 3)
-    for _ in range(15):
-        upcoming = sampler.upcoming().tolist()
-        assert sampler.upcoming().tolist() == upcoming == sampler.deal().tolist()
-
-
 def test_a_read_that_fails_is_raised_where_its_batch_is_taken(faces):
     class Broken:
         labels = faces.labels

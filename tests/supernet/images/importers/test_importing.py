@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dualfair.supernet.images.importers.importing import import_listing
+from dualfair.supernet.images.importers.importing import import_images, import_listing, list_csv, list_folder
 from dualfair.supernet.images.importers.journal import JOURNAL
 from dualfair.supernet.images.importers.listing import list_files
 from dualfair.supernet.images.manifest import Manifest
 from dualfair.supernet.images.pairs import Pairs
-from dualfair.supernet.images.store import StoreWriter, open_store
+from dualfair.supernet.images.store import open_store, square
 
 PEOPLE, IMAGES = 6, 5
 FILES = {"manifest.csv", "pixels.npy", "faces.json"}
@@ -220,13 +220,6 @@ def test_memory_does_not_grow_with_the_images(tmp_path):
     assert peaks[1] - peaks[0] < 540 * 64 * 64 * 3 / 20
 
 
-def test_a_store_takes_only_images_of_its_form(tmp_path):
-    writer = StoreWriter(tmp_path, 1, 8)
-    for image in (np.zeros((8, 8), np.uint8), np.zeros((8, 8, 3), float), np.zeros((9, 8, 3), np.uint8)):
-        with pytest.raises(ValueError, match=r"expected uint8 \(8, 8, 3\), got"):
-            writer.add([image])
-
-
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
 
 
@@ -291,3 +284,64 @@ def test_what_is_no_plain_file_is_listed_and_never_waited_for(tmp_path):
     ) as error:
         import_listing(listing, tmp_path / "other", size=8)
     assert "\n" not in str(error.value) and not (tmp_path / "other/manifest.csv").exists()
+
+
+def save_people(root, people=6, images=3):
+    rng = np.random.default_rng(0)
+    for person in range(people):
+        (root / f"p{person}").mkdir(parents=True)
+        for number in range(images):
+            Image.fromarray(rng.integers(0, 256, (30, 20, 3), dtype=np.uint8)).save(
+                root / f"p{person}" / f"{number}.png"
+            )
+
+
+def test_a_folder_of_people_becomes_a_store(tmp_path):
+    save_people(tmp_path / "photos")
+    (tmp_path / "groups.csv").write_text(
+        "identity,group,age\n" + "".join(f"p{i},{'ab'[i % 2]},{i}\n" for i in range(6))
+    )
+    manifest = list_folder(tmp_path / "photos", tmp_path / "groups.csv")
+    report = import_images(manifest, tmp_path / "photos", tmp_path / "faces", size=12)
+    store = open_store(tmp_path / "faces")
+    assert store.pixels.shape == (18, 12, 12, 3) and not report.unreadable
+    assert store.manifest.columns["path"][3] == "p1/0.png" and store.manifest.columns["age"][3] == "1"
+    with Image.open(tmp_path / "photos/p1/0.png") as image:
+        assert np.array_equal(store.pixels[3], square(image, 12))
+    again = import_images(manifest, tmp_path / "photos", tmp_path / "again", size=12).store
+    assert again.fingerprint == store.fingerprint
+    assert import_images(manifest, tmp_path / "photos", tmp_path / "b", size=13).store.fingerprint != store.fingerprint
+
+
+def test_unreadable_images_are_listed_and_too_many_stop_the_import(tmp_path):
+    save_people(tmp_path / "photos")
+    (tmp_path / "photos/p2/1.png").write_bytes(b"")
+    (tmp_path / "photos/p3/0.png").write_text("no image")
+    truncated = tmp_path / "photos/p4/0.png"
+    truncated.write_bytes(truncated.read_bytes()[:200])
+    manifest = list_folder(tmp_path / "photos")
+    report = import_images(manifest, tmp_path / "photos", tmp_path / "faces", size=12, max_unreadable=0.2)
+    assert [name for name, _ in report.unreadable] == ["p2/1.png", "p3/0.png", "p4/0.png"]
+    assert [reason for _, reason in report.unreadable][:2] == ["empty file", "not an image"]
+    store = open_store(tmp_path / "faces")
+    assert len(store.manifest) == len(store.pixels) == 15 and "p2/1.png" not in store.manifest.columns["path"]
+    with pytest.raises(
+        ValueError,
+        match=r"3 of 18 images .* 0.1: \S*p2/1.png \(empty file\), \S*p3/0.png \(not an image\), \S*p4/0.png \(",
+    ):
+        import_images(manifest, tmp_path / "photos", tmp_path / "faces2", size=12, max_unreadable=0.1)
+    assert not (tmp_path / "faces2" / "manifest.csv").exists()
+
+
+def test_an_empty_folder_a_missing_person_and_a_missing_folder_are_named(tmp_path):
+    (tmp_path / "photos").mkdir()
+    with pytest.raises(ValueError, match=r"photos holds no images; expected one folder a person"):
+        list_folder(tmp_path / "photos")
+    with pytest.raises(ValueError, match="there is no folder"):
+        list_folder(tmp_path / "nowhere")
+    save_people(tmp_path / "photos", people=2)
+    (tmp_path / "groups.csv").write_text("identity,group\np0,a\n")
+    with pytest.raises(ValueError, match=r"no row for 1 of the persons .*: p1"):
+        list_folder(tmp_path / "photos", tmp_path / "groups.csv")
+    with pytest.raises(ValueError, match="there is no such file"):
+        list_csv(tmp_path / "none.csv")

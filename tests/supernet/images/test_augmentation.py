@@ -1,0 +1,30 @@
+import pytest
+import torch
+
+from dualfair.supernet.images.augmentation import augment, draw, mirror, resize, to_input
+
+
+def test_augmentation_is_per_sample_seeded_and_bounded():
+    images = torch.rand(200, 3, 12, 12) * 2 - 1
+    first = augment(images, draw(len(images), torch.Generator().manual_seed(0)), flip=True, shift=0.1, brightness=0.2)
+    again = augment(images, draw(len(images), torch.Generator().manual_seed(0)), flip=True, shift=0.1, brightness=0.2)
+    assert torch.equal(first, again) and first.abs().max() <= 1 and first.shape == images.shape
+    flipped = augment(images, draw(len(images), torch.Generator().manual_seed(0)), flip=True, shift=0.0, brightness=0.0)
+    mirrored = (flipped == mirror(images)).flatten(1).all(1)
+    unchanged = (flipped == images).flatten(1).all(1)
+    assert (mirrored ^ unchanged).all() and 70 < mirrored.sum() < 130
+    still = augment(images, draw(len(images), torch.Generator().manual_seed(0)), flip=False, shift=0.0, brightness=0.0)
+    assert torch.equal(still, images)
+
+
+def test_shifts_are_whole_pixels_within_the_bound():
+    image = torch.arange(144.0).reshape(1, 1, 12, 12).expand(300, 3, 12, 12) / 144
+    moved = augment(image, draw(len(image), torch.Generator().manual_seed(1)), flip=False, shift=0.2, brightness=0.0)
+    seen = {divmod(round(float(value) * 144), 12) for value in moved[:, 0, 6, 6]}
+    assert seen == {(row, column) for row in range(4, 9) for column in range(4, 9)}
+
+
+def test_pixels_become_input_between_minus_one_and_one():
+    pixels = torch.tensor([0, 255, 51], dtype=torch.uint8).reshape(1, 1, 1, 3)
+    assert to_input(pixels).flatten().tolist() == pytest.approx([-1.0, 1.0, -0.6])
+    assert resize(torch.full((2, 9, 9, 3), 90, dtype=torch.uint8), 4).unique().tolist() == [90]

@@ -1,0 +1,106 @@
+import numpy as np
+import pytest
+
+from dualfair.supernet.images.manifest import Manifest, identity_groups, read_manifest, split_identities, write_manifest
+from tests.support.faces import manifest_of
+
+FRACTIONS = (0.6, 0.2, 0.2)
+
+
+def test_splits_are_disjoint_by_identity_balanced_by_group_and_seeded():
+    manifest = manifest_of(40)
+    splits = split_identities(manifest, "group", FRACTIONS, seed=0)
+    people = {split: {manifest.columns["identity"][row] for row in rows} for split, rows in splits.items()}
+    assert {split: len(who) for split, who in people.items()} == {"train": 24, "validation": 8, "test": 8}
+    assert not people["train"] & people["validation"] and not people["test"] & (people["train"] | people["validation"])
+    groups = identity_groups(manifest, "group")
+    for who in people.values():
+        assert sum(groups[identity] == "a" for identity in who) * 2 == len(who)
+    again = split_identities(manifest, "group", FRACTIONS, seed=0)
+    other = split_identities(manifest, "group", FRACTIONS, seed=1)
+    assert all(np.array_equal(splits[name], again[name]) for name in splits)
+    assert not np.array_equal(splits["test"], other["test"])
+
+
+def test_given_splits_are_kept_and_an_identity_in_two_of_them_is_named():
+    split = ["train"] * 40 + ["validation"] * 20 + ["test"] * 20
+    splits = split_identities(manifest_of(split=tuple(split)), "group", FRACTIONS, seed=0)
+    assert splits["validation"].tolist() == list(range(40, 60))
+    split[41], split[79] = "test", "train"
+    with pytest.raises(ValueError, match="2 identities stand in two splits: p10, p19; each belongs to one"):
+        split_identities(manifest_of(split=tuple(split)), "group", FRACTIONS, seed=0)
+    split[0] = "dev"
+    with pytest.raises(ValueError, match="identity p00: unknown split 'dev'; expected train, validation, test"):
+        split_identities(manifest_of(split=tuple(split)), "group", FRACTIONS, seed=0)
+
+
+def test_an_identity_belongs_to_the_group_most_of_its_images_name():
+    manifest = Manifest({"path": tuple("123456"), "identity": tuple("xxxyyz"), "group": tuple("abbbaa")})
+    assert identity_groups(manifest, "group") == {"x": "b", "y": "a", "z": "a"}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "empty file"),
+        ("path,identity\n", "only a header"),
+        ("path,group\nx,a\n", "no column 'identity'; it has: path, group"),
+        ("path,identity\nx,1\ny\n", "line 3 has 1 fields, the header has 2"),
+        ("path,path\nx,1\n", "a column name stands twice"),
+    ],
+)
+def test_a_bad_manifest_names_the_line_or_the_column(tmp_path, text, said):
+    (tmp_path / "m.csv").write_text(text)
+    with pytest.raises(ValueError) as error:
+        read_manifest(tmp_path / "m.csv")
+    assert said in str(error.value) and "m.csv" in str(error.value)
+    with pytest.raises(ValueError, match="unknown group column 'age'; the manifest has: group"):
+        manifest_of().column("age")
+
+
+def damaged(data, rng):
+    """A copy of some text with a few bytes flipped, cut, doubled, or replaced by quotes, separators and rubbish."""
+    data = bytearray(data)
+    for _ in range(int(rng.integers(1, 5))):
+        start = int(rng.integers(0, len(data) + 1))
+        end = min(len(data), start + int(rng.integers(1, 12)))
+        kind = rng.integers(0, 5)
+        if kind == 0 and start < len(data):
+            data[start] ^= 1 << int(rng.integers(0, 8))
+        elif kind == 1:
+            del data[start:end]
+        elif kind == 2:
+            data[start:start] = data[start:end]
+        elif kind == 3:
+            data[start:end] = rng.choice(
+                [b'"', b",", b"\n", b"\r", b"\x00", b"\xff\xfe", b"../", b'""', b"\xe2\x80\xa8"]
+            )
+        else:
+            data[start:end] = rng.integers(0, 256, int(rng.integers(1, 8)), dtype=np.uint8).tobytes()
+    return bytes(data)
+
+
+def fuzz_manifests(folder, cases):
+    rng = np.random.default_rng(7)
+    columns = {"path": tuple(f"p{i}/{i}.jpg" for i in range(6)), "identity": tuple("aabbcc"), "group": tuple("xxyyxx")}
+    write_manifest(Manifest(columns), folder / "whole.csv")
+    data = (folder / "whole.csv").read_bytes()
+    refused = 0
+    for _ in range(cases):
+        (folder / "m.csv").write_bytes(damaged(data, rng))
+        try:
+            manifest = read_manifest(folder / "m.csv")
+            split_identities(manifest, "group", (0.4, 0.3, 0.3), 0)
+        except ValueError as error:
+            refused += 1
+            assert str(error) and "\n" not in str(error)
+    assert 0 < refused < cases
+
+
+def test_a_damaged_manifest_is_read_or_refused_in_one_line(tmp_path):
+    fuzz_manifests(tmp_path, 300)
+
+
+@pytest.mark.slow
+def test_ten_thousand_damaged_manifests_are_read_or_refused_in_one_line(tmp_path):
+    fuzz_manifests(tmp_path, 10_000)

@@ -1,0 +1,46 @@
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dualfair.supernet.images.manifest import Manifest
+from dualfair.supernet.images.store import StoreWriter, open_store, square
+from tests.support.faces import manifest_of, store_of
+
+
+def test_grey_transparent_and_non_square_images_become_square_rgb():
+    grey = Image.fromarray(np.full((30, 50), 77, np.uint8))
+    assert square(grey, 16).shape == (16, 16, 3) and (square(grey, 16) == 77).all()
+    wide = np.zeros((20, 60, 3), np.uint8)
+    wide[:, 20:40] = 255
+    assert (square(Image.fromarray(wide), 10) == 255).all(), "the central square is kept"
+    assert square(Image.new("RGBA", (9, 9), (10, 20, 30, 0)), 9)[0, 0].tolist() == [10, 20, 30]
+
+
+def test_a_damaged_store_gets_one_clear_line(tmp_path):
+    with pytest.raises(ValueError, match="is no faces folder"):
+        open_store(tmp_path)
+    writer = StoreWriter(tmp_path, 2, 8)
+    writer.add(np.zeros((2, 8, 8, 3), np.uint8))
+    manifest = Manifest({"path": ("a", "b"), "identity": ("x", "y"), "group": ("a", "b")})
+    writer.close(manifest, {})
+    (tmp_path / "manifest.csv").write_text("path,identity\na,x\n")
+    with pytest.raises(ValueError, match="1 manifest rows for 2 images"):
+        open_store(tmp_path)
+    (tmp_path / "pixels.npy").write_bytes(b"\x93NUMPY")
+    with pytest.raises(ValueError, match=r"pixels.npy cannot be read"):
+        open_store(tmp_path)
+
+
+def test_faces_json_tells_where_the_faces_came_from(tmp_path):
+    store_of(tmp_path, manifest_of())
+    origin = json.loads((tmp_path / "faces.json").read_text())
+    assert origin["made by"] == "test" and origin["images"] == 80 and origin["size"] == 8
+
+
+def test_a_store_takes_only_images_of_its_form(tmp_path):
+    writer = StoreWriter(tmp_path, 1, 8)
+    for image in (np.zeros((8, 8), np.uint8), np.zeros((8, 8, 3), float), np.zeros((9, 8, 3), np.uint8)):
+        with pytest.raises(ValueError, match=r"expected uint8 \(8, 8, 3\), got"):
+            writer.add([image])

@@ -1,0 +1,23 @@
+import pytest
+
+from dualfair.supernet.training.recipe import Recipe
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("lr", 0.0, "lr must be above 0, got 0.0"),
+        ("lr", float("nan"), "lr must be above 0, got nan"),
+        ("warmup", 1.0, "warmup must be below 1, got 1.0"),
+        ("batch", 1, "batch must be 2 or more"),
+        ("loss", "hinge", "loss must be ce or focal, got 'hinge'"),
+        ("schedule", "poly", "schedule must be cosine, step or none, got 'poly'"),
+        ("shared_gradients", "median", "shared_gradients must be mean or sum, got 'median'"),
+        ("ema", 1.0, "ema must be below 1, got 1.0"),
+        ("ema", -0.1, "ema must be 0 or more, got -0.1"),
+    ],
+)
+def test_a_bad_recipe_is_refused(field, value, said):
+    with pytest.raises(ValueError) as error:
+        Recipe(**{field: value})
+    assert said in str(error.value)
