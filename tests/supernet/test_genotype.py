@@ -28,7 +28,7 @@ def test_genotypes_sort_by_their_codes():
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("101-1x1:cosface", "block 2 is '1x1'"),
         ("", "block 1 is ''"),
@@ -43,10 +43,10 @@ def test_genotypes_sort_by_their_codes():
         ("9" * 9000 + "x", "position 9001 is 'x'"),
     ],
 )
-def test_a_malformed_genotype_names_the_place(text, said):
+def test_a_malformed_genotype_names_the_place(text, message):
     with pytest.raises(ValueError, match=r"genotype .*") as error:
         Genotype.parse(text)
-    assert said in str(error.value) and len(str(error.value)) < 400
+    assert message in str(error.value) and len(str(error.value)) < 400
 
 
 near_genotypes = st.text(st.sampled_from("0123456789,-: :abcosfrmg_AZ.\n\t٣é\0"), max_size=40)

@@ -43,8 +43,8 @@ def calibration(faces):
 @given(st.integers(0, 60), st.integers(1, 40), st.integers(1, 40))
 @settings(max_examples=40, deadline=None)
 def test_every_image_is_worked_on_once_whatever_fits(images, size, fits):
-    done, told = [], []
-    batch = Batch(size, told.append)
+    done, lines = [], []
+    batch = Batch(size, lines.append)
 
     def work(place):
         if place.stop - place.start > fits:
@@ -54,22 +54,22 @@ def test_every_image_is_worked_on_once_whatever_fits(images, size, fits):
     with patch("dualfair.supernet.memory.free_caches"):
         batch.over(images, work)
     assert done == list(range(images))
-    assert batch.size <= size and bool(told) == (min(size, images) > fits)
+    assert batch.size <= size and bool(lines) == (min(size, images) > fits)
 
 
 def test_a_smaller_batch_stays_and_the_user_is_told():
-    tried, told = [], []
+    tried, lines = [], []
 
     def work(place):
         tried.append(place.stop - place.start)
         if tried[-1] > 3:
             raise MemoryError
 
-    batch = Batch(16, told.append)
+    batch = Batch(16, lines.append)
     batch.over(9, work)
     batch.over(4, work)
     assert tried == [9, 4, 2, 2, 2, 2, 1, 2, 2] and batch.size == 2
-    assert told == [
+    assert lines == [
         "memory ran out with 9 images at once (MemoryError); going on with 4",
         "memory ran out with 4 images at once (MemoryError); going on with 2",
     ]
@@ -121,19 +121,19 @@ def test_half_the_batch_gives_the_same_scores(monkeypatch, supernet, faces, cali
     values = plain(population)
     for most, exact in ((40, True), (10, True), (1, False)):
         with monkeypatch.context() as patched:
-            told = []
-            batch = Batch(64, told.append)
+            lines = []
+            batch = Batch(64, lines.append)
             scorer = InheritedScorer(supernet, faces, calibration, EvaluationProtocol(), batch=batch)
             limited = limit_embedding(patched, most)
             assert np.array_equal(scorer(population), values)
-            assert told and batch.size <= most and max(limited) == 64
+            assert lines and batch.size <= most and max(limited) == 64
             tried = len(limited)
             assert np.array_equal(scorer(population), values)
             assert max(limited[tried:]) <= most, "the smaller batch stays"
-            found = population_embeddings(supernet, population, faces, calibration, batch=batch)
+            result = population_embeddings(supernet, population, faces, calibration, batch=batch)
         for genotype in population:
-            assert np.allclose(found[genotype], expected[genotype], rtol=0, atol=1e-6)
-            assert not exact or np.array_equal(found[genotype], expected[genotype])
+            assert np.allclose(result[genotype], expected[genotype], rtol=0, atol=1e-6)
+            assert not exact or np.array_equal(result[genotype], expected[genotype])
 
 
 def limit_embedding(monkeypatch, most):
@@ -168,9 +168,9 @@ def test_a_calibration_sample_that_does_not_fit_is_never_cut(monkeypatch, supern
     genotype = supernet.skeleton.fit("101:cosface")
     with pytest.raises(
         ValueError, match=r"the 48 images that BN statistics .* do not fit .*; lower --calibrate"
-    ) as said:
+    ) as caught:
         population_embeddings(supernet, [genotype], faces, calibration)
-    assert "\n" not in str(said.value)
+    assert "\n" not in str(caught.value)
 
 
 REAL = """
@@ -189,11 +189,11 @@ genotype = network.skeleton.fit("101:cosface")
 expected = population_embeddings(network, [genotype], faces, None, batch=16)[genotype]
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + 96 * 2**20,) * 2)
-with warnings.catch_warnings(record=True) as said:
+with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
-    found = population_embeddings(network, [genotype], faces, None, batch=512)[genotype]
-print(len(said), said[0].message if said else "")
-sys.exit(not np.array_equal(found, expected))
+    halved = population_embeddings(network, [genotype], faces, None, batch=512)[genotype]
+print(len(caught), caught[0].message if caught else "")
+sys.exit(not np.array_equal(halved, expected))
 """
 
 
@@ -202,5 +202,5 @@ def test_an_allocator_that_really_refuses_halves_the_batch():
     """The address space is limited to little more than is in use."""
     done = subprocess.run([sys.executable, "-c", REAL], cwd=Path(__file__).parents[2], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    halved, said = done.stdout.split(maxsplit=1)
-    assert int(halved) >= 1 and said.startswith("memory ran out with 512 images at once (")
+    halved, message = done.stdout.split(maxsplit=1)
+    assert int(halved) >= 1 and message.startswith("memory ran out with 512 images at once (")

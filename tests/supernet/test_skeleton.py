@@ -24,7 +24,7 @@ def test_the_widths_of_dpn107_itself_follow_from_the_same_skeleton():
 
 
 @pytest.mark.parametrize(
-    ("genotype", "said"),
+    ("genotype", "message"),
     [
         ("101-101:cosface", "has 2 blocks; expected 4"),
         ("10:cosface", "block 1 has 2 codes; expected 3"),
@@ -33,10 +33,10 @@ def test_the_widths_of_dpn107_itself_follow_from_the_same_skeleton():
         ("101", "no head; choose from arcface"),
     ],
 )
-def test_a_genotype_that_does_not_fit_gets_one_clear_line(genotype, said):
+def test_a_genotype_that_does_not_fit_gets_one_clear_line(genotype, message):
     with pytest.raises(ValueError) as error:
         build(genotype, "nano")
-    assert said in str(error.value)
+    assert message in str(error.value)
 
 
 def test_unknown_skeletons_and_bad_sizes_are_refused(tiny):

@@ -58,7 +58,7 @@ def test_depth_is_data():
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("101:cosface", None),
         ("109-101-101-101:cosface", "must have the same code, got 1, 9"),
@@ -70,14 +70,14 @@ def test_depth_is_data():
         ("101-101:cosface", "has 2 blocks; expected 4"),
     ],
 )
-def test_validation_names_the_position_and_what_is_allowed(text, said):
-    if said is None:
+def test_validation_names_the_position_and_what_is_allowed(text, message):
+    if message is None:
         assert SPACES["dpn81"].parse(text)
         return
     with pytest.raises(ValueError) as error:
         SPACES["dpn81"].parse(text)
     # Code 9 is caught at its own position before the tie is looked at.
-    expected = "has code 9" if text.startswith("109") else said
+    expected = "has code 9" if text.startswith("109") else message
     assert expected in str(error.value)
 
 
@@ -123,7 +123,7 @@ def test_samples_are_uniform_and_distinct():
 
 
 @pytest.mark.parametrize(
-    ("make", "said"),
+    ("make", "message"),
     [
         (lambda: SearchSpace([]), "at least one choice block"),
         (lambda: ChoiceBlock("a", ()), "has no choices"),
@@ -141,7 +141,7 @@ def test_samples_are_uniform_and_distinct():
         (lambda: SPACES["dpn81-shared"].decode([0, 9, 0]), "'middle' takes 0 to 8, got 9"),
     ],
 )
-def test_a_wrong_definition_gets_one_clear_line(make, said):
+def test_a_wrong_definition_gets_one_clear_line(make, message):
     with pytest.raises(ValueError) as error:
         make()
-    assert said in str(error.value)
+    assert message in str(error.value)

@@ -187,7 +187,9 @@ def test_the_disparity_at_a_gallery_is_measured_on_ranks_in_that_gallery():
     groups = np.where(identities < 10, "a", "b")
     parts = [np.flatnonzero(identities % 2 == rest) for rest in (0, 1)]
     galleries = [(ranks(embeddings[images], identities[images]), groups[images]) for images in parts]
-    means = np.array([[found.values[own == name].mean() for name in "ab"] for found, own in galleries])
+    means = np.array(
+        [[ranks_here.values[groups_here == name].mean() for name in "ab"] for ranks_here, groups_here in galleries]
+    )
     result = measure(DISPARITIES["rank_disparity"], galleries)
     assert result.value == pytest.approx(abs(np.diff(means.mean(axis=0))[0]))
     assert result.groups["a"].n == 40
@@ -227,7 +229,7 @@ def test_images_without_mates_leave_their_group_insufficient_rather_than_unseen(
 
 
 @pytest.mark.parametrize(
-    ("name", "values", "groups", "said"),
+    ("name", "values", "groups", "message"),
     [
         ("std", [1, 0, 1], ["a", "a", "a"], "std compares groups and needs at least two, got 'a'"),
         ("std", [], [], "std compares groups and needs at least two, got none"),
@@ -237,10 +239,10 @@ def test_images_without_mates_leave_their_group_insufficient_rather_than_unseen(
         ("rank_ratio", [1, 3], ["a"], "one a probe, got shapes (2,) and (1,)"),
     ],
 )
-def test_what_cannot_be_compared_is_said(name, values, groups, said):
+def test_what_cannot_be_compared_is_said(name, values, groups, message):
     with pytest.raises(ValueError) as caught:
         DISPARITIES[name](values, groups)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_what_cannot_be_measured_is_said():
@@ -305,9 +307,9 @@ def test_ranks_of_a_gallery_and_probes_are_measured_with_the_groups_of_all_image
     embeddings, identities = rng.normal(size=(60, 4)), np.repeat(np.arange(12), 5)
     groups = np.where(identities % 2, "odd", "even")
     gallery, probes = gallery_split(identities, seed=0)
-    found = split_ranks(embeddings, identities, gallery, probes)
-    own = groups[found.probes]
-    expected = abs(found.values[own == "odd"].mean() - found.values[own == "even"].mean())
-    assert measure(DISPARITIES["rank_disparity"], [(found, groups)]).value == pytest.approx(expected, abs=1e-12)
+    result = split_ranks(embeddings, identities, gallery, probes)
+    own = groups[result.probes]
+    expected = abs(result.values[own == "odd"].mean() - result.values[own == "even"].mean())
+    assert measure(DISPARITIES["rank_disparity"], [(result, groups)]).value == pytest.approx(expected, abs=1e-12)
     with pytest.raises(ValueError, match="one for each of 60 images, got shape"):
-        measure(DISPARITIES["rank_disparity"], [(found, groups[gallery])])
+        measure(DISPARITIES["rank_disparity"], [(result, groups[gallery])])

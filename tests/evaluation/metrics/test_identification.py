@@ -20,19 +20,19 @@ def exact_nearness(probe, image):
 
 def reference(embeddings, identities, count, nearness):
     """Ranks by a double loop, {image: rank}; images without a mate are missing."""
-    found = {}
+    result = {}
     for probe in range(len(embeddings)):
         others = [image for image in range(len(embeddings)) if image != probe]
         near = {image: nearness(embeddings[probe], embeddings[image]) for image in others}
         mates = [near[image] for image in others if identities[image] == identities[probe]]
         if mates:
             nearer = [identities[i] for i in others if identities[i] != identities[probe] and near[i] >= max(mates)]
-            found[probe] = len(nearer) if count == "images" else len(set(nearer))
-    return found
+            result[probe] = len(nearer) if count == "images" else len(set(nearer))
+    return result
 
 
-def as_dict(found):
-    return dict(zip(found.probes.tolist(), found.values.tolist(), strict=True))
+def as_dict(result):
+    return dict(zip(result.probes.tolist(), result.values.tolist(), strict=True))
 
 
 def noisy_people(people, images, width, noise=1.5, seed=0, dtype=np.float32):
@@ -54,11 +54,11 @@ def small_cases(draw):
 @given(small_cases(), st.sampled_from(COUNTS), st.sampled_from((None, 1, 2, 3, 5)), st.sampled_from(("f4", "f8", "i8")))
 def test_ranks_equal_an_exact_double_loop_whatever_ties_there_are(case, count, chunk, dtype):
     rows, identities = case
-    found = ranks(np.array(rows, dtype), np.array(identities), count, chunk=chunk)
+    result = ranks(np.array(rows, dtype), np.array(identities), count, chunk=chunk)
     expected = reference(rows, identities, count, exact_nearness)
-    assert as_dict(found) == expected
-    assert (found.excluded, found.gallery_images) == (len(rows) - len(expected), len(rows))
-    assert (found.count, found.gallery_identities) == (count, len(set(identities)))
+    assert as_dict(result) == expected
+    assert (result.excluded, result.gallery_images) == (len(rows) - len(expected), len(rows))
+    assert (result.count, result.gallery_identities) == (count, len(set(identities)))
 
 
 @pytest.mark.parametrize("count", COUNTS)
@@ -67,8 +67,8 @@ def test_ranks_order_by_the_distance_between_normalised_embeddings(count):
     unit = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
     expected = reference(unit, identities, count, lambda a, b: -np.linalg.norm(a - b))
     shuffled = np.random.default_rng(1).permutation(len(identities))
-    found = ranks(embeddings[shuffled], identities[shuffled].astype(str), count)
-    assert {int(shuffled[image]): rank for image, rank in as_dict(found).items()} == expected
+    result = ranks(embeddings[shuffled], identities[shuffled].astype(str), count)
+    assert {int(shuffled[image]): rank for image, rank in as_dict(result).items()} == expected
     assert max(expected.values()) > 3
 
 
@@ -106,15 +106,15 @@ def test_exact_duplicates_do_not_displace_the_probe():
 
 def test_a_copy_of_the_mate_under_another_name_counts_as_nearer():
     embeddings, identities = np.eye(4)[[0, 0, 0, 1, 1]], np.array(["a", "a", "b", "b", "b"])
-    found = ranks(embeddings, identities)
+    result = ranks(embeddings, identities)
     # One image of b equals both of a: it is nearer to each of them, and both are nearer to it than its own mates are.
-    assert found.values.tolist() == [1, 1, 2, 0, 0]
+    assert result.values.tolist() == [1, 1, 2, 0, 0]
 
 
 def test_probe_without_mate_is_excluded_and_counted_but_stays_in_the_gallery():
     embeddings = np.array([[1, 0], [3, 4], [4, 3], [-1, 0]])
-    found = ranks(embeddings, np.array(["a", "a", "b", "c"]))
-    assert (found.probes.tolist(), found.values.tolist(), found.excluded) == ([0, 1], [1, 1], 2)
+    result = ranks(embeddings, np.array(["a", "a", "b", "c"]))
+    assert (result.probes.tolist(), result.values.tolist(), result.excluded) == ([0, 1], [1, 1], 2)
     nobody = ranks(embeddings, np.arange(4))
     assert (len(nobody.values), nobody.excluded) == (0, 4)
     assert np.isnan(error(nobody))
@@ -169,7 +169,7 @@ def test_ranks_cannot_be_changed_by_mistake():
 
 
 @pytest.mark.parametrize(
-    ("embeddings", "identities", "options", "said"),
+    ("embeddings", "identities", "options", "message"),
     [
         ([[1, 2], [np.nan, 1], [np.inf, 1]], [0, 0, 1], {}, "embeddings must be finite: 2 of 3 rows hold nan or inf"),
         ([[1, 2], [2, 1]], [0, 1, 1], {}, "2 images, identities of shape (3,)"),
@@ -181,22 +181,22 @@ def test_ranks_cannot_be_changed_by_mistake():
         ([[1, 2], [2, 1]], [0, 1], {"chunk": 0}, "chunk must be 1 or more images, got 0"),
     ],
 )
-def test_what_cannot_be_ranked_is_said(embeddings, identities, options, said):
+def test_what_cannot_be_ranked_is_said(embeddings, identities, options, message):
     with pytest.raises(ValueError) as caught:
         ranks(np.array(embeddings), np.array(identities), **options)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
 def split_reference(embeddings, identities, gallery, probes, count, nearness):
     """Ranks against a gallery by a double loop, {image: rank}; probes without a mate there are missing."""
-    found = {}
+    result = {}
     for probe in probes:
         near = {image: nearness(embeddings[probe], embeddings[image]) for image in gallery if image != probe}
         mates = [near[image] for image in near if identities[image] == identities[probe]]
         if mates:
             nearer = [identities[i] for i in near if identities[i] != identities[probe] and near[i] >= max(mates)]
-            found[probe] = len(nearer) if count == "images" else len(set(nearer))
-    return found
+            result[probe] = len(nearer) if count == "images" else len(set(nearer))
+    return result
 
 
 @given(small_cases(), st.data(), st.sampled_from(COUNTS), st.sampled_from((None, 1, 2, 3, 5)))
@@ -206,13 +206,13 @@ def test_ranks_against_a_gallery_equal_an_exact_double_loop(case, data, count, c
     # The two last rows are of two identities, which a gallery must have.
     gallery = list({*data.draw(images), len(rows) - 2, len(rows) - 1})
     probes = data.draw(images)
-    found = split_ranks(np.array(rows), np.array(identities), gallery, probes, count, chunk=chunk)
+    result = split_ranks(np.array(rows), np.array(identities), gallery, probes, count, chunk=chunk)
     expected = split_reference(rows, identities, gallery, probes, count, exact_nearness)
-    assert as_dict(found) == expected
-    assert found.probes.tolist() == sorted(expected)
-    assert found.excluded == len(probes) - len(expected)
-    assert (found.gallery_images, found.images) == (len(gallery), len(rows))
-    assert found.gallery_identities == len({identities[image] for image in gallery})
+    assert as_dict(result) == expected
+    assert result.probes.tolist() == sorted(expected)
+    assert result.excluded == len(probes) - len(expected)
+    assert (result.gallery_images, result.images) == (len(gallery), len(rows))
+    assert result.gallery_identities == len({identities[image] for image in gallery})
 
 
 @pytest.mark.parametrize("count", COUNTS)
@@ -235,8 +235,8 @@ def test_a_smaller_gallery_has_smaller_ranks():
 
 def test_a_collapsed_network_is_the_worst_against_a_gallery_too():
     gallery, probes = gallery_split(np.arange(50).repeat(6), images_per_identity=2, seed=0)
-    found = split_ranks(np.full((300, 128), 0.1, np.float32), np.arange(50).repeat(6), gallery, probes, chunk=17)
-    assert (found.values == 98).all()
+    result = split_ranks(np.full((300, 128), 0.1, np.float32), np.arange(50).repeat(6), gallery, probes, chunk=17)
+    assert (result.values == 98).all()
 
 
 def test_a_split_holds_a_chunk_and_the_normalised_gallery(monkeypatch):
@@ -251,7 +251,7 @@ def test_a_split_holds_a_chunk_and_the_normalised_gallery(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("gallery", "probes", "said"),
+    ("gallery", "probes", "message"),
     [
         ([0, 1], [2], "identities of the gallery must name at least two, got ['a']; ranks need impostors"),
         ([], [2], "identities of the gallery must name at least two, got []"),
@@ -263,36 +263,36 @@ def test_a_split_holds_a_chunk_and_the_normalised_gallery(monkeypatch):
         ([0, 2], [0.5], "probes must be the numbers of images (np.flatnonzero of a mask), got float64"),
     ],
 )
-def test_a_split_that_cannot_be_ranked_is_said(gallery, probes, said):
+def test_a_split_that_cannot_be_ranked_is_said(gallery, probes, message):
     with pytest.raises(ValueError) as caught:
         split_ranks(np.eye(4), np.array(["a", "a", "b", "b"]), gallery, probes)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
 @given(st.lists(st.integers(0, 8), min_size=1), st.integers(1, 10))
 def test_the_match_curve_counts_ranks_below_k(values, highest):
-    found = cmc(np.array(values), highest)
-    assert found.tolist() == [sum(value < k for value in values) / len(values) for k in range(1, highest + 1)]
+    result = cmc(np.array(values), highest)
+    assert result.tolist() == [sum(value < k for value in values) / len(values) for k in range(1, highest + 1)]
 
 
 def test_the_match_curve_starts_at_the_accuracy_and_can_be_one_groups():
     embeddings, identities = noisy_people(40, 4, 6)
-    found = ranks(embeddings, identities, "identities")
-    curve = cmc(found.values, 40)
-    assert (curve[0], curve[-1]) == (pytest.approx(1 - error(found)), 1)
-    even = identities[found.probes] % 2 == 0
-    assert (cmc(found.values[even], 40) + cmc(found.values[~even], 40)) / 2 == pytest.approx(curve)
+    result = ranks(embeddings, identities, "identities")
+    curve = cmc(result.values, 40)
+    assert (curve[0], curve[-1]) == (pytest.approx(1 - error(result)), 1)
+    even = identities[result.probes] % 2 == 0
+    assert (cmc(result.values[even], 40) + cmc(result.values[~even], 40)) / 2 == pytest.approx(curve)
 
 
 def test_a_match_curve_of_nothing_is_undefined_and_of_no_ranks_refused():
     assert np.isnan(cmc(np.empty(0, int), 3)).all()
-    for values, highest, said in (
+    for values, highest, message in (
         ([0.5], 1, "values must be ranks"),
         ([0, -1], 1, "values must be ranks"),
         ([[1]], 1, "values must be ranks"),
         ([1], 0, "highest must be 1 or more ranks, got 0"),
     ):
-        with pytest.raises(ValueError, match=said):
+        with pytest.raises(ValueError, match=message):
             cmc(np.array(values), highest)
 
 
@@ -349,7 +349,7 @@ def test_galleries_are_disjoint_while_identities_last_and_repeatable():
 
 
 @pytest.mark.parametrize(
-    ("size", "repeats", "said"),
+    ("size", "repeats", "message"),
     [
         (5, 1, "gallery size must be a positive multiple of the 2 groups to be balanced, got 5; take 4"),
         (0, 1, "positive multiple of the 2 groups to be balanced, got 0; take 2"),
@@ -357,11 +357,11 @@ def test_galleries_are_disjoint_while_identities_last_and_repeatable():
         (4, 0, "repeats must be 1 or more galleries, got 0"),
     ],
 )
-def test_a_gallery_that_cannot_be_drawn_is_refused(size, repeats, said):
+def test_a_gallery_that_cannot_be_drawn_is_refused(size, repeats, message):
     identities, groups = faces_of_groups({"a": 4, "b": 3})
     with pytest.raises(ValueError) as caught:
         galleries(identities, groups, size, repeats, np.random.default_rng(0))
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_an_identity_in_two_groups_is_refused_by_name():

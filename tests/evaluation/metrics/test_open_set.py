@@ -79,17 +79,17 @@ def small_cases(draw):
 @given(small_cases(), st.sampled_from((None, 1, 2, 5)), st.sampled_from(("f4", "f8")), st.fractions(0, 0.99))
 def test_open_set_equals_exact_loops_over_all_thresholds(case, chunk, dtype, fpir):
     rows, identities, gallery, probes = case
-    found = open_set_scores(np.array(rows, dtype), np.array(identities), gallery, probes, chunk=chunk)
+    result = open_set_scores(np.array(rows, dtype), np.array(identities), gallery, probes, chunk=chunk)
     if probes is None:
         probes = [image for image in range(len(rows)) if image not in gallery]
     enrolled, unknown, excluded = reference(rows, identities, gallery, probes)
-    assert (found.enrolled.tolist(), found.unknown.tolist()) == (sorted(enrolled), sorted(unknown))
-    assert found.excluded == excluded
-    assert found.first.tolist() == [enrolled[image][1] for image in sorted(enrolled)]
-    assert found.mates == pytest.approx(cosines([enrolled[image][0] for image in sorted(enrolled)]), abs=1e-6)
-    assert found.scores == pytest.approx(cosines([unknown[image] for image in sorted(unknown)]), abs=1e-6)
+    assert (result.enrolled.tolist(), result.unknown.tolist()) == (sorted(enrolled), sorted(unknown))
+    assert result.excluded == excluded
+    assert result.first.tolist() == [enrolled[image][1] for image in sorted(enrolled)]
+    assert result.mates == pytest.approx(cosines([enrolled[image][0] for image in sorted(enrolled)]), abs=1e-6)
+    assert result.scores == pytest.approx(cosines([unknown[image] for image in sorted(unknown)]), abs=1e-6)
     if unknown:
-        at = dir_at_fpir(found, float(fpir))
+        at = dir_at_fpir(result, float(fpir))
         hits, alarms = best_by_trial(enrolled, unknown, Fraction(float(fpir)))
         assert at.dir == (hits / len(enrolled) if enrolled else None)
         # Rounding may tell equal unknown scores apart, which lets more of the allowed alarms happen.
@@ -99,16 +99,16 @@ def test_open_set_equals_exact_loops_over_all_thresholds(case, chunk, dtype, fpi
 def test_a_case_worked_by_hand():
     angle = np.radians([0, 90, 10, 60, 80, 30, 40, 20])
     identities = np.array(["a", "b", "a", "a", "b", "x", "y", "z"])
-    found = open_set_scores(np.stack([np.cos(angle), np.sin(angle)], axis=1), identities, [0, 1])
+    result = open_set_scores(np.stack([np.cos(angle), np.sin(angle)], axis=1), identities, [0, 1])
     # Enrolled: a at 10 degrees (0.98), a at 60 (nearer to b: never found), b at 80 (0.98). Unknown: 30, 40, 20 degrees.
-    assert found.first.tolist() == [True, False, True]
-    assert np.degrees(np.arccos(found.scores)) == pytest.approx([30, 40, 20])
-    strict, third = dir_at_fpir(found, 0), dir_at_fpir(found, 1 / 3)
+    assert result.first.tolist() == [True, False, True]
+    assert np.degrees(np.arccos(result.scores)) == pytest.approx([30, 40, 20])
+    strict, third = dir_at_fpir(result, 0), dir_at_fpir(result, 1 / 3)
     assert (strict.dir, strict.fpir, strict.enrolled, strict.unknown) == (2 / 3, 0, 3, 3)
     assert (third.dir, third.fpir) == (2 / 3, 1 / 3)
     assert np.degrees(np.arccos([strict.threshold, third.threshold])) == pytest.approx([20, 30])
-    assert (rates_at(found, 0.99).dir, rates_at(found, 0.99).fpir) == (0, 0)
-    assert (rates_at(found, -1).dir, rates_at(found, -1).fpir) == (2 / 3, 1)
+    assert (rates_at(result, 0.99).dir, rates_at(result, 0.99).fpir) == (0, 0)
+    assert (rates_at(result, -1).dir, rates_at(result, -1).fpir) == (2 / 3, 1)
 
 
 @given(st.integers(1, 400), st.data())
@@ -124,27 +124,27 @@ def test_the_rate_reached_is_the_highest_allowed_whatever_the_rounding(n, data):
 
 def test_the_threshold_reproduces_its_rates_and_less_does_not_keep_the_fpir():
     embeddings, identities, gallery = people()
-    found = open_set_scores(embeddings, identities, gallery)
-    assert (len(found.enrolled), len(found.unknown), found.gallery_images, found.images) == (120, 160, 40, 320)
+    result = open_set_scores(embeddings, identities, gallery)
+    assert (len(result.enrolled), len(result.unknown), result.gallery_images, result.images) == (120, 160, 40, 320)
     last = -1.0
     for fpir in (0.0, 0.01, 0.1, 0.3, 0.9):
-        at = dir_at_fpir(found, fpir)
-        again = rates_at(found, at.threshold)
+        at = dir_at_fpir(result, fpir)
+        again = rates_at(result, at.threshold)
         assert (again.dir, again.fpir) == (at.dir, at.fpir)
-        assert at.fpir <= fpir < rates_at(found, at.threshold - 1e-6).fpir
+        assert at.fpir <= fpir < rates_at(result, at.threshold - 1e-6).fpir
         assert last <= at.dir
         last = at.dir
-    assert 0 < dir_at_fpir(found, 0.01).dir < dir_at_fpir(found, 0.3).dir < 1
+    assert 0 < dir_at_fpir(result, 0.01).dir < dir_at_fpir(result, 0.3).dir < 1
 
 
 def test_without_any_threshold_detection_is_closed_set_identification():
     embeddings, identities, gallery = people(noise=1.5)
-    found = open_set_scores(embeddings, identities, gallery)
+    result = open_set_scores(embeddings, identities, gallery)
     closed = split_ranks(embeddings, identities, gallery, np.setdiff1d(np.arange(len(identities)), gallery))
-    assert np.array_equal(found.enrolled, closed.probes)
-    assert np.array_equal(found.first, closed.values == 0)
-    assert rates_at(found, -2).dir == closed.correct.mean()
-    assert closed.excluded == len(found.unknown)
+    assert np.array_equal(result.enrolled, closed.probes)
+    assert np.array_equal(result.first, closed.values == 0)
+    assert rates_at(result, -2).dir == closed.correct.mean()
+    assert closed.excluded == len(result.unknown)
 
 
 @pytest.mark.parametrize("rounding", [0, 1e-7])
@@ -152,37 +152,37 @@ def test_without_any_threshold_detection_is_closed_set_identification():
 def test_a_collapsed_network_detects_nobody(rounding, chunk):
     embeddings, identities, gallery = people()
     noise = rounding * np.random.default_rng(0).normal(size=embeddings.shape)
-    found = open_set_scores((1 + noise).astype(np.float32), identities, gallery, chunk=chunk)
+    result = open_set_scores((1 + noise).astype(np.float32), identities, gallery, chunk=chunk)
     for fpir in (0, 0.5, 0.99):
-        at = dir_at_fpir(found, fpir)
+        at = dir_at_fpir(result, fpir)
         assert at.dir == 0
         assert at.fpir <= fpir
-    assert rates_at(found, 1).fpir == 1
+    assert rates_at(result, 1).fpir == 1
 
 
 def test_being_nearest_by_rounding_only_is_not_being_first():
     noise = 1e-7 * np.random.default_rng(0).normal(size=(300, 128))
     identities = np.arange(300) % 3
-    found = open_set_scores((1 + noise).astype(np.float32), identities, np.arange(150))
-    assert len(found.enrolled) == 150
-    assert not found.first.any()
+    result = open_set_scores((1 + noise).astype(np.float32), identities, np.arange(150))
+    assert len(result.enrolled) == 150
+    assert not result.first.any()
 
 
 def test_an_enrolled_probe_at_the_score_of_a_false_alarm_is_not_detected():
     # The unknown x is a copy of the probe of a: no threshold can let one in and the other not.
     embeddings = np.array([[1, 0, 0], [0, 1, 0], [3, 4, 5], [3, 4, 5], [9, 0, 1]], np.float32)
-    found = open_set_scores(embeddings, np.array(["b", "a", "a", "x", "b"]), [0, 1])
-    at = dir_at_fpir(found, 0)
+    result = open_set_scores(embeddings, np.array(["b", "a", "a", "x", "b"]), [0, 1])
+    at = dir_at_fpir(result, 0)
     assert (at.dir, at.fpir) == (0.5, 0)
-    assert (rates_at(found, at.threshold - 1e-3).dir, rates_at(found, at.threshold - 1e-3).fpir) == (1, 1)
+    assert (rates_at(result, at.threshold - 1e-3).dir, rates_at(result, at.threshold - 1e-3).fpir) == (1, 1)
 
 
 def test_too_few_unknown_probes_are_warned_of():
     embeddings, identities, gallery = people()
-    found = open_set_scores(embeddings, identities, gallery)
-    few = dir_at_fpir(found, 0.05)
+    result = open_set_scores(embeddings, identities, gallery)
+    few = dir_at_fpir(result, 0.05)
     assert few.warning.startswith("FPIR 0.05 of 160 probes of unknown people is 8 false positives; take a higher FPIR")
-    assert dir_at_fpir(found, 0.0625).warning == ""
+    assert dir_at_fpir(result, 0.0625).warning == ""
     assert json.loads(json.dumps(few.to_dict(), allow_nan=False))["warning"] == few.warning
 
 
@@ -200,8 +200,8 @@ def test_rates_over_no_probe_are_none():
 def test_groups_are_judged_by_their_own_probes_at_one_threshold(threshold):
     embeddings, identities, gallery = people(noise=1.5)
     groups = np.array(["a", "b", "c"])[(identities % 40) // 16]
-    found = open_set_scores(embeddings, identities, gallery)
-    whole, by_group = rates_at(found, threshold), group_rates_at(found, groups, threshold)
+    result = open_set_scores(embeddings, identities, gallery)
+    whole, by_group = rates_at(result, threshold), group_rates_at(result, groups, threshold)
     assert list(by_group) == ["a", "b", "c"]
     assert [one.enrolled for one in by_group.values()] == [48, 48, 24]
     assert sum(one.dir * one.enrolled for one in by_group.values()) / whole.enrolled == pytest.approx(whole.dir)
@@ -210,7 +210,7 @@ def test_groups_are_judged_by_their_own_probes_at_one_threshold(threshold):
     alone = open_set_scores(embeddings, identities, gallery, np.setdiff1d(members, gallery))
     assert by_group["b"] == rates_at(alone, threshold)
     with pytest.raises(ValueError, match=r"groups must be one for each of 320 images, got shape \(280,\)"):
-        group_rates_at(found, groups[:280], threshold)
+        group_rates_at(result, groups[:280], threshold)
 
 
 def test_the_order_of_images_does_not_matter():
@@ -229,17 +229,17 @@ def test_the_order_of_images_does_not_matter():
 
 
 @pytest.mark.parametrize(
-    ("gallery", "probes", "said"),
+    ("gallery", "probes", "message"),
     [
         ([], None, "gallery must hold at least one image to be identified by, got none"),
         ([0, 9], None, "gallery must be numbers of images from 0 to 3, got 0 to 9"),
         ([0], [1, 1], "probes must name every image once, got 1 more than once"),
     ],
 )
-def test_a_gallery_that_is_none_is_refused(gallery, probes, said):
+def test_a_gallery_that_is_none_is_refused(gallery, probes, message):
     with pytest.raises(ValueError) as caught:
         open_set_scores(np.eye(4), np.arange(4), gallery, probes)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
 @pytest.mark.parametrize("fpir", [-0.1, 1, 5, float("nan")])

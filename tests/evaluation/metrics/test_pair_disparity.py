@@ -153,10 +153,10 @@ def test_no_errors_in_one_group_are_infinitely_better_than_some():
 @pytest.mark.parametrize("measure", [fdr, inequity_rate, garbe])
 @pytest.mark.parametrize("alpha", [-0.1, 1.1, nan])
 def test_a_weight_outside_its_range_is_refused(measure, alpha):
-    said = f"alpha must be 0 to 1, the weight of the FMR, got {alpha}"
-    with pytest.raises(ValueError, match=said):
+    message = f"alpha must be 0 to 1, the weight of the FMR, got {alpha}"
+    with pytest.raises(ValueError, match=message):
         measure(np.array([0.1, 0.2]), np.array([0.1, 0.2]), alpha)
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=message):
         PAIR_DISPARITIES[measure.__name__].weighted(alpha)
 
 

@@ -45,7 +45,7 @@ def test_equal_embeddings_have_exactly_equal_scores():
 
 
 @pytest.mark.parametrize(
-    ("embeddings", "left", "right", "said"),
+    ("embeddings", "left", "right", "message"),
     [
         (np.ones(3), [0], [0], "embeddings must be real numbers of shape (images, D), got float64 (3,)"),
         (np.ones((3, 2)), [0, 1], [0], "one image each a pair, got shapes (2,) and (1,)"),
@@ -56,10 +56,10 @@ def test_equal_embeddings_have_exactly_equal_scores():
         (np.array([[1, np.inf], [1, 1]]), [0, 1], [1, 1], "1 of 2 pairs have an image with nan or inf"),
     ],
 )
-def test_what_cannot_be_scored_is_said(embeddings, left, right, said):
+def test_what_cannot_be_scored_is_said(embeddings, left, right, message):
     with pytest.raises(ValueError) as caught:
         pair_scores(embeddings, np.array(left), np.array(right))
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
 @given(st.integers(2, 60), st.integers(2, 12))
@@ -68,9 +68,9 @@ def test_folds_in_file_order_are_those_of_scikit_learn(pairs, folds):
         with pytest.raises(ValueError, match=f"folds must be 2 to {pairs}, the number of pairs, got {folds}"):
             contiguous_folds(pairs, folds)
         return
-    found = contiguous_folds(pairs, folds)
+    result = contiguous_folds(pairs, folds)
     for fold, (_, held_out) in enumerate(KFold(folds).split(np.zeros(pairs))):
-        assert np.flatnonzero(found == fold).tolist() == held_out.tolist()
+        assert np.flatnonzero(result == fold).tolist() == held_out.tolist()
 
 
 @settings(max_examples=60, deadline=None)
@@ -136,10 +136,10 @@ def test_rounds_share_a_quota_as_dealing_one_by_one_does(most, data):
     while left >= (open_ones := sum(t < m for t, m in zip(taken, most, strict=True))) > 0:
         taken = [min(t + 1, m) for t, m in zip(taken, most, strict=True)]
         left -= open_ones
-    found = module._rounds(np.array(most), quota, np.random.default_rng(0))
-    assert found.sum() == quota
-    more = found - taken
-    assert set(more.tolist()) <= {0, 1} and more.sum() == left and (found <= most).all()
+    result = module._rounds(np.array(most), quota, np.random.default_rng(0))
+    assert result.sum() == quota
+    more = result - taken
+    assert set(more.tolist()) <= {0, 1} and more.sum() == left and (result <= most).all()
 
 
 def test_impostors_are_drawn_alike_from_all_pairs_of_two_people():
@@ -157,12 +157,12 @@ def test_impostors_are_drawn_alike_from_all_pairs_of_two_people():
 @given(st.integers(2, 2**31), st.sampled_from([-1, 0, 1]))
 def test_numbers_of_pairs_are_decoded_exactly(first, aside):
     number = first * (first - 1) // 2 + aside
-    found, second = (int(column[0]) for column in module._decoded(np.array([number])))
-    assert 0 <= second < found and found * (found - 1) // 2 + second == number
+    result, second = (int(column[0]) for column in module._decoded(np.array([number])))
+    assert 0 <= second < result and result * (result - 1) // 2 + second == number
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         ({"pairs": 10, "folds": 2}, "pairs must be a positive multiple of 4 (2 x 2 folds), got 10"),
         ({"pairs": 4, "folds": 2, "within_group": True}, "multiple of 8 (2 x 2 folds x 2 groups), got 4"),
@@ -173,11 +173,11 @@ def test_numbers_of_pairs_are_decoded_exactly(first, aside):
         ({"pairs": 80, "folds": 20}, "fold 0 has 0 impostor pairs and needs 2: take fewer pairs"),
     ],
 )
-def test_what_cannot_be_drawn_is_said(arguments, said):
+def test_what_cannot_be_drawn_is_said(arguments, message):
     identities, labels = people([4] * 18)
     with pytest.raises(ValueError) as caught:
         make_pairs(identities, labels, seed=0, **arguments)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_a_person_of_two_groups_is_refused():
@@ -200,7 +200,7 @@ def test_pairs_across_groups_are_told_apart_in_either_order():
 
 
 @pytest.mark.parametrize(
-    ("scores", "same", "both", "said"),
+    ("scores", "same", "both", "message"),
     [
         ([0.1, 0.2], [True], False, "one a pair, got shapes (2,) and (1,)"),
         ([0.1, np.nan], [True, False], False, "scores must be finite: 1 of 2 are nan or inf"),
@@ -209,7 +209,7 @@ def test_pairs_across_groups_are_told_apart_in_either_order():
         ([], [], True, "same must hold genuine and impostor pairs, got 0 genuine ones of 0"),
     ],
 )
-def test_pairs_are_checked(scores, same, both, said):
+def test_pairs_are_checked(scores, same, both, message):
     with pytest.raises(ValueError) as caught:
         checked_pairs(scores, same, both=both)
-    assert said in str(caught.value)
+    assert message in str(caught.value)

@@ -46,15 +46,15 @@ def best_threshold(scores, same):
 @given(scored_pairs(folds=3))
 def test_folds_are_judged_at_the_best_threshold_of_the_other_folds(pairs):
     scores, same, folds = pairs
-    found = ten_fold(scores, same, folds)
+    result = ten_fold(scores, same, folds)
     thresholds = [best_threshold(scores[folds != fold], same[folds != fold]) for fold in range(3)]
     accuracies = [accuracy(scores[folds == f], same[folds == f], t) for f, t in enumerate(thresholds)]
-    assert found.thresholds == pytest.approx(thresholds, abs=1e-15)
-    assert found.accuracies == pytest.approx(accuracies, abs=1e-15)
-    assert isclose(found.accuracy, fmean(accuracies), abs_tol=1e-12)
-    assert isclose(found.sd, stdev(accuracies), abs_tol=1e-12)
-    assert (found.n, found.genuine, found.rule) == (len(scores), same.sum(), "exact")
-    assert json.loads(json.dumps(found.to_dict()))["n"] == len(scores)
+    assert result.thresholds == pytest.approx(thresholds, abs=1e-15)
+    assert result.accuracies == pytest.approx(accuracies, abs=1e-15)
+    assert isclose(result.accuracy, fmean(accuracies), abs_tol=1e-12)
+    assert isclose(result.sd, stdev(accuracies), abs_tol=1e-12)
+    assert (result.n, result.genuine, result.rule) == (len(scores), same.sum(), "exact")
+    assert json.loads(json.dumps(result.to_dict()))["n"] == len(scores)
 
 
 @given(scored_pairs(folds=3), st.integers(0, 2), st.data())
@@ -76,9 +76,9 @@ def test_grid_is_the_loop_of_the_literatures_programs(pairs):
         train, test = folds != fold, folds == fold
         tried = [np.mean((distances[train] < threshold) == same[train]) for threshold in np.arange(0, 4, 0.01)]
         accuracies.append(np.mean((distances[test] < np.arange(0, 4, 0.01)[np.argmax(tried)]) == same[test]))
-    found = ten_fold(scores, same, folds, thresholds="grid")
-    assert found.accuracies == pytest.approx(accuracies, abs=1e-15)
-    assert found.rule == "grid"
+    result = ten_fold(scores, same, folds, thresholds="grid")
+    assert result.accuracies == pytest.approx(accuracies, abs=1e-15)
+    assert result.rule == "grid"
     assert (len(GRID), GRID[0], GRID[-1]) == (400, 0, pytest.approx(3.99))
 
 
@@ -95,9 +95,9 @@ def test_a_collapsed_network_has_exactly_one_half(rule, embedding):
 
 def test_a_threshold_lies_midway_between_the_scores_it_separates():
     scores, same = np.tile([0.9, 0.5, 0.2, -0.1], 2), np.tile([True, True, False, False], 2)
-    found = ten_fold(scores, same, np.repeat(["x", "y"], 4))
-    assert found.thresholds == (0.35, 0.35)
-    assert (found.accuracy, found.sd) == (1, 0)
+    result = ten_fold(scores, same, np.repeat(["x", "y"], 4))
+    assert result.thresholds == (0.35, 0.35)
+    assert (result.accuracy, result.sd) == (1, 0)
     grid = ten_fold(scores, same, np.repeat(["x", "y"], 4), thresholds="grid")
     # Distances 1 and 1.6: the smallest of the grid that accepts the first is 1.01, a cosine of 0.495.
     assert grid.thresholds == pytest.approx((0.495, 0.495))
@@ -105,12 +105,12 @@ def test_a_threshold_lies_midway_between_the_scores_it_separates():
 
 def test_neighbouring_floats_are_separated():
     low, high = 0.5, nextafter(0.5, 1)
-    found = ten_fold(np.array([low, high, low, high]), np.array([0, 1, 0, 1]), np.array([0, 0, 1, 1]))
-    assert found.accuracy == 1 and found.thresholds == (high, high)
+    result = ten_fold(np.array([low, high, low, high]), np.array([0, 1, 0, 1]), np.array([0, 0, 1, 1]))
+    assert result.accuracy == 1 and result.thresholds == (high, high)
 
 
 @pytest.mark.parametrize(
-    ("scores", "same", "folds", "rule", "said"),
+    ("scores", "same", "folds", "rule", "message"),
     [
         ([0, 1, 0, 1], [0, 1, 0, 1], [0, 0, 0, 0], "exact", "folds must be at least two"),
         ([0, 1, 0, 1], [0, 1, 0, 1], [0, 0, 1], "exact", "folds must be one label for each of 4 pairs"),
@@ -121,10 +121,10 @@ def test_neighbouring_floats_are_separated():
         ([], [], [], "exact", "folds must be at least two"),
     ],
 )
-def test_what_cannot_be_folded_is_said(scores, same, folds, rule, said):
+def test_what_cannot_be_folded_is_said(scores, same, folds, rule, message):
     with pytest.raises(ValueError) as caught:
         ten_fold(np.array(scores), np.array(same), np.array(folds), thresholds=rule)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
 @given(scored_pairs(folds=2), scored_pairs(folds=2))
@@ -149,9 +149,9 @@ def test_a_shared_threshold_shows_what_own_thresholds_hide():
     folds, groups = np.tile([0, 0, 0, 0, 1, 1, 1, 1], 2), np.repeat(["a", "b"], 8)
     own = group_ten_fold(scores, np.tile(same, 8), folds, groups, shared=False)
     shared = group_ten_fold(scores, np.tile(same, 8), folds, groups, shared=True)
-    assert [found.accuracy for found in own.values()] == [1, 1]
+    assert [result.accuracy for result in own.values()] == [1, 1]
     # Of the cuts at 0.6 (a right, b's genuine pairs lost) and 0.2 the strictest is taken.
-    assert [found.accuracy for found in shared.values()] == [1, 0.5]
+    assert [result.accuracy for result in shared.values()] == [1, 0.5]
     assert DISPARITIES["std"].reduce(accuracy_values(shared)).value == pytest.approx(50 / sqrt(2))
     assert DISPARITIES["std"].reduce(accuracy_values(own)).value == 0
     assert DISPARITIES["ser"].reduce(accuracy_values(own)).value == 1
@@ -205,28 +205,28 @@ def test_tar_is_the_largest_at_a_far_and_its_threshold_the_strictest(pairs, far)
     points = [(np.mean(scores[same] >= t), np.mean(scores[~same] >= t), t) for t in thresholds]
     best = max(tar for tar, reached, _ in points if reached <= far)
     expected = next(point for point in points if point[0] == best)
-    found = tar_at_far(scores, same, far)
-    assert (found.tar, found.far, found.threshold) == expected
-    assert np.mean(scores[~same] >= found.threshold) == found.far
-    assert (found.genuine, found.impostors) == (same.sum(), (~same).sum())
+    result = tar_at_far(scores, same, far)
+    assert (result.tar, result.far, result.threshold) == expected
+    assert np.mean(scores[~same] >= result.threshold) == result.far
+    assert (result.genuine, result.impostors) == (same.sum(), (~same).sum())
 
 
 def test_ties_between_genuine_and_impostor_scores_are_accepted_together_or_not_at_all():
     scores, same = np.array([0.9, 0.5, 0.5, 0.5, 0.1]), np.array([1, 1, 0, 1, 0])
-    found = tar_at_far(scores, same, 0.4)
-    assert (found.tar, found.far, found.threshold) == (pytest.approx(1 / 3), 0, 0.9)
-    found = tar_at_far(scores, same, 0.5)
-    assert (found.tar, found.far, found.threshold) == (1, 0.5, 0.5)
+    result = tar_at_far(scores, same, 0.4)
+    assert (result.tar, result.far, result.threshold) == (pytest.approx(1 / 3), 0, 0.9)
+    result = tar_at_far(scores, same, 0.5)
+    assert (result.tar, result.far, result.threshold) == (1, 0.5, 0.5)
 
 
 @pytest.mark.parametrize("impostors", [10, 30, 70, 3000])
 def test_a_far_that_is_a_whole_number_of_impostors_is_reached(impostors):
     scores = np.concatenate([np.linspace(0, 1, impostors), [0.5, 0.2]])
     same = np.arange(impostors + 2) >= impostors
-    for wanted in range(0, 10):
-        found = tar_at_far(np.where(same, -1, scores), same, wanted / 10)
+    for hits in range(0, 10):
+        result = tar_at_far(np.where(same, -1, scores), same, hits / 10)
         curve = roc(np.where(same, -1, scores), same)
-        assert wanted / 10 in curve.far and found.tar == 0
+        assert hits / 10 in curve.far and result.tar == 0
     assert tar_at_far(np.where(same, 0.0, scores), same, 1).tar == 1
 
 
@@ -244,18 +244,18 @@ def test_a_far_of_too_few_impostors_is_warned_of():
 @given(scored_pairs())
 def test_the_equal_error_rate_lies_on_the_curve_where_both_errors_are_equal(pairs):
     scores, same, _ = pairs
-    curve, found = roc(scores, same), eer(scores, same)
+    curve, result = roc(scores, same), eer(scores, same)
     # A point on the curve at a share of its length is where FMR rises through it: FNMR there is linear in between.
     segments = zip(curve.fmr, curve.fnmr, curve.fmr[1:], curve.fnmr[1:], strict=False)
     on_curve = [
-        abs((x1 - x0) * (found - y0) - (y1 - y0) * (found - x0)) < 1e-12
-        and min(x0, x1) - 1e-12 <= found <= max(x0, x1) + 1e-12
-        and min(y0, y1) - 1e-12 <= found <= max(y0, y1) + 1e-12
+        abs((x1 - x0) * (result - y0) - (y1 - y0) * (result - x0)) < 1e-12
+        and min(x0, x1) - 1e-12 <= result <= max(x0, x1) + 1e-12
+        and min(y0, y1) - 1e-12 <= result <= max(y0, y1) + 1e-12
         for x0, y0, x1, y1 in segments
     ]
     assert any(on_curve)
-    assert eer(-scores, ~same) == pytest.approx(found, abs=1e-12)
-    assert eer(-scores, same) == pytest.approx(1 - found, abs=1e-12)
+    assert eer(-scores, ~same) == pytest.approx(result, abs=1e-12)
+    assert eer(-scores, same) == pytest.approx(1 - result, abs=1e-12)
 
 
 def test_equal_error_rates_worked_by_hand():

@@ -69,7 +69,7 @@ def main(path):
     processes = ProcessGroup(rank, size, "cpu", None, store)
     genotypes = dpn_space("dpn81", 2).sample_distinct(6, np.random.default_rng(1))
     parts = divide(genotypes, size, SKELETON)
-    found = {}
+    result = {}
     for who, poisoned in {
         "the leader": parts[0][:1],
         "the other": parts[1][-1:],
@@ -78,7 +78,7 @@ def main(path):
         scorer = scorer_of(processes)
         poison(scorer, poisoned)
         if processes.leads:
-            found[who] = {
+            result[who] = {
                 "poisoned": [genotypes.index(genotype) for genotype in poisoned],
                 "together": ask(scorer, genotypes),
                 "again": ask(scorer, genotypes),
@@ -88,18 +88,18 @@ def main(path):
         else:
             scorer.serve()
     if processes.leads:
-        found["expected"] = scorer_of(ProcessGroup())(genotypes).tolist()
-    said = ""
+        result["expected"] = scorer_of(ProcessGroup())(genotypes).tolist()
+    message = ""
     scorer = scorer_of(processes)
     poison(scorer, parts[1])
     try:
         scorer._score(genotypes)
     except RuntimeError as error:
-        said = str(error)
-    processes.agree("what failed", said)
+        message = str(error)
+    processes.agree("what failed", message)
     if processes.leads:
         with open(path, "w") as file:
-            json.dump(found, file)
+            json.dump(result, file)
     distributed.destroy_process_group()
 
 

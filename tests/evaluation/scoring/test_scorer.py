@@ -85,9 +85,9 @@ def test_embeddings_are_mirrored_and_normalised(supernet, faces):
     images = network_input(faces, np.arange(8), "cpu")
     with torch.no_grad():
         expected = torch.nn.functional.normalize(network(images) + network(images.flip(3))).numpy()
-    found = embed(network, faces)
-    assert np.allclose(found[:8], expected, atol=1e-5)
-    assert np.allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
+    result = embed(network, faces)
+    assert np.allclose(result[:8], expected, atol=1e-5)
+    assert np.allclose(np.linalg.norm(result, axis=1), 1, atol=1e-5)
     with pytest.raises(ValueError, match="evaluation mode"):
         embed(network.train(), faces)
 
@@ -110,10 +110,10 @@ def test_columns_are_the_objectives_then_the_details(supernet, faces, calibratio
     )  # fmt: skip
     values = scorer(population[:4])
     for row, genotype in zip(values, population[:4], strict=True):
-        found = ranks(population_embeddings(supernet, [genotype], faces, calibration)[genotype], faces.identities)
-        groups = faces.groups[found.probes]
-        means = [found.values[groups == group].mean() for group in "ab"]
-        assert row[0] == np.mean(found.values > 0)
+        result = ranks(population_embeddings(supernet, [genotype], faces, calibration)[genotype], faces.identities)
+        groups = faces.groups[result.probes]
+        means = [result.values[groups == group].mean() for group in "ab"]
+        assert row[0] == np.mean(result.values > 0)
         assert row[1] == pytest.approx(abs(means[0] - means[1]))
         assert row[2] == parameters(genotype, supernet.skeleton)
         assert row[6] == macs(genotype, supernet.skeleton)
@@ -159,11 +159,11 @@ def test_resamples_add_intervals_and_change_nothing_else(supernet, faces, calibr
     values = scorer(population[:3])
     assert np.array_equal(values[:, :-4], plain(population[:3]), equal_nan=True)
     embeddings = population_embeddings(supernet, population[:1], faces, calibration)[population[0]]
-    found = ranks(embeddings, faces.identities)
-    wrong = found.values > 0
+    result = ranks(embeddings, faces.identities)
+    wrong = result.values > 0
     error = identity_bootstrap(lambda rows: wrong[rows].mean(), faces.identities, resamples=50, seed=0)
     assert values[0, -4:-2].tolist() == pytest.approx([error.low, error.high])
-    statistic = disparity_statistic(protocol.disparity, found.values, faces.groups)
+    statistic = disparity_statistic(protocol.disparity, result.values, faces.groups)
     disparity = identity_bootstrap(statistic, faces.identities, resamples=50, seed=0)[0]
     assert values[0, -2:].tolist() == pytest.approx([disparity.low, disparity.high])
     with pytest.raises(ValueError, match="resamples must be 0 or more, got -1"):
@@ -180,8 +180,8 @@ def test_the_interval_of_a_disparity_is_over_the_very_quantity_that_is_judged():
     def interval(**options):
         protocol = EvaluationProtocol(**options)
         value = evaluate(embeddings, identities, groups, protocol).disparity
-        found = interval_columns(embeddings, identities, groups, protocol, 200)
-        return value, found[f"{protocol.disparity_name} low"], found[f"{protocol.disparity_name} high"]
+        result = interval_columns(embeddings, identities, groups, protocol, 200)
+        return value, result[f"{protocol.disparity_name} low"], result[f"{protocol.disparity_name} high"]
 
     whole = interval()
     assert whole[1] < whole[0] < whole[2]
@@ -199,8 +199,8 @@ def test_every_gallery_counts_the_same_in_a_resample_by_brute_force():
     embeddings, identities, groups = embeddings[kept], identities[kept], groups[kept]
     probes = []
     for number, images in enumerate(galleries(identities, groups, 10, 3, np.random.default_rng(0))):
-        found = ranks(embeddings[images], identities[images])
-        for image, rank in zip(images[found.probes], found.values, strict=True):
+        result = ranks(embeddings[images], identities[images])
+        for image, rank in zip(images[result.probes], result.values, strict=True):
             probes.append((number, identities[image], groups[image], rank))
 
     def statistic(rows):
@@ -213,8 +213,8 @@ def test_every_gallery_counts_the_same_in_a_resample_by_brute_force():
 
     expected = identity_bootstrap(statistic, np.array([probe[1] for probe in probes]), resamples=60, seed=0)
     protocol = EvaluationProtocol(gallery=10, repeats=3)
-    found = interval_columns(embeddings, identities, groups, protocol, 60)
-    assert [*found.values()][2:] == pytest.approx([expected.low, expected.high])
+    result = interval_columns(embeddings, identities, groups, protocol, 60)
+    assert [*result.values()][2:] == pytest.approx([expected.low, expected.high])
 
 
 def test_without_a_probe_or_an_error_there_is_no_interval():

@@ -33,9 +33,9 @@ def test_one_genotype_shares_nothing(tiny):
 
 def test_heads_of_one_backbone_cost_their_necks_only(tiny):
     heads = [SPACE.parse(f"101-606-252:{head}") for head in ("arcface", "cosface", "magface")]
-    found = work(heads, tiny)
-    assert found.one_by_one == 3 * macs(heads[0], tiny)
-    assert found.shared == macs(heads[0], tiny) + 2 * tiny.features * tiny.embedding
+    result = work(heads, tiny)
+    assert result.one_by_one == 3 * macs(heads[0], tiny)
+    assert result.shared == macs(heads[0], tiny) + 2 * tiny.features * tiny.embedding
 
 
 def test_shared_work_is_what_scoring_really_computes(tiny):
@@ -57,18 +57,18 @@ def test_work_adds_up():
 def test_parts_are_as_even_as_neighbours_allow(tiny, parts):
     """Against every way of cutting the ordered genotypes."""
     genotypes = population(9, seed=parts)
-    found = divide(genotypes, parts, tiny)
+    result = divide(genotypes, parts, tiny)
     ordered = sorted(genotypes, key=lambda genotype: (genotype.blocks, genotype.head))
-    assert [genotype for part in found for genotype in part] == ordered and len(found) == parts
+    assert [genotype for part in result for genotype in part] == ordered and len(result) == parts
     largest = [
         max(work(ordered[a:b], tiny).shared for a, b in itertools.pairwise((0, *cuts, 9)))
         for cuts in itertools.combinations_with_replacement(range(10), parts - 1)
     ]
-    assert max(work(part, tiny).shared for part in found) == min(largest)
+    assert max(work(part, tiny).shared for part in result) == min(largest)
 
 
 def test_more_parts_than_genotypes_leaves_some_empty_and_drops_none(tiny):
     genotypes = population(4)
-    found = divide([*genotypes, genotypes[0]], 7, tiny)
-    assert len(found) == 7 and sorted(g for part in found for g in part) == sorted(genotypes)
+    result = divide([*genotypes, genotypes[0]], 7, tiny)
+    assert len(result) == 7 and sorted(g for part in result for g in part) == sorted(genotypes)
     assert divide([], 2, tiny) == [[], []]

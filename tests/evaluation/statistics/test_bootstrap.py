@@ -49,13 +49,13 @@ def resamples_of(identities, resamples, seed):
 )
 def test_percentile_intervals_are_quantiles_over_people_drawn_one_by_one(identities, seed, confidence):
     values = np.random.default_rng(seed).normal(size=len(identities))
-    found = identity_bootstrap(mean_of(values), identities, resamples=40, seed=seed, confidence=confidence)
+    result = identity_bootstrap(mean_of(values), identities, resamples=40, seed=seed, confidence=confidence)
     drawn = [values[rows].mean() for rows in resamples_of(identities, 40, seed)]
     low, high = np.quantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2])
-    assert (found.low, found.high) == pytest.approx((low, high), abs=1e-12)
-    assert found.estimate == pytest.approx(values.mean(), abs=1e-12)
-    assert (found.method, found.resamples, found.undefined) == ("percentile", 40, 0)
-    assert found.identities == len(set(identities))
+    assert (result.low, result.high) == pytest.approx((low, high), abs=1e-12)
+    assert result.estimate == pytest.approx(values.mean(), abs=1e-12)
+    assert (result.method, result.resamples, result.undefined) == ("percentile", 40, 0)
+    assert result.identities == len(set(identities))
 
 
 @settings(max_examples=30)
@@ -70,12 +70,12 @@ def test_a_pair_comes_as_often_as_both_its_people_were_drawn(people, seed):
         seen.append(rows.tolist())
         return values[rows].mean()
 
-    found = identity_bootstrap(statistic, people, resamples=30, seed=seed, method="bca")
+    result = identity_bootstrap(statistic, people, resamples=30, seed=seed, method="bca")
     expected = [rows.tolist() for rows in resamples_of(people, 30, seed)]
     names = sorted({name for pair in people for name in pair})
     left_out = [[row for row, pair in enumerate(people) if name not in pair] for name in names]
     assert seen == [list(range(len(people))), *(rows for rows in [*expected, *left_out] if rows)]
-    assert found.undefined == sum(not rows for rows in expected)
+    assert result.undefined == sum(not rows for rows in expected)
 
 
 def scipy_bca(values, drawn, confidence):
@@ -94,12 +94,12 @@ def scipy_bca(values, drawn, confidence):
 @given(st.integers(0, 999), st.integers(5, 30), st.sampled_from([0.8, 0.95]))
 def test_bca_is_that_of_scipy_where_every_person_has_one_row(seed, people, confidence):
     values = np.random.default_rng(seed).exponential(size=people) ** 2
-    found = identity_bootstrap(
+    result = identity_bootstrap(
         mean_of(values), np.arange(people), resamples=80, seed=seed, confidence=confidence, method="bca"
     )
     drawn = [values[rows].mean() for rows in resamples_of(np.arange(people), 80, seed)]
-    assert found.method == "bca"
-    assert (found.low, found.high) == pytest.approx(scipy_bca(values, drawn, confidence), abs=1e-12)
+    assert result.method == "bca"
+    assert (result.low, result.high) == pytest.approx(scipy_bca(values, drawn, confidence), abs=1e-12)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -114,13 +114,13 @@ def test_copies_of_a_persons_images_say_nothing_more_about_people(method):
 
 def test_several_numbers_come_from_the_same_resamples():
     values = np.random.default_rng(0).normal(size=(30, 2))
-    found = identity_bootstrap(lambda rows: values[rows].mean(axis=0), np.arange(30) // 2, seed=1, resamples=50)
+    result = identity_bootstrap(lambda rows: values[rows].mean(axis=0), np.arange(30) // 2, seed=1, resamples=50)
     alone = [identity_bootstrap(mean_of(column), np.arange(30) // 2, seed=1, resamples=50) for column in values.T]
-    for together, single in zip(found, alone, strict=True):
+    for together, single in zip(result, alone, strict=True):
         assert (together.low, together.high) == pytest.approx((single.low, single.high), abs=1e-12)
     assert isinstance(alone[0], Interval)
     one = identity_bootstrap(lambda rows: values[rows].mean(axis=0)[:1], np.arange(30) // 2, seed=1, resamples=50)
-    assert one == found[:1]
+    assert one == result[:1]
 
 
 @pytest.mark.parametrize("name", DISPARITIES)
@@ -130,17 +130,17 @@ def test_disparities_are_recomputed_on_the_drawn_people(name):
     groups, ranks = np.array(["x", "y", "z"])[identities % 3], rng.integers(0, 6, 60)
     disparity = DISPARITIES[name]
     values = ranks if disparity.values == "ranks" else (ranks == 0).astype(float)
-    found = identity_bootstrap(disparity_statistic(disparity, values, groups), identities, seed=2, resamples=60)
+    intervals = identity_bootstrap(disparity_statistic(disparity, values, groups), identities, seed=2, resamples=60)
     drawn = [
         disparity.evaluate(values[rows], groups[rows], names="xyz") for rows in resamples_of(identities, 60, seed=2)
     ]
     known = [result for result in drawn if not isnan(result.value)]
-    assert found[0].undefined == 60 - len(known) > 0
-    assert found[0].estimate == pytest.approx(disparity(values, groups), abs=1e-12)
+    assert intervals[0].undefined == 60 - len(known) > 0
+    assert intervals[0].estimate == pytest.approx(disparity(values, groups), abs=1e-12)
     finite = [result.value for result in known]
     if np.isfinite(finite).all():
-        assert found[0].low == pytest.approx(np.quantile(finite, 0.025), abs=1e-12)
-    for group, interval in zip("xyz", found[1:], strict=True):
+        assert intervals[0].low == pytest.approx(np.quantile(finite, 0.025), abs=1e-12)
+    for group, interval in zip("xyz", intervals[1:], strict=True):
         own = [result.groups[group].value for result in drawn if result.groups[group].value is not None]
         assert interval.undefined == 60 - len(own)
         assert interval.high == pytest.approx(np.quantile(own, 0.975), abs=1e-12)
@@ -178,8 +178,8 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say():
     for seed in range(100):
         values = rng.normal(size=40).repeat(10) + rng.normal(size=400)
         for drawn, labels in (("people", identities), ("images", np.arange(400))):
-            found = identity_bootstrap(mean_of(values), labels, seed=seed, resamples=200)
-            held[drawn] += found.low <= 0 <= found.high
+            result = identity_bootstrap(mean_of(values), labels, seed=seed, resamples=200)
+            held[drawn] += result.low <= 0 <= result.high
     assert 88 <= held["people"] <= 99
     assert held["images"] < 65
 
@@ -193,8 +193,8 @@ def test_pairs_of_many_people_each_get_the_spread_that_other_people_would_give()
         own = rng.normal(size=n)
         scores = own[first] + own[second]
         for drawn, labels in (("people", np.stack([first, second], 1)), ("pairs", np.arange(len(first)))):
-            found = identity_bootstrap(mean_of(scores), labels, seed=seed, resamples=200)
-            widths[drawn].append((found.high - found.low) / (2 * 1.96))
+            result = identity_bootstrap(mean_of(scores), labels, seed=seed, resamples=200)
+            widths[drawn].append((result.high - result.low) / (2 * 1.96))
     assert np.mean(widths["people"]) == pytest.approx(2 / sqrt(n), rel=0.15)
     assert np.mean(widths["pairs"]) < 0.3 * np.mean(widths["people"])
 
@@ -215,8 +215,8 @@ def test_a_verification_rate_has_an_interval_over_people():
     def tar(rows):
         return tar_at_far(scores[rows], same[rows], 0.1).tar if 0 < same[rows].sum() < len(rows) else nan
 
-    found = identity_bootstrap(tar, identities, seed=0, resamples=100)
-    assert 0 < found.low < found.estimate < found.high <= 1
+    result = identity_bootstrap(tar, identities, seed=0, resamples=100)
+    assert 0 < result.low < result.estimate < result.high <= 1
 
 
 def test_resamples_without_a_value_are_counted_and_left_out():
@@ -226,17 +226,17 @@ def test_resamples_without_a_value_are_counted_and_left_out():
         own = values[rows][groups[rows] == "a"]
         return own.mean() + values[rows].mean() if len(own) else nan
 
-    found = identity_bootstrap(of_a, np.arange(4), seed=0, resamples=500)
-    assert 0.2 < found.undefined / 500 < 0.45  # (3/4)^4 = 0.32 of them draw nobody of a
-    assert found.low < found.high
+    result = identity_bootstrap(of_a, np.arange(4), seed=0, resamples=500)
+    assert 0.2 < result.undefined / 500 < 0.45  # (3/4)^4 = 0.32 of them draw nobody of a
+    assert result.low < result.high
     bca = identity_bootstrap(of_a, np.arange(4), seed=0, resamples=500, method="bca")
-    assert (bca.method, bca.low, bca.high) == ("percentile", found.low, found.high)
+    assert (bca.method, bca.low, bca.high) == ("percentile", result.low, result.high)
     assert bca.reason == "BCa is undefined: too few resamples on one side, or without an identity"
 
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize(
-    ("values", "identities", "said"),
+    ("values", "identities", "message"),
     [
         ([1.0, 2.0], ["a", "a"], "interval undefined for one identity; at least 2 are needed"),
         ([0.1, 0.1, 0.1], ["a", "b", "c"], "the number is the same in every resample of these 3 identities"),
@@ -244,27 +244,27 @@ def test_resamples_without_a_value_are_counted_and_left_out():
         ([inf, inf], ["a", "b"], "the number is the same in every resample"),
     ],
 )
-def test_what_has_no_interval_says_why(values, identities, said, method):
-    found = identity_bootstrap(mean_of(values), identities, seed=0, resamples=50, method=method)
-    assert (found.low, found.high) == (None, None)
-    assert said in found.reason
-    assert (found.estimate is None) == bool(np.isnan(values).any())
-    assert json.loads(json.dumps(found.to_dict()))["identities"] == len(set(identities))
+def test_what_has_no_interval_says_why(values, identities, message, method):
+    result = identity_bootstrap(mean_of(values), identities, seed=0, resamples=50, method=method)
+    assert (result.low, result.high) == (None, None)
+    assert message in result.reason
+    assert (result.estimate is None) == bool(np.isnan(values).any())
+    assert json.loads(json.dumps(result.to_dict()))["identities"] == len(set(identities))
 
 
 def test_undefined_in_every_resample_is_said():
     identities = np.arange(60)
-    found = identity_bootstrap(
+    result = identity_bootstrap(
         lambda rows: 1.0 if len(set(rows.tolist())) == 60 else nan, identities, seed=0, resamples=5
     )
-    assert (found.estimate, found.low, found.undefined) == (1, None, 5)
-    assert found.reason == "interval undefined: so is the number in all 5 resamples"
+    assert (result.estimate, result.low, result.undefined) == (1, None, 5)
+    assert result.reason == "interval undefined: so is the number in all 5 resamples"
 
 
 def test_infinite_numbers_bound_an_interval_at_infinity():
     values = np.array([0.0, 1, 1, 1, 1, 1])
-    found = identity_bootstrap(lambda rows: inf if (values[rows] == 0).any() else 1.0, np.arange(6), seed=0)
-    assert (found.estimate, found.low, found.high, found.undefined) == (inf, 1, inf, 0)
+    result = identity_bootstrap(lambda rows: inf if (values[rows] == 0).any() else 1.0, np.arange(6), seed=0)
+    assert (result.estimate, result.low, result.high, result.undefined) == (inf, 1, inf, 0)
     for share, expected in ((0, -inf), (0.2, -inf), (0.25, 0), (0.375, 1), (0.5, 2), (0.6, inf), (1, inf)):
         assert bootstrap._quantile(np.array([-inf, 0, 2, inf, inf]), share) == expected
 
@@ -276,7 +276,7 @@ def test_quantiles_are_those_of_numpy(values, share):
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"resamples": 0}, "resamples must be 1 or more and confidence between 0 and 1, got 0 and 0.95"),
         ({"confidence": 1}, "resamples must be 1 or more and confidence between 0 and 1, got 1000 and 1"),
@@ -288,11 +288,11 @@ def test_quantiles_are_those_of_numpy(values, share):
         ({"statistic": lambda rows: np.ones(1 + (rows[-1] == rows[0]))}, "as many numbers for every resample"),
     ],
 )
-def test_what_cannot_be_resampled_is_said(change, said):
+def test_what_cannot_be_resampled_is_said(change, message):
     arguments = {"statistic": mean_of([1, 2]), "identities": ["a", "b"], "seed": 0} | change
     with pytest.raises(ValueError) as caught:
         identity_bootstrap(arguments.pop("statistic"), arguments.pop("identities"), **arguments)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_the_seed_decides_and_is_left_alone():

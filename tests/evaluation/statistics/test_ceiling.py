@@ -14,25 +14,29 @@ def scored(values):
     """Normal scores over the networks, column by column, by way of sorting."""
     table = np.asarray(values).reshape(len(values), -1)
     quantiles = stats.norm.ppf(np.arange(1, len(table) + 1) / (len(table) + 1))
-    found = np.empty_like(table)
+    result = np.empty_like(table)
     for column, own in enumerate(table.T):
-        found[np.argsort(own), column] = quantiles
-    return found.reshape(np.shape(values))
+        result[np.argsort(own), column] = quantiles
+    return result.reshape(np.shape(values))
 
 
 def test_the_noise_ceiling_is_tau_between_all_pairs_of_seeds():
     # tau of columns 0 and 1 is (5 - 1)/6, of 0 and 2 -1, of 1 and 2 -(5 - 1)/6
     truth = np.array([[1, 1, 4], [2, 2, 3], [3, 4, 2], [4, 3, 1]])
-    found = noise_ceiling(truth)
-    assert (found.n, found.seeds, found.pairs, found.reason) == (4, 3, 3, None)
-    assert (found.mean, found.lowest, found.highest) == (pytest.approx(-1 / 3), pytest.approx(-1), pytest.approx(2 / 3))
+    result = noise_ceiling(truth)
+    assert (result.n, result.seeds, result.pairs, result.reason) == (4, 3, 3, None)
+    assert (result.mean, result.lowest, result.highest) == (
+        pytest.approx(-1 / 3),
+        pytest.approx(-1),
+        pytest.approx(2 / 3),
+    )
 
 
 def test_pairs_of_seeds_without_a_ranking_are_left_out_with_a_reason():
     truth = np.array([[1, 1, 7], [2, 3, 7], [3, 2, 7.0]])
-    found = noise_ceiling(truth)
-    assert (found.pairs, found.mean) == (1, pytest.approx(1 / 3))
-    assert found.reason == "2 of 3 pairs of seeds undefined: seed column 2 is 7 for all 3 networks"
+    result = noise_ceiling(truth)
+    assert (result.pairs, result.mean) == (1, pytest.approx(1 / 3))
+    assert result.reason == "2 of 3 pairs of seeds undefined: seed column 2 is 7 for all 3 networks"
     nothing = noise_ceiling(truth[:2])
     assert (nothing.pairs, nothing.mean, nothing.lowest, nothing.highest) == (0, None, None, None)
     assert nothing.reason == "3 of 3 pairs of seeds undefined for 2 networks; at least 3 are needed"
@@ -51,19 +55,19 @@ def measured(n, seeds, rng, network=1.0, seed=0.3, people=0.4, rest=0.2):
 
 def test_the_ceiling_is_what_the_exact_truth_reaches_against_the_measured_one():
     exact, halves = measured(1500, 3, np.random.default_rng(0))
-    found = truth_ceiling(halves.mean(axis=2), halves)
+    result = truth_ceiling(halves.mean(axis=2), halves)
     reached = stats.kendalltau(exact, halves.mean(axis=(1, 2))).statistic
-    assert found.tau == pytest.approx(reached, abs=0.03)
-    assert found.interval[0] < found.tau < found.interval[1]
-    assert found.from_halves and not found.at_most
+    assert result.tau == pytest.approx(reached, abs=0.03)
+    assert result.interval[0] < result.tau < result.interval[1]
+    assert result.from_halves and not result.at_most
 
 
 def test_with_halves_the_reliability_is_that_of_the_mean_over_seeds_and_halves():
     _, halves = measured(12, 2, np.random.default_rng(1))
-    found = truth_ceiling(halves.mean(axis=2), halves)
-    assert found.reliability == pytest.approx(reliability(scored(halves)).of_mean(2, 2))
-    assert found.tau == pytest.approx(2 / np.pi * np.arcsin(found.reliability**0.5))
-    assert found.between_halves == pytest.approx(stats.kendalltau(*halves.mean(axis=1).T).statistic)
+    result = truth_ceiling(halves.mean(axis=2), halves)
+    assert result.reliability == pytest.approx(reliability(scored(halves)).of_mean(2, 2))
+    assert result.tau == pytest.approx(2 / np.pi * np.arcsin(result.reliability**0.5))
+    assert result.between_halves == pytest.approx(stats.kendalltau(*halves.mean(axis=1).T).statistic)
 
 
 @pytest.mark.parametrize("halves", [None, "broken"])
@@ -73,13 +77,13 @@ def test_without_halves_it_is_spearman_brown_from_the_intraclass_correlation(hal
     if halves:
         halves = table.copy()
         halves[3, 1, 0] = np.nan
-    found = truth_ceiling(truth, halves)
+    result = truth_ceiling(truth, halves)
     values = scored(truth)
     between = 4 * values.mean(axis=1).var(ddof=1)
     within = values.var(axis=1, ddof=1).mean()
     one = (between - within) / (between + 3 * within)
-    assert found.reliability == pytest.approx(4 * one / (1 + 3 * one))
-    assert (found.from_halves, found.at_most, found.between_halves) == (False, False, None)
+    assert result.reliability == pytest.approx(4 * one / (1 + 3 * one))
+    assert (result.from_halves, result.at_most, result.between_halves) == (False, False, None)
 
 
 def test_a_far_off_network_weighs_no_more_than_its_place():
@@ -92,8 +96,8 @@ def test_a_far_off_network_weighs_no_more_than_its_place():
 
 def test_one_seed_with_halves_bounds_the_ceiling_from_above():
     _, halves = measured(10, 1, np.random.default_rng(3))
-    found = truth_ceiling(halves.mean(axis=2), halves)
-    assert found.at_most and 0 < found.tau <= 1
+    result = truth_ceiling(halves.mean(axis=2), halves)
+    assert result.at_most and 0 < result.tau <= 1
 
 
 def test_pure_noise_has_a_ceiling_near_0_and_noise_free_values_one_of_1():
@@ -116,9 +120,9 @@ def test_pure_noise_has_a_ceiling_near_0_and_noise_free_values_one_of_1():
     ],
 )
 def test_what_is_undefined_is_none_with_a_reason(truth, reason):
-    found = truth_ceiling(truth)
-    assert (found.tau, found.reliability, found.interval, found.reason) == (None, None, None, reason)
-    json.dumps(found.to_dict(), allow_nan=False)
+    result = truth_ceiling(truth)
+    assert (result.tau, result.reliability, result.interval, result.reason) == (None, None, None, reason)
+    json.dumps(result.to_dict(), allow_nan=False)
 
 
 def test_other_shapes_are_refused():

@@ -38,14 +38,14 @@ def tau_b(first, second):
 @settings(max_examples=50, deadline=None)
 def test_tau_is_tau_b_by_definition_and_ties_are_counted(scores):
     cheap, truth = zip(*scores, strict=True)
-    found = correlation(cheap, truth, resamples=2)
+    result = correlation(cheap, truth, resamples=2)
     expected = tau_b(cheap, truth)
-    assert found.tau == (None if expected is None else pytest.approx(expected))
+    assert result.tau == (None if expected is None else pytest.approx(expected))
     if expected is not None:
-        assert found.tau == pytest.approx(stats.kendalltau(cheap, truth, variant="b").statistic)
-        assert found.spearman == pytest.approx(np.corrcoef(stats.rankdata(cheap), stats.rankdata(truth))[0, 1])
-    assert found.ties_cheap == sum(a == b for a, b in itertools.combinations(cheap, 2))
-    assert found.ties_truth == sum(a == b for a, b in itertools.combinations(truth, 2))
+        assert result.tau == pytest.approx(stats.kendalltau(cheap, truth, variant="b").statistic)
+        assert result.spearman == pytest.approx(np.corrcoef(stats.rankdata(cheap), stats.rankdata(truth))[0, 1])
+    assert result.ties_cheap == sum(a == b for a, b in itertools.combinations(cheap, 2))
+    assert result.ties_truth == sum(a == b for a, b in itertools.combinations(truth, 2))
 
 
 def test_76_of_78_pairs_are_a_tau_of_0_9487():
@@ -62,7 +62,7 @@ def noisy_pair(n, noise=0.7, seed=0):
 
 def test_the_interval_is_that_of_scipy_and_depends_on_the_seed_only():
     cheap, truth = noisy_pair(20)
-    found = correlation(cheap, truth, resamples=300, seed=4, confidence=0.9)
+    result = correlation(cheap, truth, resamples=300, seed=4, confidence=0.9)
     expected = stats.bootstrap(
         (cheap, truth),
         lambda a, b: stats.kendalltau(a, b).statistic,
@@ -72,32 +72,32 @@ def test_the_interval_is_that_of_scipy_and_depends_on_the_seed_only():
         confidence_level=0.9,
         random_state=np.random.default_rng(4),
     ).confidence_interval
-    assert found.method == "BCa"
-    assert found.interval == pytest.approx(tuple(expected))
-    assert found.interval[0] < found.tau < found.interval[1]
-    assert found == correlation(cheap, truth, resamples=300, seed=4, confidence=0.9)
-    assert found.interval != correlation(cheap, truth, resamples=300, seed=5, confidence=0.9).interval
+    assert result.method == "BCa"
+    assert result.interval == pytest.approx(tuple(expected))
+    assert result.interval[0] < result.tau < result.interval[1]
+    assert result == correlation(cheap, truth, resamples=300, seed=4, confidence=0.9)
+    assert result.interval != correlation(cheap, truth, resamples=300, seed=5, confidence=0.9).interval
 
 
 def test_the_percentile_interval_stands_in_where_bca_is_undefined():
     # With five networks some resamples draw one of them five times: those have no tau.
     cheap, truth = np.array([1, 2, 3, 4, 5]), np.array([2, 1, 3, 5, 4])
-    found = correlation(cheap, truth, resamples=800, confidence=0.5)
+    result = correlation(cheap, truth, resamples=800, confidence=0.5)
     rng = np.random.default_rng(8)
     taus = [tau_b(cheap[drawn], truth[drawn]) for drawn in rng.integers(0, 5, size=(800, 5))]
     assert None in taus
     low, high = np.quantile([tau for tau in taus if tau is not None], [0.25, 0.75])
-    assert found.method == "percentile"
-    assert found.interval == pytest.approx((low, high), abs=0.1)
-    assert found.interval[0] < found.interval[1]
-    assert found.reason is None
+    assert result.method == "percentile"
+    assert result.interval == pytest.approx((low, high), abs=0.1)
+    assert result.interval[0] < result.interval[1]
+    assert result.reason is None
 
 
 def test_an_interval_that_says_nothing_is_not_given():
-    found = correlation([1, 2, 3, 4], [10, 20, 30, 40], resamples=200)
-    assert (found.tau, found.spearman) == (pytest.approx(1), pytest.approx(1))
-    assert (found.interval, found.method) == (None, None)
-    assert found.reason == "interval undefined: tau is the same in every resample of these 4 networks"
+    result = correlation([1, 2, 3, 4], [10, 20, 30, 40], resamples=200)
+    assert (result.tau, result.spearman) == (pytest.approx(1), pytest.approx(1))
+    assert (result.interval, result.method) == (None, None)
+    assert result.reason == "interval undefined: tau is the same in every resample of these 4 networks"
 
 
 @pytest.mark.parametrize(
@@ -111,10 +111,10 @@ def test_an_interval_that_says_nothing_is_not_given():
     ],
 )
 def test_an_undefined_correlation_is_none_with_a_reason_and_never_0(cheap, truth, reason):
-    found = correlation(cheap, truth)
-    assert (found.tau, found.spearman, found.interval, found.method) == (None, None, None, None)
-    assert found.reason == reason
-    assert json.loads(json.dumps(found.to_dict(), allow_nan=False))["reason"] == reason
+    result = correlation(cheap, truth)
+    assert (result.tau, result.spearman, result.interval, result.method) == (None, None, None, None)
+    assert result.reason == reason
+    assert json.loads(json.dumps(result.to_dict(), allow_nan=False))["reason"] == reason
 
 
 def test_records_are_json_without_nan():
@@ -132,15 +132,15 @@ def test_no_warning_reaches_the_user():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         ({"cheap": [1, 2], "truth": [1, 2, 3]}, r"same networks, got shapes \(2,\) and \(3,\)"),
         ({"resamples": 0}, "resamples must be 1 or more and confidence between 0 and 1, got 0 and 0.95"),
         ({"confidence": 95}, "got 2000 and 95"),
     ],
 )
-def test_what_cannot_be_correlated_is_said(arguments, said):
-    with pytest.raises(ValueError, match=said):
+def test_what_cannot_be_correlated_is_said(arguments, message):
+    with pytest.raises(ValueError, match=message):
         correlation(**{"cheap": [1, 2, 3], "truth": [1, 3, 2], **arguments})
 
 
@@ -225,7 +225,7 @@ def test_random_orders_come_near_the_exact_p_and_never_to_0():
 def test_the_paired_difference_has_the_interval_of_scipy():
     cheap, truth = noisy_pair(20)
     other = truth + 2 * np.random.default_rng(9).normal(size=20)
-    found = tau_difference(cheap, other, truth, resamples=200, seed=3)
+    result = tau_difference(cheap, other, truth, resamples=200, seed=3)
     expected = stats.bootstrap(
         (cheap, other, truth),
         lambda a, b, c: stats.kendalltau(a, c).statistic - stats.kendalltau(b, c).statistic,
@@ -234,8 +234,8 @@ def test_the_paired_difference_has_the_interval_of_scipy():
         n_resamples=200,
         random_state=np.random.default_rng(3),
     ).confidence_interval
-    assert found.value == pytest.approx(tau_b(cheap, truth) - tau_b(other, truth))
-    assert (found.method, found.interval) == ("BCa", pytest.approx(tuple(expected)))
+    assert result.value == pytest.approx(tau_b(cheap, truth) - tau_b(other, truth))
+    assert (result.method, result.interval) == ("BCa", pytest.approx(tuple(expected)))
     same = tau_difference(cheap, cheap, truth, resamples=50)
     assert (same.value, same.interval) == (0, None)
     assert same.reason == "interval undefined: the same in every resample of these 20 networks"
@@ -246,9 +246,9 @@ def test_partial_tau_is_that_of_the_three_taus():
     cheap, truth = noisy_pair(15)
     given = truth + np.random.default_rng(2).normal(size=15)
     t12, t13, t23 = tau_b(cheap, truth), tau_b(cheap, given), tau_b(truth, given)
-    found = partial_tau(cheap, truth, given, resamples=100)
-    assert found.value == pytest.approx((t12 - t13 * t23) / ((1 - t13**2) * (1 - t23**2)) ** 0.5)
-    assert found.interval[0] < found.value < found.interval[1]
+    result = partial_tau(cheap, truth, given, resamples=100)
+    assert result.value == pytest.approx((t12 - t13 * t23) / ((1 - t13**2) * (1 - t23**2)) ** 0.5)
+    assert result.interval[0] < result.value < result.interval[1]
     alike = partial_tau(cheap, truth, cheap)
     assert (alike.value, alike.reason) == (None, "undefined: two of the scores order these networks just alike")
 

@@ -69,23 +69,23 @@ def components_by_loops(values):
 @settings(max_examples=40)
 def test_components_equal_an_analysis_of_variance_by_loops(seed, networks, seeds, k):
     values = simulated(networks, seeds, k, np.random.default_rng(seed))
-    found, expected = reliability(values), components_by_loops(values.tolist())
+    result, expected = reliability(values), components_by_loops(values.tolist())
     for name, variance in expected.items():
-        assert getattr(found, name) ** 2 == pytest.approx(max(variance, 0), rel=1e-6, abs=1e-9)
-        assert (name in found.negative) == (variance < 0)
-    assert (found.networks, found.seeds, found.galleries, found.reason) == (networks, seeds, k, None)
+        assert getattr(result, name) ** 2 == pytest.approx(max(variance, 0), rel=1e-6, abs=1e-9)
+        assert (name in result.negative) == (variance < 0)
+    assert (result.networks, result.seeds, result.galleries, result.reason) == (networks, seeds, k, None)
 
 
 def test_a_table_worked_by_hand():
     # Networks 0 and 4, seeds +-1, galleries +-3: nothing else, so the residual and the choice of identities are 0.
     values = np.array([0, 4])[:, None, None] + np.array([-1, 1])[:, None] + np.array([-3, 3])
-    found = reliability(values)
+    result = reliability(values)
     # Variance between the seeds' means: 2, between the networks' means: 8 = network + seed/2, between galleries': 18.
-    assert (found.network**2, found.seed**2, found.gallery**2) == pytest.approx((7, 2, 18))
-    assert (found.identities, found.residual, found.negative) == (0, 0, ())
-    assert found.of_mean() == found.of_mean(1, 50) == pytest.approx(7 / 9)
-    assert found.of_mean(2, 1) == pytest.approx(7 / 8)
-    assert (found.galleries_needed(0.75), found.galleries_needed(0.8), found.galleries_needed(0.8, seeds=2)) == (
+    assert (result.network**2, result.seed**2, result.gallery**2) == pytest.approx((7, 2, 18))
+    assert (result.identities, result.residual, result.negative) == (0, 0, ())
+    assert result.of_mean() == result.of_mean(1, 50) == pytest.approx(7 / 9)
+    assert result.of_mean(2, 1) == pytest.approx(7 / 8)
+    assert (result.galleries_needed(0.75), result.galleries_needed(0.8), result.galleries_needed(0.8, seeds=2)) == (
         1,
         None,
         1,
@@ -94,9 +94,9 @@ def test_a_table_worked_by_hand():
 
 def test_known_components_are_recovered():
     rng = np.random.default_rng(0)
-    found = reliability(simulated(600, 3, 8, rng))
+    result = reliability(simulated(600, 3, 8, rng))
     for name in ("network", "seed", "identities", "residual"):
-        assert getattr(found, name) == pytest.approx(SD[name], rel=0.08), name
+        assert getattr(result, name) == pytest.approx(SD[name], rel=0.08), name
     # Eight galleries tell little about their own spread; averaged over tables the estimated variance is right.
     spread = np.mean([reliability(simulated(20, 2, 8, rng)).gallery ** 2 for _ in range(300)])
     assert spread == pytest.approx(SD["gallery"] ** 2, rel=0.12)
@@ -114,25 +114,25 @@ def test_reliability_is_the_correlation_of_means_over_fresh_seeds_and_galleries(
 
 @given(st.floats(0.1, 5), st.floats(0, 3), st.floats(0, 5), st.floats(0, 3), st.floats(0.05, 0.95), st.integers(1, 4))
 def test_the_galleries_needed_are_the_fewest_that_reach_the_target(network, seed, identities, residual, target, seeds):
-    found = Reliability(9, 3, 4, network, seed, 1.0, identities, residual)
-    needed = found.galleries_needed(target, seeds)
+    result = Reliability(9, 3, 4, network, seed, 1.0, identities, residual)
+    needed = result.galleries_needed(target, seeds)
     if needed is None:
-        assert found.of_mean(seeds, 10**9) < target + 1e-6
+        assert result.of_mean(seeds, 10**9) < target + 1e-6
     else:
-        assert found.of_mean(seeds, needed) >= target - 1e-9
-        assert needed == 1 or found.of_mean(seeds, needed - 1) < target + 1e-9
+        assert result.of_mean(seeds, needed) >= target - 1e-9
+        assert needed == 1 or result.of_mean(seeds, needed - 1) < target + 1e-9
 
 
 def test_galleries_needed_worked_by_hand():
-    found = Reliability(9, 3, 4, network=1.0, seed=0.4, gallery=5.0, identities=1.0, residual=0.0)
+    result = Reliability(9, 3, 4, network=1.0, seed=0.4, gallery=5.0, identities=1.0, residual=0.0)
     # 0.8 leaves 0.25 of noise, of which the seed takes 0.16: 1 / 0.09 = 11.1 galleries. 0.9 leaves 0.111 < 0.16.
-    assert (found.galleries_needed(0.8), found.galleries_needed(0.9), found.galleries_needed(0.9, seeds=2)) == (
+    assert (result.galleries_needed(0.8), result.galleries_needed(0.9), result.galleries_needed(0.9, seeds=2)) == (
         12,
         None,
         33,
     )
-    assert found.to_dict()["galleries_for_0.8"] == 12
-    assert found.to_dict()["galleries_for_0.9"] is None
+    assert result.to_dict()["galleries_for_0.8"] == 12
+    assert result.to_dict()["galleries_for_0.9"] is None
     assert Reliability(9, 3, 4, 1.0, 0.0, 0.0, 1.0, 0.0).galleries_needed(0.8) == 4
     # The seed takes all that 0.9 leaves: 2.28^2 / 9 = 0.76^2.
     assert Reliability(9, 3, 4, 2.28, 0.76, 0.0, 1.83, 0.0).galleries_needed(0.9) is None
@@ -141,15 +141,15 @@ def test_galleries_needed_worked_by_hand():
 
 def test_one_seed_leaves_the_seeds_component_unknown_and_says_so():
     rng = np.random.default_rng(2)
-    found = reliability(simulated(800, 1, 6, rng))
-    assert (found.seed, found.residual) == (None, None)
-    assert "one seed a network: the network's component includes the seed's" in found.reason
-    assert found.network == pytest.approx(np.hypot(SD["network"], SD["seed"]), rel=0.08)
-    assert found.identities == pytest.approx(np.hypot(SD["identities"], SD["residual"]), rel=0.05)
-    assert found.of_mean(seeds=2) is None
-    assert found.galleries_needed(0.8, seeds=2) is None
+    result = reliability(simulated(800, 1, 6, rng))
+    assert (result.seed, result.residual) == (None, None)
+    assert "one seed a network: the network's component includes the seed's" in result.reason
+    assert result.network == pytest.approx(np.hypot(SD["network"], SD["seed"]), rel=0.08)
+    assert result.identities == pytest.approx(np.hypot(SD["identities"], SD["residual"]), rel=0.05)
+    assert result.of_mean(seeds=2) is None
+    assert result.galleries_needed(0.8, seeds=2) is None
     exact = Reliability(2, 2, 2, *(SD[name] for name in COMPONENTS))
-    assert found.of_mean(1, 4) > exact.of_mean(1, 4)
+    assert result.of_mean(1, 4) > exact.of_mean(1, 4)
 
 
 @given(st.integers(0, 1000), st.floats(-50, 50), st.floats(0.01, 100))
@@ -166,43 +166,43 @@ def test_what_galleries_add_for_all_networks_changes_only_their_own_component(se
 def test_a_negative_estimate_is_0_and_flagged():
     # The two seeds of each network differ in opposite ways on the two galleries: less spread of means than residual.
     values = np.array([0.0, 5.0, 9.0])[:, None, None] + np.array([[1, -1], [-1, 1]])
-    found = reliability(values)
-    assert (found.seed, found.negative) == (0, ("seed", "identities"))
-    assert found.residual**2 == pytest.approx(12 / 3)
+    result = reliability(values)
+    assert (result.seed, result.negative) == (0, ("seed", "identities"))
+    assert result.residual**2 == pytest.approx(12 / 3)
 
 
 @given(st.lists(st.floats(0.01, 1), min_size=2, max_size=5), st.integers(1, 3), st.integers(2, 6))
 def test_rounding_is_not_a_negative_component(effects, seeds, k):
     galleries_only = np.array(effects)[:, None, None] + np.linspace(0.1, 0.7, k) + np.zeros((1, seeds, 1))
-    found = reliability(galleries_only)
-    assert found.negative == ()
-    assert (found.identities, found.seed or 0, found.residual or 0) == (0, 0, 0)
+    result = reliability(galleries_only)
+    assert result.negative == ()
+    assert (result.identities, result.seed or 0, result.residual or 0) == (0, 0, 0)
 
 
 @pytest.mark.parametrize("value", [0.0, 0.1, 1e9])
 def test_values_that_are_all_alike_have_no_reliability(value):
-    found = reliability(np.full((7, 3, 3), value))
-    assert [getattr(found, name) for name in COMPONENTS] == [0] * 5
-    assert (found.of_mean(), found.galleries_needed(0.8), found.negative) == (None, None, ())
+    result = reliability(np.full((7, 3, 3), value))
+    assert [getattr(result, name) for name in COMPONENTS] == [0] * 5
+    assert (result.of_mean(), result.galleries_needed(0.8), result.negative) == (None, None, ())
 
 
 def test_networks_that_do_not_differ_have_reliability_0():
-    found = Reliability(9, 3, 4, 0.0, 0.1, 0.0, 0.1, 0.1, ("network",))
-    assert (found.of_mean(3, 100), found.galleries_needed(0.1)) == (0, None)
+    result = Reliability(9, 3, 4, 0.0, 0.1, 0.0, 0.1, 0.1, ("network",))
+    assert (result.of_mean(3, 100), result.galleries_needed(0.1)) == (0, None)
 
 
 def test_the_result_is_strict_json():
-    found = reliability(simulated(5, 2, 3, np.random.default_rng(0))).to_dict()
-    assert json.loads(json.dumps(found, allow_nan=False))["reliability_of_all"] == found["reliability_of_all"]
-    assert {"network", "identities", "reliability_of_one", "galleries_for_0.9", "negative"} <= set(found)
+    result = reliability(simulated(5, 2, 3, np.random.default_rng(0))).to_dict()
+    assert json.loads(json.dumps(result, allow_nan=False))["reliability_of_all"] == result["reliability_of_all"]
+    assert {"network", "identities", "reliability_of_one", "galleries_for_0.9", "negative"} <= set(result)
 
 
 def test_agreement_between_galleries_is_tau_of_the_seeds_means():
     values = np.array([[[1, 1, 3, 3], [1, 1, 3, 3]], [[2, 3, 2, 2], [2, 3, 2, 2]], [[9, 0, 1, 1], [-3, 4, 1, 1]]])
     # Means over seeds: 1 2 3 | 1 3 2 | 3 2 1 | 3 2 1. Taus of the pairs: 1/3, -1, -1, -1/3, -1/3, 1.
-    found = gallery_agreement(values)
-    assert (found.networks, found.each, found.pairs, found.undefined) == (3, 1, 6, 0)
-    assert (found.mean, found.lowest, found.highest) == pytest.approx((-2 / 9, -1, 1))
+    result = gallery_agreement(values)
+    assert (result.networks, result.each, result.pairs, result.undefined) == (3, 1, 6, 0)
+    assert (result.mean, result.lowest, result.highest) == pytest.approx((-2 / 9, -1, 1))
     # Halves: 2 5 5 and 6 4 2; of the three pairs one is tied in the first half.
     halves = gallery_agreement(values, 2)
     assert (halves.pairs, halves.mean) == (1, pytest.approx(-2 / np.sqrt(6)))
@@ -216,8 +216,8 @@ def test_more_galleries_a_part_agree_more():
 def test_agreement_without_any_ranking_is_none():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = gallery_agreement(np.ones((4, 1, 3)))
-    assert (found.pairs, found.undefined, found.mean, found.lowest, found.highest) == (0, 3, None, None, None)
+        result = gallery_agreement(np.ones((4, 1, 3)))
+    assert (result.pairs, result.undefined, result.mean, result.lowest, result.highest) == (0, 3, None, None, None)
 
 
 @pytest.mark.parametrize("each", [0, 3])
@@ -241,11 +241,11 @@ def test_undefined_values_are_refused_and_located():
 
 
 def test_impossible_questions_are_refused():
-    found = reliability(simulated(5, 2, 3, np.random.default_rng(0)))
+    result = reliability(simulated(5, 2, 3, np.random.default_rng(0)))
     with pytest.raises(ValueError, match="seeds and galleries must be 1 or more, got 0 and 1"):
-        found.of_mean(0)
+        result.of_mean(0)
     with pytest.raises(ValueError, match="target must be a reliability between 0 and 1, got 1"):
-        found.galleries_needed(1)
+        result.galleries_needed(1)
 
 
 def networks_and_faces(networks=3, seeds=2, people=24, images=3):
@@ -261,30 +261,30 @@ def networks_and_faces(networks=3, seeds=2, people=24, images=3):
 def test_the_table_holds_every_measure_of_every_network_seed_and_gallery():
     embeddings, identities, groups = networks_and_faces()
     mine = {"lowest": lambda values, groups: values.min()}
-    found = measure_table(embeddings, identities, groups, DISPARITIES | mine, size=8, repeats=3, seed=5)
-    assert set(found) == {"error", "lowest", *DISPARITIES}
+    result = measure_table(embeddings, identities, groups, DISPARITIES | mine, size=8, repeats=3, seed=5)
+    assert set(result) == {"error", "lowest", *DISPARITIES}
     drawn = galleries(identities, groups, 8, 3, np.random.default_rng(5))
     assert len(np.unique(np.concatenate(drawn))) == len(identities)
     for (n, s), (g, rows) in itertools.product(np.ndindex(3, 2), enumerate(drawn)):
         one = ranks(embeddings[n][s][rows], identities[rows])
-        assert found["error"][n, s, g] == error(one)
+        assert result["error"][n, s, g] == error(one)
         for name in ("rank_disparity", "log_rank_disparity", "accuracy_disparity"):
-            assert found[name][n, s, g] == measure(DISPARITIES[name], [(one, groups[rows])]).value
-    assert found["error"].mean(axis=(1, 2)).tolist() == sorted(found["error"].mean(axis=(1, 2)).tolist())
-    assert reliability(found["error"]).of_mean(2, 3) > 0.5
+            assert result[name][n, s, g] == measure(DISPARITIES[name], [(one, groups[rows])]).value
+    assert result["error"].mean(axis=(1, 2)).tolist() == sorted(result["error"].mean(axis=(1, 2)).tolist())
+    assert reliability(result["error"]).of_mean(2, 3) > 0.5
 
 
 def test_the_table_takes_embeddings_made_on_the_fly_and_counts_identities_on_request():
     embeddings, identities, groups = networks_and_faces()
     made = ((array for array in seeds) for seeds in embeddings)
     options = {"size": 8, "repeats": 2, "seed": 0}
-    found = measure_table(made, identities, groups, {}, **options)
-    assert list(found) == ["error"]
-    assert found["error"].shape == (3, 2, 2)
+    result = measure_table(made, identities, groups, {}, **options)
+    assert list(result) == ["error"]
+    assert result["error"].shape == (3, 2, 2)
     row = {"rank_disparity": DISPARITIES["rank_disparity"]}
     by_image = measure_table(embeddings, identities, groups, row, **options)
     by_identity = measure_table(embeddings, identities, groups, row, **options, count="identities")
-    assert np.array_equal(by_image["error"], found["error"])
+    assert np.array_equal(by_image["error"], result["error"])
     assert not np.array_equal(by_image["rank_disparity"], by_identity["rank_disparity"])
 
 

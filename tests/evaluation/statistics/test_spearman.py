@@ -27,19 +27,19 @@ def test_value_and_interval():
     rng = np.random.default_rng(0)
     first = rng.normal(size=40)
     second = first + 0.3 * rng.normal(size=40)
-    found = spearman(first, second, resamples=400)
-    assert found.value == pytest.approx(spearmanr(first, second).statistic) and found.n == 40
-    assert found.interval[0] < found.value < found.interval[1] and found.interval[0] > 0.6
+    result = spearman(first, second, resamples=400)
+    assert result.value == pytest.approx(spearmanr(first, second).statistic) and result.n == 40
+    assert result.interval[0] < result.value < result.interval[1] and result.interval[0] > 0.6
 
 
 @pytest.mark.parametrize(
-    ("first", "second", "said"),
+    ("first", "second", "message"),
     [
         ([1, 2], [1, 2], "2 networks; at least 3"),
         ([1, 1, 1], [1, 2, 3], "error is 1 for all 3 networks"),
         ([1, 2, np.nan], [1, 2, 3], "undefined"),
     ],
 )
-def test_what_is_undefined_says_why(first, second, said):
-    found = spearman(first, second, names=("error", "gap"))
-    assert found.value is None and said in found.reason
+def test_what_is_undefined_says_why(first, second, message):
+    result = spearman(first, second, names=("error", "gap"))
+    assert result.value is None and message in result.reason

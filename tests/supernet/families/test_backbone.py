@@ -29,7 +29,7 @@ def test_a_backbone_parses_back_from_what_it_prints(name, head):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("resnet18:cosface", "a backbone is written as timm.NAME:HEAD, got 'resnet18:cosface'"),
         ("timm.resnet18:softmax", "backbone resnet18: unknown head 'softmax'; choose from arcface, cosface, magface"),
@@ -38,8 +38,8 @@ def test_a_backbone_parses_back_from_what_it_prints(name, head):
         ("timm.../weights:cosface", "must be a name of timm's"),
     ],
 )
-def test_what_is_no_backbone_is_refused(text, said):
-    with pytest.raises(ValueError, match=said.replace(".", r"\.")):
+def test_what_is_no_backbone_is_refused(text, message):
+    with pytest.raises(ValueError, match=message.replace(".", r"\.")):
         Backbone.parse(text)
 
 
@@ -81,8 +81,8 @@ def test_the_same_seed_gives_the_same_weights_whether_or_not_it_takes_the_size(t
     import timm
 
     plain = timm.create_model(SMALL, num_classes=0)
-    own = torch.cat([p.flatten() for p in plain.parameters()])
-    assert torch.equal(weights(SMALL)[: len(own)], own) and torch.equal(weights(SMALL), weights(SMALL))
+    drawn = torch.cat([p.flatten() for p in plain.parameters()])
+    assert torch.equal(weights(SMALL)[: len(drawn)], drawn) and torch.equal(weights(SMALL), weights(SMALL))
 
 
 def trainer_of(faces, tiny, name=SMALL, **recipe):
@@ -109,10 +109,10 @@ def test_running_statistics_move_as_in_a_plain_loop(faces, tiny):
     next(iter(trainer.run()))
     twin.train()
     twin(to_input(faces.read(np.arange(96))))
-    own, plain = network.state_dict(), twin.state_dict()
-    for name in own:
+    trained, plain = network.state_dict(), twin.state_dict()
+    for name in trained:
         if "running" in name and "heads" not in name:
-            torch.testing.assert_close(own[name], plain[name], rtol=1e-3, atol=1e-4)
+            torch.testing.assert_close(trained[name], plain[name], rtol=1e-3, atol=1e-4)
 
 
 def test_training_stopped_in_the_middle_ends_alike_although_paths_are_dropped_at_random(faces, tiny):
@@ -135,8 +135,8 @@ def test_training_stopped_in_the_middle_ends_alike_although_paths_are_dropped_at
     for _ in second.run():
         pass
     assert second.step == second.steps > 3
-    for one, other in zip(whole.state_dict().values(), again.state_dict().values(), strict=True):
-        assert torch.equal(one, other)
+    for value, other in zip(whole.state_dict().values(), again.state_dict().values(), strict=True):
+        assert torch.equal(value, other)
 
 
 def test_judging_measures_statistics_anew_on_a_copy_with_nothing_dropped(faces, tiny):
@@ -147,14 +147,14 @@ def test_judging_measures_statistics_anew_on_a_copy_with_nothing_dropped(faces, 
     network.eval()
     before = {name: value.clone() for name, value in network.state_dict().items()}
     calibration = to_input(faces.read(np.arange(64)))
-    found = population_embeddings(network, [network.spec], faces, calibration)[network.spec]
+    result = population_embeddings(network, [network.spec], faces, calibration)[network.spec]
     again = population_embeddings(network, [network.spec], faces, calibration)[network.spec]
-    assert found.shape == (96, tiny.embedding) and np.array_equal(found, again)
+    assert result.shape == (96, tiny.embedding) and np.array_equal(result, again)
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
     for norm in (module for module in network.modules() if isinstance(module, (nn.BatchNorm2d, nn.BatchNorm1d))):
         norm.train()
         norm.momentum = 1.0
     with torch.no_grad():
         network(calibration)
-    own = population_embeddings(network.eval(), [network.spec], faces, None)[network.spec]
-    np.testing.assert_allclose(found, own, atol=1e-5)
+    by_hand = population_embeddings(network.eval(), [network.spec], faces, None)[network.spec]
+    np.testing.assert_allclose(result, by_hand, atol=1e-5)

@@ -28,24 +28,24 @@ def store_of(folder, columns=None, origin=None, change=None):
     return writer.close(manifest, origin or {})
 
 
-def faults(found):
-    return [finding.text for finding in found.findings if finding.fault]
+def faults(result):
+    return [finding.text for finding in result.findings if finding.fault]
 
 
-def notes(found):
-    return [finding.text for finding in found.findings if not finding.fault]
+def notes(result):
+    return [finding.text for finding in result.findings if not finding.fault]
 
 
 def test_a_sound_folder_has_counts_and_nothing_to_tell(tmp_path):
     columns = columns_of()
-    found = inspect(store_of(tmp_path, columns), seed=5)
-    assert found.findings == () and found.faults == 0 and found.images_per_identity == (4, 4.0, 4)
+    result = inspect(store_of(tmp_path, columns), seed=5)
+    assert result.findings == () and result.faults == 0 and result.images_per_identity == (4, 4.0, 4)
     rows = split_identities(Manifest(columns), "group", (0.6, 0.2, 0.2), 5)
-    for count in found.counts:
-        here = [row for row in rows[count.split] if columns["group"][row] == count.group]
-        people = {columns["identity"][row] for row in here}
-        assert (count.identities, count.images, count.evaluable) == (len(people), len(here), len(people))
-    assert [(count.split, count.group, count.identities) for count in found.counts] == [
+    for count in result.counts:
+        row_numbers = [row for row in rows[count.split] if columns["group"][row] == count.group]
+        people = {columns["identity"][row] for row in row_numbers}
+        assert (count.identities, count.images, count.evaluable) == (len(people), len(row_numbers), len(people))
+    assert [(count.split, count.group, count.identities) for count in result.counts] == [
         ("train", "a", 7), ("train", "b", 7), ("validation", "a", 3), ("validation", "b", 3), ("test", "a", 2),
         ("test", "b", 2),
     ]  # fmt: skip
@@ -58,9 +58,9 @@ def test_images_per_person_and_people_with_one_image_are_counted(tmp_path):
         "group": tuple("1111222"),
         "split": ("train",) * 7,
     }
-    found = inspect(store_of(tmp_path, columns))
-    assert found.images_per_identity == (1, 2.0, 4)
-    assert found.counts[:2] == (Count("train", "1", 1, 4, 1), Count("train", "2", 2, 3, 1))
+    result = inspect(store_of(tmp_path, columns))
+    assert result.images_per_identity == (1, 2.0, 4)
+    assert result.counts[:2] == (Count("train", "1", 1, 4, 1), Count("train", "2", 2, 3, 1))
 
 
 def test_groups_that_cannot_be_evaluated_are_faults(tmp_path):
@@ -70,8 +70,8 @@ def test_groups_that_cannot_be_evaluated_are_faults(tmp_path):
         "c" if identity == "p23" else group
         for identity, group in zip(columns["identity"], columns["group"], strict=True)
     )
-    found = inspect(store_of(tmp_path, {**columns, "split": tuple(split)}))
-    assert faults(found) == [
+    result = inspect(store_of(tmp_path, {**columns, "split": tuple(split)}))
+    assert faults(result) == [
         "group 'c' has 0 identities with two or more images in the validation split; it needs at least 2",
         "group 'b' has 1 identities with two or more images in the test split; it needs at least 2",
         "group 'c' has 1 identities with two or more images in the test split; it needs at least 2",
@@ -83,11 +83,11 @@ def test_equal_pixels_across_people_are_a_fault_and_within_a_person_a_note(tmp_p
         pixels[5] = pixels[6] = pixels[90]
         pixels[41] = pixels[40]
 
-    found = inspect(store_of(tmp_path, change=change))
-    assert faults(found) == [
+    result = inspect(store_of(tmp_path, change=change))
+    assert faults(result) == [
         "3 images of different identities have equal pixels, in 1 sets: p01/5.png = p01/6.png = p22/90.png"
     ]
-    assert notes(found) == ["2 images of one identity have equal pixels, in 1 sets: p10/40.png = p10/41.png"]
+    assert notes(result) == ["2 images of one identity have equal pixels, in 1 sets: p10/40.png = p10/41.png"]
     unlinked = inspect(store_of(tmp_path / "bin", origin={"linked": False}, change=change))
     assert unlinked.faults == 0 and len(unlinked.findings) == 2
 
@@ -107,21 +107,23 @@ def test_images_of_one_colour_are_a_fault_and_not_called_equal(tmp_path):
 def test_an_identity_in_two_splits_and_an_unknown_split_are_faults(tmp_path):
     split = (["train"] * 4 + ["validation"] * 4 + ["test"] * 4) * 8
     split[0], split[95] = "test", "dev"
-    found = inspect(store_of(tmp_path, {**columns_of(), "split": tuple(split)}))
-    assert faults(found) == [
+    result = inspect(store_of(tmp_path, {**columns_of(), "split": tuple(split)}))
+    assert faults(result) == [
         "unknown split dev; expected train, validation, test",
         "2 identities stand in two splits: p00, p23",
     ]
-    assert ("dev", "b", 1) in [(count.split, count.group, count.images) for count in found.counts]
+    assert ("dev", "b", 1) in [(count.split, count.group, count.images) for count in result.counts]
 
 
 def test_people_of_two_groups_are_a_note_with_ties_counted(tmp_path):
     columns = columns_of()
     groups = list(columns["group"])
     groups[0], groups[4], groups[5] = "b", "a", "a"
-    found = inspect(store_of(tmp_path, {**columns, "group": tuple(groups)}))
-    assert found.faults == 0
-    assert notes(found) == ["2 identities have images of two values of 'group', the majority counts (1 ties): p00, p01"]
+    result = inspect(store_of(tmp_path, {**columns, "group": tuple(groups)}))
+    assert result.faults == 0
+    assert notes(result) == [
+        "2 identities have images of two values of 'group', the majority counts (1 ties): p00, p01"
+    ]
 
 
 def test_another_column_can_be_the_group_and_a_set_without_one_is_noted(tmp_path):
@@ -132,11 +134,11 @@ def test_another_column_can_be_the_group_and_a_set_without_one_is_noted(tmp_path
     with pytest.raises(ValueError, match="unknown group column 'sex'; the manifest has: group, age"):
         inspect(store, group_column="sex")
     del columns["group"]
-    found = inspect(store_of(tmp_path / "none", columns))
-    assert {count.group for count in found.counts} == {"all"} and found.counts[0].identities == 14
-    assert found.faults == 0 and notes(found)[0].startswith("there is no column 'group'; training needs one")
-    found = inspect(store_of(tmp_path / "age", {**columns, "age": age}))
-    assert notes(found)[0] == "there is no column 'group'; choose one with --group-column: age"
+    result = inspect(store_of(tmp_path / "none", columns))
+    assert {count.group for count in result.counts} == {"all"} and result.counts[0].identities == 14
+    assert result.faults == 0 and notes(result)[0].startswith("there is no column 'group'; training needs one")
+    result = inspect(store_of(tmp_path / "age", {**columns, "age": age}))
+    assert notes(result)[0] == "there is no column 'group'; choose one with --group-column: age"
     alike = inspect(store_of(tmp_path / "alike", {**columns, "group": ("a",) * 96}))
     assert faults(alike) == ["column 'group' has the one value 'a'; disparity needs two groups or more"]
     blank = inspect(
@@ -148,17 +150,17 @@ def test_another_column_can_be_the_group_and_a_set_without_one_is_noted(tmp_path
 
 
 def test_pixels_or_a_manifest_that_were_changed_are_a_fault(tmp_path):
-    said = "pixels or manifest are not those that were written (SHA-256 differs); import them again"
+    message = "pixels or manifest are not those that were written (SHA-256 differs); import them again"
     store_of(tmp_path / "pixels")
     path = tmp_path / "pixels/pixels.npy"
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(data)
-    assert faults(inspect(open_store(tmp_path / "pixels"))) == [said]
+    assert faults(inspect(open_store(tmp_path / "pixels"))) == [message]
     store_of(tmp_path / "manifest")
     path = tmp_path / "manifest/manifest.csv"
     path.write_text(path.read_text().replace("p00,a", "p00,b", 1))
-    assert said in faults(inspect(open_store(tmp_path / "manifest")))
+    assert message in faults(inspect(open_store(tmp_path / "manifest")))
 
 
 def test_a_field_with_blanks_around_it_does_not_look_like_a_change(tmp_path):
@@ -168,8 +170,8 @@ def test_a_field_with_blanks_around_it_does_not_look_like_a_change(tmp_path):
 
 
 def test_what_was_said_and_left_out_at_import_is_repeated(tmp_path):
-    found = inspect(store_of(tmp_path, origin={"unreadable": ["a.png", "b.png"], "notes": ["mind this"]}))
-    assert notes(found) == [
+    result = inspect(store_of(tmp_path, origin={"unreadable": ["a.png", "b.png"], "notes": ["mind this"]}))
+    assert notes(result) == [
         "2 images were unreadable at import and left out: a.png, b.png",
         "said at import: mind this",
     ]
@@ -179,8 +181,8 @@ def test_pairs_are_counted_and_checked_against_the_identities(tmp_path):
     store = store_of(tmp_path)
     pairs = Pairs(np.array([0, 1, 2]), np.array([1, 2, 9]), np.array([True, True, False]), np.array([0, 1, 1]))
     write_pairs(tmp_path / "pairs.csv", pairs, store.manifest)
-    found = inspect(store)
-    assert notes(found) == ["3 verification pairs, 2 of one person, in 2 folds"] and found.faults == 0
+    result = inspect(store)
+    assert notes(result) == ["3 verification pairs, 2 of one person, in 2 folds"] and result.faults == 0
     wrong = Pairs(pairs.left, pairs.right, np.array([True, False, False]), pairs.fold)
     write_pairs(tmp_path / "pairs.csv", wrong, store.manifest)
     assert faults(inspect(store)) == ["1 pairs contradict the identities of their images, first that of p00/1.png"]
@@ -194,12 +196,12 @@ def test_faults_come_before_notes_and_chunks_do_not_matter(tmp_path, monkeypatch
         pixels[7] = pixels[80]
 
     store = store_of(tmp_path, change=change)
-    found = inspect(store)
-    assert [finding.fault for finding in found.findings] == [True, False]
+    result = inspect(store)
+    assert [finding.fault for finding in result.findings] == [True, False]
     seen = []
     monkeypatch.setattr("dualfair.supernet.images.inspection.CHUNK_BYTES", 8 * 8 * 3 * 7)
     again = inspect(store, progress=lambda chunks: seen.append(len(chunks)) or chunks)
-    assert again == found and seen == [14]
+    assert again == result and seen == [14]
 
 
 def test_the_fingerprint_is_the_one_of_the_stored_bytes(tmp_path):

@@ -15,9 +15,9 @@ def test_a_loader_gives_what_was_asked_for_whatever_was_announced(faces, kind):
     announced = rng.integers(0, 96, 7)
     source = kind(faces, CPU)
     for turn in range(12):
-        asked = announced if turn % 3 else rng.integers(0, 96, 5)
+        requested = announced if turn % 3 else rng.integers(0, 96, 5)
         announced = rng.integers(0, 96, 7)
-        assert torch.equal(source.take(asked, announced), faces.read(asked))
+        assert torch.equal(source.take(requested, announced), faces.read(requested))
 
 
 def test_faces_stay_on_the_device_where_they_take_at_most_half_of_what_is_free(faces, monkeypatch):

@@ -40,7 +40,7 @@ def test_an_identity_belongs_to_the_group_most_of_its_images_name():
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("", "empty file"),
         ("path,identity\n", "only a header"),
@@ -49,11 +49,11 @@ def test_an_identity_belongs_to_the_group_most_of_its_images_name():
         ("path,path\nx,1\n", "a column name stands twice"),
     ],
 )
-def test_a_bad_manifest_names_the_line_or_the_column(tmp_path, text, said):
+def test_a_bad_manifest_names_the_line_or_the_column(tmp_path, text, message):
     (tmp_path / "m.csv").write_text(text)
     with pytest.raises(ValueError) as error:
         read_manifest(tmp_path / "m.csv")
-    assert said in str(error.value) and "m.csv" in str(error.value)
+    assert message in str(error.value) and "m.csv" in str(error.value)
     with pytest.raises(ValueError, match="unknown group column 'age'; the manifest has: group"):
         manifest_of().column("age")
 

@@ -47,7 +47,7 @@ def test_pairs_come_back_from_their_csv(tmp_path, group):
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "message"),
     [
         ("left,", "one,", "no column 'left'; a list of pairs has left,right,same,fold"),
         (",1,0\n", ",yes,0\n", "line 2: same must be 0 or 1, got 'yes'"),
@@ -56,7 +56,7 @@ def test_pairs_come_back_from_their_csv(tmp_path, group):
         ("Bo/Bo_0003.jpg", "Bo/Bo_0004.jpg", "line 4: 'Bo/Bo_0004.jpg' is not in the manifest beside it"),
     ],
 )
-def test_a_wrong_line_of_a_list_is_named(tmp_path, old, new, said):
+def test_a_wrong_line_of_a_list_is_named(tmp_path, old, new, message):
     path = tmp_path / "pairs.csv"
     write_pairs(path, pairs_of(), manifest_of())
     text = path.read_text()
@@ -64,7 +64,7 @@ def test_a_wrong_line_of_a_list_is_named(tmp_path, old, new, said):
     path.write_text(text.replace(old, new))
     with pytest.raises(ValueError) as error:
         read_pairs(path, manifest_of())
-    assert str(error.value).startswith(f"{path}: {said}")
+    assert str(error.value).startswith(f"{path}: {message}")
 
 
 def test_a_manifest_with_a_path_twice_cannot_carry_pairs(tmp_path):
@@ -123,7 +123,7 @@ def test_pairs_of_images_that_are_not_there_are_dropped_and_counted(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "message"),
     [
         (LFW, "", "empty file"),
         ("2\t1\n", "", "line 1 is 'Al 1 3'; expected 'folds pairs', such as '10 300'"),
@@ -133,12 +133,12 @@ def test_pairs_of_images_that_are_not_there_are_dropped_and_counted(tmp_path):
         ("Bo\t3\tAl\t1", "Bo\t3\tAl\tx", "line 5 is 'Bo 3 Al x'; expected 'name i j' or 'nameA i nameB j'"),
     ],
 )
-def test_a_wrong_line_of_an_lfw_list_is_named(tmp_path, old, new, said):
+def test_a_wrong_line_of_an_lfw_list_is_named(tmp_path, old, new, message):
     path = tmp_path / "pairs.txt"
     path.write_text(LFW.replace(old, new))
     with pytest.raises(ValueError) as error:
         read_lfw_pairs(path, manifest_of())
-    assert str(error.value).startswith(f"{path}: {said}")
+    assert str(error.value).startswith(f"{path}: {message}")
 
 
 def test_plain_lists_look_within_a_folder_and_are_joined_with_their_groups(tmp_path):

@@ -35,8 +35,8 @@ def test_folded_networks_embed_as_before(tiny, images, genotype):
 
 
 def test_norms_behind_a_convolution_are_folded_and_those_of_concatenated_paths_stay(tiny):
-    found = fold(build("101-637-480:arcface", tiny).eval())
-    assert found.folded == (
+    result = fold(build("101-637-480:arcface", tiny).eval())
+    assert result.folded == (
         "heads.arcface.neck.bn",
         "trunk.blocks.0.positions.1.pre3.bn",
         "trunk.blocks.0.positions.2.pre1.bn",
@@ -45,7 +45,7 @@ def test_norms_behind_a_convolution_are_folded_and_those_of_concatenated_paths_s
         "trunk.blocks.2.positions.1.post5.bn",
         "trunk.stem.conv.bn",
     )
-    assert found.kept == (
+    assert result.kept == (
         "trunk.blocks.0.positions.0.pre1.bn",
         "trunk.blocks.0.shortcut.bn",
         "trunk.blocks.1.shortcut.bn",
@@ -77,9 +77,9 @@ def test_positions_with_several_candidates_keep_the_norms_that_depend_on_who_is_
 def test_of_a_backbone_the_neck_is_folded(images):
     network = with_random_norms(build_backbone("timm.test_resnet:cosface", backbone_skeleton(32, 10)))
     folded = copy.deepcopy(network)
-    found = fold(folded)
-    assert found.folded == ("heads.cosface.neck.bn",)
-    assert all(name.startswith("trunk.stem.model.") for name in found.kept)
+    result = fold(folded)
+    assert result.folded == ("heads.cosface.neck.bn",)
+    assert all(name.startswith("trunk.stem.model.") for name in result.kept)
     with torch.no_grad():
         before, after = network(images), folded(images)
     assert ((before - after).norm(dim=1) <= 1e-5 * before.norm(dim=1)).all()

@@ -39,11 +39,11 @@ def test_classes_come_on_top_of_the_embedding():
 
 def test_timms_data_pipeline_is_told_the_size_and_the_normalisation():
     for model, size in ((made(), 48), (made(img_size=80), 80), (made(skeleton="small"), 112)):
-        found = timm.data.resolve_data_config(model=model)
-        assert found["input_size"] == (3, size, size)
+        result = timm.data.resolve_data_config(model=model)
+        assert result["input_size"] == (3, size, size)
         assert model.default_cfg is model.pretrained_cfg
-    assert (found["mean"], found["std"], found["crop_pct"]) == ([0.5] * 3, [0.5] * 3, 1.0)
-    transform = timm.data.create_transform(**found)
+    assert (result["mean"], result["std"], result["crop_pct"]) == ([0.5] * 3, [0.5] * 3, 1.0)
+    transform = timm.data.create_transform(**result)
     from PIL import Image
 
     white, black = (transform(Image.new("RGB", (150, 112), colour)) for colour in ("white", "black"))

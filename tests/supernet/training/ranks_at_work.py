@@ -62,14 +62,14 @@ def farthest(first, second):
 def training(processes, team=None):
     """All sharing the images, or `team` sharing the images and the others taking other paths."""
     alone, expected = trained(ALONE, 3)
-    ours, reports = trained(processes, 3, team)
-    sums = processes.collect(torch.stack([value.double().sum() for value in ours.network.state_dict().values()]))
+    trainer, reports = trained(processes, 3, team)
+    sums = processes.collect(torch.stack([value.double().sum() for value in trainer.network.state_dict().values()]))
     return {
-        "weights": farthest(alone.network.state_dict(), ours.network.state_dict()),
-        "losses": [abs(mine.loss - theirs.loss) for mine, theirs in zip(reports, expected, strict=True)],
-        "norms": [abs(mine.embedding_norms["cosface"] - theirs.embedding_norms["cosface"]) / 3
-                  for mine, theirs in zip(reports, expected, strict=True)],
-        "updates": sorted(set(ours.operation_updates.flatten().tolist())),
+        "weights": farthest(alone.network.state_dict(), trainer.network.state_dict()),
+        "losses": [abs(report.loss - single.loss) for report, single in zip(reports, expected, strict=True)],
+        "norms": [abs(report.embedding_norms["cosface"] - single.embedding_norms["cosface"]) / 3
+                  for report, single in zip(reports, expected, strict=True)],
+        "updates": sorted(set(trainer.operation_updates.flatten().tolist())),
         "ranks alike": bool((sums == sums[0]).all()),
     }  # fmt: skip
 
@@ -107,7 +107,7 @@ def normalising(team):
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(7, 3, 5, 4, dtype=torch.float64, generator=generator)
     target = torch.randn(7, 3, 5, 4, dtype=torch.float64, generator=generator)
-    found = []
+    result = []
     for processes in (ALONE, team):
         rows = list(processes.share(range(7)))
         part = x[rows].clone().requires_grad_()
@@ -122,18 +122,18 @@ def normalising(team):
         (output * target[rows]).sum().backward()
         whole = torch.zeros(2, 7, 3, 5, 4, dtype=torch.float64)
         whole[0, rows], whole[1, rows] = output.detach(), part.grad
-        found.append([processes.add(whole), processes.add(weight.grad), processes.add(bias.grad), mean, variance])
-    return max(float((mine - theirs).abs().max()) for mine, theirs in zip(*found, strict=True))
+        result.append([processes.add(whole), processes.add(weight.grad), processes.add(bias.grad), mean, variance])
+    return max(float((mine - theirs).abs().max()) for mine, theirs in zip(*result, strict=True))
 
 
 def talking(team):
     texts = [team.broadcast(text if team.leads else "") for text in ("", "101:cosface é")]
     try:
         team.agree("the rank", team.rank)
-        said = ""
+        message = ""
     except RuntimeError as error:
-        said = str(error)
-    return {"texts": texts, "said": said}
+        message = str(error)
+    return {"texts": texts, "said": message}
 
 
 def other_paths(team):

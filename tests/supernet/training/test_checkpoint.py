@@ -28,10 +28,10 @@ def folder(tmp_path, about):
     return tmp_path
 
 
-def found(folder, **how):
-    told = []
-    result = newest_intact(folder, told.append, **how)
-    return result and result[0].name, told
+def newest_of(folder, **how):
+    lines = []
+    result = newest_intact(folder, lines.append, **how)
+    return result and result[0].name, lines
 
 
 def test_a_record_says_what_the_checkpoint_is(folder):
@@ -61,12 +61,12 @@ def test_equal_states_are_equal_files(tmp_path, about):
 def test_the_newest_checkpoint_damaged_the_one_before_is_used(folder, fault, reason):
     newest = folder / "step-00000002.pt"
     newest.write_bytes(fault(newest.read_bytes()))
-    name, told = found(folder)
-    assert name == "step-00000001.pt" and len(told) == 1
-    assert str(newest) in told[0] and reason in told[0] and "passed over" in told[0]
-    name, told = found(folder, set_aside=True)
-    assert name == "step-00000001.pt" and "set aside as step-00000002.pt.damaged" in told[0]
-    assert found(folder) == ("step-00000001.pt", [])
+    name, lines = newest_of(folder)
+    assert name == "step-00000001.pt" and len(lines) == 1
+    assert str(newest) in lines[0] and reason in lines[0] and "passed over" in lines[0]
+    name, lines = newest_of(folder, set_aside=True)
+    assert name == "step-00000001.pt" and "set aside as step-00000002.pt.damaged" in lines[0]
+    assert newest_of(folder) == ("step-00000001.pt", [])
     assert (folder / "step-00000002.pt.damaged").exists() and (folder / "step-00000002.json.damaged").exists()
 
 
@@ -76,16 +76,16 @@ def test_any_flipped_byte_is_found(folder, place):
     content = bytearray(newest.read_bytes())
     content[place % len(content)] ^= 0x10
     newest.write_bytes(content)
-    assert found(folder)[0] == "step-00000001.pt"
+    assert newest_of(folder)[0] == "step-00000001.pt"
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"step": 2}', "\x00"])
 def test_a_damaged_or_missing_record_makes_a_damaged_checkpoint(folder, text):
     (folder / "step-00000002.json").write_text(text)
-    name, told = found(folder)
-    assert name == "step-00000001.pt" and "its record step-00000002.json is missing or damaged" in told[0]
+    name, lines = newest_of(folder)
+    assert name == "step-00000001.pt" and "its record step-00000002.json is missing or damaged" in lines[0]
     (folder / "step-00000002.json").unlink()
-    assert found(folder)[0] == "step-00000001.pt"
+    assert newest_of(folder)[0] == "step-00000001.pt"
 
 
 def test_a_record_with_values_of_another_kind_is_damaged(folder):
@@ -99,21 +99,21 @@ def test_a_record_with_values_of_another_kind_is_damaged(folder):
 def test_nothing_intact_is_nothing(folder, tmp_path):
     for path in checkpoints(folder):
         path.write_bytes(b"")
-    name, told = found(folder, set_aside=True)
-    assert name is None and len(told) == 2
-    assert found(folder / "missing") == (None, [])
+    name, lines = newest_of(folder, set_aside=True)
+    assert name is None and len(lines) == 2
+    assert newest_of(folder / "missing") == (None, [])
 
 
 def test_leftovers_of_a_killed_writer_are_removed_by_the_writer_only(folder):
     (folder / "step-00000003.pt.tmp").write_bytes(b"half")
-    assert found(folder)[0] == "step-00000002.pt" and (folder / "step-00000003.pt.tmp").exists()
-    assert found(folder, set_aside=True)[0] == "step-00000002.pt"
+    assert newest_of(folder)[0] == "step-00000002.pt" and (folder / "step-00000003.pt.tmp").exists()
+    assert newest_of(folder, set_aside=True)[0] == "step-00000002.pt"
     assert not (folder / "step-00000003.pt.tmp").exists()
 
 
 def test_a_record_whose_checkpoint_never_came_does_no_harm(folder, about):
     (folder / "step-00000003.json").write_text((folder / "step-00000002.json").read_text())
-    assert found(folder, set_aside=True) == ("step-00000002.pt", [])
+    assert newest_of(folder, set_aside=True) == ("step-00000002.pt", [])
     save_checkpoint(folder, STATE, **about(4, 4))
     assert not (folder / "step-00000003.json").exists()
 

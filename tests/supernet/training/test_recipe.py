@@ -4,7 +4,7 @@ from dualfair.supernet.training.recipe import Recipe
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "said"),
+    ("field", "value", "message"),
     [
         ("lr", 0.0, "lr must be above 0, got 0.0"),
         ("lr", float("nan"), "lr must be above 0, got nan"),
@@ -17,7 +17,7 @@ from dualfair.supernet.training.recipe import Recipe
         ("ema", -0.1, "ema must be 0 or more, got -0.1"),
     ],
 )
-def test_a_bad_recipe_is_refused(field, value, said):
+def test_a_bad_recipe_is_refused(field, value, message):
     with pytest.raises(ValueError) as error:
         Recipe(**{field: value})
-    assert said in str(error.value)
+    assert message in str(error.value)

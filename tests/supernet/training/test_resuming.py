@@ -80,25 +80,25 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_continued(tiny, fa
         list(trainer.run(until=step))
         save(trainer, tmp_path)
     (tmp_path / "step-00000002.pt").write_bytes(b"nothing")
-    told = []
+    lines = []
     continued = trainer_of(tiny, faces)
-    assert resume(continued, tmp_path, say=told.append).step == 1
-    assert "step-00000002.pt is damaged (it has 7 bytes" in told[0]
+    assert resume(continued, tmp_path, say=lines.append).step == 1
+    assert "step-00000002.pt is damaged (it has 7 bytes" in lines[0]
     assert [path.name for path in checkpoints(tmp_path)] == ["step-00000001.pt"]
     assert resume(trainer_of(tiny, faces), tmp_path / "empty") is None
 
 
 def test_another_machine_is_told_because_of_rounding(tiny, faces, tmp_path):
     path = save(trainer_of(tiny, faces), tmp_path)
-    told = []
-    resume(trainer_of(tiny, faces), tmp_path, say=told.append)
-    assert told == []
+    lines = []
+    resume(trainer_of(tiny, faces), tmp_path, say=lines.append)
+    assert lines == []
     record = path.with_suffix(".json")
     about = json.loads(record.read_text())
     record.write_text(json.dumps({**about, "threads": 64, "versions": {**about["versions"], "torch": "2.0.0"}}))
-    resume(trainer_of(tiny, faces), tmp_path, say=told.append)
+    resume(trainer_of(tiny, faces), tmp_path, say=lines.append)
     here = torch.get_num_threads()
-    assert f"written with threads 64 (here {here}), torch 2.0.0 (here {version('torch')})" in told[0]
+    assert f"written with threads 64 (here {here}), torch 2.0.0 (here {version('torch')})" in lines[0]
 
 
 def test_losses_are_compared_once_margins_have_grown(tiny, faces, tmp_path):

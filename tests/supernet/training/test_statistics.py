@@ -29,7 +29,7 @@ def run(network, images, paths, statistics):
 
 def batch_statistics(network, images, paths):
     """Of every norm, the mean of its batch statistics over the paths, by one plain forward pass each."""
-    found = {}
+    result = {}
     plain = copy.deepcopy(network)
     for module in plain.modules():
         if isinstance(module, _BatchNorm):
@@ -40,10 +40,12 @@ def batch_statistics(network, images, paths):
         for name, buffer in plain.named_buffers():
             if name.endswith("running_mean") and not torch.equal(buffer, before[name]):
                 norm = name.removesuffix(".running_mean")
-                found.setdefault(norm, []).append([buffer.clone(), plain.get_buffer(f"{norm}.running_var").clone()])
+                result.setdefault(norm, []).append([buffer.clone(), plain.get_buffer(f"{norm}.running_var").clone()])
                 for kind in ("running_mean", "running_var"):
                     plain.get_buffer(f"{norm}.{kind}").fill_(-7.0)
-    return {norm: [torch.stack(values).mean(0) for values in zip(*pairs, strict=True)] for norm, pairs in found.items()}
+    return {
+        norm: [torch.stack(values).mean(0) for values in zip(*pairs, strict=True)] for norm, pairs in result.items()
+    }
 
 
 def test_a_step_moves_every_norm_once_to_the_mean_over_its_paths(tiny, images):
@@ -104,11 +106,13 @@ def test_parts_of_the_paths_add_up_to_the_whole(tiny, images, parts):
     run(whole, images, paths, statistics)
     statistics.end(statistics.sums(), paths)
     ranks = [StepStatistics(copy.deepcopy(network)) for _ in range(parts)]
-    for rank, own in enumerate(ranks):
-        own.begin(paths)
-        run(own.network, images, paths[rank::parts], own)
-    sums = sum(own.sums() for own in ranks)
-    for own in ranks:
-        own.end(sums, paths, ranks=parts)
+    for rank, statistics_of_rank in enumerate(ranks):
+        statistics_of_rank.begin(paths)
+        run(statistics_of_rank.network, images, paths[rank::parts], statistics_of_rank)
+    sums = sum(statistics_of_rank.sums() for statistics_of_rank in ranks)
+    for statistics_of_rank in ranks:
+        statistics_of_rank.end(sums, paths, ranks=parts)
         for name, value in whole.state_dict().items():
-            assert torch.allclose(own.network.state_dict()[name].double(), value.double(), rtol=1e-5, atol=1e-6), name
+            assert torch.allclose(
+                statistics_of_rank.network.state_dict()[name].double(), value.double(), rtol=1e-5, atol=1e-6
+            ), name

@@ -17,8 +17,9 @@ def gradients(network):
 
 def loss_with(network, labels):
     def loss_along(path, features):
-        said = network.heads[path.head](features, labels)
-        return torch.nn.functional.cross_entropy(16 * said.cosines, labels) + said.penalty, said.embedding
+        classification = network.heads[path.head](features, labels)
+        loss = torch.nn.functional.cross_entropy(16 * classification.cosines, labels) + classification.penalty
+        return loss, classification.embedding
 
     return loss_along
 
@@ -28,7 +29,7 @@ def strict_step(tiny, dtype, images):
     torch.manual_seed(0)
     space = dpn_space("dpn81", 3)
     plain = Supernet(tiny, 5, space.heads).to(dtype).train()
-    ours = copy.deepcopy(plain)
+    network = copy.deepcopy(plain)
     images, labels = images.to(dtype), torch.arange(8) % 5
     paths = [space.decode(row) for row in StrictFairSampler(space.sizes).deal()]
     losses = []
@@ -36,12 +37,12 @@ def strict_step(tiny, dtype, images):
         loss, _ = loss_with(plain, labels)(path, plain.trunk(images, path.blocks))
         loss.backward()
         losses.append(loss.detach())
-    statistics = StepStatistics(ours)
+    statistics = StepStatistics(network)
     statistics.begin(paths)
-    found, _ = accumulate(ours, images, paths, loss_with(ours, labels), statistics)
-    assert torch.equal(found, torch.stack(losses))
+    result, _ = accumulate(network, images, paths, loss_with(network, labels), statistics)
+    assert torch.equal(result, torch.stack(losses))
     statistics.end(statistics.sums(), paths)
-    return gradients(plain), gradients(ours), ours, paths
+    return gradients(plain), gradients(network), network, paths
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 5e-5), (torch.float64, 1e-12)])
@@ -61,5 +62,5 @@ def test_only_shared_gradients_are_averaged(tiny, images):
     trunk = [p for name, p in network.named_parameters() if group_of(name) == "trunk"]
     average_shared(trunk, {name: list(head.parameters()) for name, head in network.heads.items()}, paths)
     uses = {"trunk": 9, "operations": 1, "heads": 3}
-    for name, found in gradients(network).items():
-        assert torch.allclose(found * uses[group_of(name)], plain[name], rtol=1e-9, atol=1e-12), name
+    for name, gradient in gradients(network).items():
+        assert torch.allclose(gradient * uses[group_of(name)], plain[name], rtol=1e-9, atol=1e-12), name

@@ -111,8 +111,8 @@ def test_same_seed_same_weights_and_another_seed_others(tiny, faces):
 
 def test_a_training_that_is_asked_to_stop_finishes_its_step(tiny, faces):
     trainer = trainer_of(tiny, faces)
-    asked = iter([False, False, True, False])
-    steps = [(progress.step, progress.stopped) for progress in trainer.run(stop=lambda: next(asked))]
+    answers = iter([False, False, True, False])
+    steps = [(progress.step, progress.stopped) for progress in trainer.run(stop=lambda: next(answers))]
     assert steps == [(1, False), (2, False), (3, True)]
 
 

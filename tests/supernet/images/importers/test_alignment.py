@@ -20,7 +20,7 @@ def dots(width, height, landmarks, radius):
     return Image.fromarray(np.repeat(np.uint8(40 + 200 * np.clip(glow, 0, 1))[..., None], 3, axis=2))
 
 
-def found(pixels, near, reach):
+def centres(pixels, near, reach):
     """The centre of brightness around each of some places."""
     light = pixels[..., 0].astype(float) - 40
     y, x = np.mgrid[: light.shape[0], : light.shape[1]]
@@ -91,12 +91,12 @@ def test_dots_on_the_landmarks_land_on_the_template(size, scale, degrees):
     matrix = similarity(landmarks)
     goals = (landmarks @ matrix[:, :2].T + matrix[:, 2]) * size / 112
     image = dots(side, side, landmarks, radius=max(2.0, 2.5 * scale * 112 / size / 2))
-    places = found(align(image, landmarks, size), goals, reach=size / 14)
+    places = centres(align(image, landmarks, size), goals, reach=size / 14)
     assert np.linalg.norm(places - goals, axis=1).max() < 0.1
     exact = moved(TEMPLATE - 56, scale, degrees, side / 2)
     image = dots(side, side, exact, radius=max(2.0, 2.5 * scale * 112 / size / 2))
     template = TEMPLATE * size / 112
-    assert np.linalg.norm(found(align(image, exact, size), template, size / 14) - template, axis=1).max() < 0.1
+    assert np.linalg.norm(centres(align(image, exact, size), template, size / 14) - template, axis=1).max() < 0.1
 
 
 def test_landmarks_on_the_template_leave_the_image_as_it_is():
@@ -140,7 +140,7 @@ def test_a_face_far_larger_or_far_smaller_than_the_image_needs_no_memory():
 
 
 @pytest.mark.parametrize(
-    ("landmarks", "said"),
+    ("landmarks", "message"),
     [
         (np.full((5, 2), 33.3), r"landmarks must not coincide, got \(33.3,33.3\)"),
         (np.zeros((5, 2)), "landmarks must not coincide"),
@@ -154,8 +154,8 @@ def test_a_face_far_larger_or_far_smaller_than_the_image_needs_no_memory():
         (np.zeros(10), r"got shape \(10,\)"),
     ],
 )
-def test_landmarks_without_a_similarity_are_refused(landmarks, said):
-    with pytest.raises(ValueError, match=said):
+def test_landmarks_without_a_similarity_are_refused(landmarks, message):
+    with pytest.raises(ValueError, match=message):
         similarity(landmarks)
 
 

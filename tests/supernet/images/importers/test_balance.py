@@ -81,15 +81,15 @@ def test_an_identity_counts_with_all_images_in_the_group_that_most_of_them_name(
 
 
 @pytest.mark.parametrize(
-    ("people", "options", "said"),
+    ("people", "options", "message"),
     [
         ([("m", 5), ("w", 2)], {}, "group 'w' of column 'gender' has no identity with 3 images or more"),
         ([("m", 5), ("m", 5)], {}, "column 'gender' must tell two groups or more apart, got m"),
         ([("m", 5), ("w", 5)], {"least_images": 0}, "least_images must be 1 or more, got 0"),
     ],
 )
-def test_a_manifest_that_cannot_be_balanced_is_refused(people, options, said):
-    with pytest.raises(ValueError, match=said):
+def test_a_manifest_that_cannot_be_balanced_is_refused(people, options, message):
+    with pytest.raises(ValueError, match=message):
         balanced_rows(manifest_of(people), "gender", seed=0, **options)
 
 

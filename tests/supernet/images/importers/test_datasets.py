@@ -134,7 +134,7 @@ def test_celeba_landmarks_are_read_when_alignment_is_asked_for(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("file", "old", "new", "said"),
+    ("file", "old", "new", "message"),
     [
         ("identity_CelebA.txt", "000003.jpg 2880", "000003.jpg", "line 3 has 0 words behind the file name, expected 1"),
         ("identity_CelebA.txt", "000003.jpg", "000001.jpg", "line 3 lists 000001.jpg a second time"),
@@ -154,14 +154,14 @@ def test_celeba_landmarks_are_read_when_alignment_is_asked_for(tmp_path):
         ("list_landmarks_align_celeba.txt", " nose_x", "", "line 2 has 9 names, expected 10"),
     ],
 )
-def test_a_damaged_celeba_file_is_named_with_its_line(tmp_path, file, old, new, said):
+def test_a_damaged_celeba_file_is_named_with_its_line(tmp_path, file, old, new, message):
     path = celeba_tree(tmp_path) / file
     text = path.read_text()
     assert old in text
     path.write_text(text.replace(old, new))
     with pytest.raises(ValueError) as error:
         IMPORTERS["celeba"](tmp_path, align=True)
-    assert said in str(error.value) and file in str(error.value)
+    assert message in str(error.value) and file in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -178,9 +178,9 @@ def test_a_missing_celeba_file_is_named_with_its_place_and_what_to_do(tmp_path, 
     (celeba_tree(tmp_path) / file).rename(tmp_path / "elsewhere")
     with pytest.raises(ValueError) as error:
         IMPORTERS["celeba"](tmp_path, align=True)
-    said = str(error.value)
-    assert f"{file} is missing: expected {tmp_path / file} or " in said
-    assert whose in said and said.endswith("; move or link it there")
+    message = str(error.value)
+    assert f"{file} is missing: expected {tmp_path / file} or " in message
+    assert whose in message and message.endswith("; move or link it there")
 
 
 def test_files_that_are_not_asked_for_need_not_be_there(tmp_path):
@@ -253,7 +253,7 @@ def test_vggface2_landmarks_are_found_by_name_and_unknown_where_not_listed(tmp_p
 
 
 @pytest.mark.parametrize(
-    ("file", "old", "new", "said"),
+    ("file", "old", "new", "message"),
     [
         ("identity_meta.csv", "Class_ID,", "id,", "line 1 is 'id, Name, Sample_Num, Flag, Gender'; expected Class_ID"),
         (
@@ -268,12 +268,12 @@ def test_vggface2_landmarks_are_found_by_name_and_unknown_where_not_listed(tmp_p
         ("bb_landmark/loose_landmark_train.csv", "8.5", "x", "line 2 is 'n000002/0001_01,10,x"),
     ],
 )
-def test_a_damaged_vggface2_file_is_named_with_its_line(tmp_path, file, old, new, said):
+def test_a_damaged_vggface2_file_is_named_with_its_line(tmp_path, file, old, new, message):
     path = vggface2_tree(tmp_path) / file
     path.write_text(path.read_text().replace(old, new))
     with pytest.raises(ValueError) as error:
         IMPORTERS["vggface2"](tmp_path, align=True)
-    assert said in str(error.value) and file in str(error.value)
+    assert message in str(error.value) and file in str(error.value)
 
 
 def test_a_missing_vggface2_file_is_named(tmp_path):

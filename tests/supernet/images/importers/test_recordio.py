@@ -150,7 +150,7 @@ def test_a_row_that_is_none_and_an_image_that_is_none_are_named(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("damage", "said"),
+    ("damage", "message"),
     [
         (lambda data: b"", "no records, expected at least one image"),
         (
@@ -171,7 +171,7 @@ def test_a_row_that_is_none_and_an_image_that_is_none_are_named(tmp_path):
         ),
     ],
 )
-def test_a_damaged_file_is_refused_with_the_place(tmp_path, damage, said):
+def test_a_damaged_file_is_refused_with_the_place(tmp_path, damage, message):
     write(tmp_path / "a.rec", [(0, pack(1, JPEG + b"1234")), (1, pack(2, JPEG + b"1"))], index=False)
     data = (tmp_path / "a.rec").read_bytes()
     assert len(data) == 80
@@ -181,12 +181,12 @@ def test_a_damaged_file_is_refused_with_the_place(tmp_path, damage, said):
         open_records(tmp_path / "a.rec")
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert said in str(error.value) and "a.rec" in str(error.value) and "\n" not in str(error.value)
+    assert message in str(error.value) and "a.rec" in str(error.value) and "\n" not in str(error.value)
     assert peak < 500_000
 
 
 @pytest.mark.parametrize(
-    ("lines", "said"),
+    ("lines", "message"),
     [
         ("0\t0\n1\t-40\n", "line 2 is b'1\\t-40\\n', expected key<TAB>offset, two whole numbers"),
         ("0\t0\nx\t40\n", "line 2 is b'x\\t40\\n'"),
@@ -207,12 +207,12 @@ def test_a_damaged_file_is_refused_with_the_place(tmp_path, damage, said):
         ("", "no records"),
     ],
 )
-def test_an_index_that_does_not_fit_is_refused(tmp_path, lines, said):
+def test_an_index_that_does_not_fit_is_refused(tmp_path, lines, message):
     write(tmp_path / "a.rec", [(0, pack(1, JPEG + b"1234")), (1, pack(2, JPEG + b"1"))])
     (tmp_path / "a.idx").write_text(lines)
     with pytest.raises(ValueError) as error:
         open_records(tmp_path / "a.rec")
-    assert said in str(error.value) and "\n" not in str(error.value)
+    assert message in str(error.value) and "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("label", [float("nan"), float("inf"), -1.0, 0.5, 2.0**25])

@@ -102,17 +102,17 @@ class Call:
 def test_a_pickle_that_calls_is_refused_with_the_name_and_nothing_is_called(tmp_path, protocol, function, name):
     target = tmp_path / "made"
     argument = f"touch {target}" if function is not eval else f"open({str(target)!r}, 'w')"
-    said = refusal(tmp_path, pickle.dumps((pictures(2), [Call(function, argument)]), protocol))
+    message = refusal(tmp_path, pickle.dumps((pictures(2), [Call(function, argument)]), protocol))
     name = name.replace("builtins", "__builtin__") if protocol < 3 else name
-    assert f"lfw.bin: refused the pickle global {name}; only images and flags are read" in said
+    assert f"lfw.bin: refused the pickle global {name}; only images and flags are read" in message
     assert not target.exists()
 
 
 @pytest.mark.parametrize("protocol", range(6))
 def test_the_unpickler_alone_knows_no_global_either(tmp_path, monkeypatch, protocol):
     monkeypatch.setattr("dualfair.supernet.images.importers.verification_bin._check_operations", lambda data: None)
-    said = refusal(tmp_path, pickle.dumps(Call(os.mkdir, str(tmp_path / "made")), protocol))
-    assert "refused the pickle global posix.mkdir; only images and flags are read" in said
+    message = refusal(tmp_path, pickle.dumps(Call(os.mkdir, str(tmp_path / "made")), protocol))
+    assert "refused the pickle global posix.mkdir; only images and flags are read" in message
     assert "refused the pickle global _codecs.decode" in refusal(tmp_path, b"c_codecs\ndecode\n.")
     assert not (tmp_path / "made").exists()
 
@@ -125,7 +125,7 @@ def test_numpy_images_and_flags_are_refused_by_name(tmp_path, protocol):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (b"V\xff\xd8\nVutf-8\n", "refused a call of _codecs.encode with anything but text and latin1"),
         (b"I1\nVlatin1\n", "refused a call of _codecs.encode with anything but text and latin1"),
@@ -133,8 +133,8 @@ def test_numpy_images_and_flags_are_refused_by_name(tmp_path, protocol):
         (b"Vx\n", "damaged pickle"),
     ],
 )
-def test_the_codec_encodes_latin_1_text_and_nothing_else(tmp_path, arguments, said):
-    assert said in refusal(tmp_path, b"c_codecs\nencode\n(" + arguments + b"tR.")
+def test_the_codec_encodes_latin_1_text_and_nothing_else(tmp_path, arguments, message):
+    assert message in refusal(tmp_path, b"c_codecs\nencode\n(" + arguments + b"tR.")
 
 
 IMAGE = b"C\x08" + PNG
@@ -146,7 +146,7 @@ def test_the_smallest_set_is_read(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
+    ("data", "reason"),
     [
         (b"", "no pickle: the end of the file at byte 0, expected an opcode"),
         (b"PK\x03\x04", "refused the pickle opcode PERSID at byte 0; only images and flags are read"),
@@ -189,12 +189,12 @@ def test_the_smallest_set_is_read(tmp_path):
         (b"]" + IMAGE + b"aK\x01a]\x88a\x86.", "image 1 is a value of type int, expected bytes"),
     ],
 )
-def test_what_is_no_set_is_refused_with_the_place_and_without_memory(tmp_path, data, said):
+def test_what_is_no_set_is_refused_with_the_place_and_without_memory(tmp_path, data, reason):
     tracemalloc.start()
     message = refusal(tmp_path, data)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert said in message and peak < 500_000
+    assert reason in message and peak < 500_000
 
 
 def test_one_text_encoded_again_and_again_is_stopped(tmp_path):
