@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from dualfair.door import correlate, evaluate, export, generate_faces, open_run, retrain, search, train
-    from dualfair.evaluation.complexity import macs, parameters
+    from dualfair.evaluation.cost import macs, parameters
     from dualfair.evaluation.metrics.disparity import DISPARITIES
     from dualfair.evaluation.metrics.identification import ranks
     from dualfair.evolution.nsga2 import evolve
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "door": ("generate_faces", "train", "search", "retrain", "correlate", "evaluate", "export", "open_run"),
-    "evaluation.complexity": ("macs", "parameters"),
+    "evaluation.cost": ("macs", "parameters"),
     "evaluation.metrics.disparity": ("DISPARITIES",),
     "evaluation.metrics.identification": ("ranks",),
     "evolution.nsga2": ("evolve",),

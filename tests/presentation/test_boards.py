@@ -139,7 +139,7 @@ def test_points_are_brought_to_the_file_before_the_checkpoint_behind_them(tiny, 
     monkeypatch.setattr(
         "dualfair.stages.training.save", lambda *_, **__: done.append(steps(tmp_path / "tensorboard")[LOSS][-1])
     )
-    run_training(trainer_of(tiny, faces), tmp_path, configuration="c", minutes=0, tell=print)
+    run_training(trainer_of(tiny, faces), tmp_path, configuration="c", minutes=0, say=print)
     assert done == [what for step in range(1, 13) for what in ("flush", step)]
 
 

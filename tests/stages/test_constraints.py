@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from dualfair.evaluation.complexity import macs, parameters
+from dualfair.evaluation.cost import macs, parameters
 from dualfair.evaluation.scoring.scorer import InheritedScorer
 from dualfair.evolution.constraints import Constraints
 from dualfair.runs.options import ConstraintOptions, SearchOptions

@@ -14,7 +14,7 @@ from dualfair.benchmarks.scoring import one_by_one
 from dualfair.benchmarks.setting import Setting
 from dualfair.benchmarks.standalone import PlainTraining
 from dualfair.benchmarks.step import PlainStrictTraining
-from dualfair.evaluation.complexity import macs
+from dualfair.evaluation.cost import macs
 from dualfair.evaluation.metrics.identification import ranks
 from dualfair.evaluation.scoring.embedding import embed, network_input
 from dualfair.evaluation.scoring.scorer import population_embeddings

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from dualfair.evaluation.complexity import macs
+from dualfair.evaluation.cost import macs
 from dualfair.evaluation.scoring.sharing import work
 from dualfair.planning.flops import expected_distinct_macs, expected_macs, search_macs, training_flops
 from dualfair.planning.live_memory import live_bytes

@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from dualfair.evaluation.complexity import macs
+from dualfair.evaluation.cost import macs
 from dualfair.evolution.archive import Archive
 from dualfair.planning.spans import kilograms
 from dualfair.reporting import drawings, sections

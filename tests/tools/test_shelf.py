@@ -11,7 +11,7 @@ from PIL import Image
 from scipy.stats import spearmanr
 
 from dualfair.commands.status import lines
-from dualfair.evaluation.complexity import macs, parameters
+from dualfair.evaluation.cost import macs, parameters
 from dualfair.runs.status import status
 from dualfair.runs.training_spec import TrainingSpec
 from dualfair.runs.trainings import collect, read_plan, read_samples, read_trainings

@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from dualfair.evaluation.complexity import macs, parameters
+from dualfair.evaluation.cost import macs, parameters
 from dualfair.reporting.architecture import architecture
 from dualfair.reporting.drawings import _amount, network_drawing, network_picture
 from dualfair.supernet.operations import OPERATIONS, Place

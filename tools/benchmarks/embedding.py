@@ -16,7 +16,7 @@ from dualfair.benchmarks.memory import peaks
 from dualfair.benchmarks.report import Contest, rounded
 from dualfair.benchmarks.roofline import count_flops
 from dualfair.benchmarks.setting import Setting, scored_faces
-from dualfair.evaluation.complexity import macs
+from dualfair.evaluation.cost import macs
 from dualfair.evaluation.scoring.embedding import embed, network_input
 from dualfair.planning.stopwatch import compare
 from dualfair.supernet.network import build

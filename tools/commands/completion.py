@@ -78,7 +78,7 @@ VALUES: dict[str, Callable[[], Iterable[str]]] = {
     "space": _table("dualfair.supernet.space", "SPACE_NAMES"),
     "skeleton": _table("dualfair.supernet.skeleton", "SKELETONS"),
     "disparity": _table("dualfair.evaluation.metrics.disparity", "DISPARITIES"),
-    "sampler": _table("dualfair.supernet.training.sampling", "DEALERS"),
+    "sampler": _table("dualfair.supernet.training.sampling", "SAMPLERS"),
     "head": _table("dualfair.supernet.genotype", "HEAD_NAMES"),
     "preset": presets,
     # Which devices there are would take torch, and that takes seconds.

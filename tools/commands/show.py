@@ -88,7 +88,7 @@ def _trained(folder: Path) -> tuple[dict, list[str]]:
 
 def _measured(network: nn.Module) -> dict:
     """What `reporting.architecture` says of a genotype, of a network without searched blocks."""
-    from dualfair.evaluation.measured_cost import measured_cost
+    from dualfair.evaluation.cost import measured_cost
 
     head = network.genotype.head
     size, neck = network.skeleton.image_size, network.heads[head].neck

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from dualfair.evaluation.measured_cost import measured_cost
+from dualfair.evaluation.cost import measured_cost
 from dualfair.supernet.operations import Operation, Place
 
 

@@ -9,8 +9,7 @@ import numpy as np
 import torch
 
 from dualfair.conformance.operations import check_operation
-from dualfair.evaluation.complexity import macs, parameters
-from dualfair.evaluation.measured_cost import measured_cost
+from dualfair.evaluation.cost import macs, measured_cost, parameters
 from dualfair.evaluation.scoring.scorer import population_embeddings
 from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.images.noise import RandomFaces

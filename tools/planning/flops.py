@@ -1,6 +1,6 @@
 """Floating-point operations of a run, by formula: two a multiply-accumulate, and backward costs twice forward.
 
-A MAC counts as in `evaluation.complexity`. A random genotype stands for all that a stage passes through: strict
+A MAC counts as in `evaluation.cost`. A random genotype stands for all that a stage passes through: strict
 fairness takes every operation equally often, and a position's cost depends on its own operation only.
 """
 
@@ -32,7 +32,7 @@ class _Position:
 
 
 def expected_macs(space: SearchSpace, skeleton: Skeleton) -> float:
-    """Mean of `evaluation.complexity.macs` over the whole space, for one image; nothing is enumerated."""
+    """Mean of `evaluation.cost.macs` over the whole space, for one image; nothing is enumerated."""
     stem, tail, neck = _ends(skeleton)
     positions = _positions(skeleton).items()
     return stem + sum(_mean(space, place, position) + position.shortcut for place, position in positions) + tail + neck

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from dualfair.evaluation.complexity import macs
+from dualfair.evaluation.cost import macs
 from dualfair.evaluation.protocol import EvaluationProtocol, evaluate
 from dualfair.evaluation.scoring.embedding import network_input
 from dualfair.evaluation.scoring.scorer import population_embeddings

@@ -91,7 +91,7 @@ def first_images(trainer: Trainer, images: int):
     from dualfair.supernet.images.augmentation import augment, draw, to_input
 
     recipe = trainer.recipe
-    chosen = copy.deepcopy(trainer.shuffler).deal()
+    chosen = copy.deepcopy(trainer.batch_sampler).deal()
     shown = slice(min(images, len(chosen)))
     generator = torch.Generator(trainer.device)
     generator.set_state(trainer.augmentation.get_state())

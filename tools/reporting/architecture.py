@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from dualfair.evaluation.complexity import block_costs, macs, parameters
+from dualfair.evaluation.cost import block_costs, macs, parameters
 from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.operations import Operation, Place
 from dualfair.supernet.skeleton import DualPathSkeleton, Skeleton

@@ -156,7 +156,7 @@ def _standalone_flops(run: RunFiles, setting: Setting) -> float | None:
 
 def _training_flops(setting: Setting, genotype: str, record, batch: int | None) -> float | None:
     """FLOPs of a training up to its newest checkpoint, None where something of it is not known."""
-    from dualfair.evaluation.complexity import macs
+    from dualfair.evaluation.cost import macs
     from dualfair.planning.flops import TRAINING
 
     people = setting.count("train")

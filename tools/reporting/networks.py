@@ -204,7 +204,7 @@ def _groups(results: Sequence[Mapping]) -> list[dict]:
 
 def _size(genotype: str, result: Mapping, setting: Setting) -> tuple[float | None, float | None]:
     """Parameters and MACs: by formula for a network of the skeleton, else as the result has them."""
-    from dualfair.evaluation.complexity import macs, parameters
+    from dualfair.evaluation.cost import macs, parameters
 
     try:
         if setting.skeleton is not None:

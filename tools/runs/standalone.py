@@ -13,9 +13,9 @@ from dualfair.runs.layout import TrainingLayout
 from dualfair.runs.records.training import NetworkDescription, TrainedOn
 from dualfair.runs.training_spec import TrainingSpec
 from dualfair.supernet.families.backbone import Backbone
-from dualfair.supernet.families.backbone_network import BackboneNetwork, build_backbone
+from dualfair.supernet.families.backbone_network import build_backbone
 from dualfair.supernet.genotype import Genotype
-from dualfair.supernet.network import StandaloneNetwork, build
+from dualfair.supernet.network import Network, build
 from dualfair.supernet.production.exported import ABOUT, read_export
 from dualfair.supernet.skeleton import Skeleton
 from dualfair.supernet.training.checkpoint import Record, load_checkpoint, newest_intact, verified
@@ -25,13 +25,13 @@ from dualfair.supernet.training.checkpoint import Record, load_checkpoint, newes
 class Standalone:
     """A trained network in evaluation mode: its training with the seed that was drawn from, and its people."""
 
-    network: StandaloneNetwork | BackboneNetwork
+    network: Network
     training: TrainingSpec
     identities: int
     trained_on: TrainedOn
 
 
-def build_network(network: Genotype | Backbone, skeleton: Skeleton, identities: int):
+def build_network(network: Genotype | Backbone, skeleton: Skeleton, identities: int) -> Network:
     """The network of a genotype or of a backbone, freshly initialised from torch's global generator.
 
     `identities` and ValueError as in `supernet.network.build` and `supernet.families.backbone_network.build_backbone`.

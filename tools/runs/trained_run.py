@@ -18,9 +18,9 @@ from dualfair.runs.config import numbers
 from dualfair.runs.directory import RunDirectory
 from dualfair.runs.options import TrainOptions
 from dualfair.runs.records.training import TrainConfig
-from dualfair.supernet.fitting import Batch
 from dualfair.supernet.images.face_set import FaceSet, TooFewPeople, divide_people, open_splits
 from dualfair.supernet.images.store import open_store
+from dualfair.supernet.memory import Batch
 from dualfair.supernet.network import Supernet
 from dualfair.supernet.skeleton import Skeleton
 from dualfair.supernet.space import SearchSpace

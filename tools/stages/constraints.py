@@ -51,7 +51,7 @@ class NetworkConstraints:
         return np.array([self._of(genotype) for genotype in genotypes], dtype=np.float64)
 
     def _of(self, genotype: Genotype) -> list[float]:
-        from dualfair.evaluation.complexity import macs, parameters
+        from dualfair.evaluation.cost import macs, parameters
 
         measures = {
             "max_params": lambda: parameters(genotype, self.skeleton),

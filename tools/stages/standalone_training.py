@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dualfair.evaluation.measured_cost import measured_cost
+from dualfair.evaluation.cost import measured_cost
 from dualfair.evaluation.protocol import Scores, evaluate
 from dualfair.evaluation.scoring.scorer import population_embeddings
 from dualfair.presentation.table import aligned
@@ -24,6 +24,7 @@ from dualfair.runs.training_results import read_result
 from dualfair.runs.training_spec import TrainingSpec, recipe_with
 from dualfair.runs.watching import ShouldStop, ShowProgress, never, silent
 from dualfair.stages.training import run_training
+from dualfair.supernet.network import Network
 from dualfair.supernet.training.process_group import ALONE, ProcessGroup
 from dualfair.supernet.training.recipe import Recipe
 from dualfair.supernet.training.trainer import Trainer
@@ -150,14 +151,14 @@ def configuration_of(stage: str, training: TrainingSpec) -> str:
     return hashlib.sha256(f"{stage} {training.changes}".encode()).hexdigest()
 
 
-def evaluate_standalone(run: TrainedRun, network, protocol_options: ProtocolOptions) -> dict[str, Scores]:
+def evaluate_standalone(run: TrainedRun, network: Network, protocol_options: ProtocolOptions) -> dict[str, Scores]:
     """The scores of a standalone network by the scorer of the search, on validation and on test identities."""
     calibration = calibration_images(run, protocol_options.calibrate)
     protocol = protocol_options.protocol()
     scores = {}
     for split in SPLITS:
         faces = run.setting.splits[split]
-        embeddings = population_embeddings(network, [network.genotype], faces, calibration)[network.genotype]
+        embeddings = population_embeddings(network, [network.spec], faces, calibration)[network.spec]
         scores[split] = evaluate(embeddings, faces.identities, faces.groups, protocol)
     return scores
 

@@ -12,7 +12,7 @@ from dualfair.presentation.training_board import TrainingBoard, training_board
 from dualfair.runs.layout import StageLayout
 from dualfair.runs.watching import Progress as Shown
 from dualfair.runs.watching import Say, ShouldStop, ShowProgress, Stopped, never, silent
-from dualfair.supernet.fitting import is_shortage, reason_of
+from dualfair.supernet.memory import is_shortage, reason_of
 from dualfair.supernet.training.checkpoint import Record, checkpoints
 from dualfair.supernet.training.resuming import resume, save
 from dualfair.supernet.training.trainer import Progress, Trainer
@@ -49,7 +49,7 @@ def run_training(
     """
     if not minutes >= 0:
         raise ValueError(f"checkpoint_every must be 0 (every step) or more minutes, got {minutes:g}")
-    record = resume(trainer, folder, configuration=configuration, tell=say)
+    record = resume(trainer, folder, configuration=configuration, say=say)
     if record:
         say(f"       continuing from step {trainer.step:,}")
     with training_board(trainer, StageLayout(folder).tensorboard, images) as board:
