@@ -111,3 +111,7 @@ def _one_line(error: Exception) -> str:
         what = error.filename or "a file"
         return f"{what} cannot be written ({os.strerror(error.errno)}); make room and run the same command again"
     return " ".join(str(error).split())
+
+
+if __name__ == "__main__":
+    main()

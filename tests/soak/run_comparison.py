@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dualfair.evolution.archive import scores_in
-from dualfair.runs.lock import LOCK
 from dualfair.supernet.files import TEMPORARY
 from dualfair.supernet.training.checkpoint import DAMAGED, checkpoints, read_record
 
@@ -115,7 +114,7 @@ def asked_and_known(folder: Path) -> tuple[int, int] | None:
 def left_behind(folder: Path) -> list[Path]:
     """Temporary files, locks, and files that were set aside as damaged."""
     return sorted(
-        path for path in folder.rglob("*") if path.name.endswith(TEMPORARY) or path.name == LOCK or DAMAGED in path.name
+        path for path in folder.rglob("*") if path.name.endswith(TEMPORARY) or path.name == "lock.json" or DAMAGED in path.name
     )
 
 

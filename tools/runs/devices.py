@@ -68,10 +68,19 @@ def describe(device) -> str:
 
 
 @contextmanager
+def kept_generators() -> Iterator[None]:
+    """Whatever is drawn within, torch's generators are afterwards as they were before."""
+    import torch
+
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()):
+        yield
+
+
+@contextmanager
 def seeded(seed: int) -> Iterator[None]:
     """Within, initial weights, and what layers draw, follow a seed; then torch's generators are as they were before."""
     import torch
 
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()):
+    with kept_generators():
         torch.manual_seed(seed)
         yield

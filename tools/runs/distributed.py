@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
-from dualfair.runs.devices import choose_device, describe, deterministic_operations
+from dualfair.runs.devices import choose_device, describe, deterministic_operations, kept_generators
 from dualfair.supernet.training.process_group import ProcessGroup
 
 # A dead rank is noticed by torchrun at once; a long wait is ranks that have nothing left to do.
@@ -16,11 +16,12 @@ _PATIENCE = timedelta(days=7)
 
 @contextmanager
 def joined(device: str = "auto", deterministic: bool = False) -> Iterator[ProcessGroup]:
-    """The process group of this program and the device of this rank; within, operations are as `deterministic` asks.
+    """The process group of this program and the device of this rank; within, operations are as
+    `deterministic` asks, and what is drawn from torch's generators does not show afterwards.
 
     Raises ValueError when this machine lacks the device, or has fewer CUDA devices than ranks.
     """
-    with deterministic_operations(deterministic):
+    with deterministic_operations(deterministic), kept_generators():
         if int(os.environ.get("WORLD_SIZE", "1")) == 1:
             yield ProcessGroup(device=choose_device(device))
             return
