@@ -91,15 +91,15 @@ def hypervolume_figure(path: Path, evaluations: Sequence[int], shares: Mapping[s
     _save(figure, path)
 
 
-def study_figure(path: Path, found: Mapping) -> None:
+def study_figure(path: Path, study: Mapping) -> None:
     """A study of supernets on test people: a panel a measure, a row a variant or baseline with mean tau and interval,
     a cross for every supernet, and a line at the most that the truth's noise allows."""
-    truth, rows = found["truth"]["test"], {**found["variants"], **found["baselines"]}
+    truth, rows = study["truth"]["test"], {**study["variants"], **study["baselines"]}
     figure = Figure(figsize=(1.6 + 2.4 * len(truth), 1.6 + 0.34 * len(rows)), layout="constrained")
     panels = figure.subplots(1, len(truth), sharey=True, sharex=True, squeeze=False)[0]
     for axes, measure in zip(panels, truth, strict=True):
         for place, (name, splits) in enumerate(rows.items()):
-            cell, colour = splits["test"][measure], BLUE if name in found["variants"] else GREY
+            cell, colour = splits["test"][measure], BLUE if name in study["variants"] else GREY
             if cell["mean"] is None:
                 continue
             low, high = cell["interval"] or (cell["mean"], cell["mean"])
@@ -135,16 +135,18 @@ def shelf_figure(path: Path, networks: Sequence[Mapping], fronts: Mapping[str, s
         seen = [n for n in networks if None not in (n["test"]["error"]["mean"], n["test"][measure]["mean"])]
         on_front = []
         for of, (colour, marker, fill, name) in looks.items():
-            own = [network for network in seen if network["of"] == of]
+            of_side = [network for network in seen if network["of"] == of]
             (x, dx), (y, dy) = (
-                np.array([[n["test"][m]["mean"], n["test"][m]["standard error"] or 0.0] for n in own]).reshape(-1, 2).T
+                np.array([[n["test"][m]["mean"], n["test"][m]["standard error"] or 0.0] for n in of_side])
+                .reshape(-1, 2)
+                .T
                 for m in ("error", measure)
             )
-            label = f"{name} (n = {len(own)})"
+            label = f"{name} (n = {len(of_side)})"
             bars = {"fmt": marker, "color": colour, "mfc": fill, "ms": 6, "elinewidth": 0.8, "capsize": 2}
             axes.errorbar(x, y, xerr=dx, yerr=dy, label=label, **bars)
             on_front += [
-                (a, b, numbers[n["network"]]) for a, b, n in zip(x, y, own, strict=True) if n["network"] in front
+                (a, b, numbers[n["network"]]) for a, b, n in zip(x, y, of_side, strict=True) if n["network"] in front
             ]
         on_front.sort()
         axes.step([p[0] for p in on_front], [p[1] for p in on_front], where="post", color="black", lw=0.8, ls="--")

@@ -22,9 +22,9 @@ def open_skeleton(name: str, blocks: str = "", size: int = 0, heads: str = "") -
         raise ValueError(
             f"skeleton {name!r} is a {type(skeleton).__name__}; expected a dualfair.supernet.skeleton.Skeleton"
         )
-    own = tuple(OwnHead(head_name(text), _margin(text), text) for text in _split(heads) if text not in HEAD_NAMES)
+    own_heads = tuple(OwnHead(head_name(text), _margin(text), text) for text in _split(heads) if text not in HEAD_NAMES)
     counts = numbers(blocks, "-", int, "blocks") if blocks else None
-    return replace(skeleton.resized(size or None, counts), name=name, own_heads=own)
+    return replace(skeleton.resized(size or None, counts), name=name, own_heads=own_heads)
 
 
 def open_space(name: str, skeleton: Skeleton, heads: str = "") -> SearchSpace:
@@ -58,8 +58,8 @@ def open_space(name: str, skeleton: Skeleton, heads: str = "") -> SearchSpace:
             skeleton.fit(space.decode([min(code, size - 1) for size in space.sizes]))
     except ValueError as error:
         raise ValueError(f"space {name!r} does not fit skeleton {skeleton.name}: {error}") from None
-    known = {*HEAD_NAMES, *(head.name for head in skeleton.own_heads)}
-    strange = [head for head in space.heads if head not in known]
+    head_names = {*HEAD_NAMES, *(head.name for head in skeleton.own_heads)}
+    strange = [head for head in space.heads if head not in head_names]
     if strange:
         raise ValueError(
             f"space {name!r} has head {strange[0]!r}, which is not built in; name it with --heads module:{strange[0]}"

@@ -12,9 +12,9 @@ _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
 
 
 @contextmanager
-def deterministic_operations(asked: bool) -> Iterator[None]:
+def deterministic_operations(deterministic: bool) -> Iterator[None]:
     """Within, torch takes only operations that repeat themselves to the bit; unless asked, it is left as it is."""
-    if not asked:
+    if not deterministic:
         yield
         return
     import torch

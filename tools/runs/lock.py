@@ -63,10 +63,10 @@ def locked(path: Path, say: Callable[[str], object]) -> Iterator[None]:
 def holder(path: Path) -> Holder | None:
     """The process that holds a lock file, None where none does. One of another host counts as running."""
     try:
-        found = _holder_in(path.read_text(encoding="utf-8", errors="replace"))
+        holding = _holder_in(path.read_text(encoding="utf-8", errors="replace"))
     except OSError:
         return None
-    return found if found and (not found.here or found.alive) else None
+    return holding if holding and (not holding.here or holding.alive) else None
 
 
 def started(pid: int) -> str:
@@ -110,15 +110,15 @@ def _is_still_at(file, path: Path) -> bool:
 def _holder_in(text: str) -> Holder | None:
     try:
         values = json.loads(text)
-        found = Holder(**{name: values[name] for name in Holder.__dataclass_fields__})
+        holding = Holder(**{name: values[name] for name in Holder.__dataclass_fields__})
     except (ValueError, KeyError, TypeError):
         return None
-    return found if type(found.pid) is int and isinstance(found.host, str) else None
+    return holding if type(holding.pid) is int and isinstance(holding.host, str) else None
 
 
-def _refusal(path: Path, found: Holder | None) -> ValueError:
-    who = f"process {found.pid} on host {found.host} ({found.command})" if found else "another process"
-    elsewhere = f"; if it no longer runs, delete {path}" if found and not found.here else ""
+def _refusal(path: Path, holding: Holder | None) -> ValueError:
+    who = f"process {holding.pid} on host {holding.host} ({holding.command})" if holding else "another process"
+    elsewhere = f"; if it no longer runs, delete {path}" if holding and not holding.here else ""
     return ValueError(f"{path.parent} is in use by {who}; wait for it or choose another directory{elsewhere}")
 
 

@@ -114,10 +114,10 @@ def _open_exported(folder: Path, device: torch.device) -> Standalone:
 def _intact(path: Path, say: Callable[[str], object]) -> tuple[Path, Record]:
     """The checkpoint that is meant, and its record."""
     if path.is_dir():
-        found = newest_intact(path, say)
-        if found is None:
+        newest = newest_intact(path, say)
+        if newest is None:
             raise ValueError(f"{path} has no intact checkpoint; run the same 'dualfair retrain' command again")
-        return found
+        return newest
     try:
         return path, verified(path)
     except ValueError as error:

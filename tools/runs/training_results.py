@@ -46,18 +46,18 @@ def collect(layout: RunLayout, space: SearchSpace) -> TrainingResults:
     """
     stage, damaged = layout.retrain, []
     plan = TrainingPlan(tuple(job for job in _plan_or_none(stage, damaged).jobs if job.training.plain))
-    asked = {(job.training.label, job.training.seed) for job in plan.jobs}
-    asked |= {(label, seed) for label, seed in stage.begun_trainings() if is_plain(label)}
+    planned = {(job.training.label, job.training.seed) for job in plan.jobs}
+    planned |= {(label, seed) for label, seed in stage.begun_trainings() if is_plain(label)}
     samples = plan.samples()
     by_network: dict[str, dict[int, TrainingResult]] = {}
     for result in _read_all(stage, space, damaged, plain=True):
         by_network.setdefault(result.training.label, {})[result.training.seed] = result
-    if not (by_network or asked or damaged):
+    if not (by_network or planned or damaged):
         raise ValueError(f"{layout.path} has no retrained networks; run 'dualfair retrain' first")
     commonest = Counter(tuple(sorted(results)) for results in by_network.values()).most_common(1)
     seeds = commonest[0][0] if commonest else ()
     whole = {label: results for label, results in by_network.items() if set(seeds) <= set(results)}
-    wanted = asked | {(label, seed) for label in by_network for seed in seeds}
+    wanted = planned | {(label, seed) for label in by_network for seed in seeds}
     return TrainingResults(
         tuple(space.parse(label) for label in whole),
         tuple(tuple(results[seed] for seed in seeds) for results in whole.values()),
@@ -121,10 +121,10 @@ def read_plan(stage: TrainingsLayout) -> TrainingPlan:
         raise ValueError(f"{stage.plan}: damaged, {_one_line(error)}") from None
 
 
-def add_to_plan(stage: TrainingsLayout, asked: Mapping[TrainingSpec, Sequence[str]]) -> None:
+def add_to_plan(stage: TrainingsLayout, trainings: Mapping[TrainingSpec, Sequence[str]]) -> None:
     """Keep every training that is asked for, and its samples. Raises ValueError for a damaged plan."""
     samples = {job.training: job.samples for job in read_plan(stage).jobs}
-    for training, added in asked.items():
+    for training, added in trainings.items():
         samples[training] = samples.get(training, frozenset()) | {*added}
     TrainingPlan(tuple(PlannedTraining(training, of) for training, of in samples.items())).write(stage.plan)
 

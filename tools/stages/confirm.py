@@ -182,9 +182,9 @@ def confirm(
     if not competing:
         scorer.dismiss()
         return None
-    known = [found for genotype in random if (found := archive.get(genotype)) is not None]
-    known = [found for found in known if np.isfinite(found.values[: archive.objectives]).all()][:RANDOM]
-    baseline = {evaluation.genotype: evaluation for evaluation in known}
+    drawn = [scored for genotype in random if (scored := archive.get(genotype)) is not None]
+    drawn = [scored for scored in drawn if np.isfinite(scored.values[: archive.objectives]).all()][:RANDOM]
+    baseline = {evaluation.genotype: evaluation for evaluation in drawn}
     searched = {**competing, **baseline}
     calibrate = _calibrating(run, protocol_options)
     run.directory.say(

@@ -72,14 +72,14 @@ class NetworkConstraints:
 
     def too_tight(self, smallest: Sequence[float], space: str) -> str:
         """A sentence for limits that no network keeps, by the least values of `__call__` that were seen."""
-        asked = " and ".join(f"{cost.flag} {cost.shown(cost.limit)}" for cost in self._costs)
+        limits = " and ".join(f"{cost.flag} {cost.shown(cost.limit)}" for cost in self._costs)
         seen = ", ".join(
             f"{cost.shown((1 + value) * cost.limit)} {cost.unit}"
             for cost, value in zip(self._costs, smallest, strict=True)
             if not math.isnan(value)
         )
         apart = " (each by itself)" if len(self._costs) > 1 else ""
-        return f"no network of space {space} keeps {asked}: the smallest seen{apart} has {seen}; raise the limit"
+        return f"no network of space {space} keeps {limits}: the smallest seen{apart} has {seen}; raise the limit"
 
     def check_starts(self, genotypes: Sequence[Genotype]) -> None:
         """Raises ValueError naming the first of the genotypes to start from that breaks a limit, and its cost."""

@@ -111,18 +111,18 @@ def against_baseline(report: Mapping, baseline: Path) -> list[dict]:
         raise ValueError(f"bpc needs {missing[0]} in both results; evaluate both with --metrics all")
     theirs = {(row["name"], row["variant"]): row["value"] for row in other["disparities"]}
     rows = []
-    for mine, its in zip(report["verification"]["at_far"], other["verification"]["at_far"], strict=True):
+    for after_far, before_far in zip(report["verification"]["at_far"], other["verification"]["at_far"], strict=True):
         for row in report["disparities"]:
             before, after = theirs.get((row["name"], row["variant"])), row["value"]
             if row["fair"] or before is None or after is None:
                 continue
             finite = math.isfinite(float(before)) and math.isfinite(float(after))
-            value = bpc(float(before), float(after), its["tar"], mine["tar"]) if finite else None
+            value = bpc(float(before), float(after), before_far["tar"], after_far["tar"]) if finite else None
             rows.append(
                 {
                     "disparity": row["name"],
                     "variant": row["variant"],
-                    "far": mine["far_asked"],
+                    "far": after_far["far_asked"],
                     "value": value,
                     "baseline": other["name"],
                 }

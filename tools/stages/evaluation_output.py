@@ -27,9 +27,9 @@ def sentences(report: dict) -> list[str]:
     lines = [f"Evaluate: {report['name']} on {report['faces']}: {size}"]
     lines += [f"  note: {note}" for note in report["notes"]]
     if "identification" in report:
-        found = report["identification"]
+        identification = report["identification"]
         rows = [["group", "people", "probes", "error", "mean rank by images", "mean rank by identities"]]
-        for name, row in (("all", found["all"]), *found["groups"].items()):
+        for name, row in (("all", identification["all"]), *identification["groups"].items()):
             rows.append(
                 [
                     name,
@@ -65,14 +65,14 @@ def sentences(report: dict) -> list[str]:
     return lines
 
 
-def _verification_sentences(found: dict) -> list[str]:
-    exact, grid = found["accuracy"]["exact"], found["accuracy"]["grid"]
+def _verification_sentences(verification: dict) -> list[str]:
+    exact, grid = verification["accuracy"]["exact"], verification["accuracy"]["grid"]
     exact_text = shown({"value": exact["accuracy"], "n": exact["n"], "interval": exact["interval"]}, 4)
     lines = [
-        f"verification: accuracy {exact_text} over {found['folds']} folds of {found['pairs']:,} pairs (exact "
-        f"thresholds; {grid['accuracy']:.4f} on the literature's grid), EER {shown(found['eer'])}"
+        f"verification: accuracy {exact_text} over {verification['folds']} folds of {verification['pairs']:,} pairs "
+        f"(exact thresholds; {grid['accuracy']:.4f} on the literature's grid), EER {shown(verification['eer'])}"
     ]
-    for rule, by_group in found.get("accuracy_by_group", {}).items():
+    for rule, by_group in verification.get("accuracy_by_group", {}).items():
         name = rule.replace("_", " ")
         if "undefined" in by_group:
             lines.append(f"  {name}: {by_group['undefined']}")
@@ -83,7 +83,7 @@ def _verification_sentences(found: dict) -> list[str]:
         )
         spread = f"; std {by_group['std']:.2f} %, ser {by_group['ser']:.2f}" if "std" in by_group else ""
         lines.append(f"  {name}: {cells}{spread}")
-    for row in found["at_far"]:
+    for row in verification["at_far"]:
         warning = f" ({row['warning']})" if row["warning"] else ""
         tar = shown({"value": row["tar"], "n": row["genuine"], "interval": row["tar_interval"]})
         lines.append(f"  TAR {tar} at FAR {row['far_asked']:g}{warning}")
@@ -103,9 +103,9 @@ def write_tables(folder: Path, report: dict) -> None:
 
 
 def _group_rows(report: dict) -> Iterator[list]:
-    found = report.get("identification", {"groups": {}})
-    rows = [("all", found["all"])] if "all" in found else []
-    for group, row in (*rows, *found["groups"].items()):
+    identification = report.get("identification", {"groups": {}})
+    rows = [("all", identification["all"])] if "all" in identification else []
+    for group, row in (*rows, *identification["groups"].items()):
         for measure, number in row.items():
             if isinstance(number, dict):
                 yield [group, measure, *_cells(number)]
@@ -127,8 +127,8 @@ def _cells(number: dict) -> list:
 def draw(folder: Path, report: dict, curves: dict) -> None:
     """cmc.png and groups.png of an identification, det.png of verification curves by name."""
     if "identification" in report:
-        found = report["identification"]
-        rows = {"all": found["all"], **found["groups"]}
+        identification = report["identification"]
+        rows = {"all": identification["all"], **identification["groups"]}
         labels = {name: f"{name} (n = {row['probes']})" for name, row in rows.items() if row["probes"]}
         cmc_figure(folder / "cmc.png", {labels[name]: rows[name]["cmc_by_identities"] for name in labels})
         bars_figure(

@@ -31,8 +31,8 @@ def study_reliability(out: Path, subjects: Sequence, measures: Mapping[str, obje
         raise ValueError("--reliability needs groups; name a column with --group")
     if options.gallery == "all":
         raise ValueError("--reliability needs disjoint galleries; say how many identities each has with --gallery")
-    seeds = sorted(set.intersection(*(set(found) for found in by_network.values())))
-    embeddings = [[found[seed].embeddings for seed in seeds] for found in by_network.values()]
+    seeds = sorted(set.intersection(*(set(of_seed) for of_seed in by_network.values())))
+    embeddings = [[of_seed[seed].embeddings for seed in seeds] for of_seed in by_network.values()]
     table = measure_table(
         embeddings,
         first.identities,
@@ -48,16 +48,16 @@ def study_reliability(out: Path, subjects: Sequence, measures: Mapping[str, obje
             report[name] = {"undefined": "infinite or undefined in some gallery"}
             rows.append([name, *["undefined"] * 7])
             continue
-        found, agreement = reliability(values), gallery_agreement(values)
-        report[name] = {**found.to_dict(), "tau_between_galleries": asdict(agreement)}
-        needed = [found.galleries_needed(target, len(seeds)) for target in (0.8, 0.9)]
+        estimate, agreement = reliability(values), gallery_agreement(values)
+        report[name] = {**estimate.to_dict(), "tau_between_galleries": asdict(agreement)}
+        needed = [estimate.galleries_needed(target, len(seeds)) for target in (0.8, 0.9)]
         rows.append(
             [
                 name,
-                f"{found.network:.3g}",
-                "unknown" if found.seed is None else f"{found.seed:.3g}",
-                f"{found.identities:.3g}",
-                _or_none(found.of_mean()),
+                f"{estimate.network:.3g}",
+                "unknown" if estimate.seed is None else f"{estimate.seed:.3g}",
+                f"{estimate.identities:.3g}",
+                _or_none(estimate.of_mean()),
                 _or_none(agreement.mean),
                 *("never" if number is None else str(number) for number in needed),
             ]

@@ -84,8 +84,8 @@ def measure_sections(
     if "open-set" in options.sections:
         sections |= _open_set(subject, groups, protocol, resampling, notes)
     if "verification" in options.sections:
-        found, curves = _verification(subject, groups, options, resampling, notes)
-        sections |= found
+        verification, curves = _verification(subject, groups, options, resampling, notes)
+        sections |= verification
     return sections, curves
 
 
@@ -93,11 +93,11 @@ def with_reference(measures: Mapping[str, object], reference: str, groups: Group
     """The measures, and every ratio also to the reference group alone. Raises ValueError for an unknown group."""
     if not reference:
         return dict(measures)
-    known = sorted(set(groups.labels.tolist()) - set(groups.small))
-    if reference not in known:
-        raise ValueError(f"reference group {reference!r} is none of {', '.join(known)}")
-    ratios = [one for one in measures.values() if isinstance(one, Disparity) and one.reducer is largest_ratio_gap]
-    return {**measures, **{one.name: one for one in (ratio.relative_to(reference) for ratio in ratios)}}
+    compared = sorted(set(groups.labels.tolist()) - set(groups.small))
+    if reference not in compared:
+        raise ValueError(f"reference group {reference!r} is none of {', '.join(compared)}")
+    ratios = [each for each in measures.values() if isinstance(each, Disparity) and each.reducer is largest_ratio_gap]
+    return {**measures, **{each.name: each for each in (ratio.relative_to(reference) for ratio in ratios)}}
 
 
 def _identification(
@@ -110,23 +110,25 @@ def _identification(
     processes: ProcessGroup,
 ) -> dict:
     embeddings, identities = subject.embeddings, subject.identities
-    found = _ranked(embeddings, identities, options.enrol, options.seed, processes)
-    one = found[COUNTS[0]]
+    ranks_by_count = _ranked(embeddings, identities, options.enrol, options.seed, processes)
+    by_images = ranks_by_count[COUNTS[0]]
     sections: dict = {
         "gallery": {
             "enrolled images of each person": options.enrol or "all against all",
-            "images": one.gallery_images,
-            "identities": one.gallery_identities,
-            "excluded probes": one.excluded,
+            "images": by_images.gallery_images,
+            "identities": by_images.gallery_identities,
+            "excluded probes": by_images.excluded,
         }
     }
     if "identification" in options.sections:
-        table = rank_report(found, identities, groups.labels, protocol, resampling)
+        table = rank_report(ranks_by_count, identities, groups.labels, protocol, resampling)
         sections["identification"] = table if groups.several else table | {"groups": {}}
     if "disparity" not in options.sections:
         return sections
     if groups.compare:
-        sections["disparities"] = disparity_report(found, embeddings, identities, groups.labels, protocol, resampling)
+        sections["disparities"] = disparity_report(
+            ranks_by_count, embeddings, identities, groups.labels, protocol, resampling
+        )
     else:
         notes.append("no disparities: there are not two groups to compare; name a column with --group")
     return sections
@@ -172,8 +174,8 @@ def _verification(
     if pairs is None:
         return {}, {}
     grouped = groups.compare and judged is subject
-    found, curves = verification_report(vectors, people, pairs, grouped, settings, resampling)
-    return {"verification": found}, curves
+    report, curves = verification_report(vectors, people, pairs, grouped, settings, resampling)
+    return {"verification": report}, curves
 
 
 def _drawn_pairs(

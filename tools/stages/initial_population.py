@@ -15,19 +15,19 @@ def read_starts(words: Sequence[str], space: SearchSpace) -> tuple[list[Genotype
     A word is a genotype of the space, or the name of a study: those of its networks that lie in the space. Raises
     ValueError for a genotype outside of it, and for a study of which no network lies in it.
     """
-    found: list[Genotype] = []
+    genotypes: list[Genotype] = []
     left_out: list[str] = []
     for word in words:
         if word not in PUBLISHED:
-            found.append(_read(word, space))
+            genotypes.append(_read(word, space))
             continue
         within, outside = _divide(PUBLISHED[word], space)
         if not within:
             raise ValueError(f"no network of --start {word} lies in space {space.name}; name genotypes of that space")
         if outside:
             left_out.append(f"Of --start {word}, {', '.join(outside)} lie outside of space {space.name}: left out")
-        found += within
-    return list(dict.fromkeys(found)), left_out
+        genotypes += within
+    return list(dict.fromkeys(genotypes)), left_out
 
 
 def _read(word: str, space: SearchSpace) -> Genotype:

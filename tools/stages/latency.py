@@ -85,18 +85,18 @@ def device_in_words(device) -> str:
     """A device as latencies are kept by it: the name of a GPU; the processor and the number of threads of a CPU."""
     from dualfair.runs.devices import describe
 
-    said = describe(device)
-    return said if device.type == "cuda" else f"{platform.processor() or platform.machine()} {said}"
+    words = describe(device)
+    return words if device.type == "cuda" else f"{platform.processor() or platform.machine()} {words}"
 
 
 def _read(file: Path) -> dict[str, dict[str, float]]:
     if not file.is_file():
         return {}
     try:
-        known = read_json(file)
-        times = [(Genotype.parse(name), value) for of in known.values() for name, value in of.items()]
+        latencies = read_json(file)
+        times = [(Genotype.parse(name), value) for of in latencies.values() for name, value in of.items()]
         if not all(type(value) in (int, float) and 0 < value < math.inf for _, value in times):
             raise ValueError("a time is not a number above 0")
     except (AttributeError, TypeError, ValueError) as error:
         raise ValueError(f"{file} is damaged ({error}); delete it to have latencies measured again") from None
-    return known
+    return latencies

@@ -69,11 +69,11 @@ class ScoreTables:
         if len(self.samples) != n:
             raise ValueError(f"samples must be one a network, got {len(self.samples)} for {n}")
         seeds = self.seeds
-        wanted = {(n,): [*self.inherited.values(), *self.baselines.values()], (n, seeds): [*self.standalone.values()]}
-        wanted[(n, seeds, 2)] = [*self.halves.values()]
-        for own in self.measure_baselines.values():
-            wanted[(n,)] += own.values()
-        for shape, tables in wanted.items():
+        by_shape = {(n,): [*self.inherited.values(), *self.baselines.values()], (n, seeds): [*self.standalone.values()]}
+        by_shape[(n, seeds, 2)] = [*self.halves.values()]
+        for baselines in self.measure_baselines.values():
+            by_shape[(n,)] += baselines.values()
+        for shape, tables in by_shape.items():
             for table in tables:
                 if np.shape(table) != shape:
                     raise ValueError(f"a table must have the shape {shape}, got {np.shape(table)}")
@@ -101,7 +101,7 @@ class ScoreTables:
             taken(self.standalone),
             taken(self.halves),
             taken(self.baselines),
-            {measure: taken(own) for measure, own in self.measure_baselines.items()},
+            {measure: taken(baselines) for measure, baselines in self.measure_baselines.items()},
         )
 
 

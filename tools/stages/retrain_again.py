@@ -127,7 +127,13 @@ def against_scratch(
     for measure in MEASURES:
         means = np.array(
             [
-                np.mean([[getattr(mine.test, measure), getattr(its.test, measure)] for mine, its in pairs], axis=0)
+                np.mean(
+                    [
+                        [getattr(inherited_result.test, measure), getattr(scratch_result.test, measure)]
+                        for inherited_result, scratch_result in pairs
+                    ],
+                    axis=0,
+                )
                 for pairs in paired.values()
             ]
         )

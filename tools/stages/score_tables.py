@@ -135,14 +135,14 @@ def _distinct(path: Path, rows: Sequence[tuple[int, dict]]) -> Sequence[tuple[in
 
 def _seeds(path: Path, rows: Sequence[tuple[int, dict]], named: bool) -> dict[str, dict[str, dict]]:
     """Rows by network and seed; where no column names the seeds, a network's rows are numbered."""
-    found: dict[str, dict[str, dict]] = {}
+    seeds_by_network: dict[str, dict[str, dict]] = {}
     for line, row in rows:
-        of = found.setdefault(row[NETWORK], {})
+        of = seeds_by_network.setdefault(row[NETWORK], {})
         seed = row[SEED] if named else f"{len(of):09d}"
         if seed in of:
             raise ValueError(f"{path}, line {line}: seed {seed!r} of network {row[NETWORK]!r} is there already")
         of[seed] = row
-    return found
+    return seeds_by_network
 
 
 def _listed(names) -> str:

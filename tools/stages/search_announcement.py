@@ -33,18 +33,18 @@ def announce(
     starts: Sequence[Genotype],
 ) -> None:
     """Say what is searched, `how`, on whom, within which limits, from which networks on, and what is to beat."""
-    space, faces, say_line = run.setting.space, scorer.faces, run.directory.say
-    say_line(
+    space, faces, say = run.setting.space, scorer.faces, run.directory.say
+    say(
         f"Search: {how} of space {space.name} ({space.size:,}); minimise {', '.join(scorer.objectives)} on "
         f"{len(faces):,} images of {faces.identity_count} unseen people; {in_words(run.processes)}"
     )
     if archive.others:
-        say_line(f"        {archive.others} scores measured with other weights, settings or people are kept, not used")
-    say_line("        to beat: error " + ", ".join(f"{value:.3f} of {name}" for name, value in floor.items()))
+        say(f"        {archive.others} scores measured with other weights, settings or people are kept, not used")
+    say("        to beat: error " + ", ".join(f"{value:.3f} of {name}" for name, value in floor.items()))
     if costs:
-        say_line(f"        within limits: {costs.in_words}; networks beyond are not scored")
+        say(f"        within limits: {costs.in_words}; networks beyond are not scored")
     if starts:
-        say_line(f"        begins with {', '.join(map(str, starts))}")
+        say(f"        begins with {', '.join(map(str, starts))}")
 
 
 def floor_errors(run: TrainedRun, protocol_options: ProtocolOptions, faces: FaceSet) -> dict[str, float]:

@@ -47,20 +47,20 @@ class Selection:
         outside the space, and for a named backbone that cannot be built; those of a survey are left out and said.
         """
         parse, changes = run.setting.space.parse, differences(recipe, vars(base))
-        found = dict.fromkeys((TrainingSpec(parse(text), changes) for text in self.genotypes), NAMED)
+        samples = dict.fromkeys((TrainingSpec(parse(text), changes) for text in self.genotypes), NAMED)
         buildable = set(_buildable(run, self.backbones, self.survey.backbones)) if self.of_timm else set()
         for name in self.backbones:
             for head in self.heads or run.setting.space.heads:
-                found[TrainingSpec(Backbone(name, head), changes)] = SHELF
+                samples[TrainingSpec(Backbone(name, head), changes)] = SHELF
         kept = [name for name in self.survey.backbones if name in buildable]
         for name in kept:
             for head in self.heads or self.survey.heads:
                 for row in self.survey.recipes:
-                    own = differences(recipe_with(recipe, row), vars(base))
-                    found[TrainingSpec(Backbone(name, head), own)] = SHELF
-        if not found:
+                    changed = differences(recipe_with(recipe, row), vars(base))
+                    samples[TrainingSpec(Backbone(name, head), changed)] = SHELF
+        if not samples:
             raise ValueError("none of the survey's backbones can be built for this run's images")
-        return found
+        return samples
 
 
 def _buildable(run, named: Sequence[str], surveyed: Sequence[str]) -> list[str]:

@@ -97,13 +97,13 @@ def subject_of_embeddings(
     vectors = read_embeddings(embeddings)
     manifest = read_identities(identities, len(vectors))
     choice = choose(manifest, identities.name, group, split or "all")
-    found, notes = None, ()
+    listed_pairs, notes = None, ()
     if pairs is not None:
         if pairs.suffix == ".bin":
             raise ValueError(
                 f"{pairs} holds images, which embeddings of another system do not answer for; give pairs.csv"
             )
-        found, notes = pairs_of(pairs, manifest, choice)
+        listed_pairs, notes = pairs_of(pairs, manifest, choice)
     return Subject(
         embeddings.stem,
         0,
@@ -112,7 +112,7 @@ def subject_of_embeddings(
         choice.groups,
         choice.group_column,
         choice.description,
-        found,
+        listed_pairs,
         None,
         notes,
     )
@@ -148,29 +148,29 @@ def subjects_of_networks(
             raise ValueError(
                 f"the faces are stored at {store.size} px, {path} takes {size} px; import them again with --size {size}"
             )
-        own = about.faces_fingerprint == store.fingerprint
-        fractions = numbers(about.split, ",", float, "split") if own else ()
-        column = group or (about.group_column if own else None)
+        at_home = about.faces_fingerprint == store.fingerprint
+        fractions = numbers(about.split, ",", float, "split") if at_home else ()
+        column = group or (about.group_column if at_home else None)
         choice = choose(
             store.manifest,
             str(faces),
             column,
-            split or ("test" if own else "all"),
+            split or ("test" if at_home else "all"),
             fractions,
             about.split_seed,
-            about.group_column if own else None,
+            about.group_column if at_home else None,
         )
-        notes = () if own or split else (f"{path} was trained on other faces: all images here are evaluated",)
-        if own and split in ("all", "train"):
+        notes = () if at_home or split else (f"{path} was trained on other faces: all images here are evaluated",)
+        if at_home and split in ("all", "train"):
             notes = ("the network was trained on some of these people: its numbers are too good",)
         no_groups = np.full(len(choice.rows), "")
         images = FaceSet(store.pixels, choice.rows, choice.identities, no_groups, size)
         embeddings = embed_together(standalone.network, images, processes)
-        found = pair_subject = None
+        listed_pairs = pair_subject = None
         if pairs_file is not None and pairs_file.suffix == ".bin":
-            found, pair_subject = _verification_set(pairs_file, standalone, size)
+            listed_pairs, pair_subject = _verification_set(pairs_file, standalone, size)
         elif pairs_file is not None:
-            found, more = pairs_of(pairs_file, store.manifest, choice)
+            listed_pairs, more = pairs_of(pairs_file, store.manifest, choice)
             notes += more
         subjects.append(
             Subject(
@@ -181,7 +181,7 @@ def subjects_of_networks(
                 choice.groups,
                 choice.group_column,
                 choice.description,
-                found,
+                listed_pairs,
                 pair_subject,
                 notes,
             )
@@ -217,21 +217,25 @@ def _verification_set(path: Path, standalone, size: int) -> tuple[object, Subjec
     from dualfair.supernet.images.importers.verification_bin import read_bin
     from dualfair.supernet.images.store import square
 
-    found = read_bin(path)
-    pixels = np.empty((len(found.images), size, size, 3), dtype=np.uint8)
-    for row, encoded in enumerate(found.images):
+    verification_set = read_bin(path)
+    pixels = np.empty((len(verification_set.images), size, size, 3), dtype=np.uint8)
+    for row, encoded in enumerate(verification_set.images):
         try:
             with Image.open(io.BytesIO(encoded)) as image:
                 pixels[row] = square(image, size)
         except (OSError, ValueError, SyntaxError) as error:
             raise ValueError(f"{path}: image {row} cannot be read ({error})") from error
-    n = len(found.same)
+    n = len(verification_set.same)
     left, right = np.arange(0, 2 * n, 2), np.arange(1, 2 * n, 2)
     # The file names nobody: the two images of a genuine pair are one person, all others are taken for different ones.
-    names = np.array([f"{row // 2:06d}{'' if found.same[row // 2] else 'ab'[row % 2]}" for row in range(2 * n)])
+    names = np.array(
+        [f"{row // 2:06d}{'' if verification_set.same[row // 2] else 'ab'[row % 2]}" for row in range(2 * n)]
+    )
     nobody = np.full(2 * n, "everyone")
     embeddings = embed(standalone.network, FaceSet(pixels, np.arange(2 * n), names, nobody, size))
-    pairs = Pairs(left, right, found.same, contiguous_folds(n), np.stack([nobody[left], nobody[right]], axis=1))
+    pairs = Pairs(
+        left, right, verification_set.same, contiguous_folds(n), np.stack([nobody[left], nobody[right]], axis=1)
+    )
     return pairs, Subject(standalone.training.label, standalone.training.seed, embeddings, names, None, None, str(path))
 
 

@@ -39,10 +39,10 @@ def read_survey(survey: str) -> Survey:
     """
     path = SURVEYS / f"{survey}.toml" if survey in surveys() else Path(survey)
     values = read_toml(path, "survey")
-    known = ("backbones", "heads", "recipes")
+    names = ("backbones", "heads", "recipes")
     for name in values:
-        if name not in known:
-            raise ValueError(f"survey {path}: unknown name {name[:60]!r}; known: {', '.join(known)}")
+        if name not in names:
+            raise ValueError(f"survey {path}: unknown name {name[:60]!r}; known: {', '.join(names)}")
     backbones = _texts(path, values, "backbones", None)
     heads = _texts(path, values, "heads", HEAD_NAMES)
     recipes = values.get("recipes", [{}])
@@ -60,10 +60,10 @@ def read_survey(survey: str) -> Survey:
 
 
 def _texts(path: Path, values: dict, name: str, default: tuple[str, ...] | None) -> tuple[str, ...]:
-    found = values.get(name, default)
-    if not isinstance(found, (list, tuple)) or not found or not all(isinstance(text, str) for text in found):
+    texts = values.get(name, default)
+    if not isinstance(texts, (list, tuple)) or not texts or not all(isinstance(text, str) for text in texts):
         raise ValueError(f"survey {path}: {name} must be a list of names, such as {name} = ['...']")
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys(texts))
 
 
 def _check(table: dict) -> None:
