@@ -114,7 +114,9 @@ def asked_and_known(folder: Path) -> tuple[int, int] | None:
 def left_behind(folder: Path) -> list[Path]:
     """Temporary files, locks, and files that were set aside as damaged."""
     return sorted(
-        path for path in folder.rglob("*") if path.name.endswith(TEMPORARY) or path.name == "lock.json" or DAMAGED in path.name
+        path
+        for path in folder.rglob("*")
+        if path.name.endswith(TEMPORARY) or path.name == "lock.json" or DAMAGED in path.name
     )
 
 

@@ -28,14 +28,14 @@ def build_configs(
     stage: str,
     defaults: Mapping[str, object] | None = None,
 ) -> list[Config]:
-    """The configs that the command line (`given`, None = not given) and a preset ask for; the command line wins.
+    """The configs that the caller (`given`, None = not given) and a preset ask for; the caller wins.
 
     A preset is the name of one of `presets`, or a TOML file: its table [train], [search] or [retrain] is for that
     `stage` only, what stands above the tables is for any. `defaults` stand in for the dataclasses' own where neither
     says anything.
 
     A preset is data and runs no code: it may set every option, but not to a `module:object` of the user's own; that
-    takes the command line. Raises ValueError for such a value, for a preset that is not TOML, has an unknown name or a
+    takes the caller. Raises ValueError for such a value, for a preset that is not TOML, has an unknown name or a
     value of the wrong type, and for numbers that are not finite or do not fit into 64 bits.
     """
     fields = {field.name: hint for config in configs for field, hint in _fields(config)}
@@ -44,6 +44,8 @@ def build_configs(
     built = []
     for name, value in values.items():
         _check(name, value, fields.get(name, object))
+        # At the Python door a whole number does for a number with a point; the recorded configuration is the same.
+        values[name] = float(value) if fields.get(name) is float else value
     for config in configs:
         names = {field.name for field in dataclasses.fields(config)}
         missing = [
@@ -55,23 +57,6 @@ def build_configs(
             raise ValueError(f"missing option --{missing[0].replace('_', '-')}")
         built.append(config(**{name: value for name, value in values.items() if name in names}))
     return built
-
-
-def recorded(config: type[Config], values: Mapping[str, object], where: Path | str) -> Config:
-    """The config whose fields are among the `values` that the file `where` holds.
-
-    Raises ValueError naming the file and the field that is missing, has another type, or is out of range.
-    """
-    kinds = {field.name: kind for field, kind in _fields(config)}
-    missing = [name for name in kinds if name not in values]
-    if missing:
-        raise ValueError(f"{where} is damaged ({missing[0]!r} is missing in it); restore it, or use another directory")
-    try:
-        for name, kind in kinds.items():
-            _check(name, values[name], kind)
-        return config(**{name: values[name] for name in kinds})
-    except ValueError as error:
-        raise ValueError(f"{where} is damaged ({error}); restore it, or use another directory") from None
 
 
 def numbers(text: str, separator: str, kind: type, name: str) -> tuple:
