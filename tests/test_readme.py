@@ -26,7 +26,8 @@ def test_code_runs(code, tmp_path):
 def test_the_example_space_and_disparity_are_what_the_text_says():
     names: dict = {}
     for code in BLOCKS:
-        exec(code, names)
+        if "dualfair.train(" not in code:
+            exec(code, names)
     values = __import__("numpy").array([0.0, 4.0, 1.0, 1.0])
     assert names["worst_group"](values, __import__("numpy").array(list("aabb"))) == 2.0
     assert [str(evaluation.genotype) for evaluation in names["result"].front] == ["2-3", "1-3", "0-3"]
