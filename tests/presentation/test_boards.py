@@ -14,14 +14,14 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
+from dualfair.evaluation.protocol import GroupScores
 from dualfair.evolution.archive import Archive
 from dualfair.evolution.nsga2 import evolve
-from dualfair.presentation import search_board
 from dualfair.presentation.boards import EVENTS, open_board
-from dualfair.presentation.progress import search_progress
-from dualfair.presentation.search_board import FRONT_TAG, FrontPicture
+from dualfair.presentation.search_board import FRONT_TAG, FrontPicture, search_board
 from dualfair.presentation.training_board import IMAGES_TAG, TrainingBoard, training_board, write_training_outcome
 from dualfair.runs.training_spec import TrainingSpec
+from dualfair.runs.watching import silent
 from dualfair.stages.training import run_training
 from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.images.augmentation import augment
@@ -31,6 +31,7 @@ from dualfair.supernet.training.process_group import ProcessGroup
 from dualfair.supernet.training.recipe import Recipe
 from dualfair.supernet.training.resuming import save
 from dualfair.supernet.training.trainer import Progress, Trainer
+from tests.support.records import scores
 
 LOSS = "loss (nats), mean over the step's paths"
 COLUMNS = ("error", "rank_disparity", "error of a", "error of b (other)")
@@ -70,7 +71,7 @@ def trainer_of(tiny, faces, **changed):
 
 
 def finish(trainer, folder):
-    return run_training(trainer, folder, configuration="c", minutes=60, tell=lambda _: None, images=4)
+    return run_training(trainer, folder, configuration="c", minutes=60, say=silent, images=4)
 
 
 def killed(trainer, folder, at, saved=None):
@@ -119,9 +120,9 @@ def test_a_training_that_was_killed_has_every_step_once(tiny, faces, tmp_path, s
     finish(trainer_of(tiny, faces), tmp_path)
     finish(trainer_of(tiny, faces), tmp_path)
     board = tmp_path / "tensorboard"
-    found = steps(board)
-    assert {"learning rate", "speed (images per second)", LOSS, "embedding norm/cosface"} <= set(found)
-    assert all(drawn == list(range(1, 13)) for drawn in found.values())
+    drawn = steps(board)
+    assert {"learning rate", "speed (images per second)", LOSS, "embedding norm/cosface"} <= set(drawn)
+    assert all(of_tag == list(range(1, 13)) for of_tag in drawn.values())
     assert len(pictures(board, IMAGES_TAG)) == len(charts(board)) - 1 == 1
     assert len(list(board.iterdir())) == (2 if saved else 1)
 
@@ -139,7 +140,7 @@ def test_points_are_brought_to_the_file_before_the_checkpoint_behind_them(tiny, 
     monkeypatch.setattr(
         "dualfair.stages.training.save", lambda *_, **__: done.append(steps(tmp_path / "tensorboard")[LOSS][-1])
     )
-    run_training(trainer_of(tiny, faces), tmp_path, configuration="c", minutes=0, say=print)
+    run_training(trainer_of(tiny, faces), tmp_path, configuration="c", minutes=0, say=silent)
     assert done == [what for step in range(1, 13) for what in ("flush", step)]
 
 
@@ -164,18 +165,23 @@ def test_a_long_training_is_thinned_to_what_can_be_shown(tiny, faces, tmp_path):
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 400_000
 
 
-def scores(genotypes):
+def drawn_scores(genotypes):
     """Some values for every genotype, the same each time; a few are not finite."""
     drawn = [np.random.default_rng([*str(genotype).encode()]).integers(0, 20, len(COLUMNS)) for genotype in genotypes]
     return np.array([np.where(row[0] < 2, math.nan, row / 20) for row in drawn])
 
 
 def run_search(folder, archive, generations, population=8, seed=0):
-    with search_progress(folder / "tensorboard", archive.columns, 2, "rank_disparity") as report:
+    with search_board(folder / "tensorboard", archive.columns, 2, "rank_disparity") as log:
         return evolve(
-            dpn_space("dpn81", 3), scores, population=population, generations=generations, seed=seed, archive=archive,
-            progress=report,
-        )  # fmt: skip
+            dpn_space("dpn81", 3),
+            drawn_scores,
+            population=population,
+            generations=generations,
+            seed=seed,
+            archive=archive,
+            progress=log,
+        )
 
 
 def archive_of(folder):
@@ -214,7 +220,7 @@ def test_a_repeated_search_draws_what_the_first_one_did_not_what_is_known_by_the
 
 def test_groups_of_the_best_networks_are_in_one_chart_each(tmp_path):
     result = run_search(tmp_path, archive_of(tmp_path), 4)
-    found = curves(tmp_path / "tensorboard")
+    drawn = curves(tmp_path / "tensorboard")
     chart = charts(tmp_path / "tensorboard")
     best = {
         "network of least error": lambda row: (row[0], row[1]),
@@ -225,15 +231,15 @@ def test_groups_of_the_best_networks_are_in_one_chart_each(tmp_path):
         row = min((row for row in so_far if not math.isnan(row[0])), key=key)
         shown = {"all people": row[0], "a": row[2], "b [other]": row[3]}
         tags = {f"{name}/error of {group}, share of probes": value for group, value in shown.items()}
-        assert {tag for tag in found if re.match(chart[f"error by group: {name}"], tag)} == set(tags)
+        assert {tag for tag in drawn if re.match(chart[f"error by group: {name}"], tag)} == set(tags)
         for tag, value in {**tags, f"{name}/rank disparity": row[1]}.items():
             # TensorBoard matches tags with round brackets there, but does not draw them.
-            assert "(" not in tag and found[tag][generation] == (8 * generation + 8, pytest.approx(value))
+            assert "(" not in tag and drawn[tag][generation] == (8 * generation + 8, pytest.approx(value))
     assert any(math.isnan(evaluation.values[0]) for evaluation in result.evaluated)
 
 
 def test_a_search_of_many_batches_has_pictures_of_some(tmp_path, monkeypatch):
-    monkeypatch.setattr(search_board, "PICTURES", 3)
+    monkeypatch.setattr("dualfair.presentation.search_board.PICTURES", 3)
     run_search(tmp_path, archive_of(tmp_path), 7)
     assert [step // 8 for step, _ in pictures(tmp_path / "tensorboard", FRONT_TAG)] == [1, 3, 6, 7]
 
@@ -254,33 +260,40 @@ def test_the_front_is_coloured_and_leaves_no_figure_open():
     assert not pyplot.get_fignums()
 
 
-def verdict(error):
-    return {"error": error, "disparity": 0.5, "groups": [{"group": "a", "error": 0.125}, {"group": "b", "error": None}]}
+def scores_of(error):
+    return scores(error, 0.5, groups=(GroupScores("a", 8, 0.125, 1.0), GroupScores("b", 1, None, None)))
 
 
-RESULT = {"params": 12, "macs": 34, "seconds": 5.6, "validation": verdict(0.25), "test": verdict(0.75)}
+COSTS = {"parameters": 12, "MACs": 34, "training (s)": 5.6}
 
 
 def write(folder, label="101-101:cosface,lr=0.5", **changed):
     training = TrainingSpec.of_label(label, 7)
-    recipe = replace(Recipe(), **dict(training.changes))
     write_training_outcome(
-        folder, training, recipe, {**RESULT, **changed}, disparity="rank_disparity", inherit=False, step=12
+        folder,
+        training.network,
+        training.seed,
+        replace(Recipe(), **dict(training.changes)),
+        {"validation": scores_of(0.25), "test": scores_of(0.75)},
+        COSTS | changed,
+        disparity="rank_disparity",
+        inherit=False,
+        step=12,
     )
 
 
 def hparams(folder):
-    found = read(folder).summary_metadata.items()
-    return {tag: HParamsPluginData.FromString(of.plugin_data.content) for tag, of in found if "_hparams_" in tag}
+    summaries = read(folder).summary_metadata.items()
+    return {tag: HParamsPluginData.FromString(of.plugin_data.content) for tag, of in summaries if "_hparams_" in tag}
 
 
 def test_a_training_is_one_row_of_hyper_parameters_and_outcome(tmp_path):
     write(tmp_path)
-    found = hparams(tmp_path)
-    given = found["_hparams_/session_start_info"].session_start_info.hparams
+    parts = hparams(tmp_path)
+    given = parts["_hparams_/session_start_info"].session_start_info.hparams
     assert (given["network"].string_value, given["head"].string_value) == ("101-101", "cosface")
     assert (given["lr"].number_value, given["seed"].number_value, given["flip"].string_value) == (0.5, 7, "yes")
-    experiment = found["_hparams_/experiment"].experiment
+    experiment = parts["_hparams_/experiment"].experiment
     measured = {info.name.tag for info in experiment.metric_infos}
     drawn = curves(tmp_path)
     assert drawn["validation/error (share of probes)"] == [(12, 0.25)]
@@ -297,7 +310,7 @@ def test_an_outcome_that_is_written_again_replaces_the_first_and_no_curve(tiny, 
     finish(trainer_of(tiny, faces), tmp_path)
     board = tmp_path / "tensorboard"
     write(board)
-    write(board, params=13)
+    write(board, parameters=13)
     assert len(list(board.glob(EVENTS))) == 2
     assert curves(board)["cost/parameters"] == [(12, 13)]
     assert steps(board)[LOSS] == list(range(1, 13)) and len(pictures(board, IMAGES_TAG)) == 1
@@ -317,8 +330,8 @@ def test_the_commands_write_all_of_it(dualfair, tmp_path):
     run = tmp_path / "run"
     how = ("--size", 32, "--epochs", 1, "--batch", 16)
     assert dualfair("train", "--faces", tmp_path / "faces", "--out", run, *how).status == 0
-    told = dualfair("search", "--run", run, "--population", 3, "--generations", 2, "--calibrate", 32)
-    assert told.status == 0, told.err
+    searched = dualfair("search", "--run", run, "--population", 3, "--generations", 2, "--calibrate", 32)
+    assert searched.status == 0, searched.err
     again = ("retrain", "--run", run, "--genotype", "000:cosface", "--seeds", 1)
     assert dualfair(*again).status == 0 and dualfair(*again).status == 0
     assert len(pictures(run / "train/tensorboard", IMAGES_TAG)) == 1

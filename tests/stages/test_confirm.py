@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,13 +11,15 @@ from PIL import Image
 
 from dualfair.evolution.archive import Archive, Evaluation, measurements_in
 from dualfair.evolution.nsga2 import evolve
-from dualfair.runs.options import SearchOptions
+from dualfair.presentation.table import aligned
+from dualfair.runs.directory import RunDirectory
+from dualfair.runs.options import ConstraintOptions, SearchOptions
 from dualfair.runs.protocol import ProtocolOptions, measurement, people_in_words
+from dualfair.runs.records.search import Front, FrontNetwork, SearchConfig
 from dualfair.runs.trained_run import open_trained
 from dualfair.stages.confirm import Confirmation, candidates, confirmed_front, knee_and_extremes
-from dualfair.stages.confirmation_output import csv_rows, sentences, table_rows, to_dict, with_interval
-from dualfair.stages.search import random_subnets
-from dualfair.stages.search_output import aligned
+from dualfair.stages.confirmation_output import csv_rows, record_of, sentences, table_rows, with_interval
+from dualfair.stages.search import SearchTask, random_subnets
 from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.space import dpn_space
 from dualfair.supernet.training.process_group import ALONE
@@ -36,12 +39,12 @@ def archive_of(values):
     return archive
 
 
-def dominated(one, others):
-    return any(all(other <= one) and any(other < one) for other in others)
+def dominated(values, others):
+    return any(all(other <= values) and any(other < values) for other in others)
 
 
 def brute_front(values):
-    return [place for place, one in enumerate(values) if not dominated(one, values)]
+    return [place for place, each in enumerate(values) if not dominated(each, values)]
 
 
 def confirmation_of(before, after, random, *, leading=None):
@@ -70,7 +73,7 @@ def confirmation_of(before, after, random, *, leading=None):
 def test_candidates_are_the_first_layers_by_brute_force(least):
     values = np.random.default_rng(1).random((60, 2)).round(1)
     values[7] = np.nan
-    found = [{str(one.genotype) for one in layer} for layer in candidates(archive_of(values), least)]
+    layers = [{str(evaluation.genotype) for evaluation in layer} for layer in candidates(archive_of(values), least)]
     names = np.array([str(name) for name in genotypes(60)])
     left = [place for place in range(60) if place != 7]
     expected = []
@@ -78,12 +81,12 @@ def test_candidates_are_the_first_layers_by_brute_force(least):
         layer = [left[place] for place in brute_front(values[left])]
         expected.append(set(names[layer]))
         left = [place for place in left if place not in layer]
-    assert found[:-1] == expected[:-1] and len(found) == len(expected)
-    assert found[-1] <= expected[-1]
-    total = sum(map(len, found))
-    assert total >= min(least, 59) and (total <= 2 * least or len(found) == 1)
+    assert layers[:-1] == expected[:-1] and len(layers) == len(expected)
+    assert layers[-1] <= expected[-1]
+    total = sum(map(len, layers))
+    assert total >= min(least, 59) and (total <= 2 * least or len(layers) == 1)
     if sum(map(len, expected)) <= 2 * least:
-        assert found == expected
+        assert layers == expected
 
 
 def test_a_large_front_is_whole_and_a_large_layer_behind_it_is_cut_with_its_ends():
@@ -125,13 +128,13 @@ def test_a_front_that_pure_luck_made_does_not_survive_and_a_true_one_does():
         assert fresh - searched > 0.5 * spread
         searched, fresh = lucky.shift(number, random)
         assert abs(fresh - searched) < 0.5 * spread
-    said = " ".join(sentences(lucky))
-    assert "error rose from" in said and said.count("no better than chance") == 2
+    text = " ".join(sentences(lucky))
+    assert "error rose from" in text and text.count("no better than chance") == 2
     true = confirmation_of(before[kept], before[kept], random)
     assert (true.confirmed == true.leading).all()
-    said = " ".join(sentences(true))
-    assert f"{n} of the search's {n} front networks stay on the front, 0 from" in said
-    assert said.count("better than chance") == 2 and "no better" not in said
+    text = " ".join(sentences(true))
+    assert f"{n} of the search's {n} front networks stay on the front, 0 from" in text
+    assert text.count("better than chance") == 2 and "no better" not in text
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -142,7 +145,7 @@ def test_p_counts_the_random_networks_as_good_by_brute_force(seed):
     made = confirmation_of(before, after, random)
     for number in range(2):
         chance = made.chance(number)
-        best = [str(one.genotype) for one in made.fresh].index(str(chance.genotype))
+        best = [str(evaluation.genotype) for evaluation in made.fresh].index(str(chance.genotype))
         assert before[best, number] == min(before[:, number])
         rivals = [after[place, number] for place in range(25) if random[place] and place != best]
         assert chance.random == len(rivals) and chance.value == after[best, number]
@@ -178,58 +181,75 @@ def test_both_scores_stand_in_the_table_and_in_the_file():
     header, *written = csv_rows(made, made.order)
     assert header[:4] == ["genotype", "error", "rank_disparity", "error, confirmed"] and len(written) == 2
     assert written[0][header.index("rank_disparity high, confirmed")] == 4.0
-    said = to_dict(made)
-    assert said["survived"] == 1 and [entry["error"] for entry in said["search front"]] == [0.1, 0.2]
-    assert said["search front"][0]["confirmed"]["error"] == 0.5
+    kept = record_of(made)
+    assert kept.survived == 1 and [network.values["error"] for network in kept.search_front] == [0.1, 0.2]
+    assert kept.search_front[0].confirmed["error"] == 0.5
+    assert kept.to_json()["search front"][0] == {
+        "genotype": str(made.searched[0].genotype),
+        "error": 0.1,
+        "rank_disparity": 2.0,
+        "confirmed": dict(zip(FRESH, made.fresh[0].values, strict=True)),
+    }
     assert with_interval(0.5, float("nan"), 1.0) == "0.500"
 
 
 def test_the_random_subnets_are_the_first_generation_of_the_very_search():
-    options = SearchOptions(population=9, generations=2, seed=4)
+    task = SearchTask(options=SearchOptions(population=9, generations=2, seed=4))
 
     def score(asked):
-        return np.array([[sum(map(sum, one.blocks)), -sum(map(sum, one.blocks)), 1.0] for one in asked])
+        return np.array([[sum(map(sum, each.blocks)), -sum(map(sum, each.blocks)), 1.0] for each in asked])
 
     result = evolve(SPACE, score, 3, population=9, generations=2, seed=4)
-    drawn = random_subnets(SPACE, options, exhaustive=False)
+    drawn = random_subnets(SPACE, task)
     assert drawn == [evaluation.genotype for evaluation in result.evaluated[:9]]
-    sampled = random_subnets(SPACE, options, exhaustive=True)
-    assert len(set(sampled)) == 32 and sampled == random_subnets(SPACE, options, exhaustive=True)
+    sampled = random_subnets(SPACE, replace(task, exhaustive=True))
+    assert len(set(sampled)) == 32 and sampled == random_subnets(SPACE, replace(task, exhaustive=True))
 
 
 @pytest.fixture
 def fronted(tmp_path):
-    """A stand-in for a run with a front.json: returns the run, its file, and what stands in it."""
-    config = {"population": 9}
-    front = [
-        {"genotype": name, "confirmed": {"error": error, "rank_disparity": disparity}}
+    """A run whose search has a confirmed front: the run, and what its file holds."""
+    directory = RunDirectory(tmp_path)
+    config = SearchConfig(
+        options=SearchOptions(population=9),
+        protocol=ProtocolOptions(),
+        constraints=ConstraintOptions(),
+        objectives=NAMES,
+    )
+    made = confirmation_of([[0.1, 2.0]], [[0.1, 2.0]], [True])
+    networks = tuple(
+        FrontNetwork(
+            Genotype.parse(name),
+            {"error": 0.5, "rank_disparity": 0.5},
+            {"error": error, "rank_disparity": disparity},
+        )
         for name, error, disparity in (
             ("101-101:cosface", 0.1, 9),
             ("444-101:cosface", 0.2, 1),
             ("000-444:arcface", 0.9, 0),
         )
-    ]
-    said = {"config": config, "objectives": list(NAMES), "front": front, "confirmation": {"people": 9}}
-    (tmp_path / "search").mkdir()
-    path = tmp_path / "search/front.json"
-    path.write_text(json.dumps(said))
-    directory = SimpleNamespace(path=tmp_path, config=lambda stage: config)
-    return SimpleNamespace(directory=directory, setting=SimpleNamespace(space=SPACE)), path, said
+    )
+    front = Front(config, NAMES, 96, {"raw pixels": 0.9}, networks, record_of(made))
+    directory.claim(directory.layout.search, config)
+    front.write(directory.layout.search.front)
+    return SimpleNamespace(directory=directory, setting=SimpleNamespace(space=SPACE)), front
 
 
 def test_the_confirmed_front_is_read_back_with_its_knee_and_extremes(fronted):
-    run, _, said = fronted
-    names = [Genotype.parse(entry["genotype"]) for entry in said["front"]]
-    assert confirmed_front(run) == names
+    run, front = fronted
+    names = [network.genotype for network in front.networks]
+    assert confirmed_front(run) == [*front.networks]
     assert knee_and_extremes(run) == [names[1], names[0], names[2]]
 
 
 def test_there_is_no_confirmed_front_without_a_finished_confirmation(fronted):
-    run, path, said = fronted
-    for changed in ({"confirmation": None}, {"config": {"population": 8}}):
-        path.write_text(json.dumps({**said, **changed}))
+    run, front = fronted
+    path = run.directory.layout.search.front
+    of_another = replace(front.config, options=SearchOptions(population=8))
+    for changed in ({"confirmation": None}, {"config": of_another}):
+        replace(front, **changed).write(path)
         assert confirmed_front(run) is None and knee_and_extremes(run) is None
-    path.write_text(json.dumps({**said, "front": []}))
+    replace(front, networks=()).write(path)
     assert confirmed_front(run) == [] == knee_and_extremes(run)
     path.unlink()
     assert confirmed_front(run) is None
@@ -237,14 +257,19 @@ def test_there_is_no_confirmed_front_without_a_finished_confirmation(fronted):
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"confirmation": 1}'])
 def test_a_damaged_front_is_named(fronted, text):
-    run, path, said = fronted
+    run, front = fronted
+    path = run.directory.layout.search.front
     path.write_text(text)
     with pytest.raises(ValueError, match=r"front.json is damaged .*; run the same 'dualfair search' command again"):
         confirmed_front(run)
-    said["front"][0]["confirmed"]["error"] = "nan"
-    path.write_text(json.dumps(said))
+    undefined = replace(front.networks[0], confirmed={"error": float("nan"), "rank_disparity": 9.0})
+    replace(front, networks=(undefined, *front.networks[1:])).write(path)
     with pytest.raises(ValueError, match="fresh scores that are not finite"):
         knee_and_extremes(run)
+    outside = replace(front.networks[0], genotype=Genotype.parse("680-101:cosface"))
+    replace(front, networks=(outside,)).write(path)
+    with pytest.raises(ValueError, match=r"front.json is damaged .*must have the same code"):
+        confirmed_front(run)
 
 
 def test_scores_of_other_people_or_with_intervals_are_another_measurement():
@@ -275,14 +300,14 @@ def searched(dualfair, place):
         quick = ("--size", 32, "--epochs", 0.5, "--batch", 16, "--split", "0.4,0.4,0.2")
         made = dualfair("train", "--faces", place / "faces", "--out", run, *quick)
         assert made.status == 0, made.err
-        found = dualfair("search", "--run", run, *SEARCH)
-        assert found.status == 0, found.err
-        (place / "said.txt").write_text(found.out)
-    return run, (place / "said.txt").read_text()
+        result = dualfair("search", "--run", run, *SEARCH)
+        assert result.status == 0, result.err
+        (place / "output.txt").write_text(result.out)
+    return run, (place / "output.txt").read_text()
 
 
 def test_a_search_confirms_its_front_on_fresh_people_and_says_what_is_left(searched):
-    run, said = searched
+    run, output = searched
     splits = open_trained_splits(run)
     assert len(splits["validation"].identities) == len(splits["confirmation"].identities) == 12 * 4
     assert not {*splits["validation"].identities} & {*splits["confirmation"].identities}
@@ -290,8 +315,8 @@ def test_a_search_confirms_its_front_on_fresh_people_and_says_what_is_left(searc
     fresh = report["confirmation"]
     assert fresh["people"] == 12 and fresh["candidates"] >= 5 and fresh["random subnets"] == 8
     assert fresh["calibrate"] == 96, "4 x 40 images are more than all training images"
-    assert f"{fresh['survived']} of the search's {len(fresh['search front'])} front networks stay" in said
-    assert said.count("too few random subnets to tell") == 2
+    assert f"{fresh['survived']} of the search's {len(fresh['search front'])} front networks stay" in output
+    assert output.count("too few random subnets to tell") == 2
     rows = list(csv.DictReader((run / "search/front.csv").open()))
     assert [row["genotype"] for row in rows] == [entry["genotype"] for entry in report["front"]]
     confirmed = np.array([[entry["confirmed"][name] for name in NAMES] for entry in report["front"]])
@@ -301,15 +326,15 @@ def test_a_search_confirms_its_front_on_fresh_people_and_says_what_is_left(searc
     for entry in report["front"]:
         assert entry["error"] == scores[entry["genotype"]]
         assert entry["confirmed"]["error low"] <= entry["confirmed"]["error"] <= entry["confirmed"]["error high"]
-    assert len(scores) == 16 and f"The front has {len(rows)} networks of 16 scored" in said
+    assert len(scores) == 16 and f"The front has {len(rows)} networks of 16 scored" in output
     with Image.open(run / "search/front.png") as picture:
         colours = {tuple(colour) for colour in np.asarray(picture.convert("RGB")).reshape(-1, 3).tolist()}
     assert (0xD5, 0x5E, 0x00) in colours
 
 
 def test_the_reliability_of_the_measures_is_said_once_and_kept(searched):
-    run, said = searched
-    assert said.count("roughly estimated from 8 random networks, 12 people (a 6, b 6):") == 1
+    run, output = searched
+    assert output.count("roughly estimated from 8 random networks, 12 people (a 6, b 6):") == 1
     kept = json.loads((run / "search/reliability.json").read_text())
     assert kept["people"] == {"a": 6, "b": 6}
     assert {"error", "rank_disparity", "log_rank_disparity"} <= set(kept["measures"])
@@ -339,7 +364,5 @@ def test_confirmation_can_be_left_out(dualfair, searched):
 
 
 def open_trained_splits(run):
-    from dualfair.runs.directory import RunDirectory
-
-    with RunDirectory(run, True).locked():
-        return open_trained(run, ALONE).setting.splits
+    with RunDirectory(run).locked() as directory:
+        return open_trained(directory, ALONE).setting.splits

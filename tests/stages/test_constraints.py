@@ -3,6 +3,8 @@
 import csv
 import json
 import math
+from dataclasses import asdict
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,12 +13,15 @@ import torch
 from dualfair.evaluation.cost import macs, parameters
 from dualfair.evaluation.scoring.scorer import InheritedScorer
 from dualfair.evolution.constraints import Constraints
+from dualfair.runs.directory import RunDirectory
 from dualfair.runs.options import ConstraintOptions, SearchOptions
+from dualfair.runs.protocol import ProtocolOptions
+from dualfair.runs.records.search import SearchConfig
 from dualfair.stages import latency as timing
-from dualfair.stages.constraints import NetworkConstraints, read_limits
+from dualfair.stages.constraints import NetworkConstraints, limits_of
 from dualfair.stages.initial_population import read_starts
 from dualfair.stages.latency import REPEATS, WARM_UP, Latencies, median_milliseconds
-from dualfair.stages.search import random_subnets
+from dualfair.stages.search import SearchTask, random_subnets
 from dualfair.supernet.published import PUBLISHED
 from dualfair.supernet.skeleton import skeleton_of
 from dualfair.supernet.space import SPACES, ChoiceBlock, SearchSpace
@@ -53,7 +58,7 @@ def test_a_limit_is_kept_by_the_very_cost_and_not_by_one_more():
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"max_params": -1}, "max_params must be 0 (no limit) or more, got -1"),
         ({"max_macs": -5}, "max_macs must be 0 (no limit) or more, got -5"),
@@ -61,24 +66,42 @@ def test_a_limit_is_kept_by_the_very_cost_and_not_by_one_more():
         ({"latency_batch": 0}, "latency_batch must be 1 or more images, got 0"),
     ],
 )
-def test_limits_out_of_range_are_refused(options, said):
+def test_limits_out_of_range_are_refused(options, message):
     with pytest.raises(ValueError) as error:
         ConstraintOptions(**options)
-    assert str(error.value) == said
+    assert str(error.value) == message
 
 
-def test_a_search_recorded_without_limits_had_none():
-    assert read_limits({"population": 4}, "config.json") == ConstraintOptions()
-    assert read_limits({"max_macs": 7}, "config.json") == ConstraintOptions(max_macs=7)
+@pytest.fixture
+def recorded(tmp_path):
+    """A run whose search recorded these keys beside the objectives and the protocol."""
+
+    def run(**keys):
+        directory = RunDirectory(tmp_path)
+        kept = {"objectives": ["error", "rank_disparity"], "population": 4, **asdict(ProtocolOptions())}
+        directory.make(directory.layout.search)
+        directory.layout.search.config.write_text(json.dumps({**kept, **keys}))
+        setting = SimpleNamespace(skeleton=NANO, space=SHARED)
+        return SimpleNamespace(directory=directory, setting=setting, device=CPU)
+
+    return run
+
+
+def test_a_search_recorded_without_limits_had_none(recorded):
+    run = recorded()
+    assert run.directory.config(run.directory.layout.search, SearchConfig).constraints == ConstraintOptions()
+    assert limits_of(run) == (None, None)
+    _, costs = limits_of(recorded(max_macs=7))
+    assert costs.options == ConstraintOptions(max_macs=7)
     with pytest.raises(ValueError, match=r"config.json is damaged \(max_macs must be a int, got 'x'\)"):
-        read_limits({"max_macs": "x"}, "config.json")
+        limits_of(recorded(max_macs="x"))
 
 
 def test_the_median_is_of_the_passes_after_the_warm_up(monkeypatch):
     events, clock = [], iter(np.cumsum([0, *([5.0, 0] * WARM_UP), *([0.002, 0] * (REPEATS - 1)), 9.0, 0]))
     monkeypatch.setattr(timing.time, "perf_counter", lambda: float(next(clock)))
-    found = median_milliseconds(lambda: events.append("work"), lambda: events.append("wait"))
-    assert found == pytest.approx(2.0)
+    median = median_milliseconds(lambda: events.append("work"), lambda: events.append("wait"))
+    assert median == pytest.approx(2.0)
     assert events == ["wait", "work", "wait"] * (WARM_UP + REPEATS)
 
 
@@ -117,9 +140,9 @@ def test_damaged_latencies_are_named(tmp_path, text):
 
 
 def test_starts_are_the_published_networks_of_the_space_and_each_once():
-    found, left_out = read_starts(["010:cosface", "paper", "111:arcface", "010:cosface"], SHARED)
-    triples = [str(genotype)[:3] for genotype in found]
-    assert triples == ["010", "000", "101", "111"] and {str(g)[-7:] for g in found[:3]} == {"cosface"}
+    starts, left_out = read_starts(["010:cosface", "paper", "111:arcface", "010:cosface"], SHARED)
+    triples = [str(genotype)[:3] for genotype in starts]
+    assert triples == ["010", "000", "101", "111"] and {str(g)[-7:] for g in starts[:3]} == {"cosface"}
     assert left_out == ["Of --start paper, 680:cosface, 301:cosface lie outside of space dpn81-shared: left out"]
     everything, nothing = read_starts(["paper"], SPACES["dpn729"])
     assert len(everything) == len(PUBLISHED["paper"]) and not nothing
@@ -127,17 +150,17 @@ def test_starts_are_the_published_networks_of_the_space_and_each_once():
 
 
 @pytest.mark.parametrize(
-    ("word", "said"),
+    ("word", "message"),
     [
         ("109:cosface", "--start 109:cosface: genotype '109-109-109-109:cosface': block 1, position 3 has code 9"),
         ("680:cosface", "--start 680:cosface: genotype '680-680-680-680:cosface' is not in space dpn81-shared"),
         ("people", "--start people: genotype 'people': block 1 is 'people'"),
     ],
 )
-def test_a_start_outside_of_the_space_is_named(word, said):
+def test_a_start_outside_of_the_space_is_named(word, message):
     with pytest.raises(ValueError) as error:
         read_starts([word], SHARED)
-    assert str(error.value).startswith(said) and str(error.value).endswith("; or name a study: paper")
+    assert str(error.value).startswith(message) and str(error.value).endswith("; or name a study: paper")
 
 
 def test_a_study_without_a_network_in_the_space_is_no_start():
@@ -149,9 +172,9 @@ def test_a_study_without_a_network_in_the_space_is_no_start():
 def test_random_subnets_keep_the_limits_and_are_none_of_the_starts():
     limits = Constraints(SHARED, network_limits(max_macs=2_000_000))
     start = [SHARED.parse("444:cosface")]
-    drawn = random_subnets(SHARED, SearchOptions(population=9), False, start, limits)
+    drawn = random_subnets(SHARED, SearchTask(options=SearchOptions(population=9)), start, limits)
     assert len(set(drawn)) == 8 and start[0] not in drawn
-    sample = random_subnets(SHARED, SearchOptions(), True, (), limits)
+    sample = random_subnets(SHARED, SearchTask(exhaustive=True), (), limits)
     assert all(macs(genotype, NANO) <= 2_000_000 for genotype in (*drawn, *sample)) and len(sample) == 32
 
 
@@ -199,14 +222,14 @@ def test_a_limited_search_scores_confirms_and_reports_only_networks_within_its_l
     monkeypatch.setattr(Latencies, "_time", lambda self, genotype: timed.append(genotype) or macs(genotype, NANO) / 1e6)
     words = ("search", "--run", run, *SMALL_SEARCH, "--max-macs", 1_000_000, "--max-latency", 0.5, "--latency-batch", 3,
              "--start", "444:cosface")  # fmt: skip
-    found = dualfair(*words)
-    assert found.status == 0, found.err
+    result = dualfair(*words)
+    assert result.status == 0, result.err
     assert scored and all(macs(genotype, NANO) <= 500_000 for genotype in scored)
     assert len(timed) == len(set(timed)) and all(macs(genotype, NANO) <= 1_000_000 for genotype in timed)
-    assert "within limits: at most 1,000,000 multiply-accumulates and at most 0.500 ms at " in found.out
-    assert "batch 3, 32 px; networks beyond are not scored" in found.out
-    assert "begins with 444-444-444-444:cosface" in found.out and "10 genotypes" in found.out
-    lines = found.out.splitlines()
+    assert "within limits: at most 1,000,000 multiply-accumulates and at most 0.500 ms at " in result.out
+    assert "batch 3, 32 px; networks beyond are not scored" in result.out
+    assert "begins with 444-444-444-444:cosface" in result.out and "10 genotypes" in result.out
+    lines = result.out.splitlines()
     heading = next(place for place, line in enumerate(lines) if line.endswith("MACs  latency in ms"))
     cells = lines[heading + 1].split()
     assert cells[-1] == f"{macs(cells[0], NANO) / 1e6:.3f}"
@@ -226,19 +249,11 @@ def test_a_limited_search_scores_confirms_and_reports_only_networks_within_its_l
     assert "10 genotypes, 10 of them known before" in again.out and not scored and len(timed) == seen
     assert json.loads((run / "search/front.json").read_text()) == report
 
-    compared = dualfair("compare", "--run", run, "--seeds", 2, "--population", 3, "--generations", 2)
-    assert compared.status == 0, compared.err
-    assert "within limits: at most 1,000,000" in compared.out
-    assert scored and all(macs(genotype, NANO) <= 500_000 for genotype in scored)
-    within = sum(macs(genotype, NANO) <= 500_000 for genotype in SHARED.enumerate())
-    assert f"6 of {within} evaluations" in compared.out
-    assert json.loads((run / "compare/comparison.json").read_text())["networks"] == within
-
 
 def test_limits_and_starts_that_cannot_be_get_one_line(dualfair, run):
     params, cheapest = (min(of(genotype, NANO) for genotype in SHARED.enumerate()) for of in (parameters, macs))
     big = macs("222:cosface", NANO)
-    for words, said in (
+    for words, message in (
         (
             ("--max-params", 10),
             "no network of space dpn81-shared keeps --max-params 10: the smallest seen has "
@@ -261,4 +276,4 @@ def test_limits_and_starts_that_cannot_be_get_one_line(dualfair, run):
         (("--population", 2, "--start", "paper"), "3 networks to start from are more than the first generation holds"),
     ):
         result = dualfair("search", "--run", run, *words)
-        assert result.status == 2 and said in result.err and result.err.count("\n") == 1, result.err
+        assert result.status == 2 and message in result.err and result.err.count("\n") == 1, result.err

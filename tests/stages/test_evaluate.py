@@ -14,7 +14,10 @@ from PIL import Image
 
 from dualfair.evaluation.metrics.identification import error, gallery_split, ranks
 from dualfair.evaluation.scoring.embedding import embed
-from dualfair.runs.standalone import write_description
+from dualfair.runs.layout import TrainingLayout
+from dualfair.runs.records.training import TrainedOn
+from dualfair.runs.standalone import describe_network
+from dualfair.runs.training_spec import TrainingSpec
 from dualfair.stages.generate import generate
 from dualfair.supernet.images.face_set import open_splits
 from dualfair.supernet.images.store import open_store
@@ -57,25 +60,25 @@ def measured(dualfair, files, *options):
 def brute_ranks(embeddings, identities):
     unit = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
     cosines = unit @ unit.T
-    found = []
+    counts = []
     for probe in range(len(unit)):
         mates = [i for i in range(len(unit)) if i != probe and identities[i] == identities[probe]]
         nearest = max(cosines[probe, i] for i in mates)
-        found.append(sum(cosines[probe, i] >= nearest for i in range(len(unit)) if identities[i] != identities[probe]))
-    return np.array(found)
+        counts.append(sum(cosines[probe, i] >= nearest for i in range(len(unit)) if identities[i] != identities[probe]))
+    return np.array(counts)
 
 
 def test_numbers_in_the_report_are_those_of_a_double_loop(dualfair, files, people):
     embeddings, identities, groups = people
     _, report = measured(dualfair, files)
     ranks = brute_ranks(embeddings.astype(float), identities)
-    found = report["identification"]
-    assert found["all"]["error"]["value"] == pytest.approx(np.mean(ranks > 0))
-    assert found["all"]["error"]["n"] == 144 and report["gallery"]["identities"] == 24
+    identification = report["identification"]
+    assert identification["all"]["error"]["value"] == pytest.approx(np.mean(ranks > 0))
+    assert identification["all"]["error"]["n"] == 144 and report["gallery"]["identities"] == 24
     means = {}
     for group in "abc":
         means[group] = ranks[groups == group].mean()
-        row = found["groups"][group]
+        row = identification["groups"][group]
         assert row["mean_rank_by_images"]["value"] == pytest.approx(means[group])
         assert (row["identities"], row["probes"]) == (8, 48)
         assert row["cmc_by_identities"][0] == pytest.approx(1 - row["error"]["value"])
@@ -96,8 +99,8 @@ def test_every_number_has_its_n_and_an_interval_that_holds_it(dualfair, files):
         if interval["low"] is not None:
             assert interval["low"] <= number["value"] <= interval["high"]
     assert "95% bootstrap over people" in report["intervals"]
-    found = report["verification"]
-    for row in found["at_far"]:
+    verification = report["verification"]
+    for row in verification["at_far"]:
         assert row["tar_interval"]["estimate"] == pytest.approx(row["tar"])
         assert row["far_interval"]["estimate"] == pytest.approx(row["far"])
         numbers = [number for rates in row["groups"].values() for number in rates.values()]
@@ -148,9 +151,9 @@ def test_enrolled_images_are_the_gallery_and_the_others_probes(dualfair, files, 
     gallery, probes = gallery_split(identities, images_per_identity=2, seed=3)
     unit = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
     wrong = [identities[gallery[np.argmax(unit[gallery] @ unit[probe])]] != identities[probe] for probe in probes]
-    found = report["identification"]["all"]
-    assert (found["probes"], report["gallery"]["images"]) == (24 * 4, 24 * 2)
-    assert found["error"]["value"] == pytest.approx(np.mean(wrong))
+    everyone = report["identification"]["all"]
+    assert (everyone["probes"], report["gallery"]["images"]) == (24 * 4, 24 * 2)
+    assert everyone["error"]["value"] == pytest.approx(np.mean(wrong))
     assert report["disparities"][0]["variant"] == "ranks by images, gallery of 48 images"
 
 
@@ -191,8 +194,9 @@ def test_fewer_folds_give_groups_of_few_people_impostors_of_their_own(dualfair, 
     assert "no verification" in refused.out and "take fewer pairs or folds" in refused.out
     assert "verification" not in without
     _, report = measured(dualfair, files, *options, "--folds", 4)
-    found = report["verification"]
-    assert found["folds"] == 4 and set(found["accuracy_by_group"]["own_threshold"]["groups"]) == {"a", "b", "c"}
+    verification = report["verification"]
+    assert verification["folds"] == 4
+    assert set(verification["accuracy_by_group"]["own_threshold"]["groups"]) == {"a", "b", "c"}
 
 
 def test_two_groups_have_a_signed_difference_whose_interval_tells_whether_there_is_one(dualfair, tmp_path):
@@ -270,7 +274,7 @@ TABLE = ("--embeddings", "e.npy", "--identities", "ids.csv")
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         ((), "name either --network with --faces, or --embeddings with --identities"),
         (("--embeddings", "e.npy"), "--embeddings needs --identities"),
@@ -286,11 +290,11 @@ TABLE = ("--embeddings", "e.npy", "--identities", "ids.csv")
         ((*TABLE, "--reliability"), "at least two, got 1"),
     ],
 )
-def test_a_mistake_gets_one_line(dualfair, files, monkeypatch, words, said):
+def test_a_mistake_gets_one_line(dualfair, files, monkeypatch, words, message):
     monkeypatch.chdir(files)
     np.save("short.npy", np.ones((2, 3)))
     result = dualfair("evaluate", *words, "--out", "out", *FAST)
-    assert result.status == 2 and said in result.err and "Traceback" not in result.err
+    assert result.status == 2 and message in result.err and "Traceback" not in result.err
 
 
 @pytest.fixture(scope="module")
@@ -303,8 +307,7 @@ def generated(tmp_path_factory):
 def networks(generated, tmp_path, about):
     """Two untrained networks with two seeds each, in folders as retraining leaves them."""
     skeleton = skeleton_of("nano").resized(32)
-    faces = {"faces_fingerprint": generated.fingerprint, "group_column": "group"}
-    trained_on = {**faces, "split": "0.4,0.2,0.4", "split_seed": 0}
+    trained_on = TrainedOn(generated.fingerprint, "group", "0.4,0.2,0.4", 0)
     folders = []
     for genotype in ("101:cosface", "636:arcface"):
         for seed in (0, 1):
@@ -312,7 +315,8 @@ def networks(generated, tmp_path, about):
             network = build(genotype, skeleton, 5)
             folder = tmp_path / f"{genotype[:3]}-{seed}"
             save_checkpoint(folder, {"network": network.state_dict()}, **about(3, 3))
-            write_description(folder, str(network.genotype), skeleton, 5, seed, trained_on)
+            training = TrainingSpec(network.genotype, (), seed)
+            describe_network(training, skeleton, 5, trained_on).write(TrainingLayout(folder).description)
             folders.append(folder)
     return folders
 
@@ -389,9 +393,9 @@ def test_a_verification_set_is_read_from_its_own_file(dualfair, generated, netwo
     result = dualfair("evaluate", "--network", networks[0], "--faces", generated.folder, "--pairs", file,
                       "--metrics", "verification", "--out", tmp_path / "o", *FAST)  # fmt: skip
     assert result.status == 0, result.err
-    found = json.loads((tmp_path / "o/report.json").read_text())["verification"]
-    assert (found["pairs"], found["genuine"], found["folds"]) == (20, 10, 10)
-    assert found["accuracy"]["exact"]["accuracy"] == 1.0, "the genuine pairs are twice the same picture"
+    verification = json.loads((tmp_path / "o/report.json").read_text())["verification"]
+    assert (verification["pairs"], verification["genuine"], verification["folds"]) == (20, 10, 10)
+    assert verification["accuracy"]["exact"]["accuracy"] == 1.0, "the genuine pairs are twice the same picture"
 
 
 def test_a_network_that_is_not_there_or_does_not_fit_gets_one_line(dualfair, generated, networks, tmp_path, about):

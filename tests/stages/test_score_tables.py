@@ -44,8 +44,8 @@ def macro(write):
 def test_published_accuracies_give_the_taus_of_scipy(dualfair, macro, tmp_path):
     cheap, truth, rows = macro
     out = tmp_path / "study"
-    found = dualfair("correlate", "--table", cheap, truth, "--out", out, "--maximise", "accuracy", "--resamples", 300)
-    assert found.status == 0, found.err
+    result = dualfair("correlate", "--table", cheap, truth, "--out", out, "--maximise", "accuracy", "--resamples", 300)
+    assert result.status == 0, result.err
     report = json.loads((out / "ranking.json").read_text())
     number = {name: np.array([float(row[name]) for row in rows]) for name in rows[0]}
     mean = (number["accuracy_1"] + number["accuracy_2"]) / 2
@@ -61,10 +61,10 @@ def test_published_accuracies_give_the_taus_of_scipy(dualfair, macro, tmp_path):
     assert (len(report["networks"]), report["seeds"], report["left_out"]) == (40, 2, [])
     assert list(report["studies"][""]["samples"]) == ["evenly spaced 13", "evenly spaced 30", "all"]
     assert report["studies"][""]["samples"]["all"]["front_agreement"] is None
-    assert "more is better of accuracy: studied with the sign changed" in found.out
-    assert f"all 40: accuracy: tau {expected:.2f} [" in found.out
-    assert "better than params and flops" in found.out
-    assert len(found.out.splitlines()) < 10
+    assert "more is better of accuracy: studied with the sign changed" in result.out
+    assert f"all 40: accuracy: tau {expected:.2f} [" in result.out
+    assert "better than params and flops" in result.out
+    assert len(result.out.splitlines()) < 10
     with Image.open(out / "ranking.png") as picture:
         assert np.asarray(picture).std() > 0
 
@@ -75,10 +75,10 @@ def test_two_measures_have_a_front_and_error_comes_first(dualfair, write, tmp_pa
     cheap = "network,gap,error\n" + "".join(f"n{i},{a},{b}\n" for i, (a, b) in enumerate(values))
     truth = "network,error,gap\n" + "".join(f"n{i},{b + 0.1 * i},{a}\n" for i, (a, b) in enumerate(values))
     out = tmp_path / "out"
-    found = dualfair(
+    result = dualfair(
         "correlate", "--table", write("c.csv", cheap), write("t.csv", truth), "--out", out, "--resamples", 50
     )
-    assert found.status == 0, found.err
+    assert result.status == 0, result.err
     study = json.loads((out / "ranking.json").read_text())["studies"][""]["samples"]["all"]
     assert 0 < study["front_agreement"]["agreement"] <= 1
     assert study["measures"]["error"]["beyond"] is None and study["measures"]["gap"]["beyond"]["measure"] == "error"
@@ -89,21 +89,21 @@ def test_networks_of_one_table_are_counted_and_those_that_lack_a_seed_named(dual
     rows = [f"n{i},{seed},{i + seed / 10}\n" for i in range(1, 8) for seed in (0, 1) if (i, seed) != (3, 1)]
     truth = write("t.csv", "network,seed,error\n" + "".join(rows))
     read = read_score_tables(cheap, truth)
-    assert (read.only_cheap, read.only_truth, read.left_out) == (1, 2, ("n3",))
+    assert (read.only_inherited, read.only_standalone, read.left_out) == (1, 2, ("n3",))
     assert read.tables.names == ("n1", "n2", "n4", "n5") and read.tables.seeds == 2
-    assert read.tables.truth["error"].tolist() == [[1, 1.1], [2, 2.1], [4, 4.1], [5, 5.1]]
-    found = dualfair("correlate", "--table", cheap, truth, "--out", tmp_path / "out", "--resamples", 20)
-    assert found.status == 3, found.err
-    assert "in one table only: 1 networks without truth, 2 without a cheap score" in found.out
-    assert "left out, seeds missing: n3" in found.out
+    assert read.tables.standalone["error"].tolist() == [[1, 1.1], [2, 2.1], [4, 4.1], [5, 5.1]]
+    result = dualfair("correlate", "--table", cheap, truth, "--out", tmp_path / "out", "--resamples", 20)
+    assert result.status == 3, result.err
+    assert "in one table only: 1 networks without truth, 2 without a cheap score" in result.out
+    assert "left out, seeds missing: n3" in result.out
 
 
 def test_rows_without_a_seed_column_are_seeds_in_their_order_and_a_sign_is_changed_in_both_tables(write):
     cheap = write("c.csv", "\ufeffnetwork, acc ,size\na,1,5\nb,2,6\n\nc,3,7\n")
     truth = write("t.csv", "network,acc\na,10\na,11\nb,20\nb,21\nc,30\nc,31\n")
     tables = read_score_tables(cheap, truth, ["acc"]).tables
-    assert tables.cheap["acc"].tolist() == [-1, -2, -3]
-    assert tables.truth["acc"].tolist() == [[-10, -11], [-20, -21], [-30, -31]]
+    assert tables.inherited["acc"].tolist() == [-1, -2, -3]
+    assert tables.standalone["acc"].tolist() == [[-10, -11], [-20, -21], [-30, -31]]
     assert tables.baselines["size"].tolist() == [5, 6, 7]
 
 
@@ -111,7 +111,7 @@ SOUND = "network,error\na,1\nb,2\nc,3\n"
 
 
 @pytest.mark.parametrize(
-    ("cheap", "truth", "said"),
+    ("cheap", "truth", "message"),
     [
         ("", SOUND, "the first column must be 'network', got ''"),
         ("name,error\na,1\n", SOUND, "the first column must be 'network', got 'name'"),
@@ -133,17 +133,17 @@ SOUND = "network,error\na,1\nb,2\nc,3\n"
         ("network,error\na," + "1" * 200_000 + "\n", SOUND, "is no CSV in UTF-8: field larger than field limit"),
     ],
 )
-def test_a_malformed_table_is_named_in_one_line(dualfair, write, tmp_path, cheap, truth, said):
+def test_a_malformed_table_is_named_in_one_line(dualfair, write, tmp_path, cheap, truth, message):
     words = ("correlate", "--table", write("cheap.csv", cheap), write("truth.csv", truth))
-    found = dualfair(*words, "--out", tmp_path / "out")
-    assert found.status == 2 and found.out == ""
-    assert said in found.err and len(found.err.splitlines()) == 1
+    result = dualfair(*words, "--out", tmp_path / "out")
+    assert result.status == 2 and result.out == ""
+    assert message in result.err and len(result.err.splitlines()) == 1
     assert not (tmp_path / "out").exists()
 
 
 def test_options_that_do_not_go_together_are_refused(dualfair, write, tmp_path):
     table = ("--table", write("c.csv", SOUND), write("t.csv", SOUND))
-    for words, said in (
+    for words, message in (
         ((), "give either --run RUN, or --table CHEAP.csv TRUTH.csv with --out FOLDER"),
         ((*table, "--run", tmp_path), "give either --run RUN, or --table"),
         (table, "--table needs --out"),
@@ -152,5 +152,5 @@ def test_options_that_do_not_go_together_are_refused(dualfair, write, tmp_path):
         ((*table, "--out", tmp_path, "--maximise", "x"), "no column 'x' to maximise; there is 'error'"),
         (("--table", tmp_path / "none.csv", tmp_path, "--out", tmp_path), "cannot be read: No such file"),
     ):
-        found = dualfair("correlate", *words)
-        assert found.status == 2 and said in found.err and len(found.err.splitlines()) == 1, found.err
+        result = dualfair("correlate", *words)
+        assert result.status == 2 and message in result.err and len(result.err.splitlines()) == 1, result.err

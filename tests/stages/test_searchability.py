@@ -5,9 +5,14 @@ import pytest
 
 from dualfair.evaluation.scoring.scorer import half_column
 from dualfair.evaluation.statistics.reliability import normal_scores, reliability
-from dualfair.stages.searchability import searchability, sentences, to_dict
+from dualfair.runs.records.search import SearchReliability
+from dualfair.stages.searchability import searchability, sentences
 
 PEOPLE = {"a": 50, "b": 50}
+
+
+def lines_of(measures, chosen):
+    return sentences(SearchReliability(PEOPLE, 0.8, measures), chosen)
 
 
 def columns(networks=32, seed=0, **noise):
@@ -24,78 +29,83 @@ def columns(networks=32, seed=0, **noise):
 
 
 def test_without_noise_the_reliability_is_one_and_nothing_is_warned_of():
-    (found,) = searchability(columns(rank_disparity=0.0), ["rank_disparity"], 100)
-    assert found.reliability == found.low == found.high == 1 and found.people == 50 and found.networks == 32
-    said = sentences([found], "rank_disparity", PEOPLE)
-    assert len(said) == 2 and "32 random networks, 100 people (a 50, b 50)" in said[0]
-    assert "1.00 [1.00, 1.00]  0.8 takes about 50 people" in said[1]
+    measures = searchability(columns(rank_disparity=0.0), ["rank_disparity"], 100)
+    (measure,) = measures.values()
+    assert measure.reliability == measure.low == measure.high == 1 and measure.people == 50 and measure.networks == 32
+    lines = lines_of(measures, "rank_disparity")
+    assert len(lines) == 2 and "32 random networks, 100 people (a 50, b 50)" in lines[0]
+    assert "1.00 [1.00, 1.00]  0.8 takes about 50 people" in lines[1]
 
 
 def test_pure_noise_has_no_reliability_and_is_warned_of():
-    values = columns(networks=400, rank_disparity=None)
-    (found,) = searchability(values, ["rank_disparity"], 100)
-    assert found.reliability < 0.2 and found.low == 0
-    *_, said = sentences([found], "rank_disparity", PEOPLE)
-    assert said.startswith(f"warning: rank_disparity {found.reliability:.2f} is too noisy on these people")
-    assert "no other disparity can be" in said
+    measures = searchability(columns(networks=400, rank_disparity=None), ["rank_disparity"], 100)
+    measure = measures["rank_disparity"]
+    assert measure.reliability < 0.2 and measure.low == 0
+    *_, warning = lines_of(measures, "rank_disparity")
+    assert warning.startswith(f"warning: rank_disparity {measure.reliability:.2f} is too noisy on these people")
+    assert "no other disparity can be" in warning
 
 
 @pytest.mark.parametrize("deviation", [0.3, 1.0, 2.0])
 def test_known_components_give_the_reliability_of_the_mean_of_two_halves(deviation):
     """Of networks of variance 1 and halves of variance d^2: 1 / (1 + d^2 / 2); 0.8 takes 4 d^2 halves."""
-    (found,) = searchability(columns(networks=3000, m=deviation), ["m"], 100)
-    assert found.reliability == pytest.approx(1 / (1 + deviation**2 / 2), abs=0.03)
-    assert found.low < found.reliability < found.high
-    assert found.people == pytest.approx(max(1, 4 * deviation**2) * 50, rel=0.15, abs=51)
+    measure = searchability(columns(networks=3000, m=deviation), ["m"], 100)["m"]
+    assert measure.reliability == pytest.approx(1 / (1 + deviation**2 / 2), abs=0.03)
+    assert measure.low < measure.reliability < measure.high
+    assert measure.people == pytest.approx(max(1, 4 * deviation**2) * 50, rel=0.15, abs=51)
 
 
 def test_the_numbers_are_those_of_the_components_of_variance():
     values = columns(networks=12, m=0.7)
-    (found,) = searchability(values, ["m"], 31)
+    measure = searchability(values, ["m"], 31)["m"]
     halves = np.stack([values[half_column("m", half)] for half in (1, 2)], axis=1)
     components = reliability(normal_scores(halves)[:, None, :])
-    assert found.reliability == components.of_mean(galleries=2)
-    assert found.people == np.ceil(components.galleries_needed(0.8) * 31 / 2)
+    assert measure.reliability == components.of_mean(galleries=2)
+    assert measure.people == np.ceil(components.galleries_needed(0.8) * 31 / 2)
 
 
 def test_a_noisy_choice_is_told_the_most_reliable_disparity_and_never_the_error():
-    measures = {"error": 0.0, "rank_disparity": 2.0, "log_rank_disparity": 0.2, "accuracy_disparity": 0.5}
-    found = searchability(columns(**measures), list(measures), 100)
-    *_, said = sentences(found, "rank_disparity", PEOPLE)
-    best = found[2].reliability
-    assert said.endswith(f"; log_rank_disparity {best:.2f} can be: --disparity log_rank_disparity") and best > 0.9
-    assert not any("warning" in line for line in sentences(found, "log_rank_disparity", PEOPLE))
+    noise = {"error": 0.0, "rank_disparity": 2.0, "log_rank_disparity": 0.2, "accuracy_disparity": 0.5}
+    measures = searchability(columns(**noise), list(noise), 100)
+    assert list(measures) == list(noise)
+    *_, warning = lines_of(measures, "rank_disparity")
+    best = measures["log_rank_disparity"].reliability
+    assert warning.endswith(f"; log_rank_disparity {best:.2f} can be: --disparity log_rank_disparity") and best > 0.9
+    assert not any("warning" in line for line in lines_of(measures, "log_rank_disparity"))
 
 
 def test_beside_a_variant_of_the_ranks_the_advice_names_the_plain_ones():
-    values = columns(**{"rank_disparity at gallery 40": 3.0, "rank_disparity": 0.1})
-    found = searchability(values, ["rank_disparity at gallery 40", "rank_disparity"], 100)
-    *_, said = sentences(found, "rank_disparity at gallery 40", PEOPLE)
-    assert said.endswith("can be: --disparity rank_disparity --count images --gallery all")
+    noise = {"rank_disparity at gallery 40": 3.0, "rank_disparity": 0.1}
+    *_, warning = lines_of(searchability(columns(**noise), list(noise), 100), "rank_disparity at gallery 40")
+    assert warning.endswith("can be: --disparity rank_disparity --count images --gallery all")
 
 
 def test_where_no_disparity_can_be_searched_on_the_people_are_said_that_it_would_take():
-    measures = {"error": 0.1, "rank_disparity": 2.5, "log_rank_disparity": 1.3}
-    found = searchability(columns(networks=300, **measures), list(measures), 100)
-    *_, said = sentences(found, "rank_disparity", PEOPLE)
-    assert f"no other disparity can be: log_rank_disparity would take about {found[2].people:,} people" in said
-    assert found[2].people < found[1].people
+    noise = {"error": 0.1, "rank_disparity": 2.5, "log_rank_disparity": 1.3}
+    measures = searchability(columns(networks=300, **noise), list(noise), 100)
+    *_, warning = lines_of(measures, "rank_disparity")
+    people = measures["log_rank_disparity"].people
+    assert f"no other disparity can be: log_rank_disparity would take about {people:,} people" in warning
+    assert people < measures["rank_disparity"].people
 
 
 def test_networks_without_a_value_do_not_count_and_few_are_not_estimated():
     values = columns(networks=9, error=0.1, rank_disparity=0.1)
     values[half_column("rank_disparity", 2)][:2] = np.nan, np.inf
-    error, disparity = found = searchability(values, ["error", "rank_disparity"], 100)
+    measures = searchability(values, ["error", "rank_disparity"], 100)
+    error, disparity = measures.values()
     assert error.reliability is not None and (disparity.networks, disparity.reliability) == (7, None)
-    said = sentences(found, "rank_disparity", PEOPLE)
-    assert said[2].endswith("not estimated: finite for 7 networks, 8 are needed") and len(said) == 3
+    lines = lines_of(measures, "rank_disparity")
+    assert lines[2].endswith("not estimated: finite for 7 networks, 8 are needed") and len(lines) == 3
     few = searchability(columns(networks=7, error=0.1, rank_disparity=9.0), ["error", "rank_disparity"], 100)
-    (said,) = sentences(few, "rank_disparity", PEOPLE)
-    assert said == "Reliability of the measures: not estimated, 7 networks are too few (8 are needed)"
+    assert lines_of(few, "rank_disparity") == [
+        "Reliability of the measures: not estimated, 7 networks are too few (8 are needed)"
+    ]
 
 
 def test_a_measure_that_does_not_vary_is_said_to_tell_nobody_apart():
     values = {half_column("error", half): np.full(10, 0.5) for half in (1, 2)}
-    found = searchability(values, ["error"], 100)
-    assert found[0].reliability is None and "networks do not differ" in sentences(found, "error", PEOPLE)[1]
-    assert to_dict(found, PEOPLE)["measures"]["error"]["reliability"] is None
+    measures = searchability(values, ["error"], 100)
+    assert measures["error"].reliability is None and "networks do not differ" in lines_of(measures, "error")[1]
+    kept = SearchReliability(PEOPLE, 0.8, measures).to_json()
+    assert kept["measures"]["error"]["reliability"] is None

@@ -16,6 +16,7 @@ from dualfair.runs.watching import ShouldStop, ShowProgress, never, silent
 from dualfair.stages.training import run_training
 from dualfair.supernet.network import Supernet
 from dualfair.supernet.space import SearchSpace
+from dualfair.supernet.training.checkpoint import checkpoints
 from dualfair.supernet.training.path_sharing import path_groups
 from dualfair.supernet.training.process_group import ProcessGroup
 from dualfair.supernet.training.recipe import Recipe
@@ -66,7 +67,9 @@ def train(
             should_stop=should_stop,
             images=IMAGES_SHOWN,
         )
-    checkpoint = _checkpoint(trainer, course.path, course.seconds)
+    # The leading rank writes the last checkpoint, which all ranks name.
+    processes.wait()
+    checkpoint = _checkpoint(trainer, checkpoints(stage.folder)[-1], course.seconds)
     directory.say(f"Trained in {course.seconds:.0f} s. {updates_in_words(checkpoint)}")
     if course.saving:
         directory.say(f"Checkpoints took {course.saving / course.here:.1%} of this command's training time")

@@ -13,17 +13,16 @@ from dualfair.runs.layout import StageLayout
 from dualfair.runs.watching import Progress as Shown
 from dualfair.runs.watching import Say, ShouldStop, ShowProgress, Stopped, never, silent
 from dualfair.supernet.memory import is_shortage, reason_of
-from dualfair.supernet.training.checkpoint import Record, checkpoints
+from dualfair.supernet.training.checkpoint import Record
 from dualfair.supernet.training.resuming import resume, save
 from dualfair.supernet.training.trainer import Progress, Trainer
 
 
 @dataclass(frozen=True)
 class Course:
-    """How a training went: its last checkpoint, seconds in all, over every restart, and of `here`, this process, those
-    that `saving` took."""
+    """How long a training took: seconds in all, over every restart, and of `here`, this process, those that `saving`
+    took."""
 
-    path: Path
     seconds: float
     here: float
     saving: float
@@ -70,7 +69,7 @@ def run_training(
             reached = f"at step {trainer.step:,} of {trainer.steps:,}"
             say(f"Stopped {reached}; the same command continues there")
             raise Stopped(f"{label} was stopped {reached}, and saved")
-    return Course(checkpoints(folder)[-1], keeper.seconds, time.monotonic() - keeper.start, keeper.saving)
+    return Course(keeper.seconds, time.monotonic() - keeper.start, keeper.saving)
 
 
 def _shown(

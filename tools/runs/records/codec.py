@@ -160,7 +160,7 @@ def _may_be_missing(field: dataclasses.Field, defaults: bool) -> bool:
 
 def _training(value: Mapping) -> TrainingSpec:
     """The training whose label and seed stand among the keys of a record; older files call the label "genotype"."""
-    key = "training" if "training" in value else "genotype"
+    key = next((key for key in ("training", "genotype") if key in value), "training")
     for name in (key, "seed"):
         if name not in value:
             raise Damaged(f"{name!r} is missing in it")

@@ -1,0 +1,67 @@
+"""Which networks are trained: the front, controls beside it, and random networks."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from dualfair.evolution.archive import Archive
+from dualfair.runs.options import RetrainOptions
+from dualfair.stages.retrain import random_networks, select
+from dualfair.supernet.space import dpn_space
+
+SPACE = dpn_space("dpn81-shared", 2)
+NAMES = [f"{code}1{code}-{code}1{code}:cosface" for code in range(5)]
+
+
+def select_of(monkeypatch, values, confirmed=None, **options):
+    """What is selected after a search that scored these networks: {name: (error, disparity)}."""
+    archive = Archive(measurement="test", columns=("error", "gap"), objectives=2)
+    archive.add([SPACE.parse(name) for name in values], np.array([*values.values()]), 1.0)
+    monkeypatch.setattr("dualfair.stages.retrain.recorded_protocol", lambda directory: (None, ()))
+    monkeypatch.setattr("dualfair.stages.retrain.open_scorer", lambda *given, **options: None)
+    monkeypatch.setattr("dualfair.stages.retrain.open_archive", lambda *given, **options: archive)
+    monkeypatch.setattr("dualfair.stages.retrain.limits_of", lambda run: (None, None))
+    monkeypatch.setattr("dualfair.stages.retrain.knee_and_extremes", lambda run: confirmed)
+    config = SimpleNamespace(options=SimpleNamespace(seed=0))
+    run = SimpleNamespace(directory=None, setting=SimpleNamespace(space=SPACE), config=config)
+    return {str(genotype): of for genotype, of in select(run, RetrainOptions(**options)).items()}
+
+
+def test_front_controls_and_random_networks_are_selected_with_their_samples(monkeypatch):
+    space = [*SPACE.enumerate()]
+    rng = np.random.default_rng(1)
+    values = {str(space[place]): tuple(rng.random(2)) for place in rng.permutation(len(space))}
+    chosen = select_of(monkeypatch, values, controls=4, random=200)
+    front, even, random = (
+        [name for name, of in chosen.items() if sample in of] for sample in ("front", "even", "random")
+    )
+    for objective in (0, 1):
+        assert min(values, key=lambda name, of=objective: values[name][of]) in front
+    assert len(front) <= 3 and len(even) == 4 and not {*front} & {*even} and len(random) == 200
+    assert ("front", "random") in chosen.values() and ("even", "random") in chosen.values()
+    fewer = select_of(monkeypatch, {name: values[name] for name in front}, controls=0, random=30)
+    assert {name for name, of in fewer.items() if "random" in of} == {
+        str(genotype) for genotype in random_networks(SPACE, 30, 0)
+    }
+    assert random_networks(SPACE, 30, 0) != random_networks(SPACE, 30, 1)
+    assert random_networks(SPACE, 50, 0)[:30] == random_networks(SPACE, 30, 0)
+
+
+def test_the_front_is_the_confirmed_one_where_there_is_one(monkeypatch):
+    values = {name: (0.1 * place, 1.0 - 0.1 * place) for place, name in enumerate(NAMES)}
+    chosen = select_of(monkeypatch, values, confirmed=[SPACE.parse(NAMES[1])], controls=2)
+    assert [name for name, of in chosen.items() if "front" in of] == [NAMES[1]]
+    assert [name for name, of in chosen.items() if "even" in of] == [NAMES[0], NAMES[4]]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"random": -1}, "controls and random 0 or more, got 2, 6 and -1"),
+        ({"random": 244}, "random must be at most 243, all networks of space dpn81-shared; got 244"),
+    ],
+)
+def test_random_networks_that_cannot_be_drawn_are_refused(monkeypatch, options, message):
+    with pytest.raises(ValueError, match=message):
+        select_of(monkeypatch, {name: (1.0, 2.0) for name in NAMES}, **options)
