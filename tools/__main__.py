@@ -16,19 +16,19 @@ COMMANDS = {
     "plan": ("dualfair.commands.plan", "Say what a run will cost, before it is spent."),
     "train": ("dualfair.commands.train", "Stage 1: train a strictly fair supernet."),
     "search": ("dualfair.commands.search", "Stage 2: evolve subnets on inherited weights."),
-    "compare": ("dualfair.studies.compare.study", "Compare NSGA-II with random search on a run's scores."),
+    "compare": ("dualfair.commands.compare", "Compare NSGA-II with random search on a run's scores."),
     "retrain": ("dualfair.commands.retrain", "Stage 3: train chosen networks from scratch."),
-    "tune": ("dualfair.studies.tune.study", "Search networks and hyper-parameters by successive halving."),
+    "tune": ("dualfair.commands.tune", "Search networks and hyper-parameters by successive halving."),
     "correlate": ("dualfair.commands.correlate", "Stage 4: compare inherited with standalone ranking."),
-    "shelf": ("dualfair.studies.baselines.study", "Compare searched networks with backbones of timm's."),
+    "shelf": ("dualfair.commands.shelf", "Compare searched networks with backbones of timm's."),
     "study": (
-        "dualfair.studies.supernets.study",
+        "dualfair.commands.study",
         "Rank the same networks by several supernets, trained in several ways.",
     ),
     "report": ("dualfair.commands.report", "What runs found, as one page with all its numbers."),
     "status": ("dualfair.commands.status", "What of a run is finished, what is missing, what it will cost."),
     "evaluate": ("dualfair.commands.evaluate", "Every measure of networks, or of any system's embeddings."),
-    "transfer": ("dualfair.studies.transfer.study", "Retrained networks on other faces and by other attributes."),
+    "transfer": ("dualfair.commands.transfer", "Retrained networks on other faces and by other attributes."),
     "export": ("dualfair.commands.export", "A trained network for production: timm, ONNX or plain weights."),
     "archive": ("dualfair.commands.archive", "Export, import and merge the scores of searches."),
     "show": ("dualfair.commands.show", "Describe and draw a network, with its sizes and costs."),
@@ -36,7 +36,7 @@ COMMANDS = {
     "bench": ("dualfair.commands.bench", "Measure speed and memory side by side on this machine."),
     "doctor": ("dualfair.commands.doctor", "Check this machine, and test DualFair on it for some seconds."),
     "completion": ("dualfair.commands.completion", "Have the shell complete commands, options and values."),
-    "demo": ("dualfair.studies.demo", "All four stages on generated faces, a few CPU minutes."),
+    "demo": ("dualfair.commands.demo", "All four stages on generated faces, a few CPU minutes."),
 }
 
 

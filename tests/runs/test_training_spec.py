@@ -42,7 +42,7 @@ def test_a_training_parses_back_from_its_text_and_from_its_folder(training):
     assert TrainingSpec.of_label(training.label, training.seed) == training
     assert TrainingSpec.of_folder(Path("run/retrain") / training.folder) == training
     assert label_of_folder(folder_of_label(training.label)) == training.label
-    assert is_plain(training.label) == training.plain == (not training.changes and not training.on_shelf)
+    assert is_plain(training.label) == training.plain == (not training.changes and not training.is_backbone)
     assert len(training.folder.parts) == 2 and ":" not in str(training.folder)
 
 

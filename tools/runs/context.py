@@ -39,3 +39,11 @@ def working(
         directory = RunDirectory(run, processes.leads, say)
         with directory.locked(make=make):
             yield Workplace(directory, processes)
+
+
+@contextmanager
+def working_beside(place: Workplace, run: Path, *, make: bool = False) -> Iterator[Workplace]:
+    """Hold another run directory too, by the same ranks, and say to the same people; ValueError as in `working`."""
+    directory = RunDirectory(run, place.directory.leads, place.directory.show)
+    with directory.locked(make=make):
+        yield Workplace(directory, place.processes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -83,7 +83,7 @@ def read_result(path: Path, space: SearchSpace | None = None) -> TrainingResult:
     """
     try:
         result = TrainingResult.from_json(read_json(path))
-        if space is not None and not result.training.on_shelf:
+        if space is not None and not result.training.is_backbone:
             network = space.parse(str(result.training.network))
             result = replace(result, training=replace(result.training, network=network))
     except ValueError as error:
@@ -121,7 +121,7 @@ def read_plan(stage: TrainingsLayout) -> TrainingPlan:
         raise ValueError(f"{stage.plan}: damaged, {_one_line(error)}") from None
 
 
-def add_to_plan(stage: TrainingsLayout, trainings: Mapping[TrainingSpec, Sequence[str]]) -> None:
+def add_to_plan(stage: TrainingsLayout, trainings: Mapping[TrainingSpec, Collection[str]]) -> None:
     """Keep every training that is asked for, and its samples. Raises ValueError for a damaged plan."""
     samples = {job.training: job.samples for job in read_plan(stage).jobs}
     for training, added in trainings.items():

@@ -54,7 +54,7 @@ class TrainingSpec:
         object.__setattr__(self, "changes", ordered)
         if type(self.seed) is not int or not _SEED.fullmatch(str(self.seed)):
             raise ValueError(f"a training's seed must be 0 to 999999999, got {str(self.seed)[:40]!r}")
-        if len(self.label) > _LONGEST and (self.changes or self.on_shelf):
+        if len(self.label) > _LONGEST and (self.changes or self.is_backbone):
             raise ValueError(f"the training {self.label[:60]}... has a name of {len(self.label)} letters; at most 200")
 
     @property
@@ -68,14 +68,14 @@ class TrainingSpec:
         return Path(self.label.replace(":", "_", 1)) / f"seed-{self.seed}"
 
     @property
-    def on_shelf(self) -> bool:
+    def is_backbone(self) -> bool:
         """Whether its network is none of the search's."""
         return isinstance(self.network, Backbone)
 
     @property
     def plain(self) -> bool:
         """Whether it is a searched network trained by the stage's own recipe, as the ranking study compares them."""
-        return not (self.on_shelf or self.changes)
+        return not (self.is_backbone or self.changes)
 
     @classmethod
     def of_label(cls, label: str, seed: int = 0) -> TrainingSpec:

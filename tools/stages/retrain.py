@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -30,7 +30,7 @@ from dualfair.supernet.training.recipe import Recipe
 RANDOM_STREAM = 3
 """Beside the run's seed, so that the random networks are not those that a search draws with the same seed."""
 
-Networks = Mapping[Genotype, Sequence[str]]
+Networks = Mapping[Genotype, Collection[str]]
 """Networks to train, each with its samples: why it is there."""
 
 
@@ -146,7 +146,7 @@ def retrain_selection(run: TrainedRun, selection: Selection, how: HowTrained) ->
 
 
 def train_planned(
-    run: TrainedRun, trainings: Mapping[TrainingSpec, Sequence[str]], how: HowTrained
+    run: TrainedRun, trainings: Mapping[TrainingSpec, Collection[str]], how: HowTrained
 ) -> list[TrainingResult]:
     """Claim the stage for a recipe, plan the trainings with their samples, and train those that have no result yet.
 

@@ -7,13 +7,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from dualfair.runs.layout import TrainingsLayout
+from dualfair.runs.records.training import BASELINE, NAMED
 from dualfair.runs.trained_run import TrainedRun
 from dualfair.runs.training_spec import TrainingSpec, differences, recipe_with
 from dualfair.stages.survey import Survey
 from dualfair.supernet.families.backbone import Backbone
 from dualfair.supernet.training.recipe import Recipe
-
-NAMED, SHELF = ("named",), ("shelf",)
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ class Selection:
     def __bool__(self) -> bool:
         return bool(self.genotypes) or self.of_timm
 
-    def trainings(self, run: TrainedRun, recipe: Recipe, base: Recipe) -> dict[TrainingSpec, tuple[str, ...]]:
+    def trainings(self, run: TrainedRun, recipe: Recipe, base: Recipe) -> dict[TrainingSpec, frozenset[str]]:
         """The trainings of seed 0, each with its samples, by `recipe`, and by the survey's changes of that.
 
         Their names hold how the recipe differs from `base`. On every rank the same. Raises ValueError for a genotype
@@ -51,13 +50,12 @@ class Selection:
         buildable = set(_buildable(run, self.backbones, self.survey.backbones)) if self.of_timm else set()
         for name in self.backbones:
             for head in self.heads or run.setting.space.heads:
-                samples[TrainingSpec(Backbone(name, head), changes)] = SHELF
-        kept = [name for name in self.survey.backbones if name in buildable]
-        for name in kept:
+                samples[TrainingSpec(Backbone(name, head), changes)] = BASELINE
+        for name in (name for name in self.survey.backbones if name in buildable):
             for head in self.heads or self.survey.heads:
                 for row in self.survey.recipes:
-                    changed = differences(recipe_with(recipe, row), vars(base))
-                    samples[TrainingSpec(Backbone(name, head), changed)] = SHELF
+                    row_changes = differences(recipe_with(recipe, row), vars(base))
+                    samples[TrainingSpec(Backbone(name, head), row_changes)] = BASELINE
         if not samples:
             raise ValueError("none of the survey's backbones can be built for this run's images")
         return samples

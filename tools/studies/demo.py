@@ -1,22 +1,34 @@
-"""`dualfair demo`: an honest small run of all four stages on generated faces, with the comparisons that matter."""
+"""An honest small run of all four stages on generated faces, with the comparisons that matter.
+
+What other rooms do for it, telling of faces, comparing searches and writing the report, is handed in.
+"""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import click
-
-from dualfair.runs.devices import deterministic_option, device_option
-from dualfair.runs.directory import RunDirectory
-from dualfair.runs.distributed import join
-from dualfair.runs.options import SearchOptions, TrainOptions
+from dualfair.evaluation.statistics.ranking import RankingCorrelation
+from dualfair.runs.context import Workplace
+from dualfair.runs.layout import RunLayout
+from dualfair.runs.options import RetrainOptions, SearchOptions, TrainOptions
 from dualfair.runs.protocol import ProtocolOptions
-from dualfair.stages.retrain import RetrainOptions
-from dualfair.supernet.files import read_json
-from dualfair.supernet.training.process_group import ProcessGroup
+from dualfair.runs.records.ranking import RankingStudy
+from dualfair.runs.records.search import ConfirmedFront
+from dualfair.runs.trained_run import TrainedRun, open_trained
+from dualfair.runs.training_results import collect
+from dualfair.runs.watching import Say, ShouldStop, ShowProgress, never, silent
+from dualfair.stages.correlate import correlate, study
+from dualfair.stages.generate import PREVIEW, generate
+from dualfair.stages.inherited import inherited_scores
+from dualfair.stages.retrain import HowTrained, retrain, select
+from dualfair.stages.search import SearchTask, search
+from dualfair.stages.train import train, updates_in_words
+from dualfair.supernet.images.store import FaceStore, open_store
+from dualfair.supernet.images.synthetic.people import SyntheticFaces
 from dualfair.supernet.training.recipe import Recipe
 
 IDENTITIES, IMAGES, SIZE, BIAS = 320, 10, 32, 0.5
@@ -28,162 +40,164 @@ SPACE = "dpn81-shared"
 SEARCH = SearchOptions(population=20, generations=6)
 RETRAIN = RetrainOptions(seeds=2, controls=0, random=8)
 PROTOCOL = ProtocolOptions(calibrate=400)
-UNIFORM = "run-uniform"
-"""Run directory of the supernet that is trained by uniform sampling."""
-REPORT = "report/report.html"
 COMPARED_SEEDS = 40
 """Seeds over which NSGA-II is compared with random search, on scores that are known by then."""
 
 
-@click.command()
-@click.option(
-    "--out", type=click.Path(path_type=Path), default=Path("dualfair-demo"), show_default=True, help="Folder."
-)
-@click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same result.")
-@device_option
-@deterministic_option
-def command(out: Path, seed: int, device: str, deterministic: bool) -> None:
-    """All four stages on generated faces: a few minutes on 2 CPU cores, no downloads."""
-    processes = join(device, deterministic)
-    with RunDirectory(out / "run").locked(make=True), RunDirectory(out / UNIFORM).locked(make=True):
-        for line in demonstrate(out, seed, processes):
-            click.echo(line)
+@dataclass(frozen=True)
+class DemoLayout:
+    """The folder of a demo: its faces, the run, the run whose supernet is trained by uniform sampling, and the page."""
+
+    folder: Path
+
+    @property
+    def faces(self) -> Path:
+        return self.folder / "faces"
+
+    @property
+    def run(self) -> Path:
+        return self.folder / "run"
+
+    @property
+    def uniform(self) -> Path:
+        return self.folder / "run-uniform"
+
+    @property
+    def page(self) -> Path:
+        return self.folder / "report" / "report.html"
 
 
-def demonstrate(out: Path, seed: int, processes: ProcessGroup) -> list[str]:
-    """Run everything; returns the summary."""
+@dataclass(frozen=True, kw_only=True)
+class Neighbours:
+    """What a demo needs of other rooms: to tell of faces, to compare searches of a run over so many seeds in a
+    sentence, and to write a run's report to a page."""
+
+    describe: Callable[[FaceStore], object]
+    compare: Callable[[TrainedRun, int], str]
+    report: Callable[[Path, Path], object]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Demonstration:
+    """What a demo came to: sentences on the counters of training and on the searches, how the front was confirmed, the
+    ranking by a strictly fair and by a uniformly sampled supernet, and how long every stage took."""
+
+    counters: str
+    comparison: str
+    confirmation: ConfirmedFront
+    strict: RankingStudy
+    uniform: RankingStudy
+    seconds: Mapping[str, float]
+
+
+def demonstrate(
+    layout: DemoLayout,
+    place: Workplace,
+    uniform: Workplace,
+    seed: int,
+    neighbours: Neighbours,
+    *,
+    say: Say = silent,
+    progress: ShowProgress = silent,
+    should_stop: ShouldStop = never,
+) -> Demonstration:
+    """Run everything, skipping what is done: in `place` the run, in `uniform` the other supernet. Same seed, same
+    numbers."""
+    watched = {"progress": progress, "should_stop": should_stop}
     seconds: dict[str, float] = {}
-    run, faces = out / "run", out / "faces"
-    with _timed(seconds, "faces"):
-        _faces(faces, seed)
-    with _timed(seconds, "train"):
-        counters = _train(faces, run, seed, processes, "strict")
-    with _timed(seconds, "search"):
-        comparison = _search(run, seed, processes)
-    with _timed(seconds, "retrain"):
-        _retrain(run, processes)
-    with _timed(seconds, "correlate"):
-        report = _correlate(run, processes)
-    with _timed(seconds, "uniform"):
-        uniform = _uniform(faces, out, run, seed, processes)
-    with _timed(seconds, "report"):
-        _report(run, out / REPORT)
-    return summary(counters, comparison, report, uniform, seconds, run)
 
+    @contextmanager
+    def timed(stage: str) -> Iterator[None]:
+        start = time.monotonic()
+        say(f"\n--- {stage}")
+        yield
+        seconds[stage] = time.monotonic() - start
 
-@contextmanager
-def _timed(seconds: dict[str, float], stage: str):
-    start = time.monotonic()
-    click.echo(f"\n--- {stage}")
-    yield
-    seconds[stage] = time.monotonic() - start
+    def trained(where: Workplace, sampler: str) -> tuple[str, TrainedRun]:
+        """All samplers make as many path passes an epoch."""
+        options = TrainOptions(space=SPACE, size=SIZE, split=SPLIT, split_seed=seed, seed=seed, sampler=sampler)
+        checkpoint = train(where, layout.faces, options, RECIPE, **watched)
+        return updates_in_words(checkpoint), open_trained(where.directory, where.processes)
 
-
-def _faces(folder: Path, seed: int) -> None:
-    """Generate the faces, unless an earlier demo in this folder did."""
-    from dualfair.commands.faces import PREVIEW, describe, synthesise
-    from dualfair.supernet.images.store import open_store
-    from dualfair.supernet.images.synthetic.people import SyntheticFaces
-
-    if not (folder / "manifest.csv").is_file():
-        synthesise(SyntheticFaces(identities=IDENTITIES, images=IMAGES, size=SIZE, bias=BIAS, seed=seed), folder)
-    describe(open_store(folder))
-    click.echo(f"pictures: {folder / PREVIEW}")
-
-
-def _train(faces: Path, out: Path, seed: int, processes: ProcessGroup, sampler: str) -> str:
-    """Train the supernet; returns the sentence on its counters. All samplers make as many path passes an epoch."""
-    from dualfair.stages.train import train
-
-    options = TrainOptions(space=SPACE, size=SIZE, split=SPLIT, split_seed=seed, seed=seed, sampler=sampler)
-    return train(faces, out, options, RECIPE, processes)
-
-
-def _search(run_path: Path, seed: int, processes: ProcessGroup) -> str:
-    """Search, then compare with random search. Returns how they compare."""
-    from dualfair.runs.trained_run import open_trained
-    from dualfair.stages.search import search
-    from dualfair.studies.compare.study import compare
-
-    run = open_trained(run_path, processes)
-    search(run, replace(SEARCH, seed=seed), PROTOCOL)
-    return compare(run, COMPARED_SEEDS).sentence
-
-
-def _retrain(run_path: Path, processes: ProcessGroup) -> None:
-    from dualfair.runs.trained_run import open_trained
-    from dualfair.stages.retrain import retrain, select
-
-    run = open_trained(run_path, processes)
-    retrain(run, select(run, RETRAIN), RETRAIN, STANDALONE_RECIPE)
-
-
-def _correlate(run_path: Path, processes: ProcessGroup) -> dict:
-    from dualfair.runs.trained_run import open_trained
-    from dualfair.stages.correlate import correlate
-
-    return correlate(open_trained(run_path, processes))
-
-
-def _uniform(faces: Path, out: Path, run_path: Path, seed: int, processes: ProcessGroup) -> dict:
-    """Train a supernet by uniform sampling at equal path passes; returns its study on the same trained networks."""
-    from dualfair.runs.trained_run import open_trained
-    from dualfair.runs.trainings import collect
-    from dualfair.stages.correlate import study
-    from dualfair.stages.search import inherited_scores
-
-    _train(faces, out / UNIFORM, seed, processes, "uniform")
-    trained = collect(open_trained(run_path, processes))
-    inherited = inherited_scores(open_trained(out / UNIFORM, processes), trained.genotypes, PROTOCOL)
-    return study(trained, inherited, PROTOCOL.protocol().disparity_name, resamples=500)
-
-
-def _report(run: Path, page: Path) -> None:
-    """Write everything that was found as one page, and say its three sentences."""
-    from dualfair.commands.report import report
-
-    report([run], page)
-
-
-def summary(counters: str, comparison: str, report: dict, uniform: dict, seconds: dict, run: Path) -> list[str]:
-    """One screen: what was found, with its n."""
-    total = sum(seconds.values())
-    lines = ["", f"=== DualFair demo: {total / 60:.1f} minutes ("]
-    lines[-1] += ", ".join(f"{stage} {value:.0f} s" for stage, value in seconds.items()) + ")"
-    lines.append(f"strict fairness: {counters}")
-    lines.append(f"search: {comparison}")
-    lines += _confirmed(run)
-    lines.append(
-        f"ranking, {len(report['networks'])} networks x {report['seeds']} seeds, validation identities: Kendall's tau"
+    with timed("faces"):
+        neighbours.describe(_faces(layout.faces, seed, progress))
+        say(f"pictures: {layout.faces / PREVIEW}")
+    with timed("train"):
+        counters, run = trained(place, "strict")
+    with timed("search"):
+        front = search(run, SearchTask(options=replace(SEARCH, seed=seed), protocol=PROTOCOL), **watched)
+        comparison = neighbours.compare(run, COMPARED_SEEDS)
+    with timed("retrain"):
+        retrain(run, select(run, RETRAIN), HowTrained(options=RETRAIN, recipe=STANDALONE_RECIPE, **watched))
+    with timed("correlate"):
+        strict = correlate(run)
+    with timed("uniform"):
+        _, other = trained(uniform, "uniform")
+        results = collect(place.directory.layout, run.setting.space)
+        scores = inherited_scores(other, results.genotypes, PROTOCOL)
+        uniform_study = study(results, scores, PROTOCOL.protocol().disparity_name, resamples=500)
+    with timed("report"):
+        neighbours.report(layout.run, layout.page)
+    return Demonstration(
+        counters=counters,
+        comparison=comparison,
+        confirmation=front.confirmation,
+        strict=strict,
+        uniform=uniform_study,
+        seconds=seconds,
     )
-    lines.append(f"  {'':<16}{'strict':>22}{'uniform':>22}{'at most':>10}")
-    for name in report["measures"]:
+
+
+def _faces(folder: Path, seed: int, progress: ShowProgress) -> FaceStore:
+    """The faces, generated unless an earlier demo in this folder did."""
+    if not (folder / "manifest.csv").is_file():
+        config = SyntheticFaces(identities=IDENTITIES, images=IMAGES, size=SIZE, bias=BIAS, seed=seed)
+        generate(config, folder, progress)
+    return open_store(folder)
+
+
+def summary(demo: Demonstration, layout: DemoLayout) -> list[str]:
+    """One screen: what came out, with its n."""
+    total = sum(demo.seconds.values())
+    stages = ", ".join(f"{stage} {seconds:.0f} s" for stage, seconds in demo.seconds.items())
+    strict, uniform, files = demo.strict, demo.uniform, RunLayout(layout.run)
+    lines = [
+        "",
+        f"=== DualFair demo: {total / 60:.1f} minutes ({stages})",
+        f"strict fairness: {demo.counters}",
+        f"search: {demo.comparison}",
+        *_confirmed(demo.confirmation),
+        f"ranking, {len(strict.networks)} networks x {strict.seeds} seeds, validation identities: Kendall's tau",
+        f"  {'':<16}{'strict':>22}{'uniform':>22}{'at most':>10}",
+    ]
+    for name, measure in strict.measures.items():
         if not name.endswith("validation identities"):
             continue
-        cells = [_tau(study["measures"][name]["correlation"]) for study in (report, uniform)]
-        ceiling = report["measures"][name]["ceiling"]["tau"]
+        cells = [_tau(ranking.measures[name].correlation) for ranking in (strict, uniform)]
+        ceiling = measure.ceiling.truth.tau
         most = "undefined" if ceiling is None else f"{ceiling:.2f}"
         lines.append(f"  {name.split(',')[0]:<16}" + "".join(f"{cell:>22}" for cell in cells) + f"{most:>10}")
-    lines.append("  strict and uniform had equal path passes; brackets are 95 % bootstrap intervals over networks;")
-    lines.append("  at most: what the exact truth would reach, since trainings and people blur the measured one")
-    lines.append(f"Open {run.parent / REPORT} in a browser: which network to take, and what not to believe")
-    lines.append(f"front: {run}/search/front.png   ranking: {run}/correlate/ranking.png")
-    lines.append("A run this small shows that everything works; it proves nothing about your faces.")
-    return lines
-
-
-def _confirmed(run: Path) -> list[str]:
-    """How the search's best fared on people that the search had not seen."""
-    found = read_json(run / "search/front.json")["confirmation"]
     return [
-        f"on {found['people']} people that the search has not seen: {one['objective']} of its best {one['value']:.3f}, "
-        f"{one['as_good']} of {one['random']} random subnets are as good: {one['verdict']}"
-        for one in found["against random"]
+        *lines,
+        "  strict and uniform had equal path passes; brackets are 95 % bootstrap intervals over networks;",
+        "  at most: what the exact truth would reach, since trainings and people blur the measured one",
+        f"Open {layout.page} in a browser: which network to take, and what not to believe",
+        f"front: {files.search.figure}   ranking: {files.correlate.figure}",
+        "A run this small shows that everything works; it proves nothing about your faces.",
     ]
 
 
-def _tau(correlation: dict) -> str:
-    if correlation["tau"] is None:
+def _confirmed(confirmation: ConfirmedFront) -> list[str]:
+    """How the search's best fared on people that the search had not seen."""
+    return [
+        f"on {confirmation.people} people that the search has not seen: {chance.objective} of its best "
+        f"{chance.value:.3f}, {chance.as_good} of {chance.random} random subnets are as good: {chance.verdict}"
+        for chance in confirmation.against_random
+    ]
+
+
+def _tau(correlation: RankingCorrelation) -> str:
+    if correlation.tau is None:
         return "undefined"
-    interval = correlation["interval"]
-    return f"{correlation['tau']:.2f}" + (f" [{interval[0]:.2f}, {interval[1]:.2f}]" if interval else "")
+    interval = correlation.interval
+    return f"{correlation.tau:.2f}" + (f" [{interval[0]:.2f}, {interval[1]:.2f}]" if interval else "")

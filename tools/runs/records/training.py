@@ -17,7 +17,8 @@ MEASURES = ("error", "disparity")
 SAMPLES = ("front", "even", "random", "named", "shelf")
 """Why a network is trained: it is on the front, evenly spaced in inherited error, drawn at random, named by hand, or a
 backbone that is compared with."""
-NAMED = frozenset({"named"})
+NAMED, BASELINE = frozenset({"named"}), frozenset({"shelf"})
+"""The samples of what a user names: networks of the space, and backbones."""
 
 
 @dataclass(frozen=True)

@@ -1,33 +1,35 @@
-"""The study of all standalone trainings of a run: networks of ours against backbones from the shelf, as data.
+"""The study of all standalone trainings of a run: searched networks against backbones of timm's, as numbers.
 
-"Ours" are the searched networks, by whatever recipe; "shelf" are the backbones of timm's.
+Shape legend: S training seeds of a network.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 
+from dualfair.evaluation.protocol import Scores
+from dualfair.evaluation.statistics.ranking import Estimate
 from dualfair.evaluation.statistics.spearman import spearman
 from dualfair.evolution.dominance import compare
 from dualfair.evolution.pareto import non_dominated
+from dualfair.runs.records.training import SPLITS, TrainingResult
 from dualfair.runs.training_spec import TrainingSpec
-from dualfair.runs.trainings import SPLITS
+from dualfair.studies.baselines.records import BackboneVerdict, BaselineStudy, FrontVerdict, NetworkScores, SeedMean
 
-OURS, SHELF = "ours", "shelf"
+OURS, BASELINES = "ours", "shelf"
+"""Searched networks, by whatever recipe, and backbones of timm's."""
 VALIDATION, TEST = SPLITS
-COSTS = ("params", "macs")
-"""What a result says of a network's cost."""
 
 
 @dataclass(frozen=True, eq=False)
-class Trained:
+class TrainedNetwork:
     """A network with its recipe, by its label, and what its trainings came to.
 
-    `values[split][measure]` is (S,), one value a training seed, in the order of `seeds`. `cost` holds learnt parameters
-    and multiply-accumulates of an image, None where the results do not say.
+    It is one `of` OURS or BASELINES. `values[split][measure]` is (S,), one value a training seed, in the order of
+    `seeds`. `cost` holds learnt parameters and multiply-accumulates of an image, None where the results do not say.
     """
 
     label: str
@@ -40,7 +42,7 @@ class Trained:
         """Mean over seeds; not finite where one value is not."""
         return float(np.mean(self.values[split][measure]))
 
-    def spread(self, split: str, measure: str) -> float | None:
+    def standard_error(self, split: str, measure: str) -> float | None:
         """Standard error of the mean over seeds, None for one seed or values that are not finite."""
         values = self.values[split][measure]
         if len(values) < 2 or not np.isfinite(values).all():
@@ -52,70 +54,72 @@ class Trained:
         return np.stack([self.values[split]["error"], self.values[split][measure]], axis=1)
 
 
-def gather(results: Mapping[TrainingSpec, Mapping], disparity_name: str) -> tuple[list[Trained], tuple[str, ...]]:
+def gather(
+    results: Mapping[TrainingSpec, TrainingResult], disparity_name: str
+) -> tuple[list[TrainedNetwork], tuple[str, ...]]:
     """The networks of some results, by test error, and the names of the measures that all results have.
 
-    "error" comes first, then the protocol's disparity by its name. Raises ValueError for a result without numbers.
+    "error" comes first, then the protocol's disparity by its name.
     """
-    tables = {
-        training: {split: _numbers(result[split], disparity_name) for split in SPLITS}
+    values = {
+        training: {split: _measures(result.on(split), disparity_name) for split in SPLITS}
         for training, result in results.items()
     }
-    shared = [set(table[split]) for table in tables.values() for split in SPLITS]
-    first = next(iter(tables.values()), {split: {} for split in SPLITS})
+    shared = [set(by_split[split]) for by_split in values.values() for split in SPLITS]
+    first = next(iter(values.values()), {split: {} for split in SPLITS})
     measures = tuple(name for name in first[TEST] if all(name in names for names in shared))
     by_label: dict[str, list[TrainingSpec]] = {}
-    for training in sorted(tables, key=lambda training: (training.label, training.seed)):
+    for training in sorted(values, key=lambda training: (training.label, training.seed)):
         by_label.setdefault(training.label, []).append(training)
     networks = [
-        Trained(
+        TrainedNetwork(
             label,
-            SHELF if trainings[0].on_shelf else OURS,
+            BASELINES if trainings[0].is_backbone else OURS,
             tuple(training.seed for training in trainings),
             {
-                split: {name: np.array([tables[training][split][name] for training in trainings]) for name in measures}
+                split: {name: np.array([values[training][split][name] for training in trainings]) for name in measures}
                 for split in SPLITS
             },
-            tuple(results[trainings[0]].get(name) for name in COSTS),
+            (results[trainings[0]].params, results[trainings[0]].macs),
         )
         for label, trainings in by_label.items()
     ]
     return sorted(networks, key=lambda network: (network.mean(TEST, "error"), network.label)), measures
 
 
-def _numbers(verdict: Mapping, disparity_name: str) -> dict[str, float]:
-    """The measures of a verdict on people, by name."""
-    try:
-        own = {"error": float(verdict["error"]), disparity_name: float(verdict["disparity"])}
-        return own | {name: float(value) for name, value in verdict.get("measures", {}).items() if name not in own}
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ValueError(f"a result holds no numbers of a split ({error}); delete it and train it again") from None
+def _measures(scores: Scores, disparity_name: str) -> dict[str, float]:
+    """The measures on some people, by name."""
+    objectives = {"error": scores.error, disparity_name: scores.disparity}
+    return objectives | {name: value for name, value in scores.measures.items() if name not in objectives}
 
 
-def study(networks: Sequence[Trained], measures: Sequence[str], *, resamples: int = 2000, seed: int = 0) -> dict:
-    """Everything that is said of the networks, as a dictionary of what JSON holds.
+def study(
+    networks: Sequence[TrainedNetwork], measures: Sequence[str], *, resamples: int = 2000, seed: int = 0
+) -> BaselineStudy:
+    """Everything that is said of the networks; `resamples` are the bootstrap's, and all that is random follows `seed`.
 
-    "networks" with mean and standard error of every measure; "correlations" of error and disparity by split, measure
-    and sample; Pareto "fronts" of all networks by split and measure; "dominance" of our front over the shelf.
+    Raises ValueError for `resamples` below 1.
     """
     disparities = [name for name in measures if name != "error"]
-    return {
-        "measures": list(measures),
-        "resamples": resamples,
-        "networks": [_row(network, measures) for network in networks],
-        "correlations": {
+    return BaselineStudy(
+        measures=tuple(measures),
+        resamples=resamples,
+        networks=tuple(_scores(network, measures) for network in networks),
+        correlations={
             split: {name: _correlations(networks, split, name, resamples, seed) for name in disparities}
             for split in SPLITS
         },
-        "fronts": {
-            split: {name: [networks[place].label for place in front(networks, split, name)] for name in disparities}
+        fronts={
+            split: {
+                name: tuple(networks[place].label for place in front(networks, split, name)) for name in disparities
+            }
             for split in SPLITS
         },
-        "dominance": {name: _dominance(networks, name, resamples, seed) for name in disparities},
-    }
+        dominance={name: _dominance(networks, name, resamples, seed) for name in disparities},
+    )
 
 
-def front(networks: Sequence[Trained], split: str, measure: str) -> list[int]:
+def front(networks: Sequence[TrainedNetwork], split: str, measure: str) -> list[int]:
     """Places of the networks that no other one dominates by its means on a split; those not finite are no rivals."""
     means = np.array([[network.mean(split, "error"), network.mean(split, measure)] for network in networks])
     means = means.reshape(-1, 2)
@@ -123,23 +127,19 @@ def front(networks: Sequence[Trained], split: str, measure: str) -> list[int]:
     return finite[non_dominated(means[finite])].tolist() if len(finite) else []
 
 
-def _row(network: Trained, measures: Sequence[str]) -> dict:
-    return {
-        "network": network.label,
-        "of": network.of,
-        "seeds": list(network.seeds),
-        **dict(zip(COSTS, network.cost, strict=True)),
-        **{
-            split: {
-                name: {"mean": _finite(network.mean(split, name)), "standard error": network.spread(split, name)}
-                for name in measures
-            }
-            for split in SPLITS
-        },
+def _scores(network: TrainedNetwork, measures: Sequence[str]) -> NetworkScores:
+    means = {
+        split: {
+            name: SeedMean(_finite(network.mean(split, name)), network.standard_error(split, name)) for name in measures
+        }
+        for split in SPLITS
     }
+    return NetworkScores(network.label, network.of, network.seeds, *network.cost, **means)
 
 
-def _correlations(networks: Sequence[Trained], split: str, measure: str, resamples: int, seed: int) -> dict:
+def _correlations(
+    networks: Sequence[TrainedNetwork], split: str, measure: str, resamples: int, seed: int
+) -> dict[str, Estimate]:
     """Spearman's correlation of error and a disparity over samples of the networks.
 
     The better half has the least error on validation people, so that on test people nothing is chosen by its luck.
@@ -148,48 +148,49 @@ def _correlations(networks: Sequence[Trained], split: str, measure: str, resampl
     samples = {
         "all": networks,
         "better half in error": order[: -(-len(order) // 2)],
-        SHELF: [network for network in networks if network.of == SHELF],
+        BASELINES: [network for network in networks if network.of == BASELINES],
     }
-    found = {}
+    correlations = {}
     for name, sample in samples.items():
         pairs = [[network.mean(split, "error"), network.mean(split, measure)] for network in sample]
         errors, disparities = np.array(pairs).reshape(-1, 2).T
         names = ("error", measure)
-        found[name] = spearman(errors, disparities, names=names, resamples=resamples, seed=seed).to_dict()
-    return found
+        correlations[name] = spearman(errors, disparities, names=names, resamples=resamples, seed=seed)
+    return correlations
 
 
-def _dominance(networks: Sequence[Trained], measure: str, resamples: int, seed: int) -> dict | None:
-    """Our front, chosen on validation people, against the shelf on test people; None where one of them is empty."""
-    sides = {
-        of: [network for network in networks if network.of == of and _is_finite(network, measure)]
-        for of in (OURS, SHELF)
-    }
-    if not all(sides.values()):
+def _dominance(networks: Sequence[TrainedNetwork], measure: str, resamples: int, seed: int) -> FrontVerdict | None:
+    """Our front, chosen on validation people, against the backbones on test people; None where one of them is empty."""
+    ours, baselines = (
+        [network for network in networks if network.of == of and _is_finite(network, measure)]
+        for of in (OURS, BASELINES)
+    )
+    if not (ours and baselines):
         return None
-    fronts = {of: front(side, VALIDATION, measure) for of, side in sides.items()}
-    ours = [sides[OURS][place] for place in fronts[OURS]]
-    found = compare(
-        [network.points(TEST, measure) for network in ours],
-        [network.points(TEST, measure) for network in sides[SHELF]],
+    our_front = [ours[place] for place in front(ours, VALIDATION, measure)]
+    places = front(baselines, VALIDATION, measure)
+    comparison = compare(
+        [network.points(TEST, measure) for network in our_front],
+        [network.points(TEST, measure) for network in baselines],
         np.random.default_rng(seed),
-        other_front=fronts[SHELF],
+        other_front=places,
         resamples=resamples,
     )
-    each = [
-        {"network": network.label, **asdict(one), "by": ours[one.by].label}
-        for network, one in zip(sides[SHELF], found.each, strict=True)
-    ]
-    return {
-        "our front": [network.label for network in ours],
-        "shelf's front": [sides[SHELF][place].label for place in fronts[SHELF]],
-        "left out": [network.label for network in networks if not _is_finite(network, measure)],
-        **asdict(found),
-        "each": each,
-    }
+    return FrontVerdict(
+        our_front=tuple(network.label for network in our_front),
+        baselines_front=tuple(baselines[place].label for place in places),
+        left_out=tuple(network.label for network in networks if not _is_finite(network, measure)),
+        **{
+            **vars(comparison),
+            "each": tuple(
+                BackboneVerdict(network.label, **{**vars(dominance), "by": our_front[dominance.by].label})
+                for network, dominance in zip(baselines, comparison.each, strict=True)
+            ),
+        },
+    )
 
 
-def _is_finite(network: Trained, measure: str) -> bool:
+def _is_finite(network: TrainedNetwork, measure: str) -> bool:
     return all(np.isfinite(network.points(split, measure)).all() for split in SPLITS)
 
 

@@ -1,52 +1,40 @@
-"""`dualfair shelf`: networks of the search against backbones from the shelf, all trained and judged alike."""
+"""Networks of the search against backbones of timm's, all trained and evaluated alike."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import replace
 
-import click
-
+from dualfair.presentation.figures import shelf_figure
 from dualfair.runs.directory import RunDirectory
-from dualfair.runs.protocol import searched_with
-from dualfair.runs.trainings import SPLITS, read_trainings
-from dualfair.supernet.files import write_csv, write_json
+from dualfair.runs.training_results import read_results
+from dualfair.stages.inherited import recorded_protocol
+from dualfair.studies.baselines.numbers import TEST, gather, study
+from dualfair.studies.baselines.records import BaselinesLayout, BaselineStudy
+from dualfair.studies.baselines.words import sentences, table
+from dualfair.supernet.files import write_csv
 
 
-@click.command()
-@click.option("--run", "run_path", type=click.Path(path_type=Path), required=True, help="Run directory of retraining.")
-@click.option("--resamples", type=int, default=2000, show_default=True, help="Bootstrap resamples of an interval.")
-def command(run_path: Path, resamples: int) -> None:
-    """Networks of the search against backbones of timm's: error, disparity, fronts, and whether ours dominate."""
-    directory = RunDirectory(run_path)
-    with directory.locked():
-        shelf(directory, resamples=resamples)
+def study_baselines(directory: RunDirectory, *, resamples: int = 2000) -> BaselineStudy:
+    """The study of all standalone trainings of a run, which is also written to RUN/shelf, with a table and a figure.
 
-
-def shelf(directory: RunDirectory, *, resamples: int = 2000) -> dict:
-    """Write RUN/shelf/shelf.json, shelf.csv and shelf.png, and print the study; returns it as a dictionary.
-
-    Raises ValueError when nothing was retrained.
+    `resamples` are the bootstrap's. Raises ValueError when nothing was retrained.
     """
-    from dualfair.presentation.figures import shelf_figure
-    from dualfair.studies.baselines.numbers import gather, study
-    from dualfair.studies.baselines.words import sentences, table
-
     if resamples < 1:
         raise ValueError(f"resamples must be 1 or more, got {resamples}")
     damaged: list[str] = []
-    results = read_trainings(directory.path / "retrain", damaged)
+    results = read_results(directory.layout.retrain, damaged)
     if not results:
         raise ValueError(f"{directory.path} has no retrained networks; run 'dualfair retrain' first")
-    protocol_options, _ = searched_with(directory)
+    protocol_options, _ = recorded_protocol(directory)
     networks, measures = gather(results, protocol_options.protocol().disparity_name)
-    report = {**study(networks, measures, resamples=resamples), "damaged": damaged}
-    directory.record_command("shelf", "no device")
-    folder = directory.stage("shelf")
-    write_csv(folder / "shelf.csv", table(report))
-    write_json(folder / "shelf.json", report)
-    fronts = report["fronts"][SPLITS[1]]
-    shelf_figure(folder / "shelf.png", report["networks"], {name: set(labels) for name, labels in fronts.items()})
-    for line in sentences(report):
+    record = replace(study(networks, measures, resamples=resamples), damaged=tuple(damaged))
+    layout = BaselinesLayout(directory.layout.stage("shelf").folder)
+    directory.record_command(layout, "no device")
+    write_csv(layout.table, table(record))
+    record.write(layout.numbers)
+    fronts = {name: set(labels) for name, labels in record.fronts[TEST].items()}
+    shelf_figure(layout.figure, [network.to_json() for network in record.networks], fronts)
+    for line in sentences(record):
         directory.say(line)
-    directory.say(f"Numbers: {folder}/shelf.json, {folder}/shelf.csv, figure: {folder}/shelf.png")
-    return report
+    directory.say(f"Numbers: {layout.numbers}, {layout.table}, figure: {layout.figure}")
+    return record

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from scipy.stats import binomtest
@@ -110,15 +111,15 @@ def contest(
     siblings: int = 1,
     limit: int = ENUMERABLE,
     progress: Callable[[str, Progress], object] | None = None,
-    limits: Constraints | None = None,
+    constraints: Constraints | None = None,
 ) -> Comparison:
     """Let NSGA-II and random search look for the front of `space` with `population` x `generations` evaluations each.
 
     A space of at most `limit` genotypes is scored as a whole first. Then the random search of a seed is an order of the
     whole space, of which as many genotypes count as NSGA-II evaluates. All runs share `archive`, so that no genotype is
     scored twice; `score` is as for `evolution.nsga2.evolve`. Genotypes with an objective that is not finite add
-    nothing. `progress` is told what is at work and how far it is. With `limits` both methods score networks that keep
-    them only, and the whole space is what of it does.
+    nothing. `progress` is told what is at work and how far it is. With `constraints` both methods score only networks
+    that keep them, and the whole space is what of it does.
 
     Raises ValueError for fewer than two seeds, for a budget that holds the whole space, and when nothing that was
     scored has finite objectives.
@@ -126,27 +127,50 @@ def contest(
     budget = at_least("population", population, 2) * at_least("generations", generations, 1)
     at_least("seeds", len(seeds), 2)
     _check_budget(population, generations, space.size, space)
-    told = progress or (lambda what, where: None)
+    show = progress or (lambda work, at: None)
     known = space.size <= limit
-    truth = ()
+    everything: tuple[Evaluation, ...] = ()
     if known:
-        kept = {"archive": archive, "constraints": limits, "progress": lambda at: told("whole space", at)}
-        truth = exhaustive(space, score, archive.objectives, limit=limit, **kept).evaluated
-        _check_budget(population, generations, len(truth), space)
+        everything = exhaustive(
+            space,
+            score,
+            archive.objectives,
+            limit=limit,
+            archive=archive,
+            constraints=constraints,
+            progress=lambda at: show("whole space", at),
+        ).evaluated
+        _check_budget(population, generations, len(everything), space)
     runs: dict[str, list[np.ndarray]] = {NSGA: [], RANDOM: []}
     for number, seed in enumerate(seeds, 1):
-        label = f"seed {number} of {len(seeds)}"
-        said = {"progress": lambda at, label=label: told(label, at)}
-        kept = {"archive": archive, "seed": seed, "constraints": limits, **said}
-        evolving = {"population": population, "generations": generations, "siblings": siblings}
-        evolved = evolve(space, score, archive.objectives, **evolving, **kept)
-        asked = len(truth) if known else budget
-        drawn = random_search(space, score, archive.objectives, evaluations=asked, batch=population, **kept)
+        shared = {
+            "archive": archive,
+            "seed": seed,
+            "constraints": constraints,
+            "progress": partial(show, f"seed {number} of {len(seeds)}"),
+        }
+        evolved = evolve(
+            space,
+            score,
+            archive.objectives,
+            population=population,
+            generations=generations,
+            siblings=siblings,
+            **shared,
+        )
+        drawn = random_search(
+            space,
+            score,
+            archive.objectives,
+            evaluations=len(everything) if known else budget,
+            batch=population,
+            **shared,
+        )
         runs[NSGA].append(_objectives(evolved.evaluated, archive.objectives))
         runs[RANDOM].append(_objectives(drawn.evaluated, archive.objectives))
     counts = tuple(range(population, budget + 1, population))
-    scored = truth or tuple(within(archive, limits))
-    return _judged(space, tuple(seeds), counts, runs, _objectives(scored, archive.objectives), known)
+    scored = everything or tuple(within(archive, constraints))
+    return _compared(space, tuple(seeds), counts, runs, _objectives(scored, archive.objectives), known)
 
 
 def _check_budget(population: int, generations: int, networks: int, space: SearchSpace) -> None:
@@ -157,7 +181,7 @@ def _check_budget(population: int, generations: int, networks: int, space: Searc
         )
 
 
-def _judged(
+def _compared(
     space: SearchSpace,
     seeds: tuple[int, ...],
     counts: tuple[int, ...],
@@ -177,13 +201,14 @@ def _judged(
         return round(hypervolume(_feasible(values), reference) / best, 12)
 
     shares = {
-        name: np.array([[share(values[:count]) for count in counts] for values in own]) for name, own in runs.items()
+        name: np.array([[share(values[:count]) for count in counts] for values in orders])
+        for name, orders in runs.items()
     }
     whole, needed = {}, np.empty(0, dtype=int)
     if known:
         points = set(map(tuple, front))
-        for name, own in runs.items():
-            whole[name] = np.array([points <= set(map(tuple, values[: counts[-1]])) for values in own])
+        for name, orders in runs.items():
+            whole[name] = np.array([points <= set(map(tuple, values[: counts[-1]])) for values in orders])
         needed = np.array(
             [_evaluations_for(end, order, share) for end, order in zip(shares[NSGA][:, -1], runs[RANDOM], strict=True)]
         )

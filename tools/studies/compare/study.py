@@ -1,66 +1,63 @@
-"""`dualfair compare`: is NSGA-II worth it? Against random search at equal evaluations, and the exhaustive truth."""
+"""Is NSGA-II worth it? Against random search at equal evaluations, and the exhaustive truth, on a run's own scores."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, replace
-from pathlib import Path
+from dataclasses import replace
 
-import click
-
-from dualfair.runs.config import recorded
-from dualfair.runs.devices import describe, deterministic_option, device_option
-from dualfair.runs.directory import RunDirectory
-from dualfair.runs.distributed import join
-from dualfair.runs.options import SearchOptions
-from dualfair.runs.protocol import open_archive, searched_with
+from dualfair.evaluation.scoring.scorer import InheritedScorer
+from dualfair.evolution.archive import Archive, ArchivedScores
+from dualfair.evolution.exchange import join
+from dualfair.evolution.run import Progress as Generation
+from dualfair.evolution.storage import Heading
+from dualfair.presentation.figures import hypervolume_figure
+from dualfair.presentation.table import aligned
+from dualfair.runs.devices import describe
+from dualfair.runs.protocol import ProtocolOptions
+from dualfair.runs.records.search import SearchConfig
+from dualfair.runs.trained_run import TrainedRun
+from dualfair.runs.watching import Progress, ShouldStop, ShowProgress, Stopped, never, silent
 from dualfair.stages.constraints import limits_of, said_by
-from dualfair.stages.search import open_scorer
-from dualfair.stages.search_output import aligned
-from dualfair.supernet.files import write_csv, write_json
-
-SEEDS = 10
-
-
-@click.command()
-@click.option("--run", "run_path", type=click.Path(path_type=Path), required=True, help="Run directory of a search.")
-@click.option("--seeds", type=click.IntRange(2, 1000), default=SEEDS, show_default=True, help="Runs of each method.")
-@click.option("--population", type=click.IntRange(2), help="Genotypes a generation.  [default: the search's]")
-@click.option("--generations", type=click.IntRange(1), help="Generations of NSGA-II.  [default: the search's]")
-@device_option
-@deterministic_option
-def command(
-    run_path: Path, seeds: int, population: int | None, generations: int | None, device: str, deterministic: bool
-) -> None:
-    """Compare NSGA-II with random search at equal evaluations, over seeds; small spaces are scored as a whole."""
-    from dualfair.runs.trained_run import open_trained
-
-    processes = join(device, deterministic)
-    with RunDirectory(run_path).locked():
-        compare(open_trained(run_path, processes), seeds, population=population, generations=generations)
+from dualfair.stages.inherited import open_archive, open_scorer
+from dualfair.studies.compare.records import (
+    CompareConfig,
+    CompareLayout,
+    EvaluationsNeeded,
+    MethodResult,
+    SearchComparison,
+)
+from dualfair.studies.compare.searches import Comparison, contest
+from dualfair.supernet.files import write_csv
 
 
-def compare(run, seeds: int = SEEDS, *, population: int | None = None, generations: int | None = None):
-    """Compare both methods on the scores that a run's search takes; returns the `studies.compare.searches.Comparison`.
+def compare(
+    run: TrainedRun,
+    seeds: int,
+    *,
+    population: int | None = None,
+    generations: int | None = None,
+    progress: ShowProgress = silent,
+    should_stop: ShouldStop = never,
+) -> SearchComparison:
+    """Compare both methods on the scores that a run's search takes, over so many seeds of each.
 
-    Judging, siblings, limits, first seed, and population and generations where they are None, are those of the run's
-    search; the networks that it started from are not.
-    Writes hypervolume.csv, hypervolume.png and comparison.json into compare/, and every score into its scores.sqlite,
-    which begins with those of the search. (Not into the search's own archive: retraining chooses from that one.)
-    Raises ValueError without a search, and as `studies.compare.searches.contest` does.
+    Protocol, siblings, limits, first seed, and population and generations where they are None, are those of the run's
+    search; the networks that it started from are not. Writes RUN/compare, and every score into an archive there, which
+    begins with the scores of the search. (Not into the search's own archive: retraining chooses from that one.) When
+    `should_stop` says so, `runs.watching.Stopped` is raised behind the generation at hand. Raises ValueError without a
+    search, and as `studies.compare.searches.contest` does.
     """
-    from dualfair.studies.compare.searches import contest
-
     directory = run.directory
-    protocol_options, extra = searched_with(directory)
-    options = recorded(SearchOptions, directory.config("search"), directory.path / "search/config.json")
+    searched = directory.config(directory.layout.search, SearchConfig)
     options = replace(
-        options, population=population or options.population, generations=generations or options.generations
+        searched.options,
+        population=population or searched.options.population,
+        generations=generations or searched.options.generations,
     )
-    scorer = open_scorer(run, protocol_options, extra=extra)
-    folder = directory.stage("compare")
-    directory.record_command("compare", describe(run.device))
+    scorer = open_scorer(run, searched.protocol, extra=searched.further)
+    layout = CompareLayout(directory.layout.stage("compare").folder)
+    directory.record_command(layout, describe(run.device))
     space, faces = run.setting.space, scorer.faces
     directory.say(
         f"Compare: NSGA-II and random search, {seeds} seeds each, {options.population} genotypes x "
@@ -68,111 +65,101 @@ def compare(run, seeds: int = SEEDS, *, population: int | None = None, generatio
         f"{', '.join(scorer.objectives)} on {len(faces):,} images of {faces.identity_count} unseen people; "
         f"{describe(run.device)}"
     )
-    first = options.seed
-    limits, costs = limits_of(run)
+    constraints, costs = limits_of(run)
     if costs:
         directory.say(f"        within limits: {costs.in_words}")
-    with _archive(run, scorer, protocol_options) as archive, _bar() as progress, said_by(costs, space):
-        found = contest(
+
+    def show(work: str, at: Generation) -> None:
+        progress(Progress(work, at.generation, at.generations, "generation"))
+        if should_stop():
+            raise Stopped(f"the comparison was stopped in {work}; its scores are kept")
+
+    with _archive(run, layout, scorer, searched.protocol) as archive, said_by(costs, space):
+        comparison = contest(
             space,
             scorer,
             archive,
             population=options.population,
             generations=options.generations,
             siblings=options.siblings,
-            seeds=range(first, first + seeds),
-            progress=progress,
-            limits=limits,
+            seeds=range(options.seed, options.seed + seeds),
+            progress=show,
+            constraints=constraints,
         )
-    _write(folder, found, {**asdict(options), **asdict(protocol_options), "objectives": scorer.objectives})
-    for line in (*aligned(table(found)), found.sentence):
+    config = CompareConfig(options=options, protocol=searched.protocol, objectives=tuple(scorer.objectives))
+    record = record_of(comparison, config)
+    _write(layout, comparison, record)
+    for line in (*aligned(table(comparison)), record.sentence):
         directory.say(line)
-    directory.say(f"Numbers: {folder}/comparison.json, curves: {folder}/hypervolume.png")
-    return found
+    directory.say(f"Numbers: {layout.numbers}, curves: {layout.figure}")
+    return record
 
 
-def table(found) -> list[list[str]]:
+def table(comparison: Comparison) -> list[list[str]]:
     """A comparison as rows of text cells, a method each."""
-    whole = ["whole true front"] if found.exhaustive else []
+    whole = ["whole true front"] if comparison.exhaustive else []
     rows = [["method", "seeds", "evaluations", "share of hypervolume", *whole]]
-    seeds = len(found.seeds)
-    for method in found.shares:
-        mean, error = found.final(method)
-        rows.append([method, str(seeds), f"{found.evaluations[-1]:,}", f"{mean:.1%} ± {error:.1%}"])
-        rows[-1] += [f"{found.whole[method].sum()} of {seeds}"] if found.exhaustive else []
+    seeds = len(comparison.seeds)
+    for method in comparison.shares:
+        mean, error = comparison.final(method)
+        rows.append([method, str(seeds), f"{comparison.evaluations[-1]:,}", f"{mean:.1%} ± {error:.1%}"])
+        rows[-1] += [f"{comparison.whole[method].sum()} of {seeds}"] if comparison.exhaustive else []
     return rows
 
 
-@contextmanager
-def _archive(run, scorer, protocol_options) -> Iterator:
-    """The archive of the comparison, with the scores of the run's search in it."""
-    from dualfair.evolution.archive import Archive, ArchivedScores
-    from dualfair.evolution.exchange import join as add
-    from dualfair.evolution.storage import Heading
+def record_of(comparison: Comparison, config: CompareConfig) -> SearchComparison:
+    """A comparison as it is kept."""
+    methods = {}
+    for method, shares in comparison.shares.items():
+        whole = tuple(comparison.whole[method].tolist()) if comparison.exhaustive else None
+        methods[method] = MethodResult(*comparison.final(method), tuple(shares[:, -1].tolist()), whole)
+    needed = comparison.needed
+    return SearchComparison(
+        config=config,
+        space=comparison.space.name,
+        networks=comparison.scored if comparison.exhaustive else comparison.space.size,
+        exhaustive=comparison.exhaustive,
+        scored=comparison.scored,
+        evaluations=comparison.evaluations[-1],
+        seeds=comparison.seeds,
+        reference=comparison.reference,
+        hypervolume=comparison.hypervolume,
+        front=comparison.front,
+        methods=methods,
+        nsga_wins=comparison.wins,
+        nsga_losses=comparison.losses,
+        sign_test_p=comparison.p,
+        random_search_needs=(
+            EvaluationsNeeded(float(needed.mean()), tuple(needed.tolist())) if comparison.exhaustive else None
+        ),
+        sentence=comparison.sentence,
+    )
 
-    path = run.directory.stage("compare") / "scores.sqlite"
+
+@contextmanager
+def _archive(
+    run: TrainedRun, layout: CompareLayout, scorer: InheritedScorer, protocol_options: ProtocolOptions
+) -> Iterator[Archive]:
+    """The archive of the comparison, with the scores of the run's search in it."""
     with open_archive(run, scorer, protocol_options) as searched:
         heading = Heading(searched.measurement, searched.columns, searched.objectives)
-        _, repaired = add(path, [ArchivedScores(heading, tuple(searched))])
+        _, repaired = join(layout.scores, [ArchivedScores(heading, tuple(searched))])
     if repaired:
         run.directory.say(repaired)
-    with Archive(path, measurement=heading.name, columns=heading.columns, objectives=heading.objectives) as archive:
+    with Archive(
+        layout.scores, measurement=heading.name, columns=heading.columns, objectives=heading.objectives
+    ) as archive:
         yield archive
 
 
-@contextmanager
-def _bar() -> Iterator[Callable]:
-    """A bar in the terminal: what is at work, and its generations."""
-    from tqdm import tqdm
-
-    with tqdm(unit="generation", leave=False, disable=None) as bar:
-
-        def report(what: str, where) -> None:
-            bar.set_description_str(what, refresh=False)
-            bar.total = where.generations
-            bar.update(where.generation - bar.n)
-
-        yield report
-
-
-def _write(folder: Path, found, config: dict[str, object]) -> None:
-    """The files of a comparison; comparison.json makes it complete."""
-    from dualfair.presentation.figures import hypervolume_figure
-
+def _write(layout: CompareLayout, comparison: Comparison, record: SearchComparison) -> None:
     rows = [
         [method, seed, evaluations, share]
-        for method, shares in found.shares.items()
-        for seed, own in zip(found.seeds, shares.tolist(), strict=True)
-        for evaluations, share in zip(found.evaluations, own, strict=True)
+        for method, shares in comparison.shares.items()
+        for seed, row in zip(comparison.seeds, shares.tolist(), strict=True)
+        for evaluations, share in zip(comparison.evaluations, row, strict=True)
     ]
-    write_csv(folder / "hypervolume.csv", [["method", "seed", "evaluations", "hypervolume share"], *rows])
-    best = "true front" if found.exhaustive else f"best front known, of {found.scored:,} networks"
-    hypervolume_figure(folder / "hypervolume.png", found.evaluations, found.shares, best)
-    write_json(folder / "comparison.json", {"config": config, **_numbers(found)})
-
-
-def _numbers(found) -> dict[str, object]:
-    methods = {}
-    for method, shares in found.shares.items():
-        mean, error = found.final(method)
-        methods[method] = {"mean": mean, "standard_error": error, "shares": shares[:, -1].tolist()}
-        if found.exhaustive:
-            methods[method]["whole_front"] = found.whole[method].tolist()
-    needs = {"mean": float(found.needed.mean()), "by_seed": found.needed.tolist()} if found.exhaustive else None
-    return {
-        "space": found.space.name,
-        "networks": found.scored if found.exhaustive else found.space.size,
-        "exhaustive": found.exhaustive,
-        "scored": found.scored,
-        "evaluations": found.evaluations[-1],
-        "seeds": list(found.seeds),
-        "reference": list(found.reference),
-        "hypervolume": found.hypervolume,
-        "front": found.front,
-        "methods": methods,
-        "nsga_wins": found.wins,
-        "nsga_losses": found.losses,
-        "sign_test_p": found.p,
-        "random_search_needs": needs,
-        "sentence": found.sentence,
-    }
+    write_csv(layout.table, [["method", "seed", "evaluations", "hypervolume share"], *rows])
+    best = "true front" if comparison.exhaustive else f"best front known, of {comparison.scored:,} networks"
+    hypervolume_figure(layout.figure, comparison.evaluations, comparison.shares, best)
+    record.write(layout.numbers)

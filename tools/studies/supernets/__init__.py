@@ -1,1 +1,3 @@
-"""The same networks ranked by several supernets: `study`; `variants` are ways to train them, `table` compares these."""
+"""The same networks ranked by several supernets: `study`; `variants` are ways to train them, `table` compares these and
+`words` tell it.
+"""

@@ -36,6 +36,16 @@ class Variant:
         return self.train, self.recipe
 
 
+def variants_of(
+    train: TrainOptions, recipe: Recipe, protocol_options: ProtocolOptions, path: Path | None = None
+) -> list[Variant]:
+    """What the options say, and the variants of a file, or of the COMPARISON where `path` is its bare name."""
+    base = Variant(BASE, train, recipe, protocol_options)
+    if path is None:
+        return [base]
+    return [base, *read_variants(COMPARISON if str(path) == COMPARISON.stem else path, base)]
+
+
 def read_variants(path: Path, base: Variant) -> list[Variant]:
     """The variants of a file: every table [name] holds what differs from `base`.
 

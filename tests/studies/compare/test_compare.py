@@ -16,6 +16,7 @@ from dualfair.evaluation.scoring.scorer import InheritedScorer
 from dualfair.evolution.archive import Archive
 from dualfair.evolution.baselines import random_search
 from dualfair.evolution.nsga2 import evolve
+from dualfair.studies.compare.records import SearchComparison
 from dualfair.studies.compare.searches import NSGA, RANDOM, Comparison, contest
 from dualfair.supernet.space import ChoiceBlock, SearchSpace
 
@@ -221,6 +222,7 @@ def test_the_command_compares_on_the_scores_of_a_run(dualfair, calls, tmp_path, 
     report = json.loads((tmp_path / "run/compare/comparison.json").read_text())
     assert (report["seeds"], report["evaluations"], report["exhaustive"]) == ([7, 8, 9], 12, True)
     assert report["sentence"] in done.out and report["config"]["calibrate"] == 16
+    assert SearchComparison.from_json(report).to_json() == report
     with open("run/compare/hypervolume.csv") as file:
         rows = list(csv.DictReader(file))
     assert Counter((row["method"], row["evaluations"]) for row in rows) == {

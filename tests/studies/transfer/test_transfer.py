@@ -8,9 +8,12 @@ import pytest
 
 from dualfair.evaluation.protocol import EvaluationProtocol
 from dualfair.evolution.pareto import non_dominated
-from dualfair.studies.transfer.measure import Measured, Population, carried_over, on_front
-from dualfair.studies.transfer.study import lines_of
+from dualfair.runs.layout import RunLayout
+from dualfair.studies.transfer.measure import Measured, carried_over, measure, on_front
+from dualfair.studies.transfer.records import Population, TransferStudy
+from dualfair.studies.transfer.words import lines_of
 from dualfair.supernet.training.process_group import ALONE
+from tests.support.records import scores
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +62,10 @@ def found(dualfair, run, place):
     return json.loads((place / "out/transfer.json").read_text())
 
 
+def test_the_study_reads_back_as_it_was_written(found):
+    assert json.loads(json.dumps(TransferStudy.from_json(found).to_json())) == found
+
+
 def test_every_network_is_measured_at_home_and_by_every_attribute_elsewhere(found):
     keys = [(row["network"].split("-")[0], row["faces"], row["group column"]) for row in found["networks"]]
     populations = [("faces", "group"), ("other", "group"), ("other", "hat")]
@@ -103,7 +110,7 @@ def test_what_is_printed_says_who_was_measured_and_what_carries_over(found, plac
     assert "run on faces (at home), groups by group:" in said and "test people" in said
     assert "run -> other by hat: " in said and "n = 3 networks" in said
     assert "/" not in json.dumps(found["networks"])
-    assert lines_of(found)[-1] in said
+    assert "\n".join(lines_of(TransferStudy.from_json(found))) in said
     small = [line for line in said.splitlines() if "attention" in line]
     assert small == [
         "  attention: 2 groups have fewer than 5 people; a disparity between groups so small is mostly chance"
@@ -124,10 +131,8 @@ def test_what_cannot_be_measured_is_refused_in_one_line(dualfair, run, place, mo
 
 
 def measured(network, errors, disparities, home=True):
-    from dualfair.evaluation.protocol import Scores
-
-    verdicts = tuple(Scores(e, d, 9, 0, (), {}, ()) for e, d in zip(errors, disparities, strict=True))
-    return Measured("run", network, Population("faces", "group", "all", home), {"a": 3}, (0,) * len(errors), verdicts)
+    of_seeds = tuple(scores(error, disparity) for error, disparity in zip(errors, disparities, strict=True))
+    return Measured("run", network, Population("faces", "group", "all", home), {"a": 3}, (0,) * len(errors), of_seeds)
 
 
 def test_the_front_is_that_of_the_means_and_leaves_out_the_undefined():
@@ -142,17 +147,18 @@ def test_rankings_are_compared_over_the_networks_that_both_have():
     home = [measured(str(i), [i / 10], [i / 10]) for i in range(6)]
     away = [measured(str(i), [1 - i / 10], [i / 5], home=False) for i in (5, 3, 1, 0)]
     carried = carried_over(home, away, 200, 0)
-    assert (carried["error"]["n"], carried["error"]["tau"], carried["disparity"]["tau"]) == (4, -1, 1)
+    assert (carried["error"].n, carried["error"].tau, carried["disparity"].tau) == (4, -1, 1)
 
 
 def test_nothing_is_fitted_to_the_faces(run, place):
     """Measuring twice, with other networks in between, changes no weight on disk and no number."""
-    from dualfair.studies.transfer.measure import measure
-
     before = {path: path.read_bytes() for path in run.glob("retrain/*/seed-*/*") if path.is_file()}
-    once = [row.values("error").tolist() for row in measure(run, place / "other", ["hat"], EvaluationProtocol(), ALONE)]
-    again = [
-        row.values("error").tolist() for row in measure(run, place / "other", ["hat"], EvaluationProtocol(), ALONE)
-    ]
+    once, again = (
+        [
+            network.values("error").tolist()
+            for network in measure(RunLayout(run), place / "other", ["hat"], EvaluationProtocol(), ALONE)
+        ]
+        for _ in range(2)
+    )
     assert once == again and len(once) == 3
     assert before == {path: path.read_bytes() for path in run.glob("retrain/*/seed-*/*") if path.is_file()}

@@ -1,6 +1,7 @@
 """`dualfair study`: the table by brute force, the variants file, and the command on a tiny space."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,8 +9,11 @@ from scipy.stats import kendalltau
 
 from dualfair.runs.options import TrainOptions
 from dualfair.runs.protocol import ProtocolOptions
-from dualfair.studies.supernets.table import Truth, lines_of, study_of
-from dualfair.studies.supernets.variants import COMPARISON, Variant, by_training, read_variants
+from dualfair.studies.supernets.options import StudyOptions
+from dualfair.studies.supernets.records import SupernetStudy
+from dualfair.studies.supernets.table import StandaloneScores, study_of
+from dualfair.studies.supernets.variants import COMPARISON, Variant, by_training, read_variants, variants_of
+from dualfair.studies.supernets.words import lines_of
 from dualfair.supernet.training.recipe import Recipe
 
 BASE = Variant("default", TrainOptions(), Recipe(), ProtocolOptions())
@@ -20,7 +24,7 @@ def tables(n=24, seeds=3, seed=0, quality=(0.3, 3.0)):
     rng = np.random.default_rng(seed)
     exact = {name: rng.normal(size=n) for name in ("error", "rank_disparity")}
     halves = {name: value[:, None, None] + 0.2 * rng.normal(size=(n, seeds, 2)) for name, value in exact.items()}
-    truth = Truth(
+    standalone = StandaloneScores(
         tuple(f"net{number}" for number in range(n)),
         {split: {name: of.mean(axis=2) for name, of in halves.items()} for split in ("validation", "test")},
         {split: halves for split in ("validation", "test")},
@@ -30,52 +34,52 @@ def tables(n=24, seeds=3, seed=0, quality=(0.3, 3.0)):
         name: [{m: value + noise * rng.normal(size=n) for m, value in exact.items()} | costs for _ in range(3)]
         for name, noise in zip(("default", "noisy"), quality, strict=True)
     }
-    return truth, scores
+    return standalone, scores
 
 
 def test_taus_are_scipys_and_intervals_are_those_of_a_plain_bootstrap_over_networks():
-    truth, scores = tables()
-    found = study_of(scores, truth, resamples=400)
-    mean = truth.values["test"]["error"].mean(axis=1)
+    standalone, scores = tables()
+    study = study_of(scores, standalone, StudyOptions(resamples=400))
+    mean = standalone.values["test"]["error"].mean(axis=1)
     for name, runs in scores.items():
-        cell = found["variants"][name]["test"]["error"]
+        cell = study.variants[name]["test"]["error"]
         expected = [kendalltau(run["error"], mean).statistic for run in runs]
-        assert cell["taus"] == pytest.approx(expected) and cell["mean"] == pytest.approx(np.mean(expected))
+        assert cell.taus == pytest.approx(expected) and cell.mean == pytest.approx(np.mean(expected))
         rng = np.random.default_rng(5)
         drawn = []
         for _ in range(400):
             rows = rng.integers(len(mean), size=len(mean))
             drawn.append(np.mean([kendalltau(run["error"][rows], mean[rows]).statistic for run in runs]))
-        assert cell["interval"] == pytest.approx(np.quantile(drawn, [0.025, 0.975]), abs=0.06)
-        assert cell["share"] == pytest.approx(cell["mean"] / found["truth"]["test"]["error"]["ceiling"]["tau"])
+        assert cell.interval == pytest.approx(np.quantile(drawn, [0.025, 0.975]), abs=0.06)
+        assert cell.share == pytest.approx(cell.mean / study.standalone["test"]["error"].ceiling.tau)
 
 
 def test_a_worse_variant_is_told_and_an_equal_one_is_not():
-    truth, scores = tables()
+    standalone, scores = tables()
     scores["same"] = scores["default"]
-    found = study_of(scores, truth, resamples=400)
-    assert found["variants"]["same"]["test"]["error"]["difference_interval"] == [0.0, 0.0]
-    text = "\n".join(lines_of(found))
+    study = study_of(scores, standalone, StudyOptions(resamples=400))
+    assert study.variants["same"]["test"]["error"].difference_interval == (0.0, 0.0)
+    text = "\n".join(lines_of(study))
     assert "noisy ranks error worse than default: -" in text and "same ranks" not in text
     assert "of 4 comparisons one in twenty would differ by luck" in text
 
 
 def test_a_baseline_counts_in_its_better_direction():
-    truth, scores = tables(quality=(1.0, 1.0))
-    cell = study_of(scores, truth, resamples=50)["baselines"]["params"]["test"]["error"]
-    assert cell["mean"] > 0.8 and len(cell["taus"]) == 1
+    standalone, scores = tables(quality=(1.0, 1.0))
+    cell = study_of(scores, standalone, StudyOptions(resamples=50)).baselines["params"]["test"]["error"]
+    assert cell.mean > 0.8 and len(cell.taus) == 1
 
 
 def test_constant_scores_are_undefined_and_do_not_end_the_study():
-    truth, scores = tables(n=5)
+    standalone, scores = tables(n=5)
     for run in scores["noisy"]:
         run["error"] = np.zeros(5)
-    cell = study_of(scores, truth, resamples=20)["variants"]["noisy"]["test"]["error"]
-    assert cell["mean"] is None and cell["interval"] is None and cell["taus"] == [None] * 3
-    assert any("undefined" in line for line in lines_of(study_of(scores, truth, resamples=20)))
+    cell = study_of(scores, standalone, StudyOptions(resamples=20)).variants["noisy"]["test"]["error"]
+    assert cell.mean is None and cell.interval is None and cell.taus == (None,) * 3
+    assert any("undefined" in line for line in lines_of(study_of(scores, standalone, StudyOptions(resamples=20))))
 
 
-def variants_of(tmp_path, text):
+def variants_in(tmp_path, text):
     path = tmp_path / "variants.toml"
     path.write_text(text)
     return read_variants(path, BASE)
@@ -83,7 +87,7 @@ def variants_of(tmp_path, text):
 
 def test_variants_share_supernets_when_only_their_scoring_differs(tmp_path):
     uniform = 'sampler = "uniform"\nepochs = 270\n'
-    variants = variants_of(tmp_path, f"[uniform]\n{uniform}[rough]\ncalibrate = 64\n[plain]\n{uniform}")
+    variants = variants_in(tmp_path, f"[uniform]\n{uniform}[rough]\ncalibrate = 64\n[plain]\n{uniform}")
     assert [variant.name for variant in variants] == ["uniform", "rough", "plain"]
     assert variants[0].recipe.epochs == 270.0 and variants[1].protocol_options.calibrate == 64
     names = by_training([BASE, *variants])
@@ -103,12 +107,15 @@ def test_variants_share_supernets_when_only_their_scoring_differs(tmp_path):
 )
 def test_a_bad_variants_file_is_refused_in_one_line(tmp_path, text, said):
     with pytest.raises(ValueError) as raised:
-        variants_of(tmp_path, text)
+        variants_in(tmp_path, text)
     assert said in str(raised.value) and "\n" not in str(raised.value)
 
 
 def test_the_comparison_that_comes_along_can_be_read():
     assert {variant.name for variant in read_variants(COMPARISON, BASE)} >= {"uniform", "strict"}
+    by_name = variants_of(BASE.train, BASE.recipe, BASE.protocol_options, Path("comparison"))
+    assert by_name == [BASE, *read_variants(COMPARISON, BASE)]
+    assert variants_of(BASE.train, BASE.recipe, BASE.protocol_options) == [BASE]
 
 
 def test_the_command_trains_the_truth_once_and_continues_where_it_was(dualfair, tmp_path):
@@ -125,9 +132,17 @@ def test_the_command_trains_the_truth_once_and_continues_where_it_was(dualfair, 
     assert whole.status == 0, whole.err
     assert sorted(path.name for path in supernets.iterdir()) == ["default-0", "default-1", "uniform-0", "uniform-1"]
     assert len(list(supernets.glob("*/retrain/*/seed-*/result.json"))) == 6
-    found = json.loads((tmp_path / "study/study.json").read_text())
-    assert [*found["variants"]] == ["default", "uniform", "rough"] and len(found["networks"]) == 3
+    study = SupernetStudy.read(tmp_path / "study/study.json")
+    assert [*study.variants] == ["default", "uniform", "rough"] and len(study.networks) == 3
     assert (tmp_path / "study/study.csv").read_text().count("uniform,test,error") == 2
     assert (tmp_path / "study/study.png").stat().st_size > 5000
     splits = {json.loads((run / "train/config.json").read_text())["split_seed"] for run in supernets.iterdir()}
     assert splits == {0}, "all supernets see the same people"
+    [following] = [line for line in whole.out.splitlines() if line.startswith("Next:")]
+    host = supernets / "default-0"
+    assert following == f"Next: dualfair correlate --run {host}" and not (host / "search/config.json").exists()
+    correlated = dualfair("correlate", "--run", host, "--resamples", 20)
+    assert correlated.status in (0, 3), correlated.err
+    assert json.loads((host / "correlate/ranking.json").read_text())["networks"] == [*study.networks]
+    protocol = json.loads((host / "retrain/config.json").read_text())
+    assert protocol["calibrate"] == 32, "the host's trainings are evaluated as the options say"

@@ -6,18 +6,18 @@ import shutil
 import threading
 import time
 
-import click
 import numpy as np
 import pytest
 
 from dualfair.evolution.halving import Rungs, Turn
 from dualfair.studies.tune.ladder import Ladder
+from dualfair.studies.tune.options import TuneOptions
 from dualfair.studies.tune.output import result_of
-from dualfair.studies.tune.study import TuneOptions
+from dualfair.studies.tune.records import TuneLayout, TuneResult
 from dualfair.studies.tune.trials import LEARNING_RATES, draw_trial
-from dualfair.supernet.files import write_json
-from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.space import dpn_space
+from dualfair.supernet.training.trainer import NonFinite
+from tests.support.records import scores, training_result
 
 SPACE = dpn_space("dpn81-shared", 4)
 POOL = tuple(map(SPACE.parse, ("101:cosface", "343:arcface", "868:cosface")))
@@ -47,23 +47,21 @@ def test_without_a_pool_trials_come_from_the_whole_space():
 
 def ladder_in(folder, trials, seed=0):
     rungs = Rungs(first=1, last=4, eta=2)
-    return Ladder(folder, SPACE, POOL, rungs, TuneOptions(trials=trials, seed=seed, pool=3))
+    return Ladder(TuneLayout(folder), SPACE, POOL, rungs, TuneOptions(trials=trials, seed=seed, pool=3))
 
 
 def finish(ladder, turn):
     """Write what a training of this turn would have come to."""
     training = ladder.training(turn)
     rng = np.random.default_rng([turn.trial, turn.rung])
-    both = {
-        split: dict(zip(("error", "disparity"), rng.random(2).tolist(), strict=True))
-        for split in ("validation", "test")
-    }
-    write_json(ladder.folder / training.folder / "result.json", {"genotype": training.label, "seed": 0, **both})
+    validation, test = (scores(*rng.random(2).tolist()) for _ in range(2))
+    place = ladder.layout.training(training)
+    place.folder.mkdir(parents=True)
+    training_result(training.label, validation=validation, test=test).write(place.result)
 
 
 def climb_alone(ladder):
     while (turn := ladder.take()) is not None:
-        (ladder.folder / ladder.training(turn).folder).mkdir(parents=True)
         finish(ladder, turn)
     return ladder.taken()
 
@@ -80,7 +78,6 @@ def test_turns_of_dead_workers_are_taken_again(tmp_path):
     killed = ladder_in(_made(tmp_path / "killed"), 8)
     for _ in range(6):
         turn = killed.take()
-        (killed.folder / killed.training(turn).folder).mkdir(parents=True)
         finish(killed, turn)
     lost = killed.take()
     again = ladder_in(tmp_path / "killed", 8)
@@ -98,7 +95,6 @@ def test_several_workers_never_take_the_same_turn_and_all_end(tmp_path):
             with guard:
                 taken.append(turn)
             time.sleep(0.01)
-            (ladder.folder / ladder.training(turn).folder).mkdir(parents=True)
             finish(ladder, turn)
 
     workers = [threading.Thread(target=work) for _ in range(3)]
@@ -119,14 +115,16 @@ def _made(path):
 def test_the_front_is_that_of_the_validation_people_among_the_last_rung_only(tmp_path):
     ladder = ladder_in(tmp_path, 12)
     climb_alone(ladder)
-    found = result_of(ladder, "rank_disparity")
-    last = [trial for trial in found["trials"] if trial["rungs"][-1]["epochs"] == 4]
-    points = [(t["rungs"][-1]["validation error"], t["rungs"][-1]["validation disparity"]) for t in last]
+    result = result_of(ladder, "rank_disparity")
+    last = [trial for trial in result.trials if trial.rungs[-1].epochs == 4]
+    points = [(trial.rungs[-1].validation_error, trial.rungs[-1].validation_disparity) for trial in last]
     for trial, mine in zip(last, points, strict=True):
         beaten = any(other != mine and all(a <= b for a, b in zip(other, mine, strict=True)) for other in points)
-        assert trial["on the front"] is not beaten
-    assert not any(trial["on the front"] for trial in found["trials"] if trial not in last)
-    assert found["epochs spent"] == sum({0: 1, 1: 2, 2: 4}[turn.rung] for turn in ladder.taken())
+        assert trial.on_front is not beaten
+    assert not any(trial.on_front for trial in result.trials if trial not in last)
+    assert result.epochs_spent == sum({0: 1, 1: 2, 2: 4}[turn.rung] for turn in ladder.taken())
+    result.write(tmp_path / "tune.json")
+    assert TuneResult.read(tmp_path / "tune.json") == result
 
 
 @pytest.mark.parametrize(
@@ -195,15 +193,24 @@ def test_what_was_killed_goes_on_to_the_same_result(dualfair, run):
 
 
 def test_a_trial_that_leaves_the_finite_numbers_is_an_answer(dualfair, run, monkeypatch):
-    def diverge(run, training, *args, **kwargs):
-        raise click.ClickException("20 steps in a row were skipped")
+    def diverge(*args, **kwargs):
+        raise NonFinite("20 steps in a row were skipped")
 
-    monkeypatch.setattr("dualfair.stages.standalone_training.train_standalone", diverge)
+    monkeypatch.setattr("dualfair.studies.tune.study.train_standalone", diverge)
     result = dualfair("tune", "--run", run, "--trials", 5, *TUNE[2:])
     assert result.status == 0, result.err
     assert "failed, 20 steps in a row were skipped" in result.out
-    trial = json.loads((run / "tune/tune.json").read_text())["trials"][4]
-    assert trial["rungs"][0]["failed"] and not trial["on the front"] and Genotype.parse(trial["genotype"])
+    trial = TuneResult.read(run / "tune/tune.json").trials[4]
+    assert trial.rungs[0].failed and trial.rungs[0].values == (math.inf,) * 4 and not trial.on_front
+
+
+def test_a_damaged_configuration_names_the_folder_to_delete(dualfair, run, tmp_path):
+    shutil.copytree(run.parent, tmp_path / "copy")
+    config = tmp_path / "copy/run/tune/config.json"
+    config.write_text(config.read_text().replace('"pool": [', '"pool": 3, "old": ['))
+    refused = dualfair("tune", "--run", tmp_path / "copy/run", *TUNE)
+    assert refused.status == 2 and "config.json is damaged (pool must be a list" in refused.err
+    assert f"delete the folder {config.parent}" in refused.err and refused.err.count("\n") == 1
 
 
 def test_status_tells_how_far_tuning_is(dualfair, run):

@@ -1,0 +1,170 @@
+"""Searched networks against backbones: the numbers of the study, its words, and the command."""
+
+import csv
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.stats import spearmanr
+
+from dualfair.runs.directory import RunDirectory
+from dualfair.runs.protocol import ProtocolOptions
+from dualfair.runs.records.training import RetrainConfig
+from dualfair.studies.baselines.numbers import gather, study
+from dualfair.studies.baselines.records import BaselineStudy
+from dualfair.studies.baselines.words import sentences, table
+from dualfair.supernet.training.recipe import Recipe
+from tests.support.records import save_result, scores, training_result
+
+LABELS = ["101:cosface", "101:arcface,lr=0.05", "680:magface", "timm.a:cosface", "timm.b:cosface,lr=0.05"]
+
+
+def results_of(values):
+    """Results by training; `values[label]` are (error, disparity) of every seed, on validation and on test people."""
+    results = {}
+    for label, rows in values.items():
+        for seed, pairs in enumerate(rows):
+            validation, test = (scores(error, disparity, own=disparity) for error, disparity in pairs)
+            result = training_result(label, seed, validation=validation, test=test)
+            results[result.training] = result
+    return results
+
+
+def scattered(labels, seeds=4):
+    rng = np.random.default_rng(0)
+    return {
+        label: [((n + d, n + e), (n + e, 9 - n + d)) for d, e in 0.1 * rng.random((seeds, 2))]
+        for n, label in enumerate(labels)
+    }
+
+
+def study_of(values, resamples=100):
+    return study(*gather(results_of(values), "gap"), resamples=resamples)
+
+
+def said_of(report):
+    return "\n".join(sentences(report))
+
+
+def test_the_study_takes_our_front_from_validation_people_and_judges_it_on_test_people():
+    """By validation people 101:cosface alone is our front; on test people all networks trade error for disparity."""
+    report = study_of(scattered(LABELS))
+    assert report.measures == ("error", "gap", "own")
+    assert report.dominance["gap"].our_front == ("101:cosface",)
+    assert report.dominance["gap"].verdict == "does not dominate"
+    assert [network.network for network in report.networks] == LABELS
+    assert report.fronts["test"]["gap"] == tuple(LABELS) and report.fronts["validation"]["gap"] == (LABELS[0],)
+    said = said_of(replace(report, damaged=("x: damaged",)))
+    assert "does not dominate every backbone (probability 0.00; at least 4 seeds of ours, 4 of the shelf)" in said
+    assert said.endswith("x: damaged") and "attention" not in said
+    # Two backbones, and two disparities: one by one for the first of these alone.
+    assert said.count("by some network of ours") == 2 and "for the other disparities: shelf.json" in said
+
+
+def test_networks_trained_for_other_epochs_are_pointed_out():
+    longer = {
+        f"{label},epochs=3" if label == "680:magface" else label: rows for label, rows in scattered(LABELS).items()
+    }
+    said = said_of(study_of(longer))
+    assert "attention: 1 of them were trained for other numbers of epochs" in said
+
+
+def test_the_correlation_is_spearmans_and_the_better_half_is_chosen_on_validation_people():
+    networks, measures = gather(results_of(scattered(LABELS)), "gap")
+    correlations = study(networks, measures, resamples=50).correlations["test"]["gap"]
+    means = [(network.mean("test", "error"), network.mean("test", "gap")) for network in networks]
+    assert correlations["all"].value == pytest.approx(spearmanr(*zip(*means, strict=True)).statistic)
+    assert correlations["all"].n == 5
+    assert correlations["better half in error"].n == 3 and correlations["shelf"].value is None
+
+
+def test_networks_that_beat_every_backbone_dominate_the_shelf():
+    values = {"101:cosface": (0.1, 0.1), "timm.a:cosface": (0.5, 0.4), "timm.b:cosface": (0.3, 0.9)}
+    report = study_of(
+        {label: [((e + s / 100, d), (e + s / 100, d + s / 100)) for s in range(4)] for label, (e, d) in values.items()}
+    )
+    front = report.dominance["gap"]
+    assert (front.verdict, front.probability) == ("dominates", 1.0)
+    assert {backbone.network: backbone.verdict for backbone in front.each} == dict.fromkeys(
+        ("timm.a:cosface", "timm.b:cosface"), "dominates"
+    )
+    assert "dominates every backbone (probability 1.00" in said_of(report)
+
+
+def test_values_that_are_not_finite_are_undefined_and_left_out():
+    values = scattered(LABELS)
+    values["timm.a:cosface"][0] = ((0.1, 0.1), (0.1, float("nan")))
+    report = study_of(values, resamples=20)
+    row = next(row for row in report.networks if row.network == "timm.a:cosface")
+    assert (row.test["gap"].mean, row.test["gap"].standard_error) == (None, None)
+    assert report.dominance["gap"].left_out == ("timm.a:cosface",)
+    assert "timm.a:cosface" not in report.fronts["test"]["gap"]
+    said = said_of(report)
+    assert "left out, values not finite: timm.a:cosface" in said and "undefined" in said
+    assert json.dumps(report.to_json(), allow_nan=False) and table(report)
+
+
+def test_a_run_of_ours_alone_has_nothing_to_compare():
+    report = study_of(scattered(LABELS[:3]), resamples=20)
+    assert report.dominance["gap"] is None
+    assert "gap: nothing to compare" in said_of(report)
+
+
+def test_the_study_reads_back_as_it_was_written():
+    report = study_of(scattered(LABELS), resamples=20)
+    assert BaselineStudy.from_json(json.loads(json.dumps(report.to_json()))) == report
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run that was never searched, with a network of two recipes and a backbone of two seeds."""
+    directory = RunDirectory(tmp_path / "run")
+    directory.claim(
+        directory.layout.retrain, RetrainConfig(recipe=Recipe(), protocol=ProtocolOptions(), weights="digest")
+    )
+    rng = np.random.default_rng(1)
+    for label, seeds in (("101:cosface", 1), ("101:cosface,lr=0.05", 1), ("timm.a:cosface", 2)):
+        for seed in range(seeds):
+            validation, test = (scores(*rng.random(2), own=rng.random()) for _ in range(2))
+            save_result(directory.path, training_result(label, seed, validation=validation, test=test))
+    return directory.path
+
+
+def test_the_command_studies_draws_and_says(dualfair, run):
+    result = dualfair("shelf", "--run", run, "--resamples", 50)
+    assert result.status == 0, result.err
+    assert "Shelf: 2 searched networks and 1 backbones with a head, judged alike" in result.out
+    assert "cannot be told with so few seeds" in result.out
+    report = BaselineStudy.read(run / "shelf/shelf.json")
+    assert report.measures == ("error", "rank_disparity", "own")
+    with open(run / "shelf/shelf.csv") as file:
+        rows = {row["network"]: row for row in csv.DictReader(file)}
+    errors = [
+        json.loads(path.read_text())["test"]["error"] for path in run.glob("retrain/timm.a_cosface/*/result.json")
+    ]
+    assert float(rows["timm.a:cosface"]["test error mean"]) == pytest.approx(np.mean(errors))
+    assert float(rows["timm.a:cosface"]["test error standard error"]) == pytest.approx(abs(errors[0] - errors[1]) / 2)
+    with Image.open(run / "shelf/shelf.png") as picture:
+        assert min(picture.size) > 300
+
+
+def test_a_damaged_result_is_told_and_left_out(dualfair, run):
+    (run / "retrain/101_cosface/seed-0/result.json").write_text("{")
+    result = dualfair("shelf", "--run", run, "--resamples", 20)
+    assert result.status == 0 and "Shelf: 1 searched networks and 1 backbones" in result.out
+    [damaged] = BaselineStudy.read(run / "shelf/shelf.json").damaged
+    assert "101_cosface/seed-0/result.json: damaged" in damaged and damaged in result.out
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [(("--resamples", 0), "resamples must be 1 or more, got 0"), ((), "has no retrained networks")],
+)
+def test_what_cannot_be_studied_is_refused_in_one_line(dualfair, run, words, text):
+    if not words:
+        for path in run.glob("retrain/*/*/result.json"):
+            path.unlink()
+    result = dualfair("shelf", "--run", run, *words)
+    assert result.status == 2 and text in result.err and result.err.count("\n") == 1

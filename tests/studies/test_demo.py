@@ -1,0 +1,67 @@
+"""The demo: that all of it is done and told, on faces and budgets that are smaller still."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+
+from dualfair.runs.context import working, working_beside
+from dualfair.runs.options import RetrainOptions, SearchOptions
+from dualfair.runs.protocol import ProtocolOptions
+from dualfair.studies import demo
+from dualfair.studies.demo import DemoLayout, Neighbours, demonstrate, summary
+
+STAGES = ["faces", "train", "search", "retrain", "correlate", "uniform", "report"]
+
+
+@pytest.fixture
+def small(monkeypatch):
+    recipe = replace(demo.RECIPE, epochs=0.5, batch=16)
+    for name, value in (
+        ("IDENTITIES", 64),
+        ("IMAGES", 4),
+        ("RECIPE", recipe),
+        ("STANDALONE_RECIPE", replace(recipe, epochs=1.0)),
+        ("SEARCH", SearchOptions(population=6, generations=2)),
+        ("RETRAIN", RetrainOptions(seeds=2, controls=0, random=3)),
+        ("PROTOCOL", ProtocolOptions(calibrate=32)),
+        ("COMPARED_SEEDS", 3),
+    ):
+        monkeypatch.setattr(demo, name, value)
+
+
+def test_every_stage_is_run_and_summed_up_with_what_neighbours_do(small, tmp_path):
+    layout, said, asked = DemoLayout(tmp_path / "demo"), [], SimpleNamespace(faces=None, compared=None, page=None)
+    neighbours = Neighbours(
+        describe=lambda store: setattr(asked, "faces", len(store.manifest)),
+        compare=lambda run, seeds: setattr(asked, "compared", (run.directory.path, seeds)) or "both did well",
+        report=lambda run, page: setattr(asked, "page", (run, page)),
+    )
+    with (
+        working(layout.run, make=True, device="cpu", say=said.append) as place,
+        working_beside(place, layout.uniform, make=True) as uniform,
+    ):
+        demonstration = demonstrate(layout, place, uniform, 0, neighbours, say=said.append)
+    assert [line for line in said if line.startswith("\n---")] == [f"\n--- {stage}" for stage in STAGES]
+    assert [*demonstration.seconds] == STAGES
+    assert asked.faces == 64 * 4 and asked.compared == (layout.run, 3) and asked.page == (layout.run, layout.page)
+    assert "(strict)" in "\n".join(said) and "(uniform)" in (layout.uniform / "log.txt").read_text()
+    lines = summary(demonstration, layout)
+    assert lines[1].startswith("=== DualFair demo: ") and lines[1].endswith("s)")
+    assert "strict fairness: Every operation got exactly 2 updates" in lines[2]
+    assert lines[3] == "search: both did well"
+    assert all(line.startswith("on 16 people that the search has not seen: ") for line in lines[4:6])
+    networks = len(demonstration.strict.networks)
+    assert f"ranking, {networks} networks x 2 seeds, validation identities: Kendall's tau" in lines
+    assert demonstration.uniform.networks == demonstration.strict.networks
+    assert f"front: {layout.run}/search/front.png   ranking: {layout.run}/correlate/ranking.png" in lines
+
+
+@pytest.mark.slow
+def test_the_command_compares_searches_and_writes_the_report(small, dualfair, tmp_path):
+    result = dualfair("demo", "--out", tmp_path / "demo", "--device", "cpu")
+    assert result.status == 0, result.err
+    assert "of the true front's hypervolume with 12 of 243 evaluations" in result.out
+    assert (tmp_path / "demo/report/report.html").stat().st_size > 10_000
+    again = dualfair("demo", "--out", tmp_path / "demo", "--device", "cpu")
+    assert again.status == 0 and "12 of them known before" in again.out

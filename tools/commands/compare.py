@@ -1,0 +1,33 @@
+"""`dualfair compare`: is NSGA-II worth it? Against random search at equal evaluations, and the exhaustive truth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from dualfair.commands.console import watching
+from dualfair.commands.options import PATH, deterministic_option, device_option
+
+
+@click.command()
+@click.option("--run", type=PATH, required=True, help="Run directory of a search.")
+@click.option("--seeds", type=click.IntRange(2, 1000), default=10, show_default=True, help="Runs of each method.")
+@click.option("--population", type=click.IntRange(2), help="Genotypes a generation.  [default: the search's]")
+@click.option("--generations", type=click.IntRange(1), help="Generations of NSGA-II.  [default: the search's]")
+@device_option
+@deterministic_option
+def command(
+    run: Path, seeds: int, population: int | None, generations: int | None, device: str, deterministic: bool
+) -> None:
+    """Compare NSGA-II with random search at equal evaluations, over seeds; small spaces are scored as a whole."""
+    from dualfair.runs.context import working
+    from dualfair.runs.trained_run import open_trained
+    from dualfair.studies.compare.study import compare
+
+    with (
+        watching() as watched,
+        working(run, device=device, deterministic=deterministic, say=watched["say"]) as place,
+    ):
+        trained = open_trained(place.directory, place.processes)
+        compare(trained, seeds, population=population, generations=generations, progress=watched["progress"])

@@ -1,0 +1,22 @@
+"""`dualfair shelf`: networks of the search against backbones from the shelf, all trained and judged alike."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from dualfair.commands.console import watching
+from dualfair.commands.options import PATH
+
+
+@click.command()
+@click.option("--run", type=PATH, required=True, help="Run directory of retraining.")
+@click.option("--resamples", type=int, default=2000, show_default=True, help="Bootstrap resamples of an interval.")
+def command(run: Path, resamples: int) -> None:
+    """Networks of the search against backbones of timm's: error, disparity, fronts, and whether ours dominate."""
+    from dualfair.runs.directory import RunDirectory
+    from dualfair.studies.baselines.study import study_baselines
+
+    with watching() as watched, RunDirectory(run, show=watched["say"]).locked() as directory:
+        study_baselines(directory, resamples=resamples)

@@ -1,0 +1,29 @@
+"""What `dualfair transfer` is asked for. Needs no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dualfair.runs.config import option
+from dualfair.runs.protocol import ProtocolOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransferOptions:
+    """What is measured, and how sure one can be of it."""
+
+    disparity: str = option("rank_disparity", "A disparity by name, or module:function of your own f(ranks, groups).")
+    count: str = option("images", "A rank counts the images, or the identities, nearer than the nearest mate.")
+    gallery: str = option("all", "Identities the disparity is taken at: all, or a number (mean over seeded galleries).")
+    galleries: int = option(8, "Number of galleries of a stated size.")
+    resamples: int = option(2000, "Bootstrap resamples over networks, for the intervals of tau.")
+    seed: int = option(0, "Seed of those.")
+
+    def __post_init__(self) -> None:
+        if self.resamples < 1:
+            raise ValueError(f"resamples must be 1 or more, got {self.resamples}")
+
+    def protocol(self):
+        """The evaluation protocol of these options."""
+        names = ("disparity", "count", "gallery", "galleries")
+        return ProtocolOptions(**{name: getattr(self, name) for name in names}).protocol()
