@@ -93,6 +93,38 @@ def test_what_is_kept_to_some_rooms_stays_there(name):
         assert not others, f"{name} knows another study"
 
 
+FILES_OF_STAGES = {
+    *("config.json", "commands.jsonl", "scores.sqlite", "front.json", "front.csv", "front.png", "scores.csv"),
+    *("hypervolume.csv", "reliability.json", "latency.json", "result.json", "failed.json", "network.json", "plan.json"),
+    *("inherit.json", "ranking.json", "ranking.png", "log.txt", "lock.json", "seed-*"),
+}
+NAMED_ELSEWHERE = {
+    # timm's own file of that name, in an export.
+    ("exporting.folder", "config.json"),
+    # An archive that a benchmark makes for itself.
+    ("benchmarks.safety", "scores.sqlite"),
+    # A file of `dualfair evaluate`, which writes to a folder of the user's.
+    ("stages.evaluation_reliability", "reliability.json"),
+}
+"""Names of files that are not a stage's, though they are alike."""
+
+
+def file_names(path: Path) -> Iterator[str]:
+    """The last parts of all paths that stand in a module as text, whole or behind what is filled in."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value.rpartition("/")[2]
+            yield from (part for part in node.value.split("/") if "*" in part)
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if STOREY.get(room_of(name), 0) > 1])
+def test_files_of_a_stage_are_named_in_the_layout_of_runs_alone(name):
+    if name == "runs.layout" or room_of(name) == "studies":
+        return
+    named = {file for file in file_names(MODULES[name]) if file in FILES_OF_STAGES}
+    assert not {file for file in named if (name, file) not in NAMED_ELSEWHERE}
+
+
 def test_there_is_no_circle_of_imports():
     edges = {name: set(imported(path)) & set(MODULES) - {name} for name, path in MODULES.items()}
     settled: set[str] = set()

@@ -24,6 +24,7 @@ from dualfair.supernet.training.process_group import ALONE
 from dualfair.supernet.training.recipe import Recipe
 
 if TYPE_CHECKING:
+    from dualfair.exporting.export import Exported
     from dualfair.runs.opened import OpenedRun
     from dualfair.runs.records.evaluation import EvaluationReport
     from dualfair.runs.records.ranking import RankingStudy
@@ -285,6 +286,47 @@ def evaluate(
             [*map(Path, networks)], Path(faces), _path(pairs), group, split, processes, leading
         )
         return evaluate_subjects(subjects, processes=processes, say=leading, **how)
+
+
+def export(
+    network: AnyPath,
+    to: AnyPath,
+    *,
+    format: str = "timm",
+    run: AnyPath | None = None,
+    seed: int | None = None,
+    inherit: bool = False,
+    fold_bn: bool = False,
+    class_weights: bool = True,
+    licence: str = "not stated",
+    data_licence: str = "not stated",
+    dataset_name: str = "",
+    say: Say = silent,
+) -> Exported:
+    """Write a trained network to the folder `to`, for other programs: what was written.
+
+    `network` is a training's folder, a run (then it is the network that the report recommends), or with `run` the name
+    of a network, such as "101:cosface"; `seed` chooses among its trainings, `inherit` takes the supernet's weights
+    instead. `format` is "timm", "onnx" (that and model.onnx) or "state". Raises ValueError where the format cannot hold
+    the network, or `to` holds something else than an export.
+    """
+    from dualfair.exporting.description import Terms
+    from dualfair.exporting.export import FORMATS
+    from dualfair.exporting.export import export as export_source
+    from dualfair.exporting.folder import check_target
+    from dualfair.exporting.onnx_file import check_packages
+    from dualfair.exporting.source import find_source
+
+    if format not in FORMATS:
+        raise ValueError(f"unknown format {format!r}; choose from {', '.join(FORMATS)}")
+    check_target(Path(to))
+    if format == "onnx":
+        check_packages()
+    source = find_source(str(network), _path(run), seed, inherit, say)
+    licence, data_licence, dataset_name = (" ".join(text.split()) for text in (licence, data_licence, dataset_name))
+    terms = Terms(licence=licence, data_licence=data_licence, dataset=dataset_name)
+    say(f"{source.training}: {source.why}")
+    return export_source(source, Path(to), format, terms, fold_bn=fold_bn, class_weights=class_weights, say=say)
 
 
 def open_run(run: AnyPath) -> OpenedRun:

@@ -25,6 +25,7 @@ from dualfair.supernet.images.loader import open_loader
 from dualfair.supernet.network import Network, Supernet
 from dualfair.supernet.space import SearchSpace
 from dualfair.supernet.training.batches import BatchSampler
+from dualfair.supernet.training.counters import UpdateCounters
 from dualfair.supernet.training.non_finite import first_non_finite
 from dualfair.supernet.training.optimisation import (
     GROUPS,
@@ -283,6 +284,7 @@ class Trainer:
 
     def state_dict(self) -> dict:
         """Everything that moves: weights, optimizer, path sampler, order of the faces, generators and counters."""
+        counters = UpdateCounters(self.operation_updates, self.head_updates, self.skipped).state_dict()
         return {
             "step": self.step,
             "steps": self.steps,
@@ -293,12 +295,11 @@ class Trainer:
             **({"layers": self._layers.get_state()} if self._layers else {}),
             "dealt": json.dumps(
                 {
-                    "skipped": self.skipped,
+                    "skipped": counters.pop("skipped"),
                     "skipped_in_a_row": self._skipped_in_a_row,
                     "shuffler": self.batch_sampler.state_dict(),
                     "dealer": self.path_sampler.state_dict() if self.path_sampler else None,
-                    "operation_updates": self.operation_updates.tolist(),
-                    "head_updates": self.head_updates,
+                    **counters,
                 }
             ),
         }
@@ -316,10 +317,10 @@ class Trainer:
         self.batch_sampler.load_state_dict(dealt["shuffler"])
         if self.path_sampler:
             self.path_sampler.load_state_dict(dealt["dealer"])
-        self.step, self.skipped = state["step"], dealt["skipped"]
+        counters = UpdateCounters.from_state(dealt)
+        self.step, self.skipped = state["step"], counters.skipped
         self._skipped_in_a_row = dealt["skipped_in_a_row"]
-        self.operation_updates = np.asarray(dealt["operation_updates"], dtype=np.int64)
-        self.head_updates = dealt["head_updates"]
+        self.operation_updates, self.head_updates = counters.operations, dict(counters.heads)
 
 
 def _global_generator(device: torch.device) -> torch.Generator:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from dualfair.runs.layout import RunLayout
+
 SUFFIXES = (".csv", ".json")
 
 
@@ -85,7 +87,7 @@ def merge(into: Path, others: tuple[Path, ...]) -> None:
 
 def archive_file(path: Path) -> Path:
     """The archive of a run directory, or the file itself."""
-    return path / "search" / "scores.sqlite" if path.is_dir() else path
+    return RunLayout(path).search.scores if path.is_dir() else path
 
 
 def in_words(name: str) -> str:

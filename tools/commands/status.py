@@ -19,15 +19,15 @@ _FEW = 4
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 def command(run: Path, as_json: bool) -> None:
     """What of a run is finished, what is missing, and what it will cost. Only reads, also while a command works."""
-    found = status(run)
-    for line in [json.dumps(asdict(found), indent=2)] if as_json else lines(found):
+    run_status = status(run)
+    for line in [json.dumps(asdict(run_status), indent=2)] if as_json else lines(run_status):
         click.echo(line)
 
 
-def lines(found: Status) -> list[str]:
+def lines(run_status: Status) -> list[str]:
     """The status as lines of text."""
     text = []
-    for stage in found.stages:
+    for stage in run_status.stages:
         words = [_amount(stage)]
         if stage.half_done:
             words.append(f"half done: {_named(stage.half_done)}")
@@ -36,16 +36,16 @@ def lines(found: Status) -> list[str]:
         if stage.state != "finished":
             words.append(f"left: {_hours(stage.hours_left)}")
         text.append(f"{stage.name:<10} {stage.state:<12} {'; '.join([*words, *stage.notes])}")
-    if found.running:
-        text.append(f"running    {found.running.command}, process {found.running.pid} on host {found.running.host}")
-    text += [f"set aside  {name}" for name in found.damaged]
-    text += [f"attention  {problem}" for problem in found.problems]
-    unknown = f"unknown for {', '.join(found.unknown)}" if found.unknown else ""
-    known = f"{_hours(found.hours_left)} at the speed measured so far" if found.hours_left else ""
+    if holder := run_status.running:
+        text.append(f"running    {holder.command}, process {holder.pid} on host {holder.host}")
+    text += [f"set aside  {name}" for name in run_status.damaged]
+    text += [f"attention  {problem}" for problem in run_status.problems]
+    unknown = f"unknown for {', '.join(run_status.unknown)}" if run_status.unknown else ""
+    known = f"{_hours(run_status.hours_left)} at the speed measured so far" if run_status.hours_left else ""
     if known or unknown:
         text.append(f"left       {'; '.join(filter(None, (known, unknown)))}")
-    if found.next:
-        text.append(f"Next: {found.next}")
+    if run_status.next:
+        text.append(f"Next: {run_status.next}")
     return text
 
 

@@ -163,7 +163,7 @@ def _limits(about: Mapping) -> str:
 def _terms(about: Mapping) -> str:
     return (
         f"## Terms\n\nLicence of the weights: {_name(about['licence'])}. Licence of the training faces: "
-        f"{_name(about['data_licence'])}. `json` has all of this as data, with SHA-256 of the weights.\n"
+        f"{_name(about['data_licence'])}. `dualfair.json` has all of this as data, with SHA-256 of the weights.\n"
     )
 
 

@@ -1,16 +1,17 @@
-"""What `json` and timm's `config.json` say of an exported network: everything, as data."""
+"""What `dualfair.json` and timm's `config.json` say of an exported network: everything, as data."""
 
 from __future__ import annotations
 
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 
+from dualfair.exporting.measured import SplitScores
 from dualfair.exporting.source import Source
+from dualfair.runs.records.training import MEASURES, SPLITS
 
 _LIBRARIES = ("dualfair", "torch", "timm", "safetensors")
-_MEASURES = ("error", "disparity")
 MEASURED = "of this very network, as `dualfair evaluate` takes them"
 RECORDED = (
     "recorded when it was trained, with BN statistics measured anew on training images: those of the exported weights "
@@ -34,23 +35,23 @@ class Terms:
 
 
 def describe(source: Source, exported_as: str, terms: Terms, folded: Mapping[str, Sequence[str]]) -> dict:
-    """Everything about an export but its files: the value of `json`, and what the card is made of."""
+    """Everything about an export but its files: the value of `dualfair.json`, and what the card is made of."""
     from dualfair.supernet.production.exported import BACKBONE, FORMAT, OWN, VERSION
     from dualfair.supernet.production.timm_model import INPUT
 
     network = source.network
     kind, skeleton = skeleton_of(network)
-    neck = network.heads[network.genotype.head].neck.linear
-    aligned = source.faces.get("aligned")
+    neck = network.heads[network.spec.head].neck.linear
+    faces = source.faces
     return {
         "format": FORMAT,
         "version": VERSION,
-        "network": str(network.genotype),
+        "network": str(network.spec),
         "training": source.training.label,
         "kind": kind,
         "exported_as": exported_as,
         "skeleton": skeleton,
-        "head": network.genotype.head,
+        "head": network.spec.head,
         "own_heads": [head.source for head in network.skeleton.own_heads] if kind == OWN else [],
         "neck": {"pool": "mean over the feature map", "linear": [neck.in_features, neck.out_features], "norm": "BN"},
         "folded": {name: list(norms) for name, norms in folded.items()},
@@ -61,7 +62,7 @@ def describe(source: Source, exported_as: str, terms: Terms, folded: Mapping[str
             "pixels": "0 to 255",
             "normalisation": "v / 127.5 - 1",
             **{name: INPUT[name] for name in ("mean", "std", "interpolation", "crop_pct", "crop_mode")},
-            "alignment": {"aligned": aligned, "means": ALIGNED.get(aligned, ALIGNED[None])},
+            "alignment": {"aligned": faces.aligned, "means": ALIGNED[faces.aligned]},
         },
         "output": {
             "name": "embeddings",
@@ -73,10 +74,10 @@ def describe(source: Source, exported_as: str, terms: Terms, folded: Mapping[str
             "seed": source.training.seed,
             "chosen": source.why,
             "identities": source.identities,
-            "recipe": source.recipe,
-            "faces": terms.dataset or source.faces.get("name", "not stated"),
-            "faces_made_by": source.faces.get("made by", "not known"),
-            **source.trained_on,
+            "recipe": asdict(source.recipe) if source.recipe else {},
+            "faces": terms.dataset or faces.name or "not stated",
+            "faces_made_by": faces.made_by or "not known",
+            **source.trained_on.to_json(),
         },
         "metrics": metrics(source),
         "licence": terms.licence,
@@ -94,10 +95,10 @@ def skeleton_of(network) -> tuple[str, dict]:
     from dualfair.supernet.production.timm_model import numbers_of
 
     skeleton = network.skeleton
-    if isinstance(network.genotype, Backbone):
+    if isinstance(network.spec, Backbone):
         return BACKBONE, {"image_size": skeleton.image_size, "embedding": skeleton.embedding}
     numbers = numbers_of(skeleton)
-    if numbers is not None and network.genotype.head in HEAD_NAMES:
+    if numbers is not None and network.spec.head in HEAD_NAMES:
         return SEARCHED, numbers
     return OWN, {
         "opened_by": skeleton.name if ":" in skeleton.name else None,
@@ -135,41 +136,44 @@ def timm_config(about: Mapping) -> dict:
 
 
 def metrics(source: Source) -> dict:
-    """The verdicts on validation and test people, every group with its people and images; None where there are none.
+    """The scores on validation and test people, every group with its people and images; None where there are none.
 
     They are of the exported network itself where the faces are at hand, else those that its training recorded.
     "seeds" has the recorded test values of all trainings of the network.
     """
-    recorded = {one["seed"]: one for one in source.results}
-    verdicts = source.measured or recorded.get(source.training.seed) or {}
-    how = RECORDED if verdicts else "not measured"
+    recorded = {result.training.seed: result for result in source.results}
+    scores = source.measured
+    if not scores and (result := recorded.get(source.training.seed)):
+        scores = {split: SplitScores(result.on(split)) for split in SPLITS}
+    how = RECORDED if scores else "not measured"
     return {
         "how": MEASURED if source.measured else how,
-        "judging": source.protocol_options,
-        **{split: _verdict(verdicts[split]) if verdicts else None for split in ("validation", "test")},
+        "judging": asdict(source.protocol) if source.protocol else {},
+        **{split: _numbers(scores[split]) if scores else None for split in SPLITS},
         "seeds": [
-            {"seed": seed, **{name: one["test"][name] for name in _MEASURES}} for seed, one in sorted(recorded.items())
+            {"seed": seed, **{name: getattr(result.test, name) for name in MEASURES}}
+            for seed, result in sorted(recorded.items())
         ],
     }
 
 
-def _verdict(verdict: Mapping) -> dict:
-    people = verdict.get("people", {})
+def _numbers(measured: SplitScores) -> dict:
+    scores, people = measured.scores, measured.people or {}
     groups = [
         {
-            "group": group["group"],
-            "people": people.get(group["group"]),
-            "images": group["probes"],
-            "error": group["error"],
-            "mean_rank": group["mean_rank"],
+            "group": group.group,
+            "people": people.get(group.group),
+            "images": group.probes,
+            "error": group.error,
+            "mean_rank": group.mean_rank,
         }
-        for group in verdict.get("groups", [])
+        for group in scores.groups
     ]
     return {
         "people": sum(people.values()) if people else None,
-        "images": verdict.get("probes"),
-        **{name: verdict[name] for name in _MEASURES},
-        "intervals": verdict.get("intervals"),
-        "measures": verdict.get("measures", {}),
+        "images": scores.probes,
+        **{name: getattr(scores, name) for name in MEASURES},
+        "intervals": measured.intervals,
+        "measures": scores.measures,
         "groups": groups,
     }

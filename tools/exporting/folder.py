@@ -7,11 +7,12 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from dualfair.reporting.run_files import plain
+from dualfair.presentation.format import plain
 from dualfair.supernet.files import TEMPORARY, write_bytes
 from dualfair.supernet.production.exported import ABOUT, CLASS_WEIGHTS, WEIGHTS, read_about
 
 CARD, CONFIG, ONNX = "README.md", "config.json", "model.onnx"
+"""The model card, timm's configuration and the ONNX model."""
 FILES = (ABOUT, WEIGHTS, CLASS_WEIGHTS, CONFIG, ONNX, CARD)
 
 

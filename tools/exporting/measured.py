@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import dataclass
 from pathlib import Path
 
-SPLITS = ("validation", "test")
+from dualfair.evaluation.protocol import Scores
+from dualfair.runs.protocol import ProtocolOptions
+from dualfair.runs.records.training import SPLITS, TrainConfig
+
 RESAMPLES = 1000
 
+Ends = tuple[float | None, float | None]
 
-def measure(network, run: Path, config: Mapping, protocol_options) -> dict[str, dict]:
-    """The verdicts on validation and test people of a run, with the people of every group and 95 % intervals.
 
-    Embeddings are those of `dualfair evaluate`; `protocol_options` says how error and disparity are taken. "people"
-    counts by group; "intervals" are [low, high] by bootstrap over people as probes, None where undefined. Raises
+@dataclass(frozen=True)
+class SplitScores:
+    """Scores on the people of a split: `people` by group, and by measure the ends of 95 % intervals over people as
+    probes. Both are None where they were not recorded, an end where it is undefined."""
+
+    scores: Scores
+    people: Mapping[str, int] | None = None
+    intervals: Mapping[str, Ends] | None = None
+
+
+def measure(network, run: Path, config: TrainConfig, protocol_options: ProtocolOptions) -> dict[str, SplitScores]:
+    """The scores on validation and test people of a run, with the people of every group and bootstrap intervals.
+
+    Embeddings are those of `dualfair evaluate`; `protocol_options` says how error and disparity are taken. Raises
     ValueError where the faces are not at hand, or not those that the run was trained on.
     """
     import numpy as np
@@ -24,23 +38,22 @@ def measure(network, run: Path, config: Mapping, protocol_options) -> dict[str, 
     from dualfair.evaluation.scoring.scorer import interval_columns
     from dualfair.runs.trained_run import faces_of, open_setting
 
-    setting = open_setting(config, faces_of(run, config))
-    if setting.faces_fingerprint != config["faces_fingerprint"]:
+    setting = open_setting(config.options, faces_of(run, config))
+    if setting.faces_fingerprint != config.faces_fingerprint:
         raise ValueError(f"the faces are not those that {run} was trained on")
-    protocol, verdicts = protocol_options.protocol(), {}
+    protocol, by_split = protocol_options.protocol(), {}
     for split in SPLITS:
         faces = setting.splits[split]
-        embeddings = embed(network, faces)
-        about = embeddings, faces.identities, faces.groups, protocol
-        ends = interval_columns(*about, RESAMPLES)
+        embedded = embed(network, faces), faces.identities, faces.groups, protocol
+        ends = interval_columns(*embedded, RESAMPLES)
         first = np.unique(faces.identities, return_index=True)[1]
         names, counts = np.unique(faces.groups[first], return_counts=True)
-        verdicts[split] = {
-            **asdict(evaluate(*about)),
-            "people": dict(zip(names.tolist(), counts.tolist(), strict=True)),
-            "intervals": {
-                name: [ends[f"{column} low"], ends[f"{column} high"]]
+        by_split[split] = SplitScores(
+            evaluate(*embedded),
+            dict(zip(names.tolist(), counts.tolist(), strict=True)),
+            {
+                name: (ends[f"{column} low"], ends[f"{column} high"])
                 for name, column in (("error", "error"), ("disparity", protocol.disparity_name))
             },
-        }
-    return verdicts
+        )
+    return by_split

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from dualfair.reporting.doubts import not_believe
-from dualfair.reporting.ranking_words import cheap
-from dualfair.reporting.run_files import RunFiles, number
-from dualfair.reporting.words import (
+from dualfair.presentation.format import (
     FEW_PEOPLE,
     FRONT,
     counted,
     decimals,
     listed,
+    number,
     ordinal,
     spoken,
     with_error,
     with_interval,
 )
+from dualfair.reporting.doubts import not_believe
+from dualfair.reporting.ranking_words import cheap
+from dualfair.runs.records.search import SearchReliability
+from dualfair.runs.run_files import RunFiles
 
 BETTER = "better than chance"
 """The verdict of a confirmation on a network that random ones do not match."""
@@ -37,18 +39,16 @@ def answer(run: Mapping) -> dict:
     return {**said, "not_believe": not_believe(run)}
 
 
-def reliability_of(run: RunFiles) -> dict | None:
+def reliability_of(files: RunFiles) -> dict | None:
     """The reliability of both objectives on the search's people: {"enough", "measures": {name: value, low, high}}."""
-    found = run.json("search/reliability.json")
-    if found is None:
+    reliability = files.record(SearchReliability, files.layout.search.reliability)
+    if reliability is None:
         return None
     measures = {
-        str(name): {
-            part: number(one[key]) for part, key in (("value", "reliability"), ("low", "low"), ("high", "high"))
-        }
-        for name, one in found["measures"].items()
+        name: {"value": number(measure.reliability), "low": number(measure.low), "high": number(measure.high)}
+        for name, measure in reliability.measures.items()
     }
-    return {"enough": number(found["enough"]), "measures": measures}
+    return {"enough": number(reliability.enough), "measures": measures}
 
 
 def on_test_people(run: Mapping, network: Mapping) -> str:

@@ -10,7 +10,7 @@ from dualfair.supernet.operations import Operation, Place
 from dualfair.supernet.skeleton import DualPathSkeleton, Skeleton
 
 
-def architecture(text: str, skeleton: Skeleton) -> dict:
+def architecture(network: Genotype | str, skeleton: Skeleton) -> dict:
     """The blocks of a network on a skeleton, first to last, and what every part costs.
 
     {"genotype", "head", "skeleton", "image_size", "stem": {"what", "width", "side"}, "blocks": [{"block", "in", "out",
@@ -19,7 +19,7 @@ def architecture(text: str, skeleton: Skeleton) -> dict:
     "neck", "total": {"parameters", "macs"}}}. Kernel and norm are None for operations that have none. Raises ValueError
     for a genotype that does not fit.
     """
-    genotype = skeleton.fit(Genotype.parse(text))
+    genotype = skeleton.fit(network)
     blocks = _blocks(genotype, skeleton)
     first = skeleton.block_places()[0][0]
     what, tail = _ends_in_words(skeleton)
@@ -44,7 +44,7 @@ def _blocks(genotype: Genotype, skeleton: Skeleton) -> list[dict]:
     # The tail of a dual path network keeps the channels, which two paths make up.
     out = skeleton.features if isinstance(skeleton, DualPathSkeleton) else last.out_channels
     behind = [(row[0].in_channels, row[0].side) for row in places[1:]] + [(out, last.out_side)]
-    found = zip(
+    blocks = zip(
         genotype.blocks, places, behind, skeleton.shortcut_layers(), block_costs(genotype, skeleton), strict=True
     )
     return [
@@ -59,7 +59,7 @@ def _blocks(genotype: Genotype, skeleton: Skeleton) -> list[dict]:
             "parameters": weights,
             "macs": multiplied,
         }
-        for number, (codes, row, (out, side), shortcut, (weights, multiplied)) in enumerate(found, 1)
+        for number, (codes, row, (out, side), shortcut, (weights, multiplied)) in enumerate(blocks, 1)
     ]
 
 

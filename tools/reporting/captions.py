@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from dualfair.reporting.words import FRONT, SUPERNET, counted
+from dualfair.presentation.format import FRONT, SUPERNET, counted
 
 
 def who_is_drawn(run: Mapping) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from dualfair.reporting.run_files import number
+from dualfair.presentation.format import decimals, number, spoken
 from dualfair.reporting.svg import (
     BLACK,
     BLUE,
@@ -21,7 +21,6 @@ from dualfair.reporting.svg import (
     chart,
 )
 from dualfair.reporting.table import records
-from dualfair.reporting.words import decimals, spoken
 
 PADDING = 0.06
 CLOUD = 0.9

@@ -5,28 +5,30 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Sequence
 
+from dualfair.presentation.format import plain
 from dualfair.reporting.answer import answer, reliability_of
 from dualfair.reporting.architecture import architecture
 from dualfair.reporting.comparison import compared
 from dualfair.reporting.cost import Factors, cost_section
-from dualfair.reporting.front import front_genotypes, front_section, hypervolume_section, objectives_of
+from dualfair.reporting.front import front_section, hypervolume_section, objectives_of, reported_genotypes
 from dualfair.reporting.instead import shelf_section, tune_section
-from dualfair.reporting.networks import (
-    choose,
-    group_table,
-    network_of,
-    network_table,
-    networks_of,
-    read_results,
-    read_samples,
-    tell_unfinished,
-)
+from dualfair.reporting.networks import choice_data, group_table, network_data, network_table, standing_data
 from dualfair.reporting.ranking import ranking_section
-from dualfair.reporting.run_files import RunFiles, plain, reason
 from dualfair.reporting.setting import Setting, describe, open_setting
-from dualfair.reporting.standing import standing
 from dualfair.reporting.table import csv_rows
 from dualfair.reporting.usage import updates_section, usage_section
+from dualfair.runs.records.search import Front
+from dualfair.runs.run_files import RunFiles, reason
+from dualfair.runs.training_spec import TrainingSpec
+from dualfair.stages.recommendation import (
+    Recommendation,
+    finished_trainings,
+    planned_trainings,
+    recommend,
+    standing,
+    trained_networks,
+)
+from dualfair.supernet.genotype import Genotype
 
 _DAMAGE = (KeyError, TypeError, ValueError, AttributeError, IndexError)
 TABLES = {
@@ -53,49 +55,50 @@ TABLES = {
 
 def collect(runs: Sequence[RunFiles], factors: Factors) -> dict:
     """The data of a report: {"runs": one dictionary a run, "comparison": a table, None for one run}."""
-    found = [collect_run(run, factors) for run in runs]
-    return plain({"runs": found, "comparison": compared(found) if len(found) > 1 else None})
+    collected = [collect_run(run, factors) for run in runs]
+    return plain({"runs": collected, "comparison": compared(collected) if len(collected) > 1 else None})
 
 
-def collect_run(run: RunFiles, factors: Factors) -> dict:
+def collect_run(files: RunFiles, factors: Factors) -> dict:
     """The data of a run. What is missing is None; what is damaged too, and told in "problems"."""
-    setting = open_setting(run)
-    results = read_results(run)
-    tell_unfinished(run, results)
-    _, disparity = objectives_of(run)
-    networks = _guarded(run, "retrain", lambda: networks_of(results, read_samples(run), setting)) or []
-    nothing = {"chosen": [], "front": []}
-    choice = _guarded(run, "retrain", lambda: choose(networks)) or nothing
+    setting = open_setting(files)
+    results = finished_trainings(files)
+    plan = planned_trainings(files, results)
+    _, disparity = objectives_of(files)
+    trained = _guarded(files, "retrain", lambda: trained_networks(results, plan, setting.skeleton)) or ()
+    recommendation = _guarded(files, "retrain", lambda: recommend(trained)) or Recommendation()
+    networks, chosen = [network_data(network) for network in trained], recommendation.chosen
+    front = files.record(Front, files.layout.search.front)
     data = {
-        "name": run.name,
+        "name": files.name,
         "disparity": disparity,
-        "question": describe(run, setting),
+        "question": describe(files, setting),
         "people": setting.people,
-        "commands": _commands(run),
+        "commands": _commands(files),
         "networks": networks,
-        "choice": choice,
-        "standing": standing(networks, choice["chosen"][0]["genotype"]) if choice["chosen"] else None,
+        "choice": choice_data(recommendation),
+        "standing": standing_data(standing(trained, chosen[0].label)) if chosen else None,
         "network_table": network_table(networks, disparity),
         "group_table": group_table(networks, setting.people.get("test", {})),
-        "front": _guarded(run, "search", lambda: front_section(run)),
-        "reliability": _guarded(run, "search", lambda: reliability_of(run)),
-        "hypervolume": _guarded(run, "search", lambda: hypervolume_section(run)),
-        "usage": _guarded(run, "search", lambda: usage_section(front_genotypes(run), setting)),
-        "updates": _guarded(run, "train", lambda: updates_section(run, setting)),
-        "ranking": _guarded(run, "correlate", lambda: ranking_section(run)),
-        "shelf": _guarded(run, "shelf", lambda: shelf_section(run, disparity)),
-        "tune": _guarded(run, "tune", lambda: tune_section(run)),
-        "architectures": _drawn(choice, setting),
-        "cost": _guarded(run, "retrain", lambda: cost_section(run, setting, results, factors)),
+        "front": _guarded(files, "search", lambda: front_section(files, front)),
+        "reliability": _guarded(files, "search", lambda: reliability_of(files)),
+        "hypervolume": _guarded(files, "search", lambda: hypervolume_section(files)),
+        "usage": _guarded(files, "search", lambda: usage_section(reported_genotypes(front), setting)),
+        "updates": _guarded(files, "train", lambda: updates_section(files, setting)),
+        "ranking": _guarded(files, "correlate", lambda: ranking_section(files)),
+        "shelf": _guarded(files, "shelf", lambda: shelf_section(files, disparity)),
+        "tune": _guarded(files, "tune", lambda: tune_section(files)),
+        "architectures": _drawn(recommendation, setting),
+        "cost": _guarded(files, "retrain", lambda: cost_section(files, setting, results, factors)),
     }
-    return {**data, "answer": answer(data), "problems": list(run.problems)}
+    return {**data, "answer": answer(data), "problems": list(files.problems)}
 
 
 def csv_files(data: dict) -> dict[str, list[list[object]]]:
     """The rows of every CSV file of a report by its name, runs below each other; files without a row are left out."""
     files = {}
     for name, way in TABLES.items():
-        tables = [(run["name"], found) for run in data["runs"] if (found := _at(run, way)) and found["rows"]]
+        tables = [(run["name"], table) for run in data["runs"] if (table := _at(run, way)) and table["rows"]]
         if tables:
             files[name] = csv_rows(tables)
     if data["comparison"]:
@@ -109,18 +112,17 @@ def _at(value: dict | None, way: Sequence[str]) -> dict | None:
     return value
 
 
-def _drawn(choice: dict, setting: Setting) -> list[dict]:
+def _drawn(recommendation: Recommendation, setting: Setting) -> list[dict]:
     """The architectures of the chosen networks that are networks of the skeleton."""
     drawn = []
-    for one in choice["chosen"]:
+    for choice in recommendation.chosen:
+        network = TrainingSpec.of_label(choice.label).network
+        if setting.skeleton is None or not isinstance(network, Genotype):
+            continue
         try:
-            drawn += (
-                [{**architecture(network_of(one["genotype"]), setting.skeleton), "genotype": one["genotype"]}]
-                if setting.skeleton
-                else []
-            )
+            drawn.append({**architecture(network, setting.skeleton), "genotype": choice.label})
         except ValueError:
-            # A network from a shelf has blocks of its own.
+            # A genotype of another skeleton.
             continue
     return drawn
 
@@ -128,16 +130,18 @@ def _drawn(choice: dict, setting: Setting) -> list[dict]:
 _MADE_BY = ("search", "retrain", "correlate", "compare", "tune", "shelf")
 
 
-def _commands(run: RunFiles) -> dict[str, str]:
+def _commands(files: RunFiles) -> dict[str, str]:
     """The commands that make what is missing, by stage."""
-    name = shlex.quote(run.name)
+    name = shlex.quote(files.name)
     return {stage: f"dualfair {stage} --run {name}" for stage in _MADE_BY}
 
 
-def _guarded(run: RunFiles, stage: str, section: Callable[[], object]):
+def _guarded(files: RunFiles, stage: str, section: Callable[[], object]):
     """A section's data; None where a file of its stage is damaged, which is told."""
     try:
         return section()
     except _DAMAGE as error:
-        run.tell(f"files of {stage} are damaged or of another version ({reason(error)}); run 'dualfair {stage}' again")
+        files.add_problem(
+            f"files of {stage} are damaged or of another version ({reason(error)}); run 'dualfair {stage}' again"
+        )
         return None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from dualfair.presentation.format import spoken
 from dualfair.reporting.table import column, table
-from dualfair.reporting.words import spoken
 
 
 def compared(runs: Sequence[Mapping]) -> dict:

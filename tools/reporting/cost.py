@@ -7,11 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dualfair.planning.spans import STUDY_KG_PER_KWH, STUDY_WATTS, kilograms, kilowatt_hours
-from dualfair.reporting.networks import network_of
-from dualfair.reporting.run_files import RunFiles, number, reason
+from dualfair.presentation.format import number
 from dualfair.reporting.setting import Setting
 from dualfair.reporting.table import column, table
-from dualfair.supernet.training.checkpoint import checkpoints, read_record
+from dualfair.runs.layout import TrainingsLayout
+from dualfair.runs.records.search import Front, SearchConfig
+from dualfair.runs.records.training import RetrainConfig, TrainingResult
+from dualfair.runs.run_files import RunFiles, reason
+from dualfair.supernet.families.backbone import Backbone
+from dualfair.supernet.training.checkpoint import Record, checkpoints, read_record
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,17 @@ class Factors:
                 raise ValueError(f"{name} must be a finite number of 0 or more, got {value:g}")
 
 
-def cost_section(run: RunFiles, setting: Setting, results: Sequence[Mapping], factors: Factors) -> dict:
+@dataclass(frozen=True)
+class _Spent:
+    """What a stage took: so many of what it makes, seconds of one device, FLOPs (None where they cannot be told)."""
+
+    what: str
+    count: int | None
+    seconds: float
+    flops: float | None
+
+
+def cost_section(files: RunFiles, setting: Setting, results: Sequence[TrainingResult], factors: Factors) -> dict:
     """What was spent, stage by stage, beside what training every candidate from scratch once would cost.
 
     {"factors", "spent": table (stage, count, device hours, FLOPs, kWh, kg CO2eq) with a sum, "instead": table of the
@@ -35,135 +49,144 @@ def cost_section(run: RunFiles, setting: Setting, results: Sequence[Mapping], fa
     "seconds_each" of a training, "supernet_hours": of train and search together}. A device hour is one device at work
     for an hour; FLOPs are 2 a multiply-accumulate, backward twice forward, None where they cannot be told.
     """
-    train = _train(run, setting)
-    search = _search(run)
-    stages = [train, search, *_trainings(run, setting, "retrain"), *_trainings(run, setting, "short"), *_compare(run)]
-    stages = [stage for stage in stages if stage]
-    seconds = [found for result in results if (found := number(result.get("seconds"))) is not None]
-    flops = [stage[3] for stage in stages]
-    total = ["together", None, sum(stage[2] for stage in stages), None if None in flops else sum(flops)]
+    layout = files.layout
+    train, search = _train(files, setting), _search(files)
+    trainings = _trainings(files, setting, layout.retrain), _trainings(files, setting, layout.short)
+    stages = [stage for stage in (train, search, *trainings, _compare(files)) if stage]
+    seconds = [result.seconds for result in results if number(result.seconds) is not None]
+    flops = [stage.flops for stage in stages]
+    total = _Spent("together", None, sum(stage.seconds for stage in stages), None if None in flops else sum(flops))
     each = sum(seconds) / len(seconds) if seconds else None
-    cheap = [stage[2] for stage in (train, search) if stage]
+    supernet = train.seconds + search.seconds if train and search else None
     return {
         "factors": {"watts": factors.watts, "kg_per_kwh": factors.kg_per_kwh},
         "spent": _table([*stages, total] if stages else [], factors),
         "seconds_each": each,
         "trainings": len(seconds),
-        "supernet_hours": sum(cheap) / 3600 if len(cheap) == 2 else None,
-        "instead": None
-        if each is None
-        else _instead(run, setting, each, factors, sum(cheap) if len(cheap) == 2 else None),
+        "supernet_hours": None if supernet is None else supernet / 3600,
+        "instead": None if each is None else _instead(files, setting, each, factors, supernet),
     }
 
 
-def _instead(run: RunFiles, setting: Setting, each: float, factors: Factors, cheap: float | None) -> dict:
-    """The cost of training all candidates, `each` seconds, beside the `cheap` seconds of train and search."""
-    counts = {"every network that the search scored": (run.json("search/config.json") or {}).get("evaluations")}
+def _instead(files: RunFiles, setting: Setting, each: float, factors: Factors, supernet: float | None) -> dict:
+    """The cost of training all candidates, `each` seconds, beside the seconds of train and search."""
+    config = files.record(SearchConfig, files.layout.search.config)
+    counts = {"every network that the search scored": config.evaluations if config else None}
     counts["every network of the space"] = setting.space.size if setting.space else None
-    mean = _standalone_flops(run, setting)
-    rows = [[name, n, n * each, None if mean is None else n * mean] for name, n in counts.items() if isinstance(n, int)]
-    found = _table(rows, factors)
-    times = [None if not cheap else row[2] / cheap for row in rows]
-    columns = [*found["columns"], column("times train and search", "compact")]
-    return table(columns, [[*row, more] for row, more in zip(found["rows"], times, strict=True)])
+    mean = _standalone_flops(files, setting)
+    rows = [
+        _Spent(name, n, n * each, None if mean is None else n * mean) for name, n in counts.items() if n is not None
+    ]
+    costs = _table(rows, factors)
+    times = [None if not supernet else row.seconds / supernet for row in rows]
+    columns = [*costs["columns"], column("times train and search", "compact")]
+    return table(columns, [[*row, more] for row, more in zip(costs["rows"], times, strict=True)])
 
 
-def _table(rows: Sequence[Sequence], factors: Factors) -> dict:
+def _table(rows: Sequence[_Spent], factors: Factors) -> dict:
     columns = [column("what", "text"), column("count", "whole"), column("device hours", "compact")]
     columns += [column("FLOPs", "compact"), column("kWh", "compact"), column("kg CO2eq", "compact")]
     return table(
         columns,
         [
             [
-                *(name, count, seconds / 3600, flops),
-                kilowatt_hours(seconds, factors.watts),
-                kilograms(seconds, factors.watts, factors.kg_per_kwh),
+                *(row.what, row.count, row.seconds / 3600, row.flops),
+                kilowatt_hours(row.seconds, factors.watts),
+                kilograms(row.seconds, factors.watts, factors.kg_per_kwh),
             ]
-            for name, count, seconds, flops in rows
+            for row in rows
         ],
     )
 
 
-def _train(run: RunFiles, setting: Setting) -> list | None:
+def _train(files: RunFiles, setting: Setting) -> _Spent | None:
     """Steps, device seconds and FLOPs of training the supernet."""
     from dualfair.planning.flops import TRAINING
     from dualfair.supernet.training.sampling import paths_per_step
 
-    if (record := _newest(run, run.path / "train")) is None:
+    if (record := _newest(files, files.layout.train.folder)) is None:
         return None
     flops = None
     if (path := _path_macs(setting)) is not None:
-        paths = paths_per_step(setting.config["sampler"], setting.space.sizes)
-        flops = TRAINING * path * setting.config["batch"] * record.step * paths
-    return ["train: steps", record.step, record.seconds * record.ranks, flops]
+        paths = paths_per_step(setting.config.options.sampler, setting.space.sizes)
+        flops = TRAINING * path * setting.config.recipe.batch * record.step * paths
+    return _Spent("train: steps", record.step, record.seconds * record.ranks, flops)
 
 
-def _search(run: RunFiles) -> list | None:
+def _search(files: RunFiles) -> _Spent | None:
     """Scores, seconds and FLOPs of the search and of confirming its front; FLOPs as if scored one by one."""
     from dualfair.planning.flops import FORWARD
     from dualfair.planning.forecast import MIRRORED
 
-    measured = _glance(run, "search/scores.sqlite")
+    layout = files.layout.search
+    measured = _glance(files, layout.scores)
     if not measured:
         return None
-    said, rows, flops = run.json("search/front.json"), run.csv("search/scores.csv"), None
-    if said and rows and "macs" in rows[0]:
+    front, rows, flops = files.record(Front, layout.front), files.csv(layout.scores_table), None
+    if front and rows and "macs" in rows[0]:
         macs = [number(row[rows[0].index("macs")]) or 0.0 for row in rows[1:]]
-        flops = FORWARD * sum(macs) * (said["config"]["calibrate"] + MIRRORED * said["images"])
-        if fresh := said["confirmation"]:
-            again = fresh["candidates"] + fresh["random subnets"]
-            images = fresh["calibrate"] + MIRRORED * fresh["images"]
+        flops = FORWARD * sum(macs) * (front.config.protocol.calibrate + MIRRORED * front.images)
+        if confirmation := front.confirmation:
+            again = confirmation.candidates + confirmation.random_subnets
+            images = confirmation.calibrate + MIRRORED * confirmation.images
             flops += FORWARD * sum(macs) / max(len(macs), 1) * again * images
     count = sum(evaluations for evaluations, _ in measured.values())
-    return ["search: scores", count, sum(n * seconds for n, seconds in measured.values()), flops]
+    return _Spent("search: scores", count, sum(n * seconds for n, seconds in measured.values()), flops)
 
 
-def _trainings(run: RunFiles, setting: Setting, folder: str) -> list[list]:
+def _trainings(files: RunFiles, setting: Setting, stage: TrainingsLayout) -> _Spent | None:
     """Trainings with a result, their device seconds and FLOPs."""
     count, spent, flops = 0, 0.0, 0.0
-    for path in sorted((run.path / folder).glob("*/seed-*/result.json")):
-        result = run.json(path.relative_to(run.path).as_posix()) or {}
-        if (seconds := number(result.get("seconds"))) is None:
+    for path, result in files.results(stage).items():
+        if number(result.seconds) is None:
             continue
-        record = _newest(run, path.parent)
-        batch = (run.json(f"{folder}/config.json") or run.json("retrain/config.json") or {}).get("batch")
-        own = _training_flops(setting, str(result.get("genotype")), record, batch)
-        count, spent = count + 1, spent + seconds * (record.ranks if record else 1)
-        flops = None if own is None or flops is None else flops + own
-    return [[f"{folder}: trainings", count, spent, flops]] if count else []
+        record, batch = _newest(files, path.parent), _batch(files, stage)
+        of_training = _training_flops(setting, result, record, batch)
+        count, spent = count + 1, spent + result.seconds * (record.ranks if record else 1)
+        flops = None if of_training is None or flops is None else flops + of_training
+    return _Spent(f"{stage.name}: trainings", count, spent, flops) if count else None
 
 
-def _compare(run: RunFiles) -> list[list]:
+def _batch(files: RunFiles, stage: TrainingsLayout) -> int | None:
+    """Images of a step of the trainings of a stage."""
+    for layout in (stage, files.layout.retrain):
+        if config := files.record(RetrainConfig, layout.config):
+            return config.recipe.batch
+    return None
+
+
+def _compare(files: RunFiles) -> _Spent | None:
     """Scores that only the comparison with random search took, which begins with those of the search."""
-    searched, compared = _glance(run, "search/scores.sqlite"), _glance(run, "compare/scores.sqlite")
+    archive = files.layout.search.scores
+    searched, compared = _glance(files, archive), _glance(files, files.layout.stage("compare").folder / archive.name)
     count, spent = 0, 0.0
     for name, (n, seconds) in compared.items():
         known, mean = searched.get(name, (0, 0.0))
         count, spent = count + max(n - known, 0), spent + max(n * seconds - known * mean, 0.0)
-    return [["compare: further scores", count, spent, None]] if count else []
+    return _Spent("compare: further scores", count, spent, None) if count else None
 
 
-def _standalone_flops(run: RunFiles, setting: Setting) -> float | None:
+def _standalone_flops(files: RunFiles, setting: Setting) -> float | None:
     """FLOPs of training the space's mean network as the first network with a checkpoint was trained."""
     from dualfair.planning.flops import TRAINING
 
-    batch = (run.json("retrain/config.json") or {}).get("batch")
-    folders = sorted((run.path / "retrain").glob("*/seed-*"))
-    record = next((found for folder in folders if (found := _newest(run, folder))), None)
+    batch = _batch(files, files.layout.retrain)
+    newest = (_newest(files, folder) for folder in files.layout.retrain.folders())
+    record = next((record for record in newest if record), None)
     path = _path_macs(setting)
     return None if record is None or path is None or not batch else TRAINING * path * batch * record.step
 
 
-def _training_flops(setting: Setting, genotype: str, record, batch: int | None) -> float | None:
+def _training_flops(setting: Setting, result: TrainingResult, record: Record | None, batch: int | None) -> float | None:
     """FLOPs of a training up to its newest checkpoint, None where something of it is not known."""
     from dualfair.evaluation.cost import macs
     from dualfair.planning.flops import TRAINING
 
-    people = setting.count("train")
-    if record is None or setting.skeleton is None or not batch or not people:
+    people, network = setting.count("train"), result.training.network
+    if record is None or setting.skeleton is None or not batch or not people or isinstance(network, Backbone):
         return None
     try:
-        path = macs(network_of(genotype), setting.skeleton) + people * setting.skeleton.embedding
+        path = macs(network, setting.skeleton) + people * setting.skeleton.embedding
     except ValueError:
         return None
     return TRAINING * path * batch * record.step
@@ -179,24 +202,24 @@ def _path_macs(setting: Setting) -> float | None:
     return expected_macs(setting.space, setting.skeleton) + people * setting.skeleton.embedding
 
 
-def _newest(run: RunFiles, folder: Path):
+def _newest(files: RunFiles, folder: Path) -> Record | None:
     """The record of a folder's newest checkpoint, None where there is none."""
-    found = checkpoints(folder)
+    paths = checkpoints(folder)
     try:
-        return read_record(found[-1]) if found else None
+        return read_record(paths[-1]) if paths else None
     except ValueError as error:
-        run.tell(f"{found[-1].relative_to(run.path).as_posix()}: {reason(error)}")
+        files.add_problem(f"{files.shown(paths[-1])}: {reason(error)}")
         return None
 
 
-def _glance(run: RunFiles, file: str) -> dict[str, tuple[int, float]]:
+def _glance(files: RunFiles, path: Path) -> Mapping[str, tuple[int, float]]:
     """Evaluations and mean seconds by measurement, empty where there is no archive."""
     from dualfair.evolution.archive import glance
 
-    if not (run.path / file).is_file():
+    if not path.is_file():
         return {}
     try:
-        return {name: (n, seconds or 0.0) for name, n, seconds in glance(run.path / file) if n}
+        return {name: (n, seconds or 0.0) for name, n, seconds in glance(path) if n}
     except ValueError as error:
-        run.tell(f"{file} cannot be read: {reason(error)}")
+        files.add_problem(f"{files.shown(path)} cannot be read: {reason(error)}")
         return {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from dualfair.reporting.words import FEW_PEOPLE, decimals, listed, spoken, two
+from dualfair.presentation.format import FEW_PEOPLE, decimals, listed, spoken, two
 
 
 def not_believe(run: Mapping) -> list[str]:

@@ -6,9 +6,9 @@ import textwrap
 from collections.abc import Mapping
 from html import escape
 
+from dualfair.presentation.format import spoken, two
 from dualfair.reporting.svg import BLACK, BLUE, GREEN, GREY, ORANGE, standing_alone, svg, ticks
 from dualfair.reporting.table import records
-from dualfair.reporting.words import spoken, two
 
 WIDTH = 560
 """Width of these pictures in SVG units; they hold more text than charts do."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from html import escape
 
-from dualfair.reporting.words import NOTHING, compact, counted, decimals, two, whole, with_error, with_interval
+from dualfair.presentation.format import NOTHING, compact, counted, decimals, two, whole, with_error, with_interval
 
 LONG = 40
 """Letters from which on a cell of text may break over lines."""

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from dualfair.reporting.run_files import RunFiles, number
+from dualfair.presentation.format import number
 from dualfair.reporting.table import column, table
+from dualfair.runs.run_files import RunFiles
 
 
-def shelf_section(run: RunFiles, disparity: str) -> dict | None:
+def shelf_section(files: RunFiles, disparity: str) -> dict | None:
     """Whether the searched networks dominate backbones of timm's, from `dualfair shelf`; None where it was not asked.
 
     {"front", "verdict", "seeds" (ours, the shelf's), "hypervolume" (ours, the shelf's), "difference", "low", "high",
     "each": a table of the backbones}. Raises KeyError, TypeError or ValueError where shelf.json is damaged.
     """
-    said = run.json("shelf/shelf.json")
-    found = said and said["dominance"].get(disparity)
-    if not found:
+    study = files.json(files.layout.stage("shelf").folder / "shelf.json")
+    dominance = study and study["dominance"].get(disparity)
+    if not dominance:
         return None
     columns = (
         column("backbone", "text"),
@@ -25,32 +26,35 @@ def shelf_section(run: RunFiles, disparity: str) -> dict | None:
         column("trainings of the backbone", "whole"),
     )
     rows = [
-        [str(one["network"]), str(one["verdict"]), number(one["probability"]), str(one["by"]), *map(int, one["seeds"])]
-        for one in found["each"]
+        [
+            *(str(backbone["network"]), str(backbone["verdict"]), number(backbone["probability"]), str(backbone["by"])),
+            *map(int, backbone["seeds"]),
+        ]
+        for backbone in dominance["each"]
     ]
-    low, high = found["interval"] or (None, None)
+    low, high = dominance["interval"] or (None, None)
     return {
-        "front": [str(name) for name in found["our front"]],
-        "verdict": str(found["verdict"]),
-        "seeds": [int(seeds) for seeds in found["fewest_seeds"]],
-        "hypervolume": [number(value) for value in found["hypervolume"]],
-        "difference": number(found["difference"]),
+        "front": [str(name) for name in dominance["our front"]],
+        "verdict": str(dominance["verdict"]),
+        "seeds": [int(seeds) for seeds in dominance["fewest_seeds"]],
+        "hypervolume": [number(value) for value in dominance["hypervolume"]],
+        "difference": number(dominance["difference"]),
         "low": number(low),
         "high": number(high),
         "each": table(columns, rows),
     }
 
 
-def tune_section(run: RunFiles) -> dict | None:
+def tune_section(files: RunFiles) -> dict | None:
     """The trials that reached the last rung of `dualfair tune`; None where there are none.
 
     {"trials", "spent" in full trainings, "last" epochs, "top": a table}. Raises KeyError, TypeError or ValueError where
     tune.json is damaged.
     """
-    said = run.json("tune/tune.json")
-    if said is None:
+    study = files.json(files.layout.stage("tune").folder / "tune.json")
+    if study is None:
         return None
-    last, disparity = float(said["rungs"][-1]), str(said["disparity"]).replace("_", " ")
+    last, disparity = float(study["rungs"][-1]), str(study["disparity"]).replace("_", " ")
     columns = (
         column("network", "text"),
         column("optimizer", "text"),
@@ -61,7 +65,7 @@ def tune_section(run: RunFiles) -> dict | None:
         column(f"test {disparity}"),
         column("on the front of validation people", "mark"),
     )
-    reached = [(trial, trial["rungs"][-1]) for trial in said["trials"] if trial["rungs"][-1]["epochs"] == last]
+    reached = [(trial, trial["rungs"][-1]) for trial in study["trials"] if trial["rungs"][-1]["epochs"] == last]
     rows = [
         [
             str(trial["genotype"]),
@@ -73,8 +77,8 @@ def tune_section(run: RunFiles) -> dict | None:
         for trial, rung in sorted(reached, key=lambda pair: float(pair[1]["validation error"]))
     ]
     return {
-        "trials": len(said["trials"]),
-        "spent": number(float(said["epochs spent"]) / last),
+        "trials": len(study["trials"]),
+        "spent": number(float(study["epochs spent"]) / last),
         "last": last,
         "top": table(columns, rows),
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from dualfair.reporting.words import SUPERNET, capital, counted, listed, spoken, two, with_interval
+from dualfair.presentation.format import SUPERNET, capital, counted, listed, spoken, two, with_interval
 
 
 def verdict(one: Mapping) -> str:

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 
 from dualfair.planning.report import duration
 from dualfair.planning.spans import STUDY_WATTS
+from dualfair.presentation.format import capital, compact, counted, listed, spoken, whole
 from dualfair.reporting import charts, drawings
 from dualfair.reporting.answer import why
 from dualfair.reporting.captions import reported_front, scores_counted, untrained, who_is_drawn
 from dualfair.reporting.html import bullets, figure, folded, lacks, paragraph, stated, table
 from dualfair.reporting.ranking_words import concluded
-from dualfair.reporting.words import capital, compact, counted, listed, spoken, whole
 
 LEAST_COUNTED = 3
 """Networks of a front without which a heat map of their operations says nothing."""

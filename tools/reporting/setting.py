@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from dualfair.reporting.run_files import RunFiles, reason
 from dualfair.reporting.table import column, table
+from dualfair.runs.options import TrainOptions
+from dualfair.runs.records.training import TrainConfig
+from dualfair.runs.run_files import RunFiles, reason
 from dualfair.supernet.skeleton import Skeleton
 from dualfair.supernet.space import SearchSpace
 
-SPLITS = ("train", "validation", "confirmation", "test")
 PURPOSES = {
     "train": "the supernet and the networks trained from scratch learn from them",
     "validation": "the search scores on them, and the network to take is chosen on them too",
     "confirmation": "the search's front is measured again on them",
     "test": "what is reported of networks trained from scratch",
 }
+"""What the people of every split are for."""
+MACHINE = ("device", "dualfair", "python", "torch")
+"""What is told of the machine that trained."""
 
 
 @dataclass(frozen=True)
@@ -25,40 +29,45 @@ class Setting:
     `people` is by split and group, `images` by split; both are empty where the faces are not at hand.
     """
 
-    config: dict
-    skeleton: Skeleton | None
-    space: SearchSpace | None
-    people: dict[str, dict[str, int]]
-    images: dict[str, int]
+    config: TrainConfig | None = None
+    skeleton: Skeleton | None = None
+    space: SearchSpace | None = None
+    people: dict[str, dict[str, int]] = field(default_factory=dict)
+    images: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def options(self) -> TrainOptions | None:
+        """The options of training."""
+        return self.config.options if self.config else None
 
     def count(self, split: str) -> int | None:
         """The people of a split; None where that is not known."""
         return sum(self.people[split].values()) if split in self.people else None
 
 
-def open_setting(run: RunFiles) -> Setting:
+def open_setting(files: RunFiles) -> Setting:
     """The setting of a run; what cannot be opened is told among the run's problems."""
-    config = run.json("train/config.json") or {}
-    skeleton = space = None
-    people: dict[str, dict[str, int]] = {}
-    images: dict[str, int] = {}
-    try:
-        skeleton = _skeleton(config)
-        from dualfair.runs.architectures import open_space
+    from dualfair.runs.architectures import open_skeleton, open_space
 
-        space = open_space(config["space"], skeleton, config["heads"])
-    except (ValueError, KeyError, TypeError, AttributeError, ImportError) as error:
-        run.tell(f"the search space of train/config.json cannot be opened ({reason(error)})")
+    config = files.record(TrainConfig, files.layout.train.config)
+    if config is None:
+        return Setting()
+    options, skeleton, space, people, images = config.options, None, None, {}, {}
     try:
-        people, images = _counts(run, config)
+        skeleton = open_skeleton(options.skeleton, options.blocks, options.size, options.heads)
+        space = open_space(options.space, skeleton, options.heads)
+    except (ValueError, KeyError, TypeError, AttributeError, ImportError) as error:
+        files.add_problem(f"the search space of train/config.json cannot be opened ({reason(error)})")
+    try:
+        people, images = _counts(files, config)
     except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
-        run.tell(f"the faces cannot be counted ({reason(error)}); numbers of people are left out")
+        files.add_problem(f"the faces cannot be counted ({reason(error)}); numbers of people are left out")
     return Setting(config, skeleton, space, people, images)
 
 
-def describe(run: RunFiles, setting: Setting) -> dict:
+def describe(files: RunFiles, setting: Setting) -> dict:
     """The section on the question: groups, space, versions, and a table of the people and images of every split."""
-    config, machine = setting.config, run.last_command("train")
+    options, typed = setting.options, files.last_command(files.layout.train)
     groups = sorted({group for counts in setting.people.values() for group in counts})
     rows = [
         [
@@ -73,35 +82,29 @@ def describe(run: RunFiles, setting: Setting) -> dict:
     columns = [column("split", "text"), column("people", "whole"), column("images", "whole")]
     columns += [column(f"people of {group}", "whole") for group in groups]
     return {
-        "faces": str(config.get("faces", "")).rstrip("/").split("/")[-1],
-        "group_column": config.get("group_column"),
+        "faces": setting.config.faces.rstrip("/").split("/")[-1] if setting.config else "",
+        "group_column": options.group_column if options else None,
         "groups": groups,
-        "space": config.get("space"),
+        "space": options.space if options else None,
         "networks": setting.space.size if setting.space else None,
-        "skeleton": config.get("skeleton"),
+        "skeleton": options.skeleton if options else None,
         "image_size": setting.skeleton.image_size if setting.skeleton else None,
-        "machine": {name: machine.get(name) for name in ("device", "dualfair", "python", "torch") if machine.get(name)},
+        "machine": {name: getattr(typed, name) for name in MACHINE if typed and getattr(typed, name)},
         "people": table([*columns, column("use", "text")], rows),
     }
 
 
-def _skeleton(config: dict) -> Skeleton:
-    from dualfair.runs.architectures import open_skeleton
-
-    return open_skeleton(config["skeleton"], config["blocks"], config["size"], config["heads"])
-
-
-def _counts(run: RunFiles, config: dict) -> tuple[dict, dict]:
+def _counts(files: RunFiles, config: TrainConfig) -> tuple[dict, dict]:
     """People by split and group, and images by split, of the very faces that the run was trained on."""
     import numpy as np
 
     from dualfair.runs.trained_run import faces_of, open_setting
 
-    opened = open_setting(config, faces_of(run.path, config))
-    if opened.faces_fingerprint != config["faces_fingerprint"]:
+    opened = open_setting(config.options, faces_of(files.path, config))
+    if opened.faces_fingerprint != config.faces_fingerprint:
         raise ValueError("the faces are not those that the supernet was trained on")
     people, images = {}, {}
-    for split in SPLITS:
+    for split in PURPOSES:
         if (faces := opened.splits.get(split)) is None:
             continue
         first = np.unique(faces.identities, return_index=True)[1]

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
-from dualfair.reporting.run_files import RunFiles
 from dualfair.reporting.setting import Setting
 from dualfair.reporting.table import column, table
+from dualfair.runs.run_files import RunFiles
 from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.operations import OPERATION_NAMES
 from dualfair.supernet.space import HEAD, SearchSpace
 from dualfair.supernet.training.checkpoint import checkpoints, load_checkpoint, read_record
+from dualfair.supernet.training.counters import UpdateCounters
 
 _COLUMNS = (
     ("place", "text"),
@@ -23,16 +23,15 @@ _COLUMNS = (
 )
 
 
-def usage_section(genotypes: Sequence[str], setting: Setting) -> dict | None:
+def usage_section(networks: Sequence[Genotype], setting: Setting) -> dict | None:
     """How many networks of a front use each choice, and how many would if all were chosen alike.
 
     {"n", "operations", "heads": tables of place, code (its digit in a genotype), choice, networks, of,
     expected}. None without a network. Expected is
     n / number of choices at that place of the run's space; without the space every operation and head counts.
     """
-    if not genotypes:
+    if not networks:
         return None
-    networks = [Genotype.parse(text) for text in genotypes]
     n = len(networks)
     allowed = choices_by_place(setting.space) if setting.space else {}
     rows = []
@@ -49,38 +48,38 @@ def usage_section(genotypes: Sequence[str], setting: Setting) -> dict | None:
     return {"n": n, "operations": table(columns, rows), "heads": table(columns, head_rows)}
 
 
-def updates_section(run: RunFiles, setting: Setting) -> dict | None:
+def updates_section(files: RunFiles, setting: Setting) -> dict | None:
     """How often training updated every operation and head: the counters in the supernet's newest checkpoint.
 
     {"step", "steps", "sampler", "skipped", "equal": whether all operations of all places have the same count, and so
     have all heads, "least", "most" over operations, "operations": table of place, choices, least, most, equal,
     "heads": table}. None without a checkpoint. Raises ValueError where it cannot be read.
     """
-    found = checkpoints(run.path / "train")
-    if not found:
+    paths = checkpoints(files.layout.train.folder)
+    if not paths:
         return None
-    record, dealt = read_record(found[-1]), json.loads(load_checkpoint(found[-1])["dealt"])
+    record, counters = read_record(paths[-1]), UpdateCounters.of_checkpoint(load_checkpoint(paths[-1]))
     allowed = choices_by_place(setting.space) if setting.space else {}
     rows, counts = [], []
-    for block, positions in enumerate(dealt["operation_updates"]):
+    for block, positions in enumerate(counters.operations.tolist()):
         for position, updates in enumerate(positions):
             codes = allowed.get((block, position), dict(enumerate(OPERATION_NAMES)))
-            own = [updates[code] for code in codes]
-            counts += own
-            place = f"block {block + 1}, position {position + 1}"
-            rows.append([place, len(own), min(own), max(own), min(own) == max(own)])
-    heads = dealt["head_updates"]
+            at_place = [updates[code] for code in codes]
+            counts += at_place
+            least, most = min(at_place), max(at_place)
+            rows.append([f"block {block + 1}, position {position + 1}", len(at_place), least, most, least == most])
     columns = [column("place", "text"), column("choices", "whole"), column("least updates", "whole")]
+    heads = [[head, updates] for head, updates in counters.heads.items()]
     return {
         "step": record.step,
         "steps": record.steps,
-        "sampler": setting.config.get("sampler"),
-        "skipped": dealt["skipped"],
+        "sampler": setting.options.sampler if setting.options else None,
+        "skipped": counters.skipped,
         "least": min(counts),
         "most": max(counts),
-        "equal": min(counts) == max(counts) and len(set(heads.values())) <= 1,
+        "equal": min(counts) == max(counts) and len(set(counters.heads.values())) <= 1,
         "operations": table([*columns, column("most updates", "whole"), column("equal", "mark")], rows),
-        "heads": table([column("head", "text"), column("updates", "whole")], [[*one] for one in heads.items()]),
+        "heads": table([column("head", "text"), column("updates", "whole")], heads),
     }
 
 

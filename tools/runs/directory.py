@@ -17,6 +17,7 @@ from typing import TypeVar
 from dualfair.runs.layout import RunLayout, StageLayout
 from dualfair.runs.lock import locked
 from dualfair.runs.records.codec import Record
+from dualfair.runs.records.command import RecordedCommand
 from dualfair.runs.watching import Say, silent
 from dualfair.supernet.files import append_line, read_json, remove_temporaries, write_json
 
@@ -89,15 +90,15 @@ class RunDirectory:
         """Append the command as typed, the libraries' versions and the device to what the stage was done by."""
         if not self.leads:
             return
-        record = {
-            "time": datetime.now(UTC).isoformat(timespec="seconds"),
-            "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
-            "device": device,
-            "python": platform.python_version(),
+        record = RecordedCommand(
+            time=datetime.now(UTC).isoformat(timespec="seconds"),
+            command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+            device=device,
+            python=platform.python_version(),
             **{library: version(library) for library in _LIBRARIES},
-        }
+        )
         self.make(stage)
-        append_line(stage.commands, json.dumps(record))
+        append_line(stage.commands, json.dumps(record.to_json()))
 
     def say(self, text: str = "") -> None:
         """Show a line and keep it in the run's log."""

@@ -145,6 +145,16 @@ class TrainingsLayout(StageLayout):
 
 
 @dataclass(frozen=True)
+class InheritLayout(TrainingsLayout):
+    """Trainings that begin with the weights of the supernet."""
+
+    @property
+    def comparison(self) -> Path:
+        """How they compare with those from scratch, as a record; it makes the stage complete."""
+        return self.folder / "inherit.json"
+
+
+@dataclass(frozen=True)
 class CorrelateLayout(StageLayout):
     """What the ranking study leaves behind; also in a folder of its own, for two tables of scores."""
 
@@ -189,6 +199,10 @@ class RunLayout:
     @property
     def short(self) -> TrainingsLayout:
         return self.trainings("short")
+
+    @property
+    def inherit(self) -> InheritLayout:
+        return InheritLayout(self.path / "inherit")
 
     @property
     def correlate(self) -> CorrelateLayout:

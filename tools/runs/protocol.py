@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from dualfair.runs.config import option
@@ -67,6 +67,14 @@ def measurement(
             **({"resamples": resamples} if resamples else {}),
         }
     )
+
+
+def measured_alike(text: str, known: Mapping[str, object]) -> bool:
+    """Whether a `measurement` says the same as `known` of all that both name. Raises ValueError for another text."""
+    settings = json.loads(text)
+    if not isinstance(settings, dict):
+        raise ValueError(f"a measurement is names and values, got {text[:40]!r}")
+    return all(known[name] == settings[name] for name in known.keys() & settings.keys())
 
 
 def people_in_words(identities: Iterable[str]) -> str:

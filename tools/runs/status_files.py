@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
+from typing import TypeVar
 
 from dualfair.evolution.archive import glance
+from dualfair.runs.protocol import measured_alike
+from dualfair.runs.records.codec import Record
+from dualfair.runs.records.search import SearchConfig
 from dualfair.supernet.files import read_json
 from dualfair.supernet.training.checkpoint import checkpoints, read_record
+
+Kind = TypeVar("Kind", bound=Record)
 
 ENDLESS = 2**53
 """Larger numbers in a file are damage."""
@@ -20,11 +25,11 @@ def newest_checkpoint(folder: Path, problems: list[str]) -> tuple[int, int | Non
     """
     for path in reversed(checkpoints(folder)):
         try:
-            record, size = read_record(path), path.stat().st_size
-            if size != record.bytes:
-                raise ValueError(f"it has {size:,} bytes instead of {record.bytes}")
-            if not 0 < record.step <= record.steps < ENDLESS:
-                raise ValueError(f"its record says step {record.step} of {record.steps}")
+            about, size = read_record(path), path.stat().st_size
+            if size != about.bytes:
+                raise ValueError(f"it has {size:,} bytes instead of {about.bytes}")
+            if not 0 < about.step <= about.steps < ENDLESS:
+                raise ValueError(f"its record says step {about.step} of {about.steps}")
         except FileNotFoundError:
             # A command at work has just dropped it for a newer one.
             continue
@@ -32,46 +37,54 @@ def newest_checkpoint(folder: Path, problems: list[str]) -> tuple[int, int | Non
             if path.exists():
                 problems.append(f"{path} will be passed over: {error}")
             continue
-        seconds = seconds_in(record.seconds)
-        return record.step, record.steps, None if seconds is None else seconds / record.step
+        seconds = seconds_in(about.seconds)
+        return about.step, about.steps, None if seconds is None else seconds / about.step
     return 0, None, None
 
 
-def scores(path: Path, config: dict, problems: list[str]) -> tuple[int, float | None]:
-    """How many scores an archive holds that were last measured as `config` says, and mean seconds of one."""
+def scores(path: Path, config: SearchConfig | None, faces: str | None, problems: list[str]) -> tuple[int, float | None]:
+    """How many scores an archive holds that were last measured as a search does on some faces, and mean seconds of one.
+
+    Without its configuration scores on these faces count.
+    """
     if not path.is_file():
         return 0, None
+    known = {**(config.to_json() if config else {}), "faces": faces}
+    if config and not config.scored_on:
+        # An older search does not say on whom it scored.
+        del known["scored on"]
     try:
-        for name, evaluations, seconds in glance(path):
-            said = json.loads(name)
-            if all(config[key] == said[key] for key in config.keys() & said.keys()):
+        for measurement, evaluations, seconds in glance(path):
+            if measured_alike(measurement, known):
                 return evaluations, seconds
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError) as error:
         problems.append(f"{path} cannot be read ({error}); the next search looks after it")
     return 0, None
 
 
-def has_begun(folder: Path) -> bool:
-    return any((folder / file).is_file() for file in ("config.json", "commands.jsonl"))
-
-
-def read_object(path: Path, problems: list[str]) -> dict | None:
-    """The object in a file, None when there is no such file or it is damaged, which is told in `problems`."""
+def record(kind: type[Kind], path: Path, problems: list[str]) -> Kind | None:
+    """The record in a file, None when there is no such file or it is damaged, which is told in `problems`."""
     if not path.exists():
         return None
     try:
-        value = read_json(path)
-        if not isinstance(value, dict):
-            raise ValueError(f"it holds a {type(value).__name__}")
+        return kind.from_json(read_json(path))
     except ValueError as error:
         problems.append(f"{path} is damaged: {error}")
         return None
-    return value
 
 
-def texts(value: object) -> list[str]:
-    """The texts of a list that was read from a file."""
-    return [text for text in value if isinstance(text, str)] if isinstance(value, list) else []
+def study(path: Path, problems: list[str]) -> dict | None:
+    """What a study, which keeps its records to itself, wrote when it was done; None as in `record`."""
+    if not path.exists():
+        return None
+    try:
+        values = read_json(path)
+        if not isinstance(values, dict):
+            raise ValueError(f"it holds a {type(values).__name__}")
+    except ValueError as error:
+        problems.append(f"{path} is damaged: {error}")
+        return None
+    return values
 
 
 def seconds_in(value: object) -> float | None:

@@ -89,7 +89,7 @@ def retrain_inherited(run: TrainedRun, how: HowTrained) -> InheritedTrainings:
     Raises ValueError when no network is planned, or the stage was begun by another recipe.
     """
     directory, recipe, seeds = run.directory, how.recipe, how.options.seeds
-    layout = directory.layout.trainings("inherit")
+    layout = directory.layout.inherit
     trainings = [TrainingSpec(genotype, (), seed) for genotype in _planned(run, "--inherit") for seed in range(seeds)]
     stage = replace(_stage(run, layout, how), inherit=True)
     directory.say(
@@ -105,7 +105,7 @@ def retrain_inherited(run: TrainedRun, how: HowTrained) -> InheritedTrainings:
     epochs = directory.config(directory.layout.retrain, RetrainConfig).recipe.epochs if scratch else None
     comparison = against_scratch(results, scratch, recipe.epochs, epochs)
     if directory.leads:
-        comparison.write(layout.folder / "inherit.json")
+        comparison.write(layout.comparison)
     for line in sentences(comparison):
         directory.say(line)
     return comparison

@@ -1,8 +1,9 @@
-"""Numbers as the page prints them."""
+"""Numbers and names as people read them, and as strict JSON holds them."""
 
 from __future__ import annotations
 
-from dualfair.reporting.run_files import number
+import math
+from collections.abc import Sequence
 
 NOTHING = "\N{EN DASH}"
 FEW_PEOPLE = 30
@@ -12,34 +13,56 @@ SUPERNET = "one trained network that contains all candidates"
 """What words of the field mean, in half a sentence."""
 
 
+def number(value: object) -> float | None:
+    """A finite or infinite number that was read from a file, None for anything else, and for not-a-number."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None
+    try:
+        read = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return None if math.isnan(read) else read
+
+
+def plain(value: object) -> object:
+    """A value as strict JSON has it: tuples become lists, not-a-number None, and infinities "inf" and "-inf"."""
+    if isinstance(value, dict):
+        return {str(name): plain(inner) for name, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(inner) for inner in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(value)
+    return value
+
+
 def decimals(value: object) -> str:
     """Three decimals; two digits for a number that would read 0.000, thousands from 1,000 on; a dash for none."""
-    found = number(value)
-    if found is None:
+    read = number(value)
+    if read is None:
         return NOTHING
-    if found in (float("inf"), float("-inf")):
-        return "infinite" if found > 0 else "-infinite"
-    if found and abs(found) < 0.0005:
-        return f"{found:.1e}"
-    return f"{found:,.0f}" if abs(found) >= 1000 else f"{found:.3f}"
+    if read in (float("inf"), float("-inf")):
+        return "infinite" if read > 0 else "-infinite"
+    if read and abs(read) < 0.0005:
+        return f"{read:.1e}"
+    return f"{read:,.0f}" if abs(read) >= 1000 else f"{read:.3f}"
 
 
 def two(value: object) -> str:
     """Two decimals, for correlations; a dash for none."""
-    found = number(value)
-    return NOTHING if found is None else f"{found:.2f}"
+    read = number(value)
+    return NOTHING if read is None else f"{read:.2f}"
 
 
 def whole(value: object) -> str:
     """A count with separators of thousands; a dash for none."""
-    found = number(value)
-    return NOTHING if found is None or found in (float("inf"), float("-inf")) else f"{found:,.0f}"
+    read = number(value)
+    return NOTHING if read is None or read in (float("inf"), float("-inf")) else f"{read:,.0f}"
 
 
 def compact(value: object) -> str:
     """Two digits, with an exponent where the number is large; a dash for none."""
-    found = number(value)
-    return NOTHING if found is None else f"{found:.2g}"
+    read = number(value)
+    return NOTHING if read is None else f"{read:.2g}"
 
 
 def with_error(value: object, error: object) -> str:
@@ -75,6 +98,6 @@ def spoken(name: str) -> str:
     return name.replace("_", " ")
 
 
-def listed(parts: list[str]) -> str:
+def listed(parts: Sequence[str]) -> str:
     """a, b and c."""
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}" if parts else ""

@@ -9,24 +9,20 @@ from pathlib import Path
 
 import pytest
 
-from dualfair.commands.report import report
 from dualfair.reporting.answer import _by_group
 from dualfair.reporting.collect import TABLES
-from dualfair.reporting.networks import choose, over_seeds
 from dualfair.reporting.page import page
 from dualfair.reporting.ranking_words import cheap
-from dualfair.reporting.run_files import open_runs
-from dualfair.reporting.standing import standing
+from dualfair.reporting.report import report
+from dualfair.runs.records.search import FrontNetwork
 from dualfair.supernet.files import read_json, write_csv, write_json
+from dualfair.supernet.genotype import Genotype
+from tests.support import records
 
 VOID = {"meta", "br", "hr", "img", "input", "link"}
 EVIL = "<script>alert(1)</script>"
 FRONT, RANDOM, SHELF = "101-101-101-101:cosface", "343-282-080-535:cosface", "timm.resnet18:arcface"
-CONFIG = {
-    "faces": "../faces", "space": "dpn81", "skeleton": "nano", "blocks": "", "size": 0, "heads": "",
-    "group_column": "group",
-    "split": "0.6,0.2,0.2", "confirm": 0.5, "sampler": "strict", "split_seed": 0, "faces_fingerprint": "x", "batch": 16,
-}  # fmt: skip
+CONFIG = records.train_config(faces_fingerprint="x").to_json()
 
 
 class Reader(HTMLParser):
@@ -56,47 +52,31 @@ class Reader(HTMLParser):
             self.words.append(data)
 
 
-def result(genotype, seed, error, disparity, groups=("a", "b")):
-    def split(error):
-        own = [{"group": group, "probes": 50, "error": error, "mean_rank": 2 * error} for group in groups]
-        return {"error": error, "disparity": disparity, "probes": 100, "groups": own}
-
-    return {"genotype": genotype, "seed": seed, "seconds": 10.0, "validation": split(error), "test": split(error + 0.1)}
-
-
 def add_training(run, genotype, errors, disparity, sample, **more):
     for seed, error in enumerate(errors):
         folder = run / "retrain" / genotype.replace(":", "_").replace("/", "") / f"seed-{seed}"
         folder.mkdir(parents=True)
-        write_json(folder / "result.json", {**result(genotype, seed, error, disparity), **more})
+        result = records.result_of(FRONT, seed, error, disparity).to_json()
+        write_json(folder / "result.json", {**result, "training": genotype, **more})
     plan = read_json(run / "retrain/plan.json")["jobs"] if (run / "retrain/plan.json").is_file() else []
-    plan += [{"genotype": genotype, "seed": seed, "samples": [sample]} for seed in range(len(errors))]
+    plan += [{"training": genotype, "seed": seed, "samples": [sample]} for seed in range(len(errors))]
     write_json(run / "retrain/plan.json", {"jobs": plan})
 
 
 def entry(genotype, error, disparity):
-    fresh = {"error": error + 0.1, "error low": error, "error high": error + 0.2}
-    fresh |= {"rank_disparity": disparity, "rank_disparity low": 0.0, "rank_disparity high": 2 * disparity}
-    return {"genotype": genotype, "error": error, "rank_disparity": disparity, "confirmed": fresh}
+    confirmed = {"error": error + 0.1, "error low": error, "error high": error + 0.2}
+    confirmed |= {"rank_disparity": disparity, "rank_disparity low": 0.0, "rank_disparity high": 2 * disparity}
+    return FrontNetwork(Genotype.parse(genotype), {"error": error, "rank_disparity": disparity}, confirmed)
 
 
 def add_search(run, front=(FRONT,)):
     (run / "search").mkdir()
-    config = {"disparity": "rank_disparity", "evaluations": 8, "calibrate": 16}
-    write_json(run / "search/config.json", config)
-    entries = [entry(genotype, 0.2, 1.5) for genotype in front]
-    chance = {"objective": "error", "genotype": FRONT, "value": 0.3, "low": 0.2, "high": 0.4, "p": 0.02}
-    means = {"error": {"search front": [0.2, 0.3], "random subnets": [0.5, 0.6]}}
-    confirmation = {
-        "people": 10, "images": 60, "calibrate": 16, "candidates": 4, "random subnets": 30, "survived": len(front),
-        "search front": entries, "means": means,
-        "against random": [{**chance, "as_good": 0, "random": 30, "verdict": "better than chance"}],
-    }  # fmt: skip
-    about = {"config": config, "objectives": ["error", "rank_disparity"], "images": 60}
-    floor = {"raw pixels": 0.4, "an untrained network": 0.9}
-    write_json(
-        run / "search/front.json", {**about, "errors to beat": floor, "front": entries, "confirmation": confirmation}
-    )
+    config = records.search_config(evaluations=8, calibrate=16)
+    config.write(run / "search/config.json")
+    networks = tuple(entry(genotype, 0.2, 1.5) for genotype in front)
+    means = {"error": {"search front": (0.2, 0.3), "random subnets": (0.5, 0.6)}}
+    confirmation = records.confirmed_front(networks, means=means, against_random=(records.chance(FRONT),))
+    records.front_of(config, networks, confirmation=confirmation).write(run / "search/front.json")
     scored = [[genotype, 0.1 * place, 3.0 - place, 1e6] for place, genotype in enumerate((FRONT, RANDOM))]
     write_csv(run / "search/scores.csv", [["genotype", "error", "rank_disparity", "macs"], *scored])
     write_csv(run / "search/hypervolume.csv", [["evaluations", "hypervolume below 1 4"], [4, 0.5], [8, 0.75]])
@@ -113,17 +93,7 @@ def add_comparison(run):
 
 def add_ranking(run, low=0.2, high=0.7):
     (run / "correlate").mkdir()
-    tau = {"tau": 0.5, "interval": [low, high], "reason": None}
-    found = {"n": 12, "correlation": tau, "p": 0.01, "ceiling": {"tau": 0.75, "interval": [0.6, 0.8]}}
-    found |= {
-        "baselines": {"params": {**tau, "tau": 0.123}},
-        "beyond": None,
-        "conclusions": ["ranks better than chance"],
-    }
-    study = {"samples": {"random": {"n": 12, "measures": {"error": found, "rank_disparity": found}}}}
-    about = {"networks": [FRONT] * 12, "seeds": 2, "missing": [], "left_out": []}
-    studies = {"validation identities": study, "test identities": study}
-    write_json(run / "correlate/ranking.json", {**about, "studies": studies})
+    records.ranking_study((FRONT,) * 12, records.measure_study(low, high)).write(run / "correlate/ranking.json")
 
 
 def add_shelf(run):
@@ -172,9 +142,9 @@ def whole(made_once, tmp_path):
     return Path(shutil.copytree(made_once / "whole", tmp_path / "some place" / "run"))
 
 
-def made(run, tmp_path, **more):
+def made(run, tmp_path):
     out = tmp_path / "out" / "report.html"
-    data = report([run], out, **more)
+    data = report([run], out)
     return data, out.read_text(encoding="utf-8"), out
 
 
@@ -350,7 +320,7 @@ def test_a_search_without_fresh_people_is_not_said_to_hold(bare, tmp_path):
 def test_one_group_is_said_to_be_one(bare, tmp_path):
     folder = bare / "retrain/x/seed-0"
     folder.mkdir(parents=True)
-    write_json(folder / "result.json", result(FRONT, 0, 0.1, 0.0, groups=("all",)))
+    records.result_of(FRONT, 0, 0.1, 0.0, groups=("all",)).write(folder / "result.json")
     assert "There is one group only" in words(made(bare, tmp_path)[1])
 
 
@@ -370,7 +340,7 @@ def test_text_from_files_stays_text(whole, tmp_path, where):
             whole / "compare/comparison.json", {**read_json(whole / "compare/comparison.json"), "sentence": EVIL}
         )
     elif where == "sample":
-        write_json(whole / "retrain/plan.json", {"jobs": [{"genotype": FRONT, "seed": 0, "samples": [EVIL]}]})
+        write_json(whole / "retrain/plan.json", {"jobs": [{"training": FRONT, "seed": 0, "samples": [EVIL]}]})
     else:
         write_json(whole / "train/config.json", {**CONFIG, "faces": "../<script>", "group_column": EVIL, "space": EVIL})
     html = made(whole, tmp_path)[1]
@@ -456,48 +426,6 @@ def test_runs_are_only_read(whole, tmp_path):
     assert {path: path.read_bytes() for path in whole.rglob("*") if path.is_file()} == before
 
 
-def network(genotype, error, disparity, macs=1, test=0.5):
-    return {
-        "genotype": genotype, "macs": macs, "validation": {"error": {"mean": error}, "disparity": {"mean": disparity}},
-        "test": {"error": {"mean": test}},
-    }  # fmt: skip
-
-
-def test_validation_people_choose_and_test_people_do_not():
-    networks = [network("a", 0.1, 3.0), network("b", 0.2, 1.0), network("c", 0.5, 0.9), network("d", 0.5, 3.0)]
-    first = choose(networks)
-    assert [one["genotype"] for one in first["chosen"]] == ["b", "a", "c"]
-    assert first["chosen"][1]["because"] == ["lowest error"] and set(first["front"]) == {"a", "b", "c"}
-    for place, one in enumerate(networks):
-        one["test"] = {"error": {"mean": place / 10}}
-    assert choose(networks) == first
-
-
-def test_of_equal_networks_the_smallest_is_taken_and_the_others_are_counted():
-    networks = [network("a", 0.1, 1.0, macs=9), network("b", 0.1, 1.0, macs=3), network("c", 0.1, 1.0, macs=None)]
-    found = choose(networks)
-    assert [one["genotype"] for one in found["chosen"]] == ["b"] and found["chosen"][0]["tied"] == 2
-    assert choose([network("a", 0.1, 3.0), network("b", 0.1, 3.0), network("c", 0.2, 1.0)])["chosen"][-1]["tied"] == 0
-
-
-def judged(genotype, errors, disparities=(1.0, 1.0)):
-    test = {"error": over_seeds(errors), "disparity": over_seeds(disparities)}
-    return {"genotype": genotype, "seeds": len(errors), "test": test}
-
-
-def test_the_choice_is_placed_among_all_trained_networks_and_clear_differences_are_named():
-    # Means 0.30, 0.10, 0.31, 0.90; standard errors 0.01, 0.01, 0.05, 0.10.
-    networks = [judged("own", [0.29, 0.31]), judged("good", [0.09, 0.11]), judged("near", [0.26, 0.36])]
-    networks.append(judged("bad", [0.8, 1.0], [3.0, 5.0]))
-    found = standing(networks, "own")
-    assert (found["of"], found["fewest"], found["most"]) == (4, 2, 2)
-    assert found["error"] == {"place": 2, "shared": 0, "better": ["good"], "worse": ["bad"], "unknown": 0}
-    # The disparity of 4 has a standard error of 1: 3 apart, more than 2.
-    assert found["disparity"] == {"place": 1, "shared": 2, "better": [], "worse": ["bad"], "unknown": 0}
-    assert standing([judged("own", [0.3]), judged("good", [0.1])], "own")["error"]["unknown"] == 1
-    assert standing([judged("own", [0.0, 4.0]), judged("x", [3.9, 4.1])], "own")["error"]["worse"] == []
-
-
 def test_the_answer_says_how_the_choice_fared_on_test_people(whole, tmp_path):
     text = words(made(whole, tmp_path)[1])
     assert "On test people it came 1st of 3 in error and 2nd of 3 in rank disparity; with 2 trainings each" in text
@@ -558,7 +486,8 @@ def test_random_networks_that_do_as_well_are_no_matter_of_too_few(whole, tmp_pat
 
 
 def test_errors_by_group_carry_their_people_and_few_are_called_few():
-    groups = [{"group": name, "error": over_seeds([low, low + 0.02])} for name, low in (("a", 0.01), ("b", 0.05))]
+    errors = {"a": {"mean": 0.02, "se": 0.01}, "b": {"mean": 0.06, "se": 0.01}}
+    groups = [{"group": name, "error": error} for name, error in errors.items()]
     said = _by_group({"people": {"test": {"a": 30, "b": 29}}}, {"groups": groups})
     assert said.startswith("Error by group: a 0.020 ± 0.010, 30 people; b 0.060 ± 0.010, 29 people")
     assert said.endswith("; too few to rely on below 30 people a group (b).")
@@ -574,29 +503,8 @@ def test_a_front_that_was_not_trained_from_scratch_is_said_not_to_be(whole, tmp_
     assert "The one network of the search's own front was not trained from scratch." in text
 
 
-def test_networks_without_finite_values_are_never_taken():
-    assert choose([network("a", 0.1, float("inf")), network("b", None, 1.0)])["chosen"] == []
-    assert choose([])["chosen"] == []
-
-
-def test_a_standard_error_needs_two_values():
-    assert over_seeds([0.5]) == {"mean": 0.5, "se": None, "values": [0.5]}
-    assert over_seeds([None, "nan"]) == {"mean": None, "se": None, "values": []}
-    # Deviation of 1 and 3 is the root of 2, over the root of 2.
-    assert over_seeds([1, 3]) == {"mean": 2.0, "se": pytest.approx(1.0), "values": [1.0, 3.0]}
-
-
 def test_a_training_by_another_recipe_is_drawn_as_its_network(bare, tmp_path):
     label = f"{FRONT},lr=0.3"
     add_training(bare, label, [0.1], 1.0, "named")
     run = made(bare, tmp_path)[0]["runs"][0]
     assert [one["genotype"] for one in run["architectures"]] == [label] and run["networks"][0]["macs"] > 0
-
-
-def test_names_are_the_shortest_that_differ(tmp_path):
-    paths = [tmp_path / one / "run" for one in "ab"]
-    for path in paths:
-        (path / "train").mkdir(parents=True)
-        write_json(path / "train/config.json", {})
-    assert [run.name for run in open_runs(paths)] == ["a/run", "b/run"]
-    assert [run.name for run in open_runs(paths[:1])] == ["run"]

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from contextlib import chdir
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,15 @@ import safetensors.torch
 import timm
 import torch
 
-import dualfair.supernet.production.timm_model  # noqa: F401 - it makes the networks known to timm
-from dualfair.commands.export import export
+import dualfair
+import dualfair.supernet.production.timm_model
 from dualfair.exporting import onnx_file
 from dualfair.exporting.description import Terms
+from dualfair.exporting.export import export
 from dualfair.exporting.source import Source
-from dualfair.runs.standalone import build_network, open_standalone, write_description
+from dualfair.runs.layout import RunLayout
+from dualfair.runs.records.training import TrainConfig, TrainedOn
+from dualfair.runs.standalone import build_network, describe_network, open_standalone
 from dualfair.runs.training_spec import TrainingSpec
 from dualfair.supernet.files import write_json
 from dualfair.supernet.network import build
@@ -25,6 +29,7 @@ from dualfair.supernet.operations import OPERATIONS, Convolution
 from dualfair.supernet.production.exported import class_weights, open_export
 from dualfair.supernet.skeleton import SKELETONS
 from dualfair.supernet.training.checkpoint import save_checkpoint
+from tests.support import records
 
 GUIDE = Path(__file__).parents[2] / "tools/guides/production.md"
 BEST, OTHER = "101-606-343-080:cosface", "000-000-000-000:arcface"
@@ -50,41 +55,31 @@ def run(tmp_path_factory, faces):
     """A run directory as commands leave it: two networks and a backbone, trained with two seeds by no step at all."""
     folder = tmp_path_factory.mktemp("runs") / "run"
     fingerprint = json.loads((faces / "faces.json").read_text())["fingerprint"]
-    trained_on = {"faces_fingerprint": fingerprint, "group_column": "group", "split": "0.4,0.3,0.3", "split_seed": 0}
-    from dualfair.runs.options import TrainOptions
-    from dualfair.runs.protocol import ProtocolOptions
-    from dualfair.supernet.training.recipe import Recipe
-
-    options = dataclasses.asdict(TrainOptions()) | {"skeleton": "nano", "confirm": 0.0}
-    recipe = dataclasses.asdict(Recipe())
-    for stage in ("train", "retrain"):
-        (folder / stage).mkdir(parents=True)
-    write_json(
-        folder / "train/config.json", {"faces": f"../../{faces.parent.name}/generated"} | options | recipe | trained_on
+    config = records.train_config(
+        f"../../{faces.parent.name}/generated", fingerprint, skeleton="nano", confirm=0.0, split="0.4,0.3,0.3"
     )
-    write_json(folder / "retrain/config.json", recipe | {"lr": 0.05} | dataclasses.asdict(ProtocolOptions()))
-    (folder / "runs").mkdir()
+    layout = RunLayout(folder)
+    for stage, record in ((layout.train, config), (layout.retrain, records.retrain_config(lr=0.05))):
+        stage.folder.mkdir(parents=True)
+        record.write(stage.config)
     errors = {BEST: (0.2, 0.1), OTHER: (0.5, 0.6), BACKBONE: (0.4, 0.4)}
     for label, by_seed in errors.items():
         for seed, error in enumerate(by_seed):
             training = TrainingSpec.of_label(label, seed)
-            make_training(folder / "retrain" / training.folder, training, trained_on, error)
+            make_training(layout.retrain.training(training), training, config.trained_on, error)
     return folder
 
 
-def make_training(folder, training, trained_on, error):
+def make_training(place, training, trained_on, error):
     torch.manual_seed(training.seed)
     network = build_network(training.network, NANO, 12)
-    folder.mkdir(parents=True)
-    write_description(folder, training.label, NANO, 12, training.seed, trained_on)
+    place.folder.mkdir(parents=True)
+    describe_network(training, NANO, 12, trained_on).write(place.description)
     machine = {"seconds": 1.0, "loss": None, "configuration": "", "device": "cpu", "threads": 1, "ranks": 1}
-    save_checkpoint(folder, {"network": network.state_dict()}, step=4, steps=4, **machine)
-    verdict = {"error": error, "disparity": error / 2, "probes": 36, "groups": []}
-    write_json(
-        folder / "result.json",
-        {"genotype": training.label, "seed": training.seed, "params": 9, "macs": 9}
-        | {split: verdict for split in ("validation", "test")},
-    )
+    save_checkpoint(place.folder, {"network": network.state_dict()}, step=4, steps=4, **machine)
+    scores = records.scores(error, error / 2, groups=(), probes=36)
+    result = records.result_of(training.label, training.seed, params=9, macs=9, validation=scores, test=scores)
+    result.write(place.result)
 
 
 @pytest.fixture(scope="module")
@@ -228,6 +223,17 @@ def test_a_run_exports_what_its_report_recommends_by_the_best_seed(run, tmp_path
     assert "no finished training of seed 7" in dualfair("export", run, "--to", tmp_path / "out", "--seed", 7).err
 
 
+def test_the_door_exports_without_a_word_and_says_what_it_wrote(run, tmp_path, capsys):
+    exported = dualfair.export(run, tmp_path / "out", format="state", seed=0, class_weights=False, fold_bn=True)
+    assert (exported.training, exported.format) == (TrainingSpec.of_label(BEST, 0), "state")
+    assert "the run's report recommends" in exported.why and 0 < exported.folded <= exported.norms
+    assert exported.files["model.safetensors"] == (tmp_path / "out/model.safetensors").stat().st_size
+    assert "class_weights.safetensors" not in exported.files and exported.agreement is None
+    assert capsys.readouterr().out == ""
+    with pytest.raises(ValueError, match="unknown format 'pickle'; choose from timm, onnx, state"):
+        dualfair.export(run, tmp_path / "out", format="pickle")
+
+
 def test_a_network_is_found_by_its_name(run, tmp_path, dualfair):
     assert dualfair("export", "000:arcface", "--run", run, "--to", tmp_path / "out").status == 0
     assert about(tmp_path / "out")["network"] == OTHER
@@ -241,16 +247,10 @@ def test_inherited_weights_carry_measured_statistics(run, faces, tmp_path, dualf
     from dualfair.supernet.network import Supernet
 
     copy = shutil.copytree(run, tmp_path / "inherited")
-    from dualfair.runs.protocol import ProtocolOptions
-
-    config = json.loads((copy / "train/config.json").read_text())
-    write_json(copy / "train/config.json", config | {"faces": str(faces)})
-    (copy / "search").mkdir()
-    protocol_options = dataclasses.asdict(ProtocolOptions()) | {
-        "calibrate": 16,
-        "objectives": ["error", "rank_disparity"],
-    }
-    write_json(copy / "search/config.json", protocol_options)
+    layout = RunLayout(copy)
+    replace(TrainConfig.read(layout.train.config), faces=str(faces)).write(layout.train.config)
+    layout.search.folder.mkdir()
+    records.search_config(calibrate=16).write(layout.search.config)
     net = Supernet("nano", 12)
     machine = {"seconds": 1.0, "loss": None, "configuration": "", "device": "cpu", "threads": 1, "ranks": 1}
     save_checkpoint(copy / "train", {"network": net.state_dict()}, step=4, steps=4, **machine)
@@ -277,8 +277,8 @@ def test_without_the_run_the_card_says_that_nothing_was_measured(run, tmp_path, 
 
 def test_recorded_numbers_stand_in_where_the_faces_are_gone(run, tmp_path, dualfair):
     copy = shutil.copytree(run, tmp_path / "run")
-    config = json.loads((copy / "train/config.json").read_text())
-    write_json(copy / "train/config.json", config | {"faces": "../gone"})
+    config = RunLayout(copy).train.config
+    replace(TrainConfig.read(config), faces="../gone").write(config)
     found = dualfair("export", training(copy), "--to", tmp_path / "out")
     assert found.status == 0, found.err
     metrics = about(tmp_path / "out")["metrics"]
@@ -360,7 +360,7 @@ def own_source():
     mine = dataclasses.replace(OPERATIONS["pre3"], name="mine")
     skeleton = dataclasses.replace(NANO, name="my_nets:skeleton", operations=(mine, Convolution("also", 1, "post")))
     network = build("010:cosface", skeleton, 3).eval()
-    return skeleton, Source(network, TrainingSpec(network.genotype), 3, {}, "named")
+    return skeleton, Source(network, TrainingSpec(network.genotype), 3, TrainedOn("x", "group", "", 0), "named")
 
 
 @torch.no_grad()

@@ -7,7 +7,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,15 +16,20 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dualfair.evolution.archive import Archive
+from dualfair.runs.layout import RunLayout
 from dualfair.runs.lock import started
+from dualfair.runs.records.search import Front
+from dualfair.runs.records.training import PlannedTraining, TrainingPlan
 from dualfair.runs.status import status
+from dualfair.runs.training_spec import TrainingSpec
 from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.training.checkpoint import Record
+from tests.support import records
 
 ROOT = Path(__file__).parents[2]
 PROTOCOL = {"calibrate": 64, "disparity": "rank_disparity", "count": "images", "gallery": "all", "galleries": 8}
-OBJECTIVES = ["error", "rank_disparity"]
-SEARCH = {"population": 6, "generations": 2, "siblings": 1, "seed": 0, "exhaustive": False, **PROTOCOL}
+OBJECTIVES = ("error", "rank_disparity")
+SEARCH = {"population": 6, "generations": 2, "siblings": 1, "seed": 0, **PROTOCOL}
 NETWORKS = ["101-101:cosface", "202-202:arcface", "303-303:magface"]
 
 
@@ -67,37 +72,40 @@ class RunWriter:
         return path
 
     def scores(self, count, seconds, weights="w", **protocol_options):
-        said = {**PROTOCOL, **protocol_options, "objectives": OBJECTIVES, "weights": weights, "faces": "f", "scorer": 2}
+        settings = {**PROTOCOL, **protocol_options, "objectives": OBJECTIVES, "weights": weights, "faces": "f"}
         (self.path / "search").mkdir(parents=True, exist_ok=True)
-        with Archive(
-            self.path / "search/scores.sqlite", measurement=json.dumps(said), columns=OBJECTIVES, objectives=2
-        ) as archive:
+        file, measurement = self.path / "search/scores.sqlite", json.dumps({**settings, "scorer": 2})
+        with Archive(file, measurement=measurement, columns=OBJECTIVES, objectives=2) as archive:
             names = [Genotype.parse(f"{number:03d}-000:cosface") for number in range(count)]
             archive.add(names, np.ones((count, 2)), seconds)
 
     def trained(self):
         self.typed("train", "dualfair train --faces faces --out 'my run'")
-        self.json("train/config.json", {"faces": "../faces", "faces_fingerprint": "f"})
+        self.record("train/config.json", records.train_config())
         self.checkpoint("train", 400, 432, 56.0)
         self.checkpoint("train", 432, 432, 60.0)
 
+    def record(self, name, record):
+        (self.path / name).parent.mkdir(parents=True, exist_ok=True)
+        record.write(self.path / name)
+
     def searched(self, **changes):
-        config = {**SEARCH, "objectives": OBJECTIVES, "evaluations": 12, **changes}
+        config = records.search_config(**{**SEARCH, **changes})
         self.typed("search", "dualfair search --run 'my run' --population 6")
-        self.json("search/config.json", config)
+        self.record("search/config.json", config)
         self.scores(12, 0.5)
-        self.json("search/front.json", {"objectives": OBJECTIVES, "config": config, "front": []})
+        self.record("search/front.json", records.front_of(config))
 
     def planned(self, networks=NETWORKS, seeds=2):
         self.typed("retrain", "dualfair retrain --run 'my run' --seeds 2")
-        self.json("retrain/config.json", {"epochs": 12.0})
-        jobs = [{"genotype": name, "seed": seed} for name in networks for seed in range(seeds)]
-        self.json("retrain/plan.json", {"jobs": jobs})
+        self.record("retrain/config.json", records.retrain_config(epochs=12.0))
+        jobs = [PlannedTraining(TrainingSpec.of_label(name, seed)) for name in networks for seed in range(seeds)]
+        self.record("retrain/plan.json", TrainingPlan(tuple(jobs)))
 
     def result(self, genotype, seed, seconds=100.0, stage="retrain"):
         place = f"{stage}/{genotype.replace(':', '_')}/seed-{seed}"
         self.checkpoint(place, 288, 288, seconds)
-        self.json(f"{place}/result.json", {"genotype": genotype, "seed": seed, "seconds": seconds})
+        self.record(f"{place}/result.json", records.result_of(genotype, seed, seconds=seconds))
 
     def retrained(self):
         self.planned()
@@ -107,14 +115,14 @@ class RunWriter:
 
     def shortly(self, networks=NETWORKS):
         self.typed("short", "dualfair retrain --run 'my run' --short")
-        self.json("short/config.json", {"epochs": 2.0})
+        self.record("short/config.json", records.retrain_config(epochs=2.0))
         for name in networks:
             self.result(name, 0, 10.0, stage="short")
 
     def ranked(self, networks=NETWORKS, baselines=("params",)):
         self.typed("correlate", "dualfair correlate --run 'my run'")
-        measures = {"error, validation": {"baselines": {name: {"tau": 0.5} for name in baselines}}}
-        self.json("correlate/ranking.json", {"networks": networks, "seeds": 2, "left_out": [], "measures": measures})
+        study = records.measure_study(baselines=dict.fromkeys(baselines, 0.5))
+        self.record("correlate/ranking.json", records.ranking_study(tuple(networks), study))
 
     def compared(self):
         self.typed("compare", "dualfair compare --run 'my run' --seeds 3")
@@ -133,9 +141,9 @@ def stages_of(run):
 
 def test_a_finished_run_has_nothing_left_and_no_next_command(run, dualfair):
     run.trained(), run.searched(), run.retrained(), run.ranked()
-    said = dualfair("status", run.path)
-    assert said.status == 0 and said.err == ""
-    assert said.out.splitlines() == [
+    printed = dualfair("status", run.path)
+    assert printed.status == 0 and printed.err == ""
+    assert printed.out.splitlines() == [
         "train      finished     432 of 432 steps",
         "search     finished     12 of 12 evaluations",
         "retrain    finished     6 of 6 trainings",
@@ -193,7 +201,7 @@ def test_a_command_beside_the_stages_runs_its_own_line_only(run, command, name):
 
 def test_a_search_is_finished_when_its_confirmed_front_is_written(run):
     run.trained(), run.searched(confirm_candidates=16)
-    front = json.loads((run.path / "search/front.json").read_text())
+    front = Front.read(run.path / "search/front.json")
     # Confirming keeps its scores in the same archive, measured on other people with other statistics.
     run.scores(9, 0.7, calibrate=4 * PROTOCOL["calibrate"], resamples=400)
     (run.path / "search/front.json").unlink()
@@ -201,26 +209,33 @@ def test_a_search_is_finished_when_its_confirmed_front_is_written(run):
     assert (search.state, search.done, search.total, search.hours_left) == ("interrupted", 12, 12, None)
     assert search.notes == ("all are scored, but the front is not written yet",)
     assert status(run.path).next == "dualfair search --run 'my run' --population 6"
-    run.json("search/front.json", {**front, "confirmation": {"people": 12}})
+    run.record("search/front.json", replace(front, confirmation=records.confirmed_front()))
     assert stages_of(run)["search"].state == "finished"
 
 
 def test_an_interrupted_training_costs_its_steps_left_at_the_speed_so_far(run, dualfair):
     run.typed("train", "dualfair train --faces faces --out old")
     run.typed("train", "dualfair train --faces faces --out 'my run' --epochs 18")
-    run.json("train/config.json", {"faces_fingerprint": "f"})
+    run.record("train/config.json", records.train_config())
     run.checkpoint("train", 100, 1000, 3600.0)
     run.checkpoint("train", 200, 1000, 7200.0)
-    said = dualfair("status", run.path).out.splitlines()
-    assert said[0] == "train      interrupted  200 of 1,000 steps; left: 8.00 hours"
-    assert "left       8.00 hours at the speed measured so far; unknown for search, retrain, correlate" in said
-    assert said[-1] == "Next: dualfair train --faces faces --out 'my run' --epochs 18"
+    printed = dualfair("status", run.path).out.splitlines()
+    assert printed[0] == "train      interrupted  200 of 1,000 steps; left: 8.00 hours"
+    assert "left       8.00 hours at the speed measured so far; unknown for search, retrain, correlate" in printed
+    assert printed[-1] == "Next: dualfair train --faces faces --out 'my run' --epochs 18"
 
 
 def test_a_training_without_a_checkpoint_has_an_unknown_cost(run):
     run.typed("train", "dualfair train --faces faces --out 'my run'")
     train = stages_of(run)["train"]
     assert (train.state, train.done, train.total, train.hours_left) == ("interrupted", 0, None, None)
+
+
+def test_scores_without_a_configuration_are_those_on_the_same_faces(run):
+    run.trained(), run.searched()
+    (run.path / "search/config.json").unlink()
+    search = {stage.name: stage for stage in status(RunLayout(run.path)).stages}["search"]
+    assert (search.state, search.done, search.total) == ("interrupted", 12, None)
 
 
 def test_a_stage_that_has_not_begun_gets_the_plain_command(run):
@@ -253,16 +268,16 @@ def test_scores_of_other_settings_weights_or_faces_are_not_counted(run):
     run.scores(9, 1.0, weights="older")
     run.scores(3, 1.0)
     run.scores(7, 1.0, calibrate=512)
-    run.json("search/config.json", {**SEARCH, "objectives": OBJECTIVES, "evaluations": 12})
+    run.record("search/config.json", records.search_config(**SEARCH))
     assert stages_of(run)["search"].done == 3
-    run.json("train/config.json", {"faces_fingerprint": "other faces"})
+    run.record("train/config.json", records.train_config(faces_fingerprint="other faces"))
     assert stages_of(run)["search"].done == 0
 
 
 def test_more_scores_than_the_search_asks_for_are_not_taken_for_its_own(run):
     run.trained()
     run.scores(20, 1.0)
-    run.json("search/config.json", {**SEARCH, "objectives": OBJECTIVES, "evaluations": 12})
+    run.record("search/config.json", records.search_config(**SEARCH))
     search = stages_of(run)["search"]
     assert (search.done, search.total, search.hours_left) == (0, 12, 12 / 3600)
     assert search.notes == ("the archive holds 20 scores, also of other searches",)
@@ -279,12 +294,12 @@ def test_half_done_and_missing_trainings_are_named_and_cost_what_is_left_of_them
     assert retrain.half_done == ("202-202:arcface seed 0 at step 72 of 288",)
     assert retrain.not_begun == ("303-303:magface seed 0", "303-303:magface seed 1")
     assert retrain.hours_left == pytest.approx((2 * 3600 + 216 * 10) / 3600)
-    said = dualfair("status", run.path).out
+    printed = dualfair("status", run.path).out
     assert (
         "retrain    interrupted  3 of 6 trainings; half done: 202-202:arcface seed 0 at step 72 of 288; "
-        "not begun: 303-303:magface seed 0, 303-303:magface seed 1; left: 2.60 hours" in said
+        "not begun: 303-303:magface seed 0, 303-303:magface seed 1; left: 2.60 hours" in printed
     )
-    assert said.splitlines()[-1] == "Next: dualfair retrain --run 'my run' --seeds 2"
+    assert printed.splitlines()[-1] == "Next: dualfair retrain --run 'my run' --seeds 2"
 
 
 def test_many_missing_trainings_are_counted_not_named(run, dualfair):
@@ -330,17 +345,17 @@ def test_damaged_files_that_were_set_aside_are_listed(run, dualfair):
     (run.path / "train/step-00000432.pt.damaged").write_bytes(b"")
     (run.path / "search").mkdir()
     (run.path / "search/scores.sqlite.damaged-2").write_bytes(b"")
-    found = status(run.path)
-    assert found.damaged == ("search/scores.sqlite.damaged-2", "train/step-00000432.pt.damaged")
+    run_status = status(run.path)
+    assert run_status.damaged == ("search/scores.sqlite.damaged-2", "train/step-00000432.pt.damaged")
     assert "set aside  train/step-00000432.pt.damaged" in dualfair("status", run.path).out
 
 
 def test_a_checkpoint_of_another_size_than_written_is_passed_over(run):
     run.trained()
     run.checkpoint("train", 500, 600, 70.0, size=12_345)
-    found = status(run.path)
-    assert found.stages[0].done == 432
-    assert found.problems == (
+    run_status = status(run.path)
+    assert run_status.stages[0].done == 432
+    assert run_status.problems == (
         f"{run.path}/train/step-00000500.pt will be passed over: it has 100 bytes instead of 12345",
     )
 
@@ -359,10 +374,10 @@ def hold(run, command, **changes):
 def test_the_command_at_work_is_named_and_nothing_is_to_be_typed(run, dualfair):
     run.trained(), run.searched(), run.planned()
     hold(run, "dualfair retrain --run 'my run' --seeds 2")
-    said = dualfair("status", run.path).out
-    assert "retrain    running      0 of 6 trainings" in said and "Next:" not in said
+    printed = dualfair("status", run.path).out
+    assert "retrain    running      0 of 6 trainings" in printed and "Next:" not in printed
     where = f"process {os.getpid()} on host {socket.gethostname()}"
-    assert f"running    dualfair retrain --run 'my run' --seeds 2, {where}" in said
+    assert f"running    dualfair retrain --run 'my run' --seeds 2, {where}" in printed
 
 
 def test_a_command_for_all_stages_works_on_the_first_unfinished_one(run):
@@ -380,9 +395,9 @@ def test_the_lock_of_a_dead_process_or_of_a_later_one_with_its_number_does_not_c
     run.typed("train", "dualfair train --faces faces --out run")
     for changes in ({"pid": 2**22 + 1}, {"started": "boot/1"}):
         hold(run, "dualfair train", **changes)
-        found = status(run.path)
-        assert found.running is None and found.stages[0].state == "interrupted"
-        assert found.next == "dualfair train --faces faces --out run"
+        run_status = status(run.path)
+        assert run_status.running is None and run_status.stages[0].state == "interrupted"
+        assert run_status.next == "dualfair train --faces faces --out run"
 
 
 def test_a_process_of_another_host_counts_as_running(run):
@@ -401,8 +416,8 @@ def test_json_holds_all_that_the_text_says(run, dualfair):
 def test_a_folder_that_is_no_run_is_refused(tmp_path, dualfair):
     (tmp_path / "train").mkdir()
     for folder in (tmp_path, tmp_path / "nowhere"):
-        said = dualfair("status", folder)
-        assert said.status == 2 and "is no run directory" in said.err and said.err.count("\n") == 1
+        printed = dualfair("status", folder)
+        assert printed.status == 2 and "is no run directory" in printed.err and printed.err.count("\n") == 1
 
 
 def snapshot(folder):
@@ -411,7 +426,7 @@ def snapshot(folder):
 
 def test_status_changes_no_file_and_sees_what_another_process_writes(run):
     run.trained(), run.searched()
-    run.json("search/front.json", {"config": None})
+    (run.path / "search/front.json").unlink()
     before = snapshot(run.path)
     assert stages_of(run)["search"].done == 12
     assert snapshot(run.path) == before
@@ -481,8 +496,8 @@ def test_any_damage_ends_in_a_report_of_whole_lines(whole, tmp_path, dualfair, d
             (copy / name).write_bytes(content)
     before = snapshot(copy)
     for words in (("status", copy), ("status", copy, "--json")):
-        said = dualfair(*words)
-        assert said.status == 0 and said.err == "", said.err
+        printed = dualfair(*words)
+        assert printed.status == 0 and printed.err == "", printed.err
     assert snapshot(copy) == before
 
 

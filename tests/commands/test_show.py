@@ -194,7 +194,9 @@ def test_a_backbone_is_measured_while_it_runs(dualfair, tmp_path):
 def test_a_trained_networks_folder_is_described_as_it_was_trained(dualfair, tmp_path, about, tiny):
     import torch
 
-    from dualfair.runs.standalone import build_network, write_description
+    from dualfair.runs.layout import TrainingLayout
+    from dualfair.runs.records.training import TrainedOn
+    from dualfair.runs.standalone import build_network, describe_network
     from dualfair.runs.training_spec import TrainingSpec
     from dualfair.supernet.training.checkpoint import save_checkpoint
 
@@ -203,11 +205,11 @@ def test_a_trained_networks_folder_is_described_as_it_was_trained(dualfair, tmp_
         folder = tmp_path / label.partition(":")[0]
         folder.mkdir()
         small = NANO.resized(32)
-        training = TrainingSpec.of_label(str(small.fit(label)) if label[0] == "1" else label)
+        training = TrainingSpec.of_label(str(small.fit(label)) if label[0] == "1" else label, 7)
         network = build_network(training.network, small, 5)
         save_checkpoint(folder, {"network": network.state_dict()}, **about(3, 3))
-        trained_on = {"faces_fingerprint": "x", "group_column": "group", "split": "0.6,0.2,0.2", "split_seed": 0}
-        write_description(folder, training.label, small, 5, 7, trained_on)
+        description = describe_network(training, small, 5, TrainedOn("x", "group", "0.6,0.2,0.2", 0))
+        description.write(TrainingLayout(folder).description)
         shown = dualfair("show", folder, "--skeleton", "paper")
         assert shown.status == 0, shown.err
         assert f"trained as {training.label} with seed 7 on 5 people" in shown.out and "32 px" in shown.out

@@ -12,31 +12,39 @@ from dualfair.reporting import drawings, sections
 from dualfair.reporting.architecture import architecture
 from dualfair.reporting.cost import Factors, cost_section
 from dualfair.reporting.html import table as html_table
-from dualfair.reporting.run_files import RunFiles, number, plain, reason
 from dualfair.reporting.setting import Setting
 from dualfair.reporting.svg import Frame, Point, Series, chart, ticks
 from dualfair.reporting.table import column, csv_rows, records, table
 from dualfair.reporting.usage import updates_section, usage_section
-from dualfair.reporting.words import decimals, ordinal, with_error
-from dualfair.supernet.files import write_json
+from dualfair.runs.layout import RunLayout
+from dualfair.runs.run_files import RunFiles
 from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.skeleton import SKELETONS
 from dualfair.supernet.space import SPACES, ChoiceBlock, SearchSpace
 from dualfair.supernet.training.checkpoint import save_checkpoint
+from tests.support import records as whole_records
 
 NANO, SPACE = SKELETONS["nano"], SPACES["dpn81"]
 EVIL = '<script>"&'
 
 
-def setting(space=SPACE, sampler="strict", **config):
+def setting(space=SPACE):
     people = {"train": {"a": 6, "b": 4}}
-    return Setting({"sampler": sampler, "batch": 8, **config}, NANO, space, people, {"train": 60})
+    return Setting(whole_records.train_config(sampler="strict", batch=8), NANO, space, people, {"train": 60})
+
+
+def files_of(path):
+    return RunFiles(RunLayout(path), "run")
+
+
+def genotypes(*texts):
+    return [Genotype.parse(text) for text in texts]
 
 
 def counters(run, about, updates, heads):
     dealt = {"operation_updates": updates, "head_updates": heads, "skipped": 2}
     save_checkpoint(run / "train", {"dealt": json.dumps(dealt)}, **about(5, 5))
-    return RunFiles(run, "run")
+    return files_of(run)
 
 
 def test_equal_counters_are_called_equal_and_one_update_more_is_not(tmp_path, about):
@@ -65,11 +73,13 @@ def test_an_operation_that_was_never_trained_counts_and_one_outside_the_space_do
 
 
 def test_without_a_checkpoint_there_are_no_counters(tmp_path):
-    assert updates_section(RunFiles(tmp_path, "run"), setting()) is None
+    assert updates_section(files_of(tmp_path), setting()) is None
 
 
 def test_usage_is_counted_against_equal_choice():
-    found = usage_section(["101-101-101-101:cosface", "121-101-101-101:cosface", "808-101-101-101:arcface"], setting())
+    found = usage_section(
+        genotypes("101-101-101-101:cosface", "121-101-101-101:cosface", "808-101-101-101:arcface"), setting()
+    )
     cells = {(row["place"], row["choice"]): row for row in records(found["operations"])}
     assert cells["block 1, position 1", "pre1"]["networks"] == 2
     assert cells["block 1, position 1", "post5"]["networks"] == 1
@@ -83,7 +93,7 @@ def test_usage_is_counted_against_equal_choice():
 
 
 def test_a_heat_map_names_operations_with_their_digits():
-    found = usage_section(["101-101-101-101:cosface"], setting())
+    found = usage_section(genotypes("101-101-101-101:cosface"), setting())
     assert ">0 pre3<" in (picture := drawings.heat_map(found["operations"], "x")) and ">8 post5<" in picture
     assert ">cosface<" in drawings.heat_map(found["heads"], "x")
 
@@ -91,9 +101,12 @@ def test_a_heat_map_names_operations_with_their_digits():
 def test_a_heat_map_needs_three_networks_and_equal_counters_are_folded():
     names = ["101-101-101-101:cosface", "121-101-101-101:cosface", "808-101-101-101:arcface"]
     rows = [[name, "search's front"] for name in names]
-    run = {"usage": usage_section(names, setting()), "front": {"confirmation": None, "front": {"rows": rows}}}
+    run = {
+        "usage": usage_section(genotypes(*names), setting()),
+        "front": {"confirmation": None, "front": {"rows": rows}},
+    }
     assert "<svg" in sections.usage(run)
-    run["usage"] = usage_section(names[:2], setting())
+    run["usage"] = usage_section(genotypes(*names[:2]), setting())
     run["front"]["front"]["rows"] = rows[:2]
     assert "<svg" not in (few := sections.usage(run)) and f"2 networks ({names[0]} and {names[1]}): too few" in few
     columns = [column("place", "text"), *(column(name, "whole") for name in "abc"), column("equal", "mark")]
@@ -121,15 +134,15 @@ def test_a_drawing_has_every_block_with_its_operations_widths_and_sizes():
 
 
 def test_costs_are_hours_times_factors_and_flops_by_formula(tmp_path, about):
-    run = RunFiles(tmp_path, "run")
+    run = files_of(tmp_path)
     save_checkpoint(tmp_path / "train", {}, **about(10, 10, seconds=1800.0, ranks=2))
     folder = tmp_path / "retrain/101-101-101-101_cosface/seed-0"
     save_checkpoint(folder, {}, **about(20, 20))
-    result = {"genotype": "101-101-101-101:cosface", "seconds": 360.0}
-    write_json(folder / "result.json", result)
-    write_json(tmp_path / "retrain/config.json", {"batch": 4})
+    result = whole_records.result_of("101-101-101-101:cosface", seconds=360.0)
+    result.write(folder / "result.json")
+    whole_records.retrain_config(batch=4).write(tmp_path / "retrain/config.json")
     (tmp_path / "search").mkdir()
-    write_json(tmp_path / "search/config.json", {"evaluations": 50})
+    whole_records.search_config(evaluations=50).write(tmp_path / "search/config.json")
     with Archive(tmp_path / "search/scores.sqlite", measurement="m", columns=("e", "d"), objectives=2) as archive:
         archive.add([Genotype.parse(f"{code}01-101-101-101:cosface") for code in (1, 2)], [[0.1, 1], [0.2, 1]], 90.0)
     found = cost_section(run, setting(), [result], Factors(watts=100.0, kg_per_kwh=0.5))
@@ -149,7 +162,7 @@ def test_costs_are_hours_times_factors_and_flops_by_formula(tmp_path, about):
 
 
 def test_without_a_training_the_cost_of_all_candidates_is_not_made_up(tmp_path):
-    found = cost_section(RunFiles(tmp_path, "run"), setting(), [], Factors())
+    found = cost_section(files_of(tmp_path), setting(), [], Factors())
     assert found["instead"] is None and found["spent"]["rows"] == []
 
 
@@ -197,20 +210,3 @@ def test_a_table_prints_errors_beside_their_means_and_leaves_empty_columns_out()
     assert "kept" in html and "gone" not in html and "caption; 1 row without a value left out" in html
     with pytest.raises(ValueError, match="a row has 1 cells for 2 columns"):
         table([column("a"), column("b")], [[1]])
-
-
-def test_numbers_from_files_are_numbers_or_nothing():
-    assert [number(value) for value in (1, "0.5", "inf", "nan", True, None, "x", [])] == [
-        1.0, 0.5, float("inf"), None, None, None, None, None
-    ]  # fmt: skip
-    assert plain({"a": (float("nan"), float("inf"), 1)}) == {"a": [None, "inf", 1]}
-    assert (decimals(None), decimals("inf"), decimals(12345.6)) == ("–", "infinite", "12,346")
-    assert with_error(0.5, None) == "0.500"
-    assert [ordinal(n) for n in (1, 2, 3, 4, 11, 12, 13, 21, 112)] == [
-        "1st", "2nd", "3rd", "4th", "11th", "12th", "13th", "21st", "112th"
-    ]  # fmt: skip
-
-
-def test_reasons_name_no_folder_of_the_machine():
-    assert reason(ValueError("/home/me/my/faces/x.json is damaged\nat line 1")) == "x.json is damaged at line 1"
-    assert reason(KeyError("front")) == "'front' is missing"

@@ -1,0 +1,15 @@
+"""Numbers and names as people read them, and as strict JSON holds them."""
+
+from dualfair.presentation.format import decimals, number, ordinal, plain, with_error
+
+
+def test_numbers_from_files_are_numbers_or_nothing():
+    assert [number(value) for value in (1, "0.5", "inf", "nan", True, None, "x", [])] == [
+        1.0, 0.5, float("inf"), None, None, None, None, None
+    ]  # fmt: skip
+    assert plain({"a": (float("nan"), float("inf"), 1)}) == {"a": [None, "inf", 1]}
+    assert (decimals(None), decimals("inf"), decimals(12345.6)) == ("–", "infinite", "12,346")
+    assert with_error(0.5, None) == "0.500"
+    assert [ordinal(n) for n in (1, 2, 3, 4, 11, 12, 13, 21, 112)] == [
+        "1st", "2nd", "3rd", "4th", "11th", "12th", "13th", "21st", "112th"
+    ]  # fmt: skip

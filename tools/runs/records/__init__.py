@@ -1,0 +1,2 @@
+"""What the files of a run hold: one frozen dataclass a result, which alone reads and writes its file (`codec` says
+how)."""
