@@ -17,6 +17,9 @@ from dualfair.evolution.run import Progress, Run, Score, SearchResult, at_least
 from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.space import SearchSpace
 
+LIMIT = 10_000
+"""The largest space that is searched exhaustively unless told otherwise."""
+
 
 def random_search(
     space: SearchSpace,
@@ -72,7 +75,7 @@ def exhaustive(
     archive: Archive | None = None,
     columns: Sequence[str] | None = None,
     batch: int = 64,
-    limit: int = 10_000,
+    limit: int = LIMIT,
     progress: Callable[[Progress], object] | None = None,
     reference: Sequence[float] | None = None,
     constraints: Constraints | None = None,

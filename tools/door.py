@@ -17,7 +17,15 @@ from dualfair.runs.config import build_configs
 from dualfair.runs.context import working
 from dualfair.runs.directory import RunDirectory
 from dualfair.runs.distributed import joined
-from dualfair.runs.options import ConstraintOptions, RetrainOptions, SearchOptions, TrainOptions
+from dualfair.runs.options import (
+    BATCH,
+    CHECKPOINT_MINUTES,
+    RESAMPLES,
+    ConstraintOptions,
+    RetrainOptions,
+    SearchOptions,
+    TrainOptions,
+)
 from dualfair.runs.protocol import ProtocolOptions
 from dualfair.runs.watching import Say, ShouldStop, ShowProgress, never, silent
 from dualfair.supernet.training.process_group import ALONE
@@ -63,7 +71,7 @@ def train(
     faces: AnyPath,
     out: AnyPath,
     *,
-    checkpoint_every: float = 5.0,
+    checkpoint_every: float = CHECKPOINT_MINUTES,
     preset: str | None = None,
     device: str = "auto",
     deterministic: bool = False,
@@ -99,7 +107,7 @@ def search(
     *,
     objective: Sequence[str] = (),
     exhaustive: bool = False,
-    batch: int = 128,
+    batch: int = BATCH,
     start: Sequence[str] = (),
     preset: str | None = None,
     device: str = "auto",
@@ -145,7 +153,7 @@ def retrain(
     survey: str | None = None,
     short: bool = False,
     inherit: bool = False,
-    checkpoint_every: float = 5.0,
+    checkpoint_every: float = CHECKPOINT_MINUTES,
     preset: str | None = None,
     device: str = "auto",
     deterministic: bool = False,
@@ -205,7 +213,7 @@ def correlate(
     table: tuple[AnyPath, AnyPath] | None = None,
     out: AnyPath | None = None,
     maximise: Sequence[str] = (),
-    resamples: int = 2000,
+    resamples: int = RESAMPLES,
     device: str = "auto",
     deterministic: bool = False,
     say: Say = silent,

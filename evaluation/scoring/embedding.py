@@ -16,6 +16,9 @@ from torch.nn import functional
 from dualfair.supernet.images.augmentation import mirror, to_input
 from dualfair.supernet.memory import Batch
 
+MIRRORED = 2
+"""Passes of an image through a network that embeds it: itself and its mirror image."""
+
 
 class Faces(Protocol):
     """What is embedded: identities and groups (N,) of strings, and images by number as uint8 (B, S, S, 3)."""

@@ -53,12 +53,12 @@ def _scoring(setting: Setting) -> Growth:
 def _groups(setting: Setting) -> Growth:
     rng = np.random.default_rng(setting.seed)
     values = rng.integers(0, 50, PROBES)
-    found = Ranks(values, np.arange(PROBES), 0, "images", PROBES, PROBES // 5)
+    probes = Ranks(values, np.arange(PROBES), 0, "images", PROBES, PROBES // 5)
     spreads = []
     for count in GROUPS:
         groups = np.array([f"group {number:02d}" for number in range(count)])[np.arange(PROBES) % count]
         spreads.append(
-            _timed(lambda groups=groups: [measure(one, [(found, groups)]) for one in DISPARITIES.values()], setting)
+            _timed(lambda groups=groups: [measure(row, [(probes, groups)]) for row in DISPARITIES.values()], setting)
         )
     title = f"growth: all {len(DISPARITIES)} disparities of {PROBES:,} probes, over groups"
     return Growth(title=title, sizes=GROUPS, seconds=tuple(spreads))

@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from operator import attrgetter
 from pathlib import Path
 from statistics import median
 
@@ -48,8 +49,8 @@ def in_turn(setting: Setting, benchmark: str, calls: int) -> tuple[Comparison, t
         for name in taken if pair % 2 == 0 else reversed(taken):
             taken[name].append(peak(setting, benchmark, name, calls))
     plain, ours = taken.values()
-    comparison = Comparison(tuple(one.seconds for one in plain), tuple(one.seconds for one in ours))
-    return comparison, (max(plain, key=lambda one: one.bytes), max(ours, key=lambda one: one.bytes))
+    comparison = Comparison(tuple(each.seconds for each in plain), tuple(each.seconds for each in ours))
+    return comparison, (max(plain, key=attrgetter("bytes")), max(ours, key=attrgetter("bytes")))
 
 
 def peak(setting: Setting, benchmark: str, contestant: str, calls: int = 2) -> Peak:
@@ -57,17 +58,19 @@ def peak(setting: Setting, benchmark: str, contestant: str, calls: int = 2) -> P
 
     Raises ValueError with the process's last words when it fails, for example for want of memory.
     """
-    wanted = json.dumps({"setting": asdict(setting), "benchmark": benchmark, "contestant": contestant, "calls": calls})
-    ran = subprocess.run(
-        [sys.executable, "-P", "-m", "dualfair.benchmarks.memory", wanted],
+    request = json.dumps({"setting": asdict(setting), "benchmark": benchmark, "contestant": contestant, "calls": calls})
+    process = subprocess.run(
+        [sys.executable, "-P", "-m", "dualfair.benchmarks.memory", request],
         capture_output=True,
         text=True,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)},
     )
-    if ran.returncode:
-        words = ran.stderr.strip().splitlines() or [f"exit status {ran.returncode}"]
-        raise ValueError(f"{benchmark}, {contestant}, in a process of its own: {words[-1]}; measure something smaller")
-    return Peak(**json.loads(ran.stdout.splitlines()[-1]))
+    if process.returncode:
+        last_words = process.stderr.strip().splitlines() or [f"exit status {process.returncode}"]
+        raise ValueError(
+            f"{benchmark}, {contestant}, in a process of its own: {last_words[-1]}; measure something smaller"
+        )
+    return Peak(**json.loads(process.stdout.splitlines()[-1]))
 
 
 def measure(setting: Setting, benchmark: str, contestant: str, calls: int) -> Peak:
@@ -108,9 +111,9 @@ def resident(field: str) -> int:
 
 def main() -> None:
     """Measure what the one argument, JSON, asks for, and print the peak as JSON."""
-    wanted = json.loads(sys.argv[1])
-    wanted["setting"] = Setting(**wanted["setting"])
-    print(json.dumps(asdict(measure(**wanted))))
+    request = json.loads(sys.argv[1])
+    request["setting"] = Setting(**request["setting"])
+    print(json.dumps(asdict(measure(**request))))
 
 
 if __name__ == "__main__":

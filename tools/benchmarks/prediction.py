@@ -19,7 +19,8 @@ from dualfair.planning.forecast import forecast
 from dualfair.planning.measurement import average_genotypes, measure
 from dualfair.planning.spans import Span
 from dualfair.planning.workload import FaceCounts, Workload
-from dualfair.stages.search_output import aligned
+from dualfair.presentation.table import aligned
+from dualfair.runs.records.training import SPLITS
 from dualfair.supernet.images.noise import RandomFaces
 from dualfair.supernet.network import Supernet, build
 from dualfair.supernet.space import dpn_space
@@ -44,9 +45,9 @@ class Predictions:
         """A line a stage."""
         rows = [["", "predicted, range", "measured", "predicted / measured"]]
         for stage, span in self.predicted.items():
-            said = f"{rounded(span.middle)} s, {rounded(span.low)} to {rounded(span.high)}"
-            found = self.measured[stage]
-            rows.append([stage, said, f"{rounded(found)} s", rounded(span.middle / found)])
+            predicted = f"{rounded(span.middle)} s, {rounded(span.low)} to {rounded(span.high)}"
+            measured = self.measured[stage]
+            rows.append([stage, predicted, f"{rounded(measured)} s", rounded(span.middle / measured)])
         return [self.title, *indented(aligned(rows))]
 
     def to_dict(self) -> dict[str, object]:
@@ -119,9 +120,9 @@ def retrain(workload: Workload, setting: Setting) -> Callable[[], object]:
     def do() -> None:
         list(trainer.run())
         network.eval()
-        for _ in ("validation", "test"):
-            found = population_embeddings(network, [genotype], faces, calibration, batch=workload.batch)
-            evaluate(found[genotype], faces.identities, faces.groups, EvaluationProtocol())
+        for _ in SPLITS:
+            embeddings = population_embeddings(network, [genotype], faces, calibration, batch=workload.batch)
+            evaluate(embeddings[genotype], faces.identities, faces.groups, EvaluationProtocol())
 
     return do
 

@@ -20,7 +20,7 @@ from dualfair.evaluation.protocol import EvaluationProtocol
 from dualfair.evaluation.scoring.embedding import network_input
 from dualfair.evaluation.scoring.scorer import InheritedScorer
 from dualfair.planning.stopwatch import Comparison, repeated
-from dualfair.runs.distributed import join
+from dualfair.runs.distributed import joined
 from dualfair.stages.train import image_team
 from dualfair.supernet.network import Supernet
 from dualfair.supernet.space import dpn_space
@@ -50,7 +50,7 @@ def seconds_of_work(setting: Setting, processes: ProcessGroup) -> dict[str, floa
         team=image_team(processes, space, "strict"),
     )
     steps = trainer.run()
-    found = {"train": _median(lambda: next(steps), STEPS, setting)}
+    seconds = {"train": _median(lambda: next(steps), STEPS, setting)}
     faces = scored_faces(setting, setting.batch)
     calibration = network_input(faces, np.arange(setting.batch), processes.device)
     scorer = InheritedScorer(supernet.eval(), faces, calibration, EvaluationProtocol(), processes=processes)
@@ -58,9 +58,9 @@ def seconds_of_work(setting: Setting, processes: ProcessGroup) -> dict[str, floa
         scorer.serve()
         return None
     population = random_population(space, setting)
-    found["search"] = _median(lambda: scorer(population), SCORINGS, setting)
+    seconds["search"] = _median(lambda: scorer(population), SCORINGS, setting)
     scorer.dismiss()
-    return found
+    return seconds
 
 
 def _median(work: Callable[[], object], times: int, setting: Setting) -> float:
@@ -97,7 +97,7 @@ def run(setting: Setting) -> list[Result]:
             ours=f"{RANKS} ranks, {threads // RANKS} each",
             work=amount,
             unit=unit,
-            comparison=Comparison(*zip(*((one[name], both[name]) for one, both in rounds), strict=True)),
+            comparison=Comparison(*zip(*((alone[name], together[name]) for alone, together in rounds), strict=True)),
         )
         for name, (what, unit, amount) in works.items()
     ]
@@ -106,7 +106,7 @@ def run(setting: Setting) -> list[Result]:
 def _start(setting: Setting, ranks: int, threads: int) -> dict[str, float]:
     """Median seconds by ranks in processes of their own. Raises ValueError with their last words when they fail."""
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)] if ranks > 1 else []
-    ran = subprocess.run(
+    process = subprocess.run(
         [sys.executable, *launcher, "-m", "dualfair.benchmarks.processes", json.dumps(asdict(setting))],
         capture_output=True,
         text=True,
@@ -116,18 +116,19 @@ def _start(setting: Setting, ranks: int, threads: int) -> dict[str, float]:
             "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path),
         },
     )
-    if ran.returncode:
-        words = ran.stderr.strip().splitlines() or [f"exit status {ran.returncode}"]
-        raise ValueError(f"{ranks} ranks failed: {words[-1]}; leave them out with --only")
-    return json.loads(next(line for line in ran.stdout.splitlines() if line.startswith("{")))
+    if process.returncode:
+        last_words = process.stderr.strip().splitlines() or [f"exit status {process.returncode}"]
+        raise ValueError(f"{ranks} ranks failed: {last_words[-1]}; leave them out with --only")
+    return json.loads(next(line for line in process.stdout.splitlines() if line.startswith("{")))
 
 
 def main() -> None:
     """Measure what the one argument, a setting as JSON, asks for, and print the seconds as JSON."""
     setting = Setting(**json.loads(sys.argv[1]))
-    found = seconds_of_work(setting, join(setting.device))
-    if found:
-        print(json.dumps(found))
+    with joined(setting.device) as processes:
+        seconds = seconds_of_work(setting, processes)
+    if seconds:
+        print(json.dumps(seconds))
 
 
 if __name__ == "__main__":

@@ -73,7 +73,7 @@ def _of_size(images: int, setting: Setting) -> Result:
     if setting.memory or images >= LARGE:
         measured = tuple(peak(setting, "ranks", name, calls=1) for name in CONTESTANTS)
     if images >= LARGE:
-        comparison = Comparison(*((found.seconds,) for found in measured))
+        comparison = Comparison(*((peaked.seconds,) for peaked in measured))
         notes = ("timed once, each in a process of its own",)
     else:
         comparison = compare(plain(setting), ours(setting), repeats=setting.repeats)

@@ -9,7 +9,7 @@ import numpy as np
 
 from dualfair.benchmarks.memory import Peak
 from dualfair.planning.stopwatch import Comparison, Spread
-from dualfair.stages.search_output import aligned
+from dualfair.presentation.table import aligned
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,8 @@ from dualfair.benchmarks.report import Contest, rounded
 from dualfair.benchmarks.setting import IDENTITIES, Setting, training_faces
 from dualfair.evolution.archive import Archive
 from dualfair.planning.stopwatch import Spread, compare, repeated
-from dualfair.runs.devices import bind
+from dualfair.runs.devices import deterministic_operations
+from dualfair.runs.options import CHECKPOINT_MINUTES
 from dualfair.supernet.network import Supernet
 from dualfair.supernet.space import dpn_space
 from dualfair.supernet.training.checkpoint import newest_intact
@@ -24,8 +24,6 @@ from dualfair.supernet.training.trainer import Trainer
 SPACE = "dpn81"
 SCORES, COLUMNS = 8, 10
 """Genotypes of a call to the scorer, and numbers of each."""
-MINUTES = 5
-"""Between two checkpoints, the default of `dualfair train`."""
 
 
 def run(setting: Setting) -> list[Contest]:
@@ -50,7 +48,7 @@ def checkpoint(setting: Setting, folder: Path) -> Contest:
     )
     size = (folder / "plain.pt").stat().st_size
     verifying = Spread.of(repeated(lambda: newest_intact(folder / "ours", print), seconds=1.0))
-    share = comparison.ours.median / (60 * MINUTES)
+    share = comparison.ours.median / (60 * CHECKPOINT_MINUTES)
     return Contest(
         title=f"safety: a checkpoint of a supernet of {SPACE}, {size / 2**20:.1f} MiB, with its optimizer",
         plain="torch.save",
@@ -60,7 +58,7 @@ def checkpoint(setting: Setting, folder: Path) -> Contest:
         comparison=comparison,
         facts={"bytes": size, "share": share, "verification seconds": verifying.median},
         notes=(
-            f"one every {MINUTES} minutes is {share:.3%} of the training time; verifying one takes "
+            f"one every {CHECKPOINT_MINUTES:g} minutes is {share:.3%} of the training time; verifying one takes "
             f"{rounded(verifying.median)} s",
         ),
     )
@@ -92,7 +90,7 @@ def deterministic(setting: Setting) -> Contest:
     free, bound = trainer_of(setting).run(), trainer_of(setting).run()
 
     def step_bound() -> None:
-        with bound_operations():
+        with deterministic_operations(True):
             next(bound)
 
     return Contest(
@@ -103,16 +101,6 @@ def deterministic(setting: Setting) -> Contest:
         unit="images",
         comparison=compare(lambda: next(free), step_bound, repeats=setting.repeats, synchronise=setting.synchronise),
     )
-
-
-@contextmanager
-def bound_operations() -> Iterator[None]:
-    """Within, operations repeat themselves to the bit."""
-    bind(True)
-    try:
-        yield
-    finally:
-        bind(False)
 
 
 def trainer_of(setting: Setting) -> Trainer:

@@ -67,12 +67,14 @@ def searched_populations(space: SearchSpace, setting: Setting) -> dict[str, list
     # A generation does not depend on how many follow it, so the search may end here.
     budget = {"population": setting.population, "generations": GENERATIONS // 2 + 1}
     title = f"generation {GENERATIONS // 2 + 1} of {GENERATIONS} of a search on generated faces"
-    found = {}
+    populations = {}
     for siblings in SIBLINGS:
         result = evolve(space, scorer, **budget, seed=setting.seed, columns=scorer.columns, siblings=siblings)
         last = result.evaluated[-setting.population :]
-        found[title + (f" with {siblings} siblings" if siblings > 1 else "")] = [each.genotype for each in last]
-    return found
+        populations[title + (f" with {siblings} siblings" if siblings > 1 else "")] = [
+            evaluation.genotype for evaluation in last
+        ]
+    return populations
 
 
 def generated_faces(setting: Setting) -> FaceSet:

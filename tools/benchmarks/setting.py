@@ -21,14 +21,14 @@ IDENTITIES = 64
 class Setting:
     """What all benchmarks of a run share; plain values, so that a fresh process can be told.
 
-    `size` is the side of the images in pixels and `batch` the images at once. `repeats` counts the pairs of timings,
-    `population` the genotypes scored, and `embeddings` the sizes of the sets whose ranks are taken. With `memory`,
-    peaks are measured too.
+    `size` is the side of the images in pixels (0 = the skeleton's own) and `batch` the images at once. `repeats`
+    counts the pairs of timings, `population` the genotypes scored, and `embeddings` the sizes of the sets whose ranks
+    are taken. With `memory`, peaks are measured too.
     """
 
     device: str = "cpu"
     skeleton: str = "nano"
-    size: int = 48
+    size: int = 0
     batch: int = 32
     repeats: int = 5
     seed: int = 0
@@ -38,6 +38,7 @@ class Setting:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "embeddings", tuple(self.embeddings))
+        object.__setattr__(self, "size", self.size or skeleton_of(self.skeleton).image_size)
         for name, least in (("batch", 2), ("repeats", 1), ("population", 3), ("seed", 0)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be {least} or more, got {getattr(self, name)}")
@@ -64,6 +65,14 @@ class Setting:
         """Wait until the device has done what it was told."""
         if torch.device(self.device).type == "cuda":
             torch.cuda.synchronize(self.device)
+
+
+def sizes_in(text: str) -> tuple[int, ...]:
+    """Sizes of sets of embeddings as users type them: "5000,20000". Raises ValueError for anything else."""
+    sizes = tuple(int(part) for part in text.split(",") if part.strip().isdecimal())
+    if not sizes or len(sizes) < len(text.split(",")):
+        raise ValueError(f"embeddings must be numbers joined by ',', such as 5000,20000, got {text!r}")
+    return sizes
 
 
 def training_faces(setting: Setting) -> RandomFaces:

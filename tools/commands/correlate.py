@@ -9,6 +9,7 @@ import click
 
 from dualfair.commands.console import say_once, watching
 from dualfair.commands.options import PATH, deterministic_option, device_option
+from dualfair.runs.options import RESAMPLES
 
 PARTIAL = 3
 """Exit status of a study in which a correlation is undefined, or a training that was asked for is missing."""
@@ -24,7 +25,7 @@ PARTIAL = 3
 )
 @click.option("--out", type=PATH, help="Folder for the study of tables.")
 @click.option("--maximise", multiple=True, help="A column of the tables of which more is better; may be repeated.")
-@click.option("--resamples", type=int, default=2000, show_default=True, help="Bootstrap resamples of an interval.")
+@click.option("--resamples", type=int, default=RESAMPLES, show_default=True, help="Bootstrap resamples of an interval.")
 @device_option
 @deterministic_option
 def command(run: Path | None, **given: object) -> None:

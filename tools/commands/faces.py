@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from dualfair.commands import faces_check, faces_import
-from dualfair.commands.console import watching
-from dualfair.commands.faces_import import describe
+from dualfair.commands.console import bars, say
+from dualfair.commands.options import PATH
 
 
 @click.group()
@@ -17,7 +17,7 @@ def command() -> None:
 
 
 @command.command("synth")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="The faces folder to make.")
+@click.option("--out", type=PATH, required=True, help="The faces folder to make.")
 @click.option("--identities", type=int, default=200, show_default=True, help="People, dealt to the groups in turn.")
 @click.option("--images", type=int, default=16, show_default=True, help="Images of every person.")
 @click.option("--size", type=int, default=48, show_default=True, help="Side of the images in pixels.")
@@ -28,14 +28,15 @@ def command() -> None:
 @click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same faces.")
 def synth(out: Path, **options: object) -> None:
     """Generate faces of people who do not exist."""
-    from dualfair.stages.generate import PREVIEW, generate
-    from dualfair.supernet.images.synthetic.people import SyntheticFaces
+    from dualfair.door import generate_faces
+    from dualfair.stages.generate import PREVIEW
+    from dualfair.stages.import_faces import description
 
-    names = tuple(chr(ord("a") + number) for number in range(int(options.pop("groups"))))
-    with watching() as watched:
-        store = generate(SyntheticFaces(groups=names, **options), out, watched["progress"])
-    describe(store)
-    click.echo(f"Look at {out / PREVIEW}. Next: dualfair train --faces {out} --out run")
+    with bars() as progress:
+        store = generate_faces(out, progress=progress, **options)
+    for line in description(store):
+        say(line)
+    say(f"Look at {out / PREVIEW}. Next: dualfair train --faces {out} --out run")
 
 
 command.add_command(faces_import.command)

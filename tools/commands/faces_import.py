@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import get_args, get_type_hints
 
 import click
 
-SHOWN = 20
-"""Images left out that are named on the screen; faces.json names all of them."""
+from dualfair.commands.console import bars, say
+from dualfair.commands.options import PATH
 
 WITHOUT_GROUPS = ("bin",)
 """Data sets that can have no groups, so there is nothing to balance."""
@@ -54,11 +54,9 @@ def command() -> None:
 
 
 def _import_command(name: str, importer: Callable) -> click.Command:
-    own = [_option(parameter, importer) for parameter in _keywords(importer)]
+    of_importer = [_option(parameter, importer) for parameter in _keywords(importer)]
     shared = [
-        click.Option(
-            ["--out"], type=click.Path(path_type=Path), required=True, help="The faces folder to make or to continue."
-        ),
+        click.Option(["--out"], type=PATH, required=True, help="The faces folder to make or to continue."),
         click.Option(["--size"], type=int, default=112, show_default=True, help="Side of the stored images in pixels."),
         click.Option(
             ["--max-unreadable"],
@@ -84,14 +82,12 @@ def _import_command(name: str, importer: Callable) -> click.Command:
     return click.Command(
         name,
         params=[
-            click.Argument(["source"], type=click.Path(path_type=Path), metavar="SRC"),
-            *own,
+            click.Argument(["source"], type=PATH, metavar="SRC"),
+            *of_importer,
             *shared,
             *([] if name in WITHOUT_GROUPS else balancing),
         ],
-        callback=lambda source, out, size, max_unreadable, **rest: _import(
-            name, importer, source, out, size=size, max_unreadable=max_unreadable, **rest
-        ),
+        callback=partial(_import, name, importer),
         help=text,
         short_help=text.partition("\n")[0],
     )
@@ -114,7 +110,7 @@ def _option(parameter: inspect.Parameter, importer: Callable) -> click.Option:
         )
     return click.Option(
         [flag, parameter.name],
-        type=click.Path(path_type=Path) if kind is Path else kind,
+        type=PATH if kind is Path else kind,
         default=None if parameter.default is parameter.empty else parameter.default,
         required=parameter.default is parameter.empty,
         show_default=parameter.default not in (None, ""),
@@ -131,68 +127,13 @@ def _help(importer: Callable) -> str:
     return re.sub(r"\s*Raises ValueError[^.]*\.", "", text).replace("`", "'")
 
 
-def _import(
-    name: str,
-    importer: Callable,
-    source: Path,
-    out: Path,
-    *,
-    size: int,
-    max_unreadable: float,
-    balance: bool = False,
-    group_column: str = "group",
-    seed: int = 0,
-    **own: object,
-) -> None:
-    from dualfair.supernet.images.importers import listing as listings
-    from dualfair.supernet.images.importers.importing import import_listing
+def _import(name: str, importer: Callable, source: Path, out: Path, **options: object) -> None:
+    from dualfair.stages.import_faces import description, import_faces, left_out_lines, pairs_line
 
-    listing = importer(source, **own)
-    if balance:
-        listing = listings.balance(listing, group_column, seed=seed)
-    for note in listing.notes:
-        click.echo(f"Note: {note}")
-    report = import_listing(
-        listing,
-        out,
-        size=size,
-        align=bool(own.get("align")),
-        max_unreadable=max_unreadable,
-        made_by=f"import {name}",
-        progress=_progress,
-    )
-    for left_out, reason in report.unreadable[:SHOWN]:
-        click.echo(f"Left out: {left_out} ({reason})", err=True)
-    if len(report.unreadable) > SHOWN:
-        click.echo(f"Left out: {len(report.unreadable) - SHOWN:,} more; faces.json names all of them", err=True)
-    describe(report.store)
-    if report.pairs is not None:
-        dropped = len(report.pairs.dropped)
-        missing = f"; {dropped:,} are left out, as an image of theirs is" if dropped else ""
-        click.echo(f"{len(report.pairs):,} verification pairs in {out / 'pairs.csv'}{missing}")
-    click.echo(f"Next: dualfair faces check {out}, then dualfair train --faces {out} --out run")
-
-
-def _progress(rows: range) -> Iterator[int]:
-    from tqdm import tqdm
-
-    if rows.start:
-        click.echo(f"Continuing with image {rows.start + 1:,} of {rows.stop:,}")
-    return iter(tqdm(rows, desc="images", unit="image", initial=rows.start, total=rows.stop, disable=None))
-
-
-def describe(store) -> None:
-    """Print what a faces folder holds, with the counts of its first attribute."""
-    from dualfair.supernet.images.manifest import attributes_of, identity_groups
-
-    manifest = store.manifest
-    people = len(set(manifest.columns["identity"]))
-    click.echo(f"{store.folder}: {len(manifest):,} images of {people:,} people at {store.size} px")
-    attributes = attributes_of(manifest)
-    if "group" in attributes:
-        counts = Counter(identity_groups(manifest, "group").values())
-        click.echo("people by group: " + ", ".join(f"{group} {n}" for group, n in sorted(counts.items())))
-    elif attributes:
-        click.echo(f"There is no column 'group'; use --group-column with one of: {', '.join(attributes)}")
-    else:
-        click.echo("There are no groups: training needs a column to compare people by")
+    with bars() as progress:
+        report = import_faces(importer, source, out, name=name, say=say, progress=progress, **options)
+    for line in left_out_lines(report):
+        click.echo(line, err=True)
+    for line in filter(None, (*description(report.store), pairs_line(report))):
+        say(line)
+    say(f"Next: dualfair faces check {out}, then dualfair train --faces {out} --out run")

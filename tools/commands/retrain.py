@@ -8,7 +8,7 @@ import click
 
 from dualfair.commands.console import say_once, watching
 from dualfair.commands.options import PATH, config_options, deterministic_option, device_option
-from dualfair.runs.options import RetrainOptions
+from dualfair.runs.options import CHECKPOINT_MINUTES, RetrainOptions
 from dualfair.stages.survey import surveys
 from dualfair.supernet.training.recipe import Recipe
 
@@ -21,7 +21,9 @@ from dualfair.supernet.training.recipe import Recipe
 @click.option("--survey", help="TOML file of backbones, heads and recipes, or one of: " + ", ".join(surveys()) + ".")
 @click.option("--short", is_flag=True, help="Train all planned networks once more, together as long as the supernet.")
 @click.option("--inherit", is_flag=True, help="Train all planned networks once more, from the supernet's weights.")
-@click.option("--checkpoint-every", type=float, default=5.0, show_default=True, help="Minutes between checkpoints.")
+@click.option(
+    "--checkpoint-every", type=float, default=CHECKPOINT_MINUTES, show_default=True, help="Minutes between checkpoints."
+)
 @config_options(RetrainOptions, Recipe)
 @device_option
 @deterministic_option

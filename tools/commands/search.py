@@ -8,7 +8,7 @@ import click
 
 from dualfair.commands.console import say_once, watching
 from dualfair.commands.options import PATH, config_options, deterministic_option, device_option
-from dualfair.runs.options import ConstraintOptions, SearchOptions
+from dualfair.runs.options import BATCH, ConstraintOptions, SearchOptions
 from dualfair.runs.protocol import FURTHER_OBJECTIVES, ProtocolOptions
 
 
@@ -16,7 +16,7 @@ from dualfair.runs.protocol import FURTHER_OBJECTIVES, ProtocolOptions
 @click.option("--run", type=PATH, required=True, help="Run directory of training.")
 @click.option("--objective", multiple=True, type=click.Choice(FURTHER_OBJECTIVES), help="A further objective.")
 @click.option("--exhaustive", is_flag=True, help="Score the whole space instead; for -shared spaces.")
-@click.option("--batch", type=int, default=128, show_default=True, help="Images scored at once.")
+@click.option("--batch", type=int, default=BATCH, show_default=True, help="Images scored at once.")
 @click.option("--start", multiple=True, help="A genotype to begin with, or 'paper' for the published ones; repeatable.")
 @config_options(SearchOptions, ProtocolOptions, ConstraintOptions)
 @device_option

@@ -8,14 +8,16 @@ import click
 
 from dualfair.commands.console import say_once, watching
 from dualfair.commands.options import PATH, config_options, deterministic_option, device_option
-from dualfair.runs.options import TrainOptions
+from dualfair.runs.options import CHECKPOINT_MINUTES, TrainOptions
 from dualfair.supernet.training.recipe import Recipe
 
 
 @click.command()
 @click.option("--faces", type=PATH, required=True, help="Faces folder.")
 @click.option("--out", type=PATH, required=True, help="Run directory to make or to continue.")
-@click.option("--checkpoint-every", type=float, default=5.0, show_default=True, help="Minutes between checkpoints.")
+@click.option(
+    "--checkpoint-every", type=float, default=CHECKPOINT_MINUTES, show_default=True, help="Minutes between checkpoints."
+)
 @config_options(TrainOptions, Recipe)
 @device_option
 @deterministic_option

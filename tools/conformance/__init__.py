@@ -4,7 +4,8 @@ For your own tests:
 
     assert check_disparity(my_disparity) == []
 
-`disparities`, `heads`, `operations` and `spaces` have a check each; `dualfair check` runs them on what it is named.
+`disparities`, `heads`, `operations` and `spaces` have a check each; `plugged_in` runs them on what `dualfair check` is
+named.
 """
 
 from dualfair.conformance.disparities import check_disparity

@@ -26,7 +26,7 @@ def check_head(margin: Callable) -> list[str]:
         given = [margin(cosines, norms, strength) for strength in (0.0, 1.0)]
     except Exception as error:
         return [f"called as margin(cosines, norms, strength) it raises {type(error).__name__}: {error}"]
-    if not all(isinstance(said, tuple) and len(said) == 2 for said in given):
+    if not all(isinstance(returned, tuple) and len(returned) == 2 for returned in given):
         return [f"it returns {_shape(given[0])}; return two things: (cosines with margin, penalty)"]
     (free, _), (held, penalty) = given
     if not isinstance(held, torch.Tensor) or held.shape != cosines.shape:
@@ -62,8 +62,8 @@ def _faults_in_training(margin: Callable) -> list[str]:
         torch.manual_seed(0)
         head = MarginHead(8, 16, 5, margin)
     features = torch.randn(6, 8, 3, 3, generator=generator, requires_grad=True)
-    said = head(features, torch.arange(6) % 5)
-    loss = nn.functional.cross_entropy(16 * said.cosines, torch.arange(6) % 5) + said.penalty
+    result = head(features, torch.arange(6) % 5)
+    loss = nn.functional.cross_entropy(16 * result.cosines, torch.arange(6) % 5) + result.penalty
     loss.backward()
     reached = {"features": features.grad, "class weights": head.weight.grad, "neck": head.neck.linear.weight.grad}
     return [f"no finite gradient reaches the {name}" for name, gradient in reached.items() if not _useful(gradient)]

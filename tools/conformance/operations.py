@@ -33,10 +33,10 @@ def check_operation(operation: Operation, place: Place | None = None) -> list[st
         faults.append(f"operation {name} gives two outputs for the same input in evaluation mode")
     probe = nn.Sequential(_Widened(place.in_channels), module).eval()
     counted = measured_cost(probe, place.side)
-    said = operation.parameters(place), operation.macs(place)
-    for what, told, found in zip(("parameters", "macs"), said, counted, strict=True):
-        if told != found:
-            faults.append(f"operation {name} at {place}: {what}() says {told:,}, counted {found:,}")
+    formulas = {"parameters": operation.parameters(place), "macs": operation.macs(place)}
+    for (formula, value), count in zip(formulas.items(), counted, strict=True):
+        if value != count:
+            faults.append(f"operation {name} at {place}: {formula}() says {value:,}, counted {count:,}")
     for norm in (norm for norm in module.modules() if isinstance(norm, nn.modules.batchnorm._BatchNorm)):
         if not norm.track_running_stats:
             faults.append(

@@ -50,14 +50,14 @@ def _faults_of_operations(space: SearchSpace, skeleton: Skeleton) -> Iterator[st
     for choice_block, genes in zip(space.choice_blocks, space.genes, strict=True):
         for block, position in genes:
             for code, name in zip(choice_block.codes, choice_block.choices, strict=True):
-                own, place = skeleton.operations[code], places[block][position]
-                if own.name != name:
+                operation, place = skeleton.operations[code], places[block][position]
+                if operation.name != name:
                     called = f"choice block {choice_block.name!r} calls code {code} {name!r}"
-                    yield f"{called}; operation {code} is {own.name!r}"
+                    yield f"{called}; operation {code} is {operation.name!r}"
                     return
                 if (code, place) not in looked:
                     looked.add((code, place))
-                    yield from check_operation(own, place)
+                    yield from check_operation(operation, place)
 
 
 def _faults_of_costs(genotypes: Sequence[Genotype], skeleton: Skeleton) -> Iterator[str]:
@@ -68,12 +68,12 @@ def _faults_of_costs(genotypes: Sequence[Genotype], skeleton: Skeleton) -> Itera
         except Exception as error:
             yield f"network {genotype} does not run: {type(error).__name__}: {error}"
             return
-        said = parameters(genotype, skeleton), macs(genotype, skeleton)
-        if said != counted:
+        by_formula = parameters(genotype, skeleton), macs(genotype, skeleton)
+        if by_formula != counted:
             yield (
-                f"network {genotype}: by formula {said[0]:,} parameters and {said[1]:,} MACs, counted {counted[0]:,} "
-                f"and {counted[1]:,}; every operation agrees, so look at stem_cost(), tail_cost(), features and "
-                "shortcut_layers()"
+                f"network {genotype}: by formula {by_formula[0]:,} parameters and {by_formula[1]:,} MACs, counted "
+                f"{counted[0]:,} and {counted[1]:,}; every operation agrees, so look at stem_cost(), "
+                "tail_cost(), features and shortcut_layers()"
             )
             return
 
@@ -102,9 +102,9 @@ def _faults_of_supernet(space: SearchSpace, skeleton: Skeleton, genotypes: Seque
                 yield f"subnet {genotype} is not its standalone network: weights or state are shared outside paths"
                 return
     sample = faces.read(np.arange(2 * PEOPLE)).permute(0, 3, 1, 2) / 127.5 - 1
-    together = population_embeddings(supernet, genotypes, faces, sample)
+    embeddings = population_embeddings(supernet, genotypes, faces, sample)
     for genotype in genotypes:
         alone = population_embeddings(supernet, [genotype], faces, sample)[genotype]
-        if not np.array_equal(together[genotype], alone):
+        if not np.array_equal(embeddings[genotype], alone):
             yield f"network {genotype} gets other embeddings when it is scored beside others"
             return

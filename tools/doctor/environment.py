@@ -53,21 +53,22 @@ def libraries() -> Finding:
 
     asked = [Requirement(line) for line in installed_package().requires or ()]
     seen, wrong, broken = [f"dualfair {installed_package().version}"], [], []
-    for one in asked:
-        if one.marker is not None and not one.marker.evaluate({"extra": ""}):
+    for requirement in asked:
+        if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
             continue
         try:
-            version = metadata.version(one.name)
-            importlib.import_module(IMPORTED_AS.get(one.name, one.name))
+            version = metadata.version(requirement.name)
+            importlib.import_module(IMPORTED_AS.get(requirement.name, requirement.name))
         except metadata.PackageNotFoundError:
-            broken.append(f"{one.name} is missing: pip install '{one}'")
+            broken.append(f"{requirement.name} is missing: pip install '{requirement}'")
         except Exception as error:
             # A library that was built for another machine may raise anything.
-            broken.append(f"{one.name} {version} cannot be imported ({reason(error)})")
+            broken.append(f"{requirement.name} {version} cannot be imported ({reason(error)})")
         else:
-            seen.append(f"{one.name} {version}")
-            if not one.specifier.contains(version, prereleases=True):
-                wrong.append(f"{one.name} {version} is not the {one.specifier} that is asked for: pip install '{one}'")
+            seen.append(f"{requirement.name} {version}")
+            if not requirement.specifier.contains(version, prereleases=True):
+                asked_for = f"{requirement.specifier} that is asked for: pip install '{requirement}'"
+                wrong.append(f"{requirement.name} {version} is not the {asked_for}")
     if broken or wrong:
         return Finding(FAILED if broken else WARNING, "; ".join(broken + wrong))
     return Finding(OK, ", ".join(seen))
@@ -94,9 +95,9 @@ def accelerators() -> Finding:
         driver = next((line for line in ("/proc/driver/nvidia/version", "/dev/nvidiactl") if Path(line).exists()), None)
         if driver is None:
             return Finding(OK, f"no CUDA device, {built}{mps}")
-        wanted = "its driver is too old for it, or the device is hidden"
-        wanted = wanted if torch.version.cuda else "install a build for CUDA"
-        return Finding(WARNING, f"an NVIDIA driver is here, but torch cannot use it: {built}; {wanted}")
+        remedy = "its driver is too old for it, or the device is hidden"
+        remedy = remedy if torch.version.cuda else "install a build for CUDA"
+        return Finding(WARNING, f"an NVIDIA driver is here, but torch cannot use it: {built}; {remedy}")
     seen, unfit = [], []
     for number in range(torch.cuda.device_count()):
         about = torch.cuda.get_device_properties(number)
@@ -113,10 +114,10 @@ def accelerators() -> Finding:
 def _built_for(architectures: Sequence[str], major: int, minor: int) -> bool:
     """Whether a build runs on a device: machine code of its generation, not newer, or code that is compiled for it."""
     for name in architectures:
-        found = re.fullmatch(r"(sm|compute)_(\d+)(\d)[a-z]?", name)
-        if found is None:
+        target = re.fullmatch(r"(sm|compute)_(\d+)(\d)[a-z]?", name)
+        if target is None:
             continue
-        kind, generation, step = found[1], int(found[2]), int(found[3])
+        kind, generation, step = target[1], int(target[2]), int(target[3])
         if (kind == "sm" and generation == major and step <= minor) or (
             kind == "compute" and (generation, step) <= (major, minor)
         ):
@@ -154,14 +155,14 @@ def disks(folder: Path) -> Finding:
 
 def export() -> Finding:
     """The packages that only an export to ONNX needs; it is no fault to lack them."""
-    found, missing = [], []
+    installed, missing = [], []
     for name in EXPORT:
         try:
-            found.append(f"{name} {metadata.version(name)}")
+            installed.append(f"{name} {metadata.version(name)}")
         except metadata.PackageNotFoundError:
             missing.append(name)
     lacks = [f'not installed: {", ".join(missing)}; only to export, pip install "dualfair[onnx]"'] if missing else []
-    return Finding(OK, "; ".join([*([", ".join(found)] if found else []), *lacks]))
+    return Finding(OK, "; ".join([*([", ".join(installed)] if installed else []), *lacks]))
 
 
 def allowed_processors() -> float:
@@ -218,8 +219,8 @@ def _of_groups(file: str) -> list[Path]:
         lines = Path("/proc/self/cgroup").read_text(encoding="ascii").splitlines()
     except OSError:
         return []
-    own = next((line.split("::", 1)[1] for line in lines if line.startswith("0::")), "/").lstrip("/")
-    inner = root / own
+    group = next((line.split("::", 1)[1] for line in lines if line.startswith("0::")), "/").lstrip("/")
+    inner = root / group
     groups = [inner, *inner.parents]
     return [group / file for group in groups if group.is_relative_to(root) and (group / file).is_file()]
 

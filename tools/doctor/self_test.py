@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,16 +32,14 @@ class SelfTest:
 
     def faces(self) -> str:
         """Generate faces into the folder and open them again."""
-        from dualfair.commands.faces import synthesise
         from dualfair.runs.devices import choose_device
+        from dualfair.stages.generate import generate
         from dualfair.supernet.images.face_set import open_splits
         from dualfair.supernet.images.store import open_store
         from dualfair.supernet.images.synthetic.people import SyntheticFaces
 
         self.made["device"] = choose_device(self.device)
-        # A progress bar would stand between the lines.
-        with contextlib.redirect_stderr(io.StringIO()):
-            synthesise(SyntheticFaces(identities=PEOPLE, images=IMAGES, size=SIZE), self.folder / "faces")
+        generate(SyntheticFaces(identities=PEOPLE, images=IMAGES, size=SIZE), self.folder / "faces")
         self.made["splits"] = open_splits(
             open_store(self.folder / "faces"), group_column="group", fractions=(0.5, 0.25, 0.25), seed=0, size=SIZE
         )
@@ -51,7 +47,7 @@ class SelfTest:
 
     def training(self) -> str:
         """Train a supernet for some steps of strict fairness and count the updates."""
-        from dualfair.runs.devices import describe, seed_everything
+        from dualfair.runs.devices import describe, seeded
         from dualfair.supernet.network import Supernet
         from dualfair.supernet.skeleton import skeleton_of
         from dualfair.supernet.space import dpn_space
@@ -59,11 +55,11 @@ class SelfTest:
         from dualfair.supernet.training.trainer import Trainer
 
         space, faces = dpn_space("dpn81"), self.made["splits"]["train"]
-        seed_everything(0)
-        supernet = Supernet(skeleton_of("nano").resized(SIZE), faces.identity_count, space.heads)
         recipe = Recipe(epochs=10 * STEPS, batch=BATCH)
-        trainer = Trainer(supernet, faces, recipe, seed=0, space=space, device=self.made["device"])
-        list(trainer.run(until=STEPS))
+        with seeded(0):
+            supernet = Supernet(skeleton_of("nano").resized(SIZE), faces.identity_count, space.heads)
+            trainer = Trainer(supernet, faces, recipe, seed=0, space=space, device=self.made["device"])
+            list(trainer.run(until=STEPS))
         self.made["supernet"], self.made["space"] = supernet.eval(), space
         return f"{equal_updates(trainer)} on {describe(self.made['device'])}"
 

@@ -31,7 +31,7 @@ def imports(folder: Path, path_entries: Sequence[str]) -> Finding:
                 f"{_shown(expected / name, folder, path_entries)}; rename it, or leave PYTHONPATH empty"
             )
     likely = [
-        _shown(found, folder, path_entries) for name in (PACKAGE, *libraries) if (found := _module_in(folder, name))
+        _shown(module, folder, path_entries) for name in (PACKAGE, *libraries) if (module := _module_in(folder, name))
     ]
     if wrong:
         return Finding(FAILED, "; ".join(wrong))
@@ -82,8 +82,8 @@ def _installed(name: str) -> Path | None:
 def _module_in(folder: Path, name: str) -> Path | None:
     """What of a folder would be imported under a name; a folder without __init__.py gives way to any other."""
     candidates = (folder / name / "__init__.py", folder / f"{name}.py")
-    found = next((file for file in candidates if file.is_file()), None)
-    return found.parent if found is not None and found.name == "__init__.py" else found
+    module = next((file for file in candidates if file.is_file()), None)
+    return module.parent if module is not None and module.name == "__init__.py" else module
 
 
 def _shown(place: Path, folder: Path, path_entries: Sequence[str]) -> str:

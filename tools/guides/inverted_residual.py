@@ -62,8 +62,10 @@ class InvertedResidual:
         )
 
     def build(self, place: Place) -> nn.Module:
-        (widen, one), (each, kernel), (narrow, _) = self.layers(place)
-        return nn.Sequential(convolution(widen, one), convolution(each, kernel), convolution(narrow, one, act=False))
+        (widen, pointwise), (each, kernel), (narrow, _) = self.layers(place)
+        return nn.Sequential(
+            convolution(widen, pointwise), convolution(each, kernel), convolution(narrow, pointwise, act=False)
+        )
 
 
 OPERATIONS = tuple(InvertedResidual(kernel, expansion) for expansion in (3, 6) for kernel in (3, 5, 7))

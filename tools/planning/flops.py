@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from dualfair.evaluation.scoring.sharing import work
-from dualfair.planning.workload import EXHAUSTIVE_BATCH, Workload
+from dualfair.planning.workload import Workload
+from dualfair.stages.search import GENOTYPES_A_CALL
 from dualfair.supernet.skeleton import Skeleton
 from dualfair.supernet.space import SearchSpace
 from dualfair.supernet.training.recipe import Recipe
@@ -63,7 +64,7 @@ def search_macs(workload: Workload) -> float:
     """MACs of one image through everything that the search scores; within a score call equal beginnings run once."""
     if workload.exhaustive:
         everything = list(workload.space.enumerate())
-        calls = (everything[i : i + EXHAUSTIVE_BATCH] for i in range(0, len(everything), EXHAUSTIVE_BATCH))
+        calls = (everything[i : i + GENOTYPES_A_CALL] for i in range(0, len(everything), GENOTYPES_A_CALL))
         return float(sum(work(call, workload.skeleton).shared for call in calls))
     cost = {size: expected_distinct_macs(workload.space, workload.skeleton, size) for size in set(workload.calls)}
     return float(sum(cost[size] for size in workload.calls))

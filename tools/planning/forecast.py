@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
+from dualfair.evaluation.scoring.embedding import MIRRORED
 from dualfair.planning.flops import FORWARD, confirmation_macs, expected_macs, search_macs, training_flops
 from dualfair.planning.measurement import Measurement
 from dualfair.planning.memory import StageMemory
+from dualfair.planning.options import Terms
 from dualfair.planning.spans import (
     NOTHING,
-    STUDY_KG_PER_KWH,
-    STUDY_WATTS,
     Span,
     data_parallel,
     kilograms,
@@ -19,37 +19,14 @@ from dualfair.planning.spans import (
     whole_jobs,
 )
 from dualfair.planning.workload import Workload
+from dualfair.runs.records.training import MEASURES, SPLITS
+from dualfair.stages.correlate import BASELINES
+from dualfair.stages.search_announcement import FREE
 
-MIRRORED = 2
-"""Every scored image passes with its mirror image."""
 RANKED_AGAIN = 2
 """A confirmed network's faces are ranked once to be judged and once for the intervals."""
-CORRELATIONS = 12
-"""What stage 4 correlates: two measures on two splits, with the inherited score, with parameters and with MACs."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Terms:
-    """What a forecast assumes: number of devices, what each adds when training is shared out, power and carbon."""
-
-    devices: int = 1
-    efficiency: float = 0.9
-    watts: float = STUDY_WATTS
-    kg_per_kwh: float = STUDY_KG_PER_KWH
-
-    def __post_init__(self) -> None:
-        if self.devices < 1:
-            raise ValueError(f"devices must be 1 or more, got {self.devices}")
-        if not 0 < self.efficiency <= 1:
-            raise ValueError(f"efficiency must be above 0 and at most 1, got {self.efficiency}")
-        for name in ("watts", "kg_per_kwh"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} must be 0 or more, got {getattr(self, name)}")
-
-    def check(self, workload: Workload) -> None:
-        """Raise ValueError when the devices cannot be divided into the teams that the workload trains by."""
-        if self.devices % workload.ranks_per_job:
-            raise ValueError(f"ranks_per_job must divide the {self.devices} devices, got {workload.ranks_per_job}")
+CORRELATIONS = len(MEASURES) * len(SPLITS) * (1 + len(BASELINES))
+"""What stage 4 correlates: every measure on every split, with the inherited score and with its baselines."""
 
 
 @dataclass(frozen=True)
@@ -104,19 +81,30 @@ def forecast(
     """
     terms, memory = terms or Terms(), memory or {}
     terms.check(workload)
+    # An exhaustive search scores a call's genotypes on every device at once.
+    scored_together = max(workload.calls) * (terms.devices if workload.exhaustive else 1)
     shares = {
         "train": data_parallel(terms.devices, terms.efficiency),
-        "search": whole_jobs(max(workload.calls), terms.devices),
+        "search": whole_jobs(scored_together, terms.devices),
         "retrain": whole_jobs(workload.trainings, terms.devices, workload.ranks_per_job, terms.efficiency),
         "correlate": 1.0,
     }
-    together = {"train": terms.devices, "retrain": workload.ranks_per_job}
+    teams = {"train": terms.devices, "retrain": workload.ranks_per_job}
     stages = []
-    for name, (work, counts, flops, seconds) in _stages(workload, measured).items():
-        team = together.get(name, 1)
-        at_work = seconds * (team * data_parallel(team, terms.efficiency))
-        wall = seconds * shares[name]
-        stages.append(StageForecast(name, work, counts, flops, seconds, wall, at_work, memory.get(name)))
+    for name, work in _stages(workload, measured).items():
+        team = teams.get(name, 1)
+        stages.append(
+            StageForecast(
+                name,
+                work.words,
+                work.counts,
+                work.flops,
+                work.seconds,
+                wall_seconds=work.seconds * shares[name],
+                device_seconds=work.seconds * (team * data_parallel(team, terms.efficiency)),
+                memory=memory.get(name),
+            )
+        )
     device_seconds = _sum(stage.device_seconds for stage in stages)
     return Forecast(
         tuple(stages),
@@ -132,34 +120,45 @@ def forecast(
     )
 
 
-def _stages(workload: Workload, measured: Measurement) -> dict[str, tuple[str, dict[str, int], float, Span]]:
-    """Work in words and in numbers, FLOPs and seconds on one device, by stage."""
-    faces, mean = workload.faces, expected_macs(workload.space, workload.skeleton)
-    steps, again = workload.supernet_steps, workload.standalone_steps
-    judged = MIRRORED * (faces.validation + faces.test)
-    standalone = training_flops(workload, workload.retrain, again) + FORWARD * mean * (2 * workload.calibrate + judged)
+@dataclass(frozen=True)
+class _Work:
+    """What a stage does in words and in numbers, its FLOPs, and seconds on one device."""
+
+    words: str
+    counts: Mapping[str, int]
+    flops: float
+    seconds: Span
+
+
+def _stages(workload: Workload, measured: Measurement) -> dict[str, _Work]:
+    """The work of every stage by its name."""
+    mean = expected_macs(workload.space, workload.skeleton)
+    steps, standalone_steps = workload.supernet_steps, workload.standalone_steps
+    splits = _split_sizes(workload)
+    evaluated = len(splits) * workload.calibrate + MIRRORED * sum(splits)
+    flops_of_training = training_flops(workload, workload.retrain, standalone_steps) + FORWARD * mean * evaluated
     return {
-        "train": (
+        "train": _Work(
             f"{steps:,} steps of {workload.paths} paths x {workload.train.batch} images ({workload.sampler})",
             {"steps": steps, "paths": workload.paths, "batch": workload.train.batch},
             training_flops(workload, workload.train, steps * workload.paths),
             measured.train_step * steps,
         ),
         "search": _search(workload, measured, mean),
-        "retrain": (
-            f"{workload.trainings} trainings ({workload.networks} networks x {workload.seeds} seeds), each {again:,} "
-            f"steps x {workload.retrain.batch} images, and judged on {faces.validation + faces.test:,}",
+        "retrain": _Work(
+            f"{workload.trainings} trainings ({workload.networks} networks x {workload.seeds} seeds), each "
+            f"{standalone_steps:,} steps x {workload.retrain.batch} images, and judged on {sum(splits):,}",
             {
                 "trainings": workload.trainings,
                 "networks": workload.networks,
                 "seeds": workload.seeds,
-                "steps": again,
+                "steps": standalone_steps,
                 "batch": workload.retrain.batch,
             },
-            standalone * workload.trainings,
-            (_training(workload, measured) + _judged_standalone(workload, measured, mean)) * workload.trainings,
+            flops_of_training * workload.trainings,
+            (_training(workload, measured) + _evaluating(workload, measured, mean)) * workload.trainings,
         ),
-        "correlate": (
+        "correlate": _Work(
             f"{CORRELATIONS} correlations over {workload.networks} networks, with bootstrap",
             {"correlations": CORRELATIONS, "networks": workload.networks},
             0.0,
@@ -168,8 +167,9 @@ def _stages(workload: Workload, measured: Measurement) -> dict[str, tuple[str, d
     }
 
 
-def _search(workload: Workload, measured: Measurement, mean: float) -> tuple[str, dict[str, int], float, Span]:
-    """The search as of `_stages`: its evaluations and the two errors to beat, and the confirmation of its front."""
+def _search(workload: Workload, measured: Measurement, mean: float) -> _Work:
+    """The search: its evaluations and the errors to beat, and the confirmation of its front."""
+    # Of the errors to beat only that of an untrained network takes a pass.
     macs = search_macs(workload) + mean
     words = (
         f"{workload.evaluations:,} evaluations, each on {workload.calibrate:,} images for BN statistics and "
@@ -182,17 +182,18 @@ def _search(workload: Workload, measured: Measurement, mean: float) -> tuple[str
         "confirmations": workload.confirmations,
     }
     flops = _scoring_flops(workload, macs)
-    seconds = _scoring(workload, measured, macs, workload.evaluations + 2)
+    seconds = _scoring(workload, measured, macs, workload.evaluations + len(FREE))
     if not workload.confirmations:
-        return words, counts, flops, seconds
-    again, macs = workload.confirming, confirmation_macs(workload)
+        return _Work(words, counts, flops, seconds)
+    confirming, macs = workload.confirming, confirmation_macs(workload)
     words += (
-        f"; {workload.confirmations:,} confirmed, each on {again.calibrate:,} and {again.searched:,} mirrored ones of "
-        "people kept for that"
+        f"; {workload.confirmations:,} confirmed, each on {confirming.calibrate:,} and {confirming.searched:,} "
+        "mirrored ones of people kept for that"
     )
-    counts |= {"confirmation_calibration_images": again.calibrate, "confirmation_images": again.searched}
-    flops += _scoring_flops(again, macs)
-    return words, counts, flops, seconds + _scoring(again, measured, macs, RANKED_AGAIN * workload.confirmations)
+    counts |= {"confirmation_calibration_images": confirming.calibrate, "confirmation_images": confirming.searched}
+    flops += _scoring_flops(confirming, macs)
+    seconds += _scoring(confirming, measured, macs, RANKED_AGAIN * workload.confirmations)
+    return _Work(words, counts, flops, seconds)
 
 
 def _scoring_flops(workload: Workload, macs: float) -> float:
@@ -218,10 +219,15 @@ def _training(workload: Workload, measured: Measurement) -> Span:
     return measured.retrain_step * workload.standalone_steps
 
 
-def _judged_standalone(workload: Workload, measured: Measurement, mean: float) -> Span:
-    """Seconds of calibrating, embedding and judging a standalone network on validation and on test faces."""
+def _split_sizes(workload: Workload) -> list[int]:
+    """How many images a standalone network is evaluated on, split by split."""
+    return [getattr(workload.faces, split) for split in SPLITS]
+
+
+def _evaluating(workload: Workload, measured: Measurement, mean: float) -> Span:
+    """Seconds of calibrating, embedding and judging a standalone network on every split."""
     spent = NOTHING
-    for images in (workload.faces.validation, workload.faces.test):
+    for images in _split_sizes(workload):
         spent += measured.calibration * (mean * workload.calibrate) + measured.embedding * (mean * MIRRORED * images)
         spent += _judging(workload, measured, images)
     return spent

@@ -10,7 +10,7 @@ import torch
 
 from dualfair.evaluation.cost import macs
 from dualfair.evaluation.protocol import EvaluationProtocol, evaluate
-from dualfair.evaluation.scoring.embedding import network_input
+from dualfair.evaluation.scoring.embedding import MIRRORED, network_input
 from dualfair.evaluation.scoring.scorer import population_embeddings
 from dualfair.evaluation.scoring.sharing import work
 from dualfair.evaluation.statistics.ranking import correlation
@@ -18,6 +18,7 @@ from dualfair.planning.flops import expected_macs
 from dualfair.planning.spans import Span
 from dualfair.planning.stopwatch import repeated
 from dualfair.planning.workload import Workload
+from dualfair.runs.options import RESAMPLES
 from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.images.noise import RandomFaces
 from dualfair.supernet.network import Supernet, build
@@ -34,8 +35,6 @@ JUDGED = 4000
 """Images that are judged at most; more are extrapolated."""
 FEW = 8
 """Images with which measuring begins; a calibration sample of at least that many."""
-RESAMPLES = 2000
-"""Bootstrap resamples of a correlation, the default of `dualfair correlate`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +60,7 @@ class Measurement:
         return self.judging_linear * images + self.judging_square * images**2
 
 
-def measure(workload: Workload, device: torch.device, seconds: float = 20.0) -> Measurement:
+def measure(workload: Workload, device: torch.device, seconds: float) -> Measurement:
     """Time everything that a run consists of, in about `seconds` in all, on random pixels at the run's own sizes.
 
     What does not fit into its share of the time once is done once all the same; scoring then takes fewer images.
@@ -122,13 +121,13 @@ def scoring_rates(workload: Workload, device: torch.device, seconds: float) -> t
         calibration = network_input(sample, np.arange(calibrate), device) if calibrate else None
         return lambda: population_embeddings(supernet, genotypes, faces, calibration, batch=workload.batch)
 
-    def fitting(run: Callable[[int], Callable[[], object]], wanted: int) -> int:
+    def fitting(run: Callable[[int], Callable[[], object]], most: int) -> int:
         """So many images that a run of them, with warming up, fits into half of the time at least four times."""
-        return grown(lambda n: repeated(run(n), 0.0)[0], min(FEW, wanted), wanted, seconds / 8)
+        return grown(lambda n: repeated(run(n), 0.0)[0], min(FEW, most), most, seconds / 8)
 
     scoring(0, FEW)()
     images = fitting(lambda n: scoring(0, n), min(workload.faces.validation, 8 * workload.batch))
-    embedding = [took / (shared * 2 * images) for took in repeated(scoring(0, images), seconds / 2, most=20)]
+    embedding = [took / (shared * MIRRORED * images) for took in repeated(scoring(0, images), seconds / 2, most=20)]
     if not workload.calibrate:
         return [0.0], embedding
     calibrate = fitting(lambda n: scoring(n, FEW), workload.calibrate)

@@ -58,10 +58,10 @@ def training_memory(
     dearest = 0
     for path in paths:
         alive = live_bytes(lambda path=path: _one_path(network, path, recipe, half))
-        own = _bytes([parameter for parameter in parameters if parameter.grad is not None])
+        of_the_path = _bytes([parameter for parameter in parameters if parameter.grad is not None])
         for parameter in parameters:
             parameter.grad = None
-        dearest = max(dearest, alive.peak - own)
+        dearest = max(dearest, alive.peak - of_the_path)
     buffers = _bytes(list(network.buffers()))
     training = gradients + round(gradients * optimizer_copies(recipe)) + buffers
     return StageMemory(_bytes(list(network.parameters())) + buffers, training, dearest)

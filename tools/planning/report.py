@@ -5,7 +5,19 @@ from __future__ import annotations
 from dualfair.planning.forecast import Forecast, StageForecast
 from dualfair.planning.limits import gigabytes
 from dualfair.planning.spans import STUDY_KG_PER_KWH, STUDY_WATTS, Span
-from dualfair.stages.search_output import aligned
+from dualfair.planning.workload import Workload
+from dualfair.presentation.table import aligned
+
+
+def headline(workload: Workload, device: str) -> str:
+    """What is planned on which faces, and the device that is measured, in words."""
+    space, skeleton, faces = workload.space, workload.skeleton, workload.faces
+    kept = f"{faces.confirmation:,} to confirm the front, " if faces.confirmation else ""
+    return (
+        f"Plan: space {space.name} of {space.size:,} networks on skeleton {skeleton.name}, {skeleton.image_size} px; "
+        f"{faces.training:,} training images of {faces.identities:,} people, {faces.validation:,} of validation, "
+        f"{kept}{faces.test:,} of test; {device}"
+    )
 
 
 def lines(forecast: Forecast) -> list[str]:
@@ -49,30 +61,30 @@ def sentences(forecast: Forecast) -> list[str]:
     """Assumptions, energy, emissions, and the price of doing without a supernet."""
     terms = forecast.terms
     counted = ", ".join(f"{count} {name}" for name, count in forecast.repetitions.items())
-    said = [
+    text = [
         f"Measured: {counted}; medians, the range is their quartiles. Populations are priced as random ones, which "
         "share fewest prefixes; start-up, checkpoints and logs are not counted. Memory is that of tensors: kernels and "
         "the allocator take more; on a CPU a process grew by 1.1 to 2.3 times as much.",
     ]
     if terms.devices > 1:
-        said.append(
+        text.append(
             f"{terms.devices} devices: training data parallel at efficiency {terms.efficiency:g}; a generation's "
             "genotypes and whole trainings shared out in rounds."
         )
     factors = [f"{terms.watts:g} W a device", f"{terms.kg_per_kwh:g} kg CO2eq/kWh"]
     study = (terms.watts, terms.kg_per_kwh) == (STUDY_WATTS, STUDY_KG_PER_KWH)
     origin = ", the DPN study's factors: give your own by --watts and --grams-per-kwh" if study else ""
-    said.append(
+    text.append(
         f"Energy: {quantity(forecast.kwh)} kWh, {quantity(forecast.kg_co2eq)} kg CO2eq "
         f"({' and '.join(factors)}{origin})."
     )
     supernet = sum(stage.device_seconds.middle for stage in forecast.stages if stage.name in ("train", "search"))
     scratch = forecast.scratch_seconds.middle
-    said.append(
+    text.append(
         f"Training all {forecast.scratch_networks:,} networks from scratch, in place of train and search: "
         f"{duration(scratch)} against {duration(supernet)} of device time, {scratch / supernet:.2g} times as much."
     )
-    return said
+    return text
 
 
 def quantity(span: Span) -> str:

@@ -1,23 +1,23 @@
-"""What a run is going to do, as numbers: steps, paths, evaluations, trainings. Needs neither torch nor faces."""
+"""What a run is going to do, as numbers: steps, paths, evaluations, trainings. Needs no faces.
+
+Numbers of the stages are theirs: they are imported, never typed again.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from dualfair.evolution.baselines import LIMIT
+from dualfair.runs.options import BATCH, RetrainOptions, SearchOptions, TrainOptions
+from dualfair.runs.protocol import ProtocolOptions
+from dualfair.runs.records.training import MEASURES
+from dualfair.stages.confirm import CALIBRATION, RANDOM
+from dualfair.stages.search import GENOTYPES_A_CALL, SAMPLE
 from dualfair.supernet.skeleton import Skeleton
 from dualfair.supernet.space import SearchSpace
 from dualfair.supernet.training.batches import BatchSampler
 from dualfair.supernet.training.recipe import Recipe
 from dualfair.supernet.training.sampling import SAMPLERS, paths_per_step, updates_per_batch
-
-EXHAUSTIVE_BATCH = 64
-"""Genotypes of one score call of `evolution.baselines.exhaustive`."""
-EXHAUSTIVE_LIMIT = 10_000
-"""The largest space that `evolution.baselines.exhaustive` enumerates."""
-CONFIRMED_RANDOM = 32
-"""Random subnets that are confirmed beside the candidates, at most: `stages.confirm.RANDOM`."""
-CONFIRMED_CALIBRATION = 4
-"""How many times as many images measure BN statistics in confirming: `stages.confirm.CALIBRATION`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,21 +61,21 @@ class Workload:
     faces: FaceCounts
     train: Recipe
     retrain: Recipe
-    sampler: str = "strict"
-    population: int = 32
-    generations: int = 10
-    confirm_candidates: int = 16
+    sampler: str = TrainOptions.sampler
+    population: int = SearchOptions.population
+    generations: int = SearchOptions.generations
+    confirm_candidates: int = SearchOptions.confirm_candidates
     exhaustive: bool = False
-    objectives: int = 2
-    calibrate: int = 512
-    batch: int = 128
-    count: str = "images"
+    objectives: int = len(MEASURES)
+    calibrate: int = ProtocolOptions.calibrate
+    batch: int = BATCH
+    count: str = ProtocolOptions.count
     gallery: int | None = None
-    galleries: int = 8
-    seeds: int = 2
-    controls: int = 6
-    random: int = 0
-    ranks_per_job: int = 1
+    galleries: int = ProtocolOptions.galleries
+    seeds: int = RetrainOptions.seeds
+    controls: int = RetrainOptions.controls
+    random: int = RetrainOptions.random
+    ranks_per_job: int = RetrainOptions.ranks_per_job
 
     def __post_init__(self) -> None:
         if self.sampler not in SAMPLERS:
@@ -102,9 +102,9 @@ class Workload:
             )
         # Either refuses a batch above all images.
         _ = self.supernet_steps, self.standalone_steps
-        if self.exhaustive and self.space.size > EXHAUSTIVE_LIMIT:
+        if self.exhaustive and self.space.size > LIMIT:
             raise ValueError(
-                f"space {self.space.name} holds {self.space.size:,} genotypes, more than the {EXHAUSTIVE_LIMIT:,} of "
+                f"space {self.space.name} holds {self.space.size:,} genotypes, more than the {LIMIT:,} of "
                 "an exhaustive search; leave out --exhaustive, or choose a -shared space"
             )
 
@@ -133,7 +133,7 @@ class Workload:
     def calls(self) -> tuple[int, ...]:
         """How many fresh genotypes every score call of the search gets: a generation's, until the space is used up."""
         if self.exhaustive:
-            size, total = EXHAUSTIVE_BATCH, self.space.size
+            size, total = GENOTYPES_A_CALL, self.space.size
         else:
             size = min(self.population, self.space.size)
             total = min(size * self.generations, self.space.size)
@@ -158,14 +158,14 @@ class Workload:
         """
         if not (self.confirm_candidates and self.faces.confirmation):
             return 0
-        first = self.space.size if self.exhaustive else min(self.population, self.space.size)
-        return min(self.confirm_candidates + min(CONFIRMED_RANDOM, first), self.evaluations)
+        random = min(RANDOM, SAMPLE if self.exhaustive else self.population, self.space.size)
+        return min(self.confirm_candidates + random, self.evaluations)
 
     @property
     def confirming(self) -> Workload:
         """The same run with the images that confirming takes for searching and for BN statistics."""
         faces = replace(self.faces, validation=self.faces.confirmation, searched=None, confirmation=0)
-        calibrate = min(CONFIRMED_CALIBRATION * self.calibrate, faces.training)
+        calibrate = min(CALIBRATION * self.calibrate, faces.training)
         return replace(self, faces=faces, calibrate=calibrate)
 
     @property

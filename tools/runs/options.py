@@ -6,6 +6,13 @@ from dataclasses import dataclass
 
 from dualfair.runs.config import option
 
+BATCH = 128
+"""Images that a search scores at once, unless told otherwise."""
+CHECKPOINT_MINUTES = 5.0
+"""Between two checkpoints, unless told otherwise."""
+RESAMPLES = 2000
+"""Bootstrap resamples of a correlation, unless told otherwise."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainOptions:

@@ -16,7 +16,7 @@ from dualfair.evaluation.scoring.scorer import InheritedScorer
 from dualfair.runs.architectures import open_skeleton, open_space
 from dualfair.runs.config import numbers
 from dualfair.runs.directory import RunDirectory
-from dualfair.runs.options import TrainOptions
+from dualfair.runs.options import BATCH, TrainOptions
 from dualfair.runs.records.training import TrainConfig
 from dualfair.supernet.images.face_set import FaceSet, TooFewPeople, divide_people, open_splits
 from dualfair.supernet.images.store import open_store
@@ -156,7 +156,7 @@ def inherited_scorer(
     *,
     calibrate: int,
     objectives: tuple[str, ...] = (),
-    batch: int = 128,
+    batch: int = BATCH,
     resamples: int = 0,
     people: int = 0,
 ) -> InheritedScorer:

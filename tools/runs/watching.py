@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -36,3 +39,15 @@ def silent(_: object) -> None:
 def never() -> bool:
     """Never stop."""
     return False
+
+
+def showing(progress: ShowProgress, work: str, unit: str) -> Callable[[Sequence[Item]], Iterator[Item]]:
+    """What passes the items of a sequence on and shows each that is done; those before the start of a range count."""
+
+    def passed_on(items: Sequence[Item]) -> Iterator[Item]:
+        first = items.start if isinstance(items, range) else 0
+        for done, item in enumerate(items, first + 1):
+            yield item
+            progress(Progress(work, done, first + len(items), unit))
+
+    return passed_on

@@ -15,6 +15,7 @@ from dualfair.evaluation.scoring.scorer import InheritedScorer
 from dualfair.evolution.archive import Archive, Evaluation
 from dualfair.evolution.pareto import knee, non_dominated
 from dualfair.evolution.run import Run, objectives_of
+from dualfair.runs.options import BATCH
 from dualfair.runs.protocol import ProtocolOptions
 from dualfair.runs.records.search import Chance, Front, FrontNetwork, SearchConfig
 from dualfair.runs.trained_run import TrainedRun, inherited_scorer
@@ -142,7 +143,7 @@ def candidates(archive: Archive, least: int) -> list[list[Evaluation]]:
 
 
 def confirming_scorer(
-    run: TrainedRun, protocol_options: ProtocolOptions, *, extra: Sequence[str] = (), batch: int = 128
+    run: TrainedRun, protocol_options: ProtocolOptions, *, extra: Sequence[str] = (), batch: int = BATCH
 ) -> InheritedScorer:
     """The scorer of a run's subnets on the people that its search has not seen, with intervals.
 
@@ -169,7 +170,7 @@ def confirm(
     least: int,
     batch: int,
     extra: Sequence[str] = (),
-    images: int = 128,
+    images: int = BATCH,
 ) -> Confirmation | None:
     """Score the candidates of an archive and the first RANDOM of the `random` subnets that are in it, on fresh people.
 

@@ -10,6 +10,7 @@ import numpy as np
 from dualfair.presentation.figures import ranking_figure
 from dualfair.runs.devices import describe
 from dualfair.runs.layout import CorrelateLayout
+from dualfair.runs.options import RESAMPLES
 from dualfair.runs.records.ranking import RankingStudy, TableStudy
 from dualfair.runs.records.training import SPLITS, TrainingResult
 from dualfair.runs.trained_run import TrainedRun
@@ -20,11 +21,14 @@ from dualfair.stages.ranking_study import ScoreTables, mean_over_seeds, ranking_
 from dualfair.stages.ranking_words import bars_of, sentences, title_of
 from dualfair.stages.score_tables import read_score_tables
 
+BASELINES = ("params", "macs")
+"""Costs that an inherited score has to rank better than."""
+
 _AXES = ("inherited weights", "trained from scratch")
 _COMPARED = "inherited scores on validation identities against the mean of standalone trainings"
 
 
-def correlate(run: TrainedRun, *, resamples: int = 2000) -> RankingStudy:
+def correlate(run: TrainedRun, *, resamples: int = RESAMPLES) -> RankingStudy:
     """The ranking study of a run, which is also written to it, with a scatter."""
     directory, layout = run.directory, run.directory.layout
     trained = collect(layout, run.setting.space)
@@ -54,7 +58,7 @@ def correlate_tables(
     out: Path,
     maximise: Sequence[str] = (),
     *,
-    resamples: int = 2000,
+    resamples: int = RESAMPLES,
     say: Say = silent,
 ) -> RankingStudy:
     """The ranking study of two CSV tables (`stages.score_tables`), which is also written to the folder `out`."""
@@ -131,7 +135,7 @@ def tables_of(
         {name: inherited[name] for name in measures},
         {name: standalone_of(trained, key, split) for name, key in measures.items()},
         {name: table for name, table in halves.items() if table is not None},
-        {name: inherited[name] for name in ("params", "macs")},
+        {name: inherited[name] for name in BASELINES},
         {
             name: {"short training": np.array([getattr(result.on(SPLITS[0]), key) for result in short], dtype=float)}
             for name, key in measures.items()

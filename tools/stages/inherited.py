@@ -10,6 +10,7 @@ from dualfair.evaluation.scoring.scorer import InheritedScorer
 from dualfair.evolution.archive import Archive
 from dualfair.evolution.run import Run
 from dualfair.runs.directory import RunDirectory
+from dualfair.runs.options import BATCH
 from dualfair.runs.protocol import ProtocolOptions, measurement, people_in_words
 from dualfair.runs.records.search import SearchConfig
 from dualfair.runs.records.training import RetrainConfig
@@ -30,7 +31,7 @@ def recorded_protocol(directory: RunDirectory) -> tuple[ProtocolOptions, tuple[s
 
 
 def open_scorer(
-    run: TrainedRun, protocol_options: ProtocolOptions, *, extra: Sequence[str] = (), batch: int = 128
+    run: TrainedRun, protocol_options: ProtocolOptions, *, extra: Sequence[str] = (), batch: int = BATCH
 ) -> InheritedScorer:
     """The scorer of a run's subnets on its validation faces, with error, disparity and `extra` as objectives."""
     protocol = protocol_options.protocol()

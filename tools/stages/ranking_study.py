@@ -22,6 +22,7 @@ from dualfair.evaluation.statistics.ranking import (
     weighted_tau,
 )
 from dualfair.evolution.pareto import front_agreement, hypervolume, non_dominated, reference_point
+from dualfair.runs.options import RESAMPLES
 from dualfair.runs.records.ranking import (
     Beyond,
     Ceiling,
@@ -130,7 +131,7 @@ def samples_of(tables: ScoreTables) -> dict[str, np.ndarray]:
     return numbers | {"all": np.arange(len(tables.names))}
 
 
-def ranking_study(tables: ScoreTables, *, resamples: int = 2000, seed: int = 0) -> TableStudy:
+def ranking_study(tables: ScoreTables, *, resamples: int = RESAMPLES, seed: int = 0) -> TableStudy:
     """The study of score tables. `resamples` are the bootstrap's; everything random follows `seed`."""
     samples = {}
     for name, rows in samples_of(tables).items():

@@ -11,7 +11,7 @@ from dualfair.evaluation.statistics.ranking import evenly_spaced
 from dualfair.evolution.constraints import within
 from dualfair.evolution.pareto import knee, non_dominated
 from dualfair.runs.distributed import in_words
-from dualfair.runs.options import RetrainOptions
+from dualfair.runs.options import CHECKPOINT_MINUTES, RetrainOptions
 from dualfair.runs.protocol import ProtocolOptions
 from dualfair.runs.records.training import NAMED, RetrainConfig, TrainingResult
 from dualfair.runs.trained_run import TrainedRun
@@ -43,7 +43,7 @@ class HowTrained:
 
     options: RetrainOptions
     recipe: Recipe
-    checkpoint_minutes: float = 5.0
+    checkpoint_minutes: float = CHECKPOINT_MINUTES
     protocol: ProtocolOptions | None = None
     progress: ShowProgress = silent
     should_stop: ShouldStop = never

@@ -17,7 +17,7 @@ from dualfair.evolution.run import SearchResult
 from dualfair.presentation.search_board import search_board
 from dualfair.presentation.table import aligned
 from dualfair.runs.distributed import in_words
-from dualfair.runs.options import ConstraintOptions, SearchOptions
+from dualfair.runs.options import BATCH, ConstraintOptions, SearchOptions
 from dualfair.runs.protocol import ProtocolOptions, people_in_words
 from dualfair.runs.records.search import Front, SearchConfig
 from dualfair.runs.records.training import RetrainConfig
@@ -53,7 +53,7 @@ class SearchTask:
     constraints: ConstraintOptions = field(default_factory=ConstraintOptions)
     extra: tuple[str, ...] = ()
     exhaustive: bool = False
-    batch: int = 128
+    batch: int = BATCH
     start: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

@@ -22,6 +22,9 @@ from dualfair.supernet.images.face_set import FaceSet
 from dualfair.supernet.network import build
 from dualfair.supernet.space import SearchSpace
 
+FREE = ("raw pixels", "an untrained network")
+"""What costs nothing and has an error to beat."""
+
 
 def announce(
     run: TrainedRun,
@@ -53,10 +56,8 @@ def floor_errors(run: TrainedRun, protocol_options: ProtocolOptions, faces: Face
         network = build(_plain(run.setting.space), run.setting.skeleton).to(run.device)
     calibration = calibration_images(run, protocol_options.calibrate)
     untrained = population_embeddings(network.eval(), [network.genotype], faces, calibration)[network.genotype]
-    return {
-        "raw pixels": error(ranks(pixel_embeddings(faces), faces.identities)),
-        "an untrained network": error(ranks(untrained, faces.identities)),
-    }
+    embeddings = (pixel_embeddings(faces), untrained)
+    return {name: error(ranks(of, faces.identities)) for name, of in zip(FREE, embeddings, strict=True)}
 
 
 def _plain(space: SearchSpace) -> Genotype:

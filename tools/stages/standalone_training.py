@@ -16,6 +16,7 @@ from dualfair.presentation.training_board import write_training_outcome
 from dualfair.runs.devices import seeded
 from dualfair.runs.distributed import divide
 from dualfair.runs.layout import TrainingLayout, TrainingsLayout
+from dualfair.runs.options import CHECKPOINT_MINUTES
 from dualfair.runs.protocol import ProtocolOptions
 from dualfair.runs.records.training import SPLITS, TrainingResult
 from dualfair.runs.standalone import build_network, describe_network
@@ -42,7 +43,7 @@ class TrainingStage:
     recipe: Recipe
     protocol: ProtocolOptions
     configuration: str
-    checkpoint_minutes: float = 5.0
+    checkpoint_minutes: float = CHECKPOINT_MINUTES
     seeds_from: int = 0
     inherit: bool = False
     progress: ShowProgress = silent

@@ -9,7 +9,7 @@ from pathlib import Path
 from dualfair.runs.context import Workplace
 from dualfair.runs.devices import seeded
 from dualfair.runs.distributed import divide, in_words
-from dualfair.runs.options import TrainOptions
+from dualfair.runs.options import CHECKPOINT_MINUTES, TrainOptions
 from dualfair.runs.records.training import Checkpoint, TrainConfig
 from dualfair.runs.trained_run import Setting, open_setting
 from dualfair.runs.watching import ShouldStop, ShowProgress, never, silent
@@ -33,7 +33,7 @@ def train(
     options: TrainOptions,
     recipe: Recipe,
     *,
-    checkpoint_minutes: float = 5.0,
+    checkpoint_minutes: float = CHECKPOINT_MINUTES,
     progress: ShowProgress = silent,
     should_stop: ShouldStop = never,
 ) -> Checkpoint:

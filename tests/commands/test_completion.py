@@ -11,12 +11,11 @@ import pytest
 from dualfair.commands.completion import INSTALL
 from dualfair.supernet.space import SPACE_NAMES
 
-ROOT = Path(__file__).parents[2]
 START = "import sys; sys.argv[0] = 'dualfair'; from dualfair.__main__ import main; main()"
 
 
 def environment(**more):
-    return {**os.environ, "PYTHONPATH": str(ROOT), **more}
+    return {**os.environ, **more}
 
 
 def completions(words):
@@ -86,7 +85,7 @@ def test_suggestions_reject_nothing():
     import click
 
     from dualfair.commands.completion import suggest_values
-    from dualfair.stages.train import command
+    from dualfair.commands.train import command
 
     suggest_values(command)
     space = next(parameter for parameter in command.params if parameter.name == "space")

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import torch
 
-from dualfair.commands.doctor import Check, verdict
 from dualfair.doctor import environment, shadowing
+from dualfair.doctor.checks import Check, verdict
 from dualfair.doctor.environment import FAILED, OK, WARNING, Finding
 from dualfair.doctor.self_test import equal_updates, same_bits, same_scores
 from dualfair.doctor.shadowing import imports

@@ -1,0 +1,129 @@
+"""`dualfair plan`: what it prints, what it refuses, and that the numbers of its file are those it prints."""
+
+import dataclasses
+import json
+
+import pytest
+
+from dualfair import generate_faces
+from dualfair.planning.options import PlanOptions
+from dualfair.planning.plan import planned_workload
+from dualfair.planning.report import duration
+from dualfair.runs.options import RetrainOptions, SearchOptions, TrainOptions
+from dualfair.runs.protocol import ProtocolOptions
+from dualfair.runs.trained_run import open_setting
+from dualfair.supernet.training.recipe import Recipe
+
+CONFIGS = (TrainOptions, Recipe, SearchOptions, ProtocolOptions, RetrainOptions)
+
+
+@pytest.fixture(scope="module")
+def small_faces(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("small") / "faces"
+    generate_faces(folder, identities=20, images=4, size=32)
+    return folder
+
+
+def test_a_plan_of_faces_prints_what_it_writes(dualfair, small_faces, tmp_path):
+    file = tmp_path / "plan.json"
+    words = ("--faces", small_faces, "--size", 32, "--epochs", 2, "--batch", 8, "--population", 4, "--generations", 2)
+    more = ("--calibrate", 16, "--controls", 0, "--seconds", 1, "--devices", 2, "--json", file)
+    shown = dualfair("plan", *words, *more)
+    assert shown.status == 0, shown.err
+    numbers = json.loads(file.read_text())
+    stages = {stage["name"]: stage for stage in numbers["stages"]}
+    assert list(stages) == ["train", "search", "retrain", "correlate"]
+    assert stages["train"]["counts"] == {"steps": 12, "paths": 9, "batch": 8}
+    assert "48 training images of 12 people, 16 of validation, 16 of test" in shown.out
+    for name, stage in stages.items():
+        assert f"{name:<10} {stage['work']}" in shown.out
+        row = next(
+            line
+            for line in shown.out.splitlines()
+            if line.startswith(name + " ") and "range" not in line and stage["work"] not in line
+        )
+        for seconds in (*stage["seconds"].values(), stage["wall_seconds"]["middle"]):
+            assert duration(seconds) in row
+        assert not stage["flops"] or f"{stage['flops']:.2g}" in row
+    assert f"Energy: {numbers['kwh']['middle']:.2g} (" in shown.out
+    assert "2 devices: training data parallel at efficiency 0.9" in shown.out
+    assert "Training all 8 networks from scratch" in shown.out
+
+
+def test_the_trainer_agrees_with_the_plan(dualfair, small_faces, tmp_path):
+    options = ("--size", 32, "--epochs", 1.5, "--batch", 10)
+    trained = dualfair("train", "--faces", small_faces, "--out", tmp_path / "run", *options)
+    given = {"size": 32, "epochs": 1.5, "batch": 10}
+    workload = planned_workload(small_faces, given, None, PlanOptions())
+    assert f"{workload.supernet_steps:,} steps of {workload.paths} paths x 10 images" in trained.out
+
+
+def test_the_people_kept_to_confirm_are_not_those_of_the_search(small_faces):
+    given = {"size": 32, "split": "0.4,0.4,0.2", "batch": 8}
+    setting = open_setting(TrainOptions(size=32, split="0.4,0.4,0.2"), small_faces)
+    kept = planned_workload(small_faces, given, None, PlanOptions())
+    images = [len(setting.splits[name]) for name in ("validation", "confirmation")]
+    assert [kept.faces.validation, kept.faces.confirmation] == images == [16, 16]
+    assert kept.searched == 16 and kept.confirming.searched == 16 and kept.confirmations == 48
+    everybody = planned_workload(small_faces, {**given, "confirm": 0.0}, None, PlanOptions())
+    assert (everybody.searched, everybody.confirmations) == (32, 0)
+    few = planned_workload(small_faces, {**given, "confirm": 0.0, "people": 4}, None, PlanOptions())
+    assert (few.searched, few.faces.validation) == (16, 32)
+
+
+def test_images_not_imported_yet_are_divided_by_the_same_shares():
+    options = PlanOptions(images=900, identities=90, validation_images=400)
+    half = planned_workload(None, {}, None, options)
+    assert (half.searched, half.faces.confirmation, half.faces.test) == (200, 200, 400)
+    quarter = planned_workload(None, {"confirm": 0.25, "people": 6, "random": 9}, None, options)
+    assert (quarter.faces.validation, quarter.faces.confirmation, quarter.searched) == (300, 100, 60)
+    assert quarter.networks == half.networks + 9
+
+
+def test_stages_follow_their_tables_of_the_preset_and_retraining_else_follows_training():
+    options = PlanOptions(images=90_000, identities=5_000)
+    by_preset = planned_workload(None, {}, "celeba", options)
+    assert (by_preset.train.epochs, by_preset.retrain.epochs, by_preset.retrain.batch) == (60, 100, 64)
+    assert (by_preset.population, by_preset.generations, by_preset.calibrate, by_preset.seeds) == (64, 30, 512, 4)
+    typed = planned_workload(None, {"epochs": 7.0, "lr": 0.5}, None, options)
+    assert (typed.train.epochs, typed.retrain.epochs, typed.retrain.lr) == (7, 7, 0.5)
+    shorter = planned_workload(None, {"epochs": 7.0}, None, dataclasses.replace(options, retrain_epochs=3.0))
+    assert (shorter.train.epochs, shorter.retrain.epochs) == (7, 3)
+
+
+def test_every_option_of_the_stages_is_one_of_the_plan(dualfair):
+    shown = " ".join(dualfair("plan", "--help").out.split())
+    for config in (PlanOptions, *CONFIGS):
+        for name in config.__dataclass_fields__:
+            assert f"--{name.replace('_', '-')}" in shown, name
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ((), "give either --faces FOLDER, or --images N and --identities K"),
+        (("--faces", "{faces}", "--images", "9", "--identities", "3"), "give either --faces FOLDER"),
+        (("--faces", "{faces}"), "stored at 32 px, the network takes 48 px"),
+        (("--faces", "{tmp}/none"), "is no faces folder"),
+        (("--images", "900"), "faces need 1 or more of identities, got 0; see --identities"),
+        (("--images", "9", "--identities", "30"), "30 people need at least as many training images; there are 9"),
+        (("--images", "90", "--identities", "9", "--space", "dpn9"), "unknown space 'dpn9'; choose from dpn81"),
+        (("--images", "90", "--identities", "9", "--sampler", "fair"), "unknown sampler 'fair'"),
+        (("--images", "90", "--identities", "9", "--exhaustive"), "leave out --exhaustive, or choose a -shared"),
+        (("--images", "90", "--identities", "9", "--devices", "0"), "devices must be 1 or more, got 0"),
+        (("--images", "90", "--identities", "9", "--efficiency", "2"), "efficiency must be above 0 and at most 1"),
+        (("--images", "90", "--identities", "9", "--seconds", "0"), "seconds must be above 0, got 0"),
+        (("--images", "90", "--identities", "9", "--device", "tpu"), "unknown device 'tpu'"),
+        (("--images", "90", "--identities", "9", "--batch", "99"), "a batch of 99 needs at least as many training"),
+        (("--images", "90", "--identities", "9", "--confirm", "1"), "confirm must be a share of the validation people"),
+        (("--images", "90", "--identities", "9", "--people", "3"), "people must be 0 (all) to 2, the people of 15"),
+        (("--images", "90", "--identities", "9", "--validation-images", "1", "--confirm", "0.9"), "1 or more of valid"),
+        (("--images", "90", "--identities", "9", "--random", "-1"), "random must be 0 or more, got -1"),
+        (("--faces", "{faces}", "--size", "32", "--people", "5"), "people must be 0 (all) to 4, the people of these"),
+        (("--images", "90", "--identities", "9", "--ranks-per-job", "2"), "ranks_per_job must divide the 1 devices"),
+    ],
+)
+def test_a_users_mistake_gets_one_clear_line(dualfair, small_faces, tmp_path, words, message):
+    result = dualfair("plan", *(word.format(tmp=tmp_path, faces=small_faces) for word in words))
+    assert result.status == 2 and message in result.err
+    assert result.err.startswith("Error: ") and result.err.count("\n") == 1

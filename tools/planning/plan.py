@@ -1,0 +1,177 @@
+"""A plan: what the stages' own options, a preset and some faces ask for, and what that will cost on a device."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+
+from dualfair.planning.forecast import Forecast, forecast
+from dualfair.planning.limits import checked_memory
+from dualfair.planning.measurement import measure
+from dualfair.planning.options import PlanOptions
+from dualfair.planning.report import headline
+from dualfair.planning.workload import FaceCounts, Workload
+from dualfair.runs.architectures import open_skeleton, open_space
+from dualfair.runs.config import build_configs, numbers
+from dualfair.runs.devices import choose_device, describe, seeded
+from dualfair.runs.options import RetrainOptions, SearchOptions, TrainOptions
+from dualfair.runs.protocol import ProtocolOptions
+from dualfair.runs.records.training import MEASURES
+from dualfair.runs.trained_run import open_setting, some_people
+from dualfair.runs.watching import Say, silent
+from dualfair.supernet.skeleton import Skeleton
+from dualfair.supernet.space import SearchSpace
+from dualfair.supernet.training.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A forecast and the device that it was measured on, in words."""
+
+    device: str
+    forecast: Forecast
+
+    def to_json(self) -> dict[str, object]:
+        """All numbers; seconds, bytes, kWh and kg CO2eq."""
+        return {"device": self.device, **self.forecast.to_dict()}
+
+
+def plan(
+    faces: Path | None,
+    given: Mapping[str, object],
+    preset: str | None = None,
+    *,
+    extra: Sequence[str] = (),
+    exhaustive: bool = False,
+    device: str = "auto",
+    say: Say = silent,
+) -> Plan:
+    """What a run will cost on this machine, from measuring for the seconds of `PlanOptions`.
+
+    `given` are options of `PlanOptions` and of the stages, None where not given; `faces` and the others as
+    `planned_workload` takes them. `say` hears what is planned before it is measured. Raises ValueError where options do
+    not fit, and where a stage does not fit into memory.
+    """
+    (options,) = build_configs(given, None, PlanOptions, stage="plan")
+    terms = options.terms
+    if not options.seconds > 0:
+        raise ValueError(f"seconds must be above 0, got {options.seconds:g}")
+    workload = planned_workload(faces, given, preset, options, extra=extra, exhaustive=exhaustive)
+    terms.check(workload)
+    chosen = choose_device(device)
+    say(headline(workload, describe(chosen)))
+    memory = checked_memory(workload, chosen)
+    with seeded(0):
+        measured = measure(workload, chosen, options.seconds)
+    return Plan(describe(chosen), forecast(workload, measured, memory, terms))
+
+
+def planned_workload(
+    faces: Path | None,
+    given: Mapping[str, object],
+    preset: str | None,
+    options: PlanOptions,
+    *,
+    extra: Sequence[str] = (),
+    exhaustive: bool = False,
+) -> Workload:
+    """The workload that the stages' own options and preset tables ask for.
+
+    `faces` is the folder of the images, None for a set that `options` count. `extra` are objectives beside error and
+    disparity; an `exhaustive` search scores the whole space.
+    """
+    train, recipe = build_configs(given, preset, TrainOptions, Recipe, stage="train")
+    search, protocol_options = build_configs(given, preset, SearchOptions, ProtocolOptions, stage="search")
+    retrain_names = [field.name for field in fields(RetrainOptions)]
+    retrain_recipe = {"epochs": options.retrain_epochs or None, "batch": options.retrain_batch or None}
+    retrain, standalone_recipe = build_configs(
+        {**{name: given.get(name) for name in retrain_names}, **retrain_recipe},
+        preset,
+        RetrainOptions,
+        Recipe,
+        stage="retrain",
+        defaults=asdict(recipe),
+    )
+    if (faces is None) == (options.images == 0):
+        raise ValueError("give either --faces FOLDER, or --images N and --identities K of a set not imported yet")
+    if faces is not None:
+        space, skeleton, counts = _of_folder(faces, train, protocol_options.people)
+    else:
+        space, skeleton, counts = _not_imported(train, options, protocol_options.people)
+    protocol = protocol_options.protocol()
+    return Workload(
+        space=space,
+        skeleton=skeleton,
+        faces=counts,
+        train=recipe,
+        retrain=standalone_recipe,
+        sampler=train.sampler,
+        population=search.population,
+        generations=search.generations,
+        confirm_candidates=search.confirm_candidates,
+        exhaustive=exhaustive,
+        objectives=len(MEASURES) + len(extra),
+        calibrate=protocol_options.calibrate,
+        batch=options.search_batch,
+        count=protocol.count,
+        gallery=protocol.gallery,
+        galleries=protocol.repeats,
+        seeds=retrain.seeds,
+        controls=retrain.controls,
+        random=retrain.random,
+        ranks_per_job=retrain.ranks_per_job,
+    )
+
+
+def _of_folder(faces: Path, train: TrainOptions, people: int) -> tuple[SearchSpace, Skeleton, FaceCounts]:
+    """Space, skeleton and numbers of faces of a folder, of which a search scores on so many people (0 = all)."""
+    setting = open_setting(train, faces)
+    splits = setting.splits
+    counts = FaceCounts(
+        training=len(splits["train"]),
+        identities=splits["train"].identity_count,
+        validation=len(splits["validation"]),
+        test=len(splits["test"]),
+        searched=len(some_people(splits["validation"], people, train.split_seed)) if people else None,
+        confirmation=len(splits.get("confirmation", ())),
+    )
+    return setting.space, setting.skeleton, counts
+
+
+def _not_imported(train: TrainOptions, options: PlanOptions, people: int) -> tuple[SearchSpace, Skeleton, FaceCounts]:
+    """As `_of_folder`, of faces that are only counted; the shares of their splits are those of training."""
+    skeleton = open_skeleton(train.skeleton, train.blocks, train.size, train.heads)
+    shares = numbers(train.split, ",", float, "split")
+    if len(shares) != 3 or not min(shares) > 0:
+        raise ValueError(f"split must be three shares above 0, got {train.split!r}")
+    if not 0 <= train.confirm < 1:
+        raise ValueError(
+            f"confirm must be a share of the validation people, 0 or more and below 1, got {train.confirm}"
+        )
+    validation = options.validation_images or max(1, round(options.images * shares[1] / shares[0]))
+    confirmation = round(train.confirm * validation)
+    counts = FaceCounts(
+        training=options.images,
+        identities=options.identities,
+        validation=validation - confirmation,
+        test=options.validation_images or max(1, round(options.images * shares[2] / shares[0])),
+        confirmation=confirmation,
+    )
+    if people:
+        counts = replace(counts, searched=_images_of(people, counts))
+    return open_space(train.space, skeleton, train.heads), skeleton, counts
+
+
+def _images_of(people: int, counts: FaceCounts) -> int:
+    """How many validation images so many people have, as many each as in training.
+
+    Raises ValueError where there are not so many people.
+    """
+    images_each = counts.training / counts.identities
+    there = max(1, round(counts.validation / images_each))
+    if not 0 < people <= there:
+        raise ValueError(
+            f"people must be 0 (all) to {there:,}, the people of {counts.validation:,} images; got {people}"
+        )
+    return min(counts.validation, max(1, round(people * images_each)))
