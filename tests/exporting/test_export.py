@@ -14,7 +14,7 @@ import timm
 import torch
 
 import dualfair
-import dualfair.supernet.production.timm_model
+import dualfair.supernet.production.timm_model  # It makes the networks known to timm.
 from dualfair.exporting import onnx_file
 from dualfair.exporting.description import Terms
 from dualfair.exporting.export import export

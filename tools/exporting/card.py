@@ -71,22 +71,22 @@ def _input(about: Mapping) -> str:
 
 
 def _measured(about: Mapping) -> str:
-    found = about["metrics"]
-    if found["test"] is None:
+    metrics = about["metrics"]
+    if metrics["test"] is None:
         return "## Measured\n\nNothing: no result lay beside the weights. Run `dualfair evaluate` on your own faces.\n"
-    lines = ["## Measured", "", f"Identification among all images of the split, {found['how']}:", ""]
+    lines = ["## Measured", "", f"Identification among all images of the split, {metrics['how']}:", ""]
     lines += ["| people | n people | n images | error | mean rank |", "|---|---|---|---|---|"]
     for split in ("validation", "test"):
-        one = found[split]
+        scores = metrics[split]
         lines.append(
-            f"| {split}, all | {_count(one['people'])} | {_count(one['images'])} | {_number(one['error'])} | |"
+            f"| {split}, all | {_count(scores['people'])} | {_count(scores['images'])} | {_number(scores['error'])} | |"
         )
         lines += [
             f"| {split}, {_name(group['group'])} | {_count(group['people'])} | {_count(group['images'])} | "
             f"{_number(group['error'])} | {_number(group['mean_rank'])} |"
-            for group in one["groups"]
+            for group in scores["groups"]
         ]
-    test, protocol_options = found["test"], found["judging"]
+    test, protocol_options = metrics["test"], metrics["judging"]
     measure = protocol_options.get("disparity", "disparity").replace("_", " ")
     gallery = protocol_options.get("gallery", "all")
     among = "" if gallery == "all" else f" in galleries of {gallery} people"
@@ -99,7 +99,7 @@ def _measured(about: Mapping) -> str:
             "Error is the share of images whose nearest other image is of someone else; rank counts the images of "
             "others that are nearer than the nearest of the same person. Lower is better, 0 the best.",
             "",
-            f"{gap}. {_seeds(found['seeds'])}",
+            f"{gap}. {_seeds(metrics['seeds'])}",
             "",
         ]
     )
@@ -108,13 +108,13 @@ def _measured(about: Mapping) -> str:
 def _seeds(seeds: list[Mapping]) -> str:
     if len(seeds) < 2:
         return "It is not known how much another training seed would change these numbers."
-    errors = ", ".join(f"{_number(one['error'])} (seed {one['seed']})" for one in seeds)
+    errors = ", ".join(f"{_number(training['error'])} (seed {training['seed']})" for training in seeds)
     return f"Test error of all {len(seeds)} trainings of this network, as their run recorded it: {errors}."
 
 
 def _limits(about: Mapping) -> str:
-    found = about["metrics"]["test"]
-    groups = [] if found is None else found["groups"]
+    test = about["metrics"]["test"]
+    groups = [] if test is None else test["groups"]
     lines = [
         "- Verification rates, thresholds and intervals of every group are not here: `dualfair evaluate --network "
         "FOLDER --faces FACES` gives them, on your own faces too.",
@@ -129,12 +129,12 @@ def _limits(about: Mapping) -> str:
             "names: biometric data. It is for fine-tuning; leave it out (`dualfair export --no-class-weights`) where "
             "the folder goes to others."
         )
-    few = [_name(one["group"]) for one in groups if one["people"] is not None and one["people"] < FEW_PEOPLE]
+    few = [_name(group["group"]) for group in groups if group["people"] is not None and group["people"] < FEW_PEOPLE]
     if few:
         lines.append(
             f"- Groups with fewer than {FEW_PEOPLE} test people ({', '.join(few)}): too few to compare groups by."
         )
-    if any(one["people"] is None for one in groups):
+    if any(group["people"] is None for group in groups):
         lines.append("- How many people the test images show was not known when this was written.")
     if groups and len(groups) < 2:
         lines.append("- Only one group was measured: nothing is known of differences between groups.")
@@ -172,8 +172,8 @@ def _name(text: object) -> str:
     return " ".join(str(text).replace("|", "/").replace("`", "'").replace("<", "(").replace(">", ")").split())
 
 
-def _interval(verdict: Mapping, name: str) -> str:
-    low, high = (verdict["intervals"] or {}).get(name, (None, None))
+def _interval(scores: Mapping, name: str) -> str:
+    low, high = (scores["intervals"] or {}).get(name, (None, None))
     return (
         ""
         if low is None or high is None

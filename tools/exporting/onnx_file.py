@@ -79,9 +79,9 @@ def compare(model, data: bytes, size: int) -> Agreement:
     for images in _batches(size):
         with torch.no_grad():
             expected = model(images).double()
-        found = torch.from_numpy(session.run([OUTPUT], {INPUT: images.numpy()})[0]).double()
-        cosines += cosine_similarity(expected, found).tolist()
-        differences += ((expected - found).norm(dim=1) / expected.norm(dim=1)).tolist()
+        computed = torch.from_numpy(session.run([OUTPUT], {INPUT: images.numpy()})[0]).double()
+        cosines += cosine_similarity(expected, computed).tolist()
+        differences += ((expected - computed).norm(dim=1) / expected.norm(dim=1)).tolist()
     agreement = Agreement(len(cosines), min(cosines), max(differences))
     # A cosine of not-a-number is no smaller than anything.
     if not all(cosine >= LEAST_COSINE for cosine in cosines):

@@ -1,3 +1,3 @@
-"""How numbers are shown: `figures` as PNG, `boards` in TensorBoard (`search_board`, `training_board`), `progress` as
-bars.
+"""How numbers are shown: `format` as text, `table` as lines of it, `figures` as PNG, `boards` in TensorBoard
+(`search_board`, `training_board`).
 """

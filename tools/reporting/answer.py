@@ -31,12 +31,12 @@ SINGLE = 3
 
 def answer(run: Mapping) -> dict:
     """{"take", "cheap", "held": {"headline", "sentences", "details": these joined}, "not_believe": sentences}."""
-    found = {"take": _take(run), "cheap": cheap(run), "held": _held(run)}
-    said = {
+    parts = {"take": _take(run), "cheap": cheap(run), "held": _held(run)}
+    joined = {
         name: {"headline": headline, "sentences": sentences, "details": " ".join(sentences)}
-        for name, (headline, sentences) in found.items()
+        for name, (headline, sentences) in parts.items()
     }
-    return {**said, "not_believe": not_believe(run)}
+    return {**joined, "not_believe": not_believe(run)}
 
 
 def reliability_of(files: RunFiles) -> dict | None:
@@ -78,22 +78,22 @@ def why(run: Mapping, chosen: Mapping) -> str:
 
 
 def _take(run: Mapping) -> tuple[str, list[str]]:
-    networks = {one["genotype"]: one for one in run["networks"]}
+    networks = {network["genotype"]: network for network in run["networks"]}
     if not run["choice"]["chosen"]:
         return (
             "No network can be recommended yet.",
             [f"None was trained from scratch and judged on test people; {run['commands']['retrain']} does that."],
         )
     first, *others = run["choice"]["chosen"]
-    network = networks[first["genotype"]]
-    said = [f"On {tested_on(run, network)} it has {on_test_people(run, network)} ({_spread(run, network)})."]
-    said += [_by_group(run, network), _fared(run), _chosen(run, first, network)]
+    best = networks[first["genotype"]]
+    sentences = [f"On {tested_on(run, best)} it has {on_test_people(run, best)} ({_spread(run, best)})."]
+    sentences += [_by_group(run, best), _fared(run), _chosen(run, first, best)]
     for other in others:
         named = networks[other["genotype"]]
         text = f"For the {listed(other['because'])} there take {other['genotype']} ({on_test_people(run, named)})"
         same = f"; {counted(other['tied'], 'other')} tied with it on validation people" if other["tied"] else ""
-        said.append(f"{text}{same}.")
-    return f"Take {first['genotype']}.", [text for text in said if text]
+        sentences.append(f"{text}{same}.")
+    return f"Take {first['genotype']}.", [text for text in sentences if text]
 
 
 def _spread(run: Mapping, network: Mapping) -> str:
@@ -116,46 +116,46 @@ def _by_group(run: Mapping, network: Mapping) -> str:
     if len(network["groups"]) < 2:
         return ""
     people, parts = run["people"].get("test", {}), []
-    for one in network["groups"]:
-        n = people.get(one["group"])
+    for group in network["groups"]:
+        n = people.get(group["group"])
         many = "" if n is None else f", {counted(n, 'person', 'people')}"
-        parts.append(f"{one['group']} {with_error(one['error']['mean'], one['error']['se'])}{many}")
-    few = [one["group"] for one in network["groups"] if people.get(one["group"], FEW_PEOPLE) < FEW_PEOPLE]
+        parts.append(f"{group['group']} {with_error(group['error']['mean'], group['error']['se'])}{many}")
+    few = [group["group"] for group in network["groups"] if people.get(group["group"], FEW_PEOPLE) < FEW_PEOPLE]
     weak = f"; too few to rely on below {FEW_PEOPLE} people a group ({listed(few)})" if few else ""
     return f"Error by group: {'; '.join(parts)}{weak}."
 
 
 def _fared(run: Mapping) -> str:
     """Its place on test people among all that were trained, and which of them are apart from it."""
-    found = run["standing"]
-    if found is None or found["of"] < 2:
+    standing = run["standing"]
+    if standing is None or standing["of"] < 2:
         return ""
     named = [("error", "error"), ("disparity", spoken(run["disparity"]))]
     places = []
     for measure, name in named:
-        one = found[measure]
-        shared = f" (shared with {counted(one['shared'], 'other')})" if one["shared"] else ""
-        places.append(f"{ordinal(one['place'])} of {found['of']} in {name}{shared}")
+        place = standing[measure]
+        shared = f" (shared with {counted(place['shared'], 'other')})" if place["shared"] else ""
+        places.append(f"{ordinal(place['place'])} of {standing['of']} in {name}{shared}")
     begin = f"On test people it came {' and '.join(places)}"
-    if all(found[measure]["unknown"] == found["of"] - 1 for measure, _ in named):
+    if all(standing[measure]["unknown"] == standing["of"] - 1 for measure, _ in named):
         return f"{begin}; without several trainings each, no difference between them can be told from luck."
-    trainings = counted(found["fewest"], "training")
-    if found["fewest"] < found["most"]:
-        trainings = f"{found['fewest']} to {counted(found['most'], 'training')}"
+    trainings = counted(standing["fewest"], "training")
+    if standing["fewest"] < standing["most"]:
+        trainings = f"{standing['fewest']} to {counted(standing['most'], 'training')}"
     apart = [
-        f"in {name} {len(one[way])} {'is' if len(one[way]) == 1 else 'are'} {way} ({', '.join(one[way])})"
+        f"in {name} {len(place[way])} {'is' if len(place[way]) == 1 else 'are'} {way} ({', '.join(place[way])})"
         for measure, name in named
-        for one in [found[measure]]
+        for place in [standing[measure]]
         for way in ("better", "worse")
-        if one[way]
+        if place[way]
     ]
-    unknown = max(found[measure]["unknown"] for measure, _ in named)
+    unknown = max(standing[measure]["unknown"] for measure, _ in named)
     unsaid = f"; {unknown} cannot be compared, having no spread" if unknown else ""
     if not apart:
-        told = "none of the others is more than two standard errors of the difference away"
+        differences = "none of the others is more than two standard errors of the difference away"
     else:
-        told = f"by more than two standard errors of the difference {'; '.join(apart)}"
-    return f"{begin}; with {trainings} each, {told}{unsaid}."
+        differences = f"by more than two standard errors of the difference {'; '.join(apart)}"
+    return f"{begin}; with {trainings} each, {differences}{unsaid}."
 
 
 def _chosen(run: Mapping, chosen: Mapping, network: Mapping) -> str:
@@ -176,7 +176,7 @@ def _chosen(run: Mapping, chosen: Mapping, network: Mapping) -> str:
 
 def _decided(run: Mapping, chosen: Mapping) -> str:
     """What decided between networks that tie: the fewest multiply-accumulates, or names where these are unknown."""
-    macs = next(one["macs"] for one in run["networks"] if one["genotype"] == chosen["genotype"])
+    macs = next(network["macs"] for network in run["networks"] if network["genotype"] == chosen["genotype"])
     return "first by name" if macs is None else "smallest"
 
 
@@ -188,12 +188,13 @@ def _held(run: Mapping) -> tuple[str, list[str]]:
     if fresh is None:
         return "Whether the search's front holds is not known.", ["It was not measured on people it has not seen."]
     held = {0: "did not hold", fresh["of"]: "held"}.get(fresh["survived"], "held in part")
-    better = [spoken(one["objective"]) for one in fresh["against random"] if one["verdict"] == BETTER]
+    better = [spoken(chance["objective"]) for chance in fresh["against random"] if chance["verdict"] == BETTER]
     random = f"beats random networks in {listed(better)}" if better else "is not shown to beat random networks"
     moved = [
-        f"in {spoken(one['objective'])} {one['genotype']} went from its search score {decimals(one['before'])} to its "
-        f"fresh score {with_interval(one['value'], one['low'], one['high'])}"
-        for one in fresh["against random"]
+        f"in {spoken(chance['objective'])} {chance['genotype']} went from its search score "
+        f"{decimals(chance['before'])} to its fresh score "
+        f"{with_interval(chance['value'], chance['low'], chance['high'])}"
+        for chance in fresh["against random"]
     ]
     sentences = [
         f"{fresh['survived']} of its {counted(fresh['of'], 'network')} stayed on the front ({FRONT}) when measured on "
@@ -205,19 +206,21 @@ def _held(run: Mapping) -> tuple[str, list[str]]:
     return f"The search's front {held} on fresh people, and {random}.", sentences
 
 
-def _against_random(found: Sequence[Mapping]) -> str:
+def _against_random(chances: Sequence[Mapping]) -> str:
     """How many random networks do as well, each finding said once for all measures that share it."""
     shared: dict[str, list[str]] = {}
-    for one in found:
-        shared.setdefault(_as_good(one), []).append(spoken(one["objective"]))
+    for chance in chances:
+        shared.setdefault(_as_good(chance), []).append(spoken(chance["objective"]))
     return " ".join(f"In {listed(names)}, {text}." for text, names in shared.items())
 
 
-def _as_good(one: Mapping) -> str:
-    begin = f"{one['as_good']} of {counted(one['random'], 'random network')} were as good"
-    if one["p"] is None:
+def _as_good(chance: Mapping) -> str:
+    begin = f"{chance['as_good']} of {counted(chance['random'], 'random network')} were as good"
+    if chance["p"] is None:
         return f"{begin}, as its fresh score is undefined"
-    if one["as_good"] == 0 and one["verdict"] != BETTER and one["p"] > NEEDED:
-        return f"{begin}, but {one['random']} are too few for proof (p = {decimals(one['p'])}; {NEEDED:g} is needed)"
-    said = "better than chance" if one["verdict"] == BETTER else "not shown to be better than chance"
-    return f"{begin}: {said} (p = {decimals(one['p'])}; {NEEDED:g} is needed)"
+    if chance["as_good"] == 0 and chance["verdict"] != BETTER and chance["p"] > NEEDED:
+        return (
+            f"{begin}, but {chance['random']} are too few for proof (p = {decimals(chance['p'])}; {NEEDED:g} is needed)"
+        )
+    verdict = "better than chance" if chance["verdict"] == BETTER else "not shown to be better than chance"
+    return f"{begin}: {verdict} (p = {decimals(chance['p'])}; {NEEDED:g} is needed)"

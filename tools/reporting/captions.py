@@ -9,13 +9,13 @@ from dualfair.presentation.format import FRONT, SUPERNET, counted
 
 def who_is_drawn(run: Mapping) -> str:
     """Which marks of the search's chart rest on which people, and how many."""
-    found, people = run["front"], run["people"].get("validation")
+    front, people = run["front"], run["people"].get("validation")
     who = f"{sum(people.values()):,} validation people" if people else "validation people"
     text = (
         f"A front is {FRONT}. All marks are networks with weights inherited from the supernet, {SUPERNET}. Dots and "
-        f"rings: search scores, on {who} ({found['images']:,} images) that the supernet was not trained on."
+        f"rings: search scores, on {who} ({front['images']:,} images) that the supernet was not trained on."
     )
-    if fresh := found["confirmation"]:
+    if fresh := front["confirmation"]:
         text += (
             f" Squares and crosses: fresh scores, on {counted(fresh['people'], 'other person', 'other people')} "
             f"({fresh['images']:,} images), with intervals of 95 % over people."
@@ -25,15 +25,15 @@ def who_is_drawn(run: Mapping) -> str:
 
 def untrained(run: Mapping) -> str:
     """Which networks of the search's own front were not trained from scratch; nothing where all were,."""
-    trained = {one["genotype"] for one in run["networks"]}
-    own = [row[0] for row in run["front"]["front"]["rows"] if "search" in row[1]]
-    missing = [name for name in own if name not in trained]
+    trained = {network["genotype"] for network in run["networks"]}
+    on_front = [row[0] for row in run["front"]["front"]["rows"] if "search" in row[1]]
+    missing = [name for name in on_front if name not in trained]
     if not trained or not missing:
         return ""
-    if len(own) == 1:
+    if len(on_front) == 1:
         return "The one network of the search's own front was not trained from scratch."
-    whom = "None" if len(missing) == len(own) else f"Only {len(own) - len(missing)}"
-    return f"Trained from scratch of the {len(own):,} networks of the search's own front: {whom.lower()}."
+    whom = "None" if len(missing) == len(on_front) else f"Only {len(on_front) - len(missing)}"
+    return f"Trained from scratch of the {len(on_front):,} networks of the search's own front: {whom.lower()}."
 
 
 def reported_front(run: Mapping) -> str:

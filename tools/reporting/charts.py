@@ -71,10 +71,10 @@ def search_chart(run: Mapping) -> tuple[str, str]:
     titles = _titles(first, second)
     measures = f"{first} against {second}"
     alt = f"Scatter plot of {measures} of {len(scored)} scored networks and {len(rows)} of the fronts"
-    picture = chart([one for one in series if one.points], titles, alt, frame=frame, verticals=beaten)
-    said = f"{inside:,} of {len(scored):,} networks lie inside the frame, {len(scored) - inside:,} outside."
+    picture = chart([each for each in series if each.points], titles, alt, frame=frame, verticals=beaten)
+    text = f"{inside:,} of {len(scored):,} networks lie inside the frame, {len(scored) - inside:,} outside."
     errors = [f"{name} {'err' if name.endswith('s') else 'errs'} {decimals(value)}" for value, name in told]
-    return picture, f"{said} For comparison: {', '.join(errors)}." if errors else said
+    return picture, f"{text} For comparison: {', '.join(errors)}." if errors else text
 
 
 def trained_chart(run: Mapping) -> str:
@@ -86,8 +86,8 @@ def trained_chart(run: Mapping) -> str:
             continue
         sample = next((name for name in STYLES if name in network["samples"]), "named")
         ends = [
-            None if one["se"] is None else (one["mean"] - one["se"], one["mean"] + one["se"])
-            for one in (error, disparity)
+            None if measure["se"] is None else (measure["mean"] - measure["se"], measure["mean"] + measure["se"])
+            for measure in (error, disparity)
         ]
         by_style.setdefault(sample, []).append(Point(error["mean"], disparity["mean"], *ends, network["genotype"]))
     # Retraining takes the front on fresh people where there is one, and the search's own else.
@@ -135,20 +135,20 @@ def comparison_chart(comparison: Mapping) -> str:
         )
         for (method, rows), (colour, marker, dash) in zip(by_method.items(), looks, strict=False)
     ]
-    values = [end for one in series for pair in one.band for end in pair]
-    frame = Frame(span([point.x for one in series for point in one.points]), span(values), HEIGHT - 40)
+    values = [end for each in series for pair in each.band for end in pair]
+    frame = Frame(span([point.x for each in series for point in each.points]), span(values), HEIGHT - 40)
     titles = ("networks scored", "share of the best hypervolume")
     alt = f"Lines of the share of hypervolume over networks scored: {', '.join(by_method)}"
     return chart(series, titles, alt, frame=frame, lines=True)
 
 
 def _chosen_points(run: Mapping) -> list[Point]:
-    networks = {one["genotype"]: one["test"] for one in run["networks"]}
-    firsts = [networks[one["genotype"]] for one in run["choice"]["chosen"][:1]]
+    networks = {measures["genotype"]: measures["test"] for measures in run["networks"]}
+    first_choices = [networks[measures["genotype"]] for measures in run["choice"]["chosen"][:1]]
     return [
-        Point(one["error"]["mean"], one["disparity"]["mean"])
-        for one in firsts
-        if _finite(one["error"]["mean"], one["disparity"]["mean"])
+        Point(measures["error"]["mean"], measures["disparity"]["mean"])
+        for measures in first_choices
+        if _finite(measures["error"]["mean"], measures["disparity"]["mean"])
     ]
 
 
@@ -166,10 +166,10 @@ def _points(rows: Sequence[Mapping], first: str, second: str) -> list[Point]:
 def _range(series: Sequence[Series], axis: str, whole: bool = False) -> tuple[float, float]:
     """The range of an axis that holds all points and error bars; of small points CLOUD of them, unless `whole`."""
     values: list[float] = []
-    for one in series:
-        own = sorted(getattr(point, axis) for point in one.points)
-        values += own if whole or not one.small else own[: max(1, round(CLOUD * len(own)))]
-        ends = [getattr(point, f"{axis}_ends") for point in one.points]
+    for each in series:
+        places = sorted(getattr(point, axis) for point in each.points)
+        values += places if whole or not each.small else places[: max(1, round(CLOUD * len(places)))]
+        ends = [getattr(point, f"{axis}_ends") for point in each.points]
         values += [end for pair in ends if pair for end in pair]
     return span(values or [0.0])
 

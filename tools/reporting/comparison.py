@@ -22,7 +22,7 @@ def compared(runs: Sequence[Mapping]) -> dict:
     ]
     rows = []
     for run in runs:
-        networks = {one["genotype"]: one for one in run["networks"]}
+        networks = {each["genotype"]: each for each in run["networks"]}
         first = run["choice"]["chosen"][0]["genotype"] if run["choice"]["chosen"] else None
         network = networks.get(first)
         values = [

@@ -16,13 +16,13 @@ def _choice(run: Mapping) -> list[str]:
     """Is the first choice better than the others?"""
     if not run["choice"]["chosen"]:
         return []
-    first, found = run["choice"]["chosen"][0]["genotype"], run["standing"]
-    if found["most"] < 2:
+    first, standing = run["choice"]["chosen"][0]["genotype"], run["standing"]
+    if standing["most"] < 2:
         return ["That the order of networks would come out alike again: each was trained once."]
-    others = found["of"] - 1
+    others = standing["of"] - 1
     alike = [
         f"{others - len(of['better']) - len(of['worse'])} of {others} others in {name}"
-        for name, of in (("error", found["error"]), (spoken(run["disparity"]), found["disparity"]))
+        for name, of in (("error", standing["error"]), (spoken(run["disparity"]), standing["disparity"]))
         if len(of["better"]) + len(of["worse"]) < others
     ]
     if not alike:
@@ -47,26 +47,28 @@ def _search_scores(run: Mapping) -> list[str]:
 
 
 def _measures(run: Mapping) -> list[str]:
-    found = run["reliability"]
-    if not found:
+    reliability = run["reliability"]
+    if not reliability:
         return []
     weak = [
-        f"{spoken(name)} {two(found['measures'][name]['value'])}"
+        f"{spoken(name)} {two(reliability['measures'][name]['value'])}"
         for name in ("error", run["disparity"])
-        if name in found["measures"] and (found["measures"][name]["value"] or 0) < found["enough"]
+        if name in reliability["measures"] and (reliability["measures"][name]["value"] or 0) < reliability["enough"]
     ]
     if not weak:
         return []
     return [
         f"Differences that the search saw between networks: reliability on its people is {listed(weak)}, "
-        f"{found['enough']:g} is needed (0 = depends entirely on which people, 1 = not at all)."
+        f"{reliability['enough']:g} is needed (0 = depends entirely on which people, 1 = not at all)."
     ]
 
 
 def _people(run: Mapping) -> list[str]:
-    said = ["That ± covers the choice of people: it covers repeated training only. Other people give other numbers."]
+    sentences = [
+        "That ± covers the choice of people: it covers repeated training only. Other people give other numbers."
+    ]
     few = [f"{group} {n}" for group, n in run["people"].get("test", {}).items() if n < FEW_PEOPLE]
     text = "Anything about people or groups that are not in these faces"
     if few:
         text += f", or about a group that rests on fewer than {FEW_PEOPLE} test people: {listed(few)}"
-    return [*said, f"{text}."]
+    return [*sentences, f"{text}."]

@@ -22,15 +22,15 @@ LEFT, BOX, GAP, SIZES, COSTS = 122, 112, 6, 108, 106
 """Widths in a row of a block: what it is, an operation, between operations, sizes behind it, costs."""
 
 
-def heat_map(found: Mapping, alt: str) -> str:
+def heat_map(usage: Mapping, alt: str) -> str:
     """How many networks use each choice at each place, under its digit in a genotype.
 
     Colours tell the difference to the expected number.
     """
     rows: dict[str, list[dict]] = {}
-    for record in records(found):
+    for record in records(usage):
         rows.setdefault(record["place"], []).append(record)
-    titles = {record["choice"]: record["code"] for record in records(found)}
+    titles = {record["choice"]: record["code"] for record in records(usage)}
     names = list(titles)
     left, top, high = 128, 26, 26
     wide = (WIDTH - left) / len(names)
@@ -59,11 +59,14 @@ def _tint(cell: Mapping) -> str:
     return "#" + "".join(f"{round(255 + (channel - 255) * strength):02x}" for channel in colour)
 
 
-def tau_bars(found: Mapping, alt: str) -> str:
+def tau_bars(baselines: Mapping, alt: str) -> str:
     """Kendall's tau of everything that ranks the networks, with intervals, one row each under its measure."""
     parts, y, left, right = [], 10, 220, 84
     ends = [
-        value for row in records(found) for value in (row["tau"], row["tau low"], row["tau high"]) if value is not None
+        value
+        for row in records(baselines)
+        for value in (row["tau"], row["tau low"], row["tau high"])
+        if value is not None
     ]
     low, high = min([-0.2, *ends]), max([1.0, *ends])
 
@@ -71,7 +74,7 @@ def tau_bars(found: Mapping, alt: str) -> str:
         return round(left + (value - low) / (high - low) * (WIDTH - left - right), 1)
 
     measure = None
-    for row in records(found):
+    for row in records(baselines):
         if row["measure"] != measure:
             measure = row["measure"]
             y += 24
@@ -113,22 +116,25 @@ def _tau_row(row: Mapping, y: float, at) -> str:
     return bar + marks[kind]
 
 
-def network_drawing(found: Mapping) -> str:
+def network_drawing(network: Mapping) -> str:
     """A network (`architecture`) from its picture to its embedding: a row a block with its operations and costs."""
-    inside, height, width = _network(found)
-    total = (
-        f"{_amount(found['costs']['total']['parameters'])} parameters, {_amount(found['costs']['total']['macs'])} MACs"
-    )
+    inside, height, width = _network(network)
+    costs = network["costs"]["total"]
+    total = f"{_amount(costs['parameters'])} parameters, {_amount(costs['macs'])} MACs"
     inside += f'<text x="{width}" y="{height + 12}" text-anchor="end" class="note">in all {total}</text>'
-    return svg(inside, height + 18, _network_alt(found), width)
+    return svg(inside, height + 18, _network_alt(network), width)
 
 
-def network_picture(found: Mapping) -> str:
+def network_picture(network: Mapping) -> str:
     """The drawing of a network as a file of its own, with its name, its totals and what the colours mean."""
-    inside, height, width = _network(found)
-    name = f"{len(found['blocks'])} blocks on skeleton {found['skeleton']}" if found["blocks"] else found["genotype"]
-    lines = [f"{name}, {found['image_size']} px, head {found['head']}"]
-    lines += textwrap.wrap(found["genotype"].replace("-", "- "), 90) if found["blocks"] else []
+    inside, height, width = _network(network)
+    name = (
+        f"{len(network['blocks'])} blocks on skeleton {network['skeleton']}"
+        if network["blocks"]
+        else network["genotype"]
+    )
+    lines = [f"{name}, {network['image_size']} px, head {network['head']}"]
+    lines += textwrap.wrap(network["genotype"].replace("-", "- "), 90) if network["blocks"] else []
     parts, y = [], 4
     for number, line in enumerate(lines):
         y += 18
@@ -136,16 +142,16 @@ def network_picture(found: Mapping) -> str:
         parts.append(f'<text x="0" y="{y}" class="{kind}">{escape(line.replace("- ", "-"))}</text>')
     parts.append(f'<g transform="translate(0 {y + 14})">{inside}</g>')
     y += 14 + height
-    for part, cost in found["costs"].items():
+    for part, cost in network["costs"].items():
         y += 18
         kind = "title" if part == "total" else "note"
         cells = ((LEFT + 2 * BOX, f"{cost['parameters']:,} parameters"), (LEFT + 4 * BOX, f"{cost['macs']:,} MACs"))
         parts.append(f'<text x="0" y="{y}" class="{kind}">{escape(part)}</text>')
         parts += [f'<text x="{x}" y="{y}" text-anchor="end" class="{kind}">{text}</text>' for x, text in cells]
-    if any(operation["norm"] in NORMS for block in found["blocks"] for operation in block["operations"]):
+    if any(operation["norm"] in NORMS for block in network["blocks"] for operation in block["operations"]):
         parts.append(f'<g transform="translate(0 {y + 16})">{_samples()}</g>')
         y += 40
-    return standing_alone("".join(parts), y + 10, _network_alt(found), width)
+    return standing_alone("".join(parts), y + 10, _network_alt(network), width)
 
 
 def legend() -> str:
@@ -162,28 +168,32 @@ def _samples() -> str:
     return "".join(parts)
 
 
-def _network_alt(found: Mapping) -> str:
+def _network_alt(network: Mapping) -> str:
     """The drawing in words."""
-    names = " ".join(operation["name"] for block in found["blocks"] for operation in block["operations"])
-    inside = f"{len(found['blocks'])} blocks with the operations {names}" if found["blocks"] else "no searched blocks"
-    return f"Drawing of network {found['genotype']}: {inside}"
+    names = " ".join(operation["name"] for block in network["blocks"] for operation in block["operations"])
+    inside = (
+        f"{len(network['blocks'])} blocks with the operations {names}" if network["blocks"] else "no searched blocks"
+    )
+    return f"Drawing of network {network['genotype']}: {inside}"
 
 
-def _network(found: Mapping) -> tuple[str, float, float]:
+def _network(network: Mapping) -> tuple[str, float, float]:
     """What is inside the drawing of a network, its height and its width."""
-    most = max((len(block["operations"]) for block in found["blocks"]), default=0)
+    most = max((len(block["operations"]) for block in network["blocks"]), default=0)
     width = max(LEFT + most * (BOX + GAP) + SIZES + COSTS, WIDTH + COSTS)
     middle = LEFT + (most * (BOX + GAP) - GAP) / 2 if most else width / 2
-    stem, size = found["stem"], found["image_size"]
+    stem, size = network["stem"], network["image_size"]
     top = f"{size} x {size} px, RGB: {stem['what']} to {stem['width']:,} channels of {stem['side']} x {stem['side']}"
     parts = [_wide(2, top, width)]
-    for number, block in enumerate(found["blocks"]):
+    for number, block in enumerate(network["blocks"]):
         y = 58 + number * 70
         parts.append(_arrow(middle, y - 16) + _block(y, block, width))
-    y = 58 + len(found["blocks"]) * 70
-    ends = ", ".join(part for part in (found["tail"], f"neck and {found['head']} head") if part)
+    y = 58 + len(network["blocks"]) * 70
+    ends = ", ".join(part for part in (network["tail"], f"neck and {network['head']} head") if part)
     parts.append(_arrow(middle, y - 16))
-    parts.append(_wide(y, f"{ends}: {found['features']:,} features to an embedding of {found['embedding']:,}", width))
+    parts.append(
+        _wide(y, f"{ends}: {network['features']:,} features to an embedding of {network['embedding']:,}", width)
+    )
     return "".join(parts), y + 44, width
 
 

@@ -60,30 +60,30 @@ def figure(picture: str, caption: str) -> str:
     )
 
 
-def table(found: dict, caption: str, chosen: Collection[str] = (), every_row: bool = False) -> str:
+def table(content: dict, caption: str, chosen: Collection[str] = (), every_row: bool = False) -> str:
     """A table in a box of its own that scrolls; rows whose first cell is among the `chosen` are marked.
 
     Columns that belong to another one as its error or interval are printed there. A column without any value is left
     out, and so is a row whose measured values, of which its table has some, are all missing, unless
     `every_row` is to be shown; the caption counts them.
     """
-    columns, rows = found["columns"], found["rows"]
-    names = [one["name"] for one in columns]
-    within = {one[part] for one in columns for part in ("spread", "low", "high")}
+    columns, rows = content["columns"], content["rows"]
+    names = [column["name"] for column in columns]
+    within = {column[part] for column in columns for part in ("spread", "low", "high")}
     shown = [
-        (place, one)
-        for place, one in enumerate(columns)
-        if one["name"] not in within and any(row[place] is not None for row in rows)
+        (place, column)
+        for place, column in enumerate(columns)
+        if column["name"] not in within and any(row[place] is not None for row in rows)
     ]
-    head = "".join(f'<th scope="col"{_aligned(one)}>{escape(one["name"])}</th>' for _, one in shown)
-    told = [place for place, one in enumerate(columns) if one["kind"] in ("number", "compact", "tau")]
-    full = [row for row in rows if every_row or not told or any(row[place] is not None for place in told)]
+    head = "".join(f'<th scope="col"{_aligned(column)}>{escape(column["name"])}</th>' for _, column in shown)
+    measured = [place for place, column in enumerate(columns) if column["kind"] in ("number", "compact", "tau")]
+    full = [row for row in rows if every_row or not measured or any(row[place] is not None for place in measured)]
     if len(full) < len(rows):
         caption = f"{caption}; {counted(len(rows) - len(full), 'row')} without a value left out"
     body = ""
     for row in full:
         values = dict(zip(names, row, strict=True))
-        cells = "".join(_cell(values, one, first=place == 0) for place, one in shown)
+        cells = "".join(_cell(values, column, first=place == 0) for place, column in shown)
         body += f"<tr{_class('chosen' if str(row[0]) in chosen else '')}>{cells}</tr>"
     label = escape(caption, quote=True)
     return (

@@ -30,10 +30,10 @@ SECTIONS = (
 def page(data: Mapping) -> str:
     """The whole page of a report's data, as JSON holds them."""
     runs = data["runs"]
-    one = len(runs) == 1
-    title = f"DualFair: {runs[0]['name']}" if one else f"DualFair: {len(runs)} runs"
+    alone = len(runs) == 1
+    title = f"DualFair: {runs[0]['name']}" if alone else f"DualFair: {len(runs)} runs"
     body = f"<h1>{escape(title)}</h1>"
-    if one:
+    if alone:
         body += _sections(runs[0], "", 2)
     else:
         body += _contents([(f"run{number}", run["name"]) for number, run in enumerate(runs, 1)])

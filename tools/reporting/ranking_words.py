@@ -7,43 +7,43 @@ from collections.abc import Mapping
 from dualfair.presentation.format import SUPERNET, capital, counted, listed, spoken, two, with_interval
 
 
-def verdict(one: Mapping) -> str:
+def verdict(measure: Mapping) -> str:
     """Where the interval of a measure's rank agreement lies: "above" 0, "below" it, "holds" it, or "undefined"."""
-    if one["tau"] is None or one["low"] is None or one["high"] is None:
+    if measure["tau"] is None or measure["low"] is None or measure["high"] is None:
         return "undefined"
-    return "above" if one["low"] > 0 else "below" if one["high"] < 0 else "holds"
+    return "above" if measure["low"] > 0 else "below" if measure["high"] < 0 else "holds"
 
 
 def cheap(run: Mapping) -> tuple[str, list[str]]:
     """Headline and sentences on the ranking study: what the intervals of both measures allow to say."""
-    found = run["ranking"]
-    if found is None:
+    study = run["ranking"]
+    if study is None:
         return (
             "Whether the cheap scores can be believed is not known.",
             [f"No ranking study was made; {run['commands']['correlate']} does that."],
         )
-    measures = list(found["measures"].values())
-    drawn = " drawn at random" if found["sample"] == "random" else ""
+    measures = list(study["measures"].values())
+    drawn = " drawn at random" if study["sample"] == "random" else ""
     networks = counted(measures[0]["n"] if measures else 0, "network")
-    said = [
+    sentences = [
         f"Cheap scores, which are measured with weights inherited from the supernet ({SUPERNET}) without training each "
-        f"network, were held against {counted(found['seeds'], 'training')} from scratch of each of {networks}{drawn}."
+        f"network, were held against {counted(study['seeds'], 'training')} from scratch of each of {networks}{drawn}."
     ]
-    agreed = listed([f"{spoken(one['measure'])} {_agreement(one)}" for one in measures])
+    agreed = listed([f"{spoken(measure['measure'])} {_agreement(measure)}" for measure in measures])
     text = f"Rank agreement on test people, 1 = same order, 0 = chance [95 % over networks]: {agreed}"
-    most = [_most(one) for one in measures if one["ceiling"] is not None]
+    most = [_most(measure) for measure in measures if measure["ceiling"] is not None]
     text += f"; even an exact score could expect no more than {listed(most)}" if most else ""
-    return _headline(measures), [*said, f"{text}."]
+    return _headline(measures), [*sentences, f"{text}."]
 
 
 def _headline(measures: list[Mapping]) -> str:
     kinds: dict[str, list[Mapping]] = {"above": [], "below": [], "rest": []}
-    for one in measures:
-        kinds.get(verdict(one), kinds["rest"]).append(one)
-    names = {kind: listed([spoken(one["measure"]) for one in own]) for kind, own in kinds.items()}
+    for measure in measures:
+        kinds.get(verdict(measure), kinds["rest"]).append(measure)
+    names = {kind: listed([spoken(measure["measure"]) for measure in of_kind]) for kind, of_kind in kinds.items()}
     parts = []
     if kinds["above"]:
-        far = listed([two(one["tau"]) for one in kinds["above"]])
+        far = listed([two(measure["tau"]) for measure in kinds["above"]])
         parts.append(f"can be believed in {names['above']}, as far as a rank agreement of {far} goes")
     if kinds["below"]:
         parts.append(f"are misleading in {names['below']}: they rank networks the wrong way round")
@@ -53,26 +53,28 @@ def _headline(measures: list[Mapping]) -> str:
     return f"The cheap scores {'; they '.join(parts)}."
 
 
-def concluded(one: Mapping) -> str:
+def concluded(measure: Mapping) -> str:
     """What may be concluded of one measure: its numbers first, with how many networks they rest on."""
-    p = "" if one["p"] is None else f", one-sided p = {one['p']:.2g}"
-    measure, n = capital(spoken(one["measure"])), counted(one["n"], "network")
-    text = f"{measure}: rank agreement (tau) {_agreement(one)} with n = {n}{p}"
-    if one["ceiling"] is not None:
-        text += f"; the truth's own ceiling is {_most(one)}"
+    p = "" if measure["p"] is None else f", one-sided p = {measure['p']:.2g}"
+    title, n = capital(spoken(measure["measure"])), counted(measure["n"], "network")
+    text = f"{title}: rank agreement (tau) {_agreement(measure)} with n = {n}{p}"
+    if measure["ceiling"] is not None:
+        text += f"; the truth's own ceiling is {_most(measure)}"
     # The first conclusion tells where the interval lies, which is said here in plainer words.
     first = {
         "above": "The interval lies above 0: ranks better than chance",
         "below": "The interval lies below 0: ranks the wrong way round",
         "holds": "The interval includes chance (0), so nothing can be concluded",
-        "undefined": f"Nothing can be concluded: {one['reason'] or 'the interval is undefined'}",
-    }[verdict(one)]
-    return f"{text}. {'; '.join([first, *one['conclusions'][1:]])}."
+        "undefined": f"Nothing can be concluded: {measure['reason'] or 'the interval is undefined'}",
+    }[verdict(measure)]
+    return f"{text}. {'; '.join([first, *measure['conclusions'][1:]])}."
 
 
-def _agreement(one: Mapping) -> str:
-    return "undefined" if one["tau"] is None else with_interval(one["tau"], one["low"], one["high"], two)
+def _agreement(measure: Mapping) -> str:
+    return (
+        "undefined" if measure["tau"] is None else with_interval(measure["tau"], measure["low"], measure["high"], two)
+    )
 
 
-def _most(one: Mapping) -> str:
-    return with_interval(one["ceiling"], one["ceiling low"], one["ceiling high"], two)
+def _most(measure: Mapping) -> str:
+    return with_interval(measure["ceiling"], measure["ceiling low"], measure["ceiling high"], two)

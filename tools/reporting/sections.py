@@ -57,10 +57,10 @@ def not_believe(run: Mapping) -> str:
 
 def front(run: Mapping) -> str:
     """The search's front with its scores, on fresh people, and the networks trained from scratch."""
-    text, found = "", run["front"]
-    if found is None:
+    text, searched = "", run["front"]
+    if searched is None:
         text += lacks("Nothing was searched yet, so there is no front.", run["commands"]["search"])
-    elif not found["front"]["rows"]:
+    elif not searched["front"]["rows"]:
         text += lacks("The search found no network with finite scores, so there is no front.")
     else:
         picture, left_out = charts.search_chart(run)
@@ -69,53 +69,57 @@ def front(run: Mapping) -> str:
             f"{who_is_drawn(run)} {left_out}",
         )
         caption = "Networks of the search's front and of the front on fresh people [95 % over people]"
-        text += table(found["front"], caption if found["confirmation"] else "Networks of the search's front")
+        text += table(searched["front"], caption if searched["confirmation"] else "Networks of the search's front")
         text += paragraph(untrained(run))
-        if found["confirmation"] is None:
+        if searched["confirmation"] is None:
             text += lacks("The front was not measured on fresh people; train with --confirm 0.5 and enough people.")
     if not run["networks"]:
         return text + lacks("No network was trained from scratch yet.", run["commands"]["retrain"])
-    alone = all(one["seeds"] < 2 for one in run["networks"])
+    alone = all(network["seeds"] < 2 for network in run["networks"])
     bars = "One training each: no error bars." if alone else "Bars are ± one standard error over trainings."
     text += figure(charts.trained_chart(run), f"Trained from scratch, judged on test people. {bars}")
-    chosen = {one["genotype"] for one in run["choice"]["chosen"]}
+    chosen = {network["genotype"] for network in run["choice"]["chosen"]}
     text += table(
         run["network_table"],
         "Networks trained from scratch, by test error (± standard error over trainings, each with a seed of its own)",
         chosen,
     )
     text += paragraph("MACs: multiply-accumulates, the arithmetic that one picture takes.", "note")
-    if not any("random" in one["samples"] for one in run["networks"]):
+    if not any("random" in network["samples"] for network in run["networks"]):
         text += lacks("No random networks were trained beside them.", f"{run['commands']['retrain']} --random 24")
     return text
 
 
 def hypervolume(run: Mapping) -> str:
     """Hypervolume over evaluations, of the search and against random search."""
-    found = run["hypervolume"] or {"trace": None, "comparison": None}
-    if found["trace"] is None:
+    curves = run["hypervolume"] or {"trace": None, "comparison": None}
+    if curves["trace"] is None:
         text = lacks("There is no history of a search.", run["commands"]["search"])
     else:
         text = figure(
-            charts.trace_chart(found["trace"]),
+            charts.trace_chart(curves["trace"]),
             "Hypervolume (how much of the error-disparity plane the front covers) after so many networks scored, "
             "higher is better.",
         )
-    if (comparison := found["comparison"]) is None:
+    if (comparison := curves["comparison"]) is None:
         return text + lacks("The search was not compared with random search.", run["commands"]["compare"])
     best = (
         "the true front" if comparison["exhaustive"] else f"the best front known, of {comparison['scored']:,} networks,"
     )
-    said = comparison["sentence"]
+    sentence = comparison["sentence"]
     caption = f"NSGA-II and random search at equal numbers of networks scored, as a share of {best} by hypervolume."
-    return text + figure(charts.comparison_chart(comparison), caption) + paragraph(f"{said[:1].upper()}{said[1:]}.")
+    return (
+        text
+        + figure(charts.comparison_chart(comparison), caption)
+        + paragraph(f"{sentence[:1].upper()}{sentence[1:]}.")
+    )
 
 
 def usage(run: Mapping) -> str:
     """Operations and heads of the front against uniform choice."""
-    if (found := run["usage"]) is None:
+    if (counts := run["usage"]) is None:
         return lacks("There is no front whose operations could be counted.", run["commands"]["search"])
-    n, which = found["n"], reported_front(run)
+    n, which = counts["n"], reported_front(run)
     if n < LEAST_COUNTED:
         names = listed([row[0] for row in run["front"]["front"]["rows"] if which in row[1]]) if run["front"] else ""
         named = f" ({names})" if names else ""
@@ -127,77 +131,79 @@ def usage(run: Mapping) -> str:
     )
     places = f"Operations used by {counted(n, 'network')} of the {which}, by block and position"
     text += figure(
-        drawings.heat_map(found["operations"], places),
+        drawings.heat_map(counts["operations"], places),
         "Operations by block and position; the digit before a name is the one that stands for it in a network's name.",
     )
-    return text + figure(drawings.heat_map(found["heads"], f"Heads used by the {which}"), "Heads.")
+    return text + figure(drawings.heat_map(counts["heads"], f"Heads used by the {which}"), "Heads.")
 
 
 def updates(run: Mapping) -> str:
     """Counters of strict fairness."""
-    if (found := run["updates"]) is None:
+    if (totals := run["updates"]) is None:
         return lacks(
             "There is no readable checkpoint of the supernet, which holds the counters.",
             "dualfair train",
         )
-    counts = f"{found['least']:,}" if found["least"] == found["most"] else f"{found['least']:,} to {found['most']:,}"
-    said = "exactly equally often" if found["equal"] else "NOT equally often"
-    text = paragraph(
-        f"Every operation was trained {said}: {counts} updates each, {found['skipped']:,} steps skipped, after "
-        f"{found['step']:,} of {found['steps']:,} steps by sampler '{found['sampler']}'. Counted while training, and "
-        "kept in the supernet's checkpoint."
+    counts = (
+        f"{totals['least']:,}" if totals["least"] == totals["most"] else f"{totals['least']:,} to {totals['most']:,}"
     )
-    rows = {tuple(row[1:]) for row in found["operations"]["rows"]}
-    counters = table(found["operations"], "Updates of the operations at each place")
+    how = "exactly equally often" if totals["equal"] else "NOT equally often"
+    text = paragraph(
+        f"Every operation was trained {how}: {counts} updates each, {totals['skipped']:,} steps skipped, after "
+        f"{totals['step']:,} of {totals['steps']:,} steps by sampler '{totals['sampler']}'. Counted while training, "
+        "and kept in the supernet's checkpoint."
+    )
+    rows = {tuple(row[1:]) for row in totals["operations"]["rows"]}
+    counters = table(totals["operations"], "Updates of the operations at each place")
     if len(rows) == 1:
-        (choices, least, most, _), places = rows.pop(), len(found["operations"]["rows"])
+        (choices, least, most, _), places = rows.pop(), len(totals["operations"]["rows"])
         counts = f"{least:,}" if least == most else f"{least:,} to {most:,}"
         text += paragraph(f"At each of {counted(places, 'place')} all {choices} operations have {counts} updates.")
         counters = folded("The counters of every place", counters)
-    each = {row[1] / found["step"] for row in found["heads"]["rows"]} if found["step"] else set()
+    each = {row[1] / totals["step"] for row in totals["heads"]["rows"]} if totals["step"] else set()
     often = f"; {each.pop():g} a step, as a step trains more paths than there are heads" if len(each) == 1 else ""
-    return text + counters + table(found["heads"], f"Updates of the heads{often}")
+    return text + counters + table(totals["heads"], f"Updates of the heads{often}")
 
 
 def ranking(run: Mapping) -> str:
     """Inherited against standalone scores."""
-    if (found := run["ranking"]) is None:
+    if (study := run["ranking"]) is None:
         return lacks("Cheap and true scores were not compared.", run["commands"]["correlate"])
-    chosen = "drawn at random" if found["sample"] == "random" else "all that were trained"
-    ns = listed(sorted({f"n = {one['n']}" for one in found["measures"].values()}))
+    chosen = "drawn at random" if study["sample"] == "random" else "all that were trained"
+    ns = listed(sorted({f"n = {measure['n']}" for measure in study["measures"].values()}))
     text = figure(
-        drawings.tau_bars(found["baselines"], "Kendall's tau of inherited scores and of baselines, with intervals"),
-        f"How well cheap scores rank networks ({chosen}, {ns}, {counted(found['seeds'], 'training')} each) as "
+        drawings.tau_bars(study["baselines"], "Kendall's tau of inherited scores and of baselines, with intervals"),
+        f"How well cheap scores rank networks ({chosen}, {ns}, {counted(study['seeds'], 'training')} each) as "
         "training from scratch does: 1 = the same order, 0 = chance. Bars are 95 % over networks. The ceiling is "
         "what the exact truth would reach, since trainings and people blur the measured one.",
     )
-    said = [concluded(one) for one in found["measures"].values()]
-    text += paragraph("What may be concluded from these networks:") + bullets(said)
-    text += table(found["table"], "Kendall's tau [95 % over networks] of every sample")
-    if found["missing"] or found["left_out"]:
-        text += paragraph(f"Not in it: {', '.join([*found['missing'], *found['left_out']])}.", "note")
+    conclusions = [concluded(measure) for measure in study["measures"].values()]
+    text += paragraph("What may be concluded from these networks:") + bullets(conclusions)
+    text += table(study["table"], "Kendall's tau [95 % over networks] of every sample")
+    if study["missing"] or study["left_out"]:
+        text += paragraph(f"Not in it: {', '.join([*study['missing'], *study['left_out']])}.", "note")
     return text
 
 
 def instead(run: Mapping) -> str:
     """Backbones of timm's through the same recipe, and networks with hyper-parameters of their own."""
     disparity = run["disparity"].replace("_", " ")
-    if (found := run["shelf"]) is None:
+    if (shelf := run["shelf"]) is None:
         text = lacks(
             "No backbones from a shelf were compared.",
             f"{run['commands']['retrain']} --survey small && {run['commands']['shelf']}",
         )
     else:
-        ours, theirs = found["hypervolume"]
-        between = "" if found["low"] is None else f" [{found['low']:.3g}, {found['high']:.3g}]"
+        ours, theirs = shelf["hypervolume"]
+        between = "" if shelf["low"] is None else f" [{shelf['low']:.3g}, {shelf['high']:.3g}]"
         text = paragraph(
-            f"Our front, chosen on validation people ({counted(len(found['front']), 'network')}: "
-            f"{listed(found['front'])}), on test people: whether it dominates every backbone: {found['verdict']}. "
+            f"Our front, chosen on validation people ({counted(len(shelf['front']), 'network')}: "
+            f"{listed(shelf['front'])}), on test people: whether it dominates every backbone: {shelf['verdict']}. "
             f"Hypervolume of error and {disparity}: ours {ours:.3g}, the shelf's {theirs:.3g}, difference "
-            f"{found['difference']:.3g}{between} over trainings, at least {found['seeds'][0]} of a network of ours and "
-            f"{found['seeds'][1]} of a backbone."
+            f"{shelf['difference']:.3g}{between} over trainings, at least {shelf['seeds'][0]} of a network of ours and "
+            f"{shelf['seeds'][1]} of a backbone."
         )
-        text += table(found["each"], f"Backbones of timm's trained and judged alike, error and {disparity}")
+        text += table(shelf["each"], f"Backbones of timm's trained and judged alike, error and {disparity}")
     if (tuned := run["tune"]) is None:
         return text + lacks("Hyper-parameters were not searched together with networks.", run["commands"]["tune"])
     caption = (
@@ -224,7 +230,7 @@ def groups(run: Mapping) -> str:
         )
     if not run["group_table"]["rows"]:
         return text + lacks("No network was judged on test people yet.", run["commands"]["retrain"])
-    chosen = {one["genotype"] for one in run["choice"]["chosen"]}
+    chosen = {choice["genotype"] for choice in run["choice"]["chosen"]}
     text += table(run["group_table"], "Each group on test people (± standard error over trainings)", chosen)
     names = {row[1] for row in run["group_table"]["rows"]}
     if len(names) > 1:
@@ -244,20 +250,20 @@ def architectures(run: Mapping) -> str:
             return lacks("The chosen networks have no blocks of the run's skeleton, or it cannot be opened.")
         return lacks("No network is chosen yet.", run["commands"]["retrain"])
     text = figure(drawings.legend(), "Below an operation: channels in to channels out, / groups.")
-    because = {one["genotype"]: why(run, one) for one in run["choice"]["chosen"]}
-    for one in run["architectures"]:
-        text += figure(drawings.network_drawing(one), f"{one['genotype']}: {because[one['genotype']]}.")
+    because = {network["genotype"]: why(run, network) for network in run["choice"]["chosen"]}
+    for network in run["architectures"]:
+        text += figure(drawings.network_drawing(network), f"{network['genotype']}: {because[network['genotype']]}.")
     return text
 
 
 def cost(run: Mapping) -> str:
     """What was spent, and what training every candidate from scratch would have cost."""
-    found = run["cost"]
-    if found is None or not found["spent"]["rows"]:
+    costs = run["cost"]
+    if costs is None or not costs["spent"]["rows"]:
         return lacks("No stage has recorded what it cost.")
-    factors, machine = found["factors"], run["question"]["machine"]
+    factors, machine = costs["factors"], run["question"]["machine"]
     text = paragraph(f"Made with {', '.join(f'{name} {value}' for name, value in machine.items())}.") if machine else ""
-    text += table(found["spent"], "Spent; a device hour is one device at work for an hour")
+    text += table(costs["spent"], "Spent; a device hour is one device at work for an hour")
     text += paragraph(scores_counted(run), "note")
     gpu = " The power is the factor of a GPU; a CPU takes less." if factors["watts"] == STUDY_WATTS else ""
     text += paragraph(
@@ -266,12 +272,12 @@ def cost(run: Mapping) -> str:
         "shared, which is more than was done.",
         "note",
     )
-    if found["instead"] is None:
+    if costs["instead"] is None:
         return text + lacks("What a training from scratch takes was not measured.", run["commands"]["retrain"])
-    title = f"Instead: training from scratch, once each, {duration(found['seconds_each'])} a training"
-    text += table(found["instead"], f"{title} (mean of {whole(found['trainings'])})")
-    if found["supernet_hours"]:
-        text += paragraph(f"Train and search together took {compact(found['supernet_hours'])} device hours.")
+    title = f"Instead: training from scratch, once each, {duration(costs['seconds_each'])} a training"
+    text += table(costs["instead"], f"{title} (mean of {whole(costs['trainings'])})")
+    if costs["supernet_hours"]:
+        text += paragraph(f"Train and search together took {compact(costs['supernet_hours'])} device hours.")
     return text
 
 

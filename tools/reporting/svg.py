@@ -108,15 +108,15 @@ def chart(
             anchor, shift = ("end", -5) if at > WIDTH / 2 else ("start", 5)
             place = f'x="{at + shift}" y="{TOP + 12 + 16 * number}" text-anchor="{anchor}"'
             parts.append(f'<text {place} class="note">{escape(name)}</text>')
-    for one in series:
-        parts.append(_line(frame, one) if lines else "".join(_point(frame, one, point) for point in one.points))
+    for each in series:
+        parts.append(_line(frame, each) if lines else "".join(_point(frame, each, point) for point in each.points))
     height = frame.height + LEGEND_LINE * len(series) + 8
-    for number, one in enumerate(series):
+    for number, each in enumerate(series):
         y = frame.height + LEGEND_LINE * number + 14
-        mark = _mark(one.marker, LEFT + 10, y - 4, one.colour, one.small)
+        mark = _mark(each.marker, LEFT + 10, y - 4, each.colour, each.small)
         if lines:
-            mark = f'<line x1="{LEFT - 4}" x2="{LEFT + 24}" y1="{y - 4}" y2="{y - 4}" {_stroke(one)}/>' + mark
-        parts.append(f'{mark}<text x="{LEFT + 32}" y="{y}">{escape(one.name)}</text>')
+            mark = f'<line x1="{LEFT - 4}" x2="{LEFT + 24}" y1="{y - 4}" y2="{y - 4}" {_stroke(each)}/>' + mark
+        parts.append(f'{mark}<text x="{LEFT + 32}" y="{y}">{escape(each.name)}</text>')
     return svg("".join(parts), height, alt)
 
 

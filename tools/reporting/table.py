@@ -24,10 +24,10 @@ def table(columns: Sequence[dict], rows: Sequence[Sequence[object]]) -> dict:
     return {"columns": list(columns), "rows": [list(row) for row in rows]}
 
 
-def records(found: dict) -> list[dict]:
+def records(content: dict) -> list[dict]:
     """The rows of a table as dictionaries by column name."""
-    names = [one["name"] for one in found["columns"]]
-    return [dict(zip(names, row, strict=True)) for row in found["rows"]]
+    names = [each["name"] for each in content["columns"]]
+    return [dict(zip(names, row, strict=True)) for row in content["rows"]]
 
 
 def csv_rows(tables: Sequence[tuple[str, dict]]) -> list[list[object]]:
@@ -35,6 +35,6 @@ def csv_rows(tables: Sequence[tuple[str, dict]]) -> list[list[object]]:
 
     Columns that a table lacks are empty.
     """
-    names = list(dict.fromkeys(one["name"] for _, found in tables for one in found["columns"]))
-    rows = [[run, *(record.get(name) for name in names)] for run, found in tables for record in records(found)]
+    names = list(dict.fromkeys(each["name"] for _, content in tables for each in content["columns"]))
+    rows = [[run, *(record.get(name) for name in names)] for run, content in tables for record in records(content)]
     return [["run", *names], *rows]
