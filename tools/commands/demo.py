@@ -18,7 +18,7 @@ from dualfair.commands.options import PATH, deterministic_option, device_option
 def command(out: Path, seed: int, device: str, deterministic: bool) -> None:
     """All four stages on generated faces: a few minutes on 2 CPU cores, no downloads."""
     from dualfair.commands.faces_import import describe
-    from dualfair.commands.report import report
+    from dualfair.reporting.report import report
     from dualfair.runs.context import working, working_beside
     from dualfair.studies.compare.study import compare
     from dualfair.studies.demo import DemoLayout, Neighbours, demonstrate, summary
