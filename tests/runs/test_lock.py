@@ -11,8 +11,11 @@ import time
 import pytest
 
 from dualfair.runs.lock import Holder, holder, locked, started
+<<<<<<< HEAD
 
 LOCK = "lock.json"
+=======
+>>>>>>> wip-tests
 
 HOLD = """
 import sys, time
@@ -26,8 +29,10 @@ with locked(Path(sys.argv[1]) / "lock.json", print):
 
 @pytest.fixture
 def another(tmp_path):
-    """A process that holds the lock of `tmp_path / "run"`."""
-    child = subprocess.Popen([sys.executable, "-c", HOLD, tmp_path / "run"], stdout=subprocess.PIPE, text=True)
+    """A process that holds the lock `tmp_path / "run/lock.json"`."""
+    child = subprocess.Popen(
+        [sys.executable, "-c", HOLD, tmp_path / "run/lock.json"], stdout=subprocess.PIPE, text=True
+    )
     assert child.stdout.readline() == "held\n"
     yield child
     child.kill()
@@ -35,17 +40,27 @@ def another(tmp_path):
 
 
 def test_the_second_process_refuses_and_names_host_process_and_command(tmp_path, another):
+<<<<<<< HEAD
     run = tmp_path / "run"
     with pytest.raises(ValueError, match="is in use by process") as refused, locked(run / LOCK, print):
+=======
+    lock = tmp_path / "run/lock.json"
+    with pytest.raises(ValueError, match="is in use by process") as refused, locked(lock, print):
+>>>>>>> wip-tests
         pass
-    assert f"process {another.pid} on host {socket.gethostname()} (-c {run})" in str(refused.value)
+    assert f"process {another.pid} on host {socket.gethostname()} (-c {lock})" in str(refused.value)
     assert "wait for it or choose another directory" in str(refused.value)
+<<<<<<< HEAD
     assert holder(run / LOCK).pid == another.pid
+=======
+    assert holder(lock).pid == another.pid
+>>>>>>> wip-tests
 
 
 def test_a_lock_of_a_killed_process_is_taken_over_and_told(tmp_path, another):
     os.kill(another.pid, signal.SIGKILL)
     another.wait()
+<<<<<<< HEAD
     run = tmp_path / "run"
     assert (run / LOCK).exists() and holder(run / LOCK) is None
     told = []
@@ -53,6 +68,15 @@ def test_a_lock_of_a_killed_process_is_taken_over_and_told(tmp_path, another):
         assert holder(run / LOCK).pid == os.getpid()
     assert told == [f"A stale lock was taken over: {run / LOCK}, process {another.pid} is gone"]
     assert not (run / LOCK).exists()
+=======
+    lock = tmp_path / "run/lock.json"
+    assert lock.exists() and holder(lock) is None
+    lines = []
+    with locked(lock, lines.append):
+        assert holder(lock).pid == os.getpid()
+    assert lines == [f"A stale lock was taken over: {lock}, process {another.pid} is gone"]
+    assert not lock.exists()
+>>>>>>> wip-tests
 
 
 def test_another_process_of_the_same_number_is_not_the_holder(tmp_path, another):
@@ -64,17 +88,27 @@ def test_another_process_of_the_same_number_is_not_the_holder(tmp_path, another)
 
 
 def test_a_lock_of_another_host_counts_and_the_way_out_is_told(tmp_path):
+<<<<<<< HEAD
     (tmp_path / LOCK).write_text(json.dumps({"host": "elsewhere", "pid": 7, "started": "b/1", "command": "dualfair"}))
     with pytest.raises(ValueError, match="process 7 on host elsewhere") as refused, locked(tmp_path / LOCK, print):
         pass
     assert f"if it no longer runs, delete {tmp_path / LOCK}" in str(refused.value)
     assert holder(tmp_path / LOCK).host == "elsewhere" and (tmp_path / LOCK).exists()
+=======
+    lock = tmp_path / "lock.json"
+    lock.write_text(json.dumps({"host": "elsewhere", "pid": 7, "started": "b/1", "command": "dualfair"}))
+    with pytest.raises(ValueError, match="process 7 on host elsewhere") as refused, locked(lock, print):
+        pass
+    assert f"if it no longer runs, delete {lock}" in str(refused.value)
+    assert holder(lock).host == "elsewhere" and lock.exists()
+>>>>>>> wip-tests
 
 
 @pytest.mark.parametrize(
     "text", ["", "{", "[]", '{"pid": 3}', '{"host": "h", "pid": "3", "started": "", "command": ""}']
 )
 def test_a_lock_that_names_nobody_is_stale(tmp_path, text):
+<<<<<<< HEAD
     (tmp_path / LOCK).write_text(text)
     assert holder(tmp_path / LOCK) is None
     with locked(tmp_path / LOCK, lambda _: None):
@@ -84,19 +118,37 @@ def test_a_lock_that_names_nobody_is_stale(tmp_path, text):
 def test_the_same_process_cannot_enter_twice(tmp_path):
     with locked(tmp_path / LOCK, print):
         with pytest.raises(ValueError, match=f"in use by process {os.getpid()}"), locked(tmp_path / LOCK, print):
+=======
+    lock = tmp_path / "lock.json"
+    lock.write_text(text)
+    assert holder(lock) is None
+    with locked(lock, lambda _: None):
+        assert holder(lock).pid == os.getpid()
+
+
+def test_the_same_process_cannot_enter_twice(tmp_path):
+    lock = tmp_path / "lock.json"
+    with locked(lock, print):
+        with pytest.raises(ValueError, match=f"in use by process {os.getpid()}"), locked(lock, print):
+>>>>>>> wip-tests
             pass
-        assert (tmp_path / LOCK).exists()
+        assert lock.exists()
 
 
 RACE = """
 import sys, time
 from pathlib import Path
 from dualfair.runs.lock import locked
-folder, turns = Path(sys.argv[1]), 0
+lock, turns = Path(sys.argv[1]), 0
 while turns < 40:
     try:
+<<<<<<< HEAD
         with locked(folder / "lock.json", lambda _: None):
             inside = folder / "inside"
+=======
+        with locked(lock, lambda _: None):
+            inside = lock.with_name("inside")
+>>>>>>> wip-tests
             inside.touch(exist_ok=False)
             time.sleep(0.001)
             inside.unlink()
@@ -108,7 +160,8 @@ while turns < 40:
 
 def test_never_two_at_a_time_in_a_race(tmp_path):
     racers = [
-        subprocess.Popen([sys.executable, "-c", RACE, tmp_path], stderr=subprocess.PIPE, text=True) for _ in range(3)
+        subprocess.Popen([sys.executable, "-c", RACE, tmp_path / "lock.json"], stderr=subprocess.PIPE, text=True)
+        for _ in range(3)
     ]
     for racer in racers:
         _, error = racer.communicate(timeout=60)
@@ -125,6 +178,11 @@ def test_a_zombie_is_gone():
 
 
 def test_a_missing_file_inside_is_told_as_it_is_and_the_lock_is_let_go(tmp_path):
+<<<<<<< HEAD
     with pytest.raises(FileNotFoundError, match="nowhere"), locked(tmp_path / LOCK, print):
+=======
+    lock = tmp_path / "lock.json"
+    with pytest.raises(FileNotFoundError, match="nowhere"), locked(lock, print):
+>>>>>>> wip-tests
         (tmp_path / "nowhere").read_text()
-    assert not (tmp_path / LOCK).exists()
+    assert not lock.exists()

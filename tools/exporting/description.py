@@ -18,7 +18,7 @@ RECORDED = (
     "are a little different"
 )
 ALIGNED = {
-    True: "turned and scaled by five landmarks onto the usual 112 px template (supernet/faces/alignment.py)",
+    True: "turned and scaled by five landmarks onto the usual 112 px template (supernet/images/importers/alignment.py)",
     False: "the largest central square of each image; landmarks played no part in the import",
     None: "not known",
 }

@@ -1,6 +1,1 @@
-<<<<<<< HEAD
-"""What the files of a run hold: one frozen dataclass a result, which alone reads and writes its file (`codec` says
-how)."""
-=======
 """What the files of a run hold: one frozen dataclass a result, which alone reads and writes it (`codec` says how)."""
->>>>>>> wip-reporting
