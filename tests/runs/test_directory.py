@@ -5,43 +5,19 @@ import shlex
 import sys
 from dataclasses import replace
 
-from dataclasses import dataclass, replace
-
 import pytest
 
 from dualfair.runs.directory import RunDirectory
-<<<<<<< HEAD
-from dualfair.runs.layout import RunLayout
-from dualfair.runs.records.codec import Record
-from dualfair.runs.training_results import read_result
-from dualfair.supernet.space import dpn_space
-=======
 from dualfair.runs.protocol import ProtocolOptions
 from dualfair.runs.records.search import SearchConfig
 from dualfair.runs.records.training import RetrainConfig
 from dualfair.supernet.training.recipe import Recipe
 
 CONFIG = RetrainConfig(recipe=Recipe(lr=0.1), protocol=ProtocolOptions(), weights="w")
->>>>>>> wip-tests
-
-
-@dataclass(frozen=True)
-class Config(Record):
-    lr: float
-    blocks: tuple[int, ...]
-    new: int | None = None
 
 
 def test_a_stage_keeps_its_configuration_and_another_one_is_refused_with_the_difference(tmp_path):
     directory = RunDirectory(tmp_path)
-<<<<<<< HEAD
-    stage, config = directory.layout.train, Config(0.1, (1, 2))
-    digest = directory.claim(stage, config)
-    assert directory.claim(stage, Config(0.1, (1, 2))) == digest
-    assert directory.config(stage, Config) == config
-    with pytest.raises(ValueError, match=r"another configuration: lr = 0.1 there, 0.2 here; new = None there, 3 here"):
-        directory.claim(stage, replace(config, lr=0.2, new=3))
-=======
     stage = directory.layout.retrain
     digest = directory.claim(stage, CONFIG)
     assert (
@@ -70,19 +46,10 @@ def test_a_configuration_is_the_same_whatever_the_order_of_its_keys(tmp_path):
     kept = json.loads(stage.config.read_text())
     stage.config.write_text(json.dumps(dict(reversed(kept.items()))))
     assert directory.claim(stage, CONFIG) == digest
->>>>>>> wip-tests
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", "null", "\x00"])
 def test_a_damaged_configuration_is_named(tmp_path, text):
-<<<<<<< HEAD
-    (tmp_path / "train").mkdir()
-    (tmp_path / "train/config.json").write_text(text)
-    directory = RunDirectory(tmp_path)
-    for open_it in (directory.config, lambda stage, kind: directory.claim(stage, kind(0.1, ()))):
-        with pytest.raises(ValueError, match=r"train/config.json is damaged .*; restore it, or use another directory"):
-            open_it(directory.layout.train, Config)
-=======
     directory = RunDirectory(tmp_path)
     stage = directory.layout.retrain
     directory.make(stage)
@@ -92,24 +59,12 @@ def test_a_damaged_configuration_is_named(tmp_path, text):
         directory.config(stage, RetrainConfig)
     with pytest.raises(ValueError, match=message):
         directory.claim(stage, CONFIG)
->>>>>>> wip-tests
 
 
 def test_a_missing_stage_is_named(tmp_path):
     directory = RunDirectory(tmp_path)
     with pytest.raises(ValueError, match=r"has no stage 'search' yet; run 'dualfair search' first"):
-<<<<<<< HEAD
-        directory.config(directory.layout.search, Config)
-
-
-def test_what_is_said_is_shown_and_kept_by_the_leading_rank_only(tmp_path):
-    shown = []
-    RunDirectory(tmp_path / "run", True, shown.append).say("a line")
-    RunDirectory(tmp_path / "run", False, shown.append).say("not this one")
-    assert shown == ["a line"] and (tmp_path / "run/log.txt").read_text() == "a line\n"
-=======
         directory.config(directory.layout.search, SearchConfig)
->>>>>>> wip-tests
 
 
 def test_the_one_who_locks_finds_no_temporary_files_of_the_dead(tmp_path):
@@ -123,15 +78,6 @@ def test_the_one_who_locks_finds_no_temporary_files_of_the_dead(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == folders
 
 
-<<<<<<< HEAD
-@pytest.mark.parametrize(("stage", "command"), [("retrain", "dualfair retrain"), ("short", "dualfair retrain --short")])
-def test_a_damaged_result_names_the_command_that_makes_it_again(tmp_path, stage, command):
-    path = RunLayout(tmp_path).trainings(stage).of_label("101-101:cosface", 0).result
-    path.parent.mkdir(parents=True)
-    path.write_text("{}")
-    with pytest.raises(ValueError, match=f"'genotype' is missing in it; delete it and run '{command}' again$"):
-        read_result(path, dpn_space("dpn81", 2))
-=======
 def test_a_directory_that_is_not_there_is_an_error_unless_it_is_to_be_made(tmp_path):
     directory = RunDirectory(tmp_path / "run")
     with (
@@ -171,4 +117,3 @@ def test_commands_are_kept_as_typed_with_versions_and_device(tmp_path, monkeypat
     first, _ = map(json.loads, directory.layout.retrain.commands.read_text().splitlines())
     assert shlex.split(first["command"]) == ["dualfair", *words] and first["device"] == "cpu, 2 threads"
     assert {"time", "python", "torch", "timm", "numpy", "pymoo"} <= set(first)
->>>>>>> wip-tests

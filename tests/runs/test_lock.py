@@ -11,17 +11,12 @@ import time
 import pytest
 
 from dualfair.runs.lock import Holder, holder, locked, started
-<<<<<<< HEAD
-
-LOCK = "lock.json"
-=======
->>>>>>> wip-tests
 
 HOLD = """
 import sys, time
 from pathlib import Path
 from dualfair.runs.lock import locked
-with locked(Path(sys.argv[1]) / "lock.json", print):
+with locked(Path(sys.argv[1]), print):
     print("held", flush=True)
     time.sleep(60)
 """
@@ -40,35 +35,17 @@ def another(tmp_path):
 
 
 def test_the_second_process_refuses_and_names_host_process_and_command(tmp_path, another):
-<<<<<<< HEAD
-    run = tmp_path / "run"
-    with pytest.raises(ValueError, match="is in use by process") as refused, locked(run / LOCK, print):
-=======
     lock = tmp_path / "run/lock.json"
     with pytest.raises(ValueError, match="is in use by process") as refused, locked(lock, print):
->>>>>>> wip-tests
         pass
     assert f"process {another.pid} on host {socket.gethostname()} (-c {lock})" in str(refused.value)
     assert "wait for it or choose another directory" in str(refused.value)
-<<<<<<< HEAD
-    assert holder(run / LOCK).pid == another.pid
-=======
     assert holder(lock).pid == another.pid
->>>>>>> wip-tests
 
 
 def test_a_lock_of_a_killed_process_is_taken_over_and_told(tmp_path, another):
     os.kill(another.pid, signal.SIGKILL)
     another.wait()
-<<<<<<< HEAD
-    run = tmp_path / "run"
-    assert (run / LOCK).exists() and holder(run / LOCK) is None
-    told = []
-    with locked(run / LOCK, told.append):
-        assert holder(run / LOCK).pid == os.getpid()
-    assert told == [f"A stale lock was taken over: {run / LOCK}, process {another.pid} is gone"]
-    assert not (run / LOCK).exists()
-=======
     lock = tmp_path / "run/lock.json"
     assert lock.exists() and holder(lock) is None
     lines = []
@@ -76,7 +53,6 @@ def test_a_lock_of_a_killed_process_is_taken_over_and_told(tmp_path, another):
         assert holder(lock).pid == os.getpid()
     assert lines == [f"A stale lock was taken over: {lock}, process {another.pid} is gone"]
     assert not lock.exists()
->>>>>>> wip-tests
 
 
 def test_another_process_of_the_same_number_is_not_the_holder(tmp_path, another):
@@ -88,37 +64,18 @@ def test_another_process_of_the_same_number_is_not_the_holder(tmp_path, another)
 
 
 def test_a_lock_of_another_host_counts_and_the_way_out_is_told(tmp_path):
-<<<<<<< HEAD
-    (tmp_path / LOCK).write_text(json.dumps({"host": "elsewhere", "pid": 7, "started": "b/1", "command": "dualfair"}))
-    with pytest.raises(ValueError, match="process 7 on host elsewhere") as refused, locked(tmp_path / LOCK, print):
-        pass
-    assert f"if it no longer runs, delete {tmp_path / LOCK}" in str(refused.value)
-    assert holder(tmp_path / LOCK).host == "elsewhere" and (tmp_path / LOCK).exists()
-=======
     lock = tmp_path / "lock.json"
     lock.write_text(json.dumps({"host": "elsewhere", "pid": 7, "started": "b/1", "command": "dualfair"}))
     with pytest.raises(ValueError, match="process 7 on host elsewhere") as refused, locked(lock, print):
         pass
     assert f"if it no longer runs, delete {lock}" in str(refused.value)
     assert holder(lock).host == "elsewhere" and lock.exists()
->>>>>>> wip-tests
 
 
 @pytest.mark.parametrize(
     "text", ["", "{", "[]", '{"pid": 3}', '{"host": "h", "pid": "3", "started": "", "command": ""}']
 )
 def test_a_lock_that_names_nobody_is_stale(tmp_path, text):
-<<<<<<< HEAD
-    (tmp_path / LOCK).write_text(text)
-    assert holder(tmp_path / LOCK) is None
-    with locked(tmp_path / LOCK, lambda _: None):
-        assert holder(tmp_path / LOCK).pid == os.getpid()
-
-
-def test_the_same_process_cannot_enter_twice(tmp_path):
-    with locked(tmp_path / LOCK, print):
-        with pytest.raises(ValueError, match=f"in use by process {os.getpid()}"), locked(tmp_path / LOCK, print):
-=======
     lock = tmp_path / "lock.json"
     lock.write_text(text)
     assert holder(lock) is None
@@ -130,7 +87,6 @@ def test_the_same_process_cannot_enter_twice(tmp_path):
     lock = tmp_path / "lock.json"
     with locked(lock, print):
         with pytest.raises(ValueError, match=f"in use by process {os.getpid()}"), locked(lock, print):
->>>>>>> wip-tests
             pass
         assert lock.exists()
 
@@ -142,13 +98,8 @@ from dualfair.runs.lock import locked
 lock, turns = Path(sys.argv[1]), 0
 while turns < 40:
     try:
-<<<<<<< HEAD
-        with locked(folder / "lock.json", lambda _: None):
-            inside = folder / "inside"
-=======
         with locked(lock, lambda _: None):
             inside = lock.with_name("inside")
->>>>>>> wip-tests
             inside.touch(exist_ok=False)
             time.sleep(0.001)
             inside.unlink()
@@ -178,11 +129,7 @@ def test_a_zombie_is_gone():
 
 
 def test_a_missing_file_inside_is_told_as_it_is_and_the_lock_is_let_go(tmp_path):
-<<<<<<< HEAD
-    with pytest.raises(FileNotFoundError, match="nowhere"), locked(tmp_path / LOCK, print):
-=======
     lock = tmp_path / "lock.json"
     with pytest.raises(FileNotFoundError, match="nowhere"), locked(lock, print):
->>>>>>> wip-tests
         (tmp_path / "nowhere").read_text()
     assert not lock.exists()

@@ -110,14 +110,15 @@ class RankingStudy(Record):
     `studies` are by what the truth was measured on ("validation identities", "test identities"; "" for tables),
     `measures` those of all networks, by "error, validation identities" and the like. On validation identities inherited
     and standalone scores share the people they were measured on; only test identities show what carries over.
-    `left_out` lack a training that others have, `missing` trainings were asked for, `damaged` cannot be read.
+    `left_out` lack a training that others have, `missing` trainings were asked for, `damaged` cannot be read. Of tables
+    only: `maximised` columns, and how many networks one of them lacks.
     """
 
     networks: tuple[str, ...]
     seeds: int
-    maximised: tuple[str, ...] = ()
-    only_inherited: int = keyed("only in cheap", default=0)
-    only_standalone: int = keyed("only in truth", default=0)
+    maximised: tuple[str, ...] | None = keyed("maximised", omitted=True, default=None)
+    only_inherited: int | None = keyed("only in cheap", omitted=True, default=None)
+    only_standalone: int | None = keyed("only in truth", omitted=True, default=None)
     left_out: tuple[str, ...]
     missing: tuple[str, ...]
     damaged: tuple[str, ...]
