@@ -9,7 +9,7 @@ from dualfair.runs.context import working, working_beside
 from dualfair.runs.options import RetrainOptions, SearchOptions
 from dualfair.runs.protocol import ProtocolOptions
 from dualfair.studies import demo
-from dualfair.studies.demo import DemoLayout, Neighbours, demonstrate, summary
+from dualfair.studies.demo import DemoLayout, demonstrate, summary
 
 STAGES = ["faces", "train", "search", "retrain", "correlate", "uniform", "report"]
 
@@ -31,20 +31,20 @@ def small(monkeypatch):
 
 
 def test_every_stage_is_run_and_summed_up_with_what_neighbours_do(small, tmp_path):
-    layout, said, asked = DemoLayout(tmp_path / "demo"), [], SimpleNamespace(faces=None, compared=None, page=None)
-    neighbours = Neighbours(
-        describe=lambda store: setattr(asked, "faces", len(store.manifest)),
-        compare=lambda run, seeds: setattr(asked, "compared", (run.directory.path, seeds)) or "both did well",
-        report=lambda run, page: setattr(asked, "page", (run, page)),
-    )
+    layout, said, asked = DemoLayout(tmp_path / "demo"), [], SimpleNamespace(compared=None, page=None)
+    neighbours = {
+        "compare": lambda run, seeds: setattr(asked, "compared", (run.directory.path, seeds)) or "both did well",
+        "report": lambda run, page: setattr(asked, "page", (run, page)),
+    }
     with (
         working(layout.run, make=True, device="cpu", say=said.append) as place,
         working_beside(place, layout.uniform, make=True) as uniform,
     ):
-        demonstration = demonstrate(layout, place, uniform, 0, neighbours, say=said.append)
+        demonstration = demonstrate(layout, place, uniform, 0, **neighbours, say=said.append)
     assert [line for line in said if line.startswith("\n---")] == [f"\n--- {stage}" for stage in STAGES]
     assert [*demonstration.seconds] == STAGES
-    assert asked.faces == 64 * 4 and asked.compared == (layout.run, 3) and asked.page == (layout.run, layout.page)
+    assert f"{layout.faces}: 256 images of 64 people at 32 px" in said
+    assert asked.compared == (layout.run, 3) and asked.page == (layout.run, layout.page)
     assert "(strict)" in "\n".join(said) and "(uniform)" in (layout.uniform / "log.txt").read_text()
     lines = summary(demonstration, layout)
     assert lines[1].startswith("=== DualFair demo: ") and lines[1].endswith("s)")

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from dualfair.commands.console import watching
 from dualfair.commands.options import PATH, deterministic_option, device_option
+
+if TYPE_CHECKING:
+    from dualfair.runs.trained_run import TrainedRun
 
 
 @click.command()
@@ -17,23 +21,30 @@ from dualfair.commands.options import PATH, deterministic_option, device_option
 @deterministic_option
 def command(out: Path, seed: int, device: str, deterministic: bool) -> None:
     """All four stages on generated faces: a few minutes on 2 CPU cores, no downloads."""
-    from dualfair.commands.faces_import import describe
     from dualfair.reporting.report import report
     from dualfair.runs.context import working, working_beside
     from dualfair.studies.compare.study import compare
-    from dualfair.studies.demo import DemoLayout, Neighbours, demonstrate, summary
+    from dualfair.studies.demo import DemoLayout, demonstrate, summary
 
     layout = DemoLayout(out)
     with watching(finishing=True) as watched:
-        watching_studies = {name: watched[name] for name in ("progress", "should_stop")}
-        neighbours = Neighbours(
-            describe=describe,
-            compare=lambda run, seeds: compare(run, seeds, **watching_studies).sentence,
-            report=lambda run, page: report([run], page),
-        )
+        progress, should_stop = watched["progress"], watched["should_stop"]
+
+        def compare_in_words(run: TrainedRun, seeds: int) -> str:
+            return compare(run, seeds, progress=progress, should_stop=should_stop).sentence
+
         with (
             working(layout.run, make=True, device=device, deterministic=deterministic, say=watched["say"]) as place,
             working_beside(place, layout.uniform, make=True) as uniform,
         ):
-            for line in summary(demonstrate(layout, place, uniform, seed, neighbours, **watched), layout):
+            demonstration = demonstrate(
+                layout,
+                place,
+                uniform,
+                seed,
+                compare=compare_in_words,
+                report=lambda run, page: report([run], page),
+                **watched,
+            )
+            for line in summary(demonstration, layout):
                 click.echo(line)

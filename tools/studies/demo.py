@@ -1,6 +1,6 @@
 """An honest small run of all four stages on generated faces, with the comparisons that matter.
 
-What other rooms do for it, telling of faces, comparing searches and writing the report, is handed in.
+What other studies and rooms do for it, comparing searches and writing the report, is handed in.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from dualfair.runs.training_results import collect
 from dualfair.runs.watching import Say, ShouldStop, ShowProgress, never, silent
 from dualfair.stages.correlate import correlate, study
 from dualfair.stages.generate import PREVIEW, generate
+from dualfair.stages.import_faces import description
 from dualfair.stages.inherited import inherited_scores
 from dualfair.stages.retrain import HowTrained, retrain, select
 from dualfair.stages.search import SearchTask, search
@@ -68,16 +69,6 @@ class DemoLayout:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Neighbours:
-    """What a demo needs of other rooms: to tell of faces, to compare searches of a run over so many seeds in a
-    sentence, and to write a run's report to a page."""
-
-    describe: Callable[[FaceStore], object]
-    compare: Callable[[TrainedRun, int], str]
-    report: Callable[[Path, Path], object]
-
-
-@dataclass(frozen=True, kw_only=True)
 class Demonstration:
     """What a demo came to: sentences on the counters of training and on the searches, how the front was confirmed, the
     ranking by a strictly fair and by a uniformly sampled supernet, and how long every stage took."""
@@ -95,14 +86,18 @@ def demonstrate(
     place: Workplace,
     uniform: Workplace,
     seed: int,
-    neighbours: Neighbours,
     *,
+    compare: Callable[[TrainedRun, int], str],
+    report: Callable[[Path, Path], object],
     say: Say = silent,
     progress: ShowProgress = silent,
     should_stop: ShouldStop = never,
 ) -> Demonstration:
-    """Run everything, skipping what is done: in `place` the run, in `uniform` the other supernet. Same seed, same
-    numbers."""
+    """Run everything, skipping what is done: in `place` the run, in `uniform` the other supernet.
+
+    Same seed, same numbers. `compare` tells in a sentence how searches of a run compare over so many seeds, `report`
+    writes a run's report to a page.
+    """
     watched = {"progress": progress, "should_stop": should_stop}
     seconds: dict[str, float] = {}
 
@@ -120,13 +115,14 @@ def demonstrate(
         return updates_in_words(checkpoint), open_trained(where.directory, where.processes)
 
     with timed("faces"):
-        neighbours.describe(_faces(layout.faces, seed, progress))
+        for line in description(_faces(layout.faces, seed, progress)):
+            say(line)
         say(f"pictures: {layout.faces / PREVIEW}")
     with timed("train"):
         counters, run = trained(place, "strict")
     with timed("search"):
         front = search(run, SearchTask(options=replace(SEARCH, seed=seed), protocol=PROTOCOL), **watched)
-        comparison = neighbours.compare(run, COMPARED_SEEDS)
+        comparison = compare(run, COMPARED_SEEDS)
     with timed("retrain"):
         retrain(run, select(run, RETRAIN), HowTrained(options=RETRAIN, recipe=STANDALONE_RECIPE, **watched))
     with timed("correlate"):
@@ -137,7 +133,7 @@ def demonstrate(
         scores = inherited_scores(other, results.genotypes, PROTOCOL)
         uniform_study = study(results, scores, PROTOCOL.protocol().disparity_name, resamples=500)
     with timed("report"):
-        neighbours.report(layout.run, layout.page)
+        report(layout.run, layout.page)
     return Demonstration(
         counters=counters,
         comparison=comparison,
