@@ -11,7 +11,7 @@ import dataclasses
 import math
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Self, get_args, get_origin, get_type_hints
@@ -113,8 +113,8 @@ def decode(kind: Any, value: object, *, defaults: bool = False) -> Any:
     origin, arguments = get_origin(kind), get_args(kind)
     if origin in (typing.Union, types.UnionType):
         return _union(arguments, value)
-    if origin in (tuple, list, frozenset):
-        return _sequence(origin, arguments, value)
+    if origin in (tuple, list, frozenset, Sequence):
+        return _sequence(list if origin is Sequence else origin, arguments, value)
     if origin is not None and issubclass(origin, Mapping):
         if not isinstance(value, Mapping):
             raise Damaged(f"must be names and values, got {_shown(value)}")
@@ -174,6 +174,8 @@ def _named(name: object, kind: Any, value: object) -> Any:
     try:
         return decode(kind, value)
     except Damaged as error:
+        # Names of a mapping are whatever the file has.
+        name = " ".join(str(name)[:80].split())
         raise Damaged(f"{name} {error}" if str(error).startswith("must ") else f"{name}: {error}") from None
 
 
@@ -225,5 +227,8 @@ def _of(kind: type, value: object) -> Any:
 def _shown(value: object) -> str:
     """A value for a message, on one line and not too long."""
     # The digits of a very long number are more than Python turns into text.
-    text = f"{value.bit_length()} bits" if isinstance(value, int) and value.bit_length() > 200 else repr(value)
+    try:
+        text = f"{value.bit_length()} bits" if isinstance(value, int) and value.bit_length() > 200 else repr(value)
+    except RecursionError:
+        return "a value that is nested too deeply"
     return text if len(text) <= 80 else text[:77] + "..."
