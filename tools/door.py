@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from dualfair.runs.records.ranking import RankingStudy
     from dualfair.runs.records.search import Front
     from dualfair.runs.records.training import Checkpoint, TrainingResult
+    from dualfair.stages.retrain_again import InheritedTrainings
     from dualfair.supernet.images.store import FaceStore
 
 AnyPath = str | Path
@@ -161,7 +162,7 @@ def retrain(
     progress: ShowProgress = silent,
     should_stop: ShouldStop = never,
     **options: object,
-) -> list[TrainingResult]:
+) -> list[TrainingResult] | InheritedTrainings:
     """Stage 3: train networks from scratch, by the supernet's recipe unless told otherwise; a result a training.
 
     Without `genotype`, `backbone` (of timm's, each with every `head`) and `survey` (a TOML file, or one by its name)

@@ -135,14 +135,21 @@ def test_a_space_of_ones_own_that_changed_is_refused(dualfair, faces, tmp_path, 
     assert changed.status == 2 and "another configuration: choices_digest = " in changed.err
 
 
-def test_deterministic_operations_are_asked_for_and_let_go_again(dualfair, faces, tmp_path):
-    import torch
+def test_deterministic_operations_are_asked_for_and_let_go_again(dualfair, faces, tmp_path, monkeypatch):
+    from dualfair.supernet.training.trainer import Trainer
 
+    deterministic, run = {"free": set(), "bound": set()}, Trainer.run
+
+    def watched(trainer, *given, **options):
+        for step in run(trainer, *given, **options):
+            deterministic["bound" if torch.are_deterministic_algorithms_enabled() else "free"].add(step.step)
+            yield step
+
+    monkeypatch.setattr(Trainer, "run", watched)
     free = dualfair("train", "--faces", faces, "--out", tmp_path / "free", *TRAIN)
+    assert deterministic["free"] and not deterministic["bound"]
     bound = dualfair("train", "--faces", faces, "--out", tmp_path / "bound", *TRAIN, "--deterministic")
-    assert torch.are_deterministic_algorithms_enabled()
+    assert deterministic["bound"] == deterministic["free"] and not torch.are_deterministic_algorithms_enabled()
     assert free.status == bound.status == 0, bound.err
     ends = [verified(checkpoints(tmp_path / name / "train")[-1]).sha256 for name in ("free", "bound")]
     assert ends[0] == ends[1], "on a CPU both are the same"
-    dualfair("search", "--run", tmp_path / "free", "--population", 2, "--generations", 1, "--calibrate", 16)
-    assert not torch.are_deterministic_algorithms_enabled()

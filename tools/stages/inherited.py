@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from dualfair.evaluation.scoring.scorer import InheritedScorer
-from dualfair.evolution.archive import Archive
+from dualfair.evolution.archive import Archive, Evaluation
+from dualfair.evolution.constraints import within
 from dualfair.evolution.run import Run
 from dualfair.runs.directory import RunDirectory
 from dualfair.runs.options import BATCH
@@ -15,6 +16,7 @@ from dualfair.runs.protocol import ProtocolOptions, measurement, people_in_words
 from dualfair.runs.records.search import SearchConfig
 from dualfair.runs.records.training import RetrainConfig
 from dualfair.runs.trained_run import TrainedRun, inherited_scorer
+from dualfair.stages.constraints import limits_of
 from dualfair.supernet.genotype import Genotype
 
 
@@ -76,3 +78,13 @@ def inherited_scores(
     with open_archive(run, scorer, protocol_options) as archive:
         values = Run(scorer, archive, steps=1).step(genotypes).reshape(-1, len(scorer.columns))
     return {name: values[:, column] for column, name in enumerate(scorer.columns)}
+
+
+def scored_networks(run: TrainedRun) -> tuple[list[Evaluation], np.ndarray]:
+    """The networks that the run's search scored, within its constraints, and their objectives (n, m), all finite."""
+    protocol_options, extra = recorded_protocol(run.directory)
+    with open_archive(run, open_scorer(run, protocol_options, extra=extra), protocol_options) as archive:
+        m = archive.objectives
+        kept = within(archive, limits_of(run)[0])
+        scored = [evaluation for evaluation in kept if np.isfinite(evaluation.values[:m]).all()]
+    return scored, np.array([evaluation.values[:m] for evaluation in scored]).reshape(-1, m)

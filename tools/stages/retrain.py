@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from dualfair.evaluation.statistics.ranking import evenly_spaced
-from dualfair.evolution.constraints import within
 from dualfair.evolution.pareto import knee, non_dominated
 from dualfair.runs.distributed import in_words
 from dualfair.runs.options import CHECKPOINT_MINUTES, RetrainOptions
@@ -19,8 +18,7 @@ from dualfair.runs.training_results import add_to_plan
 from dualfair.runs.training_spec import TrainingSpec, recipe_with
 from dualfair.runs.watching import ShouldStop, ShowProgress, never, silent
 from dualfair.stages.confirm import knee_and_extremes
-from dualfair.stages.constraints import limits_of
-from dualfair.stages.inherited import open_archive, open_scorer, recorded_protocol
+from dualfair.stages.inherited import recorded_protocol, scored_networks
 from dualfair.stages.selection import Selection
 from dualfair.stages.standalone_training import TrainingStage, train_all
 from dualfair.supernet.genotype import Genotype
@@ -74,13 +72,9 @@ def select(run: TrainedRun, options: RetrainOptions) -> Networks:
     or the space has not so many networks.
     """
     _check(options)
-    protocol_options, extra = recorded_protocol(run.directory)
-    scorer = open_scorer(run, protocol_options, extra=extra)
-    archive = within(open_archive(run, scorer, protocol_options), limits_of(run)[0])
-    scored = [each for each in archive if np.isfinite(each.values[: archive.objectives]).all()]
+    scored, values = scored_networks(run)
     if not scored:
         raise ValueError(f"the search in {run.directory.path} has no scores; run 'dualfair search' first")
-    values = np.array([evaluation.values[: archive.objectives] for evaluation in scored])
     chosen = knee_and_extremes(run)
     if not chosen:
         front = np.flatnonzero(non_dominated(values))

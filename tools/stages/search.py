@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
@@ -16,6 +16,7 @@ from dualfair.evolution.run import Progress as Generation
 from dualfair.evolution.run import SearchResult
 from dualfair.presentation.search_board import search_board
 from dualfair.presentation.table import aligned
+from dualfair.runs.directory import RunDirectory
 from dualfair.runs.distributed import in_words
 from dualfair.runs.options import BATCH, ConstraintOptions, SearchOptions
 from dualfair.runs.protocol import ProtocolOptions, people_in_words
@@ -61,6 +62,26 @@ class SearchTask:
             raise ValueError("--exhaustive scores every network; leave out --start")
 
 
+@dataclass(frozen=True)
+class _Prepared:
+    """All that a search has before its first generation.
+
+    `starts` are the networks that it begins with, `random` subnets that it is compared with; `floor` are the errors to
+    beat, `constraints` and `costs` what bounds networks, None without. `unconfirmed` says why its front will not be
+    confirmed, "" where it will.
+    """
+
+    scorer: InheritedScorer
+    archive: Archive
+    config: SearchConfig
+    starts: Sequence[Genotype]
+    random: Sequence[Genotype]
+    floor: Mapping[str, float]
+    constraints: Constraints | None
+    costs: NetworkConstraints | None
+    unconfirmed: str
+
+
 def search(
     run: TrainedRun, task: SearchTask, *, progress: ShowProgress = silent, should_stop: ShouldStop = never
 ) -> Front | None:
@@ -71,64 +92,103 @@ def search(
     generation at hand.
     """
     if not run.processes.leads:
-        open_scorer(run, task.protocol, extra=task.extra, batch=task.batch).serve()
-        if not why_unconfirmed(run, task.options):
-            confirming_scorer(run, task.protocol, extra=task.extra, batch=task.batch).serve()
+        _serve(run, task)
         return None
+    prepared = _prepare(run, task)
+    with prepared.archive:
+        result = _explore(run, task, prepared, progress, should_stop)
+        confirmation = None
+        if prepared.unconfirmed:
+            run.directory.say(f"Not confirmed on fresh people: {prepared.unconfirmed}")
+        else:
+            confirmation = confirm_and_say(run, task, result.archive, prepared.random)
+        return _conclude(run.directory, prepared, result, confirmation)
+
+
+def _serve(run: TrainedRun, task: SearchTask) -> None:
+    """Score what the leading rank asks for, in the search and to confirm its front."""
+    open_scorer(run, task.protocol, extra=task.extra, batch=task.batch).serve()
+    if not why_unconfirmed(run, task.options):
+        confirming_scorer(run, task.protocol, extra=task.extra, batch=task.batch).serve()
+
+
+def _prepare(run: TrainedRun, task: SearchTask) -> _Prepared:
+    """Check what is asked for against the run, record it, and say what begins."""
     refuse_other_protocol(run, task.protocol)
-    space, layout, say = run.setting.space, run.directory.layout.search, run.directory.say
+    space, directory = run.setting.space, run.directory
     starts, left_out = read_starts(task.start, space)
-    limits, costs = open_limits(run, task.constraints)
+    constraints, costs = open_limits(run, task.constraints)
     if costs:
         costs.check_starts(starts)
     with said_by(costs, space):
-        random = random_subnets(space, task, starts, limits)
+        random = random_subnets(space, task, starts, constraints)
     unconfirmed = why_unconfirmed(run, task.options)
     scorer = open_scorer(run, task.protocol, extra=task.extra, batch=task.batch)
     archive = open_archive(run, scorer, task.protocol)
     config = _config(task, space, scorer, starts)
-    config.write(layout.config)
-    run.directory.record_command(layout, in_words(run.processes))
+    config.write(directory.layout.search.config)
+    directory.record_command(directory.layout.search, in_words(run.processes))
     floor = floor_errors(run, task.protocol, scorer.faces)
     announce(run, scorer, archive, floor, _in_words(task, space), costs, starts)
     for line in left_out:
-        say(f"        {line}")
-    shown = archive.columns, archive.objectives, scorer.protocol.disparity_name
-    with search_board(layout.tensorboard, *shown) as log:
+        directory.say(f"        {line}")
+    return _Prepared(scorer, archive, config, starts, random, floor, constraints, costs, unconfirmed)
+
+
+def _explore(
+    run: TrainedRun, task: SearchTask, prepared: _Prepared, progress: ShowProgress, should_stop: ShouldStop
+) -> SearchResult:
+    """Evolve, or score the whole space, and say what was reached on the search's own people."""
+    scorer, archive = prepared.scorer, prepared.archive
+    tensorboard, shown = run.directory.layout.search.tensorboard, (archive.columns, archive.objectives)
+    with search_board(tensorboard, *shown, scorer.protocol.disparity_name) as log:
 
         def follow(generation: Generation) -> None:
             log(generation)
             progress(_progress(generation))
             if generation.generation == 1 and not task.exhaustive:
-                say_searchability(run, scorer, archive, random)
+                say_searchability(run, scorer, archive, prepared.random)
             if should_stop() and generation.generation < generation.generations:
+                # The other ranks wait for what is to be scored, here and to confirm the front.
+                for _ in range(1 if prepared.unconfirmed else 2):
+                    scorer.dismiss()
                 raise Stopped(f"the search was stopped behind generation {generation.generation}; its scores are kept")
 
         result = explore(
-            space,
+            run.setting.space,
             scorer,
             None if task.exhaustive else task.options,
-            starts,
+            prepared.starts,
             archive=archive,
             batch=GENOTYPES_A_CALL * run.processes.size,
             progress=follow,
-            constraints=limits,
+            constraints=prepared.constraints,
         )
     scorer.dismiss()
     if task.exhaustive:
-        say_searchability(run, scorer, archive, random)
+        say_searchability(run, scorer, archive, prepared.random)
+    costs = prepared.costs
     further = costs.columns([evaluation.genotype for evaluation in result.front]) if costs else {}
     for line in (*result.notes, *table(result.front, scorer, further)):
-        say(line)
-    confirmation = None
-    if unconfirmed:
-        say(f"Not confirmed on fresh people: {unconfirmed}")
-    else:
-        confirmation = confirm_and_say(run, task, result.archive, random)
+        run.directory.say(line)
+    return result
+
+
+def _conclude(
+    directory: RunDirectory, prepared: _Prepared, result: SearchResult, confirmation: Confirmation | None
+) -> Front:
+    """Write what the search came to, the front last, and say it."""
+    layout, scorer, costs = directory.layout.search, prepared.scorer, prepared.costs
     write_tables(layout, result, scorer, confirmation)
-    front = front_of(config, result, scorer, floor, confirmation, costs.columns if costs else None)
+    front = front_of(prepared.config, result, scorer, prepared.floor, confirmation, costs.columns if costs else None)
     front.write(layout.front)
-    _say_end(run, result, scorer, front, costs)
+    if result.fresh:
+        directory.say(f"Common beginnings were run once: {scorer.work.saving:.2f} times less work than one by one")
+    directory.say(
+        f"Searched: {result.evaluations} genotypes, {result.reused} of them known before; {result.ended}. "
+        f"The front has {len(front.networks)} networks of {len(result.archive)} scored"
+        f"{' within the limits' if costs else ''}; see {layout.figure}"
+    )
     return front
 
 
@@ -155,19 +215,6 @@ def _in_words(task: SearchTask, space: SearchSpace) -> str:
 def _progress(generation: Generation) -> Progress:
     note = f"{generation.evaluations} evaluated, {generation.reused} known, front {generation.front}"
     return Progress("search", generation.generation, generation.generations, "generation", note)
-
-
-def _say_end(
-    run: TrainedRun, result: SearchResult, scorer: InheritedScorer, front: Front, costs: NetworkConstraints | None
-) -> None:
-    layout, say = run.directory.layout.search, run.directory.say
-    if result.fresh:
-        say(f"Common beginnings were run once: {scorer.work.saving:.2f} times less work than one by one")
-    say(
-        f"Searched: {result.evaluations} genotypes, {result.reused} of them known before; {result.ended}. "
-        f"The front has {len(front.networks)} networks of {len(result.archive)} scored"
-        f"{' within the limits' if costs else ''}; see {layout.figure}"
-    )
 
 
 def why_unconfirmed(run: TrainedRun, options: SearchOptions) -> str:

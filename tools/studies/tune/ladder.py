@@ -9,16 +9,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
-from dualfair.evolution.constraints import within
 from dualfair.evolution.halving import Rungs, Turn, next_turn, ranking
 from dualfair.runs.records.training import TrainingResult
 from dualfair.runs.trained_run import TrainedRun
 from dualfair.runs.training_results import read_result
 from dualfair.runs.training_spec import TrainingSpec
-from dualfair.stages.constraints import limits_of
-from dualfair.stages.inherited import open_archive, open_scorer, recorded_protocol
+from dualfair.stages.inherited import scored_networks
 from dualfair.studies.tune.options import TuneOptions
 from dualfair.studies.tune.records import Failure, TakenTurns, TuneConfig, TuneLayout
 from dualfair.studies.tune.trials import Trial, draw_trial
@@ -135,15 +131,11 @@ def _best(run: TrainedRun, networks: int) -> list[Genotype]:
     """The best scored networks with different blocks, front by front."""
     if not networks:
         return []
-    constraints, _ = limits_of(run)
-    protocol_options, extra = recorded_protocol(run.directory)
-    scorer = open_scorer(run, protocol_options, extra=extra)
-    archive = within(open_archive(run, scorer, protocol_options), constraints)
-    scored = [evaluation for evaluation in archive if np.isfinite(evaluation.values[: archive.objectives]).all()]
+    scored, values = scored_networks(run)
     if not scored:
         raise ValueError(f"the search in {run.directory.path} has no scores; run 'dualfair search' first, or --pool 0")
     different: dict[tuple, Genotype] = {}
-    for place in ranking(np.array([evaluation.values[: archive.objectives] for evaluation in scored])).tolist():
+    for place in ranking(values).tolist():
         different.setdefault(scored[place].genotype.blocks, scored[place].genotype)
     return [*different.values()][:networks]
 
