@@ -71,7 +71,7 @@ SKELETONS = ("plan", "train", "study")
 
 UNTRIED = {
     "demo": "takes minutes and has no sizes; its stages are run one by one",
-    "bench": "measures for minutes; tests/tools/test_bench.py runs it",
+    "bench": "measures for minutes; tests/benchmarks/test_run.py runs it",
     "retrain --survey": "trains dozens of backbones",
     "study --variants": "trains a supernet for every variant",
     "torchrun": "needs several processes; tests/stages/test_ranks_together.py starts them",
@@ -315,16 +315,16 @@ def memory():
 @pytest.fixture
 def typing(dualfair, memory, monkeypatch):
     """The command line; what of a skeleton fits into memory, ten seconds of every plan, is found out but once."""
-    from dualfair.planning import limits
+    from dualfair.planning import plan
 
-    checked = limits.checked_memory
+    checked = plan.checked_memory
 
     def checked_once(workload, device):
         if workload.skeleton.name not in memory:
             memory[workload.skeleton.name] = checked(workload, device)
         return memory[workload.skeleton.name]
 
-    monkeypatch.setattr(limits, "checked_memory", checked_once)
+    monkeypatch.setattr(plan, "checked_memory", checked_once)
     return dualfair
 
 
