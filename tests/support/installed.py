@@ -33,6 +33,6 @@ def refusal(root: Path) -> str:
     if not different:
         return ""
     return (
-        f"the installed dualfair differs from this tree in {len(different)} files ({different[0]}): "
+        f"the installed dualfair differs from this tree in {len(different)} files (first {different[0]}): "
         "run python -m pip install . again"
     )

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from dualfair.runs.layout import RunLayout, StageLayout, TrainingsLayout
-from dualfair.runs.records.codec import Record
+from dualfair.runs.records.codec import Record, names_and_values, read_intact
 from dualfair.runs.records.command import RecordedCommand
 from dualfair.runs.records.training import TrainingResult
-from dualfair.supernet.files import read_json
 
 Kind = TypeVar("Kind", bound=Record)
 
@@ -36,13 +35,7 @@ class RunFiles:
 
     def record(self, kind: type[Kind], path: Path) -> Kind | None:
         """The record in a file; None where there is none, or it is damaged."""
-        if not path.exists():
-            return None
-        try:
-            return kind.from_json(read_json(path))
-        except ValueError as error:
-            self.add_problem(f"{self.shown(path)} is damaged: {reason(error)}")
-            return None
+        return read_intact(path, kind.from_json, lambda error: self.add_damage(path, error))
 
     def results(self, stage: TrainingsLayout) -> dict[Path, TrainingResult]:
         """The results of all trainings of a stage by their files, in order."""
@@ -51,16 +44,7 @@ class RunFiles:
 
     def json(self, path: Path) -> dict | None:
         """The object in a JSON file of a study's, which has no record here; None as in `record`."""
-        if not path.exists():
-            return None
-        try:
-            values = read_json(path)
-            if not isinstance(values, dict):
-                raise ValueError(f"it holds a {type(values).__name__}")
-        except ValueError as error:
-            self.add_problem(f"{self.shown(path)} is damaged: {reason(error)}")
-            return None
-        return values
+        return read_intact(path, names_and_values, lambda error: self.add_damage(path, error))
 
     def csv(self, path: Path) -> list[list[str]] | None:
         """The rows of a CSV file, the header first; None where there is none, or it is damaged."""
@@ -70,7 +54,7 @@ class RunFiles:
             with open(path, newline="", encoding="utf-8") as lines:
                 return list(csv.reader(lines))
         except (OSError, ValueError, csv.Error) as error:
-            self.add_problem(f"{self.shown(path)} is damaged: {reason(error)}")
+            self.add_damage(path, error)
             return None
 
     def last_command(self, stage: StageLayout) -> RecordedCommand | None:
@@ -83,6 +67,10 @@ class RunFiles:
     def shown(self, path: Path) -> str:
         """A file's name as sentences have it: its way from the run directory."""
         return path.relative_to(self.path).as_posix()
+
+    def add_damage(self, path: Path, error: Exception) -> None:
+        """Keep a sentence on a file that is damaged, once."""
+        self.add_problem(f"{self.shown(path)} is damaged: {reason(error)}")
 
     def add_problem(self, problem: str) -> None:
         """Keep a sentence on what could not be read, once."""

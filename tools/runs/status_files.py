@@ -7,9 +7,8 @@ from typing import TypeVar
 
 from dualfair.evolution.archive import glance
 from dualfair.runs.protocol import measured_alike
-from dualfair.runs.records.codec import Record
+from dualfair.runs.records.codec import Record, names_and_values, read_intact
 from dualfair.runs.records.search import SearchConfig
-from dualfair.supernet.files import read_json
 from dualfair.supernet.training.checkpoint import checkpoints, read_record
 
 Kind = TypeVar("Kind", bound=Record)
@@ -64,27 +63,12 @@ def scores(path: Path, config: SearchConfig | None, faces: str | None, problems:
 
 def record(kind: type[Kind], path: Path, problems: list[str]) -> Kind | None:
     """The record in a file, None when there is no such file or it is damaged, which is told in `problems`."""
-    if not path.exists():
-        return None
-    try:
-        return kind.from_json(read_json(path))
-    except ValueError as error:
-        problems.append(f"{path} is damaged: {error}")
-        return None
+    return read_intact(path, kind.from_json, lambda error: problems.append(f"{path} is damaged: {error}"))
 
 
 def study(path: Path, problems: list[str]) -> dict | None:
     """What a study, which keeps its records to itself, wrote when it was done; None as in `record`."""
-    if not path.exists():
-        return None
-    try:
-        values = read_json(path)
-        if not isinstance(values, dict):
-            raise ValueError(f"it holds a {type(values).__name__}")
-    except ValueError as error:
-        problems.append(f"{path} is damaged: {error}")
-        return None
-    return values
+    return read_intact(path, names_and_values, lambda error: problems.append(f"{path} is damaged: {error}"))
 
 
 def seconds_in(value: object) -> float | None:

@@ -11,10 +11,10 @@ import dataclasses
 import math
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, Self, get_args, get_origin, get_type_hints
+from typing import Any, Self, TypeVar, get_args, get_origin, get_type_hints
 
 from dualfair.runs.training_spec import TrainingSpec
 from dualfair.supernet.families.backbone import PREFIX, Backbone
@@ -23,6 +23,9 @@ from dualfair.supernet.genotype import Genotype
 
 TEXTS = {Genotype: Genotype.parse, TrainingSpec: TrainingSpec.of_label, Backbone: Backbone.parse}
 """Types that are written as text, and how they are parsed."""
+
+
+Value = TypeVar("Value")
 
 
 class Damaged(ValueError):
@@ -63,6 +66,24 @@ class Record:
     def write(self, path: Path) -> None:
         """Write the record to a file, all of it or nothing."""
         write_json(path, self.to_json())
+
+
+def read_intact(path: Path, parse: Callable[[object], Value], damaged: Callable[[ValueError], object]) -> Value | None:
+    """What `parse` makes of a JSON file; None where there is none, or it is damaged, which `damaged` is told of."""
+    if not path.exists():
+        return None
+    try:
+        return parse(read_json(path))
+    except ValueError as error:
+        damaged(error)
+        return None
+
+
+def names_and_values(value: object) -> dict:
+    """The object in a file that has no record here. Raises Damaged for anything else."""
+    if not isinstance(value, dict):
+        raise Damaged(f"it holds a {type(value).__name__}")
+    return value
 
 
 def encode(value: object) -> Any:
