@@ -140,11 +140,11 @@ def _skeleton(files: RunFiles) -> Skeleton | None:
 
 def _of_label(layout: RunLayout, label: str, seed: int | None) -> tuple[Path, str]:
     """The folder of a network's retrained training, of the seed that is asked for or did best on validation people."""
-    run, wanted = layout.path, TrainingSpec.of_label(label)
+    run, spec = layout.path, TrainingSpec.of_label(label)
     results: dict[int, tuple[Path, TrainingResult]] = {}
     for path in layout.retrain.results():
         training = _training_in(path.parent)
-        if training is not None and _same(wanted, training):
+        if training is not None and _same(spec, training):
             results[training.seed] = path.parent, _result(path)
     if not results:
         raise ValueError(f"{run} has no finished training of {label}; run 'dualfair retrain --run {run}'")
@@ -170,13 +170,13 @@ def _training_in(folder: Path) -> TrainingSpec | None:
         return None
 
 
-def _same(wanted: TrainingSpec, other: TrainingSpec) -> bool:
+def _same(training: TrainingSpec, other: TrainingSpec) -> bool:
     """Whether two trainings are of one network and recipe; `101:cosface` stands for that triple in every block."""
-    network = wanted.network
+    network = training.network
     if isinstance(network, Backbone) or isinstance(other.network, Backbone):
-        return wanted.label == other.label
+        return training.label == other.label
     whole = network.repeat(len(other.network.blocks)) if len(network.blocks) == 1 else network
-    return replace(wanted, network=whole).label == other.label
+    return replace(training, network=whole).label == other.label
 
 
 def _result(path: Path) -> TrainingResult:
@@ -219,16 +219,16 @@ def _about_run(layout: RunLayout, stage: str, network, training: TrainingSpec, s
     trained = files.record(StageConfig, layout.stage(stage).config) if stage in TRAINING_STAGES else None
     searched = files.record(SearchConfig, layout.search.config)
     protocol = trained.protocol if trained else searched.protocol if searched else ProtocolOptions()
-    known = {
+    history = {
         "recipe": recipe_with((trained or config).recipe, training.changes),
         "faces": _faces(layout.path, config),
         "protocol": protocol,
     }
     try:
-        return {**known, "measured": measure(network, layout.path, config, protocol)}
+        return {**history, "measured": measure(network, layout.path, config, protocol)}
     except _DAMAGE as error:
         say(f"The network is not measured again ({reason(error)})")
-        return {name: known[name] for name in ("recipe", "faces")}
+        return {name: history[name] for name in ("recipe", "faces")}
 
 
 def _faces(run: Path, config: TrainConfig) -> FacesOrigin:

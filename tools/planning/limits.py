@@ -28,15 +28,15 @@ def checked_memory(workload: Workload, device: torch.device) -> dict[str, StageM
     batch, calibration sample or population that would fit.
     """
     plan = MemoryPlan(workload, half=device.type == "cuda")
-    there = Room(device_memory(device), available_ram(), device.type)
+    room = Room(device_memory(device), available_ram(), device.type)
     needs = {
         "train": plan.train(workload.train.batch),
         "search": plan.search(workload.calibrate, workload.batch),
         "retrain": plan.retrain(workload.retrain.batch),
     }
     for stage, need in needs.items():
-        if not there.holds(need):
-            raise ValueError(f"{refusal(stage, need, there)}; {remedy(stage, plan, there)}")
+        if not room.holds(need):
+            raise ValueError(f"{refusal(stage, need, room)}; {remedy(stage, plan, room)}")
     return needs
 
 
@@ -53,16 +53,16 @@ class Room:
         return need.device <= self.device and need.results <= self.ram
 
 
-def refusal(stage: str, need: StageMemory, there: Room) -> str:
+def refusal(stage: str, need: StageMemory, room: Room) -> str:
     """What a stage needs and what there is, in words."""
-    if there.kind == "cpu":
-        return f"{stage} needs {gigabytes(need.device + need.results)} of RAM, {gigabytes(there.device)} are available"
-    if need.device > there.device:
-        return f"{stage} needs {gigabytes(need.device)} on the device, which has {gigabytes(there.device)}"
-    return f"{stage} needs {gigabytes(need.results)} of RAM for embeddings, {gigabytes(there.ram)} are available"
+    if room.kind == "cpu":
+        return f"{stage} needs {gigabytes(need.device + need.results)} of RAM, {gigabytes(room.device)} are available"
+    if need.device > room.device:
+        return f"{stage} needs {gigabytes(need.device)} on the device, which has {gigabytes(room.device)}"
+    return f"{stage} needs {gigabytes(need.results)} of RAM for embeddings, {gigabytes(room.ram)} are available"
 
 
-def remedy(stage: str, plan: MemoryPlan, there: Room) -> str:
+def remedy(stage: str, plan: MemoryPlan, room: Room) -> str:
     """The largest number of images at once that fits, by the option that says how many; or that none does."""
     workload = plan.workload
     calibrate, batch = workload.calibrate, workload.batch
@@ -76,7 +76,7 @@ def remedy(stage: str, plan: MemoryPlan, there: Room) -> str:
     }[stage]
     for flag, need, least, most in tried:
         narrow = plan.dearest(lambda plan, need=need, most=most: need(plan, most))
-        best = largest_that_fits(lambda n, narrow=narrow, need=need: there.holds(need(narrow, n)), least, most)
+        best = largest_that_fits(lambda n, narrow=narrow, need=need: room.holds(need(narrow, n)), least, most)
         if best is not None:
             return f"the largest {flag} that could fit is {best}"
     smaller = "a smaller --population or " if stage == "search" else ""

@@ -49,13 +49,15 @@ def front_figure(
 def ranking_figure(path: Path, panels: Sequence[tuple]) -> None:
     """A scatter a measure, and below it bars of tau with their intervals.
 
-    A panel is (cheap (n,), mean truth (n,), its standard error (n,), the names of both axes, a title, bars): bars are
-    {name: (tau, interval or None)}, the first of them ours.
+    A panel is (inherited scores (n,), mean standalone scores (n,), their standard error (n,), the names of both axes,
+    a title, bars): bars are {name: (tau, interval or None)}, the first of them ours.
     """
     figure = Figure(figsize=(5.2 * len(panels), 6.6), layout="constrained")
     rows = figure.subplots(2, len(panels), squeeze=False, height_ratios=(2.4, 1))
-    for (scatter, below), (cheap, truth, error, names, title, bars) in zip(rows.T, panels, strict=True):
-        scatter.errorbar(cheap, truth, yerr=np.nan_to_num(error), fmt="o", color=BLUE, ecolor=GREY, ms=5, capsize=2)
+    for (scatter, below), (inherited, standalone, error, names, title, bars) in zip(rows.T, panels, strict=True):
+        scatter.errorbar(
+            inherited, standalone, yerr=np.nan_to_num(error), fmt="o", color=BLUE, ecolor=GREY, ms=5, capsize=2
+        )
         scatter.set_xlabel(names[0])
         scatter.set_ylabel(names[1])
         scatter.set_title(title, fontsize=10)

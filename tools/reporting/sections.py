@@ -23,20 +23,20 @@ _RANKS = {
 
 def question(run: Mapping) -> str:
     """What was asked, of which faces and groups."""
-    asked = run["question"]
-    groups = f" ({', '.join(asked['groups'])})" if asked["groups"] else ""
-    networks = f"{asked['networks']:,} networks" if asked["networks"] else "networks"
-    size = f" at {asked['image_size']} px" if asked["image_size"] else ""
+    question = run["question"]
+    groups = f" ({', '.join(question['groups'])})" if question["groups"] else ""
+    networks = f"{question['networks']:,} networks" if question["networks"] else "networks"
+    size = f" at {question['image_size']} px" if question["image_size"] else ""
     text = paragraph(
-        f"Which of the {networks} of space {asked['space']} recognises people well, and treats the groups of "
-        f"'{asked['group_column']}'{groups} alike?",
+        f"Which of the {networks} of space {question['space']} recognises people well, and treats the groups of "
+        f"'{question['group_column']}'{groups} alike?",
         "question",
     )
     disparity = spoken(run["disparity"])
     text += paragraph(
         "Error is the share of pictures whose nearest other picture shows somebody else. "
         f"{capital(disparity)} says how differently groups of people are recognised"
-        f"{_RANKS.get(run['disparity'], '')}. Lower is better for both. Skeleton {asked['skeleton']}{size}."
+        f"{_RANKS.get(run['disparity'], '')}. Lower is better for both. Skeleton {question['skeleton']}{size}."
     )
     return text
 
@@ -215,13 +215,13 @@ def instead(run: Mapping) -> str:
 
 def groups(run: Mapping) -> str:
     """Error and rank of every group."""
-    asked = run["question"]
-    people = asked["people"]
+    question = run["question"]
+    people = question["people"]
     if people["rows"]:
-        faces = f"the faces folder '{asked['faces']}', groups by its column '{asked['group_column']}'"
+        faces = f"the faces folder '{question['faces']}', groups by its column '{question['group_column']}'"
         text = table(people, f"People and images of {faces}; no person is in two splits")
     else:
-        text = lacks(f"The faces '{asked['faces']}' cannot be opened here, so numbers of people are not known.")
+        text = lacks(f"The faces '{question['faces']}' cannot be opened here, so numbers of people are not known.")
     if confirmed := run["front"] and run["front"]["confirmation"]:
         text += paragraph(
             f"On the confirmation people {counted(confirmed['candidates'], 'candidate')} of the search were measured; "

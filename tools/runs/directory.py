@@ -65,18 +65,18 @@ class RunDirectory:
 
         Raises ValueError with the difference when another is recorded.
         """
-        wanted = json.loads(json.dumps(config.to_json()))
-        digest = hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()
+        values = json.loads(json.dumps(config.to_json()))
+        digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
         if not self.leads:
             return digest
         if not stage.config.is_file():
             self.make(stage)
-            write_json(stage.config, wanted)
+            write_json(stage.config, values)
             return digest
         recorded = _names_and_values(stage.config)
-        different = [name for name in {**recorded, **wanted} if recorded.get(name) != wanted.get(name)]
+        different = [name for name in {**recorded, **values} if recorded.get(name) != values.get(name)]
         if different:
-            shown = "; ".join(f"{name} = {recorded.get(name)!r} there, {wanted.get(name)!r} here" for name in different)
+            shown = "; ".join(f"{name} = {recorded.get(name)!r} there, {values.get(name)!r} here" for name in different)
             raise ValueError(f"{stage.folder} was made with another configuration: {shown}. Use another directory")
         return digest
 

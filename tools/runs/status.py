@@ -112,22 +112,24 @@ def _search(layout: RunLayout, faces: str | None, problems: list[str]) -> Stage:
     stage = layout.search
     config = record(SearchConfig, stage.config, problems)
     front = record(Front, stage.front, problems)
-    wanted = config.evaluations if config else None
-    wanted = wanted if wanted is not None and 0 <= wanted < ENDLESS else None
-    known, seconds = scores(stage.scores, config, faces, problems)
+    evaluations = config.evaluations if config else None
+    evaluations = evaluations if evaluations is not None and 0 <= evaluations < ENDLESS else None
+    scored, seconds = scores(stage.scores, config, faces, problems)
     if config and front and front.config == config:
-        return Stage("search", "finished", "evaluations", wanted or known, wanted or known, seconds, 0.0)
+        return Stage("search", "finished", "evaluations", evaluations or scored, evaluations or scored, seconds, 0.0)
     state = "interrupted" if stage.begun else "not begun"
     notes = ()
-    if wanted is not None and known > wanted:
-        notes = (f"the archive holds {known:,} scores, also of other searches",)
-        known = 0
+    if evaluations is not None and scored > evaluations:
+        notes = (f"the archive holds {scored:,} scores, also of other searches",)
+        scored = 0
     elif front and config:
         notes = ("front.json is of an earlier search with another budget",)
-    if known == wanted:
+    if scored == evaluations:
         notes = (*notes, "all are scored, but the front is not written yet")
-    left = None if wanted is None or seconds is None or known == wanted else (wanted - known) * seconds / 3600
-    return Stage("search", state, "evaluations", known, wanted, seconds, left, notes=notes)
+    left = None
+    if evaluations is not None and seconds is not None and scored != evaluations:
+        left = (evaluations - scored) * seconds / 3600
+    return Stage("search", state, "evaluations", scored, evaluations, seconds, left, notes=notes)
 
 
 def _short(layout: RunLayout, problems: list[str]) -> Stage:
@@ -202,9 +204,9 @@ def _correlate(layout: RunLayout, problems: list[str]) -> Stage:
     if ranking is None:
         return Stage("correlate", "interrupted" if stage.begun else "not begun", "networks")
     networks, missing = len(ranking.networks), ranking.missing
-    known = {*ranking.networks, *ranking.left_out}
+    ranked = {*ranking.networks, *ranking.left_out}
     trained = [(label, seed) for label, seed in _finished(layout.retrain) if is_plain(label)]
-    later = {label for label, seed in trained if label not in known or f"{label} seed {seed}" in missing}
+    later = {label for label, seed in trained if label not in ranked or f"{label} seed {seed}" in missing}
     if later:
         notes = (f"retrained since: {', '.join(sorted(later))}",)
         total = len({*ranking.networks, *later})

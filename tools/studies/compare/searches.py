@@ -128,9 +128,9 @@ def contest(
     at_least("seeds", len(seeds), 2)
     _check_budget(population, generations, space.size, space)
     show = progress or (lambda work, at: None)
-    known = space.size <= limit
+    enumerated = space.size <= limit
     everything: tuple[Evaluation, ...] = ()
-    if known:
+    if enumerated:
         everything = exhaustive(
             space,
             score,
@@ -162,7 +162,7 @@ def contest(
             space,
             score,
             archive.objectives,
-            evaluations=len(everything) if known else budget,
+            evaluations=len(everything) if enumerated else budget,
             batch=population,
             **shared,
         )
@@ -170,7 +170,7 @@ def contest(
         runs[RANDOM].append(_objectives(drawn.evaluated, archive.objectives))
     counts = tuple(range(population, budget + 1, population))
     scored = everything or tuple(within(archive, constraints))
-    return _compared(space, tuple(seeds), counts, runs, _objectives(scored, archive.objectives), known)
+    return _compared(space, tuple(seeds), counts, runs, _objectives(scored, archive.objectives), enumerated)
 
 
 def _check_budget(population: int, generations: int, networks: int, space: SearchSpace) -> None:
@@ -187,7 +187,7 @@ def _compared(
     counts: tuple[int, ...],
     runs: dict[str, list[np.ndarray]],
     scored: np.ndarray,
-    known: bool,
+    enumerated: bool,
 ) -> Comparison:
     """The comparison of runs (objectives in the order of evaluation, by seed), against the front of all `scored`."""
     feasible = _feasible(scored)
@@ -205,7 +205,7 @@ def _compared(
         for name, orders in runs.items()
     }
     whole, needed = {}, np.empty(0, dtype=int)
-    if known:
+    if enumerated:
         points = set(map(tuple, front))
         for name, orders in runs.items():
             whole[name] = np.array([points <= set(map(tuple, values[: counts[-1]])) for values in orders])
@@ -217,7 +217,7 @@ def _compared(
         seeds=seeds,
         evaluations=counts,
         shares=shares,
-        exhaustive=known,
+        exhaustive=enumerated,
         scored=len(scored),
         reference=reference,
         hypervolume=best,

@@ -66,7 +66,7 @@ def _asked(run: RunDirectory, targets: Sequence[Path], columns: Sequence[str]) -
     """The columns of every faces folder that a run's networks are measured by, those at home first."""
     config = run.config(run.layout.train, TrainConfig)
     home = faces_of(run.path, config)
-    asked = {home: dict.fromkeys((config.options.group_column, *_of(open_store(home), columns)))}
+    columns_of = {home: dict.fromkeys((config.options.group_column, *_of(open_store(home), columns)))}
     for target in targets:
         store = open_store(target)
         there = _of(store, columns)
@@ -75,10 +75,10 @@ def _asked(run: RunDirectory, targets: Sequence[Path], columns: Sequence[str]) -
                 f"{target} has none of the columns {', '.join(columns)}; it has: "
                 f"{', '.join(store.manifest.columns)}; name one with --group"
             )
-        asked.setdefault(target, {}).update(dict.fromkeys(there))
-    if sum(map(len, asked.values())) < 2:
+        columns_of.setdefault(target, {}).update(dict.fromkeys(there))
+    if sum(map(len, columns_of.values())) < 2:
         raise ValueError(f"{run.path} has nowhere to go: name other faces with --to, or another column with --group")
-    return {target: [*wanted] for target, wanted in asked.items()}
+    return {target: [*wanted] for target, wanted in columns_of.items()}
 
 
 def _of(store: FaceStore, columns: Sequence[str]) -> list[str]:
