@@ -8,11 +8,12 @@ import click
 
 from dualfair.commands.console import watching
 from dualfair.commands.options import PATH
+from dualfair.runs.options import RESAMPLES
 
 
 @click.command()
 @click.option("--run", type=PATH, required=True, help="Run directory of retraining.")
-@click.option("--resamples", type=int, default=2000, show_default=True, help="Bootstrap resamples of an interval.")
+@click.option("--resamples", type=int, default=RESAMPLES, show_default=True, help="Bootstrap resamples of an interval.")
 def command(run: Path, resamples: int) -> None:
     """Networks of the search against backbones of timm's: error, disparity, fronts, and whether ours dominate."""
     from dualfair.runs.directory import RunDirectory

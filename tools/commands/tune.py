@@ -8,12 +8,15 @@ import click
 
 from dualfair.commands.console import say_once, watching
 from dualfair.commands.options import PATH, config_options, deterministic_option, device_option
+from dualfair.runs.options import CHECKPOINT_MINUTES
 from dualfair.studies.tune.options import TuneOptions
 
 
 @click.command()
 @click.option("--run", type=PATH, required=True, help="Run directory of the search.")
-@click.option("--checkpoint-every", type=float, default=5.0, show_default=True, help="Minutes between checkpoints.")
+@click.option(
+    "--checkpoint-every", type=float, default=CHECKPOINT_MINUTES, show_default=True, help="Minutes between checkpoints."
+)
 @config_options(TuneOptions)
 @device_option
 @deterministic_option

@@ -15,6 +15,7 @@ from dualfair.evaluation.statistics.ranking import Estimate
 from dualfair.evaluation.statistics.spearman import spearman
 from dualfair.evolution.dominance import compare
 from dualfair.evolution.pareto import non_dominated
+from dualfair.runs.options import RESAMPLES
 from dualfair.runs.records.training import SPLITS, TrainingResult
 from dualfair.runs.training_spec import TrainingSpec
 from dualfair.studies.baselines.records import BackboneVerdict, BaselineStudy, FrontVerdict, NetworkScores, SeedMean
@@ -94,7 +95,7 @@ def _measures(scores: Scores, disparity_name: str) -> dict[str, float]:
 
 
 def study(
-    networks: Sequence[TrainedNetwork], measures: Sequence[str], *, resamples: int = 2000, seed: int = 0
+    networks: Sequence[TrainedNetwork], measures: Sequence[str], *, resamples: int = RESAMPLES, seed: int = 0
 ) -> BaselineStudy:
     """Everything that is said of the networks; `resamples` are the bootstrap's, and all that is random follows `seed`.
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from dualfair.presentation.figures import shelf_figure
 from dualfair.runs.directory import RunDirectory
+from dualfair.runs.options import RESAMPLES
 from dualfair.runs.training_results import read_results
 from dualfair.stages.inherited import recorded_protocol
 from dualfair.studies.baselines.numbers import TEST, gather, study
@@ -14,7 +15,7 @@ from dualfair.studies.baselines.words import sentences, table
 from dualfair.supernet.files import write_csv
 
 
-def study_baselines(directory: RunDirectory, *, resamples: int = 2000) -> BaselineStudy:
+def study_baselines(directory: RunDirectory, *, resamples: int = RESAMPLES) -> BaselineStudy:
     """The study of all standalone trainings of a run, which is also written to RUN/shelf, with a table and a figure.
 
     `resamples` are the bootstrap's. Raises ValueError when nothing was retrained.

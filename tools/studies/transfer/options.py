@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dualfair.runs.config import option
+from dualfair.runs.options import RESAMPLES
 from dualfair.runs.protocol import ProtocolOptions
 
 
@@ -16,7 +17,7 @@ class TransferOptions:
     count: str = option("images", "A rank counts the images, or the identities, nearer than the nearest mate.")
     gallery: str = option("all", "Identities the disparity is taken at: all, or a number (mean over seeded galleries).")
     galleries: int = option(8, "Number of galleries of a stated size.")
-    resamples: int = option(2000, "Bootstrap resamples over networks, for the intervals of tau.")
+    resamples: int = option(RESAMPLES, "Bootstrap resamples over networks, for the intervals of tau.")
     seed: int = option(0, "Seed of those.")
 
     def __post_init__(self) -> None:

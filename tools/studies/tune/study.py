@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 from dualfair.evolution.halving import Rungs, Turn
 from dualfair.runs.distributed import divide, in_words
+from dualfair.runs.options import CHECKPOINT_MINUTES
 from dualfair.runs.trained_run import TrainedRun
 from dualfair.runs.watching import ShouldStop, ShowProgress, never, silent
 from dualfair.stages.inherited import recorded_protocol
@@ -24,7 +25,7 @@ def tune(
     run: TrainedRun,
     options: TuneOptions,
     *,
-    checkpoint_minutes: float = 5.0,
+    checkpoint_minutes: float = CHECKPOINT_MINUTES,
     progress: ShowProgress = silent,
     should_stop: ShouldStop = never,
 ) -> TuneResult | None:
