@@ -39,7 +39,7 @@ RENAMED: tuple[tuple[str, str | None], ...] = (
     (r"(.*/(?:network|result)\.json: )\.genotype", r"\1.training"),
     (r"(.*/plan\.json: \.jobs\[\d+\])\.genotype", r"\1.training"),
     # A study of supernets no longer pretends that its first run was searched.
-    (r"study/supernets/.*/search/config\.json", None),
+    (r"study/supernets/.*/search/config\.json: .*", None),
 )
 """A regular expression for the whole name "file: key" before, and what it is called after; None: it was removed."""
 
