@@ -82,8 +82,11 @@ def connect(path: Path | None, *, tolerant: bool = False) -> sqlite3.Connection:
 
     A `tolerant` one is for reading: it opens files whose schema is broken or whose end is missing.
     """
-    # isolation_level None leaves transactions to `transaction`; a writer waits up to a minute for another.
-    connection = sqlite3.connect(":memory:" if path is None else path, timeout=60, isolation_level=None)
+    # isolation_level None leaves transactions to `transaction`; a writer waits up to a minute for another. An archive
+    # that nobody closed is closed by the garbage collector, in whichever thread that happens to run.
+    connection = sqlite3.connect(
+        ":memory:" if path is None else path, timeout=60, isolation_level=None, check_same_thread=False
+    )
     # Rotten text need not be UTF-8; its digest tells that it is rotten.
     connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
     connection.execute("PRAGMA writable_schema = ON" if tolerant else "PRAGMA synchronous = FULL")

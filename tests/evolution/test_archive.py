@@ -1,6 +1,9 @@
+import gc
 import json
 import math
 import sqlite3
+import sys
+import threading
 from contextlib import closing
 
 import numpy as np
@@ -252,3 +255,21 @@ def test_columns_must_be_names_for_every_objective(columns, objectives, message)
     with pytest.raises(ValueError) as error:
         archive_at(None, columns=columns, objectives=objectives)
     assert str(error.value) == message
+
+
+def test_an_archive_that_nobody_closed_is_closed_from_any_thread(tmp_path, monkeypatch):
+    complaints = []
+    monkeypatch.setattr(sys, "unraisablehook", complaints.append)
+    path = tmp_path / "a.sqlite"
+
+    def leave_open():
+        cycle = [archive_at(path)]
+        cycle.append(cycle)
+
+    thread = threading.Thread(target=leave_open)
+    thread.start()
+    thread.join()
+    gc.collect()
+    assert not complaints
+    with archive_at(path) as archive:
+        assert not archive.repaired
