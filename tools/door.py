@@ -267,6 +267,7 @@ def evaluate(
     them.
     """
     from dualfair.stages.evaluate import evaluate as evaluate_subjects
+    from dualfair.stages.evaluate import read_baseline
     from dualfair.stages.evaluate_options import EvaluateOptions
     from dualfair.stages.subjects import subject_of_embeddings, subjects_of_networks
 
@@ -279,7 +280,7 @@ def evaluate(
         "options": evaluate_options,
         "out": Path(out),
         "disparities": tuple(disparity),
-        "baseline": _path(baseline),
+        "baseline": read_baseline(Path(baseline)) if baseline else None,
         "reliability": reliability,
     }
     if not networks:

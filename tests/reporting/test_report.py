@@ -4,17 +4,21 @@ import csv
 import json
 import re
 import shutil
+from base64 import b64encode
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from dualfair.presentation.table import Column, Table
 from dualfair.reporting.answer import _by_group
 from dualfair.reporting.collect import TABLES
 from dualfair.reporting.page import page
 from dualfair.reporting.ranking_words import cheap
 from dualfair.reporting.report import report
 from dualfair.runs.records.search import FrontNetwork
+from dualfair.runs.records.study import StudyCost, StudyFigure, StudyReport
 from dualfair.supernet.files import read_json, write_csv, write_json
 from dualfair.supernet.genotype import Genotype
 from tests.support import records
@@ -82,36 +86,27 @@ def add_search(run, front=(FRONT,)):
     write_csv(run / "search/hypervolume.csv", [["evaluations", "hypervolume below 1 4"], [4, 0.5], [8, 0.75]])
 
 
-def add_comparison(run):
-    (run / "compare").mkdir()
-    said = {"networks": 243, "exhaustive": True, "scored": 243, "nsga_wins": 2, "nsga_losses": 0, "sign_test_p": 0.5}
-    write_json(run / "compare/comparison.json", {**said, "seeds": [0, 1], "sentence": "no difference shown"})
-    rows = [["NSGA-II", seed, 4 * (1 + n), 0.5 + 0.2 * n + 0.1 * seed] for seed in (0, 1) for n in (0, 1)]
-    header = ["method", "seed", "evaluations", "hypervolume share"]
-    write_csv(run / "compare/hypervolume.csv", [header, *rows])
+def add_study(run):
+    """What a study leaves to be shown."""
+    columns = (Column("method", "text"), Column("share", "percent", spread="SE"), Column("SE", "percent"))
+    StudyReport(
+        question="Is it worth it?",
+        sentences=("No difference shown.",),
+        tables=(Table(columns, (("NSGA-II", 0.9, 0.01), ("random search", 0.8, None)), "Shares"),),
+        figures=(StudyFigure("shares.png", "Shares by seed"),),
+        costs=(StudyCost("further scores", 7, 3600.0),),
+    ).write(make_folder(run / "studies/worth") / "study.json")
+    Image.new("RGB", (8, 8)).save(run / "studies/worth/shares.png")
+
+
+def make_folder(path):
+    path.mkdir(parents=True)
+    return path
 
 
 def add_ranking(run, low=0.2, high=0.7):
     (run / "correlate").mkdir()
     records.ranking_study((FRONT,) * 12, records.measure_study(low, high)).write(run / "correlate/ranking.json")
-
-
-def add_shelf(run):
-    """What `dualfair shelf` and `dualfair tune` write, by hand."""
-    one = {"network": SHELF, "probability": 0.97, "verdict": "dominates", "by": FRONT, "seeds": [4, 3]}
-    dominance = {
-        "our front": [FRONT], "verdict": "dominates", "fewest_seeds": [4, 3], "hypervolume": [0.9, 0.7],
-        "difference": 0.2, "interval": [0.1, 0.31], "each": [one],
-    }  # fmt: skip
-    (run / "shelf").mkdir()
-    write_json(run / "shelf/shelf.json", {"dominance": {"rank_disparity": dominance, "other": None}})
-    numbers = {f"{who} {what}": 0.25 for who in ("validation", "test") for what in ("error", "disparity")}
-    rungs = [{"epochs": epochs, **numbers} for epochs in (5.0, 20.0)]
-    trial = {"trial": 0, "genotype": FRONT, "optimizer": "adamw", "lr": 0.00123, "rungs": rungs, "on the front": True}
-    left = {**trial, "genotype": RANDOM, "rungs": rungs[:1], "on the front": False}
-    said = {"disparity": "rank_disparity", "rungs": [5.0, 20.0], "epochs spent": 30.0, "trials": [trial, left]}
-    (run / "tune").mkdir()
-    write_json(run / "tune/tune.json", said)
 
 
 @pytest.fixture(scope="module")
@@ -127,8 +122,7 @@ def made_once(tmp_path_factory):
     add_training(run, RANDOM, [0.30, 0.34], 0.5, "random")
     add_training(run, SHELF, [0.50, 0.50], 2.0, "shelf", params=11_000_000)
     add_ranking(run)
-    add_comparison(run)
-    add_shelf(run)
+    add_study(run)
     return folder
 
 
@@ -174,29 +168,35 @@ def test_every_number_of_a_table_is_in_the_csv_beside_the_page(whole, tmp_path):
     assert float(first["test error SE"]) == pytest.approx(0.02)
 
 
-def test_the_shelf_and_own_hyper_parameters_are_told_as_they_were_found(whole, tmp_path):
+def test_whatever_a_study_left_is_shown(whole, tmp_path):
     data, html, _ = made(whole, tmp_path)
     words = " ".join(" ".join(Reader(html).words).split())
-    assert f"(1 network: {FRONT}), on test people: whether it dominates every backbone: dominates." in words
-    assert "ours 0.9, the shelf's 0.7, difference 0.2 [0.1, 0.31] over trainings" in words
-    assert "those of 2 trials that got 20 epochs, one training each; together the price of 1.5 such trainings" in words
+    assert "Is it worth it? No difference shown." in words
+    assert "NSGA-II 90.0% ± 1.0% random search 80.0%" in words
+    png = b64encode((whole / "studies/worth/shares.png").read_bytes()).decode()
+    assert f'<img src="data:image/png;base64,{png}" alt="Shares by seed">' in html
     [run] = data["runs"]
-    assert run["shelf"]["each"]["rows"] == [[SHELF, "dominates", 0.97, FRONT, 4, 3]]
-    assert run["tune"]["top"]["rows"] == [[FRONT, "adamw", 0.00123, 0.25, 0.25, 0.25, 0.25, True]]
-    shutil.rmtree(whole / "shelf")
-    (whole / "tune/tune.json").write_text('{"rungs": []}')
+    assert ["worth: further scores", 7, 1.0] in [row[:3] for row in run["cost"]["spent"]["rows"]]
+    (whole / "studies/worth/study.json").write_text('{"question": 3}')
     data, html, _ = made(whole, tmp_path / "again")
-    assert data["runs"][0]["shelf"] is None and data["runs"][0]["tune"] is None
-    assert any("files of tune are damaged" in problem for problem in data["runs"][0]["problems"])
-    assert "No backbones from a shelf were compared." in html
+    assert data["runs"][0]["studies"] == []
+    assert "studies/worth/study.json is damaged: question must be a str, got 3" in data["runs"][0]["problems"]
+    assert "No study was made of this run" in html
+
+
+def test_a_figure_of_a_study_that_is_gone_is_told(whole, tmp_path):
+    (whole / "studies/worth/shares.png").unlink()
+    data, html, _ = made(whole, tmp_path)
+    assert "<img" not in html and any("shares.png cannot be read" in text for text in data["runs"][0]["problems"])
 
 
 def test_the_page_needs_no_network_and_runs_nothing(whole, tmp_path):
     _, html, _ = made(whole, tmp_path)
     read = Reader(html)
-    assert not {"script", "link", "img", "iframe", "object", "embed"} & set(read.tags)
-    links = [value for _, name, value in read.attributes if name in ("href", "src")]
+    assert not {"script", "link", "iframe", "object", "embed"} & set(read.tags)
+    links = [value for _, name, value in read.attributes if name == "href"]
     assert links and all(value.startswith("#") for value in links)
+    assert all(value.startswith("data:image/png;base64,") for _, name, value in read.attributes if name == "src")
     anchors = {value for _, name, value in read.attributes if name == "id"}
     assert {value[1:] for value in links} <= anchors
     assert "@import" not in html and "url(" not in html
@@ -275,14 +275,6 @@ def test_a_search_that_random_networks_match_is_not_said_to_beat_them(whole, tmp
     assert "The search's front did not hold on fresh people, and is not shown to beat random networks." in text
 
 
-def test_the_comparison_has_the_mean_and_the_range_over_seeds(whole, tmp_path):
-    data, _, _ = made(whole, tmp_path)
-    curves = data["runs"][0]["hypervolume"]["comparison"]["curves"]["rows"]
-    # Shares of 0.5 and 0.6 after 4 networks, of 0.7 and 0.8 after 8.
-    assert curves[0] == ["NSGA-II", 4, pytest.approx(0.55), 0.5, 0.6]
-    assert curves[1] == ["NSGA-II", 8, pytest.approx(0.75), 0.7, pytest.approx(0.8)]
-
-
 def test_networks_from_a_shelf_are_shown_where_there_are_any(whole, tmp_path):
     data, html, _ = made(whole, tmp_path)
     shelf = next(one for one in data["runs"][0]["networks"] if one["genotype"] == SHELF)
@@ -299,7 +291,7 @@ def test_without_shelf_networks_nothing_is_said_of_them(bare, tmp_path):
 def test_what_is_missing_is_said_with_the_command_that_makes_it(bare, tmp_path):
     data, html, _ = made(bare, tmp_path)
     text = words(html)
-    for command in ("search", "retrain", "correlate", "compare"):
+    for command in ("search", "retrain", "correlate"):
         assert f"dualfair {command} --run run" in text
     assert "No network can be recommended yet." in text and "Nothing was searched yet" in text
     assert "svg" not in Reader(html).tags
@@ -337,7 +329,7 @@ def test_text_from_files_stays_text(whole, tmp_path, where):
         whole = whole.rename(whole.with_name("<script>alert(1)<"))
     elif where == "sentence":
         write_json(
-            whole / "compare/comparison.json", {**read_json(whole / "compare/comparison.json"), "sentence": EVIL}
+            whole / "studies/worth/study.json", {**read_json(whole / "studies/worth/study.json"), "sentences": [EVIL]}
         )
     elif where == "sample":
         write_json(whole / "retrain/plan.json", {"jobs": [{"training": FRONT, "seed": 0, "samples": [EVIL]}]})
@@ -360,7 +352,7 @@ RESULT = "retrain/101-101-101-101_cosface/seed-0/result.json"
 
 @pytest.mark.parametrize("content", ["", '{"front": 3, "studies": [], "jobs": 4, "test": {}}', "[1]\n1"])
 def test_damaged_files_cost_their_sections_only(whole, tmp_path, content):
-    damaged = ("search/front.json", "search/scores.csv", "search/hypervolume.csv", "compare/comparison.json",
+    damaged = ("search/front.json", "search/scores.csv", "search/hypervolume.csv", "studies/worth/study.json",
                "retrain/plan.json", "correlate/ranking.json", RESULT, "train/config.json")  # fmt: skip
     sound = {file: (whole / file).read_text() for file in damaged}
     for file in damaged:

@@ -125,8 +125,8 @@ class RunWriter:
         self.record("correlate/ranking.json", records.ranking_study(tuple(networks), study))
 
     def compared(self):
-        self.typed("compare", "dualfair compare --run 'my run' --seeds 3")
-        self.json("compare/comparison.json", {"seeds": [0, 1, 2], "sentence": "no difference shown"})
+        self.typed("studies/compare", "dualfair compare --run 'my run' --seeds 3")
+        self.json("studies/compare/study.json", {"question": "?", "sentences": ["No difference shown."]})
 
 
 @pytest.fixture
@@ -158,7 +158,7 @@ def test_short_trainings_and_a_comparison_have_a_line_each(run, dualfair):
     assert lines[3:] == [
         "short      finished     3 of 3 trainings",
         "correlate  finished     3 of 3 networks; 2 seeds each",
-        "compare    finished     3 of 3 seeds",
+        "compare    finished     1 of 1 report",
     ]
 
 
@@ -185,7 +185,7 @@ def test_short_trainings_made_after_the_ranking_ask_for_another_one(run):
 
 def test_an_interrupted_comparison_is_finished_last(run):
     run.trained(), run.searched(), run.compared()
-    (run.path / "compare/comparison.json").unlink()
+    (run.path / "studies/compare/study.json").unlink()
     assert stages_of(run)["compare"].state == "interrupted"
     assert status(run.path).next == f"dualfair retrain --run '{run.path}'"
     run.retrained(), run.ranked()
@@ -469,7 +469,7 @@ FILES = (
     "retrain/101-101_cosface/seed-0/step-00000288.json",
     "short/101-101_cosface/seed-0/result.json",
     "correlate/ranking.json",
-    "compare/comparison.json",
+    "studies/compare/study.json",
     "lock.json",
 )
 VALUES = st.recursive(

@@ -185,7 +185,13 @@ def test_bpc_compares_with_a_baseline(dualfair, files):
     assert "bpc of rank_disparity (ranks by images, all against all) at FAR 0.01: 0.000 against e" in result.out
     missing = dualfair("evaluate", "--embeddings", files / "e.npy", "--identities", files / "ids.csv",
                        "--out", files / "o", "--baseline", files / "nowhere", *FAST)  # fmt: skip
-    assert missing.status == 2 and "nowhere cannot be read" in missing.err
+    assert (
+        missing.status == 2 and "there is no baseline" in missing.err and "made by 'dualfair evaluate'" in missing.err
+    )
+    (files / "before/report.json").write_text('{"name": 3}')
+    damaged = dualfair("evaluate", "--embeddings", files / "e.npy", "--identities", files / "ids.csv",
+                       "--out", files / "o", "--baseline", files / "before", *FAST)  # fmt: skip
+    assert damaged.status == 2 and "report.json is damaged (name must be a str, got 3)" in damaged.err
 
 
 def test_fewer_folds_give_groups_of_few_people_impostors_of_their_own(dualfair, files):

@@ -30,8 +30,8 @@ ORIGINS = {
     "shelf": "of the shelf",
 }
 """Why a network was trained, in words."""
-TRAINING_STAGES = ("retrain", "inherit", "short", "tune")
-"""The folders of a run with trainings in them."""
+TRAINING_STAGES = ("retrain", "inherit", "short")
+"""The stages of a run with trainings in them; those of a study lie in its folder."""
 _DAMAGE = (KeyError, TypeError, ValueError, AttributeError, OSError)
 
 
@@ -194,8 +194,11 @@ def _opened(path: Path, why: str, say: Say) -> Source:
 
     standalone = open_standalone(path, torch.device("cpu"), say)
     folder = (path if path.is_dir() else path.parent).resolve()
-    run, stage = RunLayout(folder.parents[2]), folder.parents[1].name
-    results = TrainingsLayout(folder.parents[1]).results() if stage in TRAINING_STAGES else ()
+    stage = TrainingsLayout(folder.parents[1])
+    of_study = stage.folder.parent.name == "studies"
+    run = RunLayout(stage.folder.parents[1] if of_study else stage.folder.parent)
+    trainings = of_study or stage.name in TRAINING_STAGES
+    results = stage.results() if trainings else ()
     return Source(
         standalone.network,
         standalone.training,
@@ -203,12 +206,17 @@ def _opened(path: Path, why: str, say: Say) -> Source:
         standalone.trained_on,
         why,
         results=tuple(_result(result) for result in results if result.parents[1] == folder.parent),
-        **_about_run(run, stage, standalone.network, standalone.training, say),
+        **_about_run(run, stage.config if trainings else None, standalone.network, standalone.training, say),
     )
 
 
-def _about_run(layout: RunLayout, stage: str, network, training: TrainingSpec, say: Say) -> dict[str, object]:
-    """What a run knows of a training: its recipe, how it evaluates networks, its faces, and this network's numbers."""
+def _about_run(
+    layout: RunLayout, configuration: Path | None, network, training: TrainingSpec, say: Say
+) -> dict[str, object]:
+    """What a run knows of a training: its recipe, how it evaluates networks, its faces, and this network's numbers.
+
+    `configuration` is the file of the stage that the training is of, None for the supernet's.
+    """
     from dualfair.exporting.measured import measure
 
     files = RunFiles(layout, layout.path.name)
@@ -216,7 +224,7 @@ def _about_run(layout: RunLayout, stage: str, network, training: TrainingSpec, s
     if config is None:
         say("The run of this training is not at hand: nothing is measured on its faces")
         return {}
-    trained = files.record(StageConfig, layout.stage(stage).config) if stage in TRAINING_STAGES else None
+    trained = files.record(StageConfig, configuration) if configuration else None
     searched = files.record(SearchConfig, layout.search.config)
     protocol = trained.protocol if trained else searched.protocol if searched else ProtocolOptions()
     history = {
@@ -277,5 +285,5 @@ def _inherited(run: Path, label: str, say: Say) -> Source:
         trained.setting.splits["train"].identity_count,
         trained.config.trained_on,
         f"named, with weights inherited from a supernet and BN statistics of {protocol.calibrate} training images",
-        **_about_run(RunLayout(run.resolve()), "train", network, training, say),
+        **_about_run(RunLayout(run.resolve()), None, network, training, say),
     )

@@ -85,7 +85,7 @@ for backbone in $BACKBONES; do
 done
 dualfair retrain --run "$run" "${words[@]}" --head cosface --seeds "$SEEDS"
 dualfair shelf --run "$run"
-# LOOK: error and disparity beside parameters; and whether our front dominates them. It may well not.
+# LOOK: error and disparity beside parameters; and whether our front has more hypervolume than theirs. It may well not.
 
 step "10. One page for everybody"
 dualfair report "$run" --out "$tour/report/report.html"

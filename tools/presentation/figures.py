@@ -7,6 +7,7 @@ from itertools import cycle
 from pathlib import Path
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -43,7 +44,7 @@ def front_figure(
     axes.set_xlabel(f"{names[0]} (inherited weights)")
     axes.set_ylabel(f"{names[1]} (inherited weights)")
     axes.legend()
-    _save(figure, path)
+    save(figure, path)
 
 
 def ranking_figure(path: Path, panels: Sequence[tuple]) -> None:
@@ -69,102 +70,7 @@ def ranking_figure(path: Path, panels: Sequence[tuple]) -> None:
         below.set_yticks(range(len(bars)), list(bars))
         below.invert_yaxis()
         below.set_xlabel("Kendall's tau with the truth, 95 % interval over networks")
-    _save(figure, path)
-
-
-def hypervolume_figure(path: Path, evaluations: Sequence[int], shares: Mapping[str, np.ndarray], best: str) -> None:
-    """Shares of the best front's hypervolume (seeds, evaluations) by method: median and quartiles over seeds.
-
-    `best` names the best front, whose share is 1, for its line.
-    """
-    figure = Figure(figsize=(6, 4.5), layout="constrained")
-    axes = figure.add_subplot()
-    axes.axhline(1.0, color="black", lw=1, label=best)
-    looks = zip((BLUE, ORANGE), ("-", "--"), ("o", "s"), ("//", ""), strict=True)
-    for (method, values), (colour, dash, marker, hatch) in zip(shares.items(), looks, strict=True):
-        low, median, high = np.quantile(values, (0.25, 0.5, 0.75), axis=0)
-        axes.fill_between(evaluations, low, high, facecolor=colour, edgecolor=colour, alpha=0.25, hatch=hatch, lw=0)
-        label = f"{method}: median and quartiles of {len(values)} seeds"
-        axes.plot(evaluations, median, color=colour, linestyle=dash, marker=marker, ms=4, label=label)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_xlabel("networks evaluated")
-    axes.set_ylabel("share of the best front's hypervolume")
-    axes.legend(loc="lower right")
-    _save(figure, path)
-
-
-def study_figure(path: Path, study: Mapping) -> None:
-    """A study of supernets on test people: a panel a measure, a row a variant or baseline with mean tau and interval,
-    a cross for every supernet, and a line at the most that the truth's noise allows."""
-    truth, rows = study["truth"]["test"], {**study["variants"], **study["baselines"]}
-    figure = Figure(figsize=(1.6 + 2.4 * len(truth), 1.6 + 0.34 * len(rows)), layout="constrained")
-    panels = figure.subplots(1, len(truth), sharey=True, sharex=True, squeeze=False)[0]
-    for axes, measure in zip(panels, truth, strict=True):
-        for place, (name, splits) in enumerate(rows.items()):
-            cell, colour = splits["test"][measure], BLUE if name in study["variants"] else GREY
-            if cell["mean"] is None:
-                continue
-            low, high = cell["interval"] or (cell["mean"], cell["mean"])
-            axes.plot([low, high], [place, place], color=colour, lw=1.5)
-            axes.plot(cell["mean"], place, "o", color=colour, ms=5)
-            single = [tau for tau in cell["taus"] if tau is not None]
-            axes.plot(single, [place] * len(single), "x", color=ORANGE, ms=5)
-        axes.axvline(0, color=GREY, lw=0.8)
-        if truth[measure]["ceiling"]["tau"] is not None:
-            axes.axvline(truth[measure]["ceiling"]["tau"], color="black", lw=0.8, ls="--")
-        axes.set_title(measure.replace("_", " "), fontsize=9)
-        axes.set_xlabel("Kendall's tau", fontsize=8)
-    panels[0].set_yticks(range(len(rows)), rows)
-    panels[0].invert_yaxis()
-    _save(figure, path)
-
-
-def shelf_figure(path: Path, networks: Sequence[Mapping], fronts: Mapping[str, set[str]]) -> None:
-    """Error against every disparity of `fronts` on test people, a panel each: mean and standard error over seeds.
-
-    Searched networks are filled circles, backbones open squares. `fronts` names the networks of a panel's front: they
-    are joined by a line and numbered, and the numbers are explained below.
-    """
-    columns = min(2, max(1, len(fronts)))
-    rows = -(-len(fronts) // columns)
-    numbers = {label: str(n) for n, label in enumerate(sorted(set().union(*fronts.values())), 1)}
-    figure = Figure(figsize=(5.2 * columns, 4.2 * rows + 0.5 + 0.17 * len(numbers)), layout="constrained")
-    looks = {"ours": (BLUE, "o", BLUE, "searched networks"), "shelf": (ORANGE, "s", "white", "backbones of timm")}
-    panels = figure.subplots(max(rows, 1), columns, squeeze=False).flatten()
-    for axes in panels[len(fronts) :]:
-        axes.set_axis_off()
-    for axes, (measure, front) in zip(panels, fronts.items(), strict=False):
-        seen = [n for n in networks if None not in (n["test"]["error"]["mean"], n["test"][measure]["mean"])]
-        on_front = []
-        for of, (colour, marker, fill, name) in looks.items():
-            of_side = [network for network in seen if network["of"] == of]
-            (x, dx), (y, dy) = (
-                np.array([[n["test"][m]["mean"], n["test"][m]["standard error"] or 0.0] for n in of_side])
-                .reshape(-1, 2)
-                .T
-                for m in ("error", measure)
-            )
-            label = f"{name} (n = {len(of_side)})"
-            bars = {"fmt": marker, "color": colour, "mfc": fill, "ms": 6, "elinewidth": 0.8, "capsize": 2}
-            axes.errorbar(x, y, xerr=dx, yerr=dy, label=label, **bars)
-            on_front += [
-                (a, b, numbers[n["network"]]) for a, b, n in zip(x, y, of_side, strict=True) if n["network"] in front
-            ]
-        on_front.sort()
-        axes.step([p[0] for p in on_front], [p[1] for p in on_front], where="post", color="black", lw=0.8, ls="--")
-        for a, b, number in on_front:
-            axes.annotate(number, (a, b), xytext=(5, 5), textcoords="offset points", fontsize=9, fontweight="bold")
-        axes.set_xlabel("error, test people")
-        axes.set_ylabel(f"{measure.replace('_', ' ')}, test people")
-        axes.legend(fontsize=8)
-    explained = "\n".join(f"{number}  {label}" for label, number in numbers.items())
-    figure.supxlabel(
-        f"bars: standard error over training seeds; dashed: front by the means\n{explained}",
-        fontsize=8,
-        x=0.02,
-        ha="left",
-    )
-    _save(figure, path)
+    save(figure, path)
 
 
 def cmc_figure(path: Path, curves: Mapping[str, Sequence[float]]) -> None:
@@ -177,7 +83,7 @@ def cmc_figure(path: Path, curves: Mapping[str, Sequence[float]]) -> None:
     axes.set_xlabel("k")
     axes.set_ylabel("share of probes whose person is among the k nearest")
     axes.legend()
-    _save(figure, path)
+    save(figure, path)
 
 
 def det_figure(path: Path, curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> None:
@@ -194,7 +100,7 @@ def det_figure(path: Path, curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) 
     axes.set_xlabel("false match rate (share of impostor pairs accepted)")
     axes.set_ylabel("false non-match rate (share of genuine pairs rejected)")
     axes.legend()
-    _save(figure, path)
+    save(figure, path)
 
 
 def bars_figure(path: Path, numbers: Mapping[str, Mapping], title: str) -> None:
@@ -208,7 +114,7 @@ def bars_figure(path: Path, numbers: Mapping[str, Mapping], title: str) -> None:
             axes.vlines(place, interval["low"], interval["high"], color="black")
     axes.set_xticks(range(len(numbers)), list(numbers), rotation=20)
     axes.set_ylabel(title)
-    _save(figure, path)
+    save(figure, path)
 
 
 def _styles() -> Iterator[dict[str, str]]:
@@ -218,6 +124,18 @@ def _styles() -> Iterator[dict[str, str]]:
             yield {"color": colour, "linestyle": dash}
 
 
-def _save(figure: Figure, path: Path) -> None:
+def panels(count: int, below: float = 0.0) -> tuple[Figure, list[Axes]]:
+    """A figure of so many panels, two a row, with room of `below` inches under them."""
+    columns = min(2, max(1, count))
+    rows = max(1, -(-count // columns))
+    figure = Figure(figsize=(5.2 * columns, 4.2 * rows + below), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False).flatten().tolist()
+    for empty in axes[count:]:
+        empty.set_axis_off()
+    return figure, axes[:count]
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG, all of it or nothing."""
     with replacing(path) as file:
         FigureCanvasAgg(figure).print_png(file)

@@ -65,6 +65,24 @@ def compact(value: object) -> str:
     return NOTHING if read is None else f"{read:.2g}"
 
 
+def general(value: object) -> str:
+    """Six digits, without trailing zeros; a dash for none."""
+    read = number(value)
+    return NOTHING if read is None else f"{read:g}"
+
+
+def percent(value: object) -> str:
+    """A share in [0, 1] as 12.3%; a dash for none."""
+    read = number(value)
+    return NOTHING if read is None else f"{read:.1%}"
+
+
+def millions(value: object) -> str:
+    """A count of parameters or operations in millions: 0.75 M, 12.3 M; a dash for none."""
+    read = number(value)
+    return NOTHING if read is None else f"{read / 1e6:,.{2 if abs(read) < 1e7 else 1}f} M"
+
+
 def with_error(value: object, error: object) -> str:
     """A mean with its standard error, where it has one."""
     return decimals(value) + ("" if number(error) is None else f" ± {decimals(error)}")

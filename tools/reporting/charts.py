@@ -117,31 +117,6 @@ def trace_chart(trace: Mapping) -> str:
     return chart(series, titles, alt, frame=frame, lines=True)
 
 
-def comparison_chart(comparison: Mapping) -> str:
-    """Share of the best front's hypervolume by NSGA-II and by random search: means over seeds, bands from the lowest to
-    the highest seed."""
-    by_method: dict[str, list[dict]] = {}
-    for row in records(comparison["curves"]):
-        by_method.setdefault(row["method"], []).append(row)
-    looks = [(BLUE, "circle", ""), (VERMILION, "square", "7 4"), (GREEN, "triangle", "2 3")]
-    series = [
-        Series(
-            f"{method}: mean, and lowest to highest of {comparison['seeds']} seeds",
-            colour,
-            marker,
-            [Point(row["evaluations"], row["mean share"]) for row in rows],
-            [(row["lowest"], row["highest"]) for row in rows],
-            dash=dash,
-        )
-        for (method, rows), (colour, marker, dash) in zip(by_method.items(), looks, strict=False)
-    ]
-    values = [end for each in series for pair in each.band for end in pair]
-    frame = Frame(span([point.x for each in series for point in each.points]), span(values), HEIGHT - 40)
-    titles = ("networks scored", "share of the best hypervolume")
-    alt = f"Lines of the share of hypervolume over networks scored: {', '.join(by_method)}"
-    return chart(series, titles, alt, frame=frame, lines=True)
-
-
 def _chosen_points(run: Mapping) -> list[Point]:
     networks = {measures["genotype"]: measures["test"] for measures in run["networks"]}
     first_choices = [networks[measures["genotype"]] for measures in run["choice"]["chosen"][:1]]

@@ -11,10 +11,10 @@ from dualfair.reporting.architecture import architecture
 from dualfair.reporting.comparison import compared
 from dualfair.reporting.cost import Factors, cost_section
 from dualfair.reporting.front import front_section, hypervolume_section, objectives_of, reported_genotypes
-from dualfair.reporting.instead import shelf_section, tune_section
 from dualfair.reporting.networks import choice_data, group_table, network_data, network_table, standing_data
 from dualfair.reporting.ranking import ranking_section
 from dualfair.reporting.setting import Setting, describe, open_setting
+from dualfair.reporting.studies import studies_section
 from dualfair.reporting.table import csv_rows
 from dualfair.reporting.usage import updates_section, usage_section
 from dualfair.runs.records.search import Front
@@ -38,15 +38,12 @@ TABLES = {
     "networks": ("network_table",),
     "groups": ("group_table",),
     "hypervolume": ("hypervolume", "trace"),
-    "comparison": ("hypervolume", "comparison", "curves"),
     "operations": ("usage", "operations"),
     "heads": ("usage", "heads"),
     "updates": ("updates", "operations"),
     "head-updates": ("updates", "heads"),
     "ranking": ("ranking", "table"),
     "ranking-baselines": ("ranking", "baselines"),
-    "shelf": ("shelf", "each"),
-    "tune": ("tune", "top"),
     "cost": ("cost", "spent"),
     "cost-instead": ("cost", "instead"),
 }
@@ -86,8 +83,7 @@ def collect_run(files: RunFiles, factors: Factors) -> dict:
         "usage": _guarded(files, "search", lambda: usage_section(reported_genotypes(front), setting)),
         "updates": _guarded(files, "train", lambda: updates_section(files, setting)),
         "ranking": _guarded(files, "correlate", lambda: ranking_section(files)),
-        "shelf": _guarded(files, "shelf", lambda: shelf_section(files, disparity)),
-        "tune": _guarded(files, "tune", lambda: tune_section(files)),
+        "studies": studies_section(files),
         "architectures": _drawn(recommendation, setting),
         "cost": _guarded(files, "retrain", lambda: cost_section(files, setting, results, factors)),
     }
@@ -127,7 +123,7 @@ def _drawn(recommendation: Recommendation, setting: Setting) -> list[dict]:
     return drawn
 
 
-_MADE_BY = ("search", "retrain", "correlate", "compare", "tune", "shelf")
+_MADE_BY = ("search", "retrain", "correlate")
 
 
 def _commands(files: RunFiles) -> dict[str, str]:

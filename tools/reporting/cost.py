@@ -10,8 +10,9 @@ from dualfair.planning.spans import STUDY_KG_PER_KWH, STUDY_WATTS, kilograms, ki
 from dualfair.presentation.format import number
 from dualfair.reporting.setting import Setting
 from dualfair.reporting.table import column, table
-from dualfair.runs.layout import TrainingsLayout
+from dualfair.runs.layout import StudyLayout, TrainingsLayout
 from dualfair.runs.records.search import Front, SearchConfig
+from dualfair.runs.records.study import StudyReport
 from dualfair.runs.records.training import RetrainConfig, TrainingResult
 from dualfair.runs.run_files import RunFiles, reason
 from dualfair.supernet.families.backbone import Backbone
@@ -52,7 +53,8 @@ def cost_section(files: RunFiles, setting: Setting, results: Sequence[TrainingRe
     layout = files.layout
     train, search = _train(files, setting), _search(files)
     trainings = _trainings(files, setting, layout.retrain), _trainings(files, setting, layout.short)
-    stages = [stage for stage in (train, search, *trainings, _compare(files)) if stage]
+    studies = (cost for study in layout.studies() for cost in _of_study(files, setting, study))
+    stages = [stage for stage in (train, search, *trainings, *studies) if stage]
     seconds = [result.seconds for result in results if number(result.seconds) is not None]
     flops = [stage.flops for stage in stages]
     total = _Spent("together", None, sum(stage.seconds for stage in stages), None if None in flops else sum(flops))
@@ -155,15 +157,13 @@ def _batch(files: RunFiles, stage: TrainingsLayout) -> int | None:
     return None
 
 
-def _compare(files: RunFiles) -> _Spent | None:
-    """Scores that only the comparison with random search took, which begins with those of the search."""
-    archive = files.layout.search.scores
-    searched, compared = _glance(files, archive), _glance(files, files.layout.stage("compare").folder / archive.name)
-    count, spent = 0, 0.0
-    for name, (n, seconds) in compared.items():
-        known, mean = searched.get(name, (0, 0.0))
-        count, spent = count + max(n - known, 0), spent + max(n * seconds - known * mean, 0.0)
-    return _Spent("compare: further scores", count, spent, None) if count else None
+def _of_study(files: RunFiles, setting: Setting, study: StudyLayout) -> list[_Spent]:
+    """What a study says that it took, and the trainings in its folder."""
+    report = files.record(StudyReport, study.report)
+    costs = report.costs if report else ()
+    costs = [_Spent(f"{study.name}: {cost.what}", cost.count, cost.seconds, None) for cost in costs]
+    trainings = _trainings(files, setting, study)
+    return [*costs, trainings] if trainings else costs
 
 
 def _standalone_flops(files: RunFiles, setting: Setting) -> float | None:

@@ -53,43 +53,14 @@ def reported_genotypes(front: Front | None) -> list[Genotype]:
 
 
 def hypervolume_section(files: RunFiles) -> dict:
-    """Hypervolume over evaluations: "trace" of the search, and "comparison" with random search where there is one.
-
-    "trace" is a table (evaluations, hypervolume), None without a search. "comparison" has "seeds", "sentence",
-    "networks", and "curves", a table (method, evaluations, mean, lowest, highest: shares of the best front's
-    hypervolume over seeds). Higher is better in both.
-    """
+    """Hypervolume over evaluations: {"trace": a table (evaluations, hypervolume), None without a search}. Higher is
+    better."""
     rows = files.csv(files.layout.search.hypervolume_table)
     trace = None
     if rows and len(rows) > 1:
         points = [[int(float(row[0])), number(row[1])] for row in rows[1:]]
         trace = table([column("evaluations", "whole"), column("hypervolume")], points)
-    return {"trace": trace, "comparison": _comparison(files)}
-
-
-def _comparison(files: RunFiles) -> dict | None:
-    folder = files.layout.stage("compare").folder
-    study = files.json(folder / "comparison.json")
-    rows = files.csv(folder / files.layout.search.hypervolume_table.name)
-    if study is None or not rows:
-        return None
-    shares: dict[tuple[str, int], list[float]] = {}
-    for method, _, evaluations, share in rows[1:]:
-        shares.setdefault((method, int(float(evaluations))), []).append(float(share))
-    curves = [[method, n, sum(of) / len(of), min(of), max(of)] for (method, n), of in shares.items()]
-    columns = [column("method", "text"), column("evaluations", "whole")]
-    columns += [column("mean share", low="lowest", high="highest"), column("lowest"), column("highest")]
-    return {
-        "seeds": len(study["seeds"]),
-        "networks": study["networks"],
-        "exhaustive": study["exhaustive"],
-        "scored": study["scored"],
-        "sentence": str(study["sentence"]),
-        "nsga_wins": study["nsga_wins"],
-        "nsga_losses": study["nsga_losses"],
-        "sign_test_p": study["sign_test_p"],
-        "curves": table(columns, curves),
-    }
+    return {"trace": trace}
 
 
 def _fronts(front: Front) -> list[tuple[FrontNetwork, list[str]]]:

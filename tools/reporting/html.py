@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from html import escape
 
-from dualfair.presentation.format import NOTHING, compact, counted, decimals, two, whole, with_error, with_interval
+from dualfair.presentation.format import (
+    NOTHING,
+    compact,
+    counted,
+    decimals,
+    general,
+    millions,
+    percent,
+    two,
+    whole,
+    with_interval,
+)
 
 LONG = 40
 """Letters from which on a cell of text may break over lines."""
@@ -15,6 +26,9 @@ _PRINTED: dict[str, Callable[[object], str]] = {
     "number": decimals,
     "compact": compact,
     "tau": two,
+    "general": general,
+    "percent": percent,
+    "millions": millions,
     "mark": lambda value: NOTHING if value is None else "yes" if value else "no",
 }
 
@@ -60,6 +74,11 @@ def figure(picture: str, caption: str) -> str:
     )
 
 
+def image(png: str, alt: str) -> str:
+    """A PNG, given in base64, with its description for those who do not see it."""
+    return f'<img src="data:image/png;base64,{escape(png, quote=True)}" alt="{escape(alt, quote=True)}">'
+
+
 def table(content: dict, caption: str, chosen: Collection[str] = (), every_row: bool = False) -> str:
     """A table in a box of its own that scrolls; rows whose first cell is among the `chosen` are marked.
 
@@ -100,7 +119,8 @@ def _cell(values: dict, column: dict, first: bool) -> str:
         kind = "long" if len(text) > LONG else "name" if first else "short"
         return f"<td{_class(kind)}>{escape(text)}</td>"
     if column["spread"]:
-        text = with_error(value, values[column["spread"]])
+        text = _PRINTED[column["kind"]](value)
+        text += "" if values[column["spread"]] is None else f" ± {_PRINTED[column['kind']](values[column['spread']])}"
     elif column["low"]:
         text = with_interval(value, values[column["low"]], values[column["high"]], _PRINTED[column["kind"]])
     else:

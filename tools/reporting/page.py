@@ -18,7 +18,7 @@ SECTIONS = (
     ("usage", "Which operations the reported front uses", sections.usage),
     ("updates", "Strict fairness: equal updates", sections.updates),
     ("ranking", "Cheap scores against the truth", sections.ranking),
-    ("instead", "What one would take instead", sections.instead),
+    ("studies", "Studies of this run", sections.studies),
     ("groups", "Group by group", sections.groups),
     ("networks", "The chosen networks", sections.architectures),
     ("cost", "What it cost", sections.cost),

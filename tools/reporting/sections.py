@@ -10,7 +10,7 @@ from dualfair.presentation.format import capital, compact, counted, listed, spok
 from dualfair.reporting import charts, drawings
 from dualfair.reporting.answer import why
 from dualfair.reporting.captions import reported_front, scores_counted, untrained, who_is_drawn
-from dualfair.reporting.html import bullets, figure, folded, lacks, paragraph, stated, table
+from dualfair.reporting.html import bullets, figure, folded, image, lacks, paragraph, stated, table
 from dualfair.reporting.ranking_words import concluded
 
 LEAST_COUNTED = 3
@@ -91,27 +91,13 @@ def front(run: Mapping) -> str:
 
 
 def hypervolume(run: Mapping) -> str:
-    """Hypervolume over evaluations, of the search and against random search."""
-    curves = run["hypervolume"] or {"trace": None, "comparison": None}
-    if curves["trace"] is None:
-        text = lacks("There is no history of a search.", run["commands"]["search"])
-    else:
-        text = figure(
-            charts.trace_chart(curves["trace"]),
-            "Hypervolume (how much of the error-disparity plane the front covers) after so many networks scored, "
-            "higher is better.",
-        )
-    if (comparison := curves["comparison"]) is None:
-        return text + lacks("The search was not compared with random search.", run["commands"]["compare"])
-    best = (
-        "the true front" if comparison["exhaustive"] else f"the best front known, of {comparison['scored']:,} networks,"
-    )
-    sentence = comparison["sentence"]
-    caption = f"NSGA-II and random search at equal numbers of networks scored, as a share of {best} by hypervolume."
-    return (
-        text
-        + figure(charts.comparison_chart(comparison), caption)
-        + paragraph(f"{sentence[:1].upper()}{sentence[1:]}.")
+    """Hypervolume over evaluations."""
+    if not run["hypervolume"] or run["hypervolume"]["trace"] is None:
+        return lacks("There is no history of a search.", run["commands"]["search"])
+    return figure(
+        charts.trace_chart(run["hypervolume"]["trace"]),
+        "Hypervolume (how much of the error-disparity plane the front covers) after so many networks scored, higher is "
+        "better.",
     )
 
 
@@ -185,32 +171,17 @@ def ranking(run: Mapping) -> str:
     return text
 
 
-def instead(run: Mapping) -> str:
-    """Backbones of timm's through the same recipe, and networks with hyper-parameters of their own."""
-    disparity = run["disparity"].replace("_", " ")
-    if (shelf := run["shelf"]) is None:
-        text = lacks(
-            "No backbones from a shelf were compared.",
-            f"{run['commands']['retrain']} --survey small && {run['commands']['shelf']}",
-        )
-    else:
-        ours, theirs = shelf["hypervolume"]
-        between = "" if shelf["low"] is None else f" [{shelf['low']:.3g}, {shelf['high']:.3g}]"
-        text = paragraph(
-            f"Our front, chosen on validation people ({counted(len(shelf['front']), 'network')}: "
-            f"{listed(shelf['front'])}), on test people: whether it dominates every backbone: {shelf['verdict']}. "
-            f"Hypervolume of error and {disparity}: ours {ours:.3g}, the shelf's {theirs:.3g}, difference "
-            f"{shelf['difference']:.3g}{between} over trainings, at least {shelf['seeds'][0]} of a network of ours and "
-            f"{shelf['seeds'][1]} of a backbone."
-        )
-        text += table(shelf["each"], f"Backbones of timm's trained and judged alike, error and {disparity}")
-    if (tuned := run["tune"]) is None:
-        return text + lacks("Hyper-parameters were not searched together with networks.", run["commands"]["tune"])
-    caption = (
-        f"Networks with hyper-parameters of their own: those of {counted(tuned['trials'], 'trial')} that got "
-        f"{tuned['last']:g} epochs, one training each; together the price of {tuned['spent']:.3g} such trainings"
-    )
-    return text + table(tuned["top"], caption)
+def studies(run: Mapping) -> str:
+    """What the studies that were made of the run tell."""
+    if not run["studies"]:
+        return lacks("No study was made of this run; 'dualfair --help' names them.")
+    text = ""
+    for study in run["studies"]:
+        text += stated(study["question"], study["sentences"])
+        for picture in study["figures"]:
+            text += figure(image(picture["png"], picture["caption"]), f"{picture['caption']}.")
+        text += "".join(table(content, content["caption"]) for content in study["tables"])
+    return text
 
 
 def groups(run: Mapping) -> str:

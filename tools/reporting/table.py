@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-KINDS = ("text", "whole", "number", "compact", "tau", "mark")
-"""How a column is printed: as it is, 1,234, 0.123, 1.2e+03, 0.12, yes or no."""
+KINDS = ("text", "whole", "number", "compact", "general", "tau", "percent", "millions", "mark")
+"""How a column is printed: as it is, 1,234, 0.123, 1.2e+03, 0.00123, 0.12, 12.3%, 1.23 M, yes or no."""
 
 
 def column(name: str, kind: str = "number", spread: str = "", low: str = "", high: str = "") -> dict:

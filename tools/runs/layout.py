@@ -9,9 +9,8 @@ from pathlib import Path
 
 from dualfair.runs.training_spec import TrainingSpec, folder_of_label, label_of_folder
 
-STAGES = ("train", "search", "retrain", "short", "inherit", "tune", "correlate", "compare", "shelf")
-"""The folders that commands make: the four stages, and beside them short trainings, trainings from inherited weights,
-tuning, a comparison of searches, and one with backbones of timm's."""
+STAGES = ("train", "search", "retrain", "short", "inherit", "correlate")
+"""The folders that stages make: the four, and beside them short trainings and trainings from inherited weights."""
 
 _SEED = re.compile(r"seed-(0|[1-9][0-9]{0,8})")
 
@@ -145,6 +144,16 @@ class TrainingsLayout(StageLayout):
 
 
 @dataclass(frozen=True)
+class StudyLayout(TrainingsLayout):
+    """The folder RUN/studies/NAME of a study, which may train networks too."""
+
+    @property
+    def report(self) -> Path:
+        """What the study tells readers, as a record; it makes the study complete."""
+        return self.folder / "study.json"
+
+
+@dataclass(frozen=True)
 class InheritLayout(TrainingsLayout):
     """Trainings that begin with the weights of the supernet."""
 
@@ -209,13 +218,21 @@ class RunLayout:
         return CorrelateLayout(self.path / "correlate")
 
     def trainings(self, stage: str) -> TrainingsLayout:
-        """A stage that trains networks by themselves: retrain, short, inherit or tune."""
+        """A stage that trains networks by themselves: retrain, short or inherit."""
         return TrainingsLayout(self.path / stage)
 
     def stage(self, name: str) -> StageLayout:
         """The folder of any stage."""
         return StageLayout(self.path / name)
 
+    def study(self, name: str) -> StudyLayout:
+        """The folder of a study."""
+        return StudyLayout(self.path / "studies" / name)
+
+    def studies(self) -> list[StudyLayout]:
+        """The studies that have a folder, in order of their names."""
+        return [StudyLayout(folder) for folder in sorted(self.path.glob("studies/*")) if folder.is_dir()]
+
     def stages(self) -> list[StageLayout]:
-        """All stages, whether or not they have begun."""
-        return [self.stage(name) for name in STAGES]
+        """All stages, whether or not they have begun, and the studies that have a folder."""
+        return [*(self.stage(name) for name in STAGES), *self.studies()]

@@ -7,10 +7,11 @@ import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dualfair.runs.layout import STAGES, RunLayout, TrainingLayout, TrainingsLayout
+from dualfair.runs.layout import RunLayout, StudyLayout, TrainingLayout, TrainingsLayout
 from dualfair.runs.lock import Holder, holder
 from dualfair.runs.records.command import RecordedCommand
 from dualfair.runs.records.search import Front, SearchConfig
+from dualfair.runs.records.study import StudyReport
 from dualfair.runs.records.training import TrainConfig, TrainingResult
 from dualfair.runs.status_files import ENDLESS, newest_checkpoint, record, scores, seconds_in, study
 from dualfair.runs.training_results import read_plan
@@ -47,8 +48,8 @@ class Stage:
 class Status:
     """Where a run stands: its stages, the command at work on it, and the one to type next (None: there is none).
 
-    `stages` are the four of a run, and short trainings, those from inherited weights, tuning, and a comparison of
-    searches where these have a folder.
+    `stages` are the four of a run, and short trainings, those from inherited weights, and studies where these have a
+    folder.
     `unknown` are the unfinished stages that `hours_left` leaves out. `damaged` are files that were set aside,
     `problems` one sentence for everything that could not be read.
     """
@@ -78,9 +79,8 @@ def status(run: RunLayout | Path) -> Status:
         _trainings(layout.retrain, _jobs(layout.retrain, problems), problems),
         *([_short(layout, problems)] if layout.short.folder.is_dir() else []),
         *([_inherit(layout, problems)] if layout.inherit.folder.is_dir() else []),
-        *([_tune(layout.trainings("tune"), problems)] if layout.stage("tune").folder.is_dir() else []),
         _correlate(layout, problems),
-        *([_compare(layout, problems)] if layout.stage("compare").folder.is_dir() else []),
+        *(_study(study, problems) for study in layout.studies()),
     ]
     running = holder(layout.lock)
     if running:
@@ -146,13 +146,16 @@ def _inherit(layout: RunLayout, problems: list[str]) -> Stage:
     return stage
 
 
-def _tune(stage: TrainingsLayout, problems: list[str]) -> Stage:
-    """Trials by successive halving: how many go on to another rung is not known before they are done."""
-    trials = [TrainingLayout(folder) for folder in stage.folders()]
-    done = sum(trial.result.is_file() + trial.failure.is_file() for trial in trials)
-    if study(stage.folder / "tune.json", problems) and done == len(trials):
-        return Stage(stage.name, "finished", "trainings", done, done, hours_left=0.0)
-    return Stage(stage.name, "interrupted" if stage.begun else "not begun", "trainings", done)
+def _study(stage: StudyLayout, problems: list[str]) -> Stage:
+    """A study, which may have trained networks; how many it means to train only itself knows."""
+    trainings = [TrainingLayout(folder) for folder in stage.folders()]
+    done = sum(training.result.is_file() + training.failure.is_file() for training in trainings)
+    finished = record(StudyReport, stage.report, problems) is not None and done == len(trainings)
+    state = "finished" if finished else "interrupted" if stage.begun else "not begun"
+    left = 0.0 if finished else None
+    if not trainings:
+        return Stage(stage.name, state, "report", int(finished), 1, hours_left=left)
+    return Stage(stage.name, state, "trainings", done, done if finished else None, hours_left=left)
 
 
 def _trainings(stage: TrainingsLayout, jobs: list[tuple[str, int]], problems: list[str]) -> Stage:
@@ -219,16 +222,6 @@ def _correlate(layout: RunLayout, problems: list[str]) -> Stage:
     return Stage("correlate", "finished", "networks", networks, networks, hours_left=0.0, notes=notes)
 
 
-def _compare(layout: RunLayout, problems: list[str]) -> Stage:
-    stage = layout.stage("compare")
-    comparison = study(stage.folder / "comparison.json", problems)
-    if comparison is None:
-        return Stage("compare", "interrupted" if stage.begun else "not begun", "seeds")
-    seeds = comparison.get("seeds")
-    n = len(seeds) if isinstance(seeds, list) else 0
-    return Stage("compare", "finished", "seeds", n, n, hours_left=0.0)
-
-
 def _jobs(stage: TrainingsLayout, problems: list[str]) -> list[tuple[str, int]]:
     """The trainings that were asked for: label and seed."""
     try:
@@ -251,12 +244,15 @@ def _stage_of(typed: str, stages: list[Stage]) -> str:
     again = next((name for name in _AGAIN if f"--{name}" in words), None)
     if named == "retrain" and again:
         return again
-    return named if named in STAGES else next((stage.name for stage in stages if stage.state != "finished"), "")
+    if named in {stage.name for stage in stages}:
+        return named
+    return next((stage.name for stage in stages if stage.state != "finished"), "")
 
 
 def _next_command(layout: RunLayout, stage: Stage, problems: list[str]) -> str:
     """What to type for a stage: the command that began it, or one with nothing but the run directory."""
-    folder = layout.stage(stage.name)
+    studies = {study.name: study for study in layout.studies()}
+    folder = studies.get(stage.name) or layout.stage(stage.name)
     try:
         if stage.state == "interrupted" and (typed := RecordedCommand.last_of(folder)):
             ranks = _RANKS.search(typed.device)

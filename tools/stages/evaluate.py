@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from dualfair.evaluation.identification_report import Resampling
 from dualfair.evaluation.metrics.disparity import DISPARITIES
+from dualfair.evaluation.metrics.pair_disparity import bpc
 from dualfair.runs.plug_in import look_up
 from dualfair.runs.records.evaluation import EvaluationReport
 from dualfair.runs.watching import Say, silent
@@ -30,7 +30,7 @@ def evaluate(
     out: Path,
     *,
     disparities: Sequence[str] = (),
-    baseline: Path | None = None,
+    baseline: EvaluationReport | None = None,
     reliability: bool = False,
     processes: ProcessGroup = ALONE,
     say: Say = silent,
@@ -61,7 +61,7 @@ def _evaluate(
     measures: Mapping[str, object],
     options: EvaluateOptions,
     folder: Path,
-    baseline: Path | None,
+    baseline: EvaluationReport | None,
     processes: ProcessGroup,
     say: Say,
 ) -> EvaluationReport:
@@ -82,7 +82,7 @@ def _evaluate(
         **sections,
     )
     if baseline:
-        report = replace(report, bpc=against_baseline(report.to_json(), baseline))
+        report = replace(report, bpc=against_baseline(report, baseline))
     if not processes.leads:
         return report
     folder.mkdir(parents=True, exist_ok=True)
@@ -95,24 +95,35 @@ def _evaluate(
     return report
 
 
-def against_baseline(report: Mapping, baseline: Path) -> list[dict]:
-    """bpc of every disparity that is fair at 0, against the report of a baseline, with TAR at the same FAR."""
-    from dualfair.evaluation.metrics.pair_disparity import bpc
+def read_baseline(path: Path) -> EvaluationReport:
+    """The report of an earlier evaluation, by its folder or file. Raises ValueError where there is none."""
+    path = path / REPORT if path.is_dir() else path
+    if not path.is_file():
+        raise ValueError(f"there is no baseline {path}; name a folder made by 'dualfair evaluate'")
+    return EvaluationReport.read(path, "name a folder made by 'dualfair evaluate'")
 
-    path = baseline / REPORT if baseline.is_dir() else baseline
+
+def against_baseline(report: EvaluationReport, baseline: EvaluationReport) -> list[dict]:
+    """bpc of every disparity that is fair at 0, against the report of a baseline, with TAR at the same FAR.
+
+    Raises ValueError where one of both has no disparities or no verification.
+    """
+    for name in ("disparities", "verification"):
+        if None in (getattr(report, name), getattr(baseline, name)):
+            raise ValueError(f"bpc needs {name} in both results; evaluate both with --metrics all")
     try:
-        other = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ValueError(
-            f"baseline {path} cannot be read: {error}; name a folder made by 'dualfair evaluate'"
-        ) from error
-    missing = [name for name in ("disparities", "verification") if name not in other or name not in report]
-    if missing:
-        raise ValueError(f"bpc needs {missing[0]} in both results; evaluate both with --metrics all")
-    theirs = {(row["name"], row["variant"]): row["value"] for row in other["disparities"]}
+        return _bpc_rows(report, baseline)
+    except KeyError as missing:
+        raise ValueError(f"the baseline {baseline.name} has no {missing}; evaluate it again") from None
+
+
+def _bpc_rows(report: EvaluationReport, baseline: EvaluationReport) -> list[dict]:
+    theirs = {(row["name"], row["variant"]): row["value"] for row in baseline.disparities}
     rows = []
-    for after_far, before_far in zip(report["verification"]["at_far"], other["verification"]["at_far"], strict=True):
-        for row in report["disparities"]:
+    rates_before = {rate["far_asked"]: rate for rate in baseline.verification["at_far"]}
+    for after_far in report.verification["at_far"]:
+        before_far = rates_before.get(after_far["far_asked"])
+        for row in report.disparities if before_far else ():
             before, after = theirs.get((row["name"], row["variant"])), row["value"]
             if row["fair"] or before is None or after is None:
                 continue
@@ -124,7 +135,7 @@ def against_baseline(report: Mapping, baseline: Path) -> list[dict]:
                     "variant": row["variant"],
                     "far": after_far["far_asked"],
                     "value": value,
-                    "baseline": other["name"],
+                    "baseline": baseline.name,
                 }
             )
     return rows

@@ -11,10 +11,11 @@ from scipy.stats import spearmanr
 
 from dualfair.runs.directory import RunDirectory
 from dualfair.runs.protocol import ProtocolOptions
+from dualfair.runs.records.study import StudyReport
 from dualfair.runs.records.training import RetrainConfig
 from dualfair.studies.baselines.numbers import gather, study
 from dualfair.studies.baselines.records import BaselineStudy
-from dualfair.studies.baselines.words import sentences, table
+from dualfair.studies.baselines.words import answer, details, networks_table
 from dualfair.supernet.training.recipe import Recipe
 from tests.support.records import save_result, scores, training_result
 
@@ -45,22 +46,19 @@ def study_of(values, resamples=100):
 
 
 def said_of(report):
-    return "\n".join(sentences(report))
+    return "\n".join([*answer(report), *details(report)])
 
 
 def test_the_study_takes_our_front_from_validation_people_and_judges_it_on_test_people():
     """By validation people 101:cosface alone is our front; on test people all networks trade error for disparity."""
     report = study_of(scattered(LABELS))
     assert report.measures == ("error", "gap", "own")
-    assert report.dominance["gap"].our_front == ("101:cosface",)
-    assert report.dominance["gap"].verdict == "does not dominate"
+    assert report.against["gap"].our_front == ("101:cosface",) and report.against["gap"].fewest_seeds == (4, 4)
     assert [network.network for network in report.networks] == LABELS
     assert report.fronts["test"]["gap"] == tuple(LABELS) and report.fronts["validation"]["gap"] == (LABELS[0],)
     said = said_of(replace(report, damaged=("x: damaged",)))
-    assert "does not dominate every backbone (probability 0.00; at least 4 seeds of ours, 4 of the shelf)" in said
+    assert "on test people the hypervolume of our front (101:cosface) is" in said and "at least 4 and 4 seeds" in said
     assert said.endswith("x: damaged") and "attention" not in said
-    # Two backbones, and two disparities: one by one for the first of these alone.
-    assert said.count("by some network of ours") == 2 and "for the other disparities: shelf.json" in said
 
 
 def test_networks_trained_for_other_epochs_are_pointed_out():
@@ -77,20 +75,27 @@ def test_the_correlation_is_spearmans_and_the_better_half_is_chosen_on_validatio
     means = [(network.mean("test", "error"), network.mean("test", "gap")) for network in networks]
     assert correlations["all"].value == pytest.approx(spearmanr(*zip(*means, strict=True)).statistic)
     assert correlations["all"].n == 5
-    assert correlations["better half in error"].n == 3 and correlations["shelf"].value is None
+    assert correlations["better half in error"].n == 3 and correlations["baselines"].value is None
 
 
-def test_networks_that_beat_every_backbone_dominate_the_shelf():
-    values = {"101:cosface": (0.1, 0.1), "timm.a:cosface": (0.5, 0.4), "timm.b:cosface": (0.3, 0.9)}
+@pytest.mark.parametrize(("ours", "verdict"), [((0.1, 0.1), "larger"), ((0.9, 0.95), "smaller")])
+def test_a_front_that_is_apart_is_said_to_be_so(ours, verdict):
+    values = {"101:cosface": ours, "timm.a:cosface": (0.5, 0.4), "timm.b:cosface": (0.3, 0.9)}
     report = study_of(
         {label: [((e + s / 100, d), (e + s / 100, d + s / 100)) for s in range(4)] for label, (e, d) in values.items()}
     )
-    front = report.dominance["gap"]
-    assert (front.verdict, front.probability) == ("dominates", 1.0)
-    assert {backbone.network: backbone.verdict for backbone in front.each} == dict.fromkeys(
-        ("timm.a:cosface", "timm.b:cosface"), "dominates"
+    comparison = report.against["gap"]
+    low, high = comparison.interval
+    assert low < comparison.difference < high and low * high > 0
+    assert comparison.hypervolume[0] - comparison.hypervolume[1] == pytest.approx(comparison.difference)
+    assert f"our front (101:cosface) is {verdict}: " in said_of(report)
+
+
+def test_a_network_trained_once_gives_no_interval():
+    report = study_of({"101:cosface": [((0.1, 0.1), (0.1, 0.1))], "timm.a:cosface": [((0.5, 0.4), (0.5, 0.4))] * 3})
+    assert report.against["gap"].interval is None and "cannot be told, a network was trained but once" in said_of(
+        report
     )
-    assert "dominates every backbone (probability 1.00" in said_of(report)
 
 
 def test_values_that_are_not_finite_are_undefined_and_left_out():
@@ -99,16 +104,16 @@ def test_values_that_are_not_finite_are_undefined_and_left_out():
     report = study_of(values, resamples=20)
     row = next(row for row in report.networks if row.network == "timm.a:cosface")
     assert (row.test["gap"].mean, row.test["gap"].standard_error) == (None, None)
-    assert report.dominance["gap"].left_out == ("timm.a:cosface",)
+    assert report.against["gap"].left_out == ("timm.a:cosface",)
     assert "timm.a:cosface" not in report.fronts["test"]["gap"]
     said = said_of(report)
     assert "left out, values not finite: timm.a:cosface" in said and "undefined" in said
-    assert json.dumps(report.to_json(), allow_nan=False) and table(report)
+    assert json.dumps(report.to_json(), allow_nan=False) and networks_table(report).lines()
 
 
 def test_a_run_of_ours_alone_has_nothing_to_compare():
     report = study_of(scattered(LABELS[:3]), resamples=20)
-    assert report.dominance["gap"] is None
+    assert report.against["gap"] is None
     assert "gap: nothing to compare" in said_of(report)
 
 
@@ -135,26 +140,28 @@ def run(tmp_path):
 def test_the_command_studies_draws_and_says(dualfair, run):
     result = dualfair("shelf", "--run", run, "--resamples", 50)
     assert result.status == 0, result.err
-    assert "Shelf: 2 searched networks and 1 backbones with a head, judged alike" in result.out
-    assert "cannot be told with so few seeds" in result.out
-    report = BaselineStudy.read(run / "shelf/shelf.json")
+    assert "2 searched networks and 1 backbone with a head, judged alike" in result.out
+    assert "cannot be told, a network was trained but once" in result.out
+    report = BaselineStudy.read(run / "studies/baselines/baselines.json")
     assert report.measures == ("error", "rank_disparity", "own")
-    with open(run / "shelf/shelf.csv") as file:
+    with open(run / "studies/baselines/baselines.csv") as file:
         rows = {row["network"]: row for row in csv.DictReader(file)}
     errors = [
         json.loads(path.read_text())["test"]["error"] for path in run.glob("retrain/timm.a_cosface/*/result.json")
     ]
-    assert float(rows["timm.a:cosface"]["test error mean"]) == pytest.approx(np.mean(errors))
-    assert float(rows["timm.a:cosface"]["test error standard error"]) == pytest.approx(abs(errors[0] - errors[1]) / 2)
-    with Image.open(run / "shelf/shelf.png") as picture:
+    assert float(rows["timm.a:cosface"]["test error"]) == pytest.approx(np.mean(errors))
+    assert float(rows["timm.a:cosface"]["test error SE"]) == pytest.approx(abs(errors[0] - errors[1]) / 2)
+    shown = StudyReport.read(run / "studies/baselines/study.json")
+    assert all(line in result.out for line in shown.tables[0].lines()) and shown.figures[0].file == "baselines.png"
+    with Image.open(run / "studies/baselines/baselines.png") as picture:
         assert min(picture.size) > 300
 
 
 def test_a_damaged_result_is_told_and_left_out(dualfair, run):
     (run / "retrain/101_cosface/seed-0/result.json").write_text("{")
     result = dualfair("shelf", "--run", run, "--resamples", 20)
-    assert result.status == 0 and "Shelf: 1 searched networks and 1 backbones" in result.out
-    [damaged] = BaselineStudy.read(run / "shelf/shelf.json").damaged
+    assert result.status == 0 and "1 searched network and 1 backbone" in result.out
+    [damaged] = BaselineStudy.read(run / "studies/baselines/baselines.json").damaged
     assert "101_cosface/seed-0/result.json: damaged" in damaged and damaged in result.out
 
 

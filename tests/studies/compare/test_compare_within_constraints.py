@@ -30,4 +30,4 @@ def test_only_networks_within_the_constraints_are_compared(dualfair, tmp_path, m
     assert scored and all(macs(genotype, NANO) <= 500_000 for genotype in scored)
     within = sum(macs(genotype, NANO) <= 500_000 for genotype in SPACES["dpn81-shared"].enumerate())
     assert f"6 of {within} evaluations" in compared.out
-    assert json.loads((run / "compare/comparison.json").read_text())["networks"] == within
+    assert json.loads((run / "studies/compare/comparison.json").read_text())["networks"] == within

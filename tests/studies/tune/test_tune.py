@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from dualfair.evolution.halving import Rungs, Turn
+from dualfair.runs.records.study import StudyReport
 from dualfair.studies.tune.ladder import Ladder
 from dualfair.studies.tune.options import TuneOptions
 from dualfair.studies.tune.output import result_of
@@ -173,21 +174,24 @@ def test_what_was_killed_goes_on_to_the_same_result(dualfair, run):
     result = dualfair("tune", "--run", run, *TUNE)
     assert result.status == 0, result.err
     assert "Tune: 4 trials out of 2 networks of the search, rungs of 0.5, 1 epochs, one in 2 goes on" in result.out
-    found = json.loads((run / "tune/tune.json").read_text())
+    found = json.loads((run / "studies/tune/tune.json").read_text())
     assert [len(found["rungs"]), len(found["trials"])] == [2, 4]
     top = [trial for trial in found["trials"] if trial["on the front"]]
     assert f"--genotype {top[0]['genotype']}" in result.out or len(top) > 1
-    turns = json.loads((run / "tune/turns.json").read_text())
+    report = StudyReport.read(run / "studies/tune/study.json")
+    lines = result.out.splitlines()
+    assert all(line in lines for line in report.tables[0].lines()) and len(report.tables[0].rows) == 2
+    turns = json.loads((run / "studies/tune/turns.json").read_text())
     last = Turn(**turns[-1])
     trial = found["trials"][last.trial]
     label = (
         f"{trial['genotype']},epochs={found['rungs'][last.rung]:g},optimizer={trial['optimizer']},lr={trial['lr']:g}"
     )
-    shutil.rmtree(run / "tune" / label.replace(":", "_"))
-    (run / "tune/tune.json").unlink()
+    shutil.rmtree(run / "studies/tune" / label.replace(":", "_"))
+    (run / "studies/tune/tune.json").unlink()
     again = dualfair("tune", "--run", run, *TUNE)
     assert again.status == 0, again.err
-    assert json.loads((run / "tune/tune.json").read_text()) == found
+    assert json.loads((run / "studies/tune/tune.json").read_text()) == found
     other = dualfair("tune", "--run", run, *TUNE, "--seed", 1)
     assert other.status == 2 and "trials' seed = 0 there, 1 here" in other.err
 
@@ -200,13 +204,13 @@ def test_a_trial_that_leaves_the_finite_numbers_is_an_answer(dualfair, run, monk
     result = dualfair("tune", "--run", run, "--trials", 5, *TUNE[2:])
     assert result.status == 0, result.err
     assert "failed, 20 steps in a row were skipped" in result.out
-    trial = TuneResult.read(run / "tune/tune.json").trials[4]
+    trial = TuneResult.read(run / "studies/tune/tune.json").trials[4]
     assert trial.rungs[0].failed and trial.rungs[0].values == (math.inf,) * 4 and not trial.on_front
 
 
 def test_a_damaged_configuration_names_the_folder_to_delete(dualfair, run, tmp_path):
     shutil.copytree(run.parent, tmp_path / "copy")
-    config = tmp_path / "copy/run/tune/config.json"
+    config = tmp_path / "copy/run/studies/tune/config.json"
     config.write_text(config.read_text().replace('"pool": [', '"pool": 3, "old": ['))
     refused = dualfair("tune", "--run", tmp_path / "copy/run", *TUNE)
     assert refused.status == 2 and "config.json is damaged (pool must be a list" in refused.err
@@ -217,8 +221,8 @@ def test_status_tells_how_far_tuning_is(dualfair, run):
     assert dualfair("tune", "--run", run, "--trials", 4, *TUNE[2:]).status == 0
     told = dualfair("status", run)
     [line] = [line for line in told.out.splitlines() if line.startswith("tune")]
-    trainings = len(list((run / "tune").glob("*/seed-0")))
+    trainings = len(list((run / "studies/tune").glob("*/seed-0")))
     assert line.split() == ["tune", "finished", str(trainings), "of", str(trainings), "trainings"]
-    (run / "tune/tune.json").unlink()
+    (run / "studies/tune/study.json").unlink()
     told = dualfair("status", run)
     assert f"tune       interrupted  {trainings} trainings, of how many is not known; left: unknown" in told.out

@@ -13,14 +13,14 @@ import numpy as np
 from dualfair.evaluation.protocol import Scores
 from dualfair.evaluation.statistics.ranking import Estimate
 from dualfair.evaluation.statistics.spearman import spearman
-from dualfair.evolution.dominance import compare
 from dualfair.evolution.pareto import non_dominated
 from dualfair.runs.options import RESAMPLES
 from dualfair.runs.records.training import SPLITS, TrainingResult
 from dualfair.runs.training_spec import TrainingSpec
-from dualfair.studies.baselines.records import BackboneVerdict, BaselineStudy, FrontVerdict, NetworkScores, SeedMean
+from dualfair.studies.baselines.hypervolume import difference
+from dualfair.studies.baselines.records import BaselineStudy, FrontComparison, NetworkScores, SeedMean
 
-OURS, BASELINES = "ours", "shelf"
+OURS, BASELINES = "ours", "baselines"
 """Searched networks, by whatever recipe, and backbones of timm's."""
 VALIDATION, TEST = SPLITS
 
@@ -116,7 +116,7 @@ def study(
             }
             for split in SPLITS
         },
-        dominance={name: _dominance(networks, name, resamples, seed) for name in disparities},
+        against={name: _against(networks, name, resamples, seed) for name in disparities},
     )
 
 
@@ -160,34 +160,22 @@ def _correlations(
     return correlations
 
 
-def _dominance(networks: Sequence[TrainedNetwork], measure: str, resamples: int, seed: int) -> FrontVerdict | None:
-    """Our front, chosen on validation people, against the backbones on test people; None where one of them is empty."""
-    ours, baselines = (
-        [network for network in networks if network.of == of and _is_finite(network, measure)]
-        for of in (OURS, BASELINES)
-    )
+def _against(networks: Sequence[TrainedNetwork], measure: str, resamples: int, seed: int) -> FrontComparison | None:
+    """Our front against that of the backbones; None where one of them is empty."""
+    fronts = []
+    for of in (OURS, BASELINES):
+        finite = [network for network in networks if network.of == of and _is_finite(network, measure)]
+        fronts.append([finite[place] for place in front(finite, VALIDATION, measure)])
+    ours, baselines = fronts
     if not (ours and baselines):
         return None
-    our_front = [ours[place] for place in front(ours, VALIDATION, measure)]
-    places = front(baselines, VALIDATION, measure)
-    comparison = compare(
-        [network.points(TEST, measure) for network in our_front],
-        [network.points(TEST, measure) for network in baselines],
-        np.random.default_rng(seed),
-        other_front=places,
-        resamples=resamples,
-    )
-    return FrontVerdict(
-        our_front=tuple(network.label for network in our_front),
-        baselines_front=tuple(baselines[place].label for place in places),
+    points = [[network.points(TEST, measure) for network in networks] for networks in fronts]
+    return FrontComparison(
+        our_front=tuple(network.label for network in ours),
+        baselines_front=tuple(network.label for network in baselines),
         left_out=tuple(network.label for network in networks if not _is_finite(network, measure)),
-        **{
-            **vars(comparison),
-            "each": tuple(
-                BackboneVerdict(network.label, **{**vars(dominance), "by": our_front[dominance.by].label})
-                for network, dominance in zip(baselines, comparison.each, strict=True)
-            ),
-        },
+        fewest_seeds=tuple(min(len(network.seeds) for network in networks) for networks in fronts),
+        **vars(difference(*points, np.random.default_rng(seed), resamples)),
     )
 
 

@@ -7,27 +7,27 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dualfair.evaluation.statistics.ranking import Estimate
-from dualfair.runs.layout import StageLayout
+from dualfair.runs.layout import StudyLayout
 from dualfair.runs.records.codec import Record, keyed
 
 
 @dataclass(frozen=True)
-class BaselinesLayout(StageLayout):
-    """The folder RUN/shelf."""
+class BaselinesLayout(StudyLayout):
+    """The folder RUN/studies/baselines."""
 
     @property
     def numbers(self) -> Path:
         """The study, as a record."""
-        return self.folder / "shelf.json"
+        return self.folder / "baselines.json"
 
     @property
     def table(self) -> Path:
         """Every network with its means and standard errors."""
-        return self.folder / "shelf.csv"
+        return self.folder / "baselines.csv"
 
     @property
     def figure(self) -> Path:
-        return self.folder / "shelf.png"
+        return self.folder / "baselines.png"
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class SeedMean(Record):
 
 @dataclass(frozen=True)
 class NetworkScores(Record):
-    """A network by its label, one "of" those searched ("ours") or of the backbones ("shelf"), with its cost and its
+    """A network by its label, one "of" those searched ("ours") or of the backbones ("baselines"), with its cost and its
     measures on validation and on test people, by name."""
 
     network: str
@@ -57,36 +57,26 @@ class NetworkScores(Record):
         return {"validation": self.validation, "test": self.test}[split]
 
 
-@dataclass(frozen=True)
-class BackboneVerdict(Record):
-    """Whether a network of our front dominates a backbone: as `evolution.dominance.Dominance`, by labels."""
+@dataclass(frozen=True, kw_only=True)
+class FrontComparison(Record):
+    """Our front against that of the backbones in error and one disparity: both chosen on validation people, by labels,
+    and measured on test people. `left_out` have values that are not finite.
 
-    network: str
-    probability: float
-    by: str
-    probability_by: float
-    seeds: tuple[int, int]
-    verdict: str
-
-
-@dataclass(frozen=True)
-class FrontVerdict(Record):
-    """Whether our front, chosen on validation people, dominates all backbones on test people, in error and one
-    disparity: as `evolution.dominance.Comparison`, by labels. `left_out` have values that are not finite."""
+    `hypervolume` holds ours and theirs by the means over seeds, up to the `reference` point; `difference` is ours less
+    theirs with its 95 % percentile `interval` over training seeds, None where a network was trained but once. `ahead`
+    is the share of resamples in which it is above 0. `fewest_seeds` of a network of either front decide what can be
+    told.
+    """
 
     our_front: tuple[str, ...] = keyed("our front")
-    baselines_front: tuple[str, ...] = keyed("shelf's front")
+    baselines_front: tuple[str, ...] = keyed("baselines' front")
     left_out: tuple[str, ...] = keyed("left out")
-    each: tuple[BackboneVerdict, ...]
-    probability: float
-    verdict: str
     hypervolume: tuple[float, float]
     difference: float
     interval: tuple[float, float] | None
     ahead: float
     reference: tuple[float, float]
     fewest_seeds: tuple[int, int]
-    resamples: int
 
 
 @dataclass(frozen=True)
@@ -94,8 +84,8 @@ class BaselineStudy(Record):
     """All standalone trainings of a run: searched networks against backbones.
 
     `networks` are sorted by test error. By split and measure there are `correlations` of error and that disparity over
-    several samples of the networks, and Pareto `fronts` of all of them; by measure the `dominance` of our front, None
-    where one side is empty. `damaged` results could not be read.
+    several samples of the networks, and Pareto `fronts` of all of them; by measure the comparison `against` the
+    backbones, None where one side is empty. `damaged` results could not be read.
     """
 
     measures: tuple[str, ...]
@@ -103,5 +93,5 @@ class BaselineStudy(Record):
     networks: tuple[NetworkScores, ...]
     correlations: Mapping[str, Mapping[str, Mapping[str, Estimate]]]
     fronts: Mapping[str, Mapping[str, tuple[str, ...]]]
-    dominance: Mapping[str, FrontVerdict | None]
+    against: Mapping[str, FrontComparison | None]
     damaged: tuple[str, ...] = ()

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from dualfair.presentation.figures import shelf_figure
+from dualfair.presentation.format import capital
 from dualfair.runs.directory import RunDirectory
 from dualfair.runs.options import RESAMPLES
+from dualfair.runs.records.study import StudyFigure, StudyReport
 from dualfair.runs.training_results import read_results
 from dualfair.stages.inherited import recorded_protocol
+from dualfair.studies.baselines.figure import draw
 from dualfair.studies.baselines.numbers import TEST, gather, study
 from dualfair.studies.baselines.records import BaselinesLayout, BaselineStudy
-from dualfair.studies.baselines.words import sentences, table
+from dualfair.studies.baselines.words import answer, details, networks_table
 from dualfair.supernet.files import write_csv
 
 
 def study_baselines(directory: RunDirectory, *, resamples: int = RESAMPLES) -> BaselineStudy:
-    """The study of all standalone trainings of a run, which is also written to RUN/shelf, with a table and a figure.
+    """The study of all standalone trainings of a run, which is also written to RUN/studies/baselines.
 
     `resamples` are the bootstrap's. Raises ValueError when nothing was retrained.
     """
@@ -29,13 +31,19 @@ def study_baselines(directory: RunDirectory, *, resamples: int = RESAMPLES) -> B
     protocol_options, _ = recorded_protocol(directory)
     networks, measures = gather(results, protocol_options.protocol().disparity_name)
     record = replace(study(networks, measures, resamples=resamples), damaged=tuple(damaged))
-    layout = BaselinesLayout(directory.layout.stage("shelf").folder)
+    layout = BaselinesLayout(directory.layout.study("baselines").folder)
     directory.record_command(layout, "no device")
-    write_csv(layout.table, table(record))
+    write_csv(layout.table, networks_table(record).csv())
     record.write(layout.numbers)
-    fronts = {name: set(labels) for name, labels in record.fronts[TEST].items()}
-    shelf_figure(layout.figure, [network.to_json() for network in record.networks], fronts)
-    for line in sentences(record):
+    draw(layout.figure, record)
+    shown = networks_table(record, (TEST,))
+    StudyReport(
+        question="What would one take instead of a searched network?",
+        sentences=tuple(f"{capital(line)}." for line in answer(record)),
+        tables=(shown,),
+        figures=(StudyFigure(layout.figure.name, "Error against every disparity on test people"),),
+    ).write(layout.report)
+    for line in (*shown.lines(), *answer(record), *(f"  {line}" for line in details(record))):
         directory.say(line)
     directory.say(f"Numbers: {layout.numbers}, {layout.table}, figure: {layout.figure}")
     return record

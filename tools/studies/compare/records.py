@@ -6,19 +6,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dualfair.runs.layout import StageLayout
+from dualfair.runs.layout import StudyLayout
 from dualfair.runs.options import SearchOptions
 from dualfair.runs.protocol import ProtocolOptions
 from dualfair.runs.records.codec import FLAT, Record, keyed
 
 
 @dataclass(frozen=True)
-class CompareLayout(StageLayout):
-    """The folder RUN/compare."""
+class CompareLayout(StudyLayout):
+    """The folder RUN/studies/compare."""
 
     @property
     def numbers(self) -> Path:
-        """The comparison, as a record; it makes the comparison complete."""
+        """The comparison, as a record."""
         return self.folder / "comparison.json"
 
     @property

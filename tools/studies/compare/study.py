@@ -5,21 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 from dualfair.evaluation.scoring.scorer import InheritedScorer
-from dualfair.evolution.archive import Archive, ArchivedScores
+from dualfair.evolution.archive import Archive, ArchivedScores, glance
 from dualfair.evolution.exchange import join
 from dualfair.evolution.run import Progress as Generation
 from dualfair.evolution.storage import Heading
-from dualfair.presentation.figures import hypervolume_figure
-from dualfair.presentation.table import aligned
+from dualfair.presentation.format import capital
+from dualfair.presentation.table import Column, Table
+from dualfair.presentation.table import table as table_of
 from dualfair.runs.devices import describe
 from dualfair.runs.protocol import ProtocolOptions
 from dualfair.runs.records.search import SearchConfig
+from dualfair.runs.records.study import StudyCost, StudyFigure, StudyReport
 from dualfair.runs.trained_run import TrainedRun
 from dualfair.runs.watching import Progress, ShouldStop, ShowProgress, Stopped, never, silent
 from dualfair.stages.constraints import limits_of, said_by
 from dualfair.stages.inherited import open_archive, open_scorer
+from dualfair.studies.compare.figure import draw
 from dualfair.studies.compare.records import (
     CompareConfig,
     CompareLayout,
@@ -43,10 +47,10 @@ def compare(
     """Compare both methods on the scores that a run's search takes, over so many seeds of each.
 
     Protocol, siblings, limits, first seed, and population and generations where they are None, are those of the run's
-    search; the networks that it started from are not. Writes RUN/compare, and every score into an archive there, which
-    begins with the scores of the search. (Not into the search's own archive: retraining chooses from that one.) When
-    `should_stop` says so, `runs.watching.Stopped` is raised behind the generation at hand. Raises ValueError without a
-    search, and as `studies.compare.searches.contest` does.
+    search; the networks that it started from are not. Writes RUN/studies/compare, and every score into an archive
+    there, which begins with the scores of the search. (Not into the search's own archive: retraining chooses from that
+    one.) When `should_stop` says so, `runs.watching.Stopped` is raised behind the generation at hand. Raises ValueError
+    without a search, and as `studies.compare.searches.contest` does.
     """
     directory = run.directory
     searched = directory.config(directory.layout.search, SearchConfig)
@@ -56,7 +60,7 @@ def compare(
         generations=generations or searched.options.generations,
     )
     scorer = open_scorer(run, searched.protocol, extra=searched.further)
-    layout = CompareLayout(directory.layout.stage("compare").folder)
+    layout = CompareLayout(directory.layout.study("compare").folder)
     directory.record_command(layout, describe(run.device))
     space, faces = run.setting.space, scorer.faces
     directory.say(
@@ -86,25 +90,29 @@ def compare(
             progress=show,
             constraints=constraints,
         )
+    costs = _costs(directory.layout.search.scores, layout.scores)
     config = CompareConfig(options=options, protocol=searched.protocol, objectives=tuple(scorer.objectives))
     record = record_of(comparison, config)
-    _write(layout, comparison, record)
-    for line in (*aligned(table(comparison)), record.sentence):
+    _write(layout, comparison, record, costs)
+    for line in (*table(comparison).lines(), record.sentence):
         directory.say(line)
     directory.say(f"Numbers: {layout.numbers}, curves: {layout.figure}")
     return record
 
 
-def table(comparison: Comparison) -> list[list[str]]:
-    """A comparison as rows of text cells, a method each."""
-    whole = ["whole true front"] if comparison.exhaustive else []
-    rows = [["method", "seeds", "evaluations", "share of hypervolume", *whole]]
-    seeds = len(comparison.seeds)
-    for method in comparison.shares:
-        mean, error = comparison.final(method)
-        rows.append([method, str(seeds), f"{comparison.evaluations[-1]:,}", f"{mean:.1%} ± {error:.1%}"])
-        rows[-1] += [f"{comparison.whole[method].sum()} of {seeds}"] if comparison.exhaustive else []
-    return rows
+def table(comparison: Comparison) -> Table:
+    """What each method reached with all its evaluations, and where the true front is known, how often all of it."""
+    columns = [Column("method", "text"), Column("seeds", "whole"), Column("evaluations", "whole")]
+    columns += [Column("share of hypervolume", "percent", spread="share SE"), Column("share SE", "percent")]
+    columns += [Column("seeds with the whole true front", "whole")]
+    rows = [
+        [
+            *(method, len(comparison.seeds), comparison.evaluations[-1], *comparison.final(method)),
+            int(comparison.whole[method].sum()) if comparison.exhaustive else None,
+        ]
+        for method in comparison.shares
+    ]
+    return table_of(columns, rows, "NSGA-II and random search at equal evaluations (mean ± standard error over seeds)")
 
 
 def record_of(comparison: Comparison, config: CompareConfig) -> SearchComparison:
@@ -152,7 +160,19 @@ def _archive(
         yield archive
 
 
-def _write(layout: CompareLayout, comparison: Comparison, record: SearchComparison) -> None:
+def _costs(searched: Path, compared: Path) -> tuple[StudyCost, ...]:
+    """The scores that only the comparison took: its archive begins with those of the search."""
+    known = {measurement: (n, seconds or 0.0) for measurement, n, seconds in glance(searched)}
+    count, spent = 0, 0.0
+    for measurement, n, seconds in glance(compared):
+        searches, mean = known.get(measurement, (0, 0.0))
+        count, spent = count + max(n - searches, 0), spent + max(n * (seconds or 0.0) - searches * mean, 0.0)
+    return (StudyCost("further scores", count, spent),) if count else ()
+
+
+def _write(
+    layout: CompareLayout, comparison: Comparison, record: SearchComparison, costs: tuple[StudyCost, ...]
+) -> None:
     rows = [
         [method, seed, evaluations, share]
         for method, shares in comparison.shares.items()
@@ -161,5 +181,13 @@ def _write(layout: CompareLayout, comparison: Comparison, record: SearchComparis
     ]
     write_csv(layout.table, [["method", "seed", "evaluations", "hypervolume share"], *rows])
     best = "true front" if comparison.exhaustive else f"best front known, of {comparison.scored:,} networks"
-    hypervolume_figure(layout.figure, comparison.evaluations, comparison.shares, best)
+    draw(layout.figure, comparison.evaluations, comparison.shares, best)
     record.write(layout.numbers)
+    caption = f"Share of the {best}'s hypervolume after so many networks scored: median and quartiles over seeds"
+    StudyReport(
+        question="Is NSGA-II worth it?",
+        sentences=(f"{capital(record.sentence)}.",),
+        tables=(table(comparison),),
+        figures=(StudyFigure(layout.figure.name, caption),),
+        costs=costs,
+    ).write(layout.report)

@@ -13,7 +13,7 @@ from dualfair.studies.supernets.options import StudyOptions
 
 
 @dataclass(frozen=True)
-class StudyLayout:
+class SupernetsLayout:
     """The folder of a study."""
 
     folder: Path

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from dualfair.presentation.figures import study_figure
 from dualfair.runs.context import Workplace, working_beside
 from dualfair.runs.devices import describe
 from dualfair.runs.options import RetrainOptions
@@ -18,8 +17,9 @@ from dualfair.runs.watching import ShouldStop, ShowProgress, never, silent
 from dualfair.stages.inherited import inherited_scores
 from dualfair.stages.retrain import HowTrained, random_networks, retrain
 from dualfair.stages.train import train
+from dualfair.studies.supernets.figure import draw
 from dualfair.studies.supernets.options import StudyOptions
-from dualfair.studies.supernets.records import StudyLayout, SupernetStudy
+from dualfair.studies.supernets.records import SupernetsLayout, SupernetStudy
 from dualfair.studies.supernets.table import standalone_scores, study_of
 from dualfair.studies.supernets.variants import Variant, by_training
 from dualfair.studies.supernets.words import lines_of, rows_of
@@ -86,7 +86,7 @@ def study(
     """
     directory = place.directory
     directory.record_command(directory.layout.stage("study"), describe(place.processes.device))
-    layout, stages = StudyLayout(directory.path), _Stages(place, faces, options, progress, should_stop)
+    layout, stages = SupernetsLayout(directory.path), _Stages(place, faces, options, progress, should_stop)
     names = by_training(variants)
     host = layout.supernet(variants[0].name, 0)
     trained: TrainingResults | None = None
@@ -102,7 +102,7 @@ def study(
     for line in lines_of(record):
         directory.say(line)
     write_csv(layout.table, rows_of(record))
-    study_figure(layout.figure, record.to_json())
+    draw(layout.figure, record.to_json())
     directory.say(f"Numbers: {layout.numbers} and {layout.table.name}, picture: {layout.figure}")
     directory.say(f"Next: dualfair correlate --run {host}")
     return record

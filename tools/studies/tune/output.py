@@ -1,4 +1,4 @@
-"""What tuning came to, as a record, as rows of a table and as lines of text."""
+"""What tuning came to, as a record, as tables and as lines of text."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import numpy as np
 
 from dualfair.evolution.halving import Turn
 from dualfair.evolution.pareto import non_dominated
-from dualfair.presentation.table import aligned
+from dualfair.presentation.format import spoken
+from dualfair.presentation.table import Column, Table, table
+from dualfair.runs.records.study import StudyReport
 from dualfair.runs.records.training import SPLITS
 from dualfair.studies.tune.ladder import Ladder
 from dualfair.studies.tune.records import Failure, RungResult, TrialResult, TuneResult
@@ -47,35 +49,67 @@ def _rung(ladder: Ladder, turn: Turn) -> RungResult:
     return RungResult(ladder.rungs.budgets[turn.rung], *values, failed)
 
 
-def table(result: TuneResult) -> list[list]:
-    """Rows of a CSV: every trial with every rung that it reached."""
-    rows: list[list] = [["trial", "genotype", "optimizer", "lr", "epochs", *_MEASURED, "failed"]]
-    for trial in result.trials:
-        about = (trial.number, str(trial.genotype), trial.optimizer, trial.lr)
-        rows += [[*about, rung.epochs, *rung.values, rung.failed] for rung in trial.rungs]
-    return rows
+def trials_table(result: TuneResult) -> Table:
+    """Every trial with every rung that it reached."""
+    columns = [
+        Column("trial", "whole"),
+        Column("genotype", "text"),
+        Column("optimizer", "text"),
+        Column("lr", "general"),
+    ]
+    columns += [Column("epochs", "general"), *map(Column, _MEASURED), Column("failed", "text")]
+    rows = [
+        [trial.number, str(trial.genotype), trial.optimizer, trial.lr, rung.epochs, *rung.values, rung.failed]
+        for trial in result.trials
+        for rung in trial.rungs
+    ]
+    return table(columns, rows, "Trials by rung")
+
+
+def top_table(result: TuneResult) -> Table:
+    """The trials that reached the last rung, by validation error."""
+    disparity = spoken(result.disparity)
+    columns = [Column("genotype", "text"), Column("optimizer", "text"), Column("lr", "general")]
+    columns += [Column("val error"), Column(f"val {disparity}"), Column("test error"), Column(f"test {disparity}")]
+    rows = [
+        [str(trial.genotype), trial.optimizer, trial.lr, *trial.rungs[-1].values, trial.on_front or None]
+        for trial in _top(result)
+    ]
+    caption = "Trials that reached the last rung, one training each; the front is that of the validation people"
+    return table([*columns, Column("front", "mark")], rows, caption)
+
+
+def _top(result: TuneResult) -> list[TrialResult]:
+    last = result.rungs[-1]
+    top = [trial for trial in result.trials if trial.rungs[-1].epochs == last]
+    return sorted(top, key=lambda trial: trial.rungs[-1].validation_error)
+
+
+def _spent(result: TuneResult) -> str:
+    reached = [sum(len(trial.rungs) > rung for trial in result.trials) for rung in range(len(result.rungs))]
+    counts = ", ".join(f"{n} of {epochs:g}" for n, epochs in zip(reached, result.rungs, strict=True))
+    return (
+        f"Trainings by epochs: {counts}; together {result.epochs_spent:g} epochs, as many as "
+        f"{result.epochs_spent / result.rungs[-1]:.3g} full trainings"
+    )
+
+
+def report_of(result: TuneResult) -> StudyReport:
+    """What the trials came to, for readers."""
+    chosen = ", ".join(str(trial.genotype) for trial in result.trials if trial.on_front) or "none"
+    return StudyReport(
+        question="Which networks with which hyper-parameters?",
+        sentences=(f"On the front of the validation people: {chosen}.", f"{_spent(result)}."),
+        tables=(top_table(result),),
+    )
 
 
 def lines_of(result: TuneResult, run: Path) -> list[str]:
-    """The trials that reached the last rung, by validation error, what it cost, and what to do next."""
-    last, name = result.rungs[-1], result.disparity.replace("_", " ")
-    top = [trial for trial in result.trials if trial.rungs[-1].epochs == last]
-    top.sort(key=lambda trial: trial.rungs[-1].validation_error)
-    rows = [["genotype", "optimizer", "lr", "val error", f"val {name}", "test error", f"test {name}", "front"]]
-    for trial in top:
-        cells = [str(trial.genotype), trial.optimizer, f"{trial.lr:g}"]
-        cells += [f"{value:.3f}" for value in trial.rungs[-1].values]
-        rows.append([*cells, "yes" if trial.on_front else ""])
-    reached = [sum(len(trial.rungs) > rung for trial in result.trials) for rung in range(len(result.rungs))]
-    counts = ", ".join(f"{n} of {epochs:g}" for n, epochs in zip(reached, result.rungs, strict=True))
-    lines = [
-        *aligned(rows),
-        f"front by the validation people; one training each. Trainings by epochs: {counts}; together "
-        f"{result.epochs_spent:g} epochs, as many as {result.epochs_spent / last:.3g} full trainings",
-    ]
-    if chosen := next((trial for trial in top if trial.on_front), None):
+    """The trials that reached the last rung, what all of them cost, and what to do next."""
+    lines = [*top_table(result).lines(), f"front by the validation people; one training each. {_spent(result)}"]
+    if chosen := next((trial for trial in _top(result) if trial.on_front), None):
         lines.append(
             f"Next: dualfair retrain --run {run} --genotype {chosen.genotype} --optimizer {chosen.optimizer} "
-            f"--lr {chosen.lr:g} --epochs {last:g} --seeds 4"
+            f"--lr {chosen.lr:g} --epochs {result.rungs[-1]:g} --seeds 4"
         )
     return lines

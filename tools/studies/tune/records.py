@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Self
 
 from dualfair.evolution.halving import Turn
-from dualfair.runs.layout import TrainingsLayout
+from dualfair.runs.layout import StudyLayout
 from dualfair.runs.protocol import ProtocolOptions
 from dualfair.runs.records.codec import FLAT, Record, decode, encode, keyed
 from dualfair.supernet.genotype import Genotype
@@ -18,8 +18,8 @@ TRIED = ("optimizer", "lr", "epochs")
 
 
 @dataclass(frozen=True)
-class TuneLayout(TrainingsLayout):
-    """The folder RUN/tune: a standalone training for every turn, and what they came to."""
+class TuneLayout(StudyLayout):
+    """The folder RUN/studies/tune: a standalone training for every turn, and what they came to."""
 
     @property
     def turns(self) -> Path:

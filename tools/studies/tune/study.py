@@ -14,7 +14,7 @@ from dualfair.stages.retrain import recipe_of_stage
 from dualfair.stages.standalone_training import TrainingStage, train_standalone
 from dualfair.studies.tune.ladder import Ladder, pool_of
 from dualfair.studies.tune.options import TuneOptions
-from dualfair.studies.tune.output import lines_of, result_of, table
+from dualfair.studies.tune.output import lines_of, report_of, result_of, trials_table
 from dualfair.studies.tune.records import SharedRecipe, TuneConfig, TuneLayout, TuneResult
 from dualfair.supernet.files import write_csv
 from dualfair.supernet.training.process_group import ProcessGroup
@@ -40,7 +40,7 @@ def tune(
     recipe = recipe_of_stage(run)
     last = options.epochs or recipe.epochs
     rungs = Rungs(first=options.first_rung or last / 4, last=last, eta=options.eta)
-    layout = TuneLayout(directory.layout.trainings("tune").folder)
+    layout = TuneLayout(directory.layout.study("tune").folder)
     pool = pool_of(run, options.pool, layout)
     config = TuneConfig(
         recipe=SharedRecipe(recipe),
@@ -79,7 +79,8 @@ def tune(
         return None
     result = result_of(ladder, protocol_options.protocol().disparity_name)
     result.write(layout.numbers)
-    write_csv(layout.table, table(result))
+    write_csv(layout.table, trials_table(result).csv())
+    report_of(result).write(layout.report)
     for line in lines_of(result, directory.path):
         directory.say(line)
     return result
