@@ -15,12 +15,14 @@ from hypothesis import strategies as st
 
 from dualfair.evaluation.protocol import Scores
 from dualfair.evaluation.statistics.ranking import Estimate
+from dualfair.presentation.table import SHOWN, Column, Table
 from dualfair.runs import records
 from dualfair.runs.options import ConstraintOptions, SearchOptions, TrainOptions
 from dualfair.runs.protocol import ProtocolOptions
 from dualfair.runs.records.codec import Damaged, Record, decode
 from dualfair.runs.records.evaluation import EvaluationReport
 from dualfair.runs.records.search import Front, FrontNetwork, SearchConfig
+from dualfair.runs.records.study import StudyFigure
 from dualfair.runs.records.training import (
     SAMPLES,
     NetworkDescription,
@@ -56,6 +58,24 @@ TRAININGS = st.builds(
     st.sampled_from([(), (("lr", 0.5),), (("optimizer", "adamw"), ("flip", False))]),
     st.integers(0, 10**9 - 1),
 )
+
+
+def tables(width):
+    """Tables of so many columns."""
+    names = st.lists(st.text(max_size=3), min_size=width, max_size=width, unique=True)
+    columns = names.flatmap(
+        lambda drawn: st.tuples(*(st.builds(Column, st.just(n), st.sampled_from([*SHOWN])) for n in drawn))
+    )
+    cells = (
+        st.none()
+        | st.booleans()
+        | st.integers(-9, 9)
+        | st.floats(allow_nan=False, allow_infinity=False)
+        | st.text(max_size=3)
+    )
+    return st.builds(Table, columns, st.lists(st.tuples(*[cells] * width), max_size=2).map(tuple), st.text(max_size=9))
+
+
 PLAIN = {
     float: st.floats(),
     int: st.integers(-(2**63), 2**63 - 1),
@@ -71,6 +91,8 @@ PLAIN = {
     ProtocolOptions: st.builds(ProtocolOptions, calibrate=st.integers(0, 512), count=st.text(max_size=9)),
     SearchOptions: st.builds(SearchOptions, population=st.integers(1, 99)),
     ConstraintOptions: st.builds(ConstraintOptions, max_latency=st.floats(0, 1e6), max_macs=st.integers(0, 2**62)),
+    Table: st.integers(1, 3).flatmap(tables),
+    StudyFigure: st.builds(StudyFigure, st.sampled_from(["a.png", "front.png"]), st.text(max_size=9)),
     PlannedTraining: st.builds(PlannedTraining, TRAININGS, st.frozensets(st.sampled_from(SAMPLES), min_size=1)),
 }
 FIELDS = {(SearchConfig, "objectives"): st.sampled_from([("error", "std"), ("error", "std", "macs", "params")])}

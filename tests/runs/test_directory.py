@@ -68,13 +68,15 @@ def test_a_missing_stage_is_named(tmp_path):
 
 
 def test_the_one_who_locks_finds_no_temporary_files_of_the_dead(tmp_path):
-    folders = ["compare", "search", "short"]
-    for folder in folders:
+    folders = ["search", "short", "studies"]
+    for folder in (*folders, "studies/worth"):
         (tmp_path / folder).mkdir()
-    for name in ("log.txt.tmp", "search/front.csv.tmp", "short/config.json.tmp", "compare/hypervolume.csv.tmp"):
+    for name in ("log.txt.tmp", "search/front.csv.tmp", "short/config.json.tmp", "studies/worth/hypervolume.csv.tmp"):
         (tmp_path / name).write_text("half")
     with RunDirectory(tmp_path).locked():
-        assert sorted(path.name for path in tmp_path.rglob("*")) == ["compare", "lock.json", "search", "short"]
+        assert sorted(path.name for path in tmp_path.rglob("*")) == [
+            "lock.json", "search", "short", "studies", "worth",
+        ]  # fmt: skip
     assert sorted(path.name for path in tmp_path.iterdir()) == folders
 
 
