@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
-from dualfair.evolution.archive import Archive, Evaluation
+from dualfair.evolution.archive import Evaluation
 from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.space import SearchSpace
 
@@ -132,30 +132,9 @@ class Constraints:
             yield children
 
 
-class Within:
-    """Those evaluations of an archive whose genotypes keep limits; read like the archive itself."""
-
-    def __init__(self, archive: Archive, constraints: Constraints) -> None:
-        self._archive, self._constraints = archive, constraints
-        self.columns, self.objectives = archive.columns, archive.objectives
-
-    def get(self, genotype: Genotype) -> Evaluation | None:
-        """The evaluation of a genotype, or None when it is not scored or breaks a limit."""
-        return self._archive.get(genotype) if self._constraints.keeps(genotype) else None
-
-    def __contains__(self, genotype: Genotype) -> bool:
-        return self.get(genotype) is not None
-
-    def __iter__(self) -> Iterator[Evaluation]:
-        return (evaluation for evaluation in self._archive if self._constraints.keeps(evaluation.genotype))
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
-
-
-def within(archive: Archive, constraints: Constraints | None) -> Archive | Within:
-    """The evaluations of an archive that keep limits; all of them for None."""
-    return archive if constraints is None else Within(archive, constraints)
+def within(evaluations: Iterable[Evaluation], constraints: Constraints | None) -> tuple[Evaluation, ...]:
+    """The evaluations of genotypes that keep limits, in order; all of them for None."""
+    return tuple(e for e in evaluations if constraints is None or constraints.keeps(e.genotype))
 
 
 def satisfying(genotypes: Iterable[Genotype], constraints: Constraints | None) -> list[Genotype]:

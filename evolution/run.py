@@ -12,7 +12,7 @@ import numpy as np
 
 from dualfair.evolution.archive import Archive, Evaluation
 from dualfair.evolution.attempts import Attempts, Score, Scored
-from dualfair.evolution.constraints import Constraints, Within, within
+from dualfair.evolution.constraints import Constraints, within
 from dualfair.evolution.pareto import hypervolume, non_dominated, reference_point
 from dualfair.supernet.genotype import Genotype
 
@@ -47,9 +47,9 @@ class TracePoint(NamedTuple):
 class SearchResult:
     """What a search found.
 
-    `archive` holds all evaluations of this measurement, earlier runs included; of a run with limits those that keep
-    them. `front` are the feasible ones of these that no other dominates, sorted by the first objective, then the
-    others. All else is about this run only: `evaluated` are
+    `scored` are all evaluations of this measurement, earlier runs included; of a run with limits those that keep them.
+    `columns` name their values, of which the first `objectives` are minimised. `front` are the feasible ones that no
+    other dominates, sorted by the first objective, then the others. All else is about this run only: `evaluated` are
     the distinct genotypes that it asked for, in order; `trace` has one point a generation, its hypervolumes are
     relative to `reference`. That is the reference point given to the search, else `evolution.pareto.reference_point`
     of all feasible genotypes of the run: in every objective worst + 0.1 (worst - best). It is empty, and every
@@ -59,8 +59,10 @@ class SearchResult:
     a reader has to know.
     """
 
+    columns: tuple[str, ...]
+    objectives: int
     front: tuple[Evaluation, ...]
-    archive: Archive | Within
+    scored: tuple[Evaluation, ...]
     evaluated: tuple[Evaluation, ...]
     trace: tuple[TracePoint, ...]
     reference: tuple[float, ...]
@@ -87,7 +89,7 @@ class SearchResult:
     @property
     def front_values(self) -> np.ndarray:
         """Objectives of the front, float64 (front, objectives)."""
-        return objectives_of(self.front, self.archive)
+        return objectives_of(self.front, self.objectives)
 
 
 class Run:
@@ -133,15 +135,13 @@ class Run:
         every genotype; OSError when the archive cannot be written.
         """
         fresh = [genotype for genotype in dict.fromkeys(genotypes) if genotype not in self._evaluated]
-        archived = {genotype: self._archive.get(genotype) for genotype in fresh}
-        self._attempts.trust(
-            genotype for genotype, evaluation in archived.items() if evaluation and evaluation.reason is None
-        )
-        missing = [genotype for genotype, evaluation in archived.items() if evaluation is None]
+        archived = self._archive.get(fresh)
+        self._attempts.trust(genotype for genotype, evaluation in archived.items() if evaluation.reason is None)
+        missing = [genotype for genotype in fresh if genotype not in archived]
         for scored in self._attempts(missing):
             self._archive.add(scored.genotypes, self._values(scored), scored.seconds, scored.reason)
         # Read back, so that a resumed run goes on with the very numbers of the first.
-        self._evaluated |= {genotype: self._archive.get(genotype) for genotype in fresh}
+        self._evaluated |= self._archive.get(fresh)
         self._reused += len(fresh) - len(missing)
         self._follow([self._evaluated[genotype] for genotype in fresh])
         return np.array([self._evaluated[genotype].values for genotype in genotypes])
@@ -150,10 +150,12 @@ class Run:
         """The summary; `ended` and `notes` as in `SearchResult`."""
         reference = self._reference or (reference_point(self._range) if len(self._range) else ())
         volumes = [hypervolume(front, reference) if reference else 0.0 for front in self._fronts]
-        archive = within(self._archive, self._constraints)
+        scored = within(self._archive, self._constraints)
         return SearchResult(
-            front=archive_front(archive),
-            archive=archive,
+            columns=self._archive.columns,
+            objectives=self._archive.objectives,
+            front=front_of(scored, self._archive.objectives),
+            scored=scored,
             evaluated=tuple(self._evaluated.values()),
             trace=tuple(map(TracePoint, self._counts, volumes)),
             reference=reference,
@@ -170,7 +172,7 @@ class Run:
 
     def _follow(self, fresh: Sequence[Evaluation]) -> None:
         """Carry the run's own front and range on by fresh evaluations, and tell the progress."""
-        objectives = objectives_of(fresh, self._archive)
+        objectives = objectives_of(fresh, self._archive.objectives)
         feasible = objectives[np.isfinite(objectives).all(axis=1)]
         self._infeasible += len(objectives) - len(feasible)
         front = np.concatenate([*self._fronts[-1:], feasible])
@@ -187,19 +189,23 @@ class Run:
             self._progress(Progress(*counts, volume, tuple(fresh)))
 
 
-def archive_front(archive: Archive | Within) -> tuple[Evaluation, ...]:
-    """The feasible evaluations that no other in the archive dominates, sorted by objectives, then genotype."""
-    evaluations = list(archive)
-    values = objectives_of(evaluations, archive)
-    places = np.flatnonzero(np.isfinite(values).all(axis=1))
-    front = [evaluations[place] for place in places[non_dominated(values[places])]]
-    return tuple(sorted(front, key=lambda e: (e.values[: archive.objectives], e.genotype)))
+def front_of(evaluations: Iterable[Evaluation], objectives: int) -> tuple[Evaluation, ...]:
+    """The feasible evaluations that no other one dominates, sorted by objectives, then genotype."""
+    candidates, values = feasible(evaluations, objectives)
+    front = [candidates[place] for place in np.flatnonzero(non_dominated(values))]
+    return tuple(sorted(front, key=lambda e: (e.values[:objectives], e.genotype)))
 
 
-def objectives_of(evaluations: Sequence[Evaluation], archive: Archive | Within) -> np.ndarray:
+def feasible(evaluations: Iterable[Evaluation], objectives: int) -> tuple[list[Evaluation], np.ndarray]:
+    """The evaluations whose objectives are all finite, in order, and these objectives, float64 (n, objectives)."""
+    evaluations = [e for e in evaluations if np.isfinite(e.values[:objectives]).all()]
+    return evaluations, objectives_of(evaluations, objectives)
+
+
+def objectives_of(evaluations: Iterable[Evaluation], objectives: int) -> np.ndarray:
     """The objectives of evaluations, float64 (n, objectives)."""
-    values = [evaluation.values[: archive.objectives] for evaluation in evaluations]
-    return np.array(values, dtype=np.float64).reshape(-1, archive.objectives)
+    values = [evaluation.values[:objectives] for evaluation in evaluations]
+    return np.array(values, dtype=np.float64).reshape(-1, objectives)
 
 
 def at_least(name: str, value: int, least: int) -> int:

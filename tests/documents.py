@@ -78,8 +78,7 @@ def subcommand(words):
         return None
     words = words[words.index("dualfair") + 1 :]
     words = words[1:] if words[:1] == ["--debug"] else words
-    nested = {"faces": 3 if words[1:2] == ["import"] else 2, "archive": 2}.get(words[0] if words else "", 1)
-    return " ".join(words[: min(nested, 2)]), words
+    return " ".join(words[: 2 if words[:1] == ["faces"] else 1]), words
 
 
 def values_of(words, option):

@@ -48,8 +48,6 @@ def test_a_command_and_its_options_exist(dualfair, command):
     names = [words[0]]
     if words[0] == "faces":
         names = words[: 3 if words[1] == "import" else 2]
-    elif words[0] == "archive":
-        names = words[:2]
     shown = dualfair(*names, "--help")
     assert shown.status == 0, shown.err
     for word in words:

@@ -30,7 +30,6 @@ COMMANDS = {
     "evaluate": ("dualfair.commands.evaluate", "Every measure of networks, or of any system's embeddings."),
     "transfer": ("dualfair.commands.transfer", "Retrained networks on other faces and by other attributes."),
     "export": ("dualfair.commands.export", "A trained network for production: timm, ONNX or plain weights."),
-    "archive": ("dualfair.commands.archive", "Export, import and merge the scores of searches."),
     "show": ("dualfair.commands.show", "Describe and draw a network, with its sizes and costs."),
     "check": ("dualfair.commands.check", "Tell what is wrong with a space, head or disparity of your own."),
     "bench": ("dualfair.commands.bench", "Measure speed and memory side by side on this machine."),

@@ -168,7 +168,6 @@ SOUND = {
     ("retrain",): ("--run", "run", "--genotype", "101:cosface", "--seeds", "1", *RECIPE),
     ("correlate",): ("--run", "run", "--resamples", "5"),
     ("status",): ("run",),
-    ("archive", "export"): ("run", "--to", "scores.csv"),
     ("evaluate",): ("--network", NETWORK, "--faces", "faces", "--out", "out", "--resamples", "5"),
     ("show",): ("101:cosface",),
     ("plan",): ("--images", "50", "--identities", "5", "--size", "32", "--seconds", "0.01"),

@@ -154,7 +154,7 @@ def test_a_resumed_run_has_a_witness_from_the_archive():
     score = Faulty(lambda _, called: genotypes[0] not in called)
     Run(score, archive, steps=1).step([genotypes[2], genotypes[0], genotypes[1]])
     assert score.calls == [[genotypes[1]], [genotypes[1]], [genotypes[0]]]
-    assert archive.get(genotypes[1]).reason == "RuntimeError: no such kernel"
+    assert archive.get(genotypes)[genotypes[1]].reason == "RuntimeError: no such kernel"
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit])

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from dualfair.evolution import salvage
-from dualfair.evolution.archive import Archive, measurements_in
+from dualfair.evolution import opening
+from dualfair.evolution.archive import Archive
+from dualfair.evolution.storage import glance
 from dualfair.supernet.genotype import Genotype
 
 ROOT = Path(__file__).parents[2]
@@ -103,7 +104,7 @@ def test_a_file_that_was_cut_off_is_told_and_works_with_what_is_left(written, re
     assert len(data) == 7 * 4096
     path.write_bytes(data[: whole * 1024 + 7])
     evaluations, repairs = read_both(path)
-    assert len(repairs) == 1 and f"was damaged: {len(evaluations)} evaluation" in repairs[0]
+    assert len(repairs) == 1 and f"was damaged: {len(evaluations)} evaluation" in repairs[0] and f"{path}.damaged" in repairs[0]
     # The evaluations fill three pages at the end, in order.
     assert (len(evaluations) > 0) == (whole > 20) and set(evaluations) < set(written.truth)
 
@@ -116,28 +117,51 @@ def spoil_schema(path, old=b"CREATE TABLE evaluations", new=b"CREATE TABLF evalu
     return data
 
 
+def spoil_index(path):
+    """Have the index of the evaluations lead to others; returns the file's bytes."""
+    data = bytearray(path.read_bytes())
+    # A page of an index begins with 10, and the genotypes stand in no other one.
+    page = next(at for at in range(0, len(data), 4096) if data[at] == 10 and b":cosface" in data[at : at + 4096])
+    place = data.index(b":cosface", page)
+    data[place - 1] ^= 1
+    path.write_bytes(data)
+    return data
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [
         (b"CREATE TABLE evaluations", b"CREATE TABLF evaluations"),
         (b'"values" TEXT', b'"valuew" TEXT'),
         (b"genotype TEXT", b"genotypf TEXT"),
-        (b"measurements_1measurements", b"measurements_1measurementt"),
+        (b"seconds REAL,", b"seconds REAL "),
     ],
 )
-def test_every_evaluation_survives_a_schema_that_rots_with_its_order_seconds_and_reason(written, tmp_path, old, new):
+def test_a_schema_that_rots_is_found_and_the_archive_works_on(written, read_both, tmp_path, old, new):
+    path = copied(written.closed, tmp_path)
+    data = spoil_schema(path, old, new)
+    evaluations, repairs = read_both(path)
+    assert len(repairs) == 1 and f"was damaged: {len(evaluations)} evaluations could be read" in repairs[0]
+    assert Path(f"{path}.damaged").read_bytes() == data
+    with Archive(path, measurement=written.names[0], columns=COLUMNS) as archive:
+        archive.add([Genotype.parse("7")], [[1, 2, 3]])
+        assert archive.repaired == ""
+
+
+def test_what_is_kept_of_a_damaged_file_keeps_its_order_seconds_and_reason(written, tmp_path):
     path = copied(written.closed, tmp_path)
 
     def contents():
-        with Archive(path, measurement=measurements_in(path)[1].name, columns=COLUMNS) as archive:
-            return [(repr(evaluation), evaluation.seconds) for evaluation in archive]
+        with Archive(path, measurement=written.names[1], columns=COLUMNS) as archive:
+            return [(repr(evaluation), evaluation.seconds) for evaluation in archive], archive.repaired
 
-    with Archive(path, measurement=measurements_in(path)[1].name, columns=COLUMNS) as archive:
+    with Archive(path, measurement=written.names[1], columns=COLUMNS) as archive:
         archive.add([Genotype.parse("7")], [[float("nan")] * 3], reason="RuntimeError: no")
-    before = contents()
-    spoil_schema(path, old, new)
-    assert [measurement.evaluations for measurement in measurements_in(path)] == [25, 26] and contents() == before
-    assert len(before) == 26 and "reason='RuntimeError: no'" in before[-1][0]
+    before, _ = contents()
+    spoil_index(path)
+    after, repaired = contents()
+    assert after == before and len(before) == 26 and "reason='RuntimeError: no'" in before[-1][0]
+    assert "51 evaluations could be read" in repaired and glance(path)[0][1:] == (26, 0.5)
 
 
 def test_a_page_that_rots_takes_no_evaluations_of_other_pages_with_it(written, read_both, tmp_path):
@@ -150,8 +174,8 @@ def test_a_page_that_rots_takes_no_evaluations_of_other_pages_with_it(written, r
     evaluations, repairs = read_both(path)
     assert 0 < len(evaluations) == len(written.truth) - gone
     assert repairs == [
-        f"scores.sqlite was damaged: {len(evaluations)} evaluations were read back; the rest will be scored again; the "
-        "damaged file is kept as scores.sqlite.damaged"
+        f"scores.sqlite was damaged: {len(evaluations)} evaluations could be read and kept, the rest will be scored "
+        f"again; the damaged file lies in {path}.damaged"
     ]
     assert Path(f"{path}.damaged").read_bytes() == data
 
@@ -162,7 +186,7 @@ def test_a_file_of_which_nothing_can_be_read_is_kept_aside_and_a_fresh_one_begun
     path.write_bytes(data)
     evaluations, repairs = read_both(path)
     assert evaluations == {}
-    assert repairs[0].startswith("scores.sqlite was damaged: 0 evaluations were read back; the rest will")
+    assert repairs[0].startswith("scores.sqlite was damaged: 0 evaluations could be read and kept, the rest will")
     assert Path(f"{path}.damaged").read_bytes() == data
     with Archive(path, measurement="m", columns=COLUMNS) as archive:
         archive.add([Genotype.parse("7")], [[1, 2, 3]])
@@ -179,7 +203,7 @@ def test_a_measurement_that_rots_loses_its_own_evaluations_only_and_they_are_kep
     path.write_bytes(data[:4096] + new.join(data[4096:8192].rsplit(old, 1)) + data[8192:])
     evaluations, repairs = read_both(path)
     assert evaluations == {key: values for key, values in written.truth.items() if key[0] == 1}
-    assert len(repairs) == 1 and "25 evaluations were read back" in repairs[0] and Path(f"{path}.damaged").exists()
+    assert len(repairs) == 1 and "25 evaluations could be read" in repairs[0] and Path(f"{path}.damaged").exists()
 
 
 def test_a_rotten_evaluation_is_deleted_told_and_scored_again(written, tmp_path, read_both):
@@ -191,44 +215,30 @@ def test_a_rotten_evaluation_is_deleted_told_and_scored_again(written, tmp_path,
     assert len(evaluations) == len(written.truth) - 1
     assert repairs == ["scores.sqlite: 1 evaluation did not say what was written; to be scored again"]
     (lost,) = set(written.truth) - set(evaluations)
-    with Archive(path, measurement=measurements_in(path)[lost[0]].name, columns=COLUMNS) as archive:
-        assert lost[1] not in archive and len(archive) == 24
+    with Archive(path, measurement=written.names[lost[0]], columns=COLUMNS) as archive:
+        assert not archive.get([lost[1]]) and len(archive) == 24
         archive.add([lost[1]], [written.truth[lost]])
-        assert archive.get(lost[1]).values == written.truth[lost] and archive.repaired == ""
+        assert archive.get([lost[1]])[lost[1]].values == written.truth[lost] and archive.repaired == ""
 
 
 def test_an_evaluation_that_rots_while_the_archive_is_open_is_not_used_either(written, tmp_path):
     path = copied(written.closed, tmp_path)
     with (
-        Archive(path, measurement=measurements_in(path)[0].name, columns=COLUMNS) as archive,
+        Archive(path, measurement=written.names[0], columns=COLUMNS) as archive,
         closing(sqlite3.connect(path)) as other,
     ):
-        genotype, values = next((evaluation.genotype, evaluation.values) for evaluation in archive)
+        before = list(archive)
         other.execute("UPDATE evaluations SET \"values\" = '[0, 0, 0]' WHERE id = 1")
+        other.execute("INSERT INTO evaluations VALUES (99, 1, '7:cosface', '[0, 0, 0]', 0.5, NULL, 'no digest')")
         other.commit()
-        assert archive.get(genotype) is None and genotype not in archive
-        assert archive.repaired == "scores.sqlite: 1 evaluation did not say what was written; to be scored again"
-        archive.add([genotype], [values])
-        assert archive.get(genotype).values == values and len(archive) == 25
+        assert list(archive) == before and len(archive) == 25
+        archive.add([Genotype.parse("7:cosface")], [[1, 2, 3]])
+        assert [evaluation.values for evaluation in archive][25:] == [(1, 2, 3)]
 
 
-def test_an_index_that_leads_to_another_evaluation_is_not_followed(written, read_both, tmp_path):
+def test_an_index_that_leads_to_another_evaluation_is_found(written, read_both, tmp_path):
     path = copied(written.closed, tmp_path)
-    without_index = (
-        "PRAGMA writable_schema = ON",
-        "DELETE FROM sqlite_master WHERE name LIKE 'sqlite_autoindex_evaluations_%'",
-        "UPDATE sqlite_master SET sql = replace(sql, 'UNIQUE (measurement, genotype)', 'CHECK (TRUE)')",
-    )
-    swapped = [f"UPDATE evaluations SET id = {to} WHERE id = {of}" for to, of in ((99, 1), (1, 2), (2, 99))]
-    with Archive(path, measurement=measurements_in(path)[0].name, columns=COLUMNS) as archive:
-        first, second = list(archive)[:2]
-        for statements in (without_index, swapped):
-            with closing(sqlite3.connect(path, isolation_level=None)) as other:
-                for statement in statements:
-                    other.execute(statement)
-        with pytest.raises(ValueError, match=f"leads from {first.genotype} to {second.genotype}; repeat the command"):
-            archive.get(first.genotype)
-        assert archive.repaired == ""
+    spoil_index(path)
     evaluations, repairs = read_both(path)
     assert evaluations == written.truth and len(repairs) == 1
 
@@ -236,9 +246,9 @@ def test_an_index_that_leads_to_another_evaluation_is_not_followed(written, read
 def test_damaged_files_are_kept_under_names_of_their_own(written, read_both, tmp_path):
     path = copied(written.closed, tmp_path)
     for number in ("", "-2", "-3"):
-        data = spoil_schema(path)
+        data = spoil_index(path)
         _, repairs = read_both(path)
-        assert repairs[0].endswith(f"the damaged file is kept as scores.sqlite.damaged{number}")
+        assert repairs[0].endswith(f"the damaged file lies in {path}.damaged{number}")
         assert path.with_name(f"{NAME}.damaged{number}").read_bytes() == data
     assert sorted(entry.name for entry in path.parent.iterdir()) == sorted(
         [NAME, f"{NAME}-lock", *(f"{NAME}.damaged{number}" for number in ("", "-2", "-3"))]
@@ -248,7 +258,7 @@ def test_damaged_files_are_kept_under_names_of_their_own(written, read_both, tmp
 def test_a_damaged_file_is_not_repaired_under_another_process(written, read_both, tmp_path):
     path = copied(written.closed, tmp_path)
     with Archive(path, measurement="other", columns=COLUMNS):
-        spoil_schema(path)
+        spoil_index(path)
         with pytest.raises(ValueError, match=r"archive .*scores.sqlite is damaged, and open elsewhere; end that") as e:
             Archive(path, measurement="m", columns=COLUMNS)
         assert "\n" not in str(e.value)
@@ -278,7 +288,7 @@ def killed_at(fatal, action):
     try:
         for name in ("rename", "replace", "unlink", "fsync"):
             setattr(os, name, after_step(getattr(os, name)))
-        salvage.insert_heading = after_step(salvage.insert_heading)
+        opening.set_up = after_step(opening.set_up)
         sys.addaudithook(lambda event, _: step() if event == "sqlite3.connect" else None)
         status = 0 if action() else 2
     finally:
@@ -290,13 +300,13 @@ def test_a_repair_killed_at_any_of_its_steps_is_finished_by_the_next_opening(wri
     source = copied(written.closed, tmp_path, "whole")
     with closing(sqlite3.connect(source)) as connection:
         connection.execute("PRAGMA writable_schema = ON")
-        connection.execute("UPDATE sqlite_master SET sql = replace(sql, 'CREATE TABLE e', 'CREATE TABLX e')")
+        connection.execute("UPDATE sqlite_master SET sql = replace(sql, 'TABLE evaluations (', 'TABLE evaluations ( ')")
         connection.commit()
         shutil.copytree(source.parent, tmp_path / "source")
 
     def repair():
         with Archive(path, measurement="another", columns=COLUMNS) as archive:
-            return "was damaged: 50 evaluations were read back" in archive.repaired
+            return "was damaged: 50 evaluations could be read" in archive.repaired
 
     begun = set()
     for fatal in range(1, 60):
@@ -318,7 +328,7 @@ def test_a_log_never_lies_beside_a_rebuilt_file_whose_log_it_is_not(written, rea
         path = copied(written.killed, tmp_path)
         before = [part.read_bytes() for part in parts(path)]
         shutil.copy(written.closed / NAME, f"{path}.rebuilt")
-        status = killed_at(fatal, lambda path=path: "50 evaluations" in salvage.finish(path))
+        status = killed_at(fatal, lambda path=path: "50 evaluations" in opening._finish_repair(path))
         if status == 0:
             break
         evaluations, _ = read_both(path)
@@ -354,7 +364,7 @@ def test_a_full_disk_during_a_repair_leaves_the_damaged_file_as_it_was(written, 
     path = copied(written.closed, tmp_path)
     with Archive(path, measurement="large", columns=COLUMNS) as archive:
         archive.add([Genotype(((number,),)) for number in range(300)], [[1 / 3] * 3] * 300)
-    data = spoil_schema(path)
+    data = spoil_index(path)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
@@ -373,7 +383,7 @@ def test_a_full_disk_during_a_repair_leaves_the_damaged_file_as_it_was(written, 
 def nobodys(written):
     """A copy of the archive, in a folder that everybody can read and nobody but the owner can write."""
     with tempfile.TemporaryDirectory() as folder:
-        path = copied(written.killed, Path(folder))
+        path = copied(written.closed, Path(folder))
         for entry in (Path(folder), path.parent):
             entry.chmod(0o755)
         yield path
@@ -395,13 +405,13 @@ def as_nobody(code, *arguments):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="changes the user, which only root may")
-def test_a_folder_that_cannot_be_written_is_read_from_and_otherwise_named(nobodys, written):
+def test_a_folder_that_cannot_be_written_is_glanced_at_and_otherwise_named(nobodys):
     reading = (
-        "from dualfair.evolution.archive import scores_in\n"
-        "print(sum(len(each.evaluations) for each in scores_in(sys.argv[1])[0]))"
+        "from dualfair.evolution.storage import glance; from pathlib import Path\n"
+        "print([evaluations for _, evaluations, _ in glance(Path(sys.argv[1]))])"
     )
     read = as_nobody(reading, nobodys)
-    assert read.stdout + read.stderr == f"{len(written.truth)}\n"
+    assert read.stdout + read.stderr == "[25, 25]\n"
     printed = as_nobody(
         "from dualfair.evolution.archive import Archive\n"
         "try: Archive(sys.argv[1], measurement='m', columns=('a', 'b'))\n"

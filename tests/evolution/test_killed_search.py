@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dualfair.evolution.archive import Archive, scores_in
+from dualfair.evolution.archive import Archive
 from dualfair.evolution.nsga2 import evolve
 from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.space import SPACES
@@ -85,7 +85,7 @@ def test_two_writers_wait_for_each_other_and_a_reader_sees_whole_evaluations_onl
 SEARCH = """
 import sys, time
 import numpy as np
-from dualfair.evolution.archive import Archive, scores_in
+from dualfair.evolution.archive import Archive
 from dualfair.evolution.nsga2 import evolve
 from dualfair.supernet.space import SPACES
 def score(genotypes):
@@ -120,8 +120,11 @@ def test_a_search_killed_by_sigkill_anywhere_ends_in_the_same_front_and_scores_n
     # A call that was killed before its scores were in the archive is made again: at most its four genotypes a kill.
     assert len(requested) - len(set(requested)) <= 4 * kills
     assert set(requested) == set((tmp_path / "whole.txt").read_text().split())
-    killed, uninterrupted = (scores_in(tmp_path / name)[0] for name in (NAME, "whole.sqlite"))
-    assert killed == uninterrupted
+    evaluations = []
+    for name in (NAME, "whole.sqlite"):
+        with Archive(tmp_path / name, measurement="m", columns=COLUMNS) as archive:
+            evaluations.append(list(archive))
+    assert evaluations[0] == evaluations[1]
 
 
 def test_killed_between_proposing_and_scoring_the_same_genotypes_are_proposed_again(tmp_path):

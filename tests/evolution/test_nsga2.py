@@ -9,7 +9,7 @@ from dualfair.evolution.archive import Archive
 from dualfair.evolution.baselines import exhaustive, random_search
 from dualfair.evolution.nsga2 import evolve
 from dualfair.evolution.pareto import hypervolume, reference_point
-from dualfair.evolution.run import archive_front
+from dualfair.evolution.run import front_of
 from dualfair.supernet.space import SPACES, ChoiceBlock, SearchSpace
 
 ROOT = Path(__file__).parents[2]
@@ -148,7 +148,7 @@ def test_front_covers_earlier_runs_of_the_same_archive_while_the_rest_is_about_t
     second = evolve(LARGE, score, population=4, generations=1, seed=9, archive=archive)
     separate = evolve(LARGE, score, population=4, generations=1, seed=9)
     assert second.trace == separate.trace and second.evaluated == separate.evaluated and second.evaluations == 4
-    assert second.front == archive_front(archive)
+    assert second.front == front_of(archive, 2)
     assert len(set(genotypes(second.front)) & set(genotypes(first.front))) > 0
 
 
@@ -171,8 +171,8 @@ def test_details_are_kept_and_never_optimised():
     detailed = evolve(LARGE, score, population=10, generations=5, seed=0, columns=("a", "b", "c", "d"))
     assert genotypes(detailed.evaluated) == genotypes(plain.evaluated) and detailed.infeasible == 0
     assert genotypes(detailed.front) == genotypes(plain.front) and detailed.trace == plain.trace
-    assert all(e.values[2] == -1e9 * e.genotype.indices[0] for e in detailed.archive)
-    assert detailed.archive.columns == ("a", "b", "c", "d")
+    assert all(e.values[2] == -1e9 * e.genotype.indices[0] for e in detailed.scored)
+    assert detailed.columns == ("a", "b", "c", "d")
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -183,7 +183,7 @@ def test_objectives_that_are_not_finite_make_a_genotype_infeasible_and_are_kept(
         return values
 
     result = evolve(LARGE, score, population=12, generations=8, seed=0)
-    spoilt = [e for e in result.archive if e.genotype.head == "arcface"]
+    spoilt = [e for e in result.scored if e.genotype.head == "arcface"]
     assert result.infeasible == len(spoilt) > 0
     assert all(np.array_equal(e.values[1], value, equal_nan=True) for e in spoilt)
     assert result.front and not set(genotypes(spoilt)) & set(genotypes(result.front))
@@ -288,7 +288,7 @@ def test_a_space_and_a_score_are_enough_whether_it_returns_details_or_not(detail
         "0-0-0-0", "0-0-1-0", "1-0-1-0", "2-0-1-0", "3-0-1-0", "4-0-1-0",
     ]  # fmt: skip
     assert result.front[1].values == (1.0, -1.0, *[7.0] * details) and result.front_values.shape == (6, 2)
-    assert result.archive.columns == (
+    assert result.columns == (
         "objective 1", "objective 2", *(f"detail {number}" for number in range(1, details + 1)),
     )  # fmt: skip
 
@@ -350,7 +350,7 @@ def test_a_batch_caps_the_genotypes_of_a_score_call():
 
 def test_seconds_are_shares_of_the_score_call():
     result = evolve(LARGE, structured(0), population=4, generations=1)
-    assert all(0 < evaluation.seconds < 1 for evaluation in result.archive)
+    assert all(0 < evaluation.seconds < 1 for evaluation in result.scored)
 
 
 @pytest.mark.parametrize(

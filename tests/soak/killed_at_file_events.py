@@ -61,7 +61,7 @@ def run_killed(folder, at, words):
     killer = Killer(folder, at)
     os.fsync = killer.before(os.fsync)
     dualfair.supernet.files.Output.write = killer.before(dualfair.supernet.files.Output.write)
-    dualfair.evolution.archive.Archive.add = killer.before(dualfair.evolution.archive.Archive.add)
+    dualfair.evolution.archive.Archive.keep = killer.before(dualfair.evolution.archive.Archive.keep)
     sys.addaudithook(killer.audit)
     sys.argv = ["dualfair", *words]
     quiet = os.open(os.devnull, os.O_WRONLY)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
 import shutil
+import sqlite3
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from dualfair.evolution.archive import scores_in
 from dualfair.supernet.files import TEMPORARY
 from dualfair.supernet.training.checkpoint import DAMAGED, checkpoints, read_record
 
@@ -90,17 +92,21 @@ def evaluations(folder: Path) -> dict[str, tuple[str, str]]:
         for part in (path, path.with_name(path.name + "-wal")):
             if part.is_file():
                 shutil.copyfile(part, Path(elsewhere) / part.name)
-        try:
-            held, _ = scores_in(Path(elsewhere) / path.name)
-        except ValueError:
-            # Killed before it was set up; what it held before a kill and holds no more is named as gone.
-            return {}
-    named = {}
-    for measured in held:
-        name = hashlib.sha256(measured.heading.name.encode()).hexdigest()[:8]
-        for place, evaluation in enumerate(measured.evaluations, 1):
-            done = f"place {place}, {evaluation.seconds!r} s"
-            named[f"{evaluation.genotype} by measurement {name}"] = (done, evaluation.row.values)
+        with contextlib.closing(sqlite3.connect(Path(elsewhere) / path.name)) as archive:
+            try:
+                rows = archive.execute(
+                    'SELECT name, genotype, seconds, "values" FROM evaluations '
+                    "JOIN measurements ON measurement = measurements.id ORDER BY evaluations.id"
+                ).fetchall()
+            except sqlite3.DatabaseError:
+                # Killed before it was set up; what it held before a kill and holds no more is named as gone.
+                return {}
+    named: dict[str, tuple[str, str]] = {}
+    places = Counter[str]()
+    for measurement, genotype, seconds, values in rows:
+        places[measurement] += 1
+        name = hashlib.sha256(measurement.encode()).hexdigest()[:8]
+        named[f"{genotype} by measurement {name}"] = (f"place {places[measurement]}, {seconds!r} s", values)
     return named
 
 

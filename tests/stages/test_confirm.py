@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dualfair.evolution.archive import Archive, Evaluation, measurements_in
+from dualfair.evolution.archive import Evaluation
 from dualfair.evolution.nsga2 import evolve
+from dualfair.evolution.storage import glance
 from dualfair.presentation.table import aligned
 from dualfair.runs.directory import RunDirectory
 from dualfair.runs.options import ConstraintOptions, SearchOptions
@@ -33,10 +34,8 @@ def genotypes(n, seed=0):
     return SPACE.sample_distinct(n, np.random.default_rng(seed))
 
 
-def archive_of(values):
-    archive = Archive(measurement="m", columns=NAMES)
-    archive.add(genotypes(len(values)), values)
-    return archive
+def evaluations_of(values):
+    return [Evaluation(name, tuple(row)) for name, row in zip(genotypes(len(values)), values.tolist(), strict=True)]
 
 
 def dominated(values, others):
@@ -73,7 +72,7 @@ def confirmation_of(before, after, random, *, leading=None):
 def test_candidates_are_the_first_layers_by_brute_force(least):
     values = np.random.default_rng(1).random((60, 2)).round(1)
     values[7] = np.nan
-    layers = [{str(evaluation.genotype) for evaluation in layer} for layer in candidates(archive_of(values), least)]
+    layers = [{str(evaluation.genotype) for evaluation in layer} for layer in candidates(evaluations_of(values), 2, least)]
     names = np.array([str(name) for name in genotypes(60)])
     left = [place for place in range(60) if place != 7]
     expected = []
@@ -91,15 +90,15 @@ def test_candidates_are_the_first_layers_by_brute_force(least):
 
 def test_a_large_front_is_whole_and_a_large_layer_behind_it_is_cut_with_its_ends():
     front = np.stack([np.arange(30), 30 - np.arange(30)], axis=1)
-    layers = candidates(archive_of(front), 4)
+    layers = candidates(evaluations_of(front), 2, 4)
     assert [len(layer) for layer in layers] == [30]
-    layers = candidates(archive_of(np.concatenate([[[-1, -1]], front])), 4)
+    layers = candidates(evaluations_of(np.concatenate([[[-1, -1]], front])), 2, 4)
     assert [len(layer) for layer in layers] == [1, 7]
     assert {layers[1][0].values[0], layers[1][-1].values[0]} == {0, 29}
 
 
 def test_without_a_finite_score_there_are_no_candidates():
-    assert candidates(archive_of(np.full((3, 2), np.nan)), 4) == []
+    assert candidates(evaluations_of(np.full((3, 2), np.nan)), 2, 4) == []
 
 
 def test_the_confirmed_front_is_the_front_of_the_fresh_scores_among_candidates():
@@ -343,11 +342,11 @@ def test_the_reliability_of_the_measures_is_said_once_and_kept(searched):
 def test_a_confirmed_search_run_again_scores_nothing_and_is_finished(dualfair, searched):
     run, _ = searched
     archive, files = run / "search/scores.sqlite", ("front.csv", "front.json", "reliability.json")
-    before = [(run / "search" / name).read_bytes() for name in files], measurements_in(archive)
-    assert [held.evaluations >= 8 for held in before[1]] == [True, True]
+    before = [(run / "search" / name).read_bytes() for name in files], glance(archive)
+    assert [evaluations >= 8 for _, evaluations, _ in before[1]] == [True, True]
     again = dualfair("search", "--run", run, *SEARCH)
     assert again.status == 0 and "16 genotypes, 16 of them known before" in again.out
-    assert ([(run / "search" / name).read_bytes() for name in files], measurements_in(archive)) == before
+    assert ([(run / "search" / name).read_bytes() for name in files], glance(archive)) == before
     assert "search     finished     16 of 16 evaluations" in dualfair("status", run).out
     (run / "search/front.json").rename(run / "front.json")
     assert "search     interrupted  16 of 16 evaluations" in dualfair("status", run).out

@@ -94,11 +94,6 @@ report < correlate compare shelf tune: report run
 report-two < report search-own: report run run2 --out two/report.html
 status < report: status run
 status-json < report: status run --json
-archive-show < search: archive show run
-archive-export < search: archive export run --to scores.json
-archive-export-csv < search: archive export run --to scores.csv --measurement 1
-archive-import < archive-export: archive import scores.json --to copy.sqlite
-archive-merge < archive-import search-own: archive merge all.sqlite copy.sqlite run2
 show: show 101-343-080-868:arcface --svg network.svg
 show-trained < retrain-named: show run/retrain/101-101-101-101_cosface/seed-0
 check: check --disparity own:worst_group --heads own:pushed

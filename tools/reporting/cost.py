@@ -214,7 +214,7 @@ def _newest(files: RunFiles, folder: Path) -> Record | None:
 
 def _glance(files: RunFiles, path: Path) -> Mapping[str, tuple[int, float]]:
     """Evaluations and mean seconds by measurement, empty where there is no archive."""
-    from dualfair.evolution.archive import glance
+    from dualfair.evolution.storage import glance
 
     if not path.is_file():
         return {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TypeVar
 
-from dualfair.evolution.archive import glance
+from dualfair.evolution.storage import glance
 from dualfair.runs.protocol import measured_alike
 from dualfair.runs.records.codec import Record, names_and_values, read_intact
 from dualfair.runs.records.search import SearchConfig

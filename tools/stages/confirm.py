@@ -5,16 +5,16 @@ Shape legend: n networks, m objectives.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
 from dualfair.evaluation.scoring.scorer import InheritedScorer
-from dualfair.evolution.archive import Archive, Evaluation
+from dualfair.evolution.archive import Evaluation
 from dualfair.evolution.pareto import knee, non_dominated
-from dualfair.evolution.run import Run, objectives_of
+from dualfair.evolution.run import Run, SearchResult, feasible, objectives_of
 from dualfair.runs.options import BATCH
 from dualfair.runs.protocol import ProtocolOptions
 from dualfair.runs.records.search import Chance, Front, FrontNetwork, SearchConfig
@@ -59,12 +59,12 @@ class Confirmation:
     @cached_property
     def before(self) -> np.ndarray:
         """The search's scores of the objectives, (n, m)."""
-        return self._table(self.searched)
+        return objectives_of(self.searched, len(self.objectives))
 
     @cached_property
     def after(self) -> np.ndarray:
         """The fresh scores of the objectives, (n, m); not finite where undefined."""
-        return self._table(self.fresh)
+        return objectives_of(self.fresh, len(self.objectives))
 
     @cached_property
     def confirmed(self) -> np.ndarray:
@@ -107,10 +107,6 @@ class Confirmation:
         values = values[:, np.isfinite(values).all(axis=0)]
         return tuple(values.mean(axis=1).tolist()) if values.size else (float("nan"), float("nan"))
 
-    def _table(self, evaluations: Sequence[Evaluation]) -> np.ndarray:
-        m = len(self.objectives)
-        return np.array([evaluation.values[:m] for evaluation in evaluations]).reshape(-1, m)
-
 
 def _verdict(p: float | None, random: int) -> str:
     """What follows from the p of a network against so many random subnets, in words."""
@@ -121,20 +117,21 @@ def _verdict(p: float | None, random: int) -> str:
     return "no better than chance" if 1 / (1 + random) <= LEVEL else "too few random subnets to tell"
 
 
-def candidates(archive: Archive, least: int) -> list[list[Evaluation]]:
-    """The first non-dominated layers of an archive, until they hold `least` networks or there are no more.
+def candidates(evaluations: Iterable[Evaluation], objectives: int, least: int) -> list[list[Evaluation]]:
+    """The first non-dominated layers of evaluations, until they hold `least` networks or there are no more.
 
     The first layer is the front and always whole. Of a later one that would bring the number above 2 x `least` as many
     networks as fit are taken, evenly spaced in the first objective. Networks with an objective that is not finite are
     left out; within a layer networks are sorted by objectives.
     """
-    left = [evaluation for evaluation in archive if np.isfinite(evaluation.values[: archive.objectives]).all()]
+    left, values = feasible(evaluations, objectives)
     layers: list[list[Evaluation]] = []
     while left and sum(map(len, layers)) < least:
-        front = non_dominated(objectives_of(left, archive))
+        front = non_dominated(values)
         layer = [evaluation for evaluation, leads in zip(left, front, strict=True) if leads]
         left = [evaluation for evaluation, leads in zip(left, front, strict=True) if not leads]
-        layer.sort(key=lambda evaluation: (evaluation.values[: archive.objectives], evaluation.genotype))
+        values = values[~front]
+        layer.sort(key=lambda evaluation: (evaluation.values[:objectives], evaluation.genotype))
         room = 2 * least - sum(map(len, layers))
         if layers and len(layer) > room:
             layer = [layer[place] for place in np.linspace(0, len(layer) - 1, room).round().astype(int)]
@@ -164,7 +161,7 @@ def confirming_scorer(
 def confirm(
     run: TrainedRun,
     protocol_options: ProtocolOptions,
-    archive: Archive,
+    result: SearchResult,
     random: Sequence[Genotype],
     *,
     least: int,
@@ -172,20 +169,19 @@ def confirm(
     extra: Sequence[str] = (),
     images: int = BATCH,
 ) -> Confirmation | None:
-    """Score the candidates of an archive and the first RANDOM of the `random` subnets that are in it, on fresh people.
+    """Score the candidates of a search and the first RANDOM of the `random` subnets that it scored, on fresh people.
 
     The scores are kept in the same file under a measurement of their own: what is known is not scored again. `batch`
     genotypes go into one score call, `images` are scored at once. None where no network has finite scores.
     """
     scorer = confirming_scorer(run, protocol_options, extra=extra, batch=images)
-    layers = candidates(archive, least)
+    layers = candidates(result.scored, result.objectives, least)
     competing = {evaluation.genotype: evaluation for layer in layers for evaluation in layer}
     if not competing:
         scorer.dismiss()
         return None
-    drawn = [scored for genotype in random if (scored := archive.get(genotype)) is not None]
-    drawn = [scored for scored in drawn if np.isfinite(scored.values[: archive.objectives]).all()][:RANDOM]
-    baseline = {evaluation.genotype: evaluation for evaluation in drawn}
+    scored = {evaluation.genotype: evaluation for evaluation in feasible(result.scored, result.objectives)[0]}
+    baseline = {genotype: scored[genotype] for genotype in [g for g in random if g in scored][:RANDOM]}
     searched = {**competing, **baseline}
     calibrate = _calibrating(run, protocol_options)
     run.directory.say(
@@ -194,10 +190,10 @@ def confirm(
     )
     with open_archive(run, scorer, replace(protocol_options, calibrate=calibrate)) as fresh:
         Run(scorer, fresh, steps=1, batch=batch).step(list(searched))
-        scores = tuple(fresh.get(genotype) for genotype in searched)
+        scores = tuple(fresh.get(searched).values())
     scorer.dismiss()
     return Confirmation(
-        columns=archive.columns,
+        columns=result.columns,
         fresh_columns=scorer.columns,
         objectives=scorer.objectives,
         searched=tuple(searched.values()),

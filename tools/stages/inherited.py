@@ -9,7 +9,7 @@ import numpy as np
 from dualfair.evaluation.scoring.scorer import InheritedScorer
 from dualfair.evolution.archive import Archive, Evaluation
 from dualfair.evolution.constraints import within
-from dualfair.evolution.run import Run
+from dualfair.evolution.run import Run, feasible
 from dualfair.runs.directory import RunDirectory
 from dualfair.runs.options import BATCH
 from dualfair.runs.protocol import ProtocolOptions, measurement, people_in_words
@@ -84,7 +84,5 @@ def scored_networks(run: TrainedRun) -> tuple[list[Evaluation], np.ndarray]:
     """The networks that the run's search scored, within its constraints, and their objectives (n, m), all finite."""
     protocol_options, extra = recorded_protocol(run.directory)
     with open_archive(run, open_scorer(run, protocol_options, extra=extra), protocol_options) as archive:
-        m = archive.objectives
-        kept = within(archive, limits_of(run)[0])
-        scored = [evaluation for evaluation in kept if np.isfinite(evaluation.values[:m]).all()]
-    return scored, np.array([evaluation.values[:m] for evaluation in scored]).reshape(-1, m)
+        scored = within(archive, limits_of(run)[0])
+    return feasible(scored, archive.objectives)

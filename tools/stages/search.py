@@ -97,12 +97,12 @@ def search(
     prepared = _prepare(run, task)
     with prepared.archive:
         result = _explore(run, task, prepared, progress, should_stop)
-        confirmation = None
-        if prepared.unconfirmed:
-            run.directory.say(f"Not confirmed on fresh people: {prepared.unconfirmed}")
-        else:
-            confirmation = confirm_and_say(run, task, result.archive, prepared.random)
-        return _conclude(run.directory, prepared, result, confirmation)
+    confirmation = None
+    if prepared.unconfirmed:
+        run.directory.say(f"Not confirmed on fresh people: {prepared.unconfirmed}")
+    else:
+        confirmation = confirm_and_say(run, task, result, prepared.random)
+    return _conclude(run.directory, prepared, result, confirmation)
 
 
 def _serve(run: TrainedRun, task: SearchTask) -> None:
@@ -186,7 +186,7 @@ def _conclude(
         directory.say(f"Common beginnings were run once: {scorer.work.saving:.2f} times less work than one by one")
     directory.say(
         f"Searched: {result.evaluations} genotypes, {result.reused} of them known before; {result.ended}. "
-        f"The front has {len(front.networks)} networks of {len(result.archive)} scored"
+        f"The front has {len(front.networks)} networks of {len(result.scored)} scored"
         f"{' within the limits' if costs else ''}; see {layout.figure}"
     )
     return front
@@ -260,13 +260,13 @@ def explore(
 
 
 def confirm_and_say(
-    run: TrainedRun, task: SearchTask, archive: Archive, random: Sequence[Genotype]
+    run: TrainedRun, task: SearchTask, result: SearchResult, random: Sequence[Genotype]
 ) -> Confirmation | None:
     """`confirm.confirm`, said in a table and in words; None where no network has finite scores."""
     confirmation = confirm(
         run,
         task.protocol,
-        archive,
+        result,
         random,
         least=task.options.confirm_candidates,
         batch=GENOTYPES_A_CALL * run.processes.size,

@@ -71,7 +71,8 @@ def say_searchability(
 ) -> None:
     """Say, and keep as a record, which measures tell random subnets apart on the search's people."""
     faces = scorer.faces
-    rows = np.array([archive.get(genotype).values for genotype in genotypes]).reshape(-1, len(scorer.columns))
+    scored = archive.get(genotypes).values()
+    rows = np.array([evaluation.values for evaluation in scored]).reshape(-1, len(scorer.columns))
     values = dict(zip(scorer.columns, rows.T, strict=True))
     people = {group: len(set(faces.identities[faces.groups == group].tolist())) for group in faces.group_names}
     measures = searchability(values, scorer.protocol.measures, faces.identity_count)

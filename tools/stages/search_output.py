@@ -6,11 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
-import numpy as np
-
 from dualfair.evaluation.scoring.scorer import InheritedScorer
 from dualfair.evolution.archive import Evaluation
-from dualfair.evolution.run import SearchResult
+from dualfair.evolution.run import SearchResult, feasible
 from dualfair.presentation.figures import front_figure
 from dualfair.presentation.table import aligned
 from dualfair.runs.layout import SearchLayout
@@ -30,17 +28,15 @@ def write_tables(
         scores = ([str(evaluation.genotype), *evaluation.values] for evaluation in evaluations)
         return [["genotype", *scorer.columns], *scores]
 
-    write_csv(layout.scores_table, rows(result.archive))
+    write_csv(layout.scores_table, rows(result.scored))
     front = csv_rows(confirmation, confirmation.order) if confirmation else rows(result.front)
     write_csv(layout.front_table, front)
     below = " ".join(f"{value:g}" for value in result.reference)
     write_csv(layout.hypervolume_table, [["evaluations", f"hypervolume below {below}"], *result.trace])
     if result.front:
-        m = len(scorer.objectives)
-        scored = np.array([evaluation.values[:m] for evaluation in result.archive])
-        points = np.array([evaluation.values[:m] for evaluation in result.front])
+        scored = feasible(result.scored, result.objectives)[1]
         confirmed = confirmation.intervals(confirmation.order) if confirmation else None
-        front_figure(layout.figure, scored[np.isfinite(scored).all(1)], points, scorer.objectives, confirmed)
+        front_figure(layout.figure, scored, result.front_values, scorer.objectives, confirmed)
 
 
 def front_of(

@@ -14,7 +14,7 @@ from dualfair.evolution.baselines import exhaustive, random_search
 from dualfair.evolution.constraints import Constraints, within
 from dualfair.evolution.nsga2 import evolve
 from dualfair.evolution.pareto import hypervolume, non_dominated, reference_point
-from dualfair.evolution.run import Progress, Score, at_least
+from dualfair.evolution.run import Progress, Score, at_least, objectives_of
 from dualfair.supernet.space import SearchSpace
 
 NSGA, RANDOM = "NSGA-II", "random search"
@@ -166,11 +166,11 @@ def contest(
             batch=population,
             **shared,
         )
-        runs[NSGA].append(_objectives(evolved.evaluated, archive.objectives))
-        runs[RANDOM].append(_objectives(drawn.evaluated, archive.objectives))
+        runs[NSGA].append(objectives_of(evolved.evaluated, archive.objectives))
+        runs[RANDOM].append(objectives_of(drawn.evaluated, archive.objectives))
     counts = tuple(range(population, budget + 1, population))
-    scored = everything or tuple(within(archive, constraints))
-    return _compared(space, tuple(seeds), counts, runs, _objectives(scored, archive.objectives), enumerated)
+    scored = everything or within(archive, constraints)
+    return _compared(space, tuple(seeds), counts, runs, objectives_of(scored, archive.objectives), enumerated)
 
 
 def _check_budget(population: int, generations: int, networks: int, space: SearchSpace) -> None:
@@ -234,10 +234,6 @@ def _evaluations_for(end: float, order: np.ndarray, share: Callable[[np.ndarray]
         middle = (low + high) // 2
         low, high = (low, middle) if share(order[:middle]) >= end else (middle + 1, high)
     return low
-
-
-def _objectives(evaluations: Sequence[Evaluation], objectives: int) -> np.ndarray:
-    return np.array([evaluation.values[:objectives] for evaluation in evaluations], dtype=float)
 
 
 def _feasible(values: np.ndarray) -> np.ndarray:

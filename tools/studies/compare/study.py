@@ -8,10 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from dualfair.evaluation.scoring.scorer import InheritedScorer
-from dualfair.evolution.archive import Archive, ArchivedScores, glance
-from dualfair.evolution.exchange import join
+from dualfair.evolution.archive import Archive
 from dualfair.evolution.run import Progress as Generation
-from dualfair.evolution.storage import Heading
+from dualfair.evolution.storage import glance
 from dualfair.presentation.format import capital
 from dualfair.presentation.table import Column, Table
 from dualfair.presentation.table import table as table_of
@@ -150,13 +149,16 @@ def _archive(
 ) -> Iterator[Archive]:
     """The archive of the comparison, with the scores of the run's search in it."""
     with open_archive(run, scorer, protocol_options) as searched:
-        heading = Heading(searched.measurement, searched.columns, searched.objectives)
-        _, repaired = join(layout.scores, [ArchivedScores(heading, tuple(searched))])
-    if repaired:
-        run.directory.say(repaired)
+        evaluations = tuple(searched)
     with Archive(
-        layout.scores, measurement=heading.name, columns=heading.columns, objectives=heading.objectives
+        layout.scores,
+        measurement=searched.measurement,
+        columns=searched.columns,
+        objectives=searched.objectives,
     ) as archive:
+        if archive.repaired:
+            run.directory.say(archive.repaired)
+        archive.keep(evaluations)
         yield archive
 
 
