@@ -81,18 +81,23 @@ class Archive:
                 raise
 
     def add(
-        self, genotypes: Sequence[Genotype], values: np.ndarray, seconds: float = math.nan, reason: str | None = None
+        self,
+        genotypes: Sequence[Genotype],
+        values: np.ndarray | None,
+        seconds: float = math.nan,
+        reason: str | None = None,
     ) -> None:
         """Write evaluations, all of them or none; `values` (n, columns), `seconds` a genotype. Known ones stay as is.
 
-        `reason` says why they could not be scored. Raises ValueError for another shape of values, OSError naming the
-        file when it cannot be written: the disk is full, or it may not be.
+        Genotypes that could not be scored have None for values, kept as NaN, and the `reason`. Raises ValueError for
+        another shape of values, OSError naming the file when it cannot be written: the disk is full, or it may not be.
         """
-        values = np.asarray(values, dtype=np.float64)
-        if values.shape != (len(genotypes), len(self.columns)):
+        shape = (len(genotypes), len(self.columns))
+        values = np.full(shape, math.nan) if values is None else np.asarray(values, dtype=np.float64)
+        if values.shape != shape:
             raise ValueError(
-                f"values must have shape {(len(genotypes), len(self.columns))}, one row a genotype and one column each "
-                f"for {', '.join(self.columns)}; got {values.shape}"
+                f"values must have shape {shape}, one row a genotype and one column each for "
+                f"{', '.join(self.columns)}; got {values.shape}"
             )
         rows = zip(genotypes, map(tuple, values.tolist()), strict=True)
         self.keep(Evaluation(genotype, row, seconds, reason) for genotype, row in rows)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -25,8 +25,7 @@ may not depend on the genotypes beside it."""
 _REASON_LENGTH = 300
 
 
-@dataclass(frozen=True)
-class Scored:
+class Scored(NamedTuple):
     """What a score call came to: `values` (n, columns), or None and the `reason`. `seconds` are a genotype's share."""
 
     genotypes: tuple[Genotype, ...]
@@ -70,7 +69,7 @@ class Attempts:
                 yield scored
                 doubtful = []
             if doubtful and self._witness is not None:
-                self._ask_witness(doubtful)
+                self._ask_witness(doubtful[0])
                 yield from doubtful
                 doubtful = []
         if doubtful:
@@ -80,35 +79,33 @@ class Attempts:
             )
 
     def _call(self, genotypes: tuple[Genotype, ...]) -> Iterator[Scored]:
-        batch_result = self._try(genotypes)
-        if batch_result.reason is None or len(genotypes) == 1:
-            yield batch_result
+        together = self._try(genotypes)
+        if together.reason is None or len(genotypes) == 1:
+            yield together
         else:
             yield from (self._try((genotype,)) for genotype in genotypes)
 
-    def _ask_witness(self, doubtful: Sequence[Scored]) -> None:
+    def _ask_witness(self, doubtful: Scored) -> None:
         retried = self._try((self._witness,))
         if retried.reason is not None:
             raise ValueError(
-                f"score failed for {doubtful[0].genotypes[0]} ({doubtful[0].reason}) and then for {self._witness} too, "
+                f"score failed for {doubtful.genotypes[0]} ({doubtful.reason}) and then for {self._witness} too, "
                 f"which it had scored before ({retried.reason}); nothing is kept of these failures; repair the scorer, "
                 "then repeat the command"
             )
 
     def _try(self, genotypes: tuple[Genotype, ...]) -> Scored:
         """One call, and a second one if it raises."""
-        scored = self._once(genotypes)
-        return self._once(genotypes) if scored.reason is not None else scored
-
-    def _once(self, genotypes: tuple[Genotype, ...]) -> Scored:
-        start = time.perf_counter()
-        unscored = Scored(genotypes, None, 0.0)
-        try:
-            returned = self._score(list(genotypes))
-        except Exception as error:
-            return replace(unscored, reason=reason_of(error), seconds=(time.perf_counter() - start) / len(genotypes))
-        seconds = (time.perf_counter() - start) / len(genotypes)
-        return replace(unscored, values=checked_values(returned, len(genotypes), self._archive), seconds=seconds)
+        for _ in range(2):
+            start = time.perf_counter()
+            try:
+                returned = self._score(list(genotypes))
+            except Exception as error:
+                failure = Scored(genotypes, None, (time.perf_counter() - start) / len(genotypes), reason_of(error))
+                continue
+            seconds = (time.perf_counter() - start) / len(genotypes)
+            return Scored(genotypes, checked_values(returned, len(genotypes), self._archive), seconds)
+        return failure
 
 
 def reason_of(error: Exception) -> str:

@@ -54,17 +54,9 @@ def random_search(
         notes.append(
             f"evaluations={evaluations} is more than space {space.name} {holds}: all {count} genotypes were scored"
         )
-    return _sweep(
-        genotypes,
-        score,
-        archive,
-        batch=batch,
-        ended=ended,
-        notes=notes,
-        progress=progress,
-        reference=reference,
-        constraints=constraints,
-    )
+    steps = math.ceil(count / at_least("batch", batch, 1))
+    run = Run(score, archive, steps=steps, progress=progress, reference=reference, constraints=constraints)
+    return _sweep(run, genotypes, batch, ended, notes)
 
 
 def exhaustive(
@@ -94,16 +86,9 @@ def exhaustive(
         )
     archive = archive_or_memory(archive, columns, objectives)
     genotypes = satisfying(space.enumerate(), constraints)
-    return _sweep(
-        genotypes,
-        score,
-        archive,
-        batch=batch,
-        ended="space exhausted",
-        progress=progress,
-        reference=reference,
-        constraints=constraints,
-    )
+    steps = math.ceil(len(genotypes) / at_least("batch", batch, 1))
+    run = Run(score, archive, steps=steps, progress=progress, reference=reference, constraints=constraints)
+    return _sweep(run, genotypes, batch, "space exhausted")
 
 
 def _draw(space: SearchSpace, n: int, rng: np.random.Generator, constraints: Constraints | None) -> list[Genotype]:
@@ -115,26 +100,8 @@ def _draw(space: SearchSpace, n: int, rng: np.random.Generator, constraints: Con
     return genotypes
 
 
-def _sweep(
-    genotypes: Sequence[Genotype],
-    score: Score,
-    archive: Archive,
-    *,
-    batch: int,
-    ended: str,
-    notes: Sequence[str] = (),
-    progress: Callable[[Progress], object] | None,
-    reference: Sequence[float] | None,
-    constraints: Constraints | None,
-) -> SearchResult:
-    """Score genotypes, `batch` at a time; a batch stands where NSGA-II has a generation.
-
-    All of them keep the `constraints`, which are for the result.
-
-    Raises ValueError for a batch below 1, a reference point of a wrong length, or a score of a wrong shape.
-    """
-    steps = math.ceil(len(genotypes) / at_least("batch", batch, 1))
-    run = Run(score, archive, steps=steps, progress=progress, reference=reference, constraints=constraints)
+def _sweep(run: Run, genotypes: Sequence[Genotype], batch: int, ended: str, notes: Sequence[str] = ()) -> SearchResult:
+    """Score genotypes, `batch` at a time; a batch stands where NSGA-II has a generation."""
     for first in range(0, len(genotypes), batch):
         run.step(genotypes[first : first + batch])
     return run.result(ended, notes)

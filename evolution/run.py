@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from numbers import Integral
@@ -11,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dualfair.evolution.archive import Archive, Evaluation
-from dualfair.evolution.attempts import Attempts, Score, Scored
+from dualfair.evolution.attempts import Attempts, Score
 from dualfair.evolution.constraints import Constraints, within
 from dualfair.evolution.pareto import hypervolume, non_dominated, reference_point
 from dualfair.supernet.genotype import Genotype
@@ -139,7 +138,7 @@ class Run:
         self._attempts.trust(genotype for genotype, evaluation in archived.items() if evaluation.reason is None)
         missing = [genotype for genotype in fresh if genotype not in archived]
         for scored in self._attempts(missing):
-            self._archive.add(scored.genotypes, self._values(scored), scored.seconds, scored.reason)
+            self._archive.add(*scored)
         # Read back, so that a resumed run goes on with the very numbers of the first.
         self._evaluated |= self._archive.get(fresh)
         self._reused += len(fresh) - len(missing)
@@ -164,11 +163,6 @@ class Run:
             ended=ended,
             notes=(*notes, *_failures(self._evaluated.values())),
         )
-
-    def _values(self, scored: Scored) -> np.ndarray:
-        if scored.values is not None:
-            return scored.values
-        return np.full((len(scored.genotypes), len(self._archive.columns)), math.nan)
 
     def _follow(self, fresh: Sequence[Evaluation]) -> None:
         """Carry the run's own front and range on by fresh evaluations, and tell the progress."""

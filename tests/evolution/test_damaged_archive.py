@@ -104,7 +104,8 @@ def test_a_file_that_was_cut_off_is_told_and_works_with_what_is_left(written, re
     assert len(data) == 7 * 4096
     path.write_bytes(data[: whole * 1024 + 7])
     evaluations, repairs = read_both(path)
-    assert len(repairs) == 1 and f"was damaged: {len(evaluations)} evaluation" in repairs[0] and f"{path}.damaged" in repairs[0]
+    assert len(repairs) == 1 and f"was damaged: {len(evaluations)} evaluation" in repairs[0]
+    assert f"{path}.damaged" in repairs[0]
     # The evaluations fill three pages at the end, in order.
     assert (len(evaluations) > 0) == (whole > 20) and set(evaluations) < set(written.truth)
 

@@ -72,7 +72,8 @@ def confirmation_of(before, after, random, *, leading=None):
 def test_candidates_are_the_first_layers_by_brute_force(least):
     values = np.random.default_rng(1).random((60, 2)).round(1)
     values[7] = np.nan
-    layers = [{str(evaluation.genotype) for evaluation in layer} for layer in candidates(evaluations_of(values), 2, least)]
+    layers = candidates(evaluations_of(values), 2, least)
+    layers = [{str(evaluation.genotype) for evaluation in layer} for layer in layers]
     names = np.array([str(name) for name in genotypes(60)])
     left = [place for place in range(60) if place != 7]
     expected = []
