@@ -12,6 +12,6 @@ whose fault it is when a score raises. `pareto` holds dominance, hypervolume, th
 integer vectors whose numbers are names, never magnitudes. `constraints` says which networks may be asked for at all,
 and finds such; `halving` spends more on fewer.
 
-An archive is one SQLite file: `storage` has its tables and digests, `opening` its door, `salvage` builds a damaged one
-anew from what SQLite still reads, `exchange` writes and reads CSV and JSON and joins archives.
+An archive is one SQLite file: `storage` has its tables and digests, `opening` checks it, and rebuilds a damaged one
+from what SQLite still reads.
 """

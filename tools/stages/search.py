@@ -139,15 +139,14 @@ def _explore(
     run: TrainedRun, task: SearchTask, prepared: _Prepared, progress: ShowProgress, should_stop: ShouldStop
 ) -> SearchResult:
     """Evolve, or score the whole space, and say what was reached on the search's own people."""
-    scorer, archive = prepared.scorer, prepared.archive
-    tensorboard, shown = run.directory.layout.search.tensorboard, (archive.columns, archive.objectives)
-    with search_board(tensorboard, *shown, scorer.protocol.disparity_name) as log:
+    scorer, tensorboard = prepared.scorer, run.directory.layout.search.tensorboard
+    with search_board(tensorboard, scorer.columns, len(scorer.objectives), scorer.protocol.disparity_name) as log:
 
         def follow(generation: Generation) -> None:
             log(generation)
             progress(_progress(generation))
             if generation.generation == 1 and not task.exhaustive:
-                say_searchability(run, scorer, archive, prepared.random)
+                say_searchability(run, scorer, generation.fresh, prepared.random)
             if should_stop() and generation.generation < generation.generations:
                 # The other ranks wait for what is to be scored, here and to confirm the front.
                 for _ in range(1 if prepared.unconfirmed else 2):
@@ -159,14 +158,14 @@ def _explore(
             scorer,
             None if task.exhaustive else task.options,
             prepared.starts,
-            archive=archive,
+            archive=prepared.archive,
             batch=GENOTYPES_A_CALL * run.processes.size,
             progress=follow,
             constraints=prepared.constraints,
         )
     scorer.dismiss()
     if task.exhaustive:
-        say_searchability(run, scorer, archive, prepared.random)
+        say_searchability(run, scorer, result.evaluated, prepared.random)
     costs = prepared.costs
     further = costs.columns([evaluation.genotype for evaluation in result.front]) if costs else {}
     for line in (*result.notes, *table(result.front, scorer, further)):

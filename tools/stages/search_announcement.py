@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from dualfair.evaluation.metrics.identification import error, ranks
 from dualfair.evaluation.scoring.baseline import pixel_embeddings
 from dualfair.evaluation.scoring.scorer import InheritedScorer, population_embeddings
-from dualfair.evolution.archive import Archive
+from dualfair.evolution.archive import Archive, Evaluation
 from dualfair.runs.devices import seeded
 from dualfair.runs.distributed import in_words
 from dualfair.runs.protocol import ProtocolOptions
@@ -67,12 +67,12 @@ def _plain(space: SearchSpace) -> Genotype:
 
 
 def say_searchability(
-    run: TrainedRun, scorer: InheritedScorer, archive: Archive, genotypes: Sequence[Genotype]
+    run: TrainedRun, scorer: InheritedScorer, evaluations: Iterable[Evaluation], random: Sequence[Genotype]
 ) -> None:
-    """Say, and keep as a record, which measures tell random subnets apart on the search's people."""
+    """Say, and keep as a record, which measures tell apart the `random` subnets of evaluations."""
     faces = scorer.faces
-    scored = archive.get(genotypes).values()
-    rows = np.array([evaluation.values for evaluation in scored]).reshape(-1, len(scorer.columns))
+    scored = {evaluation.genotype: evaluation.values for evaluation in evaluations}
+    rows = np.array([scored[genotype] for genotype in random]).reshape(-1, len(scorer.columns))
     values = dict(zip(scorer.columns, rows.T, strict=True))
     people = {group: len(set(faces.identities[faces.groups == group].tolist())) for group in faces.group_names}
     measures = searchability(values, scorer.protocol.measures, faces.identity_count)
