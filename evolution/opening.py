@@ -170,7 +170,6 @@ def _finish_repair(path: Path) -> str:
         names.append(_beside(path, f".damaged-{len(names) + 1}"))
     # The last one taken is it where the file has moved there already.
     aside = names[-1] if path.exists() or len(names) == 1 else names[-2]
-    # The log moves first: after a kill in between, the file that is still there leads to the same name.
     for ending in ("-wal", ""):
         part = _beside(path, ending)
         if part.exists() and part.stat().st_size:
