@@ -4,13 +4,11 @@ For your own tests:
 
     assert check_disparity(my_disparity) == []
 
-`disparities`, `heads`, `operations` and `spaces` have a check each; `plugged_in` runs them on what `dualfair check` is
-named.
+`functions` are disparities and margins of heads; `spaces` are operations, and spaces with their skeletons; `plugged_in`
+runs the checks on what `dualfair check` is named.
 """
 
-from dualfair.conformance.disparities import check_disparity
-from dualfair.conformance.heads import check_head
-from dualfair.conformance.operations import check_operation
-from dualfair.conformance.spaces import check_space
+from dualfair.conformance.functions import check_disparity, check_head
+from dualfair.conformance.spaces import check_operation, check_space
 
 __all__ = ["check_disparity", "check_head", "check_operation", "check_space"]

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from dualfair.conformance.disparities import check_disparity
-from dualfair.conformance.heads import check_head
+from dualfair.conformance.functions import check_disparity, check_head
 from dualfair.conformance.spaces import check_space
 from dualfair.evaluation.metrics.disparity import DISPARITIES
 from dualfair.runs.architectures import open_skeleton, open_space
 from dualfair.runs.plug_in import look_up
 from dualfair.supernet.heads import HEADS
+
+FUNCTIONS: dict[str, tuple[Mapping[str, Callable], Callable[[Callable], list[str]]]] = {
+    "disparity": (DISPARITIES, check_disparity),
+    "head": (HEADS, check_head),
+}
+"""Plug-ins that are one function: by kind, the table of the built-in ones and the check."""
 
 
 def check_plugged_in(
@@ -30,11 +35,12 @@ def check_plugged_in(
     if not (space or skeleton or heads or disparities):
         raise ValueError("nothing to check: give --space, --skeleton, --heads or --disparity, each as module:object")
     faults: dict[str, list[str]] = {}
-    for name in disparities:
-        faults[f"disparity {name}"] = check_disparity(look_up(name, DISPARITIES, "disparity"))
     shape = open_skeleton(skeleton or "nano", blocks, size, heads)
-    for name in filter(None, heads.split(",")):
-        faults[f"head {name}"] = check_head(look_up(name.strip(), HEADS, "head"))
+    named = {"disparity": disparities, "head": [name.strip() for name in heads.split(",") if name.strip()]}
+    for kind, names in named.items():
+        table, check = FUNCTIONS[kind]
+        for name in names:
+            faults[f"{kind} {name}"] = check(look_up(name, table, kind))
     if (space or skeleton) and not any(faults.values()):
         opened = open_space(space or "dpn81", shape, heads)
         networks = f"space {space or 'dpn81'} ({opened.size:,} networks)"

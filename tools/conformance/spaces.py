@@ -1,4 +1,4 @@
-"""What a space and the skeleton of its networks have to be, whoever wrote them."""
+"""What a candidate operation, a space and the skeleton of its networks have to be, whoever wrote them."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
+from torch import nn
 
-from dualfair.conformance.operations import check_operation
 from dualfair.evaluation.cost import macs, measured_cost, parameters
+from dualfair.evaluation.scoring.embedding import network_input
 from dualfair.evaluation.scoring.scorer import population_embeddings
+from dualfair.runs.devices import seeded
 from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.images.noise import RandomFaces
 from dualfair.supernet.network import Supernet, build
+from dualfair.supernet.operations import Operation, Place
 from dualfair.supernet.skeleton import Skeleton, skeleton_of
 from dualfair.supernet.space import SearchSpace
 from dualfair.supernet.training.recipe import Recipe
@@ -23,13 +26,64 @@ PEOPLE = 6
 """So many people, of four random images each, are trained and scored on."""
 
 
-def check_space(space: SearchSpace, skeleton: Skeleton | str, paths: int = 3) -> list[str]:
+def check_operation(operation: Operation, place: Place | None = None) -> list[str]:
+    """Faults of an operation at a place, by default one of stride 2 from 16 to 24 channels and 9 px.
+
+    Its output must have the right shape and be the same twice, its formulas must give the costs that are counted while
+    it runs, its BN statistics must be measurable, and gradients must reach all its weights.
+    """
+    place = Place(16, 24, 1, 2, 9) if place is None else place
+    name = getattr(operation, "name", "")
+    if not str(name).isidentifier():
+        return [f"its name {name!r} is no name of Python, under which weights could be filed"]
+    try:
+        module = operation.build(place).eval()
+        x = torch.randn(3, place.in_channels, place.side, place.side, generator=torch.Generator().manual_seed(0))
+        output, again = module(x), module(x)
+    except Exception as error:
+        return [f"operation {name} at {place}: {type(error).__name__}: {error}"]
+    expected = (3, place.out_channels, place.out_side, place.out_side)
+    if output.shape != expected:
+        return [f"operation {name} at {place} gives {tuple(output.shape)}; expected {expected}"]
+    faults = []
+    if not torch.equal(output, again):
+        faults.append(f"operation {name} gives two outputs for the same input in evaluation mode")
+    counted = measured_cost(nn.Sequential(_Widened(place.in_channels), module).eval(), place.side)
+    for formula, count in zip(("parameters", "macs"), counted, strict=True):
+        if (value := getattr(operation, formula)(place)) != count:
+            faults.append(f"operation {name} at {place}: {formula}() says {value:,}, counted {count:,}")
+    norms = [layer for layer in module.modules() if isinstance(layer, nn.modules.batchnorm._BatchNorm)]
+    if not all(norm.track_running_stats for norm in norms):
+        faults.append(f"operation {name} has a batch normalisation without running statistics, which cannot be kept")
+    output = module.train()(x.requires_grad_())
+    if not output.requires_grad:
+        return [*faults, f"operation {name}: no gradient passes from its output to its input"]
+    output.sum().backward()
+    without = [weights for weights, value in module.named_parameters() if value.requires_grad and value.grad is None]
+    if without:
+        faults.append(f"operation {name}: no gradient reaches {without[0]}; what no path uses is never trained")
+    return faults
+
+
+class _Widened(nn.Module):
+    """Images as a feature map of so many channels."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.channels = channels
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return images[:, :1].expand(-1, self.channels, -1, -1).contiguous()
+
+
+def check_space(
+    space: SearchSpace, skeleton: Skeleton | str, paths: int = 3, device: torch.device | str = "cpu"
+) -> list[str]:
     """Faults of a space with the skeleton whose networks it is of: genotypes, every operation wherever it may stand,
-    costs by formula, a supernet that trains strictly fairly, subnets equal to their standalone networks bit for bit,
-    and scores that do not depend on who is scored beside them. `paths` random networks are looked at."""
+    costs by formula, a supernet that trains strictly fairly on a device, subnets equal to their standalone networks
+    bit for bit, and scores that do not depend on who is scored beside them. `paths` random networks are looked at."""
     skeleton = skeleton_of(skeleton)
-    rng = np.random.default_rng(0)
-    genotypes = space.sample_distinct(min(paths, space.size), rng)
+    genotypes = space.sample_distinct(min(paths, space.size), np.random.default_rng(0))
     try:
         fitted = [skeleton.fit(genotype) for genotype in genotypes]
     except ValueError as error:
@@ -39,32 +93,32 @@ def check_space(space: SearchSpace, skeleton: Skeleton | str, paths: int = 3) ->
     faults = list(_faults_of_operations(space, skeleton)) or list(_faults_of_costs(genotypes, skeleton))
     if faults:
         return faults
-    with torch.random.fork_rng([]):
-        torch.manual_seed(0)
-        return list(_faults_of_supernet(space, skeleton, genotypes))
+    with seeded(0):
+        return list(_faults_of_supernet(space, skeleton, genotypes, device))
 
 
 def _faults_of_operations(space: SearchSpace, skeleton: Skeleton) -> Iterator[str]:
     places = skeleton.block_places()
-    looked = set()
+    seen = set()
     for choice_block, genes in zip(space.choice_blocks, space.genes, strict=True):
         for block, position in genes:
             for code, name in zip(choice_block.codes, choice_block.choices, strict=True):
                 operation, place = skeleton.operations[code], places[block][position]
                 if operation.name != name:
-                    called = f"choice block {choice_block.name!r} calls code {code} {name!r}"
-                    yield f"{called}; operation {code} is {operation.name!r}"
+                    yield (
+                        f"choice block {choice_block.name!r} calls code {code} {name!r}; operation {code} is "
+                        f"{operation.name!r}"
+                    )
                     return
-                if (code, place) not in looked:
-                    looked.add((code, place))
+                if (code, place) not in seen:
+                    seen.add((code, place))
                     yield from check_operation(operation, place)
 
 
 def _faults_of_costs(genotypes: Sequence[Genotype], skeleton: Skeleton) -> Iterator[str]:
     for genotype in genotypes:
         try:
-            network = build(genotype, skeleton).eval()
-            counted = measured_cost(network, skeleton.image_size)
+            counted = measured_cost(build(genotype, skeleton).eval(), skeleton.image_size)
         except Exception as error:
             yield f"network {genotype} does not run: {type(error).__name__}: {error}"
             return
@@ -78,33 +132,52 @@ def _faults_of_costs(genotypes: Sequence[Genotype], skeleton: Skeleton) -> Itera
             return
 
 
-def _faults_of_supernet(space: SearchSpace, skeleton: Skeleton, genotypes: Sequence[Genotype]) -> Iterator[str]:
+def _faults_of_supernet(
+    space: SearchSpace, skeleton: Skeleton, genotypes: Sequence[Genotype], device: torch.device | str
+) -> Iterator[str]:
     faces = RandomFaces(4 * PEOPLE, PEOPLE, skeleton.image_size)
     supernet = Supernet(skeleton, PEOPLE, space.heads)
     recipe = dataclasses.replace(Recipe(), batch=2 * PEOPLE, epochs=1.0)
-    trainer = Trainer(supernet, faces, recipe, seed=0, space=space)
+    trainer = Trainer(supernet, faces, recipe, seed=0, space=space, device=device)
     try:
-        for _ in trainer.run():
-            pass
+        list(trainer.run())
     except NonFinite as error:
         yield f"training does not get going: {error}"
         return
-    for choice_block, genes in zip(space.choice_blocks, space.genes, strict=True):
-        counts = [trainer.operation_updates[block, at, code] for block, at in genes for code in choice_block.codes]
-        if counts and max(counts) - min(counts) > 1:
-            yield f"choice block {choice_block.name!r}: updates from {min(counts)} to {max(counts)}"
+    yield from _faults_of_updates(trainer, space)
     supernet.eval()
-    images = faces.read(np.arange(4)).permute(0, 3, 1, 2) / 127.5 - 1
-    with torch.no_grad():
-        for genotype in genotypes:
-            standalone = supernet.extract(genotype).to(memory_format=torch.channels_last)
-            if not torch.equal(supernet(images, genotype), standalone(images)):
-                yield f"subnet {genotype} is not its standalone network: weights or state are shared outside paths"
-                return
-    sample = faces.read(np.arange(2 * PEOPLE)).permute(0, 3, 1, 2) / 127.5 - 1
+    sample = network_input(faces, np.arange(2 * PEOPLE), device)
     embeddings = population_embeddings(supernet, genotypes, faces, sample)
     for genotype in genotypes:
-        alone = population_embeddings(supernet, [genotype], faces, sample)[genotype]
-        if not np.array_equal(embeddings[genotype], alone):
+        standalone = supernet.extract(genotype).to(memory_format=torch.channels_last)
+        with torch.no_grad():
+            inherited, expected = supernet(sample, genotype), standalone(sample)
+        if not torch.equal(inherited, expected):
+            gap = (inherited - expected).abs().max().item()
+            yield (
+                f"subnet {genotype} is not its standalone network, by {gap:.3g} at most: weights or state are shared "
+                "outside paths"
+            )
+            return
+        scored_alone = population_embeddings(supernet, [genotype], faces, sample)[genotype]
+        if not np.array_equal(embeddings[genotype], scored_alone):
             yield f"network {genotype} gets other embeddings when it is scored beside others"
             return
+
+
+def _faults_of_updates(trainer: Trainer, space: SearchSpace) -> Iterator[str]:
+    """Every choice of a block is taken equally often; but for the last shuffle, where its size divides no whole."""
+    if trainer.skipped:
+        yield f"{trainer.skipped} of {trainer.step} steps had a loss or gradient that is not finite"
+        return
+    paths = trainer.step * trainer.paths_per_step
+    for choice_block, genes in zip(space.choice_blocks, space.genes, strict=True):
+        counts = [
+            trainer.operation_updates[block, position, code] for block, position in genes for code in choice_block.codes
+        ] or list(trainer.head_updates.values())
+        least, most = paths // len(choice_block.choices), -(-paths // len(choice_block.choices))
+        if min(counts) < least or max(counts) > most:
+            yield (
+                f"choice block {choice_block.name!r}: updates from {min(counts)} to {max(counts)} in {paths} paths; "
+                f"expected {least}" + (f" to {most}" if most > least else "")
+            )

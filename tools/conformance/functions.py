@@ -1,0 +1,131 @@
+"""What a disparity and a head's margin have to be, whoever wrote them.
+
+Shape legend: P probes, B batch.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from dualfair.evaluation.metrics.disparity import values_of
+from dualfair.runs.devices import seeded
+from dualfair.supernet.heads import MarginHead
+
+
+def check_disparity(disparity: Callable[[np.ndarray, np.ndarray], float]) -> list[str]:
+    """Faults of a disparity `f(values, groups) -> float` of arrays (P,); `values` are ranks, or right and wrong where
+    it says so.
+
+    It must give a finite number of one probe a person or a thousand, of two groups or five, of any labels; the same for
+    the same probes in another order or under other names of the groups; it must not change its arguments; and it must
+    be smallest, or as small, where all groups fare alike.
+    """
+    rng = np.random.default_rng(0)
+    for groups, probes in ((2, 40), (2, 1000), (5, 300)):
+        labels = np.array([f"group {name}" for name in rng.permutation(groups)])[np.arange(probes) % groups]
+        try:
+            drawn = rng.integers(0, 2 if values_of(disparity) == "correct" else 50, probes).astype(float)
+            # Faults are told in sentences; numpy's warnings would only stand before them.
+            with warnings.catch_warnings(action="ignore"):
+                faults = list(_faults_of_disparity(disparity, drawn, labels, rng))
+        except Exception as error:
+            faults = [f"it raises {type(error).__name__}: {error} for {probes} probes of {groups} groups"]
+        if faults:
+            return faults
+    return []
+
+
+def _faults_of_disparity(
+    disparity: Callable, values: np.ndarray, groups: np.ndarray, rng: np.random.Generator
+) -> Iterator[str]:
+    names, about = np.unique(groups), f"for {len(values)} probes of {len(np.unique(groups))} groups"
+    before = values.copy(), groups.copy()
+    given = disparity(values, groups)
+    if not (np.array_equal(values, before[0]) and np.array_equal(groups, before[1])):
+        yield "it changes the arrays that it is given; work on copies"
+        return
+    if not isinstance(given, (int, float, np.number)) or not math.isfinite(given):
+        yield f"it returns {given!r} {about}, which have names of their own; return a finite float whatever the names"
+        return
+    order = rng.permutation(len(values))
+    alike = {
+        "chance": (values, groups),
+        "the order of the probes": (values[order], groups[order]),
+        "the names of the groups": (values, np.char.add("z", groups)),
+    }
+    for cause, arguments in alike.items():
+        again = disparity(*arguments)
+        if not math.isclose(again, given, rel_tol=1e-9, abs_tol=1e-12):
+            yield f"it depends on {cause}: {given:.6g} and {again:.6g} {about}"
+    count = min(np.count_nonzero(groups == name) for name in names)
+    fair = disparity(np.tile(np.sort(values)[:count], len(names)), np.repeat(names, count))
+    worst = values.min() if values_of(disparity) == "correct" else values.max()
+    unfair = disparity(np.where(groups == names[0], worst, values), groups)
+    if not fair <= unfair:
+        yield f"it is {fair + 0.0:.6g} where all groups fare alike, {unfair:.6g} where one fares worse; less is better"
+
+
+def check_head(margin: Callable[[Tensor, Tensor, float], tuple[Tensor, Tensor]]) -> list[str]:
+    """Faults of a margin function, which maps the cosines of the true identities (B,), the norms of the embeddings as
+    for 512 dimensions (B,) and a strength in [0, 1] to (cosines with margin (B,), penalty).
+
+    With strength 0 there must be no margin; with 1 it must not raise a cosine, nor turn the order of two. Gradients
+    must be finite, at cosines of -1 and 1 too, and reach the embedding.
+    """
+    cosines = torch.linspace(-1, 1, 41, requires_grad=True)
+    norms = torch.full((41,), 22.0)
+    try:
+        given = [margin(cosines, norms, strength) for strength in (0.0, 1.0)]
+    except Exception as error:
+        return [f"called as margin(cosines, norms, strength) it raises {type(error).__name__}: {error}"]
+    if not all(isinstance(returned, tuple) and len(returned) == 2 for returned in given):
+        return [f"it returns {_shape(given[0])}; return two things: (cosines with margin, penalty)"]
+    (free, _), (held, penalty) = given
+    if not isinstance(held, Tensor) or held.shape != cosines.shape:
+        return [f"it returns {_shape(held)} for cosines of shape (41,); return (cosines with margin (41,), penalty)"]
+    if not isinstance(penalty, Tensor) or penalty.ndim:
+        return [f"its penalty is {_shape(penalty)}; return a tensor without dimensions, torch.zeros(()) for none"]
+    faults = []
+    if not torch.allclose(free, cosines, atol=1e-4):
+        far = int((free - cosines).abs().argmax())
+        change = f"a cosine of {cosines[far].item():.3g} becomes {free[far].item():.3g}"
+        faults.append(f"with strength 0 {change}; multiply the margin by the strength")
+    if bool((held > cosines + 1e-4).any()):
+        faults.append("with strength 1 it raises some cosines; a margin makes the true identity harder")
+    if bool((held.diff() < -1e-4).any()):
+        at = int(held.diff().argmin())
+        between = f"{cosines[at].item():.3g} and {cosines[at + 1].item():.3g}"
+        faults.append(
+            f"a better cosine gets a worse logit between {between}; continue the margin so that it never falls"
+        )
+    if not held.requires_grad:
+        return [*faults, "its gradient does not reach the cosines; do not detach them"]
+    (held.sum() + penalty).backward()
+    if cosines.grad is None or not bool(cosines.grad.isfinite().all()):
+        faults.append("its gradient is not finite at some cosine of [-1, 1]; clamp before acos or sqrt")
+    return faults or _faults_in_training(margin)
+
+
+def _faults_in_training(margin: Callable) -> list[str]:
+    with seeded(0):
+        head = MarginHead(8, 16, 5, margin)
+        features = torch.randn(6, 8, 3, 3, requires_grad=True)
+    labels = torch.arange(6) % 5
+    result = head(features, labels)
+    (nn.functional.cross_entropy(16 * result.cosines, labels) + result.penalty).backward()
+    reached = {"features": features.grad, "class weights": head.weight.grad, "neck": head.neck.linear.weight.grad}
+    return [
+        f"no finite gradient reaches the {name}"
+        for name, gradient in reached.items()
+        if gradient is None or not gradient.isfinite().all() or not gradient.any()
+    ]
+
+
+def _shape(value: object) -> str:
+    return f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
