@@ -25,9 +25,10 @@ STOREYS = (
     ("commands", "door"),
 )
 """A room imports itself and rooms of lower storeys."""
-NEIGHBOURS = {("benchmarks", "planning"), ("reporting", "planning"), ("commands", "door"), ("runs", "presentation")}
-"""Rooms of one storey that may be looked into from another one: what a run is measured to cost is told twice, a command
-is a call of the door, and what a run keeps of its studies are finished tables."""
+NEIGHBOURS = {("doctor", "conformance"), ("reporting", "planning"), ("commands", "door"), ("runs", "presentation")}
+"""Rooms of one storey that may be looked into from another one: what is promised of a space is tested on a machine too,
+what a run is measured to cost is told twice, a command is a call of the door, and what a run keeps of its studies are
+finished tables."""
 EVOLUTION_MAY_SEE = {"supernet.genotype", "supernet.space"}
 STOREY = {room: number for number, rooms in enumerate(STOREYS) for room in rooms}
 

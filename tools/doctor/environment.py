@@ -1,6 +1,6 @@
 """What DualFair meets on a machine: libraries, devices, memory and disks. Each is one finding.
 
-Nothing here computes anything, asks the network, or says where in a home things lie.
+Nothing here asks the network.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ import os
 import platform
 import re
 import shutil
+import sys
 import tempfile
-from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -79,9 +80,10 @@ def cpu() -> Finding:
     import torch
 
     threads, allowed = torch.get_num_threads(), allowed_processors()
-    seen = f"torch takes {threads} {_plural('thread', threads)}; {allowed:g} {_plural('processor', allowed)} allowed"
+    seen = f"threads of torch: {threads}, processors allowed: {allowed:g}"
     if threads > math.ceil(allowed):
-        return Finding(WARNING, f"{seen}: too many threads get in each other's way; set OMP_NUM_THREADS={int(allowed)}")
+        remedy = f"set OMP_NUM_THREADS={max(1, int(allowed))}"
+        return Finding(WARNING, f"{seen}: too many threads get in each other's way; {remedy}")
     return Finding(OK, seen)
 
 
@@ -92,37 +94,27 @@ def accelerators() -> Finding:
     built = f"torch is built for CUDA {torch.version.cuda}" if torch.version.cuda else "torch is built without CUDA"
     mps = "; MPS is there, try it by doctor --device mps" if torch.backends.mps.is_available() else ""
     if not torch.cuda.is_available():
-        driver = next((line for line in ("/proc/driver/nvidia/version", "/dev/nvidiactl") if Path(line).exists()), None)
-        if driver is None:
+        if not any(Path(place).exists() for place in ("/proc/driver/nvidia/version", "/dev/nvidiactl")):
             return Finding(OK, f"no CUDA device, {built}{mps}")
         remedy = "its driver is too old for it, or the device is hidden"
         remedy = remedy if torch.version.cuda else "install a build for CUDA"
         return Finding(WARNING, f"an NVIDIA driver is here, but torch cannot use it: {built}; {remedy}")
-    seen, unfit = [], []
+    seen, broken = [], []
     for number in range(torch.cuda.device_count()):
-        about = torch.cuda.get_device_properties(number)
-        free, whole = torch.cuda.mem_get_info(number)
-        bfloat = "bfloat16" if about.major >= 8 else "no bfloat16, so slower with --amp"
-        seen.append(f"cuda:{number} {about.name}, {_bytes(free)} of {_bytes(whole)} free, {bfloat}")
-        if not _built_for(torch.cuda.get_arch_list(), about.major, about.minor):
-            unfit.append(f"{about.name} (compute capability {about.major}.{about.minor})")
-    if unfit:
-        return Finding(WARNING, f"{built}, but not for {', '.join(unfit)}; install another build; {'; '.join(seen)}")
-    return Finding(OK, f"{'; '.join(seen)}; {built}{mps}")
-
-
-def _built_for(architectures: Sequence[str], major: int, minor: int) -> bool:
-    """Whether a build runs on a device: machine code of its generation, not newer, or code that is compiled for it."""
-    for name in architectures:
-        target = re.fullmatch(r"(sm|compute)_(\d+)(\d)[a-z]?", name)
-        if target is None:
+        device = torch.cuda.get_device_properties(number)
+        try:
+            free, whole = torch.cuda.mem_get_info(number)
+            # A build without code for this device's generation is noticed by the first operation only.
+            torch.ones(8, device=f"cuda:{number}").sum().item()
+        except Exception as error:
+            capability = f"compute capability {device.major}.{device.minor}"
+            broken.append(f"cuda:{number} {device.name} ({capability}) does not compute ({reason(error)})")
             continue
-        kind, generation, step = target[1], int(target[2]), int(target[3])
-        if (kind == "sm" and generation == major and step <= minor) or (
-            kind == "compute" and (generation, step) <= (major, minor)
-        ):
-            return True
-    return not architectures
+        bfloat16 = "bfloat16" if device.major >= 8 else "no bfloat16, so slower with --amp"
+        seen.append(f"cuda:{number} {device.name}, {_bytes(free)} of {_bytes(whole)} free, {bfloat16}")
+    if broken:
+        return Finding(WARNING, f"{'; '.join(broken)}; {built}; install another build or driver; {'; '.join(seen)}")
+    return Finding(OK, f"{'; '.join(seen)}; {built}{mps}")
 
 
 def memory() -> Finding:
@@ -142,9 +134,9 @@ def memory() -> Finding:
 def disks(folder: Path) -> Finding:
     """Room in the current folder and the temporary one; shared memory where several GPUs would talk through it."""
     places = [("current folder", folder, LITTLE_DISK), ("temporary folder", tempfile.gettempdir(), LITTLE_TEMPORARY)]
-    # Faces are fed from the process itself; only NCCL, between GPUs of one machine, uses shared memory.
-    if Path("/dev/shm").is_dir() and _several_gpus():
-        places.append(("shared memory (/dev/shm)", Path("/dev/shm"), LITTLE_SHARED))
+    # Asked without torch, which may be what is broken. NCCL needs shared memory, between GPUs of one machine.
+    if len(list(Path("/proc/driver/nvidia/gpus").glob("*"))) > 1 and Path("/dev/shm").is_dir():
+        places.append(("shared memory (/dev/shm)", "/dev/shm", LITTLE_SHARED))
     free = [(name, shutil.disk_usage(place).free, least) for name, place, least in places]
     seen = ", ".join(f"{name} {_bytes(room)} free" for name, room, _ in free)
     if not os.access(folder, os.W_OK):
@@ -155,14 +147,14 @@ def disks(folder: Path) -> Finding:
 
 def export() -> Finding:
     """The packages that only an export to ONNX needs; it is no fault to lack them."""
-    installed, missing = [], []
+    versions = {}
     for name in EXPORT:
-        try:
-            installed.append(f"{name} {metadata.version(name)}")
-        except metadata.PackageNotFoundError:
-            missing.append(name)
-    lacks = [f'not installed: {", ".join(missing)}; only to export, pip install "dualfair[onnx]"'] if missing else []
-    return Finding(OK, "; ".join([*([", ".join(installed)] if installed else []), *lacks]))
+        with suppress(metadata.PackageNotFoundError):
+            versions[name] = metadata.version(name)
+    parts = [f"{name} {version}" for name, version in versions.items()]
+    if missing := [name for name in EXPORT if name not in versions]:
+        parts.append(f'not installed: {", ".join(missing)}; only to export, pip install "dualfair[onnx]"')
+    return Finding(OK, "; ".join(parts))
 
 
 def allowed_processors() -> float:
@@ -189,8 +181,9 @@ def container_memory() -> int | None:
 
 def anonymous(text: str) -> str:
     """The text without absolute paths, of which the last part stays, and without the user's name."""
-    for folder in (os.getcwd(), tempfile.gettempdir(), os.path.expanduser("~")):
-        text = text.replace(folder, "...") if len(folder) > 1 else text
+    folders = {os.getcwd(), tempfile.gettempdir(), os.path.expanduser("~"), *sys.path}
+    for folder in sorted((folder for folder in folders if len(folder) > 1), key=len, reverse=True):
+        text = text.replace(folder, "...")
     text = re.sub(r"(?<![\w.~/])(?:[A-Za-z]:)?(?:[/\\][^\s/\\:;,'\"()]+)+[/\\]([^\s/\\:;,'\"()]+)", r".../\1", text)
     try:
         user = getpass.getuser()
@@ -225,14 +218,5 @@ def _of_groups(file: str) -> list[Path]:
     return [group / file for group in groups if group.is_relative_to(root) and (group / file).is_file()]
 
 
-def _several_gpus() -> bool:
-    """Whether the NVIDIA driver has more than one device; asked without torch, which may be what is broken."""
-    return len(list(Path("/proc/driver/nvidia/gpus").glob("*"))) > 1
-
-
 def _bytes(number: int) -> str:
     return f"{number / 2**30:,.1f} GiB"
-
-
-def _plural(word: str, number: float) -> str:
-    return word if number == 1 else word + "s"
