@@ -20,7 +20,7 @@ OWN_NUMBERS = {
     "plan": set(),
     "report": {"_UNITS"},
     "spans": {"STUDY_WATTS", "STUDY_KG_PER_KWH"},
-    "stopwatch": {"compare.least_seconds", "repeated.most"},
+    "stopwatch": {"repeated.most"},
     "workload": set(),
 }
 """Numbers other than 0 and 1 that have a name in a module and are planning's own: of its units, of a published study,

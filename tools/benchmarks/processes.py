@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import json
-import math
-import os
-import subprocess
-import sys
-from collections.abc import Callable
-from dataclasses import asdict
+import time
+import warnings
+from statistics import median
 
 import numpy as np
 import torch
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from dualfair.benchmarks.report import Contest, Result, Skipped
-from dualfair.benchmarks.scoring import SPACE, random_population
-from dualfair.benchmarks.setting import IDENTITIES, Setting, scored_faces, training_faces
+from dualfair.benchmarks.contest import IDENTITIES, Contest, Setting, Skipped
+from dualfair.benchmarks.timing import Call, Comparison, synchronise
 from dualfair.evaluation.protocol import EvaluationProtocol
 from dualfair.evaluation.scoring.embedding import network_input
 from dualfair.evaluation.scoring.scorer import InheritedScorer
-from dualfair.planning.stopwatch import Comparison, repeated
+from dualfair.runs.devices import seeded
 from dualfair.runs.distributed import joined
 from dualfair.stages.train import image_team
 from dualfair.supernet.network import Supernet
-from dualfair.supernet.space import dpn_space
 from dualfair.supernet.training.process_group import ProcessGroup
 from dualfair.supernet.training.trainer import Trainer
 
@@ -34,60 +29,22 @@ STEPS, SCORINGS = 8, 2
 """Training steps and scored populations of which a start reports the median, after one of each to warm up."""
 
 
-def seconds_of_work(setting: Setting, processes: ProcessGroup) -> dict[str, float] | None:
-    """Median seconds of a strict step and of scoring a random population, by all ranks; None but on the leader."""
-    torch.manual_seed(setting.seed)
-    space = dpn_space(SPACE, sum(setting.shape.blocks))
-    supernet = Supernet(setting.shape, IDENTITIES, space.heads)
-    trainer = Trainer(
-        supernet,
-        training_faces(setting),
-        setting.recipe,
-        seed=setting.seed,
-        space=space,
-        device=processes.device,
-        processes=processes,
-        team=image_team(processes, space, "strict"),
-    )
-    steps = trainer.run()
-    seconds = {"train": _median(lambda: next(steps), STEPS, setting)}
-    faces = scored_faces(setting, setting.batch)
-    calibration = network_input(faces, np.arange(setting.batch), processes.device)
-    scorer = InheritedScorer(supernet.eval(), faces, calibration, EvaluationProtocol(), processes=processes)
-    if not processes.leads:
-        scorer.serve()
-        return None
-    population = random_population(space, setting)
-    seconds["search"] = _median(lambda: scorer(population), SCORINGS, setting)
-    scorer.dismiss()
-    return seconds
-
-
-def _median(work: Callable[[], object], times: int, setting: Setting) -> float:
-    def whole() -> None:
-        work()
-        setting.synchronise()
-
-    return float(np.median(repeated(whole, math.inf, most=times)))
-
-
-def run(setting: Setting) -> list[Result]:
+def processes(setting: Setting) -> list[Contest | Skipped]:
     """Training and search by one process and by two."""
-    title = f"processes: {RANKS} ranks beside one process"
-    threads = torch.get_num_threads()
+    title, threads = f"processes: {RANKS} ranks beside one process", torch.get_num_threads()
     cuda = torch.device(setting.device).type == "cuda"
     if cuda and torch.cuda.device_count() < RANKS:
         return [Skipped(title=title, reason=f"there are not {RANKS} CUDA devices")]
     if not cuda and threads < RANKS:
         return [Skipped(title=title, reason=f"there is {threads} thread")]
-    rounds = [(_start(setting, 1, threads), _start(setting, RANKS, threads // RANKS)) for _ in range(ROUNDS)]
-    paths = max(dpn_space(SPACE, sum(setting.shape.blocks)).sizes)
+    rounds = [(start(setting, 1, threads), start(setting, RANKS, threads // RANKS)) for _ in range(ROUNDS)]
+    steps, scored = max(setting.space.sizes) * setting.batch, setting.population * setting.batch
     works = {
-        "train": (f"a strict step of {setting.batch} images", "images x paths", paths * setting.batch),
+        "train": (f"a strict step of {setting.batch} images", "images x paths", steps),
         "search": (
             f"scoring {setting.population} random genotypes on {setting.batch} images",
             "images x genotypes",
-            setting.population * setting.batch,
+            scored,
         ),
     }
     return [
@@ -103,33 +60,62 @@ def run(setting: Setting) -> list[Result]:
     ]
 
 
-def _start(setting: Setting, ranks: int, threads: int) -> dict[str, float]:
-    """Median seconds by ranks in processes of their own. Raises ValueError with their last words when they fail."""
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)] if ranks > 1 else []
-    process = subprocess.run(
-        [sys.executable, *launcher, "-m", "dualfair.benchmarks.processes", json.dumps(asdict(setting))],
-        capture_output=True,
-        text=True,
-        env={
-            **os.environ,
-            "OMP_NUM_THREADS": str(threads),
-            "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path),
-        },
+def start(setting: Setting, ranks: int, threads: int) -> dict[str, float]:
+    """Median seconds by ranks in processes of their own, as torchrun starts them."""
+    config = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=ranks,
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+        run_id="bench",
+        max_restarts=0,
+        start_method="spawn",
     )
-    if process.returncode:
-        last_words = process.stderr.strip().splitlines() or [f"exit status {process.returncode}"]
-        raise ValueError(f"{ranks} ranks failed: {last_words[-1]}; leave them out with --only")
-    return json.loads(next(line for line in process.stdout.splitlines() if line.startswith("{")))
+    return elastic_launch(config, _rank)(setting, threads)[0]
 
 
-def main() -> None:
-    """Measure what the one argument, a setting as JSON, asks for, and print the seconds as JSON."""
-    setting = Setting(**json.loads(sys.argv[1]))
-    with joined(setting.device) as processes:
-        seconds = seconds_of_work(setting, processes)
-    if seconds:
-        print(json.dumps(seconds))
+def _rank(setting: Setting, threads: int) -> dict[str, float] | None:
+    torch.set_num_threads(threads)
+    # torch renames its own functions; what it says of that would stand among the results.
+    warnings.simplefilter("ignore", FutureWarning)
+    with joined(setting.device) as group:
+        return seconds_of_work(setting, group)
 
 
-if __name__ == "__main__":
-    main()
+def seconds_of_work(setting: Setting, group: ProcessGroup) -> dict[str, float] | None:
+    """Median seconds of a strict step and of scoring a random population, by all ranks; None but on the leader."""
+    space, where = setting.space, {"device": group.device, "processes": group}
+    with seeded(setting.seed):
+        supernet = Supernet(setting.shape, IDENTITIES, space.heads)
+    steps = Trainer(
+        supernet,
+        setting.training_faces,
+        setting.recipe,
+        seed=setting.seed,
+        space=space,
+        team=image_team(group, space, "strict"),
+        **where,
+    ).run()
+    seconds = {"train": _median(lambda: next(steps), STEPS, setting)}
+    faces = setting.scored_faces(setting.batch)
+    calibration = network_input(faces, np.arange(setting.batch), group.device)
+    scorer = InheritedScorer(supernet.eval(), faces, calibration, EvaluationProtocol(), processes=group)
+    if not group.leads:
+        scorer.serve()
+        return None
+    population = space.sample_distinct(setting.population, np.random.default_rng(setting.seed))
+    seconds["search"] = _median(lambda: scorer(population), SCORINGS, setting)
+    scorer.dismiss()
+    return seconds
+
+
+def _median(work: Call, times: int, setting: Setting) -> float:
+    """Median seconds of a call with all that it started on the device, after one to warm up."""
+    seconds = []
+    for _ in range(times + 1):
+        begun = time.perf_counter()
+        work()
+        synchronise(setting.device)
+        seconds.append(time.perf_counter() - begun)
+    return median(seconds[1:])

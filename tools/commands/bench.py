@@ -6,35 +6,28 @@ from pathlib import Path
 
 import click
 
-from dualfair.benchmarks.table import BENCHMARKS
+from dualfair.benchmarks import BENCHMARKS
 from dualfair.commands.console import say
 from dualfair.commands.options import device_option
 
-EPILOG = "Benchmarks: " + "; ".join(f"{name}: {text}" for name, text in BENCHMARKS.items()) + "."
+EPILOG = "Benchmarks: " + "; ".join(f"{name}: {text}" for name, (_, text) in BENCHMARKS.items()) + "."
 
 
 @click.command(epilog=EPILOG)
 @click.option("--skeleton", default="nano", show_default=True, help="nano, small or paper.")
-@click.option("--size", type=int, default=0, help="Side of the images in pixels.  [default: the skeleton's]")
 @click.option("--batch", type=int, default=32, show_default=True, help="Images at once, in training and embedding.")
 @click.option("--only", multiple=True, help=f"Benchmark to run, again for more: {', '.join(BENCHMARKS)}.")
 @click.option("--repeats", type=int, default=5, show_default=True, help="Pairs of timings of every comparison.")
-@click.option("--population", type=int, default=64, show_default=True, help="Genotypes scored.")
-@click.option("--embeddings", default="5000,20000", show_default=True, help="Sizes of the sets whose ranks are taken.")
-@click.option("--memory/--no-memory", default=True, help="Measure peaks too, each in a fresh process.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of weights, pixels and populations.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Write every number here.")
 @device_option
-def command(only: tuple[str, ...], embeddings: str, json_file: Path | None, device: str, **measured: object) -> None:
+def command(only: tuple[str, ...], json_file: Path | None, device: str, **measured: object) -> None:
     """Measure speed and memory side by side on this machine.
 
     Every comparison times the plain way and ours alternately, after a warm-up, and gives the median with its quartiles
     of either and of the ratio pair by pair: above 1, ours is faster.
     """
-    from dualfair.benchmarks.run import chosen_benchmarks, run_benchmarks
-    from dualfair.benchmarks.setting import Setting, sizes_in
+    from dualfair.benchmarks.contest import Setting, chosen_benchmarks, run_benchmarks
     from dualfair.runs.devices import choose_device
 
-    names, sizes = chosen_benchmarks(only), sizes_in(embeddings)
-    setting = Setting(device=str(choose_device(device)), embeddings=sizes, **measured)
-    run_benchmarks(setting, names, json_file, say)
+    names = chosen_benchmarks(only)
+    run_benchmarks(Setting(device=str(choose_device(device)), **measured), names, json_file, say)
