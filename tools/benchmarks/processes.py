@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import time
 import warnings
-from statistics import median
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from dualfair.benchmarks.contest import IDENTITIES, Contest, Setting, Skipped
-from dualfair.benchmarks.timing import Call, Comparison, synchronise
+from dualfair.benchmarks.contest import Contest, Setting, Skipped
+from dualfair.benchmarks.timing import Comparison, measure
+from dualfair.benchmarks.training import trainer
 from dualfair.evaluation.protocol import EvaluationProtocol
 from dualfair.evaluation.scoring.embedding import network_input
 from dualfair.evaluation.scoring.scorer import InheritedScorer
-from dualfair.runs.devices import seeded
 from dualfair.runs.distributed import joined
 from dualfair.stages.train import image_team
-from dualfair.supernet.network import Supernet
 from dualfair.supernet.training.process_group import ProcessGroup
-from dualfair.supernet.training.trainer import Trainer
 
 RANKS, ROUNDS = 2, 3
 """Ranks that work together, and how often they and the single process are started, in turn."""
@@ -38,25 +35,26 @@ def processes(setting: Setting) -> list[Contest | Skipped]:
     if not cuda and threads < RANKS:
         return [Skipped(title=title, reason=f"there is {threads} thread")]
     rounds = [(start(setting, 1, threads), start(setting, RANKS, threads // RANKS)) for _ in range(ROUNDS)]
-    steps, scored = max(setting.space.sizes) * setting.batch, setting.population * setting.batch
-    works = {
-        "train": (f"a strict step of {setting.batch} images", "images x paths", steps),
-        "search": (
-            f"scoring {setting.population} random genotypes on {setting.batch} images",
+    paths = max(setting.space.sizes)
+    works = (
+        ("train", f"a strict step of {setting.batch} images", "images x paths", paths),
+        (
+            "search",
+            f"{setting.population} random genotypes on {setting.batch} images",
             "images x genotypes",
-            scored,
+            setting.population,
         ),
-    }
+    )
     return [
         Contest(
             title=f"{title}: {name}, {what}",
             plain=f"1 process, {threads} threads",
             ours=f"{RANKS} ranks, {threads // RANKS} each",
-            work=amount,
+            work=times * setting.batch,
             unit=unit,
             comparison=Comparison(*zip(*((alone[name], together[name]) for alone, together in rounds), strict=True)),
         )
-        for name, (what, unit, amount) in works.items()
+        for name, what, unit, times in works
     ]
 
 
@@ -85,37 +83,17 @@ def _rank(setting: Setting, threads: int) -> dict[str, float] | None:
 
 def seconds_of_work(setting: Setting, group: ProcessGroup) -> dict[str, float] | None:
     """Median seconds of a strict step and of scoring a random population, by all ranks; None but on the leader."""
-    space, where = setting.space, {"device": group.device, "processes": group}
-    with seeded(setting.seed):
-        supernet = Supernet(setting.shape, IDENTITIES, space.heads)
-    steps = Trainer(
-        supernet,
-        setting.training_faces,
-        setting.recipe,
-        seed=setting.seed,
-        space=space,
-        team=image_team(group, space, "strict"),
-        **where,
-    ).run()
-    seconds = {"train": _median(lambda: next(steps), STEPS, setting)}
+    setting, space = replace(setting, device=str(group.device)), setting.space
+    trained = trainer(setting, processes=group, team=image_team(group, space, "strict"))
+    steps = trained.run()
+    seconds = {"train": measure(lambda: lambda: next(steps), STEPS + 1, setting.device).seconds}
     faces = setting.scored_faces(setting.batch)
-    calibration = network_input(faces, np.arange(setting.batch), group.device)
-    scorer = InheritedScorer(supernet.eval(), faces, calibration, EvaluationProtocol(), processes=group)
+    calibration = network_input(faces, np.arange(setting.batch), setting.device)
+    scorer = InheritedScorer(trained.network.eval(), faces, calibration, EvaluationProtocol(), processes=group)
     if not group.leads:
         scorer.serve()
         return None
     population = space.sample_distinct(setting.population, np.random.default_rng(setting.seed))
-    seconds["search"] = _median(lambda: scorer(population), SCORINGS, setting)
+    seconds["search"] = measure(lambda: lambda: scorer(population), SCORINGS + 1, setting.device).seconds
     scorer.dismiss()
     return seconds
-
-
-def _median(work: Call, times: int, setting: Setting) -> float:
-    """Median seconds of a call with all that it started on the device, after one to warm up."""
-    seconds = []
-    for _ in range(times + 1):
-        begun = time.perf_counter()
-        work()
-        synchronise(setting.device)
-        seconds.append(time.perf_counter() - begun)
-    return median(seconds[1:])

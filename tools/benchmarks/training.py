@@ -24,6 +24,7 @@ from dualfair.supernet.network import StandaloneNetwork, Supernet, build
 from dualfair.supernet.space import SearchSpace
 from dualfair.supernet.training.batches import BatchSampler
 from dualfair.supernet.training.optimisation import GROUPS, classification_loss, group_of, make_scheduler
+from dualfair.supernet.training.process_group import ProcessGroup
 from dualfair.supernet.training.recipe import Recipe
 from dualfair.supernet.training.sampling import StrictFairSampler
 from dualfair.supernet.training.trainer import Trainer, TrainingFaces
@@ -127,19 +128,16 @@ def ours(setting: Setting, strict: bool) -> Call:
     return lambda: next(steps)
 
 
-def trainer(setting: Setting, strict: bool = True) -> Trainer:
-    """A Trainer of the setting's supernet, or of one network, on random pixels."""
+def trainer(setting: Setting, strict: bool = True, **distributed: ProcessGroup) -> Trainer:
+    """A Trainer of the setting's supernet, or of one network, on random pixels; of many ranks, with their groups."""
     network, space = subject(setting, strict)
-    faces, recipe = setting.training_faces, setting.recipe
-    return Trainer(network, faces, recipe, seed=setting.seed, space=space, device=setting.device)
+    faces, recipe, device = setting.training_faces, setting.recipe, setting.device
+    return Trainer(network, faces, recipe, seed=setting.seed, space=space, device=device, **distributed)
 
 
 def step(setting: Setting) -> list[Contest]:
     """Strict steps, with the share of the device's peak that they reach."""
-    paths = max(setting.space.sizes)
-    title = f"step: one strictly fair update of {SPACE}, {paths} paths x {setting.batch} images (random pixels)"
-    names = ("images x paths", "step", "a pass for every path")
-    contest, alike = _contests(setting, True, STEP_CALLS, title, paths * setting.batch, *names)
+    contest, alike = _contests(setting, True, "a pass for every path", STEP_CALLS)
     flops, peak = count_flops(plain(setting, True)), matmul_flops(setting)
     seconds = {"plain": contest.comparison.plain.median, "ours": contest.comparison.ours.median}
     shares = {name: flops / median / peak for name, median in seconds.items()}
@@ -153,29 +151,22 @@ def step(setting: Setting) -> list[Contest]:
 
 def standalone(setting: Setting) -> list[Contest]:
     """Steps of one standalone network."""
-    title = f"standalone: one update of {GENOTYPE}, {setting.batch} images (random pixels)"
-    return _contests(setting, False, STANDALONE_CALLS, title, setting.batch, "images", "standalone", "timm loop")
+    return _contests(setting, False, "timm loop", STANDALONE_CALLS)
 
 
-def _contests(
-    setting: Setting, strict: bool, calls: int, title: str, work: int, unit: str, name: str, loop: str
-) -> list[Contest]:
+def _contests(setting: Setting, strict: bool, loop: str, calls: int) -> list[Contest]:
+    """The loop with PyTorch's defaults against the Trainer, apart; and channels last, in this process."""
+    paths = max(setting.space.sizes) if strict else 1
+    subject = f"strictly fair update of {SPACE}, {paths} paths x" if strict else f"update of {GENOTYPE},"
+    title = f"{'step' if strict else 'standalone'}: one {subject} {setting.batch} images (random pixels)"
+    shared = {"ours": "Trainer", "work": paths * setting.batch, "unit": "images x paths" if strict else "images"}
     make_plain, make_ours = partial(plain, setting, strict), partial(ours, setting, strict)
-    comparison, peaks = compare_apart(
-        make_plain, make_ours, repeats=setting.repeats, calls=calls, device=setting.device
-    )
-    alike = compare(
-        plain(setting, strict, torch.channels_last), make_ours(), repeats=setting.repeats, device=setting.device
-    )
-    shared = {"ours": "Trainer", "work": work, "unit": unit}
+    timing = {"repeats": setting.repeats, "device": setting.device}
+    comparison, peaks = compare_apart(make_plain, make_ours, calls=calls, **timing)
+    alike = compare(make_plain(torch.channels_last), make_ours(), **timing)
     return [
         Contest(title=title, plain=f"{loop}, PyTorch's defaults", comparison=comparison, peaks=peaks, **shared),
-        Contest(
-            title=f"{name}: the same with the plain loop channels last too",
-            plain=f"{loop}, channels last",
-            comparison=alike,
-            **shared,
-        ),
+        Contest(title=f"{title}, likewise", plain=f"{loop}, channels last", comparison=alike, **shared),
     ]
 
 
