@@ -1,4 +1,9 @@
-"""One writer a folder: a lock file names the process that works there. Needs no torch."""
+"""One writer a folder: a lock file names the process that works there. Needs no torch.
+
+The library filelock does not do instead: its native lock takes over one that another host holds, its soft one says of a
+process that was killed neither that its lock is taken over nor, before version 4, that it is gone, and neither names
+the command, by which `dualfair status` knows what runs.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +15,15 @@ import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
+
+from dualfair.runs.records.codec import Record
 
 
 @dataclass(frozen=True)
-class Holder:
+class Holder(Record):
     """A process: its host, its number there, when it was started (boot and clock tick), and its command."""
 
     host: str
@@ -30,8 +38,8 @@ class Holder:
 
     @property
     def alive(self) -> bool:
-        """Whether it still runs. Only for a process of this host."""
-        return bool(self.started) and started(self.pid) == self.started
+        """Whether it still runs; one of another host counts as running."""
+        return not self.here or bool(self.started) and started(self.pid) == self.started
 
 
 @contextmanager
@@ -44,15 +52,17 @@ def locked(path: Path, say: Callable[[str], object]) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with _open(path) as file:
         text = file.read()
-        stale = _holder_in(text)
-        if stale and (not stale.here or stale.alive):
-            raise _refusal(path, stale)
+        before = _holder_in(text)
+        if before and before.alive:
+            raise _refusal(path, before)
         if text:
-            gone = f"process {stale.pid} is gone" if stale else "it names no process"
+            gone = f"process {before.pid} is gone" if before else "it names no process"
             say(f"A stale lock was taken over: {path}, {gone}")
         file.seek(0)
         file.truncate()
-        file.write(json.dumps(asdict(_self()), indent=2) + "\n")
+        command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+        this_process = Holder(socket.gethostname(), os.getpid(), started(os.getpid()), command)
+        file.write(json.dumps(this_process.to_json(), indent=2) + "\n")
         file.flush()
         try:
             yield
@@ -63,10 +73,10 @@ def locked(path: Path, say: Callable[[str], object]) -> Iterator[None]:
 def holder(path: Path) -> Holder | None:
     """The process that holds a lock file, None where none does. One of another host counts as running."""
     try:
-        holding = _holder_in(path.read_text(encoding="utf-8", errors="replace"))
+        named = _holder_in(path.read_text(encoding="utf-8", errors="replace"))
     except OSError:
         return None
-    return holding if holding and (not holding.here or holding.alive) else None
+    return named if named and named.alive else None
 
 
 def started(pid: int) -> str:
@@ -81,25 +91,24 @@ def started(pid: int) -> str:
 
 
 @contextmanager
-def _open(path: Path) -> Iterator:
+def _open(path: Path) -> Iterator[IO[str]]:
     """The lock's file, held by flock: the system lets go of it when the process dies, however it dies."""
     while True:
         with open(path, "a+", encoding="utf-8", errors="replace") as file:
+            file.seek(0)
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                file.seek(0)
                 raise _refusal(path, _holder_in(file.read())) from None
             except OSError:
                 # A file system without flock: what the file says has to do.
                 pass
             if _is_still_at(file, path):
-                file.seek(0)
                 yield file
                 return
 
 
-def _is_still_at(file, path: Path) -> bool:
+def _is_still_at(file: IO[str], path: Path) -> bool:
     """Whether an open file is the one at a path: whoever held the lock may have deleted it before we locked it."""
     try:
         return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
@@ -109,19 +118,12 @@ def _is_still_at(file, path: Path) -> bool:
 
 def _holder_in(text: str) -> Holder | None:
     try:
-        values = json.loads(text)
-        holding = Holder(**{name: values[name] for name in Holder.__dataclass_fields__})
-    except (ValueError, KeyError, TypeError):
+        return Holder.from_json(json.loads(text))
+    except ValueError:
         return None
-    return holding if type(holding.pid) is int and isinstance(holding.host, str) else None
 
 
-def _refusal(path: Path, holding: Holder | None) -> ValueError:
-    who = f"process {holding.pid} on host {holding.host} ({holding.command})" if holding else "another process"
-    elsewhere = f"; if it no longer runs, delete {path}" if holding and not holding.here else ""
+def _refusal(path: Path, named: Holder | None) -> ValueError:
+    who = f"process {named.pid} on host {named.host} ({named.command})" if named else "another process"
+    elsewhere = f"; if it no longer runs, delete {path}" if named and not named.here else ""
     return ValueError(f"{path.parent} is in use by {who}; wait for it or choose another directory{elsewhere}")
-
-
-def _self() -> Holder:
-    command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
-    return Holder(socket.gethostname(), os.getpid(), started(os.getpid()), command)
