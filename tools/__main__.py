@@ -7,7 +7,6 @@ import os
 import sys
 
 import click
-import click.shell_completion
 
 from dualfair.commands.interruption import Interrupted, leaving_on_signals
 
@@ -34,7 +33,6 @@ COMMANDS = {
     "check": ("dualfair.commands.check", "Tell what is wrong with a space, head or disparity of your own."),
     "bench": ("dualfair.commands.bench", "Measure speed and memory side by side on this machine."),
     "doctor": ("dualfair.commands.doctor", "Check this machine, and test DualFair on it for some seconds."),
-    "completion": ("dualfair.commands.completion", "Have the shell complete commands, options and values."),
     "demo": ("dualfair.commands.demo", "All four stages on generated faces, a few CPU minutes."),
 }
 
@@ -55,20 +53,7 @@ class LazyGroup(click.Group):
         module, _ = COMMANDS[name]
         if int(os.environ.get("WORLD_SIZE", "1")) > 1 and name not in TOGETHER:
             raise click.UsageError(f"'dualfair {name}' runs in one process; start it without torchrun")
-        command = importlib.import_module(module).command
-        if context.resilient_parsing:
-            # Only a shell that asks for completions has the command line parsed so.
-            importlib.import_module("dualfair.commands.completion").suggest_values(command)
-        return command
-
-    def shell_complete(self, context: click.Context, incomplete: str) -> list[click.shell_completion.CompletionItem]:
-        """Names of commands that begin so, without importing them, and options of the group."""
-        items = [
-            click.shell_completion.CompletionItem(name, help=text)
-            for name, (_, text) in COMMANDS.items()
-            if name.startswith(incomplete)
-        ]
-        return items + click.Command.shell_complete(self, context, incomplete)
+        return importlib.import_module(module).command
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -1,8 +1,12 @@
 """Commands and their errors: one clear line, exit status 2, nothing lost."""
 
+import os
+import re
+import shutil
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +17,8 @@ from dualfair.runs.config import build_configs, presets
 from dualfair.runs.options import RetrainOptions, SearchOptions, TrainOptions
 from dualfair.runs.protocol import ProtocolOptions
 from dualfair.supernet.training.recipe import Recipe
+
+GUIDES = Path(__file__).parents[2] / "tools/guides"
 
 
 def save_people(root, people=12, images=4, size=40):
@@ -37,6 +43,26 @@ def test_help_answers_at_once_and_loads_neither_torch_nor_matplotlib():
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert shown.returncode == 0, shown.stderr
     assert all(name in shown.stdout for name in COMMANDS)
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
+def test_a_real_bash_completes_commands_and_options_as_the_guide_says(tmp_path):
+    start = "import sys; sys.argv[0] = 'dualfair'; from dualfair.__main__ import main; main()"
+    program = tmp_path / "dualfair"
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -c "{start}" "$@"\n')
+    program.chmod(0o755)
+    (line,) = re.findall(r"^(eval .*bash_source.*?\S) *#", (GUIDES / "troubleshooting.md").read_text(), re.M)
+    asks = [line]
+    for words in ("dualfair tr", "dualfair train --sp"):
+        asks += [
+            f"COMPREPLY=() COMP_WORDS=({words})",
+            f"COMP_CWORD={words.count(' ')}",
+            "_dualfair_completion dualfair",
+        ]
+        asks += ['echo "${COMPREPLY[@]}"']
+    environment = {**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+    run = subprocess.run(["bash", "-c", "\n".join(asks)], env=environment, capture_output=True, text=True)
+    assert run.stderr == "" and run.stdout.splitlines() == ["train transfer", "--space --split --split-seed"]
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ class Holder(Record):
     @property
     def alive(self) -> bool:
         """Whether it still runs; one of another host counts as running."""
-        return not self.here or bool(self.started) and started(self.pid) == self.started
+        return not self.here or (bool(self.started) and started(self.pid) == self.started)
 
 
 @contextmanager
