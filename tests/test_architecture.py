@@ -97,7 +97,7 @@ def test_what_is_kept_to_some_rooms_stays_there(name):
 FILES_OF_STAGES = {
     *("config.json", "commands.jsonl", "scores.sqlite", "front.json", "front.csv", "front.png", "scores.csv"),
     *("hypervolume.csv", "reliability.json", "latency.json", "result.json", "failed.json", "network.json", "plan.json"),
-    *("inherit.json", "ranking.json", "ranking.png", "log.txt", "lock.json", "seed-*"),
+    *("ranking.json", "ranking.png", "log.txt", "lock.json", "seed-*"),
 }
 NAMED_ELSEWHERE = {
     # timm's own file of that name, in an export.

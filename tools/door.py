@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from dualfair.runs.records.ranking import RankingStudy
     from dualfair.runs.records.search import Front
     from dualfair.runs.records.training import Checkpoint, TrainingResult
-    from dualfair.stages.retrain_again import InheritedTrainings
     from dualfair.supernet.images.store import FaceStore
 
 AnyPath = str | Path
@@ -153,7 +152,6 @@ def retrain(
     head: Sequence[str] = (),
     survey: str | None = None,
     short: bool = False,
-    inherit: bool = False,
     checkpoint_every: float = CHECKPOINT_MINUTES,
     preset: str | None = None,
     device: str = "auto",
@@ -162,18 +160,16 @@ def retrain(
     progress: ShowProgress = silent,
     should_stop: ShouldStop = never,
     **options: object,
-) -> list[TrainingResult] | InheritedTrainings:
+) -> list[TrainingResult]:
     """Stage 3: train networks from scratch, by the supernet's recipe unless told otherwise; a result a training.
 
     Without `genotype`, `backbone` (of timm's, each with every `head`) and `survey` (a TOML file, or one by its name)
-    the front, controls and random networks are trained. `short` trains all planned networks once more,
-    together as long as the supernet, `inherit` once more from the supernet's weights. `options` are those of
-    `RetrainOptions` and `Recipe`, as `dualfair retrain --help` lists them.
+    the front, controls and random networks are trained. `short` trains all planned networks once more, together as long
+    as the supernet. `options` are those of `RetrainOptions` and `Recipe`, as `dualfair retrain --help` lists them.
     """
     from dualfair.runs.trained_run import open_trained
-    from dualfair.stages.retrain import HowTrained, recipe_of_stage, retrain_selection, selected
+    from dualfair.stages.retrain import HowTrained, recipe_of_stage, retrain_selection, retrain_short, selected
     from dualfair.stages.retrain import retrain as retrain_networks
-    from dualfair.stages.retrain_again import retrain_inherited, retrain_short
     from dualfair.stages.selection import Selection
     from dualfair.stages.survey import Survey, read_survey
 
@@ -181,14 +177,11 @@ def retrain(
     selection = Selection(
         tuple(map(str, genotype)), tuple(backbone), tuple(head), read_survey(survey) if survey else Survey()
     )
-    again = "--short" if short else "--inherit"
-    if (short or inherit) and selection:
-        raise ValueError(f"{again} trains every planned network; leave --genotype, --backbone and --survey out")
-    if short and inherit:
-        raise ValueError("--short and --inherit are two commands; give one of them")
+    if short and selection:
+        raise ValueError("--short trains every planned network; leave --genotype, --backbone and --survey out")
     with working(run, device=device, deterministic=deterministic, say=say) as place:
         trained = open_trained(place.directory, place.processes)
-        base = recipe_of_stage(trained) if selection or inherit else trained.config.recipe
+        base = recipe_of_stage(trained) if selection else trained.config.recipe
         retrain_options, recipe = build_configs(
             options, preset, RetrainOptions, Recipe, stage="retrain", defaults=asdict(base)
         )
@@ -201,8 +194,6 @@ def retrain(
         )
         if short:
             return retrain_short(trained, how)
-        if inherit:
-            return retrain_inherited(trained, how)
         if selection:
             return retrain_selection(trained, selection, how)
         return retrain_networks(trained, selected(trained, retrain_options), how)

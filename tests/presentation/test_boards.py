@@ -277,7 +277,6 @@ def write(folder, label="101-101:cosface,lr=0.5", **changed):
         {"validation": scores_of(0.25), "test": scores_of(0.75)},
         COSTS | changed,
         disparity="rank_disparity",
-        inherit=False,
         step=12,
     )
 

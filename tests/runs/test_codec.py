@@ -42,7 +42,6 @@ from tests.support.records import scores, training_result
 
 for module in pkgutil.iter_modules(records.__path__, "dualfair.runs.records."):
     importlib.import_module(module.name)
-importlib.import_module("dualfair.stages.retrain_again")
 RECORDS = sorted(
     {kind for kind in Record.__subclasses__() if kind.__module__.startswith(("dualfair.runs", "dualfair.stages"))},
     key=lambda kind: kind.__name__,

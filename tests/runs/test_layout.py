@@ -29,7 +29,6 @@ TRAINING = RUN.retrain.training(TrainingSpec.parse("timm.resnet18:cosface,lr=0.5
         (RUN.search.latencies, "search/latency.json"),
         (RUN.retrain.plan, "retrain/plan.json"),
         (RUN.short.plan, "short/plan.json"),
-        (RUN.trainings("inherit").config, "inherit/config.json"),
         (TRAINING.result, "retrain/timm.resnet18_cosface,lr=0.5/seed-3/result.json"),
         (TRAINING.failure, "retrain/timm.resnet18_cosface,lr=0.5/seed-3/failed.json"),
         (TRAINING.description, "retrain/timm.resnet18_cosface,lr=0.5/seed-3/network.json"),

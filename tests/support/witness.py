@@ -71,9 +71,8 @@ retrain < search: retrain --run run --epochs 0.5 --seeds 2 --controls 2 --random
 retrain-named < retrain: retrain --run run --genotype 101:cosface --genotype 343:magface --seeds 2
 retrain-backbone < retrain: retrain --run run --backbone test_resnet --head cosface --seeds 1
 retrain-short < retrain-named: retrain --run run --short
-retrain-inherit < retrain-named: retrain --run run --inherit --epochs 0.3
 tune < search: tune --run run --trials 2 --epochs 0.4 --first-rung 0.2
-correlate < retrain-short retrain-inherit: correlate --run run --resamples 50
+correlate < retrain-short: correlate --run run --resamples 50
 correlate-table: correlate --table cheap.csv truth.csv --out tables --maximise accuracy --resamples 50
 shelf < retrain-backbone: shelf --run run --resamples 50
 evaluate < retrain-named: evaluate --network run/retrain/101-101-101-101_cosface/seed-0 --faces faces --out judged \

@@ -20,7 +20,6 @@ from dualfair.supernet.training.recipe import Recipe
 @click.option("--head", multiple=True, help="Heads of the backbones; may be repeated.  [default: all]")
 @click.option("--survey", help="TOML file of backbones, heads and recipes, or one of: " + ", ".join(surveys()) + ".")
 @click.option("--short", is_flag=True, help="Train all planned networks once more, together as long as the supernet.")
-@click.option("--inherit", is_flag=True, help="Train all planned networks once more, from the supernet's weights.")
 @click.option(
     "--checkpoint-every", type=float, default=CHECKPOINT_MINUTES, show_default=True, help="Minutes between checkpoints."
 )

@@ -30,8 +30,9 @@ ORIGINS = {
     "shelf": "of the shelf",
 }
 """Why a network was trained, in words."""
-TRAINING_STAGES = ("retrain", "inherit", "short")
-"""The stages of a run with trainings in them; those of a study lie in its folder."""
+TRAINING_STAGES = ("retrain", "short", "inherit")
+"""The stages of a run with trainings in them, "inherit" of an older version's `retrain --inherit`; those of a study lie
+in its folder."""
 _DAMAGE = (KeyError, TypeError, ValueError, AttributeError, OSError)
 
 

@@ -111,7 +111,6 @@ def write_training_outcome(
     costs: Mapping[str, float],
     *,
     disparity: str,
-    inherit: bool,
     step: int,
 ) -> None:
     """A finished training as a row of hyper-parameters and of what it came to, in its TensorBoard folder.
@@ -123,7 +122,6 @@ def write_training_outcome(
         "network": str(network).rpartition(":")[0],
         "head": network.head,
         "seed": seed,
-        "begins with": "the supernet's weights" if inherit else "random weights",
         **{name.replace("_", " "): value for name, value in asdict(recipe).items()},
     }
     outcome = {}

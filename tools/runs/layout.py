@@ -9,8 +9,8 @@ from pathlib import Path
 
 from dualfair.runs.training_spec import TrainingSpec, folder_of_label, label_of_folder
 
-STAGES = ("train", "search", "retrain", "short", "inherit", "correlate")
-"""The folders that stages make: the four, and beside them short trainings and trainings from inherited weights."""
+STAGES = ("train", "search", "retrain", "short", "correlate")
+"""The folders that stages make: the four, and beside them short trainings."""
 
 _SEED = re.compile(r"seed-(0|[1-9][0-9]{0,8})")
 
@@ -154,16 +154,6 @@ class StudyLayout(TrainingsLayout):
 
 
 @dataclass(frozen=True)
-class InheritLayout(TrainingsLayout):
-    """Trainings that begin with the weights of the supernet."""
-
-    @property
-    def comparison(self) -> Path:
-        """How they compare with those from scratch, as a record; it makes the stage complete."""
-        return self.folder / "inherit.json"
-
-
-@dataclass(frozen=True)
 class CorrelateLayout(StageLayout):
     """What the ranking study leaves behind; also in a folder of its own, for two tables of scores."""
 
@@ -210,15 +200,11 @@ class RunLayout:
         return self.trainings("short")
 
     @property
-    def inherit(self) -> InheritLayout:
-        return InheritLayout(self.path / "inherit")
-
-    @property
     def correlate(self) -> CorrelateLayout:
         return CorrelateLayout(self.path / "correlate")
 
     def trainings(self, stage: str) -> TrainingsLayout:
-        """A stage that trains networks by themselves: retrain, short or inherit."""
+        """A stage that trains networks by themselves: retrain or short."""
         return TrainingsLayout(self.path / stage)
 
     def stage(self, name: str) -> StageLayout:

@@ -19,8 +19,6 @@ from dualfair.runs.training_spec import is_plain, label_of_folder
 from dualfair.supernet.training.checkpoint import DAMAGED
 
 _RANKS = re.compile(r", (\d+) ranks$")
-_AGAIN = ("short", "inherit")
-"""Stages that are options of `dualfair retrain`."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +46,7 @@ class Stage:
 class Status:
     """Where a run stands: its stages, the command at work on it, and the one to type next (None: there is none).
 
-    `stages` are the four of a run, and short trainings, those from inherited weights, and studies where these have a
-    folder.
+    `stages` are the four of a run, and short trainings and studies where these have a folder.
     `unknown` are the unfinished stages that `hours_left` leaves out. `damaged` are files that were set aside,
     `problems` one sentence for everything that could not be read.
     """
@@ -78,7 +75,6 @@ def status(run: RunLayout | Path) -> Status:
         _search(layout, config.faces_fingerprint if config else None, problems),
         _trainings(layout.retrain, _jobs(layout.retrain, problems), problems),
         *([_short(layout, problems)] if layout.short.folder.is_dir() else []),
-        *([_inherit(layout, problems)] if layout.inherit.folder.is_dir() else []),
         _correlate(layout, problems),
         *(_study(study, problems) for study in layout.studies()),
     ]
@@ -136,14 +132,6 @@ def _short(layout: RunLayout, problems: list[str]) -> Stage:
     """One short training of every planned network; a damaged plan is told where retraining is looked after."""
     planned = dict.fromkeys((label, 0) for label, _ in _jobs(layout.retrain, []) if is_plain(label))
     return _trainings(layout.short, [*planned], problems)
-
-
-def _inherit(layout: RunLayout, problems: list[str]) -> Stage:
-    """Trainings from inherited weights: how many seeds were asked for, only the finished comparison knows."""
-    stage = _trainings(layout.inherit, [], problems)
-    if study(layout.inherit.comparison, problems) and not (stage.half_done or stage.not_begun):
-        return replace(stage, state="finished", total=stage.done, hours_left=0.0)
-    return stage
 
 
 def _study(stage: StudyLayout, problems: list[str]) -> Stage:
@@ -241,9 +229,8 @@ def _stage_of(typed: str, stages: list[Stage]) -> str:
     """The stage that a command works on; one for all stages works on the first that is not finished."""
     words = typed.split()[1:]
     named = next((word for word in words if not word.startswith("-")), None)
-    again = next((name for name in _AGAIN if f"--{name}" in words), None)
-    if named == "retrain" and again:
-        return again
+    if named == "retrain" and "--short" in words:
+        return "short"
     if named in {stage.name for stage in stages}:
         return named
     return next((stage.name for stage in stages if stage.state != "finished"), "")
@@ -262,5 +249,5 @@ def _next_command(layout: RunLayout, stage: Stage, problems: list[str]) -> str:
         problems.append(f"{folder.commands} cannot be read: {error}")
     if stage.name == "train":
         return f"dualfair train --faces FACES --out {shlex.quote(str(layout.path))}"
-    name, more = ("retrain", f" --{stage.name}") if stage.name in _AGAIN else (stage.name, "")
+    name, more = ("retrain", " --short") if stage.name == "short" else (stage.name, "")
     return f"dualfair {name} --run {shlex.quote(str(layout.path))}{more}"

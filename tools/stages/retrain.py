@@ -10,11 +10,12 @@ import numpy as np
 from dualfair.evaluation.statistics.ranking import evenly_spaced
 from dualfair.evolution.pareto import knee, non_dominated
 from dualfair.runs.distributed import in_words
+from dualfair.runs.layout import TrainingsLayout
 from dualfair.runs.options import CHECKPOINT_MINUTES, RetrainOptions
 from dualfair.runs.protocol import ProtocolOptions
 from dualfair.runs.records.training import NAMED, RetrainConfig, TrainingResult
 from dualfair.runs.trained_run import TrainedRun
-from dualfair.runs.training_results import add_to_plan
+from dualfair.runs.training_results import add_to_plan, read_plan
 from dualfair.runs.training_spec import TrainingSpec, recipe_with
 from dualfair.runs.watching import ShouldStop, ShowProgress, never, silent
 from dualfair.stages.confirm import knee_and_extremes
@@ -25,6 +26,8 @@ from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.space import SearchSpace
 from dualfair.supernet.training.recipe import Recipe
 
+SHORT_SEED = 10**6
+"""Added to the seeds of short trainings, so that they share no beginning with the trainings they are compared with."""
 RANDOM_STREAM = 3
 """Beside the run's seed, so that the random networks are not those that a search draws with the same seed."""
 
@@ -147,27 +150,73 @@ def train_planned(
     Returns the results, one a training. Raises ValueError when the stage was claimed for another recipe.
     """
     _check(how.options)
-    directory, recipe = run.directory, how.recipe
-    layout = directory.layout.retrain
-    protocol = how.protocol or recorded_protocol(directory)[0]
-    configuration = directory.claim(layout, RetrainConfig(recipe=recipe, protocol=protocol, weights=run.digest))
-    directory.record_command(layout, in_words(run.processes))
+    directory = run.directory
+    stage = _claimed(run, directory.layout.retrain, how)
     faces = run.setting.splits["train"]
-    epochs = sorted({recipe_with(recipe, training.changes).epochs for training in trainings})
+    epochs = sorted({recipe_with(how.recipe, training.changes).epochs for training in trainings})
     directory.say(
         f"Retrain: {len({training.label for training in trainings})} networks x {how.options.seeds} seeds from scratch "
         f"on {len(faces):,} images of {faces.identity_count:,} people, "
         f"{' or '.join(f'{each:g}' for each in epochs)} epochs each; {in_words(run.processes)}"
     )
     if directory.leads:
-        add_to_plan(layout, trainings)
-    stage = TrainingStage(
+        add_to_plan(stage.layout, trainings)
+    return train_all(run, stage, [*trainings], how.options.ranks_per_job)
+
+
+def retrain_short(run: TrainedRun, how: HowTrained) -> list[TrainingResult]:
+    """Train every planned network once more, all of them together for as many path passes as the supernet's training.
+
+    That is `short_epochs` each, by the recipe of retraining otherwise: what the supernet's price buys without one. The
+    results are in a stage of their own, by a seed of its own. Raises ValueError when no network is planned, or that
+    stage holds trainings for another number of networks.
+    """
+    directory = run.directory
+    layout = directory.layout.short
+    plan = read_plan(directory.layout.retrain)
+    labels = dict.fromkeys(job.training.label for job in plan.jobs if job.training.plain)
+    if not labels:
+        raise ValueError(f"{directory.path} has no planned networks; run 'dualfair retrain' without --short first")
+    paths, supernet_epochs = max(run.setting.space.sizes), run.config.recipe.epochs
+    epochs = short_epochs(supernet_epochs, paths, len(labels), how.recipe.epochs)
+    if layout.config.is_file():
+        before = directory.config(layout, RetrainConfig).recipe.epochs
+        if before != epochs:
+            raise ValueError(
+                f"{layout.folder} has trainings of {before} epochs, but {len(labels)} networks are planned, which is "
+                f"{epochs:g} epochs each; delete that folder and run the same command again"
+            )
+    stage = _claimed(run, layout, replace(how, recipe=replace(how.recipe, epochs=epochs)), seeds_from=SHORT_SEED)
+    passes = epochs * len(labels) / (supernet_epochs * paths)
+    directory.say(
+        f"Short trainings: {len(labels)} networks once more, {epochs:.3g} epochs each; together {passes:.0%} of the "
+        f"path passes of the supernet's training; {in_words(run.processes)}"
+    )
+    trainings = [TrainingSpec(run.setting.space.parse(label)) for label in labels]
+    return train_all(run, stage, trainings, how.options.ranks_per_job)
+
+
+def short_epochs(epochs: float, paths: int, networks: int, most: float) -> float:
+    """Epochs of each of `networks` that together make as many path passes as a supernet, up to `most`.
+
+    An epoch of a supernet passes the faces along `paths` paths, a network's along one.
+    """
+    return min(most, epochs * paths / networks)
+
+
+def _claimed(run: TrainedRun, layout: TrainingsLayout, how: HowTrained, seeds_from: int = 0) -> TrainingStage:
+    """A stage, claimed for its recipe. Raises ValueError when it was claimed for another one."""
+    protocol = how.protocol or recorded_protocol(run.directory)[0]
+    config = RetrainConfig(recipe=how.recipe, protocol=protocol, weights=run.digest, seeds_from=seeds_from)
+    configuration = run.directory.claim(layout, config)
+    run.directory.record_command(layout, in_words(run.processes))
+    return TrainingStage(
         layout=layout,
-        recipe=recipe,
+        recipe=how.recipe,
         protocol=protocol,
         configuration=configuration,
         checkpoint_minutes=how.checkpoint_minutes,
+        seeds_from=seeds_from,
         progress=how.progress,
         should_stop=how.should_stop,
     )
-    return train_all(run, stage, [*trainings], how.options.ranks_per_job)

@@ -36,7 +36,7 @@ class TrainingStage:
     """How the networks of a stage are trained: the stage's recipe, which each training changes as it says.
 
     `configuration` is the digest of what the stage recorded. `seeds_from` is added to the seeds that are drawn from:
-    trainings of another stage begin otherwise. With `inherit` searched networks start from the supernet's weights.
+    trainings of another stage begin otherwise.
     """
 
     layout: TrainingsLayout
@@ -45,7 +45,6 @@ class TrainingStage:
     configuration: str
     checkpoint_minutes: float = CHECKPOINT_MINUTES
     seeds_from: int = 0
-    inherit: bool = False
     progress: ShowProgress = silent
     should_stop: ShouldStop = never
 
@@ -112,8 +111,6 @@ def _trainer(
     """The trainer of a training with the seed that is drawn from; its folder says what its network is."""
     faces, skeleton = run.setting.splits["train"], run.setting.skeleton
     network = build_network(drawn.network, skeleton, faces.identity_count)
-    if stage.inherit:
-        network.load_state_dict(run.supernet.extract(drawn.network).state_dict())
     if team.leads:
         describe_network(drawn, skeleton, faces.identity_count, run.config.trained_on).write(place.description)
     return Trainer(network, faces, recipe, seed=drawn.seed, device=run.device, processes=team)
@@ -139,7 +136,6 @@ def _conclude(
         scores,
         {"parameters": params, "MACs": macs, "training (s)": seconds},
         disparity=stage.protocol.protocol().disparity_name,
-        inherit=stage.inherit,
         step=trainer.steps,
     )
     TrainingResult(training, params, macs, seconds, **scores).write(place.result)

@@ -1,0 +1,95 @@
+"""Planned networks trained once more, together as long as the supernet."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from dualfair.runs.directory import RunDirectory
+from dualfair.runs.options import RetrainOptions
+from dualfair.runs.protocol import ProtocolOptions
+from dualfair.runs.training_results import add_to_plan, read_plan
+from dualfair.runs.training_spec import TrainingSpec
+from dualfair.stages.retrain import HowTrained, retrain_short, short_epochs
+from dualfair.supernet.space import dpn_space
+from dualfair.supernet.training.process_group import ALONE
+from dualfair.supernet.training.recipe import Recipe
+
+
+def test_short_trainings_take_together_the_path_passes_of_the_supernet():
+    assert short_epochs(epochs=18.0, paths=9, networks=54, most=12.0) == 3.0
+    assert short_epochs(epochs=18.0, paths=9, networks=54, most=2.0) == 2.0
+
+
+def test_every_planned_network_is_trained_shortly_and_another_number_of_them_is_refused(monkeypatch, tmp_path):
+    trained = []
+    monkeypatch.setattr("dualfair.stages.retrain.recorded_protocol", lambda directory: (ProtocolOptions(), ()))
+    monkeypatch.setattr("dualfair.stages.retrain.in_words", lambda processes: "cpu")
+    monkeypatch.setattr("dualfair.stages.retrain.train_all", lambda run, *asked: trained.append(asked))
+    run = SimpleNamespace(
+        directory=RunDirectory(tmp_path),
+        setting=SimpleNamespace(space=dpn_space("dpn81-shared", 2)),
+        config=SimpleNamespace(recipe=Recipe(epochs=2.0)),
+        digest="d",
+        processes=ALONE,
+    )
+    how = HowTrained(options=RetrainOptions(), recipe=Recipe(epochs=12.0))
+    with pytest.raises(ValueError, match="has no planned networks; run 'dualfair retrain' without --short first"):
+        retrain_short(run, how)
+    names = [f"{code}1{code}-{code}1{code}:cosface" for code in range(5)]
+    planned = run.directory.layout.retrain
+    run.directory.make(planned)
+    add_to_plan(planned, {TrainingSpec.of_label(name, seed): ("even",) for name in names for seed in (0, 1)})
+    for _ in range(2):
+        retrain_short(run, how)
+        ((stage, trainings, _),) = trained
+        assert [(training.label, training.seed) for training in trainings] == [(name, 0) for name in names]
+        assert stage.recipe == Recipe(epochs=2.0 * 9 / 5)
+        assert (stage.layout, stage.seeds_from) == (run.directory.layout.short, 10**6)
+        trained.clear()
+    add_to_plan(planned, {TrainingSpec.of_label("888-888:cosface"): ("named",)})
+    with pytest.raises(ValueError, match=r"trainings of 3\.6 epochs, but 6 networks are planned, which is 3 epochs"):
+        retrain_short(run, how)
+    assert not trained
+
+
+@pytest.mark.slow
+def test_random_and_short_trainings_by_the_command_line(dualfair, tmp_path):
+    run = tmp_path / "run"
+    made = dualfair("faces", "synth", "--out", tmp_path / "faces", "--identities", 24, "--images", 4, "--size", 32)
+    assert made.status == 0, made.err
+    quick = ("--epochs", 0.3, "--batch", 16)
+    for words in (
+        ("train", "--faces", tmp_path / "faces", "--out", run, "--size", 32, "--space", "dpn81-shared", *quick),
+        ("search", "--run", run, "--population", 3, "--generations", 1, "--calibrate", 16),
+    ):
+        done = dualfair(*words)
+        assert done.status == 0, done.err
+    early = dualfair("retrain", "--run", run, "--short")
+    assert early.status == 2 and "has no planned networks; run 'dualfair retrain' without --short first" in early.err
+    done = dualfair("retrain", "--run", run, "--seeds", 1, "--controls", 0, "--random", 3, "--epochs", 1)
+    assert done.status == 0, done.err
+    planned = read_plan(RunDirectory(run).layout.retrain).samples()
+    assert sum("random" in of for of in planned.values()) == 3 and sum("front" in of for of in planned.values()) >= 1
+    short = dualfair("retrain", "--run", run, "--short", "--epochs", 1)
+    assert short.status == 0, short.err
+    share = min(1.0, 0.3 * 9 / len(planned))
+    assert f"Short trainings: {len(planned)} networks once more, {share:.3g} epochs each; together " in short.out
+    assert json.loads((run / "short/config.json").read_text())["epochs"] == pytest.approx(share)
+    again = dualfair("retrain", "--run", run, "--short", "--epochs", 1)
+    assert again.status == 0 and "continuing" not in again.out
+    first = next(iter(planned))
+    about = [
+        json.loads((run / stage / first.replace(":", "_") / "seed-0/network.json").read_text())
+        for stage in ("retrain", "short")
+    ]
+    assert [of["seed"] for of in about] == [0, 10**6]
+    study = dualfair("correlate", "--run", run, "--resamples", 20)
+    assert study.status in (0, 3) and "random 3: error, validation identities: tau " in study.out
+    report = json.loads((run / "correlate/ranking.json").read_text())
+    assert set(report["measures"]["error, test identities"]["baselines"]) == {"params", "macs", "short training"}
+    assert report["measures"]["error, test identities"]["ceiling"]["from_halves"]
+    more = dualfair("retrain", "--run", run, "--genotype", "888:cosface", "--seeds", 1, "--epochs", 1)
+    assert more.status == 0, more.err
+    refused = dualfair("retrain", "--run", run, "--short", "--epochs", 1)
+    assert refused.status == 2 and "delete that folder and run the same command again" in refused.err
