@@ -104,8 +104,6 @@ NAMED_ELSEWHERE = {
     ("exporting.folder", "config.json"),
     # An archive that a benchmark makes for itself.
     ("benchmarks.safety", "scores.sqlite"),
-    # A file of `dualfair evaluate`, which writes to a folder of the user's.
-    ("stages.evaluation_reliability", "reliability.json"),
 }
 """Names of files that are not a stage's, though they are alike."""
 

@@ -243,7 +243,6 @@ def evaluate(
     group: str | None = None,
     split: str | None = None,
     disparity: Sequence[str] = (),
-    reliability: bool = False,
     baseline: AnyPath | None = None,
     preset: str | None = None,
     device: str = "auto",
@@ -272,7 +271,6 @@ def evaluate(
         "out": Path(out),
         "disparities": tuple(disparity),
         "baseline": read_baseline(Path(baseline)) if baseline else None,
-        "reliability": reliability,
     }
     if not networks:
         if not identities:

@@ -12,17 +12,12 @@ Shape legend: n networks, S seeds, K galleries.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
-from itertools import combinations
 from math import ceil
 
 import numpy as np
 from scipy.special import ndtri
-from scipy.stats import kendalltau, rankdata
-
-from dualfair.evaluation.metrics.disparity import DISPARITIES, measure
-from dualfair.evaluation.metrics.identification import error, galleries, identities_of_groups, ranks
+from scipy.stats import rankdata
 
 COMPONENTS = ("network", "seed", "gallery", "identities", "residual")
 """The random terms of the model."""
@@ -107,24 +102,6 @@ class Reliability:
         return self.network**2, seed**2 / seeds, self.identities**2 + residual**2 / seeds
 
 
-@dataclass(frozen=True)
-class Agreement:
-    """Kendall's tau-b between the rankings by disjoint parts of the galleries, 1 alike, -1 reversed.
-
-    `mean`, `lowest` and `highest` are over the `pairs` of parts whose tau is defined, None where there is no such pair;
-    `undefined` counts the other pairs: in one of the two parts all networks have the same value. A part is the mean of
-    `each` galleries and all seeds. `networks` is how many are ranked.
-    """
-
-    networks: int
-    each: int
-    pairs: int
-    undefined: int
-    mean: float | None
-    lowest: float | None
-    highest: float | None
-
-
 def reliability(values: np.ndarray) -> Reliability:
     """Components of variance of a measure's values (n, S, K), by the balanced analysis of variance.
 
@@ -168,79 +145,6 @@ def normal_scores(values: np.ndarray) -> np.ndarray:
     What is left is the order of the networks, so that one far-off network weighs no more than its place.
     """
     return ndtri(rankdata(values, axis=0) / (len(values) + 1))
-
-
-def gallery_agreement(values: np.ndarray, each: int = 1) -> Agreement:
-    """Whether other identities rank the networks alike: tau between disjoint parts of `each` of the galleries.
-
-    `values` are (n, S, K), smaller or larger better. Parts are consecutive; galleries that fill no part are left out.
-    `each` = K // 2 compares two halves. Raises ValueError as `reliability` does, and where there are not two parts.
-    """
-    values = _checked(values)
-    n, _, k = values.shape
-    if not 1 <= each <= k // 2:
-        raise ValueError(f"each must be 1 to {k // 2}, half of the {k} galleries, got {each}")
-    parts = values[:, :, : k // each * each].mean(axis=1).reshape(n, k // each, each).mean(axis=2)
-    taus = [float(kendalltau(first, second).statistic) for first, second in combinations(parts.T, 2)]
-    defined = [tau for tau in taus if np.isfinite(tau)]
-    if not defined:
-        return Agreement(n, each, 0, len(taus), None, None, None)
-    return Agreement(
-        n, each, len(defined), len(taus) - len(defined), float(np.mean(defined)), min(defined), max(defined)
-    )
-
-
-def measure_table(
-    embeddings: Iterable[Iterable[np.ndarray]],
-    identities: np.ndarray,
-    groups: np.ndarray,
-    measures: Mapping[str, Callable[[np.ndarray, np.ndarray], float]] = DISPARITIES,
-    *,
-    size: int,
-    repeats: int,
-    seed: int,
-    count: str = "images",
-) -> dict[str, np.ndarray]:
-    """The error and every measure of all networks and seeds on disjoint galleries: {name: values (n, S, K)}.
-
-    `embeddings` holds the arrays (N, D) of the same faces by network, then by training seed; both levels may be made on
-    the fly, since one array is used at a time. `identities` and `groups` (N,) are labels. The `repeats` galleries hold
-    `size` identities each, balanced by group, and are those of `identification.galleries` with `seed`. A measure is
-    a disparity (`disparity.measure`); values can be nan or infinite where it is undefined.
-
-    Raises ValueError where the identities do not last for disjoint galleries, where networks have different numbers of
-    seeds, for a measure called "error", and as `galleries`, `ranks` and `measure` do.
-    """
-    identities, groups = np.asarray(identities), np.asarray(groups)
-    if "error" in measures:
-        raise ValueError("measures must not be called 'error': that one is always taken; rename yours")
-    decks = identities_of_groups(identities, groups)
-    scarce = min(decks, key=lambda group: len(decks[group]))
-    if size * repeats > len(decks[scarce]) * len(decks):
-        raise ValueError(
-            f"{repeats} disjoint galleries of {size} identities take {size * repeats / len(decks):g} of every group; "
-            f"group {scarce!r} has {len(decks[scarce])}: take fewer or smaller galleries"
-        )
-    drawn = galleries(identities, groups, size, repeats, np.random.default_rng(seed))
-    rows = [
-        [
-            [_measured(embedding[images], identities[images], groups[images], measures, count) for images in drawn]
-            for embedding in by_seed
-        ]
-        for by_seed in embeddings
-    ]
-    seeds = sorted({len(by_seed) for by_seed in rows})
-    if len(seeds) != 1:
-        raise ValueError(
-            f"embeddings must hold the same number of seeds for every network, got {seeds or 'no network'}"
-        )
-    table = np.array(rows, dtype=np.float64)
-    return {name: table[..., i] for i, name in enumerate(("error", *measures))}
-
-
-def _measured(embeddings, identities, groups, measures, count) -> list[float]:
-    ranked = ranks(embeddings, identities, count)
-    return [error(ranked), *(measure(function, [(ranked, groups)]).value for function in measures.values())]
 
 
 def _checked(values: np.ndarray) -> np.ndarray:

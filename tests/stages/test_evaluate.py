@@ -293,7 +293,6 @@ TABLE = ("--embeddings", "e.npy", "--identities", "ids.csv")
         ((*TABLE, "--gallery", "many"), "gallery must be 'all' or a number"),
         ((*TABLE, "--folds", 1), "folds must be 2 or more, one to judge and one to learn from, got 1"),
         ((*TABLE, "--interval", "wide"), "method must be one of percentile, bca"),
-        ((*TABLE, "--reliability"), "at least two, got 1"),
     ],
 )
 def test_a_mistake_gets_one_line(dualfair, files, monkeypatch, words, message):
@@ -374,18 +373,15 @@ def test_a_network_that_is_not_there_is_named(dualfair, generated, tmp_path):
     assert missing.status == 2 and f"there is no {tmp_path / 'exported'}; name a folder" in missing.err
 
 
-def test_several_networks_stand_in_one_table_and_reliability_is_studied(dualfair, generated, networks, tmp_path):
+def test_several_networks_stand_in_one_table(dualfair, generated, networks, tmp_path):
     words = [word for folder in networks for word in ("--network", folder)]
-    result = dualfair("evaluate", *words, "--faces", generated.folder, "--out", tmp_path / "o", "--reliability",
+    result = dualfair("evaluate", *words, "--faces", generated.folder, "--out", tmp_path / "o",
                       "--gallery", 8, "--galleries", 2, "--metrics", "disparity", "--resamples", 0)  # fmt: skip
     assert result.status == 0, result.err
     rows = list(csv.DictReader((tmp_path / "o/networks.csv").open()))
     assert [(row["network"][:3], row["training_seed"]) for row in rows] == [
         (g, s) for g in ("101", "636") for s in "01"
     ]
-    study = json.loads((tmp_path / "o/reliability.json").read_text())
-    assert (study["error"]["networks"], study["error"]["seeds"], study["error"]["galleries"]) == (2, 2, 2)
-    assert "Reliability over 2 networks x 2 seeds x 2 disjoint galleries of 8 people" in result.out
 
 
 def test_a_verification_set_is_read_from_its_own_file(dualfair, generated, networks, tmp_path):

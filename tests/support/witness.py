@@ -78,7 +78,7 @@ shelf < retrain-backbone: shelf --run run --resamples 50
 evaluate < retrain-named: evaluate --network run/retrain/101-101-101-101_cosface/seed-0 --faces faces --out judged \
     --within-group --folds 2 --resamples 50
 evaluate-several < retrain-named: evaluate --network run/retrain/101-101-101-101_cosface/seed-0 --split all \
-    --network run/retrain/343-343-343-343_magface/seed-0 --faces faces --reliability --gallery 6 --resamples 20 \
+    --network run/retrain/343-343-343-343_magface/seed-0 --faces faces --gallery 6 --resamples 20 \
     --out judged-all
 evaluate-embeddings: evaluate --embeddings embeddings.npy --identities identities.csv --pairs pairs.csv --enrol 2 \
     --group ethnicity --reference b --disparity own:worst_group --interval percentile --resamples 50 --out judged-other

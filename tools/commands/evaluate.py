@@ -26,7 +26,6 @@ from dualfair.stages.evaluate_options import EvaluateOptions
     help="People to evaluate.  [default: test on the faces that the network was trained on, else all]",
 )
 @click.option("--disparity", multiple=True, help="A measure of your own, module:function; may be repeated.")
-@click.option("--reliability", is_flag=True, help="Of several networks: how reliable every measure is, and why.")
 @click.option("--baseline", type=PATH, help="Result of a baseline, for bpc.")
 @click.option("--out", type=PATH, required=True, help="Folder for the results.")
 @config_options(EvaluateOptions)

@@ -15,7 +15,6 @@ from dualfair.runs.records.evaluation import EvaluationReport
 from dualfair.runs.watching import Say, silent
 from dualfair.stages.evaluate_options import EvaluateOptions
 from dualfair.stages.evaluation_output import draw, sentences, write_comparison, write_tables
-from dualfair.stages.evaluation_reliability import study_reliability
 from dualfair.stages.evaluation_sections import measure_sections
 from dualfair.stages.subjects import Subject
 from dualfair.supernet.training.process_group import ALONE, ProcessGroup
@@ -31,14 +30,13 @@ def evaluate(
     *,
     disparities: Sequence[str] = (),
     baseline: EvaluationReport | None = None,
-    reliability: bool = False,
     processes: ProcessGroup = ALONE,
     say: Say = silent,
 ) -> list[EvaluationReport]:
     """Measure every subject and write its report with tables and pictures, several ones each into a folder of its own.
 
-    `disparities` are further ones, as `module:function`; `baseline` is an earlier result, for bpc. With `reliability`
-    it is told how far every measure tells the networks apart. Of several ranks the leading one writes.
+    `disparities` are further ones, as `module:function`; `baseline` is an earlier result, for bpc. Of several
+    ranks the leading one writes.
     """
     measures = {**DISPARITIES, **{name: look_up(name, DISPARITIES, "disparity") for name in disparities}}
     single = len(subjects) == 1
@@ -50,8 +48,6 @@ def evaluate(
         return reports
     if not single:
         write_comparison(out, subjects, [report.to_json() for report in reports])
-    if reliability:
-        study_reliability(out, subjects, measures, options, say)
     say(f"Everything is in {out}")
     return reports
 

@@ -1,19 +1,14 @@
 import itertools
 import json
-import warnings
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dualfair.evaluation.metrics.disparity import DISPARITIES, measure
-from dualfair.evaluation.metrics.identification import error, galleries, ranks
 from dualfair.evaluation.statistics.reliability import (
     COMPONENTS,
     Reliability,
-    gallery_agreement,
-    measure_table,
     reliability,
 )
 
@@ -197,35 +192,6 @@ def test_the_result_is_strict_json():
     assert {"network", "identities", "reliability_of_one", "galleries_for_0.9", "negative"} <= set(result)
 
 
-def test_agreement_between_galleries_is_tau_of_the_seeds_means():
-    values = np.array([[[1, 1, 3, 3], [1, 1, 3, 3]], [[2, 3, 2, 2], [2, 3, 2, 2]], [[9, 0, 1, 1], [-3, 4, 1, 1]]])
-    # Means over seeds: 1 2 3 | 1 3 2 | 3 2 1 | 3 2 1. Taus of the pairs: 1/3, -1, -1, -1/3, -1/3, 1.
-    result = gallery_agreement(values)
-    assert (result.networks, result.each, result.pairs, result.undefined) == (3, 1, 6, 0)
-    assert (result.mean, result.lowest, result.highest) == pytest.approx((-2 / 9, -1, 1))
-    # Halves: 2 5 5 and 6 4 2; of the three pairs one is tied in the first half.
-    halves = gallery_agreement(values, 2)
-    assert (halves.pairs, halves.mean) == (1, pytest.approx(-2 / np.sqrt(6)))
-
-
-def test_more_galleries_a_part_agree_more():
-    values = simulated(60, 1, 16, np.random.default_rng(3), SD | {"network": 1.0, "identities": 2.0})
-    assert gallery_agreement(values, 8).mean > gallery_agreement(values, 1).mean + 0.2
-
-
-def test_agreement_without_any_ranking_is_none():
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        result = gallery_agreement(np.ones((4, 1, 3)))
-    assert (result.pairs, result.undefined, result.mean, result.lowest, result.highest) == (0, 3, None, None, None)
-
-
-@pytest.mark.parametrize("each", [0, 3])
-def test_fewer_than_two_parts_are_refused(each):
-    with pytest.raises(ValueError, match=rf"each must be 1 to 2, half of the 5 galleries, got {each}"):
-        gallery_agreement(np.zeros((3, 1, 5)), each)
-
-
 @pytest.mark.parametrize("shape", [(1, 2, 2), (3, 2, 1), (3, 0, 2), (3, 4)])
 def test_a_table_that_says_nothing_about_reliability_is_refused(shape):
     with pytest.raises(ValueError) as caught:
@@ -246,56 +212,3 @@ def test_impossible_questions_are_refused():
         result.of_mean(0)
     with pytest.raises(ValueError, match="target must be a reliability between 0 and 1, got 1"):
         result.galleries_needed(1)
-
-
-def networks_and_faces(networks=3, seeds=2, people=24, images=3):
-    rng = np.random.default_rng(4)
-    identities = np.arange(people).repeat(images)
-    groups = np.array(["a", "b"])[identities % 2]
-    centres = rng.normal(size=(people, 6))[identities]
-    noise = np.linspace(0.6, 1.4, networks)
-    table = [[centres + scale * rng.normal(size=centres.shape) for _ in range(seeds)] for scale in noise]
-    return table, identities, groups
-
-
-def test_the_table_holds_every_measure_of_every_network_seed_and_gallery():
-    embeddings, identities, groups = networks_and_faces()
-    mine = {"lowest": lambda values, groups: values.min()}
-    result = measure_table(embeddings, identities, groups, DISPARITIES | mine, size=8, repeats=3, seed=5)
-    assert set(result) == {"error", "lowest", *DISPARITIES}
-    drawn = galleries(identities, groups, 8, 3, np.random.default_rng(5))
-    assert len(np.unique(np.concatenate(drawn))) == len(identities)
-    for (n, s), (g, rows) in itertools.product(np.ndindex(3, 2), enumerate(drawn)):
-        one = ranks(embeddings[n][s][rows], identities[rows])
-        assert result["error"][n, s, g] == error(one)
-        for name in ("rank_disparity", "log_rank_disparity", "accuracy_disparity"):
-            assert result[name][n, s, g] == measure(DISPARITIES[name], [(one, groups[rows])]).value
-    assert result["error"].mean(axis=(1, 2)).tolist() == sorted(result["error"].mean(axis=(1, 2)).tolist())
-    assert reliability(result["error"]).of_mean(2, 3) > 0.5
-
-
-def test_the_table_takes_embeddings_made_on_the_fly_and_counts_identities_on_request():
-    embeddings, identities, groups = networks_and_faces()
-    made = ((array for array in seeds) for seeds in embeddings)
-    options = {"size": 8, "repeats": 2, "seed": 0}
-    result = measure_table(made, identities, groups, {}, **options)
-    assert list(result) == ["error"]
-    assert result["error"].shape == (3, 2, 2)
-    row = {"rank_disparity": DISPARITIES["rank_disparity"]}
-    by_image = measure_table(embeddings, identities, groups, row, **options)
-    by_identity = measure_table(embeddings, identities, groups, row, **options, count="identities")
-    assert np.array_equal(by_image["error"], result["error"])
-    assert not np.array_equal(by_image["rank_disparity"], by_identity["rank_disparity"])
-
-
-def test_a_table_that_cannot_be_made_is_refused():
-    embeddings, identities, groups = networks_and_faces()
-    options = {"size": 8, "repeats": 2, "seed": 0}
-    with pytest.raises(ValueError, match=r"4 disjoint galleries of 8 .* take 16 of every group; group 'a' has 12"):
-        measure_table(embeddings, identities, groups, size=8, repeats=4, seed=0)
-    with pytest.raises(ValueError, match=r"same number of seeds for every network, got \[1, 2\]"):
-        measure_table([embeddings[0], embeddings[1][:1]], identities, groups, {}, **options)
-    with pytest.raises(ValueError, match="same number of seeds for every network, got no network"):
-        measure_table([], identities, groups, {}, **options)
-    with pytest.raises(ValueError, match="measures must not be called 'error'"):
-        measure_table(embeddings, identities, groups, {"error": max}, **options)
