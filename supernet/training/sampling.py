@@ -2,10 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Protocol
 
 import numpy as np
+
+
+class PathSampler(Protocol):
+    """What deals the paths of training steps; the same seed deals the same paths.
+
+    A step passes `paths_per_step` paths through the supernet, and an epoch makes `updates_per_batch` steps for every
+    batch that it has. The built-in samplers choose the latter so that an epoch costs as many path passes with any.
+    """
+
+    paths_per_step: int
+    updates_per_batch: int
+
+    def deal(self) -> np.ndarray:
+        """The paths of one step: integers of shape (paths_per_step, choice blocks), a choice of each block a row."""
+
+    def state_dict(self) -> dict:
+        """All that moves, as JSON-able values."""
+
+    def load_state_dict(self, state: dict) -> None:
+        """Continue exactly where `state_dict` was taken."""
+
+
+SamplerFactory = Callable[[Sequence[int], int], PathSampler]
+"""Makes a sampler for choice blocks of some sizes, by a seed."""
 
 
 class _Deck:
@@ -39,16 +65,17 @@ class StrictFairSampler:
 
     def __init__(self, sizes: Sequence[int], seed: int = 0, paths: int | None = None) -> None:
         self.sizes = _checked_sizes(sizes)
-        self.paths = max(self.sizes) if paths is None else paths
+        self.paths_per_step = max(self.sizes) if paths is None else paths
+        self.updates_per_batch = max(self.sizes) // self.paths_per_step
         self._rng = np.random.default_rng(seed)
         self._decks = [_Deck(size) for size in self.sizes]
 
     def deal(self) -> np.ndarray:
-        """The paths of one step: integers of shape (paths, choice blocks), a choice of each block in every row."""
-        return np.array([[deck.deal(self._rng) for deck in self._decks] for _ in range(self.paths)])
+        """The next paths of every deck, of shape (paths_per_step, choice blocks)."""
+        return np.array([[deck.deal(self._rng) for deck in self._decks] for _ in range(self.paths_per_step)])
 
     def state_dict(self) -> dict:
-        """All that moves, as JSON-able values: the generator and the decks."""
+        """The generator and the decks."""
         decks = [{"cards": deck.cards.tolist(), "next": deck.next} for deck in self._decks]
         return {"rng": self._rng.bit_generator.state, "decks": decks}
 
@@ -66,16 +93,19 @@ class StrictFairSampler:
 class UniformSampler:
     """Deals one uniformly random path a step (single path one-shot, SPOS): fair in expectation only."""
 
+    paths_per_step = 1
+
     def __init__(self, sizes: Sequence[int], seed: int = 0) -> None:
         self.sizes = _checked_sizes(sizes)
+        self.updates_per_batch = max(self.sizes)
         self._rng = np.random.default_rng(seed)
 
     def deal(self) -> np.ndarray:
-        """The path of one step: integers of shape (1, choice blocks)."""
+        """A path, of shape (1, choice blocks)."""
         return self._rng.integers(0, self.sizes)[np.newaxis]
 
     def state_dict(self) -> dict:
-        """The generator's state, as JSON-able values."""
+        """The generator's state."""
         return {"rng": self._rng.bit_generator.state}
 
     def load_state_dict(self, state: dict) -> None:
@@ -83,19 +113,49 @@ class UniformSampler:
         self._rng.bit_generator.state = state["rng"]
 
 
-SAMPLERS = {"strict": StrictFairSampler, "sequential": partial(StrictFairSampler, paths=1), "uniform": UniformSampler}
+SAMPLERS: dict[str, SamplerFactory] = {
+    "strict": StrictFairSampler,
+    "sequential": partial(StrictFairSampler, paths=1),
+    "uniform": UniformSampler,
+}
 """Samplers of training paths by name. "sequential" deals as "strict" does, but makes an update after every path: counts
 are equal after every ninth update, and an operation that comes later meets weights that the earlier ones moved."""
 
 
-def paths_per_step(sampler: str, sizes: Sequence[int]) -> int:
-    """How many paths one step of `sampler` passes through the supernet."""
-    return max(sizes) if sampler == "strict" else 1
+def check_sampler(make: SamplerFactory, sizes: Sequence[int]) -> None:
+    """Try a sampler out on choice blocks of some sizes. Raises ValueError with what training would stumble over."""
+    try:
+        sampler, twin = make(sizes, 0), make(sizes, 0)
+        for name in ("paths_per_step", "updates_per_batch"):
+            if type(number := getattr(sampler, name)) is not int or number < 1:
+                raise ValueError(f"{name} must be a whole number, 1 or more, got {number!r}")
+        if not _deal_alike(sampler, twin, sizes):
+            raise ValueError("one seed deals different paths; draw from numpy's default_rng(seed) and nothing else")
+        resumed = make(sizes, 1)
+        resumed.load_state_dict(json.loads(json.dumps(sampler.state_dict())))
+        if not _deal_alike(sampler, resumed, sizes):
+            raise ValueError("it goes on with other paths behind load_state_dict; state_dict must hold all that moves")
+    except ValueError:
+        raise
+    except Exception as error:
+        raise ValueError(f"trying it failed: {type(error).__name__}: {error}") from error
 
 
-def updates_per_batch(sampler: str, sizes: Sequence[int]) -> int:
-    """How many updates of `sampler` make as many path passes as a strict step: all samplers cost the same an epoch."""
-    return max(sizes) // paths_per_step(sampler, sizes)
+def _deal_alike(sampler: PathSampler, other: PathSampler, sizes: Sequence[int]) -> bool:
+    """Whether two samplers deal the same paths for three steps. Raises ValueError where these are no paths."""
+    shape = sampler.paths_per_step, len(sizes)
+    for _ in range(3):
+        paths = np.asarray(sampler.deal())
+        if paths.shape != shape or paths.dtype.kind != "i":
+            raise ValueError(
+                f"deal must give whole numbers of shape {shape} (paths_per_step, choice blocks), got {paths.dtype} of "
+                f"shape {paths.shape}"
+            )
+        if (paths < 0).any() or (paths >= np.asarray(sizes)).any():
+            raise ValueError(f"deal must give choices from 0 to below {list(sizes)}, got {paths.tolist()}")
+        if not np.array_equal(paths, other.deal()):
+            return False
+    return True
 
 
 def _checked_sizes(sizes: Sequence[int]) -> tuple[int, ...]:

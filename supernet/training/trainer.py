@@ -37,7 +37,7 @@ from dualfair.supernet.training.optimisation import (
 from dualfair.supernet.training.path_sharing import share_paths
 from dualfair.supernet.training.process_group import ALONE, ProcessGroup
 from dualfair.supernet.training.recipe import Recipe
-from dualfair.supernet.training.sampling import SAMPLERS, paths_per_step, updates_per_batch
+from dualfair.supernet.training.sampling import SamplerFactory, StrictFairSampler
 from dualfair.supernet.training.statistics import StepStatistics
 from dualfair.supernet.training.step import accumulate, add_over_ranks, average_shared
 from dualfair.supernet.training.synchronised_norm import SynchronisedNorms
@@ -90,32 +90,30 @@ class Trainer:
         *,
         seed: int,
         space: SearchSpace | None = None,
-        sampler: str = "strict",
+        sampler: SamplerFactory = StrictFairSampler,
         device: torch.device | str = "cpu",
         processes: ProcessGroup = ALONE,
         team: ProcessGroup | None = None,
     ) -> None:
         if isinstance(network, Supernet) != (space is not None):
             raise ValueError("a supernet is trained over a space, a standalone network without one")
-        if sampler not in SAMPLERS:
-            raise ValueError(f"unknown sampler {sampler!r}; choose from {', '.join(SAMPLERS)}")
         sharers = (team or processes).size
         if recipe.batch < sharers:
             raise ValueError(f"a batch of {recipe.batch} images cannot be shared by {sharers} ranks")
         self.device = torch.device(device)
         self.network = network.to(self.device, memory_format=torch.channels_last).train()
-        self.faces, self.recipe, self.space, self.sampler = faces, recipe, space, sampler
+        self.faces, self.recipe, self.space = faces, recipe, space
         self.processes = processes
         self.team = processes if team is None else team
         self._group = processes.rank // self.team.size
         # Ranks have a GPU each, but share the memory of a CPU.
         self.loader = open_loader(faces, self.device, processes.size if self.device.type == "cpu" else 1)
         self.batch_sampler = BatchSampler(len(faces.labels), recipe.batch, seed)
-        self.path_sampler = SAMPLERS[sampler](space.sizes, seed) if space else None
+        self.path_sampler = sampler(space.sizes, seed) if space else None
         self.augmentation = torch.Generator(self.device).manual_seed(seed)
         # Backbones may drop paths at random, which layers draw from torch's own generator.
         self._layers = _global_generator(self.device) if isinstance(network, BackboneNetwork) else None
-        updates = updates_per_batch(sampler, space.sizes) if space else 1
+        updates = self.path_sampler.updates_per_batch if self.path_sampler else 1
         self.steps = max(1, round(recipe.epochs * self.batch_sampler.batches_per_epoch * updates))
         self.step = 0
         # Updates during which margins grow: losses before and after do not compare.
@@ -141,7 +139,7 @@ class Trainer:
     @property
     def paths_per_step(self) -> int:
         """Forward and backward passes of one step."""
-        return paths_per_step(self.sampler, self.space.sizes) if self.space else 1
+        return self.path_sampler.paths_per_step if self.path_sampler else 1
 
     def run(self, until: int | None = None, stop: Callable[[], bool] = lambda: False) -> Iterator[Progress]:
         """Train to update `until` (all of them by default), yielding after every step.

@@ -6,6 +6,7 @@ from dualfair.planning.workload import FaceCounts
 from dualfair.supernet.network import Supernet
 from dualfair.supernet.space import dpn_space
 from dualfair.supernet.training.recipe import Recipe
+from dualfair.supernet.training.sampling import SAMPLERS
 from dualfair.supernet.training.trainer import Trainer
 from tests.support.workloads import small_space, workload_of
 
@@ -14,7 +15,7 @@ from tests.support.workloads import small_space, workload_of
 @pytest.mark.parametrize(("epochs", "batch"), [(1.0, 8), (2.5, 7), (0.01, 96), (3.0, 50)])
 def test_steps_and_paths_are_those_that_the_trainer_takes(faces, tiny, sampler, epochs, batch):
     space, recipe = dpn_space("dpn81", 3), Recipe(epochs=epochs, batch=batch)
-    trainer = Trainer(Supernet(tiny, 12), faces, recipe, seed=0, space=space, sampler=sampler)
+    trainer = Trainer(Supernet(tiny, 12), faces, recipe, seed=0, space=space, sampler=SAMPLERS[sampler])
     planned = workload_of(space, tiny, train=recipe, sampler=sampler)
     assert (planned.supernet_steps, planned.paths) == (trainer.steps, trainer.paths_per_step)
 

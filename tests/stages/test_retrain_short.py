@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from dualfair.runs.directory import RunDirectory
-from dualfair.runs.options import RetrainOptions
+from dualfair.runs.options import RetrainOptions, TrainOptions
 from dualfair.runs.protocol import ProtocolOptions
 from dualfair.runs.training_results import add_to_plan, read_plan
 from dualfair.runs.training_spec import TrainingSpec
@@ -29,7 +29,7 @@ def test_every_planned_network_is_trained_shortly_and_another_number_of_them_is_
     run = SimpleNamespace(
         directory=RunDirectory(tmp_path),
         setting=SimpleNamespace(space=dpn_space("dpn81-shared", 2)),
-        config=SimpleNamespace(recipe=Recipe(epochs=2.0)),
+        config=SimpleNamespace(recipe=Recipe(epochs=2.0), options=TrainOptions()),
         digest="d",
         processes=ALONE,
     )

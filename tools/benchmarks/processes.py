@@ -84,7 +84,7 @@ def _rank(setting: Setting, threads: int) -> dict[str, float] | None:
 def seconds_of_work(setting: Setting, group: ProcessGroup) -> dict[str, float] | None:
     """Median seconds of a strict step and of scoring a random population, by all ranks; None but on the leader."""
     setting, space = replace(setting, device=str(group.device)), setting.space
-    trained = trainer(setting, processes=group, team=image_team(group, space, "strict"))
+    trained = trainer(setting, processes=group, team=image_team(group, max(space.sizes)))
     steps = trained.run()
     seconds = {"train": measure(lambda: lambda: next(steps), STEPS + 1, setting.device).seconds}
     faces = setting.scored_faces(setting.batch)

@@ -18,6 +18,7 @@ from dualfair.planning.flops import expected_macs
 from dualfair.planning.spans import Span
 from dualfair.planning.stopwatch import repeated
 from dualfair.planning.workload import Workload
+from dualfair.runs.architectures import open_sampler
 from dualfair.runs.options import RESAMPLES
 from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.images.noise import RandomFaces
@@ -94,7 +95,8 @@ def step_times(workload: Workload, device: torch.device, seconds: float) -> list
     """Seconds of steps of the supernet."""
     network = Supernet(workload.skeleton, workload.faces.identities, workload.space.heads)
     faces, recipe = _training_faces(workload, workload.train), endless(workload.train)
-    trainer = Trainer(network, faces, recipe, seed=0, space=workload.space, sampler=workload.sampler, device=device)
+    sampler = open_sampler(workload.sampler, workload.space.sizes)
+    trainer = Trainer(network, faces, recipe, seed=0, space=workload.space, sampler=sampler, device=device)
     return repeated(_step(trainer, device), seconds)
 
 

@@ -6,8 +6,10 @@ Numbers of the stages are theirs: they are imported, never typed again.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from dualfair.evolution.baselines import LIMIT
+from dualfair.runs.architectures import open_sampler
 from dualfair.runs.options import BATCH, RetrainOptions, SearchOptions, TrainOptions
 from dualfair.runs.protocol import ProtocolOptions
 from dualfair.runs.records.training import MEASURES
@@ -17,7 +19,7 @@ from dualfair.supernet.skeleton import Skeleton
 from dualfair.supernet.space import SearchSpace
 from dualfair.supernet.training.batches import BatchSampler
 from dualfair.supernet.training.recipe import Recipe
-from dualfair.supernet.training.sampling import SAMPLERS, paths_per_step, updates_per_batch
+from dualfair.supernet.training.sampling import PathSampler
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,8 +80,6 @@ class Workload:
     ranks_per_job: int = RetrainOptions.ranks_per_job
 
     def __post_init__(self) -> None:
-        if self.sampler not in SAMPLERS:
-            raise ValueError(f"unknown sampler {self.sampler!r}; choose from {', '.join(SAMPLERS)}")
         for name, least in {
             "population": 2,
             "generations": 1,
@@ -108,15 +108,20 @@ class Workload:
                 "an exhaustive search; leave out --exhaustive, or choose a -shared space"
             )
 
+    @cached_property
+    def path_sampler(self) -> PathSampler:
+        """The sampler of the supernet's paths. Raises ValueError for an unknown one, or one that does not work."""
+        return open_sampler(self.sampler, self.space.sizes)(self.space.sizes, 0)
+
     @property
     def paths(self) -> int:
         """Forward and backward passes of one step of the supernet."""
-        return paths_per_step(self.sampler, self.space.sizes)
+        return self.path_sampler.paths_per_step
 
     @property
     def supernet_steps(self) -> int:
         """Steps of the supernet's training. Raises ValueError for a batch above all images."""
-        return self._steps(self.train, updates_per_batch(self.sampler, self.space.sizes))
+        return self._steps(self.train, self.path_sampler.updates_per_batch)
 
     @property
     def standalone_steps(self) -> int:

@@ -104,14 +104,18 @@ def _table(rows: Sequence[_Spent], factors: Factors) -> dict:
 def _train(files: RunFiles, setting: Setting) -> _Spent | None:
     """Steps, device seconds and FLOPs of training the supernet."""
     from dualfair.planning.flops import TRAINING
-    from dualfair.supernet.training.sampling import paths_per_step
+    from dualfair.runs.architectures import open_sampler
 
     if (record := _newest(files, files.layout.train.folder)) is None:
         return None
     flops = None
     if (path := _path_macs(setting)) is not None:
-        paths = paths_per_step(setting.config.options.sampler, setting.space.sizes)
-        flops = TRAINING * path * setting.config.recipe.batch * record.step * paths
+        sizes = setting.space.sizes
+        try:
+            paths = open_sampler(setting.config.options.sampler, sizes)(sizes, 0).paths_per_step
+            flops = TRAINING * path * setting.config.recipe.batch * record.step * paths
+        except ValueError as error:
+            files.add_problem(f"the FLOPs of training are not known ({reason(error)})")
     return _Spent("train: steps", record.step, record.seconds * record.ranks, flops)
 
 

@@ -1,7 +1,8 @@
-"""Skeletons, spaces and heads by the names that users type: built in, or `module:object` of their own."""
+"""Skeletons, spaces, heads and samplers by the names that users type: built in, or `module:object` of their own."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from dualfair.runs.config import numbers
@@ -9,6 +10,7 @@ from dualfair.runs.plug_in import look_up
 from dualfair.supernet.genotype import HEAD_NAMES
 from dualfair.supernet.skeleton import SKELETONS, OwnHead, Skeleton
 from dualfair.supernet.space import SPACE_NAMES, SearchSpace, dpn_space
+from dualfair.supernet.training.sampling import SAMPLERS, SamplerFactory, check_sampler
 
 
 def open_skeleton(name: str, blocks: str = "", size: int = 0, heads: str = "") -> Skeleton:
@@ -65,6 +67,19 @@ def open_space(name: str, skeleton: Skeleton, heads: str = "") -> SearchSpace:
             f"space {name!r} has head {strange[0]!r}, which is not built in; name it with --heads module:{strange[0]}"
         )
     return space
+
+
+def open_sampler(name: str, sizes: Sequence[int]) -> SamplerFactory:
+    """What makes the sampler of a name, tried out on choice blocks of such sizes.
+
+    Raises ValueError for an unknown name, and for one of the user's own that training would stumble over.
+    """
+    make = look_up(name, SAMPLERS, "sampler")
+    try:
+        check_sampler(make, sizes)
+    except ValueError as error:
+        raise ValueError(f"sampler {name!r}: {error}") from error
+    return make
 
 
 def head_name(text: str) -> str:

@@ -31,7 +31,7 @@ class TrainOptions:
     sampler: str = option(
         "strict",
         "strict: every operation once a step (FairNAS); sequential: likewise, with an update after every path; "
-        "uniform: one random path (SPOS).",
+        "uniform: one random path (SPOS); module:object for your own.",
     )
     split_seed: int = option(0, "Seed of the splits of the people: trainings of several seeds share them.")
     seed: int = option(0, "Seed of initial weights, paths and order of the faces.")

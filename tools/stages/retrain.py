@@ -9,6 +9,7 @@ import numpy as np
 
 from dualfair.evaluation.statistics.ranking import evenly_spaced
 from dualfair.evolution.pareto import knee, non_dominated
+from dualfair.runs.architectures import open_sampler
 from dualfair.runs.distributed import in_words
 from dualfair.runs.layout import TrainingsLayout
 from dualfair.runs.options import CHECKPOINT_MINUTES, RetrainOptions
@@ -177,7 +178,9 @@ def retrain_short(run: TrainedRun, how: HowTrained) -> list[TrainingResult]:
     labels = dict.fromkeys(job.training.label for job in plan.jobs if job.training.plain)
     if not labels:
         raise ValueError(f"{directory.path} has no planned networks; run 'dualfair retrain' without --short first")
-    paths, supernet_epochs = max(run.setting.space.sizes), run.config.recipe.epochs
+    sizes, supernet_epochs = run.setting.space.sizes, run.config.recipe.epochs
+    sampler = open_sampler(run.config.options.sampler, sizes)(sizes, run.config.options.seed)
+    paths = sampler.paths_per_step * sampler.updates_per_batch
     epochs = short_epochs(supernet_epochs, paths, len(labels), how.recipe.epochs)
     if layout.config.is_file():
         before = directory.config(layout, RetrainConfig).recipe.epochs

@@ -6,6 +6,7 @@ import hashlib
 import os
 from pathlib import Path
 
+from dualfair.runs.architectures import open_sampler
 from dualfair.runs.context import Workplace
 from dualfair.runs.devices import seeded
 from dualfair.runs.distributed import divide, in_words
@@ -20,7 +21,7 @@ from dualfair.supernet.training.checkpoint import checkpoints
 from dualfair.supernet.training.path_sharing import path_groups
 from dualfair.supernet.training.process_group import ProcessGroup
 from dualfair.supernet.training.recipe import Recipe
-from dualfair.supernet.training.sampling import paths_per_step
+from dualfair.supernet.training.sampling import SamplerFactory
 from dualfair.supernet.training.trainer import Trainer
 
 IMAGES_SHOWN = 16
@@ -44,6 +45,7 @@ def train(
     """
     directory, processes = place.directory, place.processes
     setting = open_setting(options, faces)
+    sampler = open_sampler(options.sampler, setting.space.sizes)
     config = TrainConfig(
         faces=os.path.relpath(faces, directory.path),
         options=options,
@@ -55,7 +57,7 @@ def train(
     configuration = directory.claim(stage, config)
     directory.record_command(stage, in_words(processes))
     with seeded(options.seed):
-        trainer = _trainer(setting, options, recipe, processes)
+        trainer = _trainer(setting, options, sampler, recipe, processes)
         _announce(place, setting, trainer, recipe, options.sampler)
         course = run_training(
             trainer,
@@ -76,7 +78,9 @@ def train(
     return checkpoint
 
 
-def _trainer(setting: Setting, options: TrainOptions, recipe: Recipe, processes: ProcessGroup) -> Trainer:
+def _trainer(
+    setting: Setting, options: TrainOptions, sampler: SamplerFactory, recipe: Recipe, processes: ProcessGroup
+) -> Trainer:
     faces, space = setting.splits["train"], setting.space
     return Trainer(
         Supernet(setting.skeleton, faces.identity_count, space.heads),
@@ -84,10 +88,10 @@ def _trainer(setting: Setting, options: TrainOptions, recipe: Recipe, processes:
         recipe,
         seed=options.seed,
         space=space,
-        sampler=options.sampler,
+        sampler=sampler,
         device=processes.device,
         processes=processes,
-        team=image_team(processes, space, options.sampler),
+        team=image_team(processes, sampler(space.sizes, options.seed).paths_per_step),
     )
 
 
@@ -110,9 +114,9 @@ def digest_of(space: SearchSpace) -> str:
     return hashlib.sha256(repr(space.choice_blocks).encode()).hexdigest()
 
 
-def image_team(processes: ProcessGroup, space: SearchSpace, sampler: str) -> ProcessGroup:
-    """The ranks that share the images of a batch with this one; the others take other paths of a step."""
-    return divide(processes, processes.size // path_groups(processes.size, paths_per_step(sampler, space.sizes)))
+def image_team(processes: ProcessGroup, paths: int) -> ProcessGroup:
+    """The ranks that share the images of a batch with this one; the others take other `paths` of a step."""
+    return divide(processes, processes.size // path_groups(processes.size, paths))
 
 
 def _checkpoint(trainer: Trainer, path: Path, seconds: float) -> Checkpoint:

@@ -98,6 +98,7 @@ def test_variants_share_supernets_when_only_their_scoring_differs(tmp_path):
     "text, said",
     [
         ("epochs = 3", "epochs = 3 stands in no table; write [name of the variant]"),
+        ('[other]\nsampler = "mine:Own"', "[other] cannot name 'mine:Own', which would run code; a file may not"),
         ('[other]\nspace = "dpn729"', "[other] cannot set space; choose from sampler, calibrate, people, epochs"),
         ("[default]\nlr = 0.1", "[default] is the name of what the options say"),
         ('[fast]\nlr = "high"', "[fast] lr must be a float, got 'high'"),

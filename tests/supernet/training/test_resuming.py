@@ -12,6 +12,7 @@ from dualfair.supernet.space import dpn_space
 from dualfair.supernet.training.checkpoint import checkpoints, verified
 from dualfair.supernet.training.recipe import Recipe
 from dualfair.supernet.training.resuming import resume, save
+from dualfair.supernet.training.sampling import SAMPLERS
 from dualfair.supernet.training.trainer import Trainer
 
 RECIPE = Recipe(epochs=0.8, batch=8, lr=0.1, margin_warmup=0.5, ema=0.9)
@@ -20,7 +21,9 @@ RECIPE = Recipe(epochs=0.8, batch=8, lr=0.1, margin_warmup=0.5, ema=0.9)
 def trainer_of(skeleton, faces, *, sampler="strict", recipe=RECIPE, seed=0):
     torch.manual_seed(seed)
     space = dpn_space("dpn81", sum(skeleton.blocks))
-    return Trainer(Supernet(skeleton, 12, space.heads), faces, recipe, seed=seed, space=space, sampler=sampler)
+    return Trainer(
+        Supernet(skeleton, 12, space.heads), faces, recipe, seed=seed, space=space, sampler=SAMPLERS[sampler]
+    )
 
 
 @pytest.mark.parametrize("sampler", ["strict", "sequential", "uniform"])

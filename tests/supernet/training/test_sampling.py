@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dualfair.supernet.training import sampling
-from dualfair.supernet.training.sampling import SAMPLERS, StrictFairSampler, UniformSampler, paths_per_step
+from dualfair.supernet.training.sampling import SAMPLERS, StrictFairSampler, UniformSampler, check_sampler
 
 sizes_of_blocks = st.lists(st.integers(1, 11), min_size=1, max_size=8)
 
@@ -44,7 +44,6 @@ def test_the_sequential_sampler_deals_the_very_paths_of_the_strict_one_an_update
         one_by_one = [sequential.deal() for _ in range(9)]
         assert {paths.shape for paths in one_by_one} == {(1, 9)}
         assert np.array_equal(np.concatenate(one_by_one), strict.deal())
-    assert paths_per_step("sequential", [9, 3]) == 1
 
 
 def test_choice_blocks_are_shuffled_independently():
@@ -76,7 +75,43 @@ def test_bad_sizes_and_foreign_states_are_refused():
         StrictFairSampler([9, 0])
     with pytest.raises(ValueError, match="sizes \\(9, 3\\), this space has \\(9, 4\\)"):
         StrictFairSampler([9, 4]).load_state_dict(StrictFairSampler([9, 3]).state_dict())
-    assert paths_per_step("strict", [9, 3]) == 9 and paths_per_step("uniform", [9, 3]) == 1
+
+
+@pytest.mark.parametrize(("name", "paths", "updates"), [("strict", 9, 1), ("sequential", 1, 9), ("uniform", 1, 9)])
+def test_built_in_samplers_pass_as_many_paths_an_epoch(name, paths, updates):
+    sampler = SAMPLERS[name]([9, 3], 0)
+    assert (sampler.paths_per_step, sampler.updates_per_batch) == (paths, updates)
+    check_sampler(SAMPLERS[name], [9, 3])
+
+
+class Own(UniformSampler):
+    """A sampler of a user's, of which each fault below breaks one thing."""
+
+
+def faulty(**broken):
+    return type("Faulty", (Own,), broken)
+
+
+@pytest.mark.parametrize(
+    ("make", "fault"),
+    [
+        (7, "trying it failed: TypeError: 'int' object is not callable"),
+        (faulty(__init__=lambda self: None), "trying it failed: TypeError"),
+        (faulty(paths_per_step=2), r"whole numbers of shape \(2, 2\) .* got int64 of shape \(1, 2\)"),
+        (faulty(paths_per_step=1.0), "paths_per_step must be a whole number, 1 or more, got 1.0"),
+        (faulty(updates_per_batch=property(lambda self: 0, lambda self, value: None)), "updates_per_batch .* got 0"),
+        (faulty(deal=lambda self: np.array([[9, 0]])), r"choices from 0 to below \[9, 3\], got \[\[9, 0\]\]"),
+        (faulty(deal=lambda self: np.array([[-1, 0]])), "choices from 0 to below"),
+        (faulty(deal=lambda self: np.array([[0.0, 0.0]])), "whole numbers of shape .* got float64"),
+        (faulty(deal=lambda self: np.random.default_rng().integers(0, 3, (1, 2))), "one seed deals different paths"),
+        (faulty(load_state_dict=lambda self, state: None), "goes on with other paths behind load_state_dict"),
+        (faulty(state_dict=lambda self: {"rng": self._rng}), "trying it failed: TypeError: .* not JSON serializable"),
+        (faulty(state_dict=None), "trying it failed: TypeError"),
+    ],
+)
+def test_an_own_sampler_that_training_would_stumble_over_is_refused_with_the_reason(make, fault):
+    with pytest.raises(ValueError, match=fault):
+        check_sampler(make, [9, 3])
 
 
 def test_the_docstring_shows_a_step_that_uses_every_choice_equally():

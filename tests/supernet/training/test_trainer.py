@@ -6,6 +6,7 @@ from dualfair.supernet.network import Supernet, build
 from dualfair.supernet.space import ChoiceBlock, SearchSpace, dpn_space
 from dualfair.supernet.training.optimisation import group_of
 from dualfair.supernet.training.recipe import Recipe
+from dualfair.supernet.training.sampling import SAMPLERS
 from dualfair.supernet.training.trainer import NonFinite, Trainer
 
 
@@ -14,7 +15,7 @@ def trainer_of(tiny, faces, *, space=None, seed=0, sampler="strict", **recipe):
     space = space or dpn_space("dpn81", 3)
     network = Supernet(tiny, faces.identity_count, space.heads)
     recipe = Recipe(**{"epochs": 2, "batch": 16, "lr": 1e-3, **recipe})
-    return Trainer(network, faces, recipe, seed=seed, space=space, sampler=sampler)
+    return Trainer(network, faces, recipe, seed=seed, space=space, sampler=SAMPLERS[sampler])
 
 
 def weights(trainer):

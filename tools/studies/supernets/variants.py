@@ -71,6 +71,9 @@ def _variant(name: str, values: dict[str, object], base: Variant) -> Variant:
     unknown = [option for option in values if option not in known]
     if unknown:
         raise ValueError(f"cannot set {unknown[0]}; choose from {', '.join(known)}")
+    code = next((value for value in values.values() if isinstance(value, str) and ":" in value), None)
+    if code:
+        raise ValueError(f"cannot name {code!r}, which would run code; a file may not")
     return Variant(
         name, changed(base.train, values), changed(base.recipe, values), changed(base.protocol_options, values)
     )
