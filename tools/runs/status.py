@@ -13,7 +13,7 @@ from dualfair.runs.records.command import RecordedCommand
 from dualfair.runs.records.search import Front, SearchConfig
 from dualfair.runs.records.study import StudyReport
 from dualfair.runs.records.training import TrainConfig, TrainingResult
-from dualfair.runs.status_files import ENDLESS, newest_checkpoint, record, scores, seconds_in, study
+from dualfair.runs.status_files import ENDLESS, newest_checkpoint, record, scores, seconds_in
 from dualfair.runs.training_results import read_plan
 from dualfair.runs.training_spec import is_plain, label_of_folder
 from dualfair.supernet.training.checkpoint import DAMAGED

@@ -66,11 +66,6 @@ def record(kind: type[Kind], path: Path, problems: list[str]) -> Kind | None:
     return read_intact(path, kind.from_json, lambda error: problems.append(f"{path} is damaged: {error}"))
 
 
-def study(path: Path, problems: list[str]) -> dict | None:
-    """What a study, which keeps its records to itself, wrote when it was done; None as in `record`."""
-    return read_intact(path, names_and_values, lambda error: problems.append(f"{path} is damaged: {error}"))
-
-
 def seconds_in(value: object) -> float | None:
     """A number of seconds that was read from a file, None when it is none."""
     usable = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < ENDLESS
