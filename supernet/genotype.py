@@ -10,7 +10,8 @@ HEAD_NAMES = ("arcface", "cosface", "magface")
 LARGEST_CODE = 999_999
 """No space has as many operations; a longer number is a slip, or an attack on the memory of whoever reads it."""
 
-_HEAD = re.compile(r"[a-z][a-z0-9_]*")
+HEAD_NAME = re.compile(r"[a-z][a-z0-9_]*")
+"""What a head may be called."""
 _DIGITS = re.compile(r"[0-9]+")
 _CODE = re.compile(r"0|[1-9][0-9]{0,5}")
 
@@ -41,7 +42,7 @@ class Genotype:
         wrong = [code for block in blocks for code in block if not 0 <= code <= LARGEST_CODE]
         if wrong:
             raise ValueError(f"operation codes must be 0 to {LARGEST_CODE}, got {_shown(wrong[0])}")
-        if self.head and not _HEAD.fullmatch(self.head):
+        if self.head and not HEAD_NAME.fullmatch(self.head):
             raise ValueError(f"head {_shown(self.head)} must be a lower-case name such as {HEAD_NAMES[0]!r}")
 
     @classmethod
@@ -50,7 +51,7 @@ class Genotype:
         if not isinstance(text, str):
             raise ValueError(f"a genotype is parsed from text, got {type(text).__name__}")
         codes, colon, head = text.strip().partition(":")
-        if colon and not _HEAD.fullmatch(head):
+        if colon and not HEAD_NAME.fullmatch(head):
             raise ValueError(
                 f"genotype {_shown(text)}: {_shown(head)} after ':' is no head name; expected e.g. "
                 f"'101:{HEAD_NAMES[1]}'"

@@ -111,10 +111,13 @@ HEADS: dict[str, Callable] = {
 """The margin of every head; `genotype.HEAD_NAMES` gives the same names in the same order without torch."""
 
 
-def make_head(name: str, skeleton: Skeleton, identities: int) -> MarginHead:
-    """A freshly initialised head, of `HEADS` or of the skeleton's `own_heads`. ValueError for an unknown name."""
+def make_head(name: str, skeleton: Skeleton, identities: int, features: int | None = None) -> MarginHead:
+    """A freshly initialised head, of `HEADS` or of the skeleton's `own_heads`. ValueError for an unknown name.
+
+    It reads so many `features`, by default those of the skeleton's trunk.
+    """
     margins = HEADS | {head.name: head.margin for head in skeleton.own_heads}
     if name not in margins:
         problem = f"unknown head {name!r}" if name else "no head"
         raise ValueError(f"{problem}; choose from {', '.join(margins)}, as in '101:cosface'")
-    return MarginHead(skeleton.features, skeleton.embedding, identities, margins[name])
+    return MarginHead(features or skeleton.features, skeleton.embedding, identities, margins[name])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from dualfair.supernet.genotype import HEAD_NAMES
+from dualfair.supernet.genotype import HEAD_NAME, HEAD_NAMES
 
 PREFIX = "timm."
 """What tells the text of a backbone from that of a genotype."""
@@ -33,9 +33,10 @@ class Backbone:
                 f"backbone {str(self.name)[:60]!r} must be a name of timm's such as 'resnet18', without the tag of "
                 "pretrained weights: it is trained from scratch"
             )
-        if self.head not in HEAD_NAMES:
+        if not HEAD_NAME.fullmatch(str(self.head)):
             raise ValueError(
-                f"backbone {self.name}: unknown head {str(self.head)[:40]!r}; choose from {', '.join(HEAD_NAMES)}"
+                f"backbone {self.name}: {str(self.head)[:40]!r} is no head name; choose from {', '.join(HEAD_NAMES)}, "
+                "or name one of your own"
             )
 
     @classmethod

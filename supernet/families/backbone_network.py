@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from dualfair.supernet.families.backbone import Backbone
-from dualfair.supernet.heads import HEADS, MarginHead
+from dualfair.supernet.heads import make_head
 from dualfair.supernet.skeleton import Skeleton, skeleton_of
 
 _REFUSALS = (ValueError, TypeError, RuntimeError, AssertionError, AttributeError, LookupError, ArithmeticError)
@@ -62,7 +62,7 @@ class BackboneTrunk(nn.Module):
 class BackboneNetwork(nn.Module):
     """A backbone of timm with a neck and a margin head, as a `network.Network`.
 
-    `spec` names it. `skeleton` gives the size of its images and of its embedding, nothing else.
+    `spec` names it. `skeleton` gives the size of its images and of its embedding, and heads of one's own.
     """
 
     def __init__(self, backbone: Backbone, skeleton: Skeleton, identities: int) -> None:
@@ -71,8 +71,7 @@ class BackboneNetwork(nn.Module):
         self.skeleton = skeleton
         model, features = _model(backbone.name, skeleton.image_size)
         self.trunk = BackboneTrunk(model)
-        head = MarginHead(features, skeleton.embedding, identities, HEADS[backbone.head])
-        self.heads = nn.ModuleDict({backbone.head: head})
+        self.heads = nn.ModuleDict({backbone.head: make_head(backbone.head, skeleton, identities, features)})
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (B, 3, S, S) in [-1, 1] -> embeddings (B, D), not normalised."""

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NoReturn
 
 import safetensors.torch
 from safetensors import SafetensorError
@@ -21,7 +22,7 @@ from dualfair.supernet.files import read_json
 from dualfair.supernet.network import Network, build
 from dualfair.supernet.production.folding import fold
 from dualfair.supernet.production.timm_model import backbone_skeleton, embedder_of, skeleton_from
-from dualfair.supernet.skeleton import Skeleton
+from dualfair.supernet.skeleton import OwnHead, Skeleton
 
 ABOUT, WEIGHTS, CLASS_WEIGHTS = "dualfair.json", "model.safetensors", "class_weights.safetensors"
 FORMAT, VERSION = "dualfair export", 1
@@ -55,7 +56,8 @@ def read_export(folder: Path | str, identities: int = 0, skeleton: Skeleton | No
     folder = Path(folder)
     about = read_about(folder)
     weights = _verified(folder, about, WEIGHTS)
-    if about["kind"] == OWN and skeleton is None:
+    # An embedding does not depend on the margin, which only training needs.
+    if skeleton is None and (about["kind"] == OWN or (about["own_heads"] and identities)):
         sources = [about["skeleton"].get("opened_by"), *about["own_heads"]]
         names = ", ".join(str(text)[:80] for text in sources if text) or "not named"
         raise ValueError(
@@ -130,9 +132,16 @@ def _build(about: dict, identities: int, skeleton: Skeleton | None) -> Network:
     kind, shape = about["kind"], about["skeleton"]
     if kind == BACKBONE:
         backbone = Backbone.parse(about["network"])
-        return build_backbone(backbone, backbone_skeleton(shape["image_size"], shape["embedding"]), identities)
+        unknown = tuple(OwnHead(backbone.head, _no_margin, str(source)) for source in about["own_heads"])
+        own_heads = skeleton.own_heads if skeleton else unknown
+        shape = replace(backbone_skeleton(shape["image_size"], shape["embedding"]), own_heads=own_heads)
+        return build_backbone(backbone, shape, identities)
     if kind == SEARCHED:
         return build(about["network"], skeleton_from(shape), identities)
     if kind != OWN:
         raise ValueError(f"unknown kind {str(kind)[:40]!r}")
     return build(about["network"], skeleton.resized(shape["image_size"], shape["blocks"]), identities)
+
+
+def _no_margin(*_: object) -> NoReturn:
+    raise ValueError("the margin of this head is its author's own, which a file cannot hold")

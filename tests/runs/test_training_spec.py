@@ -18,7 +18,7 @@ from dualfair.supernet.families.backbone import Backbone
 from dualfair.supernet.genotype import HEAD_NAMES, Genotype
 from dualfair.supernet.training.recipe import Recipe
 
-heads = st.sampled_from(HEAD_NAMES)
+heads = st.sampled_from([*HEAD_NAMES, "my_head", "a__b"])
 codes = st.lists(st.integers(0, 12), min_size=1, max_size=3).map(tuple)
 genotypes = st.builds(Genotype, st.lists(codes, min_size=1, max_size=3).map(tuple), heads)
 names = st.sampled_from(["dpn68b", "mobilenetv3_small_050", "swin_base_patch4_window7_224", "_x_"])
@@ -74,7 +74,7 @@ def test_labels_are_short_and_in_the_recipes_order():
         ("101:cosface,lr=1,lr=2 seed 0", "a recipe field is changed twice"),
         ("101:cosface,flip=1 seed 0", "flip must be yes or no"),
         ("101:cosface,lr seed 0", "',lr' is no list of ,field=value"),
-        ("timm.resnet18:softmax,lr=1 seed 0", "unknown head 'softmax'"),
+        ("timm.resnet18:Softmax,lr=1 seed 0", "'Softmax' is no head name"),
         ("1x1:cosface seed 0", "block 1 is '1x1', position 2"),
     ],
 )

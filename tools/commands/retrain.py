@@ -17,7 +17,9 @@ from dualfair.supernet.training.recipe import Recipe
 @click.option("--run", type=PATH, required=True, help="Run directory of the search.")
 @click.option("--genotype", multiple=True, help="Train these networks only; may be repeated.")
 @click.option("--backbone", multiple=True, help="Train this backbone of timm's; may be repeated.")
-@click.option("--head", multiple=True, help="Heads of the backbones; may be repeated.  [default: all]")
+@click.option(
+    "--head", multiple=True, help="Heads of the backbones, module:object for your own; may be repeated.  [default: all]"
+)
 @click.option("--survey", help="TOML file of backbones, heads and recipes, or one of: " + ", ".join(surveys()) + ".")
 @click.option("--short", is_flag=True, help="Train all planned networks once more, together as long as the supernet.")
 @click.option(

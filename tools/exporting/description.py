@@ -52,7 +52,7 @@ def describe(source: Source, exported_as: str, terms: Terms, folded: Mapping[str
         "exported_as": exported_as,
         "skeleton": skeleton,
         "head": network.spec.head,
-        "own_heads": [head.source for head in network.skeleton.own_heads] if kind == OWN else [],
+        "own_heads": [head.source for head in network.skeleton.own_heads if head.name == network.spec.head],
         "neck": {"pool": "mean over the feature map", "linear": [neck.in_features, neck.out_features], "norm": "BN"},
         "folded": {name: list(norms) for name, norms in folded.items()},
         "input": {
@@ -117,7 +117,9 @@ def timm_config(about: Mapping) -> dict:
         arguments = {"genotype": about["network"], "skeleton": about["skeleton"]}
     else:
         name = about["network"].removeprefix("timm.").partition(":")[0]
-        arguments = {"backbone": name, "head": about["head"], "embedding": about["skeleton"]["embedding"]}
+        # What timm makes has no margin, so a head of one's own need not be known to it.
+        head = {} if about["own_heads"] else {"head": about["head"]}
+        arguments = {"backbone": name, **head, "embedding": about["skeleton"]["embedding"]}
     return {
         "architecture": about["timm"],
         "num_classes": 0,

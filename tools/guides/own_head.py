@@ -2,6 +2,7 @@
 
     dualfair check --heads own_head:softmax,own_head:sphereface
     dualfair train --faces faces --out run --heads cosface,own_head:softmax,own_head:sphereface
+    dualfair retrain --run run --backbone resnet10t --head own_head:softmax
 
 Genotypes name it by its function: `101:sphereface`. A function takes the cosines (B,) of the true identities, the norms
 of the embeddings (B,), which MagFace needs, and the margin's strength from 0 (none) to 1, which grows while training

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from dualfair.runs.config import numbers
@@ -24,9 +24,23 @@ def open_skeleton(name: str, blocks: str = "", size: int = 0, heads: str = "") -
         raise ValueError(
             f"skeleton {name!r} is a {type(skeleton).__name__}; expected a dualfair.supernet.skeleton.Skeleton"
         )
-    own_heads = tuple(OwnHead(head_name(text), _margin(text), text) for text in _split(heads) if text not in HEAD_NAMES)
     counts = numbers(blocks, "-", int, "blocks") if blocks else None
-    return replace(skeleton.resized(size or None, counts), name=name, own_heads=own_heads)
+    return with_heads(replace(skeleton.resized(size or None, counts), name=name, own_heads=()), _split(heads))
+
+
+def with_heads(skeleton: Skeleton, heads: Iterable[str]) -> Skeleton:
+    """A skeleton whose networks may also have these heads: one's own by `module:object`; the built-in ones they have.
+
+    Raises ValueError for an unknown head, and for one that is called like another.
+    """
+    own_heads = {head.name: head for head in skeleton.own_heads}
+    for text in heads:
+        if text in HEAD_NAMES or text in own_heads:
+            continue
+        head = OwnHead(head_name(text), _margin(text), text)
+        if head.name in HEAD_NAMES or own_heads.setdefault(head.name, head).source != text:
+            raise ValueError(f"head {text!r} is called like another one, {head.name!r}; rename the function")
+    return replace(skeleton, own_heads=tuple(own_heads.values()))
 
 
 def open_space(name: str, skeleton: Skeleton, heads: str = "") -> SearchSpace:

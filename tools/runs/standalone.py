@@ -49,7 +49,7 @@ def describe_network(
         skeleton.name,
         tuple(skeleton.blocks),
         skeleton.image_size,
-        ",".join(head.source for head in skeleton.own_heads),
+        ",".join(head.source for head in skeleton.own_heads if head.name == training.network.head),
         identities,
         trained_on,
     )

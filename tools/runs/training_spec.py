@@ -65,7 +65,7 @@ class TrainingSpec:
     @property
     def folder(self) -> Path:
         """Where its results are, in the folder of its stage."""
-        return Path(self.label.replace(":", "_", 1)) / f"seed-{self.seed}"
+        return Path(folder_of_label(self.label)) / f"seed-{self.seed}"
 
     @property
     def is_backbone(self) -> bool:
@@ -112,19 +112,22 @@ class TrainingSpec:
 
 
 def label_of_folder(name: str) -> str:
-    """The label that a folder is named after: the one whose ":" before the head became "_"."""
-    network, comma, changes = name, "", ""
-    if place := re.search(r",[a-z_]+=", name):
-        network, comma, changes = name[: place.start()], ",", name[place.start() + 1 :]
-    if network.startswith(PREFIX):
-        before, _, head = network.rpartition("_")
-        return f"{before}:{head}{comma}{changes}"
-    return network.replace("_", ":", 1) + comma + changes
+    """The label that a folder is named after; the reverse of `folder_of_label`."""
+    place = re.search(r",[a-z_]+=", name)
+    network, changes = (name[: place.start()], name[place.start() :]) if place else (name, "")
+    if not network.startswith(PREFIX):
+        return network.replace("_", ":", 1) + changes
+    text = network.removeprefix(PREFIX)
+    backbone, _, head = text.partition(".") if "." in text else text.rpartition("_")
+    return f"{PREFIX}{backbone}:{head}{changes}"
 
 
 def folder_of_label(label: str) -> str:
-    """The folder of a label; the reverse of `label_of_folder`."""
-    return label.replace(":", "_", 1)
+    """The folder of a label: its ":" before the head becomes "_", or "." where that could not be told from one in the
+    head's own name."""
+    network, _, head = label.partition(":")
+    ambiguous = network.startswith(PREFIX) and "_" in head.partition(",")[0]
+    return label.replace(":", "." if ambiguous else "_", 1)
 
 
 def is_plain(label: str) -> bool:

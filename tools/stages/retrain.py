@@ -9,12 +9,13 @@ import numpy as np
 
 from dualfair.evaluation.statistics.ranking import evenly_spaced
 from dualfair.evolution.pareto import knee, non_dominated
-from dualfair.runs.architectures import open_sampler
+from dualfair.runs.architectures import open_sampler, with_heads
 from dualfair.runs.distributed import in_words
-from dualfair.runs.layout import TrainingsLayout
+from dualfair.runs.layout import TrainingLayout, TrainingsLayout
 from dualfair.runs.options import CHECKPOINT_MINUTES, RetrainOptions
 from dualfair.runs.protocol import ProtocolOptions
-from dualfair.runs.records.training import NAMED, RetrainConfig, TrainingResult
+from dualfair.runs.records.codec import read_intact
+from dualfair.runs.records.training import NAMED, NetworkDescription, RetrainConfig, TrainingResult
 from dualfair.runs.trained_run import TrainedRun
 from dualfair.runs.training_results import add_to_plan, read_plan
 from dualfair.runs.training_spec import TrainingSpec, recipe_with
@@ -131,6 +132,7 @@ def retrain_selection(run: TrainedRun, selection: Selection, how: HowTrained) ->
     the training's name. In a run that has nothing retrained yet, named genotypes record the recipe itself, while
     backbones leave the supernet's recipe to the stage.
     """
+    run = replace(run, setting=replace(run.setting, skeleton=with_heads(run.setting.skeleton, selection.heads)))
     new = not run.directory.layout.retrain.config.is_file()
     base = how.recipe if new and not selection.of_timm else recipe_of_stage(run)
     # The leader writes what the other ranks look for.
@@ -140,7 +142,21 @@ def retrain_selection(run: TrainedRun, selection: Selection, how: HowTrained) ->
         for training, samples in selection.trainings(run, how.recipe, base).items()
         for seed in range(how.options.seeds)
     }
+    sources = {head.name: head.source for head in run.setting.skeleton.own_heads}
+    for training in trainings:
+        if source := sources.get(training.network.head):
+            _check_head(run.directory.layout.retrain.training(training), source)
     return train_planned(run, trainings, replace(how, recipe=base))
+
+
+def _check_head(place: TrainingLayout, source: str) -> None:
+    """Raise ValueError where a training was begun with a head of the same name from elsewhere."""
+    description = read_intact(place.description, NetworkDescription.from_json, silent)
+    if description and source not in description.heads.split(","):
+        raise ValueError(
+            f"{place.folder} was trained with head {description.heads or 'of another origin'!r}, not with {source!r}; "
+            "rename one of the functions"
+        )
 
 
 def train_planned(

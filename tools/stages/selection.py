@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from dualfair.runs.architectures import head_name
 from dualfair.runs.layout import TrainingsLayout
 from dualfair.runs.records.training import BASELINE, NAMED
 from dualfair.runs.trained_run import TrainedRun
@@ -17,7 +18,8 @@ from dualfair.supernet.training.recipe import Recipe
 
 @dataclass(frozen=True)
 class Selection:
-    """Genotypes and backbones as typed; `heads` are those of the backbones, and of the survey's where given."""
+    """Genotypes and backbones as typed; `heads`, also of one's own, are those of the backbones, and of the survey's
+    where given."""
 
     genotypes: tuple[str, ...] = ()
     backbones: tuple[str, ...] = ()
@@ -28,8 +30,7 @@ class Selection:
         if self.heads and not self.of_timm:
             raise ValueError("--head belongs to --backbone and --survey; a genotype names its head: '101:cosface'")
         for name in self.backbones:
-            for head in self.heads or ("cosface",):
-                Backbone(name, head)
+            Backbone(name, "cosface")
 
     @property
     def of_timm(self) -> bool:
@@ -46,13 +47,14 @@ class Selection:
         outside the space, and for a named backbone that cannot be built; those of a survey are left out and said.
         """
         parse, changes = run.setting.space.parse, differences(recipe, vars(base))
+        heads = [head_name(text) for text in self.heads]
         samples = dict.fromkeys((TrainingSpec(parse(text), changes) for text in self.genotypes), NAMED)
         buildable = set(_buildable(run, self.backbones, self.survey.backbones)) if self.of_timm else set()
         for name in self.backbones:
-            for head in self.heads or run.setting.space.heads:
+            for head in heads or run.setting.space.heads:
                 samples[TrainingSpec(Backbone(name, head), changes)] = BASELINE
         for name in (name for name in self.survey.backbones if name in buildable):
-            for head in self.heads or self.survey.heads:
+            for head in heads or self.survey.heads:
                 for row in self.survey.recipes:
                     row_changes = differences(recipe_with(recipe, row), vars(base))
                     samples[TrainingSpec(Backbone(name, head), row_changes)] = BASELINE

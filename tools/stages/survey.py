@@ -50,8 +50,10 @@ def read_survey(survey: str) -> Survey:
         raise ValueError(f"survey {path}: recipes must be tables [[recipes]] of recipe options")
     try:
         for name in backbones:
-            for head in heads:
-                Backbone(name, head)
+            Backbone(name, HEAD_NAMES[0])
+        if strange := [head for head in heads if head not in HEAD_NAMES]:
+            known = ", ".join(HEAD_NAMES)
+            raise ValueError(f"unknown head {strange[0][:40]!r}; known: {known}; name your own with --head")
         for table in recipes:
             _check(table)
     except ValueError as error:

@@ -1,0 +1,106 @@
+"""A margin head of the user's own on a backbone of timm's: trained, opened, evaluated, reported and exported."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+
+from dualfair.runs.layout import RunLayout
+from dualfair.runs.training_results import read_plan
+from dualfair.supernet.production.exported import open_export
+from dualfair.supernet.skeleton import SKELETONS
+
+GUIDE = Path(__file__).parents[2] / "tools/guides/own_head.py"
+LABEL = "timm.test_resnet:no_margin"
+RETRAIN = ("retrain", "--run", "run", "--backbone", "test_resnet", "--seeds", 1)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    return tmp_path_factory.mktemp("own_head")
+
+
+@pytest.fixture
+def run(dualfair, made, monkeypatch):
+    """The current folder with a searched run, in which a backbone was retrained with a head of its own."""
+    monkeypatch.chdir(made)
+    if not Path("run").exists():
+        shutil.copy(GUIDE, made)
+        Path("mine.py").write_text("from own_head import softmax as no_margin\n")
+        Path("other.py").write_text(
+            "from own_head import sphereface as no_margin\nfrom own_head import softmax\ncosface = softmax\n"
+        )
+        for words in (
+            ("faces", "synth", "--out", "faces", "--identities", 24, "--images", 4, "--size", 32),
+            ("train", "--faces", "faces", "--out", "run", "--size", 32, "--epochs", 0.3, "--batch", 16,
+             "--heads", "cosface,own_head:softmax"),
+            ("search", "--run", "run", "--population", 3, "--generations", 1, "--calibrate", 16),
+            (*RETRAIN, "--head", "mine:no_margin", "--head", "softmax"),
+        ):  # fmt: skip
+            done = dualfair(*words)
+            assert done.status == 0, done.err
+        assert LABEL in done.out and "timm.test_resnet:softmax" in done.out, done.out
+    yield Path("run")
+    for name in ("own_head", "mine", "other"):
+        sys.modules.pop(name, None)
+
+
+def test_the_training_is_recorded_with_where_its_head_comes_from(run):
+    planned = [job.training.label for job in read_plan(RunLayout(run).retrain).jobs]
+    assert planned == [LABEL, "timm.test_resnet:softmax"]
+    described = json.loads((run / "retrain/timm.test_resnet.no_margin/seed-0/network.json").read_text())
+    assert (described["training"], described["heads"]) == (LABEL, "mine:no_margin")
+    described = json.loads((run / "retrain/timm.test_resnet_softmax/seed-0/network.json").read_text())
+    assert described["heads"] == "own_head:softmax"
+
+
+def test_it_is_told_of_by_status_shelf_and_report_and_not_trained_again(run, dualfair):
+    again = dualfair(*RETRAIN, "--head", "mine:no_margin")
+    assert again.status == 0 and "step" not in again.out, again.out + again.err
+    shelf = dualfair("shelf", "--run", run, "--resamples", 10)
+    assert LABEL in shelf.out, shelf.err
+    report = dualfair("report", run)
+    assert report.status == 0 and "damaged" not in report.out + report.err, report.err
+    assert "2 of 2 trainings" in dualfair("status", run).out
+
+
+def test_it_is_evaluated_exported_and_opened_without_its_code(run, dualfair, tmp_path):
+    folder = run / "retrain/timm.test_resnet.no_margin/seed-0"
+    evaluated = dualfair("evaluate", "--network", folder, "--faces", "faces", "--out", tmp_path / "e", "--resamples", 0)
+    assert evaluated.status == 0 and f"Evaluate: {LABEL}" in evaluated.out, evaluated.err
+    exported = dualfair("export", LABEL, "--run", run, "--to", tmp_path / "out")
+    assert exported.status == 0, exported.err
+    for name in ("own_head", "mine"):
+        sys.modules.pop(name, None)
+    images = torch.zeros(2, 3, 32, 32)
+    network = open_export(tmp_path / "out")
+    assert network(images).shape == (2, SKELETONS["nano"].embedding)
+    model = timm.create_model(f"local-dir:{tmp_path / 'out'}", pretrained=True).eval()
+    assert torch.equal(model(images), network(images))
+    with pytest.raises(ValueError, match=r"a head of its author's own \(mine:no_margin\), which a file cannot hold"):
+        open_export(tmp_path / "out", identities=5)
+    outside = dualfair(
+        "evaluate", "--network", tmp_path / "out", "--faces", "faces", "--out", tmp_path / "x", "--resamples", 0
+    )
+    assert outside.status == 0, outside.err
+
+
+@pytest.mark.parametrize(
+    ("head", "refusal"),
+    [
+        ("other:no_margin", "was trained with head 'mine:no_margin', not with 'other:no_margin'; rename one of the"),
+        ("other:softmax", "head 'other:softmax' is called like another one, 'softmax'; rename the function"),
+        ("other:cosface", "head 'other:cosface' is called like another one, 'cosface'; rename the function"),
+        ("other:nothing", "module other has no 'nothing'"),
+        ("arcfaze", "unknown head 'arcfaze'; choose from arcface, cosface, magface, or give module:object"),
+    ],
+)
+def test_a_head_that_is_not_to_be_had_or_not_this_one_is_refused_in_one_line(run, dualfair, head, refusal):
+    before = read_plan(RunLayout(run).retrain)
+    refused = dualfair(*RETRAIN, "--head", head)
+    assert refused.status == 2 and refusal in refused.err and refused.err.count("\n") == 1, refused.err
+    assert read_plan(RunLayout(run).retrain) == before
