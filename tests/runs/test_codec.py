@@ -234,7 +234,7 @@ def changed(record, *keys_and_value):
         (changed(RESULT, "seconds", True), "seconds must be a float, got True"),
         (changed(RESULT, "params", 1.0), "params must be a int, got 1.0"),
         (changed(RESULT, "params", 2**63), "params must be a number of at most 64 bits, got one of 64 bits"),
-        (changed(RESULT, "seconds", 10**400), "seconds must be a number that a float can hold"),
+        (changed(RESULT, "seconds", 10**400), "seconds must be a number of at most 64 bits"),
         (changed(RESULT, "seed", 10**9), "a training's seed must be 0 to 999999999, got '1000000000'"),
         (changed(RESULT, "training", 7), "training must be a str, got 7"),
         (changed(RESULT, "test", 0.5), "test: it holds no names and values, but 0.5"),

@@ -161,7 +161,7 @@ def test_a_score_that_is_not_finite_is_undefined_and_partial(correlate, tmp_path
         (json.dumps(json_of(NAMES[1], 0, error=None)), "damaged, test: error must be a float, got None"),
         (
             json.dumps(json_of(NAMES[1], 0, error=10**400)),
-            "damaged, test: error must be a number that a float can hold",
+            "damaged, test: error must be a number of at most 64 bits",
         ),
         (json.dumps(json_of(NAMES[1], "0")), "damaged, seed must be a int, got '0'"),
         (json.dumps(json_of(NAMES[1], -1)), "damaged, a training's seed must be 0 to 999999999, got '-1'"),

@@ -16,6 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Self, TypeVar, get_args, get_origin, get_type_hints
 
+from dualfair.runs.config import shown, typed
 from dualfair.runs.training_spec import TrainingSpec
 from dualfair.supernet.families.backbone import PREFIX, Backbone
 from dualfair.supernet.files import read_json, write_json
@@ -138,7 +139,7 @@ def decode(kind: Any, value: object, *, defaults: bool = False) -> Any:
         return _sequence(list if origin is Sequence else origin, arguments, value)
     if origin is not None and issubclass(origin, Mapping):
         if not isinstance(value, Mapping):
-            raise Damaged(f"must be names and values, got {_shown(value)}")
+            raise Damaged(f"must be names and values, got {shown(value)}")
         return {str(name): _named(name, arguments[1], inner) for name, inner in value.items()}
     return _of(kind, value)
 
@@ -150,7 +151,7 @@ def _hints(kind: type) -> dict[str, Any]:
 
 def _dataclass(kind: type, value: object, defaults: bool) -> Any:
     if not isinstance(value, Mapping):
-        raise Damaged(f"it holds no names and values, but {_shown(value)}")
+        raise Damaged(f"it holds no names and values, but {shown(value)}")
     values = {}
     for field in dataclasses.fields(kind):
         hint, about = _hints(kind)[field.name], field.metadata
@@ -202,7 +203,7 @@ def _named(name: object, kind: Any, value: object) -> Any:
 
 def _sequence(origin: type, arguments: tuple, value: object) -> Any:
     if not isinstance(value, (list, tuple)):
-        raise Damaged(f"must be a list, got {_shown(value)}")
+        raise Damaged(f"must be a list, got {shown(value)}")
     if origin is tuple and arguments and arguments[-1] is not Ellipsis:
         if len(value) != len(arguments):
             raise Damaged(f"must be {len(arguments)} values, got {len(value)}")
@@ -232,24 +233,10 @@ def _parsed(kind: type, text: str) -> Any:
 
 
 def _of(kind: type, value: object) -> Any:
-    """A plain value of exactly this type; whole numbers and "inf", "-inf" and "nan" are numbers with a point too."""
-    if kind is float and (type(value) in (int, float) or value in ("inf", "-inf", "nan")):
-        try:
-            return float(value)
-        except OverflowError:
-            raise Damaged("must be a number that a float can hold") from None
-    if type(value) is not kind:
-        raise Damaged(f"must be a {kind.__name__}, got {_shown(value)}")
-    if kind is int and not -(2**63) <= value < 2**63:
-        raise Damaged(f"must be a number of at most 64 bits, got one of {value.bit_length()} bits")
-    return value
-
-
-def _shown(value: object) -> str:
-    """A value for a message, on one line and not too long."""
-    # The digits of a very long number are more than Python turns into text.
+    """A plain value as `config.typed` has it; "inf", "-inf" and "nan" are numbers with a point too."""
+    if kind is float and value in ("inf", "-inf", "nan"):
+        return float(value)
     try:
-        text = f"{value.bit_length()} bits" if isinstance(value, int) and value.bit_length() > 200 else repr(value)
-    except RecursionError:
-        return "a value that is nested too deeply"
-    return text if len(text) <= 80 else text[:77] + "..."
+        return typed(kind, value)
+    except ValueError as error:
+        raise Damaged(str(error)) from None
