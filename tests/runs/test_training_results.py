@@ -110,7 +110,7 @@ def test_the_result_of_another_folders_training_is_refused(tmp_path):
         path.parent.mkdir(parents=True, exist_ok=True)
         training_result(label, seed).write(path)
         with pytest.raises(
-            ValueError, match=f"^it is of {label} seed {seed}, not of this folder's network; delete it$"
+            ValueError, match=f"result.json: it is of {label} seed {seed}, not of this folder's network; delete it$"
         ):
             read_result(path)
 
@@ -118,7 +118,7 @@ def test_the_result_of_another_folders_training_is_refused(tmp_path):
 def test_a_genotype_outside_of_the_space_is_damage_where_a_space_is_given(tmp_path):
     path = save_result(tmp_path, training_result("680-680:cosface"))
     assert read_result(path).training == spec("680-680:cosface")
-    with pytest.raises(ValueError, match=r"^damaged, genotype '680-680:cosface' is not in space dpn81-shared"):
+    with pytest.raises(ValueError, match=r"result.json: damaged, genotype '680-680:cosface' is not in space dpn81-shared"):
         read_result(path, SPACE)
 
 

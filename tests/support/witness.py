@@ -38,6 +38,10 @@ from witness_values import Value, gather
 RENAMED: tuple[tuple[str, str | None], ...] = (
     (r"(.*/(?:network|result)\.json: )\.genotype", r"\1.training"),
     (r"(.*/plan\.json: \.jobs\[\d+\])\.genotype", r"\1.training"),
+    # Retraining from inherited weights, and a second reliability beside the one that a search says.
+    (r"run/inherit/.*", None),
+    (r"stages of .*retrain-inherit.*", None),
+    (r"judged-all/reliability\.json.*", None),
     # A study of supernets no longer pretends that its first run was searched.
     (r"study/supernets/.*/search/config\.json: .*", None),
     # The command archive is gone.

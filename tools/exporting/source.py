@@ -146,7 +146,7 @@ def _of_label(layout: RunLayout, label: str, seed: int | None) -> tuple[Path, st
     for path in layout.retrain.results():
         training = _training_in(path.parent)
         if training is not None and _same(spec, training):
-            results[training.seed] = path.parent, _result(path)
+            results[training.seed] = path.parent, read_result(path)
     if not results:
         raise ValueError(f"{run} has no finished training of {label}; run 'dualfair retrain --run {run}'")
     if seed is not None:
@@ -180,13 +180,6 @@ def _same(training: TrainingSpec, other: TrainingSpec) -> bool:
     return replace(training, network=whole).label == other.label
 
 
-def _result(path: Path) -> TrainingResult:
-    try:
-        return read_result(path)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
-
-
 def _opened(path: Path, why: str, say: Say) -> Source:
     """The network of a training's folder or checkpoint, with what lies beside it and in its run."""
     import torch
@@ -206,7 +199,7 @@ def _opened(path: Path, why: str, say: Say) -> Source:
         standalone.identities,
         standalone.trained_on,
         why,
-        results=tuple(_result(result) for result in results if result.parents[1] == folder.parent),
+        results=tuple(read_result(result) for result in results if result.parents[1] == folder.parent),
         **_about_run(run, stage.config if trainings else None, standalone.network, standalone.training, say),
     )
 

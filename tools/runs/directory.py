@@ -16,10 +16,10 @@ from typing import TypeVar
 
 from dualfair.runs.layout import RunLayout, StageLayout
 from dualfair.runs.lock import locked
-from dualfair.runs.records.codec import Record
+from dualfair.runs.records.codec import Record, names_and_values, read_whole
 from dualfair.runs.records.command import RecordedCommand
 from dualfair.runs.watching import Say, silent
-from dualfair.supernet.files import append_line, read_json, remove_temporaries, write_json
+from dualfair.supernet.files import append_line, remove_temporaries, write_json
 
 _LIBRARIES = ("dualfair", "torch", "timm", "numpy", "pymoo")
 
@@ -73,7 +73,7 @@ class RunDirectory:
             self.make(stage)
             write_json(stage.config, values)
             return digest
-        recorded = _names_and_values(stage.config)
+        recorded = read_whole(stage.config, names_and_values)
         different = [name for name in {**recorded, **values} if recorded.get(name) != values.get(name)]
         if different:
             shown = "; ".join(f"{name} = {recorded.get(name)!r} there, {values.get(name)!r} here" for name in different)
@@ -107,13 +107,3 @@ class RunDirectory:
         self.show(text)
         self.path.mkdir(parents=True, exist_ok=True)
         append_line(self.layout.log, text)
-
-
-def _names_and_values(path: Path) -> dict:
-    try:
-        values = read_json(path)
-        if not isinstance(values, dict):
-            raise ValueError("it holds no names and values")
-    except ValueError as error:
-        raise ValueError(f"{path} is damaged ({error}); restore it, or use another directory") from None
-    return values

@@ -63,13 +63,7 @@ class OpenedRun:
     @cached_property
     def results(self) -> tuple[TrainingResult, ...]:
         """The results of all standalone trainings, searched networks and backbones, by any recipe."""
-        results = []
-        for path in self.layout.retrain.results():
-            try:
-                results.append(read_result(path))
-            except ValueError as error:
-                raise ValueError(f"{path}: {error}") from None
-        return tuple(results)
+        return tuple(read_result(path) for path in self.layout.retrain.results())
 
     @cached_property
     def ranking(self) -> RankingStudy:

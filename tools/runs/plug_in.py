@@ -24,16 +24,15 @@ def look_up(name: str, table: Mapping[str, object], kind: str) -> object:
     folder = str(Path.cwd())
     sys.path.insert(0, folder)
     try:
-        return getattr(importlib.import_module(module), attribute)
+        imported = importlib.import_module(module)
     except ModuleNotFoundError as error:
         raise ValueError(f"{kind} {name!r}: {error}") from error
-    except AttributeError as error:
-        if module not in sys.modules:
-            raise ValueError(f"{kind} {name!r}: importing {module} failed: AttributeError: {error}") from error
-        raise ValueError(f"{kind} {name!r}: module {module} has no {attribute!r}") from None
     except Exception as error:
         raise ValueError(
             f"{kind} {name!r}: importing {module} failed: {type(error).__name__}: {error}; --debug shows where"
         ) from error
     finally:
         sys.path.remove(folder)
+    if not hasattr(imported, attribute):
+        raise ValueError(f"{kind} {name!r}: module {module} has no {attribute!r}")
+    return getattr(imported, attribute)

@@ -45,7 +45,11 @@ def collect(layout: RunLayout, space: SearchSpace) -> TrainingResults:
     missing. Raises ValueError when no such training was ever asked for.
     """
     stage, damaged = layout.retrain, []
-    plan = TrainingPlan(tuple(job for job in _plan_or_none(stage, damaged).jobs if job.training.plain))
+    try:
+        plan = TrainingPlan(tuple(job for job in read_plan(stage).jobs if job.training.plain))
+    except ValueError as error:
+        plan = TrainingPlan()
+        damaged.append(str(error))
     planned = {(job.training.label, job.training.seed) for job in plan.jobs}
     planned |= {(label, seed) for label, seed in stage.begun_trainings() if is_plain(label)}
     samples = plan.samples()
@@ -79,7 +83,7 @@ def read_results(stage: TrainingsLayout, damaged: list[str]) -> dict[TrainingSpe
 def read_result(path: Path, space: SearchSpace | None = None) -> TrainingResult:
     """The result of one training of a space's network or of a backbone. Without a space any genotype will do.
 
-    Raises ValueError, without the file's name, when it is not whole, or of another training than its folder's.
+    Raises ValueError, naming the file, when it is not whole, or of another training than its folder's.
     """
     try:
         result = TrainingResult.from_json(read_json(path))
@@ -88,9 +92,9 @@ def read_result(path: Path, space: SearchSpace | None = None) -> TrainingResult:
             result = replace(result, training=replace(result.training, network=network))
     except ValueError as error:
         again = "dualfair retrain --short" if path.parents[2].name == "short" else "dualfair retrain"
-        raise ValueError(f"damaged, {_one_line(error)}; delete it and run '{again}' again") from None
+        raise ValueError(f"{path}: damaged, {_one_line(error)}; delete it and run '{again}' again") from None
     if Path(*path.parts[-3:-1]) != result.training.folder:
-        raise ValueError(f"it is of {result.training}, not of this folder's network; delete it")
+        raise ValueError(f"{path}: it is of {result.training}, not of this folder's network; delete it")
     return result
 
 
@@ -100,15 +104,7 @@ def read_short(layout: RunLayout, trained: TrainingResults, space: SearchSpace) 
     Raises ValueError for a damaged one.
     """
     paths = [layout.short.training(TrainingSpec(genotype)).result for genotype in trained.genotypes]
-    if not all(path.is_file() for path in paths):
-        return ()
-    results = []
-    for path in paths:
-        try:
-            results.append(read_result(path, space))
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}") from None
-    return tuple(results)
+    return tuple(read_result(path, space) for path in paths) if all(path.is_file() for path in paths) else ()
 
 
 def read_plan(stage: TrainingsLayout) -> TrainingPlan:
@@ -129,14 +125,6 @@ def add_to_plan(stage: TrainingsLayout, trainings: Mapping[TrainingSpec, Collect
     TrainingPlan(tuple(PlannedTraining(training, of) for training, of in samples.items())).write(stage.plan)
 
 
-def _plan_or_none(stage: TrainingsLayout, damaged: list[str]) -> TrainingPlan:
-    try:
-        return read_plan(stage)
-    except ValueError as error:
-        damaged.append(str(error))
-        return TrainingPlan()
-
-
 def _read_all(
     stage: TrainingsLayout, space: SearchSpace | None, damaged: list[str], plain: bool = False
 ) -> Iterator[TrainingResult]:
@@ -147,7 +135,7 @@ def _read_all(
         try:
             yield read_result(path, space)
         except ValueError as error:
-            damaged.append(f"{path}: {error}")
+            damaged.append(str(error))
 
 
 def _one_line(error: Exception) -> str:

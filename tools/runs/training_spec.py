@@ -15,7 +15,6 @@ from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.training.recipe import Recipe
 
 _KINDS = get_type_hints(Recipe)
-_PLACES = {name: place for place, name in enumerate(_KINDS)}
 _CHANGES = re.compile(r"(?:,[a-z_]+=[^,=]*)*")
 _WORD = re.compile(r"[A-Za-z0-9_.+-]+")
 _SEED = re.compile(r"0|[1-9][0-9]{0,8}")
@@ -47,9 +46,10 @@ class TrainingSpec:
                 raise ValueError(f"unknown recipe field {name[:60]!r}; known: {', '.join(_KINDS)}")
             if not _WORD.fullmatch(_shown(value)):
                 raise ValueError(f"{name} = {str(value)[:60]!r} cannot be part of a training's name")
-        changed(Recipe(), dict(self.changes))
-        ordered = tuple(sorted(((name, _typed(name, value)) for name, value in self.changes), key=_place))
-        if len({name for name, _ in ordered}) < len(ordered):
+        recipe = changed(Recipe(), dict(self.changes))
+        names = [name for name, _ in self.changes]
+        ordered = tuple((name, getattr(recipe, name)) for name in _KINDS if name in names)
+        if len(ordered) < len(names):
             raise ValueError(f"a recipe field is changed twice in {self.changes}")
         object.__setattr__(self, "changes", ordered)
         if type(self.seed) is not int or not _SEED.fullmatch(str(self.seed)):
@@ -143,14 +143,6 @@ def differences(recipe: Recipe, base: Mapping[str, object]) -> tuple[tuple[str, 
 def recipe_with(recipe: Recipe, changes: Sequence[tuple[str, object]]) -> Recipe:
     """A recipe with a training's changes. Raises ValueError for values that it refuses."""
     return changed(recipe, dict(changes))
-
-
-def _place(change: tuple[str, object]) -> int:
-    return _PLACES[change[0]]
-
-
-def _typed(name: str, value: object) -> object:
-    return float(value) if _KINDS[name] is float else value
 
 
 def _parsed(name: str, text: str) -> object:

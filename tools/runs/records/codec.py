@@ -59,14 +59,21 @@ class Record:
     @classmethod
     def read(cls, path: Path, remedy: str = "restore it, or use another directory") -> Self:
         """The record in a file. Raises ValueError naming the file, what is wrong with it, and the `remedy`."""
-        try:
-            return cls.from_json(read_json(path))
-        except ValueError as error:
-            raise ValueError(f"{path} is damaged ({error}); {remedy}") from None
+        return read_whole(path, cls.from_json, remedy)
 
     def write(self, path: Path) -> None:
         """Write the record to a file, all of it or nothing."""
         write_json(path, self.to_json())
+
+
+def read_whole(
+    path: Path, parse: Callable[[object], Value], remedy: str = "restore it, or use another directory"
+) -> Value:
+    """What `parse` makes of a JSON file. Raises ValueError naming the file, what is wrong with it, and the `remedy`."""
+    try:
+        return parse(read_json(path))
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged ({error}); {remedy}") from None
 
 
 def read_intact(path: Path, parse: Callable[[object], Value], damaged: Callable[[ValueError], object]) -> Value | None:
@@ -83,7 +90,7 @@ def read_intact(path: Path, parse: Callable[[object], Value], damaged: Callable[
 def names_and_values(value: object) -> dict:
     """The object in a file that has no record here. Raises Damaged for anything else."""
     if not isinstance(value, dict):
-        raise Damaged(f"it holds a {type(value).__name__}")
+        raise Damaged(f"it holds no names and values, but {shown(value)}")
     return value
 
 
@@ -150,9 +157,7 @@ def _hints(kind: type) -> dict[str, Any]:
 
 
 def _dataclass(kind: type, value: object, defaults: bool) -> Any:
-    if not isinstance(value, Mapping):
-        raise Damaged(f"it holds no names and values, but {shown(value)}")
-    values = {}
+    value, values = names_and_values(value), {}
     for field in dataclasses.fields(kind):
         hint, about = _hints(kind)[field.name], field.metadata
         if about.get("flat"):

@@ -67,11 +67,7 @@ def trainings(run: RunLayout) -> dict[str, list[Path]]:
     """
     folders: dict[str, list[Path]] = {}
     for path in run.retrain.results():
-        try:
-            label = read_result(path).training.label
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}") from None
-        folders.setdefault(label, []).append(path.parent)
+        folders.setdefault(read_result(path).training.label, []).append(path.parent)
     if not folders:
         raise ValueError(f"{run.path} has no retrained networks; run 'dualfair retrain --run {run.path}' first")
     return folders

@@ -18,7 +18,6 @@ from dualfair.stages.inherited import scored_networks
 from dualfair.studies.tune.options import TuneOptions
 from dualfair.studies.tune.records import Failure, TakenTurns, TuneConfig, TuneLayout
 from dualfair.studies.tune.trials import Trial, draw_trial
-from dualfair.supernet.files import read_json
 from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.space import SearchSpace
 
@@ -75,15 +74,10 @@ class Ladder:
         """What the training of a turn came to, None for nothing yet. Raises ValueError where that is damaged."""
         if turn not in self._results:
             place = self.layout.training(self.training(turn))
-            for path in (place.result, place.failure):
-                if not path.is_file():
-                    continue
-                try:
-                    failed = path == place.failure
-                    result = Failure.from_json(read_json(path)) if failed else read_result(path, self.space)
-                except ValueError as error:
-                    raise ValueError(f"{path}: {error}; delete it and run the same command again") from None
-                self._results[turn] = result
+            if place.failure.is_file():
+                self._results[turn] = Failure.read(place.failure, "delete it and run the same command again")
+            elif place.result.is_file():
+                self._results[turn] = read_result(place.result, self.space)
         return self._results.get(turn)
 
     def objectives(self, turn: Turn, split: str = "validation") -> tuple[float, float]:
