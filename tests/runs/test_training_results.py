@@ -118,7 +118,9 @@ def test_the_result_of_another_folders_training_is_refused(tmp_path):
 def test_a_genotype_outside_of_the_space_is_damage_where_a_space_is_given(tmp_path):
     path = save_result(tmp_path, training_result("680-680:cosface"))
     assert read_result(path).training == spec("680-680:cosface")
-    with pytest.raises(ValueError, match=r"result.json: damaged, genotype '680-680:cosface' is not in space dpn81-shared"):
+    with pytest.raises(
+        ValueError, match=r"result.json: damaged, genotype '680-680:cosface' is not in space dpn81-shared"
+    ):
         read_result(path, SPACE)
 
 

@@ -1,8 +1,7 @@
 """Frozen dataclasses to JSON and back, by their type hints; what does not fit is told in one sentence.
 
-A field's key in the file is its name, unless it is `keyed`; `old` are keys of older files that are read too. What a
-`flat` field holds stands beside the record's own keys: options, or a training with its seed. Networks and trainings are
-written as text.
+A field's key in the file is its name, unless it is `keyed`. What a `flat` field holds stands beside the record's own
+keys: options, or a training with its seed. Networks and trainings are written as text.
 """
 
 from __future__ import annotations
@@ -24,8 +23,6 @@ from dualfair.supernet.genotype import Genotype
 
 TEXTS = {Genotype: Genotype.parse, TrainingSpec: TrainingSpec.of_label, Backbone: Backbone.parse}
 """Types that are written as text, and how they are parsed."""
-
-
 Value = TypeVar("Value")
 
 
@@ -33,9 +30,9 @@ class Damaged(ValueError):
     """A file does not hold what it should; the message says what, without the file's name."""
 
 
-def keyed(key: str, *, old: tuple[str, ...] = (), omitted: bool = False, **field: Any) -> Any:
-    """A field under another key than its name; `old` are keys of older files, `omitted` leaves out a default value."""
-    return dataclasses.field(metadata={"key": key, "old": old, "omitted": omitted}, **field)
+def keyed(key: str, *, omitted: bool = False, **field: Any) -> Any:
+    """A field under another key than its name; `omitted` leaves out a default value."""
+    return dataclasses.field(metadata={"key": key, "omitted": omitted}, **field)
 
 
 FLAT = {"flat": True, "optional": False}
@@ -164,11 +161,10 @@ def _dataclass(kind: type, value: object, defaults: bool) -> Any:
             inner = _training(value) if hint is TrainingSpec else None
             values[field.name] = inner or decode(hint, value, defaults=about["optional"])
             continue
-        keys = (about.get("key", field.name), *about.get("old", ()))
-        key = next((key for key in keys if key in value), None)
-        if key is None:
+        key = about.get("key", field.name)
+        if key not in value:
             if not _may_be_missing(field, defaults):
-                raise Damaged(f"{keys[0]!r} is missing in it")
+                raise Damaged(f"{key!r} is missing in it")
             continue
         values[field.name] = _named(key, hint, value[key])
         # Options are numbers to compute with; results may be undefined or infinite.
