@@ -40,7 +40,6 @@ RENAMED: tuple[tuple[str, str | None], ...] = (
     (r"(.*/plan\.json: \.jobs\[\d+\])\.genotype", r"\1.training"),
     # Retraining from inherited weights, and a second reliability beside the one that a search says.
     (r"run/inherit/.*", None),
-    (r"stages of .*retrain-inherit.*", None),
     (r"judged-all/reliability\.json.*", None),
     # A study of supernets no longer pretends that its first run was searched.
     (r"study/supernets/.*/search/config\.json: .*", None),
@@ -52,6 +51,9 @@ RENAMED: tuple[tuple[str, str | None], ...] = (
 REWORDED: tuple[tuple[str, str], ...] = (
     (r"(from|timm,) supernet\.(timm_model|exported)", r"\1 dualfair.supernet.production.\2"),
     (r"supernet/faces/alignment", "supernet/images/importers/alignment"),
+    # All trainings begin with random weights, so that this is no hyper-parameter.
+    (r"hparam_infos \{ name: begins with type: DATA_TYPE_STRING \} ", ""),
+    (r"hparams \{ key: begins with value \{ string_value: random weights \} \} ", ""),
 )
 """A regular expression for words in values and text files before, and what stands there after."""
 
