@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from dualfair.evolution.storage import glance
 from dualfair.runs.protocol import measured_alike
-from dualfair.runs.records.codec import Record, names_and_values, read_intact
+from dualfair.runs.records.codec import Record, read_intact
 from dualfair.runs.records.search import SearchConfig
 from dualfair.supernet.training.checkpoint import checkpoints, read_record
 
