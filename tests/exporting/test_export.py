@@ -12,10 +12,12 @@ import pytest
 import safetensors.torch
 import timm
 import torch
+from huggingface_hub import ModelCard
 
 import dualfair
 import dualfair.supernet.production.timm_model  # It makes the networks known to timm.
 from dualfair.exporting import onnx_file
+from dualfair.exporting.card import card, licence_on_hub
 from dualfair.exporting.description import Terms
 from dualfair.exporting.export import export
 from dualfair.exporting.source import Source
@@ -200,17 +202,39 @@ def test_everything_about_a_network_is_data(exported, faces):
 
 
 def test_the_card_says_what_was_measured_and_what_not_to_believe(exported):
-    card = (exported / "README.md").read_text()
-    header = card.split("---")[1]
-    assert 'license: "MIT"' in header
-    assert "library_name: timm" in header
+    text = (exported / "README.md").read_text()
+    header = ModelCard(text).data
+    assert (header.license, header.library_name) == ("mit", "timm")
+    assert {"face-recognition", "onnx"} <= {*header.tags}
     test = about(exported)["metrics"]["test"]
     for group in test["groups"]:
-        row = next(line for line in card.splitlines() if line.startswith(f"| test, {group['group']} "))
+        row = next(line for line in text.splitlines() if line.startswith(f"| test, {group['group']} "))
         assert f"| {group['people']} | {group['images']} | {group['error']:.3f} |" in row
-    assert "too few to compare groups by" in card
-    assert "95 % percentile interval over people" in card
-    assert "biometric data" in card
+    assert "too few to compare groups by" in text
+    assert "95 % percentile interval over people" in text
+    assert "biometric data" in text
+
+
+@pytest.mark.parametrize(
+    ("licence", "fields"),
+    [
+        ("not stated", {"license": "unknown"}),
+        ("CC BY-NC 4.0", {"license": "cc-by-nc-4.0"}),
+        ("Apache-2.0", {"license": "apache-2.0"}),
+        ("our own: ask us", {"license": "other", "license_name": "our-own-ask-us"}),
+        ("---\nlicense: mit", {"license": "other", "license_name": "license-mit"}),
+    ],
+)
+def test_a_licence_is_told_as_the_hub_takes_it(licence, fields):
+    assert licence_on_hub(licence) == fields
+
+
+def test_what_a_user_names_stays_one_line_of_the_card(exported):
+    told = {**about(exported), "licence": "MIT\n# Free | for all <b>"}
+    told["trained"] = {**told["trained"], "faces": "faces`\n---"}
+    text = card(told)
+    assert "Licence of the weights: MIT # Free / for all (b). Licence" in text
+    assert 'people of the faces "faces\' ---", seed 0' in text and ModelCard(text).data.license == "other"
 
 
 def test_a_run_exports_what_its_report_recommends_by_the_best_seed(run, tmp_path, dualfair):
