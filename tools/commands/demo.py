@@ -31,7 +31,7 @@ def command(out: Path, seed: int, device: str, deterministic: bool) -> None:
         progress, should_stop = watched["progress"], watched["should_stop"]
 
         def compare_in_words(run: TrainedRun, seeds: int) -> str:
-            return compare(run, seeds, progress=progress, should_stop=should_stop).sentence
+            return compare(run, seeds, progress=progress, should_stop=should_stop).comparison.sentence
 
         with (
             working(layout.run, make=True, device=device, deterministic=deterministic, say=watched["say"]) as place,

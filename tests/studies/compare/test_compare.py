@@ -16,8 +16,8 @@ from dualfair.evaluation.scoring.scorer import InheritedScorer
 from dualfair.evolution.archive import Archive
 from dualfair.evolution.baselines import random_search
 from dualfair.evolution.nsga2 import evolve
-from dualfair.studies.compare.records import SearchComparison
-from dualfair.studies.compare.searches import NSGA, RANDOM, Comparison, contest
+from dualfair.studies.compare.records import NSGA, RANDOM, Comparison, Reached, SearchComparison
+from dualfair.studies.compare.searches import contest
 from dualfair.supernet.space import ChoiceBlock, SearchSpace
 
 SPACE = SearchSpace([ChoiceBlock("a", "vwxyz"), ChoiceBlock("b", "klmn"), ChoiceBlock("c", "pqr")], "small")
@@ -92,11 +92,13 @@ def test_every_number_of_an_enumerated_space_is_what_its_definition_says():
     assert found.exhaustive and found.evaluations == (6, 12, 18, 24) and found.seeds == tuple(seeds)
     assert found.hypervolume == pytest.approx(full)
     for name in (NSGA, RANDOM):
-        assert found.shares[name] == pytest.approx(np.array(rows[name]), abs=1e-9)
-        assert found.whole[name].tolist() == whole[name]
+        assert np.array(found.methods[name].shares) == pytest.approx(np.array(rows[name]), abs=1e-9)
+        assert [*found.methods[name].whole_front] == whole[name]
         ends = [row[-1] for row in rows[name]]
-        assert found.final(name) == pytest.approx((statistics.mean(ends), statistics.stdev(ends) / 8**0.5), abs=1e-9)
-    assert found.needed.tolist() == needed
+        assert found.methods[name].mean_and_error == pytest.approx(
+            (statistics.mean(ends), statistics.stdev(ends) / 8**0.5), abs=1e-9
+        )
+    assert [*found.needed] == needed
     gains = [ours[-1] - theirs[-1] for ours, theirs in zip(rows[NSGA], rows[RANDOM], strict=True)]
     assert (found.wins, found.losses) == (sum(gain > 1e-9 for gain in gains), sum(gain < -1e-9 for gain in gains))
     assert found.wins and found.losses
@@ -104,10 +106,7 @@ def test_every_number_of_an_enumerated_space_is_what_its_definition_says():
     assert found.p == pytest.approx(
         min(1, 2 * sum(math.comb(decided, k) for k in range(most, decided + 1)) / 2**decided)
     )
-    assert (
-        f"of the true front's hypervolume with 24 of 60 evaluations; random search needs {np.mean(needed):,.0f} on"
-        in (found.sentence)
-    )
+    assert f"true front, with 24 of 60 evaluations; random search needs {np.mean(needed):,.0f} on" in found.sentence
 
 
 def test_a_space_too_large_is_compared_with_the_best_front_of_everything_scored():
@@ -122,8 +121,9 @@ def test_a_space_too_large_is_compared_with_the_best_front_of_everything_scored(
     assert not found.exhaustive and found.scored == len(archive) == len(score.asked) < 60
     assert found.hypervolume == pytest.approx(full)
     for name in (NSGA, RANDOM):
-        assert found.shares[name] == pytest.approx(np.array(rows[name]), abs=1e-9)
-    assert not len(found.needed) and not found.whole
+        assert np.array(found.methods[name].shares) == pytest.approx(np.array(rows[name]), abs=1e-9)
+        assert found.methods[name].whole_front is None
+    assert not found.needed
     assert f"of the best front known, of {found.scored} networks scored, with 24 of 60 evaluations" in found.sentence
 
 
@@ -140,17 +140,17 @@ def test_no_genotype_is_scored_twice_and_known_scores_are_used(limit):
 
 def test_undefined_scores_add_nothing():
     found = contest(SPACE, Score(undefined=range(30)), memory(), **BUDGET, seeds=range(3))
-    assert all((shares >= 0).all() and (shares <= 1).all() for shares in found.shares.values())
+    assert all(0 <= share <= 1 for reached in found.methods.values() for row in reached.shares for share in row)
     with pytest.raises(ValueError, match="none of the 60 networks scored has finite objectives"):
         contest(SPACE, Score(undefined=range(60)), memory(), **BUDGET, seeds=range(2))
 
 
 def of_shares(ours, theirs):
-    shares = {NSGA: np.array(ours)[:, None], RANDOM: np.array(theirs)[:, None]}
+    methods = {name: Reached(tuple((share,) for share in ends)) for name, ends in ((NSGA, ours), (RANDOM, theirs))}
     n = len(ours)
-    whole = {name: np.zeros(n, dtype=bool) for name in shares}
     about = {"exhaustive": True, "scored": 60, "reference": (1.0, 1.0), "hypervolume": 1.0, "front": 3}
-    return Comparison(SPACE, tuple(range(n)), (24,), shares, **about, whole=whole, needed=np.full(n, 40))
+    about |= {"space": "small", "networks": 60, "seeds": tuple(range(n)), "evaluations": (24,), "needed": (40,) * n}
+    return Comparison(methods=methods, **about)
 
 
 @pytest.mark.parametrize(
@@ -220,23 +220,24 @@ def test_the_command_compares_on_the_scores_of_a_run(dualfair, calls, tmp_path, 
     assert "3 seeds each, 4 genotypes x 3 generations of space of 32 (32); minimise error, rank_disparity" in done.out
     assert len(scored) == 32 and set(scored.values()) == {1} and len(calls) == people
     report = json.loads((tmp_path / "run/studies/compare/comparison.json").read_text())
-    assert (report["seeds"], report["evaluations"], report["exhaustive"]) == ([7, 8, 9], 12, True)
-    assert report["sentence"] in done.out and report["config"]["calibrate"] == 16
-    assert SearchComparison.from_json(report).to_json() == report
+    assert (report["seeds"], report["evaluations"], report["exhaustive"]) == ([7, 8, 9], [4, 8, 12], True)
+    record = SearchComparison.from_json(report)
+    assert record.comparison.sentence in done.out and record.config.protocol.calibrate == 16
+    assert json.loads(json.dumps(record.to_json())) == report
     with open("run/studies/compare/hypervolume.csv") as file:
         rows = list(csv.DictReader(file))
     assert Counter((row["method"], row["evaluations"]) for row in rows) == {
         (method, count): 3 for method in (NSGA, RANDOM) for count in ("4", "8", "12")
     }
     ends = [float(r["hypervolume share"]) for r in rows if (r["method"], r["evaluations"]) == (NSGA, "12")]
-    assert ends == report["methods"][NSGA]["shares"]
+    assert ends == record.comparison.methods[NSGA].ends.tolist()
     row = next(line for line in done.out.splitlines() if line.startswith(NSGA + " ") and "%" in line)
     assert row.split()[1:4] == ["3", "12", f"{np.mean(ends):.1%}"]
     with Image.open("run/studies/compare/hypervolume.png") as picture:
         assert picture.width > 300 and np.asarray(picture).std() > 0
 
     again = dualfair("compare", "--run", "run", "--seeds", 3)
-    assert report["sentence"] in again.out and set(scored.values()) == {1}
+    assert record.comparison.sentence in again.out and set(scored.values()) == {1}
     other = dualfair("compare", "--run", "run", "--seeds", 2, "--population", 5, "--generations", 2)
     assert other.status == 0 and "5 genotypes x 2 generations" in other.out and set(scored.values()) == {1}
     whole = dualfair("compare", "--run", "run", "--population", 8, "--generations", 4)

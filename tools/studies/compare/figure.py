@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,22 +9,21 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from dualfair.presentation.figures import BLUE, ORANGE, save
+from dualfair.studies.compare.records import Comparison
 
 
-def draw(path: Path, evaluations: Sequence[int], shares: Mapping[str, np.ndarray], best: str) -> None:
-    """Shares of the best front's hypervolume (seeds, evaluations) by method: median and quartiles over seeds.
-
-    `best` names the best front, whose share is 1, for its line.
-    """
+def draw(path: Path, comparison: Comparison) -> None:
+    """Shares of the best front's hypervolume over evaluations by method: median and quartiles over seeds."""
     figure = Figure(figsize=(6, 4.5), layout="constrained")
     axes = figure.add_subplot()
-    axes.axhline(1.0, color="black", lw=1, label=best)
+    axes.axhline(1.0, color="black", lw=1, label=comparison.best_front)
     looks = zip((BLUE, ORANGE), ("-", "--"), ("o", "s"), ("//", ""), strict=True)
-    for (method, values), (colour, dash, marker, hatch) in zip(shares.items(), looks, strict=True):
-        low, median, high = np.quantile(values, (0.25, 0.5, 0.75), axis=0)
-        axes.fill_between(evaluations, low, high, facecolor=colour, edgecolor=colour, alpha=0.25, hatch=hatch, lw=0)
-        label = f"{method}: median and quartiles of {len(values)} seeds"
-        axes.plot(evaluations, median, color=colour, linestyle=dash, marker=marker, ms=4, label=label)
+    for (method, reached), (colour, dash, marker, hatch) in zip(comparison.methods.items(), looks, strict=True):
+        low, median, high = np.quantile(reached.shares, (0.25, 0.5, 0.75), axis=0)
+        at = comparison.evaluations
+        axes.fill_between(at, low, high, facecolor=colour, edgecolor=colour, alpha=0.25, hatch=hatch, lw=0)
+        label = f"{method}: median and quartiles of {len(comparison.seeds)} seeds"
+        axes.plot(at, median, color=colour, linestyle=dash, marker=marker, ms=4, label=label)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("networks evaluated")
     axes.set_ylabel("share of the best front's hypervolume")

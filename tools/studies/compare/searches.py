@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from scipy.stats import binomtest
 
 from dualfair.evolution.archive import Archive, Evaluation
 from dualfair.evolution.baselines import exhaustive, random_search
@@ -15,89 +13,11 @@ from dualfair.evolution.constraints import Constraints, within
 from dualfair.evolution.nsga2 import evolve
 from dualfair.evolution.pareto import hypervolume, non_dominated, reference_point
 from dualfair.evolution.run import Progress, Score, at_least, objectives_of
+from dualfair.studies.compare.records import NSGA, RANDOM, Comparison, Reached
 from dualfair.supernet.space import SearchSpace
 
-NSGA, RANDOM = "NSGA-II", "random search"
 ENUMERABLE = 5_000
 """The largest space that is scored as a whole, so that its true front is known."""
-SIGNIFICANT = 0.05
-"""The largest p of the sign test at which a difference is called one."""
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """What both methods reached, seed by seed.
-
-    `shares` by method, float64 (seeds, len(evaluations)) from 0 to 1, higher is better: hypervolume of what a run had
-    scored after so many `evaluations`, over that of the best front. This is the space's true front where `exhaustive`,
-    else the front of all `scored` networks. `reference` is their common reference point
-    (`evolution.pareto.reference_point` of all scored networks), `hypervolume` the best front's, `front` its number of
-    different points. `whole` by method, bool (seeds,): did the run find all of them. `needed`, int (seeds,): how many
-    evaluations the random search of a seed takes to reach the final hypervolume of NSGA-II of that seed. Both are empty
-    unless `exhaustive`. Shares are rounded to 12 digits, so that equal fronts tie.
-    """
-
-    space: SearchSpace
-    seeds: tuple[int, ...]
-    evaluations: tuple[int, ...]
-    shares: dict[str, np.ndarray]
-    exhaustive: bool
-    scored: int
-    reference: tuple[float, ...]
-    hypervolume: float
-    front: int
-    whole: dict[str, np.ndarray]
-    needed: np.ndarray
-
-    @property
-    def wins(self) -> int:
-        """In how many seeds NSGA-II ends with the larger hypervolume."""
-        return int((self._gains > 0).sum())
-
-    @property
-    def losses(self) -> int:
-        """In how many seeds random search ends with the larger hypervolume."""
-        return int((self._gains < 0).sum())
-
-    @property
-    def p(self) -> float:
-        """Two-sided sign test of wins against losses, ties left out; 1 where all seeds tie."""
-        decided = self.wins + self.losses
-        return float(binomtest(self.wins, decided).pvalue) if decided else 1.0
-
-    @property
-    def _gains(self) -> np.ndarray:
-        return self.shares[NSGA][:, -1] - self.shares[RANDOM][:, -1]
-
-    def final(self, method: str) -> tuple[float, float]:
-        """Mean and standard error over seeds of a method's share at the end."""
-        ends = self.shares[method][:, -1]
-        return float(ends.mean()), float(ends.std(ddof=1) / len(ends) ** 0.5)
-
-    @property
-    def sentence(self) -> str:
-        """The comparison in words; no difference is claimed where the sign test has p > `SIGNIFICANT`."""
-        ties = len(self.seeds) - self.wins - self.losses
-        ahead = f"{self.wins} of {len(self.seeds)} seeds"
-        test = "p < 0.001" if self.p < 0.001 else f"p = {self.p:.2g}"
-        how = f"paired by seed{f', {ties} ties' if ties else ''}; sign test {test}"
-        if self.p > SIGNIFICANT:
-            verdict = f"no difference shown: NSGA-II is ahead of random search in {ahead} ({how})"
-        elif self.wins > self.losses:
-            verdict = f"NSGA-II beats random search in {ahead} ({how})"
-        else:
-            verdict = f"NSGA-II is WORSE than random search: ahead in {ahead} ({how})"
-        ours, theirs = (f"{mean:.1%} ± {error:.1%}" for mean, error in map(self.final, (NSGA, RANDOM)))
-        shares = f"{ours} against {theirs} (mean ± standard error) of the"
-        networks = self.scored if self.exhaustive else self.space.size
-        budget = f"{self.evaluations[-1]:,} of {networks:,} evaluations"
-        if not self.exhaustive:
-            best = f"hypervolume of the best front known, of {self.scored:,} networks scored,"
-            return f"{verdict}: {shares} {best} with {budget}"
-        return (
-            f"{verdict}: {shares} true front's hypervolume with {budget}; random search needs "
-            f"{self.needed.mean():,.0f} on average to get as far"
-        )
 
 
 def contest(
@@ -201,28 +121,28 @@ def _compared(
         return round(hypervolume(_feasible(values), reference) / best, 12)
 
     shares = {
-        name: np.array([[share(values[:count]) for count in counts] for values in orders])
+        name: tuple(tuple(share(values[:count]) for count in counts) for values in orders)
         for name, orders in runs.items()
     }
-    whole, needed = {}, np.empty(0, dtype=int)
+    whole: dict[str, tuple[bool, ...] | None] = dict.fromkeys(runs)
+    needed: tuple[int, ...] = ()
     if enumerated:
         points = set(map(tuple, front))
         for name, orders in runs.items():
-            whole[name] = np.array([points <= set(map(tuple, values[: counts[-1]])) for values in orders])
-        needed = np.array(
-            [_evaluations_for(end, order, share) for end, order in zip(shares[NSGA][:, -1], runs[RANDOM], strict=True)]
-        )
+            whole[name] = tuple(points <= set(map(tuple, values[: counts[-1]])) for values in orders)
+        ends = [row[-1] for row in shares[NSGA]]
+        needed = tuple(_evaluations_for(end, order, share) for end, order in zip(ends, runs[RANDOM], strict=True))
     return Comparison(
-        space=space,
-        seeds=seeds,
-        evaluations=counts,
-        shares=shares,
+        space=space.name,
+        networks=len(scored) if enumerated else space.size,
         exhaustive=enumerated,
         scored=len(scored),
-        reference=reference,
+        evaluations=counts,
+        seeds=seeds,
+        reference=tuple(reference),
         hypervolume=best,
         front=len(front),
-        whole=whole,
+        methods={name: Reached(shares[name], whole[name]) for name in runs},
         needed=needed,
     )
 

@@ -12,8 +12,7 @@ from dualfair.evolution.archive import Archive
 from dualfair.evolution.run import Progress as Generation
 from dualfair.evolution.storage import glance
 from dualfair.presentation.format import capital
-from dualfair.presentation.table import Column, Table
-from dualfair.presentation.table import table as table_of
+from dualfair.presentation.table import Column, Table, table
 from dualfair.runs.devices import describe
 from dualfair.runs.protocol import ProtocolOptions
 from dualfair.runs.records.search import SearchConfig
@@ -23,14 +22,8 @@ from dualfair.runs.watching import Progress, ShouldStop, ShowProgress, Stopped, 
 from dualfair.stages.constraints import limits_of, said_by
 from dualfair.stages.inherited import open_archive, open_scorer
 from dualfair.studies.compare.figure import draw
-from dualfair.studies.compare.records import (
-    CompareConfig,
-    CompareLayout,
-    EvaluationsNeeded,
-    MethodResult,
-    SearchComparison,
-)
-from dualfair.studies.compare.searches import Comparison, contest
+from dualfair.studies.compare.records import CompareConfig, CompareLayout, Comparison, SearchComparison
+from dualfair.studies.compare.searches import contest
 from dualfair.supernet.files import write_csv
 
 
@@ -91,56 +84,27 @@ def compare(
         )
     costs = _costs(directory.layout.search.scores, layout.scores)
     config = CompareConfig(options=options, protocol=searched.protocol, objectives=tuple(scorer.objectives))
-    record = record_of(comparison, config)
-    _write(layout, comparison, record, costs)
-    for line in (*table(comparison).lines(), record.sentence):
+    record = SearchComparison(config, comparison)
+    _write(layout, record, costs)
+    for line in (*methods_table(comparison).lines(), comparison.sentence):
         directory.say(line)
     directory.say(f"Numbers: {layout.numbers}, curves: {layout.figure}")
     return record
 
 
-def table(comparison: Comparison) -> Table:
+def methods_table(comparison: Comparison) -> Table:
     """What each method reached with all its evaluations, and where the true front is known, how often all of it."""
     columns = [Column("method", "text"), Column("seeds", "whole"), Column("evaluations", "whole")]
     columns += [Column("share of hypervolume", "percent", spread="share SE"), Column("share SE", "percent")]
     columns += [Column("seeds with the whole true front", "whole")]
     rows = [
         [
-            *(method, len(comparison.seeds), comparison.evaluations[-1], *comparison.final(method)),
-            int(comparison.whole[method].sum()) if comparison.exhaustive else None,
+            *(method, len(comparison.seeds), comparison.evaluations[-1], *reached.mean_and_error),
+            None if reached.whole_front is None else sum(reached.whole_front),
         ]
-        for method in comparison.shares
+        for method, reached in comparison.methods.items()
     ]
-    return table_of(columns, rows, "NSGA-II and random search at equal evaluations (mean ± standard error over seeds)")
-
-
-def record_of(comparison: Comparison, config: CompareConfig) -> SearchComparison:
-    """A comparison as it is kept."""
-    methods = {}
-    for method, shares in comparison.shares.items():
-        whole = tuple(comparison.whole[method].tolist()) if comparison.exhaustive else None
-        methods[method] = MethodResult(*comparison.final(method), tuple(shares[:, -1].tolist()), whole)
-    needed = comparison.needed
-    return SearchComparison(
-        config=config,
-        space=comparison.space.name,
-        networks=comparison.scored if comparison.exhaustive else comparison.space.size,
-        exhaustive=comparison.exhaustive,
-        scored=comparison.scored,
-        evaluations=comparison.evaluations[-1],
-        seeds=comparison.seeds,
-        reference=comparison.reference,
-        hypervolume=comparison.hypervolume,
-        front=comparison.front,
-        methods=methods,
-        nsga_wins=comparison.wins,
-        nsga_losses=comparison.losses,
-        sign_test_p=comparison.p,
-        random_search_needs=(
-            EvaluationsNeeded(float(needed.mean()), tuple(needed.tolist())) if comparison.exhaustive else None
-        ),
-        sentence=comparison.sentence,
-    )
+    return table(columns, rows, "NSGA-II and random search at equal evaluations (mean ± standard error over seeds)")
 
 
 @contextmanager
@@ -172,24 +136,22 @@ def _costs(searched: Path, compared: Path) -> tuple[StudyCost, ...]:
     return (StudyCost("further scores", count, spent),) if count else ()
 
 
-def _write(
-    layout: CompareLayout, comparison: Comparison, record: SearchComparison, costs: tuple[StudyCost, ...]
-) -> None:
+def _write(layout: CompareLayout, record: SearchComparison, costs: tuple[StudyCost, ...]) -> None:
+    comparison = record.comparison
     rows = [
         [method, seed, evaluations, share]
-        for method, shares in comparison.shares.items()
-        for seed, row in zip(comparison.seeds, shares.tolist(), strict=True)
-        for evaluations, share in zip(comparison.evaluations, row, strict=True)
+        for method, reached in comparison.methods.items()
+        for seed, shares in zip(comparison.seeds, reached.shares, strict=True)
+        for evaluations, share in zip(comparison.evaluations, shares, strict=True)
     ]
     write_csv(layout.table, [["method", "seed", "evaluations", "hypervolume share"], *rows])
-    best = "true front" if comparison.exhaustive else f"best front known, of {comparison.scored:,} networks"
-    draw(layout.figure, comparison.evaluations, comparison.shares, best)
+    draw(layout.figure, comparison)
     record.write(layout.numbers)
-    caption = f"Share of the {best}'s hypervolume after so many networks scored: median and quartiles over seeds"
+    caption = f"Share of the hypervolume of the {comparison.best_front} after so many networks scored"
     StudyReport(
         question="Is NSGA-II worth it?",
-        sentences=(f"{capital(record.sentence)}.",),
-        tables=(table(comparison),),
-        figures=(StudyFigure(layout.figure.name, caption),),
+        sentences=(f"{capital(comparison.sentence)}.",),
+        tables=(methods_table(comparison),),
+        figures=(StudyFigure(layout.figure.name, f"{caption}: median and quartiles over seeds"),),
         costs=costs,
     ).write(layout.report)
