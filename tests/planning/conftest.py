@@ -1,8 +1,9 @@
 import pytest
 
-from dualfair.planning.workload import FaceCounts, Workload
+from dualfair.planning.workload import FaceCounts
 from dualfair.supernet.space import ChoiceBlock, SearchSpace
 from dualfair.supernet.training.recipe import Recipe
+from tests.support.workloads import workload_of
 
 
 @pytest.fixture
@@ -11,9 +12,9 @@ def planned(tiny):
     choices = [
         ChoiceBlock(f"{block}.{position}", ("pre3", "raw5"), ((block, position),), (0, 5)) for block, position in places
     ]
-    return Workload(
-        space=SearchSpace([*choices, ChoiceBlock("head", ("arcface", "cosface"))]),
-        skeleton=tiny,
+    return workload_of(
+        SearchSpace([*choices, ChoiceBlock("head", ("arcface", "cosface"))]),
+        tiny,
         faces=FaceCounts(training=100, identities=12, validation=1000, test=500),
         train=Recipe(epochs=10, batch=10),
         retrain=Recipe(epochs=3, batch=10),

@@ -1,76 +1,27 @@
-"""Bytes that are counted without data, against what a step has alive."""
+"""Memory that is told from two small batches without data, against what training and scoring have alive."""
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
-from torch._subclasses.fake_tensor import FakeTensorMode
 
-from dualfair.planning.live_memory import live_bytes
-from dualfair.planning.memory import MemoryPlan, optimizer_copies, scoring_memory, training_memory
+from dualfair.evaluation.scoring.embedding import network_input
+from dualfair.evaluation.scoring.scorer import population_embeddings
+from dualfair.planning import memory
+from dualfair.planning.memory import Line, MemoryPlan, checked_memory, covering_paths, optimizer_copies, peak_bytes
 from dualfair.planning.workload import FaceCounts
+from dualfair.supernet.images.noise import RandomFaces
 from dualfair.supernet.network import Supernet, build
 from dualfair.supernet.space import dpn_space
 from dualfair.supernet.training.recipe import Recipe
+from dualfair.supernet.training.trainer import Trainer
 from tests.support.workloads import workload_of
 
-
-def classified(network, images, labels):
-    """What the network's head says of a batch."""
-    genotype = network.spec
-    return network.heads[genotype.head](network.trunk(images, genotype.blocks), labels)
+CPU = torch.device("cpu")
 
 
-@pytest.mark.parametrize("batch", [2, 7])
-def test_activations_are_at_least_what_autograd_saves(tiny, batch):
-    """The count holds every tensor that autograd saves, and never more than twice as much for a forward pass."""
-    network = build("080:cosface", tiny, 12).train()
-    path, recipe = network.spec, Recipe(batch=batch)
-    own = {tensor.untyped_storage().data_ptr() for tensor in [*network.parameters(), *network.buffers()]}
-    saved = {}
-
-    def pack(tensor):
-        if tensor.untyped_storage().data_ptr() not in own:
-            saved[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage()
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        classified(network, torch.rand(batch, 3, 24, 24), torch.zeros(batch, dtype=torch.long)).cosines.sum()
-        size = sum(storage.nbytes() for storage in saved.values())
-    weights = sum(p.numel() * 4 for p in network.parameters() if p.requires_grad)
-    buffers = sum(b.numel() * b.element_size() for b in network.buffers())
-    need = training_memory(network, [path], recipe, half=False)
-    assert size <= need.batch + weights <= 2 * size + weights
-    assert need.weights == sum(p.numel() * 4 for p in network.parameters()) + buffers
-    assert need.training == 2 * weights + buffers
-
-
-def test_with_its_gradients_a_batch_needs_what_one_step_has_alive_at_most(tiny):
-    network = build("080:cosface", tiny, 12).train()
-
-    def step():
-        images, labels = torch.zeros(6, 3, 24, 24), torch.zeros(6, dtype=torch.long)
-        result = classified(network, images, labels)
-        loss = torch.nn.functional.cross_entropy(16 * result.cosines, labels, reduction="none").mean() + result.penalty
-        loss.backward()
-
-    alive = live_bytes(step).peak
-    gradients = sum(parameter.grad.nbytes for parameter in network.parameters() if parameter.grad is not None)
-    network.zero_grad(set_to_none=True)
-    need = training_memory(network, [network.spec], Recipe(batch=6), half=False)
-    assert need.batch + gradients == alive
-
-
-def test_counting_without_data_equals_counting_with_data(tiny):
-    recipe = Recipe(batch=6)
-    real = build("636:magface", tiny, 12)
-    with FakeTensorMode():
-        fake = build("636:magface", tiny, 12)
-        counted = training_memory(fake, [fake.genotype], recipe, half=False)
-    assert counted == training_memory(real, [real.genotype], recipe, half=False)
-
-
-def test_live_bytes_of_a_worked_example():
+def test_bytes_alive_of_a_worked_example():
     def run():
         a = torch.ones(100)
         b = a + 1
@@ -79,38 +30,107 @@ def test_live_bytes_of_a_worked_example():
         del b
         return c.view(10, 10)
 
-    counted = live_bytes(run)
-    assert (counted.peak, counted.left) == (800, 400)
+    assert peak_bytes(run) == 800
 
 
-def test_memory_grows_with_the_batch_the_calibration_and_the_population(tiny):
-    planned = workload_of(dpn_space("dpn81", 3), tiny, calibrate=32, batch=16)
-    with FakeTensorMode():
-        network = Supernet(tiny, 12)
-        path = planned.space.decode([0] * 7)
-        batches = [training_memory(network, [path], Recipe(batch=n), half=False).batch for n in (8, 16, 32)]
-        base = scoring_memory(network, path, planned, 4)
-        samples = [scoring_memory(network, path, replace(planned, calibrate=n), 4).batch for n in (320, 640)]
-        crowd = scoring_memory(network, path, planned, 8)
-        half = training_memory(network, [path], Recipe(batch=32), half=True).batch
-    assert batches[0] < batches[1] < batches[2] and half < batches[2]
-    assert base.batch < samples[0] and 1.95 < samples[1] / samples[0] < 2.05
-    assert crowd.results - base.results == 4 * 4 * 40 * tiny.embedding
+@pytest.fixture(scope="module")
+def space():
+    return dpn_space("dpn81-shared", 3)
 
 
-def test_the_calibration_sample_of_confirming_counts_where_it_is_the_largest_batch(tiny):
-    faces = FaceCounts(training=4000, identities=12, validation=40, test=30)
-    planned = workload_of(dpn_space("dpn81", 3), tiny, calibrate=100, batch=16, faces=faces)
-    kept = replace(planned, faces=replace(faces, confirmation=40))
-    alone, confirmed = (MemoryPlan(each, half=False).search(100, 16) for each in (planned, kept))
-    assert confirmed.batch == MemoryPlan(planned, half=False).search(400, 16).batch > 3 * alone.batch
-    assert confirmed.results == alone.results
+@pytest.mark.parametrize(
+    "recipe", [Recipe(batch=64), Recipe(batch=90, optimizer="adamw"), Recipe(batch=64, ema=0.9)], ids=str
+)
+def test_a_plan_holds_what_training_has_alive(tiny, space, recipe):
+    faces = FaceCounts(training=96, identities=12, validation=4, test=4)
+    workload = workload_of(space, tiny, train=recipe, retrain=recipe, faces=faces, calibrate=2)
+    plan = MemoryPlan(workload, half=False)
+
+    def alive(network, space=None):
+        trainer = Trainer(network, RandomFaces(96, 12, tiny.image_size), recipe, seed=0, space=space)
+        return lambda: [next(trainer.run()) for _ in range(2)]
+
+    real = peak_bytes(lambda: alive(Supernet(tiny, 12, space.heads), space)())
+    assert 0.9 < plan.train(workload).device / real < 1.1
+    standalone = max(peak_bytes(lambda path=path: alive(build(path, tiny, 12))()) for path in covering_paths(space))
+    assert 0.9 < plan.retrain(workload).device / standalone < 1.1
 
 
-@pytest.mark.parametrize(("optimizer", "copies"), [("sgd", 1), ("momentum", 1), ("adamw", 2)])
+@pytest.mark.parametrize(("calibrate", "batch"), [(80, 20), (10, 100), (0, 50)])
+def test_a_plan_holds_what_scoring_has_alive(tiny, space, calibrate, batch):
+    faces = FaceCounts(training=96, identities=12, validation=100, test=1)
+    workload = workload_of(space, tiny, faces=faces, calibrate=calibrate, batch=batch)
+
+    def scoring():
+        supernet, images = Supernet(tiny, 0, space.heads).eval(), RandomFaces(100, 12, tiny.image_size)
+        sample = network_input(images, np.arange(calibrate), "cpu") if calibrate else None
+        population_embeddings(supernet, covering_paths(space), images, sample, batch=batch)
+
+    assert 0.9 < MemoryPlan(workload, half=False).search(workload).device / peak_bytes(scoring) < 1.1
+
+
+def test_a_line_goes_through_two_small_batches():
+    line = Line.of(lambda images: torch.empty(images * 10 + 5))
+    assert (line.fixed, line.each, line.at(100)) == (20, 40, 4020)
+
+
+def test_bfloat16_needs_less_and_only_where_the_recipe_allows_it(tiny, space):
+    allowed, refused = (workload_of(space, tiny, train=Recipe(batch=32, amp=amp)) for amp in (True, False))
+    full = MemoryPlan(allowed, half=False).train(allowed)
+    assert MemoryPlan(allowed, half=True).train(allowed).batch < full.batch
+    assert MemoryPlan(refused, half=True).train(refused) == full
+
+
+def test_a_score_call_holds_its_own_genotypes_and_confirming_a_larger_sample(tiny, space):
+    faces = FaceCounts(training=4000, identities=12, validation=400, test=30)
+    few, many = (workload_of(space, tiny, faces=faces, population=n, calibrate=100, batch=16) for n in (8, 64))
+    plan = MemoryPlan(few, half=False)
+    assert plan.search(few) == plan.search(many)
+    pair = plan.search(workload_of(space, tiny, faces=faces, population=2, generations=1))
+    assert plan.search(few).results - pair.results == 6 * 4 * 400 * tiny.embedding
+    kept = replace(few, faces=replace(faces, confirmation=40))
+    assert plan.search(kept).batch == plan.search(replace(few, protocol=replace(few.protocol, calibrate=400))).batch
+    assert plan.search(kept).batch > 3 * plan.search(few).batch
+
+
+@pytest.mark.parametrize(("optimizer", "copies"), [("sgd", 1), ("momentum", 1), ("adamw", 2), ("adamax", 2)])
 def test_optimizers_keep_what_they_keep(optimizer, copies):
     assert optimizer_copies(Recipe(optimizer=optimizer)) == copies
 
 
 def test_an_optimizer_without_momentum_keeps_nothing():
     assert optimizer_copies(Recipe(optimizer="momentum", momentum=0.0)) == 0
+
+
+@pytest.fixture
+def there(monkeypatch):
+    """Sets what a device has."""
+    return lambda size: monkeypatch.setattr(memory, "device_memory", lambda device: size)
+
+
+def test_what_cannot_fit_is_refused_with_the_largest_batch_that_could(planned, there):
+    large = replace(planned, train=replace(planned.train, batch=100))
+    size = checked_memory(large, CPU)["train"].device - 1
+    there(size)
+    with pytest.raises(ValueError, match=r"^train needs .* of RAM, .* are available; the largest --batch") as refused:
+        checked_memory(large, CPU)
+    best = int(str(refused.value).split()[-1])
+    plan = MemoryPlan(large, half=False)
+    fits = [plan.train(replace(large, train=Recipe(batch=batch))).device <= size for batch in (best, best + 1)]
+    assert fits == [True, False]
+
+
+@pytest.mark.parametrize("confirmation", [0, 50])
+def test_a_calibration_sample_too_large_is_named(planned, there, confirmation):
+    faces = FaceCounts(training=9000, identities=12, validation=50, test=50, confirmation=confirmation)
+    greedy = replace(planned, faces=faces, protocol=replace(planned.protocol, calibrate=600))
+    need = checked_memory(greedy, CPU)["search"]
+    there(need.device + need.results - 1)
+    with pytest.raises(ValueError, match=r"search needs .* the largest --calibrate that could fit is 599"):
+        checked_memory(greedy, CPU)
+
+
+def test_nothing_fits_into_nothing(planned, there):
+    there(1000)
+    with pytest.raises(ValueError, match="no --batch fits: use a smaller --skeleton, --blocks or --size"):
+        checked_memory(planned, CPU)

@@ -32,7 +32,7 @@ def test_a_plan_of_faces_prints_what_it_writes(dualfair, small_faces, tmp_path):
     assert shown.status == 0, shown.err
     numbers = json.loads(file.read_text())
     stages = {stage["name"]: stage for stage in numbers["stages"]}
-    assert list(stages) == ["train", "search", "retrain", "correlate"]
+    assert list(stages) == ["train", "search", "retrain"]
     assert stages["train"]["counts"] == {"steps": 12, "paths": 9, "batch": 8}
     assert "48 training images of 12 people, 16 of validation, 16 of test" in shown.out
     for name, stage in stages.items():
@@ -64,7 +64,7 @@ def test_the_people_kept_to_confirm_are_not_those_of_the_search(small_faces):
     kept = planned_workload(small_faces, given, None, PlanOptions())
     images = [len(setting.splits[name]) for name in ("validation", "confirmation")]
     assert [kept.faces.validation, kept.faces.confirmation] == images == [16, 16]
-    assert kept.searched == 16 and kept.confirming.searched == 16 and kept.confirmations == 48
+    assert kept.searched == 16 and kept.confirmations == 48
     everybody = planned_workload(small_faces, {**given, "confirm": 0.0}, None, PlanOptions())
     assert (everybody.searched, everybody.confirmations) == (32, 0)
     few = planned_workload(small_faces, {**given, "confirm": 0.0, "people": 4}, None, PlanOptions())
@@ -84,7 +84,8 @@ def test_stages_follow_their_tables_of_the_preset_and_retraining_else_follows_tr
     options = PlanOptions(images=90_000, identities=5_000)
     by_preset = planned_workload(None, {}, "celeba", options)
     assert (by_preset.train.epochs, by_preset.retrain.epochs, by_preset.retrain.batch) == (60, 100, 64)
-    assert (by_preset.population, by_preset.generations, by_preset.calibrate, by_preset.seeds) == (64, 30, 512, 4)
+    assert (by_preset.search.population, by_preset.search.generations) == (64, 30)
+    assert (by_preset.protocol.calibrate, by_preset.retraining.seeds) == (512, 4)
     typed = planned_workload(None, {"epochs": 7.0, "lr": 0.5}, None, options)
     assert (typed.train.epochs, typed.retrain.epochs, typed.retrain.lr) == (7, 7, 0.5)
     shorter = planned_workload(None, {"epochs": 7.0}, None, dataclasses.replace(options, retrain_epochs=3.0))

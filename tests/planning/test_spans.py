@@ -2,14 +2,13 @@
 
 import pytest
 
-from dualfair.planning.spans import Span, data_parallel, kilograms, kilowatt_hours, whole_jobs
+from dualfair.planning.spans import Span, data_parallel, kilograms, kilowatt_hours, rounds
 
 
 def test_devices_share_a_training_at_their_efficiency_and_trainings_in_rounds():
     assert data_parallel(1, 0.5) == 1
     assert data_parallel(4, 0.5) == 0.5
-    assert [whole_jobs(8, n) * 8 for n in (1, 3, 8, 20)] == [8, 3, 1, 1]
-    assert whole_jobs(4, 4, each=2, efficiency=0.8) == pytest.approx(2 / 4 / 1.6)
+    assert [rounds(8, n) * 8 for n in (1, 3, 8, 20)] == [8, 3, 1, 1]
 
 
 def test_the_studys_emissions_come_out():

@@ -1,6 +1,8 @@
 """Workloads for tests."""
 
 from dualfair.planning.workload import FaceCounts, Workload
+from dualfair.runs.options import RetrainOptions, SearchOptions
+from dualfair.runs.protocol import ProtocolOptions
 from dualfair.supernet.space import ChoiceBlock, SearchSpace
 from dualfair.supernet.training.recipe import Recipe
 
@@ -19,11 +21,13 @@ def small_space():
 
 
 def workload_of(space, skeleton, **changed):
-    """A run on 96 training images of 12 people."""
+    """A run on 96 training images of 12 people; options of the stages are given by their own names."""
     values = {
         "faces": FaceCounts(training=96, identities=12, validation=40, test=30),
         "train": Recipe(batch=8),
         "retrain": Recipe(batch=8),
-        **changed,
     }
-    return Workload(space=space, skeleton=skeleton, **values)
+    for name, config in (("search", SearchOptions), ("protocol", ProtocolOptions), ("retraining", RetrainOptions)):
+        fields = [field for field in config.__dataclass_fields__ if field in changed]
+        values[name] = config(**{field: changed.pop(field) for field in fields})
+    return Workload(space=space, skeleton=skeleton, **{**values, **changed})

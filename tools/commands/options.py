@@ -17,7 +17,8 @@ PATH = click.Path(path_type=Path)
 def config_options(*configs: type) -> Callable:
     """Decorate a click command with one option for every field of the configs, and with --preset.
 
-    An option that is not given is passed as None, so that a preset or the dataclass can decide.
+    Of fields with the same name the first is the option. An option that is not given is passed as None, so that a
+    preset or the dataclass can decide.
     """
 
     def decorate(command: Callable) -> Callable:
@@ -25,10 +26,13 @@ def config_options(*configs: type) -> Callable:
             "--preset", help=f"TOML file with any of these options as name = value, or one of: {', '.join(presets())}."
         )
         command = preset(command)
-        for config in reversed(configs):
+        options = {}
+        for config in configs:
             hints = get_type_hints(config)
-            for field in reversed(dataclasses.fields(config)):
-                command = _option_of(field, hints[field.name])(command)
+            for field in dataclasses.fields(config):
+                options.setdefault(field.name, _option_of(field, hints[field.name]))
+        for option in reversed(options.values()):
+            command = option(command)
         return command
 
     return decorate

@@ -8,8 +8,8 @@ import click
 
 from dualfair.commands.console import say
 from dualfair.commands.options import PATH, config_options, device_option
-from dualfair.planning.options import PlanOptions, SearchLength
-from dualfair.runs.options import RetrainOptions, TrainOptions
+from dualfair.planning.options import PlanOptions
+from dualfair.runs.options import RetrainOptions, SearchOptions, TrainOptions
 from dualfair.runs.protocol import FURTHER_OBJECTIVES, ProtocolOptions
 from dualfair.supernet.training.recipe import Recipe
 
@@ -19,7 +19,7 @@ from dualfair.supernet.training.recipe import Recipe
 @click.option("--objective", "extra", multiple=True, type=click.Choice(FURTHER_OBJECTIVES), help="A further objective.")
 @click.option("--exhaustive", is_flag=True, help="Score the whole space instead; for -shared spaces.")
 @click.option("--json", "json_path", type=PATH, help="File for all numbers.")
-@config_options(PlanOptions, TrainOptions, Recipe, SearchLength, ProtocolOptions, RetrainOptions)
+@config_options(PlanOptions, TrainOptions, Recipe, SearchOptions, ProtocolOptions, RetrainOptions)
 @device_option
 def command(
     faces: Path | None,

@@ -6,14 +6,14 @@ fairness takes every operation equally often, and a position's cost depends on i
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 
-from dualfair.evaluation.scoring.sharing import work
+from dualfair.evaluation.scoring.sharing import Work, work
 from dualfair.planning.workload import Workload
 from dualfair.stages.search import GENOTYPES_A_CALL
+from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.skeleton import Skeleton
 from dualfair.supernet.space import SearchSpace
 from dualfair.supernet.training.recipe import Recipe
@@ -22,36 +22,20 @@ FORWARD = 2
 """FLOPs a MAC of a forward pass."""
 TRAINING = 6
 """FLOPs a MAC of a forward and a backward pass."""
-
-
-@dataclass(frozen=True)
-class _Position:
-    """A searched position: MACs of every operation, by code, and of the shortcut of its block where it is the first."""
-
-    operations: tuple[int, ...]
-    shortcut: int
+DRAWN = 512
+"""About how many genotypes are drawn to see what random populations have in common."""
 
 
 def expected_macs(space: SearchSpace, skeleton: Skeleton) -> float:
     """Mean of `evaluation.cost.macs` over the whole space, for one image; nothing is enumerated."""
-    stem, tail, neck = _ends(skeleton)
-    positions = _positions(skeleton).items()
-    return stem + sum(_mean(space, place, position) + position.shortcut for place, position in positions) + tail + neck
-
-
-def expected_distinct_macs(space: SearchSpace, skeleton: Skeleton, genotypes: int) -> float:
-    """Mean of `sharing.work(...).shared` over sets of `genotypes` different genotypes, uniformly at random.
-
-    Of the m genotypes of the S that share a beginning, none is drawn with probability prod (1 - m / (S - i)), i below
-    `genotypes`. A search breeds relatives, which share more than that.
-    """
-    stem, tail, neck = _ends(skeleton)
-    total, before = stem + neck * genotypes, 1
-    for place, position in _positions(skeleton).items():
-        total += position.shortcut * _expected_distinct(before, space.size, genotypes)
-        before = _beginnings(space, place)
-        total += _mean(space, place, position) * _expected_distinct(before, space.size, genotypes)
-    return total + tail * _expected_distinct(before, space.size, genotypes)
+    total = skeleton.stem_cost()[1] + skeleton.tail_cost()[1] + skeleton.features * skeleton.embedding
+    total += sum(operation.macs(place) for operation, place in filter(None, skeleton.shortcut_layers()))
+    for number, places in enumerate(skeleton.block_places()):
+        for position, place in enumerate(places):
+            deciding = zip(space.choice_blocks, space.genes, strict=True)
+            codes = next(choice_block.codes for choice_block, genes in deciding if (number, position) in genes)
+            total += float(np.mean([skeleton.operations[code].macs(place) for code in codes]))
+    return total
 
 
 def training_flops(workload: Workload, recipe: Recipe, passes: int) -> float:
@@ -61,54 +45,27 @@ def training_flops(workload: Workload, recipe: Recipe, passes: int) -> float:
 
 
 def search_macs(workload: Workload) -> float:
-    """MACs of one image through everything that the search scores; within a score call equal beginnings run once."""
+    """MACs of one image through all that the search scores."""
     if workload.exhaustive:
-        everything = list(workload.space.enumerate())
-        calls = (everything[i : i + GENOTYPES_A_CALL] for i in range(0, len(everything), GENOTYPES_A_CALL))
-        return float(sum(work(call, workload.skeleton).shared for call in calls))
-    cost = {size: expected_distinct_macs(workload.space, workload.skeleton, size) for size in set(workload.calls)}
-    return float(sum(cost[size] for size in workload.calls))
+        return float(_in_calls(list(workload.space.enumerate()), workload.skeleton).shared)
+    cost = {size: population_macs(workload, size) for size in set(workload.generations)}
+    return sum(cost[size] for size in workload.generations)
 
 
-def confirmation_macs(workload: Workload) -> float:
-    """MACs of one image through all networks that are confirmed, priced as in a generation of random ones."""
-    size = min(max(workload.calls), workload.confirmations)
-    return expected_distinct_macs(workload.space, workload.skeleton, size) * workload.confirmations / size
+def population_macs(workload: Workload, size: int) -> float:
+    """MACs of one image through `size` different random genotypes that the search scores together.
+
+    What they share is seen on some that are drawn. A search breeds relatives, which share more than that.
+    """
+    space, skeleton, rng = workload.space, workload.skeleton, np.random.default_rng(0)
+    drawn = Work()
+    for _ in range(-(-DRAWN // size)):
+        # Those with a common beginning come into one call.
+        drawn += _in_calls(sorted(space.sample_distinct(size, rng)), skeleton)
+    return expected_macs(space, skeleton) * size / drawn.saving
 
 
-def _positions(skeleton: Skeleton) -> dict[tuple[int, int], _Position]:
-    """All searched positions in order, by (block, position)."""
-    positions = {}
-    for number, (places, shortcut) in enumerate(zip(skeleton.block_places(), skeleton.shortcut_layers(), strict=True)):
-        beside = 0 if shortcut is None else shortcut[0].macs(shortcut[1])
-        for position, place in enumerate(places):
-            costs = tuple(operation.macs(place) for operation in skeleton.operations)
-            positions[number, position] = _Position(costs, beside if position == 0 else 0)
-    return positions
-
-
-def _ends(skeleton: Skeleton) -> tuple[int, int, int]:
-    """MACs of stem, tail and neck."""
-    return skeleton.stem_cost()[1], skeleton.tail_cost()[1], skeleton.features * skeleton.embedding
-
-
-def _mean(space: SearchSpace, place: tuple[int, int], position: _Position) -> float:
-    """Mean MACs of a position over the operations that the space has there."""
-    deciding = zip(space.choice_blocks, space.genes, strict=True)
-    codes = next(choice_block.codes for choice_block, genes in deciding if place in genes)
-    return float(np.mean([position.operations[code] for code in codes]))
-
-
-def _beginnings(space: SearchSpace, place: tuple[int, int]) -> int:
-    """How many different beginnings up to and with a position the space has."""
-    return math.prod(
-        size for size, genes in zip(space.sizes, space.genes, strict=True) if genes and min(genes) <= place
-    )
-
-
-def _expected_distinct(beginnings: int, size: int, drawn: int) -> float:
-    """Expected number of the `beginnings`, each of size / beginnings genotypes, among `drawn` different genotypes."""
-    sharers = size // beginnings
-    if drawn > size - sharers:
-        return float(beginnings)
-    return beginnings * -math.expm1(sum(math.log1p(-sharers / (size - i)) for i in range(drawn)))
+def _in_calls(genotypes: Sequence[Genotype], skeleton: Skeleton) -> Work:
+    """The work of genotypes, so many a score call; within a call equal beginnings run once."""
+    starts = range(0, len(genotypes), GENOTYPES_A_CALL)
+    return sum((work(genotypes[start : start + GENOTYPES_A_CALL], skeleton) for start in starts), Work())

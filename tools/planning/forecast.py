@@ -6,34 +6,23 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from dualfair.evaluation.scoring.embedding import MIRRORED
-from dualfair.planning.flops import FORWARD, confirmation_macs, expected_macs, search_macs, training_flops
+from dualfair.planning.flops import FORWARD, expected_macs, population_macs, search_macs, training_flops
 from dualfair.planning.measurement import Measurement
 from dualfair.planning.memory import StageMemory
-from dualfair.planning.options import Terms
-from dualfair.planning.spans import (
-    NOTHING,
-    Span,
-    data_parallel,
-    kilograms,
-    kilowatt_hours,
-    whole_jobs,
-)
+from dualfair.planning.options import PlanOptions
+from dualfair.planning.spans import NOTHING, Span, data_parallel, kilograms, kilowatt_hours, rounds
 from dualfair.planning.workload import Workload
-from dualfair.runs.records.training import MEASURES, SPLITS
-from dualfair.stages.correlate import BASELINES
 from dualfair.stages.search_announcement import FREE
 
 RANKED_AGAIN = 2
 """A confirmed network's faces are ranked once to be judged and once for the intervals."""
-CORRELATIONS = len(MEASURES) * len(SPLITS) * (1 + len(BASELINES))
-"""What stage 4 correlates: every measure on every split, with the inherited score and with its baselines."""
 
 
 @dataclass(frozen=True)
 class StageForecast:
     """One stage: what it does in words and in numbers, FLOPs, seconds on one device, wall-clock seconds on all of them.
 
-    `device_seconds` are those that all devices together are at work. `memory` is None where it does not matter.
+    `memory` is None where it was not counted.
     """
 
     name: str
@@ -42,20 +31,21 @@ class StageForecast:
     flops: float
     seconds: Span
     wall_seconds: Span
-    device_seconds: Span
     memory: StageMemory | None
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """All stages of a run, and what they come to. `scratch_seconds` is the time, on one device, of training every
-    network that the search scores from scratch instead, once each."""
+    """All stages of a run, and what they come to.
+
+    Energy and emissions are those of all devices until the last one is done. `scratch_seconds` is the time, on one
+    device, of training every network that the search scores from scratch instead, once each.
+    """
 
     stages: tuple[StageForecast, ...]
-    terms: Terms
+    options: PlanOptions
     seconds: Span
     wall_seconds: Span
-    device_seconds: Span
     kwh: Span
     kg_co2eq: Span
     scratch_networks: int
@@ -71,171 +61,93 @@ def forecast(
     workload: Workload,
     measured: Measurement,
     memory: Mapping[str, StageMemory] | None = None,
-    terms: Terms | None = None,
+    options: PlanOptions | None = None,
 ) -> Forecast:
-    """What the stages of `workload` cost on the device that was `measured`, and on as many as `terms` says.
+    """What the stages of `workload` cost on the device that was `measured`, and on as many as `options` says.
 
     Training is data parallel. A generation of the search is shared out by genotypes, and standalone trainings are
     whole jobs: both go by rounds. The search is priced for random populations, which share fewest prefixes, and
-    retrained networks for the space's mean cost.
+    retrained networks for the space's mean cost. Raises ValueError where devices do not divide into teams.
     """
-    terms, memory = terms or Terms(), memory or {}
-    terms.check(workload)
-    # An exhaustive search scores a call's genotypes on every device at once.
-    scored_together = max(workload.calls) * (terms.devices if workload.exhaustive else 1)
+    options = options or PlanOptions()
+    devices, efficiency, team = options.devices, options.efficiency, workload.retraining.ranks_per_job
+    options.check_teams(team)
+    generations = workload.generations
     shares = {
-        "train": data_parallel(terms.devices, terms.efficiency),
-        "search": whole_jobs(scored_together, terms.devices),
-        "retrain": whole_jobs(workload.trainings, terms.devices, workload.ranks_per_job, terms.efficiency),
-        "correlate": 1.0,
+        "train": data_parallel(devices, efficiency),
+        "search": sum(size * rounds(size, devices) for size in generations) / sum(generations),
+        "retrain": rounds(workload.trainings, devices // team) * data_parallel(team, efficiency),
     }
-    teams = {"train": terms.devices, "retrain": workload.ranks_per_job}
     stages = []
-    for name, work in _stages(workload, measured).items():
-        team = teams.get(name, 1)
-        stages.append(
-            StageForecast(
-                name,
-                work.words,
-                work.counts,
-                work.flops,
-                work.seconds,
-                wall_seconds=work.seconds * shares[name],
-                device_seconds=work.seconds * (team * data_parallel(team, terms.efficiency)),
-                memory=memory.get(name),
-            )
-        )
-    device_seconds = _sum(stage.device_seconds for stage in stages)
+    for name, of_stage in {"train": _train, "search": _search, "retrain": _retrain}.items():
+        work, counts, flops, seconds = of_stage(workload, measured)
+        stage_memory = memory[name] if memory else None
+        stages.append(StageForecast(name, work, counts, flops, seconds, seconds * shares[name], stage_memory))
+    wall_seconds = sum((stage.wall_seconds for stage in stages), NOTHING)
+    device_seconds = wall_seconds * devices
     return Forecast(
         tuple(stages),
-        terms,
-        _sum(stage.seconds for stage in stages),
-        _sum(stage.wall_seconds for stage in stages),
-        device_seconds,
-        _each(device_seconds, lambda seconds: kilowatt_hours(seconds, terms.watts)),
-        _each(device_seconds, lambda seconds: kilograms(seconds, terms.watts, terms.kg_per_kwh)),
-        workload.evaluations,
-        _training(workload, measured) * workload.evaluations,
-        measured.repetitions,
+        options,
+        sum((stage.seconds for stage in stages), NOTHING),
+        wall_seconds,
+        kwh=device_seconds * kilowatt_hours(1, options.watts),
+        kg_co2eq=device_seconds * kilograms(1, options.watts, options.grams_per_kwh / 1000),
+        scratch_networks=workload.evaluations,
+        scratch_seconds=measured.retrain_step * (workload.standalone_steps * workload.evaluations),
+        repetitions=measured.repetitions,
     )
 
 
-@dataclass(frozen=True)
-class _Work:
-    """What a stage does in words and in numbers, its FLOPs, and seconds on one device."""
-
-    words: str
-    counts: Mapping[str, int]
-    flops: float
-    seconds: Span
+Work = tuple[str, dict[str, int], float, Span]
+"""What a stage does in words and in numbers, its FLOPs, and seconds on one device."""
 
 
-def _stages(workload: Workload, measured: Measurement) -> dict[str, _Work]:
-    """The work of every stage by its name."""
-    mean = expected_macs(workload.space, workload.skeleton)
-    steps, standalone_steps = workload.supernet_steps, workload.standalone_steps
-    splits = _split_sizes(workload)
-    evaluated = len(splits) * workload.calibrate + MIRRORED * sum(splits)
-    flops_of_training = training_flops(workload, workload.retrain, standalone_steps) + FORWARD * mean * evaluated
-    return {
-        "train": _Work(
-            f"{steps:,} steps of {workload.paths} paths x {workload.train.batch} images ({workload.sampler})",
-            {"steps": steps, "paths": workload.paths, "batch": workload.train.batch},
-            training_flops(workload, workload.train, steps * workload.paths),
-            measured.train_step * steps,
-        ),
-        "search": _search(workload, measured, mean),
-        "retrain": _Work(
-            f"{workload.trainings} trainings ({workload.networks} networks x {workload.seeds} seeds), each "
-            f"{standalone_steps:,} steps x {workload.retrain.batch} images, and judged on {sum(splits):,}",
-            {
-                "trainings": workload.trainings,
-                "networks": workload.networks,
-                "seeds": workload.seeds,
-                "steps": standalone_steps,
-                "batch": workload.retrain.batch,
-            },
-            flops_of_training * workload.trainings,
-            (_training(workload, measured) + _evaluating(workload, measured, mean)) * workload.trainings,
-        ),
-        "correlate": _Work(
-            f"{CORRELATIONS} correlations over {workload.networks} networks, with bootstrap",
-            {"correlations": CORRELATIONS, "networks": workload.networks},
-            0.0,
-            measured.correlation * CORRELATIONS,
-        ),
-    }
+def _train(workload: Workload, measured: Measurement) -> Work:
+    """All steps of the supernet."""
+    steps, paths, batch = workload.supernet_steps, workload.paths, workload.train.batch
+    words = f"{steps:,} steps of {paths} paths x {batch} images ({workload.sampler})"
+    flops = training_flops(workload, workload.train, steps * paths)
+    return words, {"steps": steps, "paths": paths, "batch": batch}, flops, measured.train_step * steps
 
 
-def _search(workload: Workload, measured: Measurement, mean: float) -> _Work:
+def _search(workload: Workload, measured: Measurement) -> Work:
     """The search: its evaluations and the errors to beat, and the confirmation of its front."""
+    evaluations, calibrate, images = workload.evaluations, workload.protocol.calibrate, workload.searched
+    words = f"{evaluations:,} evaluations, each on {calibrate:,} images for BN statistics and {images:,} mirrored ones"
+    counts = {"evaluations": evaluations, "calibration_images": calibrate, "validation_images": images}
     # Of the errors to beat only that of an untrained network takes a pass.
-    macs = search_macs(workload) + mean
+    macs = search_macs(workload) + expected_macs(workload.space, workload.skeleton)
+    flops, seconds = _scoring(measured, macs, calibrate, images, evaluations + len(FREE))
+    counts["confirmations"] = confirmations = workload.confirmations
+    if confirmations:
+        calibrate, images = workload.confirmation_calibrate, workload.faces.confirmation
+        words += f"; {confirmations:,} confirmed, each on {calibrate:,} and {images:,} mirrored ones"
+        words += " of people kept for that"
+        counts |= {"confirmation_calibration_images": calibrate, "confirmation_images": images}
+        macs = population_macs(workload, confirmations)
+        more, longer = _scoring(measured, macs, calibrate, images, RANKED_AGAIN * confirmations)
+        flops, seconds = flops + more, seconds + longer
+    return words, counts, flops, seconds
+
+
+def _retrain(workload: Workload, measured: Measurement) -> Work:
+    """Every training of a standalone network, and what it takes to judge it on every split."""
+    steps, batch, trainings = workload.standalone_steps, workload.retrain.batch, workload.trainings
+    networks, seeds = workload.networks, workload.retraining.seeds
+    flops, seconds = training_flops(workload, workload.retrain, steps), measured.retrain_step * steps
+    mean = expected_macs(workload.space, workload.skeleton)
+    for images in workload.evaluated:
+        more, longer = _scoring(measured, mean, workload.protocol.calibrate, images, 1)
+        flops, seconds = flops + more, seconds + longer
     words = (
-        f"{workload.evaluations:,} evaluations, each on {workload.calibrate:,} images for BN statistics and "
-        f"{workload.searched:,} mirrored ones"
+        f"{trainings} trainings ({networks} networks x {seeds} seeds), each {steps:,} steps x {batch} images, and "
+        f"judged on {sum(workload.evaluated):,}"
     )
-    counts = {
-        "evaluations": workload.evaluations,
-        "calibration_images": workload.calibrate,
-        "validation_images": workload.searched,
-        "confirmations": workload.confirmations,
-    }
-    flops = _scoring_flops(workload, macs)
-    seconds = _scoring(workload, measured, macs, workload.evaluations + len(FREE))
-    if not workload.confirmations:
-        return _Work(words, counts, flops, seconds)
-    confirming, macs = workload.confirming, confirmation_macs(workload)
-    words += (
-        f"; {workload.confirmations:,} confirmed, each on {confirming.calibrate:,} and {confirming.searched:,} "
-        "mirrored ones of people kept for that"
-    )
-    counts |= {"confirmation_calibration_images": confirming.calibrate, "confirmation_images": confirming.searched}
-    flops += _scoring_flops(confirming, macs)
-    seconds += _scoring(confirming, measured, macs, RANKED_AGAIN * workload.confirmations)
-    return _Work(words, counts, flops, seconds)
+    counts = {"trainings": trainings, "networks": networks, "seeds": seeds, "steps": steps, "batch": batch}
+    return words, counts, flops * trainings, seconds * trainings
 
 
-def _scoring_flops(workload: Workload, macs: float) -> float:
-    """FLOPs of scoring that takes `macs` MACs an image."""
-    return FORWARD * macs * (workload.calibrate + MIRRORED * workload.searched)
-
-
-def _scoring(workload: Workload, measured: Measurement, macs: float, judgings: int) -> Span:
-    """Seconds of scoring that takes `macs` MACs an image, and of so many judgings."""
-    images = MIRRORED * workload.searched
-    scoring = measured.calibration * (macs * workload.calibrate) + measured.embedding * (macs * images)
-    return scoring + _judging(workload, measured, workload.searched) * judgings
-
-
-def _judging(workload: Workload, measured: Measurement, images: int) -> Span:
-    """Seconds of one judging: all against all, and the galleries that the disparity is averaged over."""
-    galleries = workload.gallery_images
-    return measured.judging(images) + (measured.judging(galleries) * workload.galleries if galleries else NOTHING)
-
-
-def _training(workload: Workload, measured: Measurement) -> Span:
-    """Seconds of training one standalone network."""
-    return measured.retrain_step * workload.standalone_steps
-
-
-def _split_sizes(workload: Workload) -> list[int]:
-    """How many images a standalone network is evaluated on, split by split."""
-    return [getattr(workload.faces, split) for split in SPLITS]
-
-
-def _evaluating(workload: Workload, measured: Measurement, mean: float) -> Span:
-    """Seconds of calibrating, embedding and judging a standalone network on every split."""
-    spent = NOTHING
-    for images in _split_sizes(workload):
-        spent += measured.calibration * (mean * workload.calibrate) + measured.embedding * (mean * MIRRORED * images)
-        spent += _judging(workload, measured, images)
-    return spent
-
-
-def _sum(spans) -> Span:
-    return sum(spans, NOTHING)
-
-
-def _each(span: Span, of) -> Span:
-    return Span(of(span.low), of(span.middle), of(span.high))
+def _scoring(measured: Measurement, macs: float, calibrate: int, images: int, judgings: int) -> tuple[float, Span]:
+    """FLOPs and seconds of scoring on so many images, that takes `macs` MACs an image, and of so many judgings."""
+    passed = macs * (calibrate + MIRRORED * images)
+    return FORWARD * passed, measured.scoring * passed + measured.judging * (images**2 * judgings)

@@ -1,37 +1,101 @@
-"""How much memory every stage needs, and whether the device has it."""
+"""How much memory training, search and retraining need, and whether the device has it.
+
+Weights, gradients and the optimizer's state are counted. What grows with the images at work is read off two small
+batches and carried on in a straight line: steps and scoring are run on tensors that have shapes but no data, in no
+memory and hardly any time. The same on every device; what kernels and allocators take comes on top.
+"""
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable
+import weakref
+from bisect import bisect_left
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.weak import WeakIdKeyDictionary
 
 from dualfair.evaluation.metrics.similarity import CHUNK_BYTES
 from dualfair.evaluation.scoring.embedding import with_mirror
-from dualfair.planning.live_memory import live_bytes
+from dualfair.evaluation.scoring.trie import build_trie, leaves
 from dualfair.planning.workload import Workload
-from dualfair.supernet.calibration import calibrate_stage
+from dualfair.runs.options import BATCH
+from dualfair.stages.search import GENOTYPES_A_CALL
 from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.memory import available_ram
 from dualfair.supernet.network import StandaloneNetwork, Supernet, build
+from dualfair.supernet.space import SearchSpace
 from dualfair.supernet.training.optimisation import classification_loss, make_optimizer
 from dualfair.supernet.training.recipe import Recipe
+from dualfair.supernet.training.statistics import StepStatistics
+from dualfair.supernet.training.step import accumulate
 
+SMALL = (16, 32)
+"""The two batches that larger ones are told from."""
 FLOAT = 4
 """Bytes of a float32."""
+
+
+class _Alive(TorchDispatchMode):
+    """Counts the bytes of the storages that operations make, until they are freed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = self.peak = 0
+        self._known = WeakIdKeyDictionary()
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        made = operation(*args, **(kwargs or {}))
+        for tensor in tree_leaves(made):
+            if isinstance(tensor, Tensor) and (storage := tensor.untyped_storage()) not in self._known:
+                self._known[storage] = True
+                self._add(storage.nbytes())
+                weakref.finalize(storage, self._add, -storage.nbytes())
+        return made
+
+    def _add(self, size: int) -> None:
+        self.now += size
+        self.peak = max(self.peak, self.now)
+
+
+def peak_bytes(run: Callable[[], object]) -> int:
+    """Most bytes at once of the tensors that `run` makes. With or without data they are the same."""
+    with _Alive() as alive:
+        run()
+    return alive.peak
+
+
+@dataclass(frozen=True)
+class Line:
+    """Bytes for so many images at work: `fixed` + `each` * images."""
+
+    fixed: float
+    each: float
+
+    @classmethod
+    def of(cls, run: Callable[[int], object]) -> Line:
+        """The line through what `run` takes with the two small batches."""
+        few, more = (peak_bytes(lambda images=images: run(images)) for images in SMALL)
+        each = (more - few) / (SMALL[1] - SMALL[0])
+        return cls(few - each * SMALL[0], each)
+
+    def at(self, images: int) -> int:
+        """Bytes for so many images, 0 or more."""
+        return max(0, round(self.fixed + self.each * images))
 
 
 @dataclass(frozen=True)
 class StageMemory:
     """Bytes that a stage needs on the device.
 
-    `weights` are parameters and buffers; `training` their gradients, the optimizer's state and a copy of the buffers;
-    `batch` is what grows with the images at work: activations, and on the way back their gradients. `results` are the
-    embeddings of a population and the comparisons of a judging, which lie in the machine's RAM.
+    `weights` are parameters and buffers; `training` the optimizer's state, copies of the buffers and, with EMA, of the
+    weights; `batch` gradients, activations and on the way back their gradients. `results` are the embeddings of a score
+    call and the comparisons of a judging, which lie in the machine's RAM.
     """
 
     weights: int
@@ -44,38 +108,90 @@ class StageMemory:
         return self.weights + self.training + self.batch
 
 
-def training_memory(
-    network: Supernet | StandaloneNetwork, paths: list[Genotype], recipe: Recipe, half: bool
-) -> StageMemory:
-    """Memory of training `network` at the recipe's batch along the dearest of `paths`, one after the other.
+class MemoryPlan:
+    """What the stages of a workload need; `half` says whether the device trains in bfloat16 where a recipe allows it.
 
-    Every weight has its gradient when the last path of a step goes back; a path's own are counted with its batch.
-    `half`: activations in bfloat16, as on CUDA. `network` may be fake.
+    A few paths that hold every choice of the space stand for all: one that mixes their choices may need a little more.
+    Everything is looked at once, so that asking what another batch would need costs nothing.
     """
-    network.train()
-    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    gradients = _bytes(parameters)
-    dearest = 0
-    for path in paths:
-        alive = live_bytes(lambda path=path: _one_path(network, path, recipe, half))
-        of_the_path = _bytes([parameter for parameter in parameters if parameter.grad is not None])
-        for parameter in parameters:
-            parameter.grad = None
-        dearest = max(dearest, alive.peak - of_the_path)
-    buffers = _bytes(list(network.buffers()))
-    training = gradients + round(gradients * optimizer_copies(recipe)) + buffers
-    return StageMemory(_bytes(list(network.parameters())) + buffers, training, dearest)
+
+    def __init__(self, workload: Workload, *, half: bool) -> None:
+        space, skeleton, identities = workload.space, workload.skeleton, workload.faces.identities
+        paths = covering_paths(space)
+        self._train = training_memory(lambda: Supernet(skeleton, identities, space.heads), paths, workload.train, half)
+        self._retrain = [
+            training_memory(partial(build, path, skeleton, identities), [path], workload.retrain, half)
+            for path in paths
+        ]
+        # Modules without data can be copied, as the trie does, on this device only.
+        with torch.device("meta"), torch.no_grad():
+            supernet = Supernet(skeleton, 0, space.heads).eval()
+            self._weights = _bytes([*supernet.parameters(), *supernet.buffers()])
+            self._sample = Line.of(lambda images: _images(supernet, images))
+            self._calibration = Line.of(lambda images: build_trie(supernet, paths, _images(supernet, images)))
+            self._embedding = Line.of(lambda images: _embed(supernet, paths, images))
+
+    def train(self, workload: Workload) -> StageMemory:
+        """Training the supernet at a workload's batch."""
+        return self._train(workload.train.batch)
+
+    def retrain(self, workload: Workload) -> StageMemory:
+        """Training the dearest standalone network at a workload's batch, or judging it where that needs more."""
+        dearest = max((need(workload.retrain.batch) for need in self._retrain), key=lambda need: need.device)
+        judged = [
+            self._scored(workload, workload.protocol.calibrate, images, BATCH, 1) for images in workload.evaluated
+        ]
+        batch, results = (max(column) for column in zip(*judged, strict=True))
+        return replace(dearest, batch=max(dearest.batch, batch), results=results)
+
+    def search(self, workload: Workload) -> StageMemory:
+        """A score call of the search, or one that confirms its front where that needs more."""
+        call = workload.batch, min(GENOTYPES_A_CALL, workload.evaluations)
+        scored = [self._scored(workload, workload.protocol.calibrate, workload.searched, *call)]
+        if workload.confirmations:
+            calibrate, images = workload.confirmation_calibrate, workload.faces.confirmation
+            scored.append(self._scored(workload, calibrate, images, *call))
+        batch, results = (max(column) for column in zip(*scored, strict=True))
+        return StageMemory(self._weights, batch=batch, results=results)
+
+    def _scored(self, workload: Workload, calibrate: int, images: int, batch: int, genotypes: int) -> tuple[int, int]:
+        """Bytes of scoring genotypes together: what is at work on the device, and results."""
+        at_work = self._sample.at(calibrate) + self._embedding.at(min(batch, images))
+        embeddings = FLOAT * images * workload.skeleton.embedding
+        # Judged one by one: a normalised copy, and at most 2.5 chunks of cosines.
+        judging = embeddings + min(5 * CHUNK_BYTES // 2, 10 * images**2)
+        return max(at_work, self._calibration.at(calibrate) if calibrate else 0), genotypes * embeddings + judging
 
 
-def _one_path(network: Supernet | StandaloneNetwork, path: Genotype, recipe: Recipe, half: bool) -> None:
-    """Forward and backward along one path, on a batch without content."""
-    side = network.skeleton.image_size
-    images = torch.empty(recipe.batch, 3, side, side)
-    labels = torch.zeros(recipe.batch, dtype=torch.long)
-    with torch.autocast("cpu", torch.bfloat16, enabled=half):
-        result = network.heads[path.head](network.trunk(images, path.blocks), labels, 1.0)
-    loss = classification_loss(recipe.scale * result.cosines, labels, recipe) + result.penalty
-    loss.backward()
+def training_memory(
+    opened: Callable[[], Supernet | StandaloneNetwork], paths: list[Genotype], recipe: Recipe, half: bool
+) -> Callable[[int], StageMemory]:
+    """What training the network takes along `paths`, one after the other, by the number of images."""
+    copies, half = optimizer_copies(recipe), half and recipe.amp
+    with FakeTensorMode():
+        network = opened().train()
+        batch = Line.of(lambda images: training_step(network, paths, recipe, images, half))
+    weights, buffers = _bytes(network.parameters()), _bytes(network.buffers())
+    learnt = _bytes(parameter for parameter in network.parameters() if parameter.requires_grad)
+    average = weights + buffers if recipe.ema else 0
+    training = round(learnt * copies) + buffers + average
+    return lambda images: StageMemory(weights + buffers, training, batch.at(images))
+
+
+def training_step(
+    network: Supernet | StandaloneNetwork, paths: list[Genotype], recipe: Recipe, batch: int, half: bool
+) -> None:
+    """The gradients of a training step, of images without content; `half`: forward passes in bfloat16."""
+    images, labels = _images(network, batch), torch.zeros(batch, dtype=torch.long)
+
+    def loss_along(path: Genotype, features: Tensor) -> tuple[Tensor, Tensor]:
+        result = network.heads[path.head](features, labels, 1.0)
+        loss = classification_loss(recipe.scale * result.cosines, labels, recipe) + result.penalty
+        return loss, result.embedding
+
+    network.zero_grad()
+    autocast = torch.autocast("cpu", torch.bfloat16, enabled=half)
+    accumulate(network, images, paths, loss_along, StepStatistics(network), lambda: autocast)
 
 
 def optimizer_copies(recipe: Recipe) -> float:
@@ -84,113 +200,82 @@ def optimizer_copies(recipe: Recipe) -> float:
     optimizer = make_optimizer(layer, recipe)
     layer(torch.zeros(1, 64)).sum().backward()
     optimizer.step()
-    kept = [value for state in optimizer.state.values() for value in state.values() if isinstance(value, torch.Tensor)]
+    kept = [value for state in optimizer.state.values() for value in state.values() if isinstance(value, Tensor)]
     return sum(value.numel() for value in kept if value.numel() > 1) / layer.weight.numel()
 
 
-def scoring_memory(
-    network: Supernet | StandaloneNetwork, path: Genotype, workload: Workload, genotypes: int
-) -> StageMemory:
-    """Memory of scoring `genotypes` at once along prefixes like those of `path`: a batch at every depth of the trie."""
+def _embed(network: Supernet, genotypes: list[Genotype], images: int) -> None:
+    for _ in leaves(build_trie(network, genotypes, None), (with_mirror(_images(network, images)), None)):
+        pass
+
+
+def _images(network: nn.Module, images: int) -> Tensor:
     side = network.skeleton.image_size
-    images, batch = workload.searched, min(workload.batch, workload.searched)
-    calibration = live_bytes(lambda: _walk(network, path, lambda: torch.empty(workload.calibrate, 3, side, side)))
-    embedding = live_bytes(lambda: _walk(network, path, lambda: with_mirror(torch.empty(batch, 3, side, side))))
-    sample = FLOAT * 3 * side**2 * workload.calibrate
-    weights = _bytes([*network.parameters(), *network.buffers()])
-    embeddings = FLOAT * images * network.skeleton.embedding
-    # Judged one by one: a normalised copy, and at most 2.5 chunks of cosines.
-    judging = embeddings + min(5 * CHUNK_BYTES // 2, 10 * images**2)
-    return StageMemory(
-        weights,
-        batch=max(calibration.peak if workload.calibrate else 0, sample + embedding.peak),
-        results=genotypes * embeddings + judging,
-    )
+    return torch.empty(images, 3, side, side).contiguous(memory_format=torch.channels_last)
 
 
-def _walk(network: Supernet | StandaloneNetwork, path: Genotype, images: Callable[[], torch.Tensor]) -> list:
-    """One path of the trie with what the scorer holds meanwhile: what every stage before has put out."""
-    x = images()
-    held = [x]
-
-    def through(stage: nn.Module) -> torch.Tensor:
-        held.append(calibrate_stage(stage, x))
-        return held[-1]
-
-    x = through(network.trunk.stem)
-    for block, codes in zip(network.trunk.blocks, path.blocks, strict=True):
-        carried = x if block.shortcut is None else through(block.shortcut)
-        for position, code in enumerate(codes):
-            x = through(block.operation(position, code))
-        x = block.join(carried, x)
-        held[-1] = x
-    x = through(network.trunk.tail)
-    x = through(network.heads[path.head].neck)
-    return held
-
-
-def _bytes(tensors: list) -> int:
+def _bytes(tensors: Iterable[Tensor]) -> int:
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
-def covering_paths(workload: Workload) -> list[Genotype]:
-    """Few genotypes of the space that hold every choice of every choice block: the i-th choice of each, or its last."""
-    sizes = workload.space.sizes
-    return [workload.space.decode([min(i, size - 1) for size in sizes]) for i in range(max(sizes))]
+def covering_paths(space: SearchSpace) -> list[Genotype]:
+    """Few genotypes of a space that hold every choice of every choice block: the i-th choice of each, or its last."""
+    return [space.decode([min(i, size - 1) for size in space.sizes]) for i in range(max(space.sizes))]
 
 
-class MemoryPlan:
-    """The memory of every stage of a workload, counted on networks without data.
+IMAGES = {
+    "train": {"--batch": (2, "train", "batch")},
+    "search": {"--calibrate": (2, "protocol", "calibrate"), "--search-batch": (1, None, "batch")},
+    "retrain": {"--retrain-batch": (2, "retrain", "batch"), "--calibrate": (2, "protocol", "calibrate")},
+}
+"""Options that say how many images a stage works on at once: the least, and a workload's options and field for it."""
 
-    Dearest of `covering_paths`: a path that mixes their choices may need a little more. `half` says whether the
-    device trains in bfloat16 where a recipe allows it, as CUDA does.
+
+def checked_memory(workload: Workload, device: torch.device) -> dict[str, StageMemory]:
+    """What training, searching and retraining need on `device`.
+
+    Raises ValueError in one line for the first stage that does not fit: what it needs, what there is, and the largest
+    batch or calibration sample that would fit.
     """
+    plan = MemoryPlan(workload, half=device.type == "cuda")
+    there, ram = device_memory(device), available_ram()
+    needs = {}
+    for stage, needed in {"train": plan.train, "search": plan.search, "retrain": plan.retrain}.items():
+        needs[stage] = needed(workload)
+        if lack := _lack(needs[stage], device, there, ram):
 
-    def __init__(self, workload: Workload, *, half: bool) -> None:
-        self.workload, self.half = workload, half
-        self._paths = covering_paths(workload)
-        identities = workload.faces.identities
-        self._fake = FakeTensorMode()
-        with self._fake:
-            self._supernet = Supernet(workload.skeleton, identities, workload.space.heads)
-            self._standalone = {path: build(path, workload.skeleton, identities) for path in self._paths}
+            def fits(changed: Workload, needed: Callable = needed) -> bool:
+                return not _lack(needed(changed), device, there, ram)
 
-    def along(self, path: Genotype) -> MemoryPlan:
-        """The same plan for one of the paths."""
-        narrow = copy.copy(self)
-        narrow._paths = [path]
-        return narrow
+            raise ValueError(f"{stage} needs {lack}; {_remedy(stage, workload, fits)}")
+    return needs
 
-    def dearest(self, need: Callable[[MemoryPlan], StageMemory]) -> MemoryPlan:
-        """The same plan for the path of which a stage needs most."""
-        return max((self.along(path) for path in self._paths), key=lambda plan: need(plan).device)
 
-    def train(self, batch: int) -> StageMemory:
-        """Training the supernet with `batch` images a step."""
-        recipe = replace(self.workload.train, batch=batch)
-        with self._fake:
-            return training_memory(self._supernet, self._paths, recipe, self.half and recipe.amp)
+def _lack(need: StageMemory, device: torch.device, there: int, ram: int) -> str:
+    """What is needed and what there is, in words; "" where it fits. On a CPU results lie beside the network."""
+    whole = need.device + need.results
+    if device.type == "cpu":
+        return f"{gigabytes(whole)} of RAM, {gigabytes(there)} are available" if whole > there else ""
+    if need.device > there:
+        return f"{gigabytes(need.device)} on the device, which has {gigabytes(there)}"
+    if need.results > ram:
+        return f"{gigabytes(need.results)} of RAM for embeddings, {gigabytes(ram)} are available"
+    return ""
 
-    def retrain(self, batch: int) -> StageMemory:
-        """Training the dearest standalone network with `batch` images a step."""
-        recipe = replace(self.workload.retrain, batch=batch)
-        with self._fake:
-            needs = [
-                training_memory(self._standalone[path], [path], recipe, self.half and recipe.amp)
-                for path in self._paths
-            ]
-        return max(needs, key=lambda memory: memory.device)
 
-    def search(self, calibrate: int, batch: int) -> StageMemory:
-        """Scoring a generation with `calibrate` images for BN statistics and `batch` images at once, or confirming."""
-        workload = replace(self.workload, calibrate=calibrate, batch=batch)
-        calls = [(workload, max(workload.calls))]
-        if workload.confirmations:
-            calls.append((workload.confirming, min(max(workload.calls), workload.confirmations)))
-        with self._fake:
-            needs = [scoring_memory(self._supernet, path, *call) for path in self._paths for call in calls]
-        dearest = max(needs, key=lambda memory: memory.device)
-        return replace(dearest, results=max(memory.results for memory in needs))
+def _remedy(stage: str, workload: Workload, fits: Callable[[Workload], bool]) -> str:
+    """The largest number of images at once that fits, by the option that says how many; or that none does."""
+    for flag, (least, owner, field) in IMAGES[stage].items():
+        options = getattr(workload, owner) if owner else workload
+        numbers = range(least, getattr(options, field) + 1)
+
+        def too_many(images: int, options=options, owner=owner, field=field) -> bool:
+            changed = replace(options, **{field: images})
+            return not fits(replace(workload, **{owner: changed}) if owner else changed)
+
+        if fitting := bisect_left(numbers, True, key=too_many):
+            return f"the largest {flag} that could fit is {numbers[fitting - 1]}"
+    return f"no {' or '.join(IMAGES[stage])} fits: use a smaller --skeleton, --blocks or --size"
 
 
 def device_memory(device: torch.device) -> int:
@@ -198,3 +283,8 @@ def device_memory(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.get_device_properties(device).total_memory
     return available_ram()
+
+
+def gigabytes(size: int) -> str:
+    """Bytes as GB or MB."""
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"

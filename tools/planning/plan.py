@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 from dualfair.planning.forecast import Forecast, forecast
-from dualfair.planning.limits import checked_memory
 from dualfair.planning.measurement import measure
+from dualfair.planning.memory import checked_memory
 from dualfair.planning.options import PlanOptions
 from dualfair.planning.report import headline
 from dualfair.planning.workload import FaceCounts, Workload
@@ -20,8 +20,6 @@ from dualfair.runs.protocol import ProtocolOptions
 from dualfair.runs.records.training import MEASURES
 from dualfair.runs.trained_run import open_setting, some_people
 from dualfair.runs.watching import Say, silent
-from dualfair.supernet.skeleton import Skeleton
-from dualfair.supernet.space import SearchSpace
 from dualfair.supernet.training.recipe import Recipe
 
 
@@ -54,17 +52,14 @@ def plan(
     not fit, and where a stage does not fit into memory.
     """
     (options,) = build_configs(given, None, PlanOptions, stage="plan")
-    terms = options.terms
-    if not options.seconds > 0:
-        raise ValueError(f"seconds must be above 0, got {options.seconds:g}")
     workload = planned_workload(faces, given, preset, options, extra=extra, exhaustive=exhaustive)
-    terms.check(workload)
+    options.check_teams(workload.retraining.ranks_per_job)
     chosen = choose_device(device)
     say(headline(workload, describe(chosen)))
     memory = checked_memory(workload, chosen)
     with seeded(0):
         measured = measure(workload, chosen, options.seconds)
-    return Plan(describe(chosen), forecast(workload, measured, memory, terms))
+    return Plan(describe(chosen), forecast(workload, measured, memory, options))
 
 
 def planned_workload(
@@ -82,24 +77,38 @@ def planned_workload(
     disparity; an `exhaustive` search scores the whole space.
     """
     train, recipe = build_configs(given, preset, TrainOptions, Recipe, stage="train")
-    search, protocol_options = build_configs(given, preset, SearchOptions, ProtocolOptions, stage="search")
-    retrain_names = [field.name for field in fields(RetrainOptions)]
-    retrain_recipe = {"epochs": options.retrain_epochs or None, "batch": options.retrain_batch or None}
-    retrain, standalone_recipe = build_configs(
-        {**{name: given.get(name) for name in retrain_names}, **retrain_recipe},
+    search, protocol = build_configs(given, preset, SearchOptions, ProtocolOptions, stage="search")
+    retraining, standalone_recipe = build_configs(
+        {
+            **{field.name: given.get(field.name) for field in fields(RetrainOptions)},
+            "epochs": options.retrain_epochs or None,
+            "batch": options.retrain_batch or None,
+        },
         preset,
         RetrainOptions,
         Recipe,
         stage="retrain",
         defaults=asdict(recipe),
     )
+    protocol.protocol()
     if (faces is None) == (options.images == 0):
         raise ValueError("give either --faces FOLDER, or --images N and --identities K of a set not imported yet")
     if faces is not None:
-        space, skeleton, counts = _of_folder(faces, train, protocol_options.people)
+        setting = open_setting(train, faces)
+        space, skeleton, splits = setting.space, setting.skeleton, setting.splits
+        people = some_people(splits["validation"], protocol.people, train.split_seed) if protocol.people else None
+        counts = FaceCounts(
+            training=len(splits["train"]),
+            identities=splits["train"].identity_count,
+            validation=len(splits["validation"]),
+            test=len(splits["test"]),
+            searched=len(people) if people else None,
+            confirmation=len(splits.get("confirmation", ())),
+        )
     else:
-        space, skeleton, counts = _not_imported(train, options, protocol_options.people)
-    protocol = protocol_options.protocol()
+        skeleton = open_skeleton(train.skeleton, train.blocks, train.size, train.heads)
+        counts = _not_imported(train, options, protocol.people)
+        space = open_space(train.space, skeleton, train.heads)
     return Workload(
         space=space,
         skeleton=skeleton,
@@ -107,41 +116,20 @@ def planned_workload(
         train=recipe,
         retrain=standalone_recipe,
         sampler=train.sampler,
-        population=search.population,
-        generations=search.generations,
-        confirm_candidates=search.confirm_candidates,
+        search=search,
         exhaustive=exhaustive,
         objectives=len(MEASURES) + len(extra),
-        calibrate=protocol_options.calibrate,
+        protocol=protocol,
         batch=options.search_batch,
-        count=protocol.count,
-        gallery=protocol.gallery,
-        galleries=protocol.repeats,
-        seeds=retrain.seeds,
-        controls=retrain.controls,
-        random=retrain.random,
-        ranks_per_job=retrain.ranks_per_job,
+        retraining=retraining,
     )
 
 
-def _of_folder(faces: Path, train: TrainOptions, people: int) -> tuple[SearchSpace, Skeleton, FaceCounts]:
-    """Space, skeleton and numbers of faces of a folder, of which a search scores on so many people (0 = all)."""
-    setting = open_setting(train, faces)
-    splits = setting.splits
-    counts = FaceCounts(
-        training=len(splits["train"]),
-        identities=splits["train"].identity_count,
-        validation=len(splits["validation"]),
-        test=len(splits["test"]),
-        searched=len(some_people(splits["validation"], people, train.split_seed)) if people else None,
-        confirmation=len(splits.get("confirmation", ())),
-    )
-    return setting.space, setting.skeleton, counts
+def _not_imported(train: TrainOptions, options: PlanOptions, people: int) -> FaceCounts:
+    """Faces that are only counted, as training divides them; a search scores on so many `people` (0 = all).
 
-
-def _not_imported(train: TrainOptions, options: PlanOptions, people: int) -> tuple[SearchSpace, Skeleton, FaceCounts]:
-    """As `_of_folder`, of faces that are only counted; the shares of their splits are those of training."""
-    skeleton = open_skeleton(train.skeleton, train.blocks, train.size, train.heads)
+    Raises ValueError where shares are out of range, and where there are not so many people.
+    """
     shares = numbers(train.split, ",", float, "split")
     if len(shares) != 3 or not min(shares) > 0:
         raise ValueError(f"split must be three shares above 0, got {train.split!r}")
@@ -158,20 +146,12 @@ def _not_imported(train: TrainOptions, options: PlanOptions, people: int) -> tup
         test=options.validation_images or max(1, round(options.images * shares[2] / shares[0])),
         confirmation=confirmation,
     )
-    if people:
-        counts = replace(counts, searched=_images_of(people, counts))
-    return open_space(train.space, skeleton, train.heads), skeleton, counts
-
-
-def _images_of(people: int, counts: FaceCounts) -> int:
-    """How many validation images so many people have, as many each as in training.
-
-    Raises ValueError where there are not so many people.
-    """
+    if not people:
+        return counts
     images_each = counts.training / counts.identities
     there = max(1, round(counts.validation / images_each))
     if not 0 < people <= there:
         raise ValueError(
             f"people must be 0 (all) to {there:,}, the people of {counts.validation:,} images; got {people}"
         )
-    return min(counts.validation, max(1, round(people * images_each)))
+    return replace(counts, searched=min(counts.validation, max(1, round(people * images_each))))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dualfair.planning.forecast import Forecast, StageForecast
-from dualfair.planning.limits import gigabytes
+from dualfair.planning.memory import gigabytes
 from dualfair.planning.spans import STUDY_KG_PER_KWH, STUDY_WATTS, Span
 from dualfair.planning.workload import Workload
 from dualfair.presentation.table import aligned
@@ -21,68 +21,54 @@ def headline(workload: Workload, device: str) -> str:
 
 
 def lines(forecast: Forecast) -> list[str]:
-    """What is printed: work a stage, a table of costs, and what they assume and come to."""
-    return [*work(forecast), "", *table(forecast), "", *sentences(forecast)]
-
-
-def work(forecast: Forecast) -> list[str]:
-    """What every stage does, a line each."""
-    return [f"{stage.name:<10} {stage.work}" for stage in forecast.stages]
+    """What is printed: the work of every stage, a table of costs, and what they assume and come to."""
+    work = [f"{stage.name:<10} {stage.work}" for stage in forecast.stages]
+    return [*work, "", *table(forecast), "", *sentences(forecast)]
 
 
 def table(forecast: Forecast) -> list[str]:
     """FLOPs, time with its range, time on several devices, and memory of every stage, and the sum of times."""
-    devices = forecast.terms.devices
-    titles = ["stage", "FLOPs", "time", "range"]
-    rows = [[*titles, *([f"on {devices} devices"] if devices > 1 else []), "memory, at least"]]
+    devices = forecast.options.devices
+    several = [f"on {devices} devices"] if devices > 1 else []
+    rows = [["stage", "FLOPs", "time", "range", *several, "memory, at least"]]
     for stage in forecast.stages:
-        flops = f"{stage.flops:.2g}" if stage.flops else "-"
-        rows.append([stage.name, flops, *_times(stage, devices), _memory(stage)])
+        memory = gigabytes(stage.memory.device + stage.memory.results) if stage.memory else "-"
+        rows.append([stage.name, f"{stage.flops:.2g}", *_times(stage, devices), memory])
     rows.append(["together", f"{sum(stage.flops for stage in forecast.stages):.2g}", *_times(forecast, devices), ""])
     return aligned(rows)
 
 
 def _times(costs: StageForecast | Forecast, devices: int) -> list[str]:
     seconds = costs.seconds
-    return [
-        duration(seconds.middle),
-        f"{duration(seconds.low)} to {duration(seconds.high)}",
-        *([duration(costs.wall_seconds.middle)] if devices > 1 else []),
-    ]
-
-
-def _memory(stage: StageForecast) -> str:
-    if stage.memory is None:
-        return "-"
-    return gigabytes(stage.memory.device + stage.memory.results)
+    several = [duration(costs.wall_seconds.middle)] if devices > 1 else []
+    return [duration(seconds.middle), f"{duration(seconds.low)} to {duration(seconds.high)}", *several]
 
 
 def sentences(forecast: Forecast) -> list[str]:
     """Assumptions, energy, emissions, and the price of doing without a supernet."""
-    terms = forecast.terms
+    options = forecast.options
     counted = ", ".join(f"{count} {name}" for name, count in forecast.repetitions.items())
     text = [
         f"Measured: {counted}; medians, the range is their quartiles. Populations are priced as random ones, which "
-        "share fewest prefixes; start-up, checkpoints and logs are not counted. Memory is that of tensors: kernels and "
-        "the allocator take more; on a CPU a process grew by 1.1 to 2.3 times as much.",
+        "share fewest prefixes; start-up, checkpoints, logs and correlate (seconds) are not counted. Memory is that of "
+        "tensors: kernels and the allocator take more.",
     ]
-    if terms.devices > 1:
+    if options.devices > 1:
         text.append(
-            f"{terms.devices} devices: training data parallel at efficiency {terms.efficiency:g}; a generation's "
+            f"{options.devices} devices: training data parallel at efficiency {options.efficiency:g}; a generation's "
             "genotypes and whole trainings shared out in rounds."
         )
-    factors = [f"{terms.watts:g} W a device", f"{terms.kg_per_kwh:g} kg CO2eq/kWh"]
-    study = (terms.watts, terms.kg_per_kwh) == (STUDY_WATTS, STUDY_KG_PER_KWH)
+    study = (options.watts, options.grams_per_kwh) == (STUDY_WATTS, 1000 * STUDY_KG_PER_KWH)
     origin = ", the DPN study's factors: give your own by --watts and --grams-per-kwh" if study else ""
     text.append(
-        f"Energy: {quantity(forecast.kwh)} kWh, {quantity(forecast.kg_co2eq)} kg CO2eq "
-        f"({' and '.join(factors)}{origin})."
+        f"Energy: {quantity(forecast.kwh)} kWh, {quantity(forecast.kg_co2eq)} kg CO2eq ({options.watts:g} W a device "
+        f"and {options.grams_per_kwh / 1000:g} kg CO2eq/kWh{origin})."
     )
-    supernet = sum(stage.device_seconds.middle for stage in forecast.stages if stage.name in ("train", "search"))
+    supernet = sum(stage.seconds.middle for stage in forecast.stages if stage.name in ("train", "search"))
     scratch = forecast.scratch_seconds.middle
     text.append(
         f"Training all {forecast.scratch_networks:,} networks from scratch, in place of train and search: "
-        f"{duration(scratch)} against {duration(supernet)} of device time, {scratch / supernet:.2g} times as much."
+        f"{duration(scratch)} against {duration(supernet)} on one device, {scratch / supernet:.2g} times as much."
     )
     return text
 

@@ -39,19 +39,13 @@ NOTHING = Span(0.0, 0.0, 0.0)
 
 
 def data_parallel(devices: int, efficiency: float) -> float:
-    """Wall-clock time of a training on several devices, as a share of that on one: 1 / (devices x efficiency).
-
-    Every device takes its share of each batch. One device loses nothing to communication.
-    """
+    """Wall-clock time of a training on several devices, as a share of that on one, which loses nothing to others."""
     return 1.0 if devices == 1 else 1 / (devices * efficiency)
 
 
-def whole_jobs(jobs: int, devices: int, each: int = 1, efficiency: float = 1.0) -> float:
-    """Wall-clock time of equal jobs, as a share of that on one device: rounds of as many jobs as there are teams.
-
-    `each` devices work on one job, data parallel at that efficiency: ceil(jobs / (devices / each)) rounds.
-    """
-    return math.ceil(jobs / (devices // each)) / jobs * data_parallel(each, efficiency)
+def rounds(jobs: int, teams: int) -> float:
+    """Wall-clock time of equal jobs, as a share of that of one team: rounds of as many jobs as there are teams."""
+    return math.ceil(jobs / teams) / jobs
 
 
 def kilowatt_hours(device_seconds: float, watts: float) -> float:

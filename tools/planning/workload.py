@@ -5,16 +5,16 @@ Numbers of the stages are theirs: they are imported, never typed again.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from dualfair.evolution.baselines import LIMIT
 from dualfair.runs.architectures import open_sampler
 from dualfair.runs.options import BATCH, RetrainOptions, SearchOptions, TrainOptions
 from dualfair.runs.protocol import ProtocolOptions
-from dualfair.runs.records.training import MEASURES
+from dualfair.runs.records.training import MEASURES, SPLITS
 from dualfair.stages.confirm import CALIBRATION, RANDOM
-from dualfair.stages.search import GENOTYPES_A_CALL, SAMPLE
+from dualfair.stages.search import SAMPLE
 from dualfair.supernet.skeleton import Skeleton
 from dualfair.supernet.space import SearchSpace
 from dualfair.supernet.training.batches import BatchSampler
@@ -50,12 +50,10 @@ class FaceCounts:
 
 @dataclass(frozen=True, kw_only=True)
 class Workload:
-    """All stages of a run.
+    """All stages of a run, as their own options ask for them.
 
-    `train` and `retrain` are the recipes of the supernet and of a standalone network; `calibrate` images measure the
-    BN statistics of a path, `batch` images are scored at once. At least `confirm_candidates` networks of the search are
-    scored again on the faces kept for that. `count`, `gallery` (None = all) and `galleries` are the
-    judging's. `objectives` are those of the search. `ranks_per_job` devices train one standalone network together.
+    `train` and `retrain` are the recipes of the supernet and of a standalone network, `retraining` says which networks
+    are retrained. The search minimises so many `objectives` and scores `batch` images at once.
     """
 
     space: SearchSpace
@@ -64,48 +62,41 @@ class Workload:
     train: Recipe
     retrain: Recipe
     sampler: str = TrainOptions.sampler
-    population: int = SearchOptions.population
-    generations: int = SearchOptions.generations
-    confirm_candidates: int = SearchOptions.confirm_candidates
+    search: SearchOptions = field(default_factory=SearchOptions)
     exhaustive: bool = False
     objectives: int = len(MEASURES)
-    calibrate: int = ProtocolOptions.calibrate
+    protocol: ProtocolOptions = field(default_factory=ProtocolOptions)
     batch: int = BATCH
-    count: str = ProtocolOptions.count
-    gallery: int | None = None
-    galleries: int = ProtocolOptions.galleries
-    seeds: int = RetrainOptions.seeds
-    controls: int = RetrainOptions.controls
-    random: int = RetrainOptions.random
-    ranks_per_job: int = RetrainOptions.ranks_per_job
+    retraining: RetrainOptions = field(default_factory=RetrainOptions)
 
     def __post_init__(self) -> None:
-        for name, least in {
-            "population": 2,
-            "generations": 1,
-            "confirm_candidates": 0,
-            "calibrate": 0,
-            "batch": 1,
-            "seeds": 1,
-            "controls": 0,
-            "random": 0,
-            "ranks_per_job": 1,
-        }.items():
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} must be {least} or more, got {getattr(self, name)}")
-        if self.calibrate == 1:
+        for options, name, least in (
+            (self.search, "population", 2),
+            (self.search, "generations", 1),
+            (self.search, "confirm_candidates", 0),
+            (self.protocol, "calibrate", 0),
+            (self, "batch", 1),
+            (self.retraining, "seeds", 1),
+            (self.retraining, "controls", 0),
+            (self.retraining, "random", 0),
+            (self.retraining, "ranks_per_job", 1),
+        ):
+            if (value := getattr(options, name)) < least:
+                raise ValueError(f"{name} must be {least} or more, got {value}")
+        if self.protocol.calibrate == 1:
             raise ValueError("calibrate must be 0, or 2 or more images: one image has no variance")
-        if self.random > self.space.size:
+        size = self.space.size
+        if self.retraining.random > size:
             raise ValueError(
-                f"random must be at most {self.space.size:,}, all networks of space {self.space.name}; "
-                f"got {self.random:,}"
+                f"random must be at most {size:,}, all networks of space {self.space.name}; "
+                f"got {self.retraining.random:,}"
             )
         # Either refuses a batch above all images.
         _ = self.supernet_steps, self.standalone_steps
-        if self.exhaustive and self.space.size > LIMIT:
+        if self.exhaustive and size > LIMIT:
             raise ValueError(
-                f"space {self.space.name} holds {self.space.size:,} genotypes, more than the {LIMIT:,} of "
-                "an exhaustive search; leave out --exhaustive, or choose a -shared space"
+                f"space {self.space.name} holds {size:,} genotypes, more than the {LIMIT:,} of an exhaustive search; "
+                "leave out --exhaustive, or choose a -shared space"
             )
 
     @cached_property
@@ -130,25 +121,21 @@ class Workload:
 
     def _steps(self, recipe: Recipe, updates: int) -> int:
         """As `supernet.training.trainer.Trainer` takes them."""
-        return max(
-            1, round(recipe.epochs * BatchSampler(self.faces.training, recipe.batch, 0).batches_per_epoch * updates)
-        )
+        batches = BatchSampler(self.faces.training, recipe.batch, 0).batches_per_epoch
+        return max(1, round(recipe.epochs * batches * updates))
 
     @property
-    def calls(self) -> tuple[int, ...]:
-        """How many fresh genotypes every score call of the search gets: a generation's, until the space is used up."""
-        if self.exhaustive:
-            size, total = GENOTYPES_A_CALL, self.space.size
-        else:
-            size = min(self.population, self.space.size)
-            total = min(size * self.generations, self.space.size)
+    def generations(self) -> tuple[int, ...]:
+        """Fresh genotypes of every generation until the space is used up; of an exhaustive search the whole space."""
+        size = self.space.size if self.exhaustive else min(self.search.population, self.space.size)
+        total = size if self.exhaustive else min(size * self.search.generations, self.space.size)
         whole, rest = divmod(total, size)
         return (size,) * whole + ((rest,) if rest else ())
 
     @property
     def evaluations(self) -> int:
         """Distinct genotypes that the search scores."""
-        return sum(self.calls)
+        return sum(self.generations)
 
     @property
     def searched(self) -> int:
@@ -156,38 +143,33 @@ class Workload:
         return self.faces.validation if self.faces.searched is None else self.faces.searched
 
     @property
+    def evaluated(self) -> tuple[int, ...]:
+        """Images that a standalone network is judged on, split by split."""
+        return tuple(getattr(self.faces, split) for split in SPLITS)
+
+    @property
     def confirmations(self) -> int:
         """Networks of the search that are scored again on people it has not seen: candidates and random subnets.
 
         Whole non-dominated layers can bring in some more candidates; random subnets among them are scored once.
         """
-        if not (self.confirm_candidates and self.faces.confirmation):
+        if not (self.search.confirm_candidates and self.faces.confirmation):
             return 0
-        random = min(RANDOM, SAMPLE if self.exhaustive else self.population, self.space.size)
-        return min(self.confirm_candidates + random, self.evaluations)
+        random = min(RANDOM, SAMPLE if self.exhaustive else self.search.population, self.space.size)
+        return min(self.search.confirm_candidates + random, self.evaluations)
 
     @property
-    def confirming(self) -> Workload:
-        """The same run with the images that confirming takes for searching and for BN statistics."""
-        faces = replace(self.faces, validation=self.faces.confirmation, searched=None, confirmation=0)
-        calibrate = min(CALIBRATION * self.calibrate, faces.training)
-        return replace(self, faces=faces, calibrate=calibrate)
+    def confirmation_calibrate(self) -> int:
+        """Images on which BN statistics are measured for the networks that are confirmed."""
+        return min(CALIBRATION * self.protocol.calibrate, self.faces.training)
 
     @property
     def networks(self) -> int:
         """Networks retrained at most: the front's knee and extremes, the controls, and random ones, all different."""
-        chosen = min(self.controls + 1 + self.objectives, self.evaluations)
-        return min(chosen + self.random, self.space.size)
+        chosen = min(self.retraining.controls + 1 + self.objectives, self.evaluations)
+        return min(chosen + self.retraining.random, self.space.size)
 
     @property
     def trainings(self) -> int:
         """Standalone trainings: every network with every seed."""
-        return self.networks * self.seeds
-
-    @property
-    def gallery_images(self) -> int | None:
-        """About how many images a gallery of a stated number of people holds; None where all are compared with all."""
-        if self.gallery is None:
-            return None
-        per_person = self.faces.training / self.faces.identities
-        return min(self.faces.validation, max(2, round(self.gallery * per_person)))
+        return self.networks * self.retraining.seeds
