@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -40,8 +41,8 @@ def command(
     from dualfair.planning.report import lines
     from dualfair.supernet.files import write_json
 
-    result = plan(faces, given, preset, extra=extra, exhaustive=exhaustive, device=device, say=say)
-    for line in lines(result.forecast):
+    forecast = plan(faces, given, preset, extra=extra, exhaustive=exhaustive, device=device, say=say)
+    for line in lines(forecast):
         say(line)
     if json_path is not None:
-        write_json(json_path, result.to_json())
+        write_json(json_path, asdict(forecast))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from dualfair.evaluation.scoring.embedding import MIRRORED
 from dualfair.planning.flops import FORWARD, expected_macs, population_macs, search_macs, training_flops
@@ -36,12 +36,13 @@ class StageForecast:
 
 @dataclass(frozen=True)
 class Forecast:
-    """All stages of a run, and what they come to.
+    """All stages of a run on `device`, and what they come to.
 
     Energy and emissions are those of all devices until the last one is done. `scratch_seconds` is the time, on one
     device, of training every network that the search scores from scratch instead, once each.
     """
 
+    device: str
     stages: tuple[StageForecast, ...]
     options: PlanOptions
     seconds: Span
@@ -52,26 +53,22 @@ class Forecast:
     scratch_seconds: Span
     repetitions: Mapping[str, int]
 
-    def to_dict(self) -> dict:
-        """All numbers, for JSON; seconds, bytes, kWh and kg CO2eq."""
-        return asdict(self)
-
 
 def forecast(
     workload: Workload,
     measured: Measurement,
     memory: Mapping[str, StageMemory] | None = None,
     options: PlanOptions | None = None,
+    device: str = "",
 ) -> Forecast:
     """What the stages of `workload` cost on the device that was `measured`, and on as many as `options` says.
 
     Training is data parallel. A generation of the search is shared out by genotypes, and standalone trainings are
     whole jobs: both go by rounds. The search is priced for random populations, which share fewest prefixes, and
-    retrained networks for the space's mean cost. Raises ValueError where devices do not divide into teams.
+    retrained networks for the space's mean cost.
     """
     options = options or PlanOptions()
     devices, efficiency, team = options.devices, options.efficiency, workload.retraining.ranks_per_job
-    options.check_teams(team)
     generations = workload.generations
     shares = {
         "train": data_parallel(devices, efficiency),
@@ -86,6 +83,7 @@ def forecast(
     wall_seconds = sum((stage.wall_seconds for stage in stages), NOTHING)
     device_seconds = wall_seconds * devices
     return Forecast(
+        device,
         tuple(stages),
         options,
         sum((stage.seconds for stage in stages), NOTHING),

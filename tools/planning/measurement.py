@@ -139,11 +139,12 @@ def _judging_rates(workload: Workload, seconds: float) -> list[float]:
 
 
 def _repeated(run: Callable[[], object], seconds: float, device: torch.device) -> list[float]:
-    """Seconds of `run` again and again, each until the device is done."""
+    """Seconds of `run` again and again, each until the device is done; never of the first, which may load libraries."""
 
     def done() -> None:
         run()
         if device.type == "cuda":
             torch.cuda.synchronize(device)
 
+    done()
     return repeated(done, seconds, most=REPETITIONS)

@@ -11,7 +11,7 @@ import weakref
 from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 
 import torch
 from torch import Tensor, nn
@@ -112,32 +112,45 @@ class MemoryPlan:
     """What the stages of a workload need; `half` says whether the device trains in bfloat16 where a recipe allows it.
 
     A few paths that hold every choice of the space stand for all: one that mixes their choices may need a little more.
-    Everything is looked at once, so that asking what another batch would need costs nothing.
+    Networks are looked at once, so that asking what another batch would need costs nothing.
     """
 
     def __init__(self, workload: Workload, *, half: bool) -> None:
-        space, skeleton, identities = workload.space, workload.skeleton, workload.faces.identities
-        paths = covering_paths(space)
-        self._train = training_memory(lambda: Supernet(skeleton, identities, space.heads), paths, workload.train, half)
-        self._retrain = [
-            training_memory(partial(build, path, skeleton, identities), [path], workload.retrain, half)
-            for path in paths
-        ]
+        self._workload, self._half = workload, half
+        self._paths = covering_paths(workload.space)
+
+    @cached_property
+    def _supernet(self) -> Callable[[int], StageMemory]:
+        space, skeleton, identities = self._workload.space, self._workload.skeleton, self._workload.faces.identities
+        supernet = partial(Supernet, skeleton, identities, space.heads)
+        return training_memory(supernet, self._paths, self._workload.train, self._half)
+
+    @cached_property
+    def _standalone(self) -> list[Callable[[int], StageMemory]]:
+        skeleton, identities, recipe = self._workload.skeleton, self._workload.faces.identities, self._workload.retrain
+        networks = {path: partial(build, path, skeleton, identities) for path in self._paths}
+        return [training_memory(network, [path], recipe, self._half) for path, network in networks.items()]
+
+    @cached_property
+    def _scoring(self) -> tuple[int, Line, Line, Line]:
+        """Bytes of the supernet's weights, of a calibration sample, of calibrating with it, and of embedding."""
         # Modules without data can be copied, as the trie does, on this device only.
         with torch.device("meta"), torch.no_grad():
-            supernet = Supernet(skeleton, 0, space.heads).eval()
-            self._weights = _bytes([*supernet.parameters(), *supernet.buffers()])
-            self._sample = Line.of(lambda images: _images(supernet, images))
-            self._calibration = Line.of(lambda images: build_trie(supernet, paths, _images(supernet, images)))
-            self._embedding = Line.of(lambda images: _embed(supernet, paths, images))
+            supernet = Supernet(self._workload.skeleton, 0, self._workload.space.heads).eval()
+            return (
+                _bytes([*supernet.parameters(), *supernet.buffers()]),
+                Line.of(lambda images: _images(supernet, images)),
+                Line.of(lambda images: build_trie(supernet, self._paths, _images(supernet, images))),
+                Line.of(lambda images: _embed(supernet, self._paths, images)),
+            )
 
     def train(self, workload: Workload) -> StageMemory:
         """Training the supernet at a workload's batch."""
-        return self._train(workload.train.batch)
+        return self._supernet(workload.train.batch)
 
     def retrain(self, workload: Workload) -> StageMemory:
         """Training the dearest standalone network at a workload's batch, or judging it where that needs more."""
-        dearest = max((need(workload.retrain.batch) for need in self._retrain), key=lambda need: need.device)
+        dearest = max((need(workload.retrain.batch) for need in self._standalone), key=lambda need: need.device)
         judged = [
             self._scored(workload, workload.protocol.calibrate, images, BATCH, 1) for images in workload.evaluated
         ]
@@ -152,15 +165,16 @@ class MemoryPlan:
             calibrate, images = workload.confirmation_calibrate, workload.faces.confirmation
             scored.append(self._scored(workload, calibrate, images, *call))
         batch, results = (max(column) for column in zip(*scored, strict=True))
-        return StageMemory(self._weights, batch=batch, results=results)
+        return StageMemory(self._scoring[0], batch=batch, results=results)
 
     def _scored(self, workload: Workload, calibrate: int, images: int, batch: int, genotypes: int) -> tuple[int, int]:
         """Bytes of scoring genotypes together: what is at work on the device, and results."""
-        at_work = self._sample.at(calibrate) + self._embedding.at(min(batch, images))
+        _, sample, calibration, embedding = self._scoring
+        at_work = sample.at(calibrate) + embedding.at(min(batch, images))
         embeddings = FLOAT * images * workload.skeleton.embedding
         # Judged one by one: a normalised copy, and at most 2.5 chunks of cosines.
         judging = embeddings + min(5 * CHUNK_BYTES // 2, 10 * images**2)
-        return max(at_work, self._calibration.at(calibrate) if calibrate else 0), genotypes * embeddings + judging
+        return max(at_work, calibration.at(calibrate) if calibrate else 0), genotypes * embeddings + judging
 
 
 def training_memory(

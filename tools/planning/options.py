@@ -37,8 +37,3 @@ class PlanOptions:
         for name in ("watts", "grams_per_kwh"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} must be 0 or more, got {getattr(self, name)}")
-
-    def check_teams(self, ranks_per_job: int) -> None:
-        """Raise ValueError when the devices cannot be divided into teams of so many."""
-        if self.devices % ranks_per_job:
-            raise ValueError(f"ranks_per_job must divide the {self.devices} devices, got {ranks_per_job}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 from dualfair.planning.forecast import Forecast, forecast
@@ -23,18 +23,6 @@ from dualfair.runs.watching import Say, silent
 from dualfair.supernet.training.recipe import Recipe
 
 
-@dataclass(frozen=True)
-class Plan:
-    """A forecast and the device that it was measured on, in words."""
-
-    device: str
-    forecast: Forecast
-
-    def to_json(self) -> dict[str, object]:
-        """All numbers; seconds, bytes, kWh and kg CO2eq."""
-        return {"device": self.device, **self.forecast.to_dict()}
-
-
 def plan(
     faces: Path | None,
     given: Mapping[str, object],
@@ -44,7 +32,7 @@ def plan(
     exhaustive: bool = False,
     device: str = "auto",
     say: Say = silent,
-) -> Plan:
+) -> Forecast:
     """What a run will cost on this machine, from measuring for the seconds of `PlanOptions`.
 
     `given` are options of `PlanOptions` and of the stages, None where not given; `faces` and the others as
@@ -53,13 +41,14 @@ def plan(
     """
     (options,) = build_configs(given, None, PlanOptions, stage="plan")
     workload = planned_workload(faces, given, preset, options, extra=extra, exhaustive=exhaustive)
-    options.check_teams(workload.retraining.ranks_per_job)
+    if options.devices % (team := workload.retraining.ranks_per_job):
+        raise ValueError(f"ranks_per_job must divide the {options.devices} devices, got {team}")
     chosen = choose_device(device)
     say(headline(workload, describe(chosen)))
     memory = checked_memory(workload, chosen)
     with seeded(0):
         measured = measure(workload, chosen, options.seconds)
-    return Plan(describe(chosen), forecast(workload, measured, memory, options))
+    return forecast(workload, measured, memory, options, describe(chosen))
 
 
 def planned_workload(
