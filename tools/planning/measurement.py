@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,7 +17,6 @@ from dualfair.evaluation.scoring.scorer import population_embeddings
 from dualfair.evaluation.scoring.sharing import work
 from dualfair.planning.flops import FORWARD, expected_macs, training_flops
 from dualfair.planning.spans import Span
-from dualfair.planning.stopwatch import repeated
 from dualfair.planning.workload import Workload
 from dualfair.runs.architectures import open_sampler
 from dualfair.supernet.genotype import Genotype
@@ -107,7 +107,7 @@ def _step_times(
     over_space = {"space": space, "sampler": open_sampler(workload.sampler, space.sizes)} if space else {}
     trainer = Trainer(network, faces, endless, seed=0, device=device, **over_space)
     steps = trainer.run()
-    return _repeated(lambda: next(steps), seconds, device)
+    return repeated(_waiting(lambda: next(steps), device), seconds)
 
 
 def _scoring_rates(
@@ -122,7 +122,7 @@ def _scoring_rates(
     faces, sample = RandomFaces(images, images, side), RandomFaces(calibrate, 1, side)
     calibration = network_input(sample, np.arange(calibrate), device) if calibrate else None
     run = partial(population_embeddings, supernet, genotypes, faces, calibration, batch=images)
-    return [took / (shared * (calibrate + MIRRORED * images)) for took in _repeated(run, seconds, device)]
+    return [took / (shared * (calibrate + MIRRORED * images)) for took in repeated(_waiting(run, device), seconds)]
 
 
 def _judging_rates(workload: Workload, seconds: float) -> list[float]:
@@ -135,16 +135,32 @@ def _judging_rates(workload: Workload, seconds: float) -> list[float]:
     protocol = EvaluationProtocol(count=protocol.count, gallery=gallery or None, repeats=protocol.repeats)
     embeddings = np.random.default_rng(0).standard_normal((images, workload.skeleton.embedding), dtype=np.float32)
     run = partial(evaluate, embeddings, people, people % 2, protocol)
-    return [took / images**2 for took in repeated(run, seconds, most=REPETITIONS)]
+    return [took / images**2 for took in repeated(run, seconds)]
 
 
-def _repeated(run: Callable[[], object], seconds: float, device: torch.device) -> list[float]:
-    """Seconds of `run` again and again, each until the device is done; never of the first, which may load libraries."""
+def repeated(run: Callable[[], object], seconds: float, clock: Callable[[], float] = time.perf_counter) -> list[float]:
+    """Seconds that `run` takes, again and again until another one would not fit into `seconds`; never of the first.
+
+    The first run loads libraries and chooses kernels. One at least is timed, and REPETITIONS at most.
+    """
+    run()
+    begun = before = clock()
+    times: list[float] = []
+    while True:
+        run()
+        after = clock()
+        times.append(after - before)
+        before = after
+        if len(times) >= REPETITIONS or after - begun + times[-1] > seconds:
+            return times
+
+
+def _waiting(run: Callable[[], object], device: torch.device) -> Callable[[], object]:
+    """`run` until the device is done with it."""
 
     def done() -> None:
         run()
         if device.type == "cuda":
             torch.cuda.synchronize(device)
 
-    done()
-    return repeated(done, seconds, most=REPETITIONS)
+    return done

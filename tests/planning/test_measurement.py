@@ -1,0 +1,28 @@
+"""Timing: one call again and again."""
+
+import itertools
+
+from dualfair.planning.measurement import REPETITIONS, repeated
+
+
+def ticking(*durations):
+    """A clock that advances by one of the durations a run, by the last one for good, and the run that moves it."""
+    time = [0.0]
+    following = itertools.chain(durations, itertools.repeat(durations[-1]))
+
+    def run():
+        time[0] += next(following)
+
+    return run, lambda: time[0]
+
+
+def test_the_first_run_warms_up_and_does_not_count():
+    run, clock = ticking(20, 1)
+    assert repeated(run, 4, clock) == [1, 1, 1, 1]
+    run, clock = ticking(4, 1)
+    assert repeated(run, 1e9, clock) == [1] * REPETITIONS
+
+
+def test_a_run_longer_than_the_time_given_is_measured_once():
+    run, clock = ticking(90, 50)
+    assert repeated(run, 10, clock) == [50]
