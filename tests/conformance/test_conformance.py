@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from dualfair.conformance import check_disparity, check_head, check_operation, check_space, spaces
+from dualfair.conformance import check_disparity, check_head, check_operation, check_space
 from dualfair.evaluation.cost import macs
 from dualfair.evaluation.metrics.disparity import DISPARITIES
 from dualfair.evaluation.scoring.sharing import work
