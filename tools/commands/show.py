@@ -22,8 +22,9 @@ def command(genotype: str, svg: Path | None, **shape: object) -> None:
     A backbone of timm's is named like timm.resnet18:cosface. The folder of a trained network, such as
     RUN/retrain/GENOTYPE/seed-0, is described as it was trained, whatever the options say.
     """
+    from dualfair.presentation import figures
     from dualfair.reporting.description import describe
-    from dualfair.reporting.drawings import network_picture
+    from dualfair.reporting.pictures import network_picture
     from dualfair.supernet.files import write_bytes
 
     if svg is not None and svg.suffix != ".svg":
@@ -32,5 +33,5 @@ def command(genotype: str, svg: Path | None, **shape: object) -> None:
     for line in description.lines:
         click.echo(line)
     if svg is not None:
-        write_bytes(svg, network_picture(description.architecture).encode())
+        write_bytes(svg, figures.svg(*network_picture(description.architecture)).encode())
         click.echo(f"drawn: {svg}")

@@ -1,57 +1,166 @@
-"""Figures as PNG files: fronts, ranking studies, and curves and bars of groups; colours for the colour-blind."""
+"""Figures: pure functions from numbers to matplotlib's Figure, saved as PNG, or printed as SVG for a page.
+
+Colours are those of Okabe and Ito, which colour-blind people tell apart; what differs in colour differs in marker or
+dash too. Text is never read as mathematics: names come from files.
+"""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from dualfair.supernet.files import replacing
 
-BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#999999"
+BLUE, ORANGE, GREY, BLACK = "#0072b2", "#d55e00", "#999999", "#1a1a1a"
+YELLOW, GREEN, PURPLE, SKY = "#e69f00", "#009e73", "#cc79a7", "#56b4e9"
+CLOUD = 0.9
+"""Share of the scored networks that a front's figure holds at least, in each objective: outliers would squeeze it."""
+ROOM = 0.06
+"""Empty room at every edge of a plot, as a share of what is drawn."""
+STYLE = {
+    "figure.dpi": 140,
+    "text.parse_math": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e8e8e8",
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+    "axes.labelsize": 10,
+    "axes.titlesize": 10,
+}
+CEILING = "ceiling"
+"""What the name of the bar begins with that shows the most that could be reached."""
+
+Bars = Mapping[str, tuple[float, tuple[float, float] | None]]
+"""A correlation with its interval by the name of what ranks; the first of them is ours."""
 
 
-def front_figure(
-    path: Path, scored: np.ndarray, front: np.ndarray, names: Sequence[str], confirmed: np.ndarray | None = None
-) -> None:
-    """All scored subnets (n, 2+) in grey and the front (m, 2+) on top; the first two objectives are drawn.
+@dataclass(frozen=True)
+class Series:
+    """Points (n, 2) under a name; `ends` (n, 2, 2) are low and high of both coordinates, nan where there are none.
 
-    `confirmed` (k, 2, 3) are the networks that stay on the front on fresh people: value, low and high of the first two
-    objectives there, drawn with their intervals; an end that is nan is left out.
+    `labels` are written beside the points.
     """
-    figure = Figure(figsize=(6, 4.5), layout="constrained")
-    axes = figure.add_subplot()
-    axes.scatter(scored[:, 0], scored[:, 1], s=14, color=GREY, label=f"scored subnets (n = {len(scored)})")
-    order = np.argsort(front[:, 0])
-    label = f"{'front' if confirmed is None else 'front of the search'} (n = {len(front)})"
+
+    name: str
+    points: np.ndarray
+    colour: str
+    marker: str = "o"
+    ends: np.ndarray | None = None
+    labels: Sequence[str] = ()
+    hollow: bool = False
+    size: float = 36
+
+
+@rc_context(STYLE)
+def front_figure(
+    scored: np.ndarray,
+    front: np.ndarray,
+    names: Sequence[str],
+    confirmed: np.ndarray | None = None,
+    lost: np.ndarray | None = None,
+    to_beat: Mapping[str, float] = MappingProxyType({}),
+) -> Figure:
+    """Scored networks (n, 2+) and on top the front (m, 2+), by inherited weights; the first two objectives are drawn.
+
+    On held-out people: `confirmed` (k, 2, 3) are value, low and high of the networks on the front there, and `lost`
+    those of the networks that were on the search's front only; an end that is nan is left out. `to_beat` are values of
+    the first objective that cost nothing, by name. Most of the scored networks lie inside; the legend counts the rest.
+    """
+    figure, axes = _figure(5.2, 4.6)
+    over = f", over {', '.join(names)}" if scored.shape[1] > 2 else ""
+    by_search = "front of the search" if confirmed is not None else "front"
+    series = [Series(f"{by_search} (n = {len(front)}{over})", front[:, :2], YELLOW, "o", hollow=True)]
+    for values, name, colour, marker in (
+        (confirmed, "front on held-out people, 95 % intervals", BLUE, "s"),
+        (lost, "of the search's front, not on that one", ORANGE, "x"),
+    ):
+        if values is not None and len(values):
+            series.append(Series(f"{name} (n = {len(values)})", values[:, :, 0], colour, marker, values[:, :, 1:]))
+    limits = [_limits([each for each in series if len(each.points)], scored, axis) for axis in (0, 1)]
+    inside = np.all(
+        [(scored[:, axis] >= low) & (scored[:, axis] <= high) for axis, (low, high) in enumerate(limits)], 0
+    )
+    outside = f", {np.sum(~inside):,} outside" if not inside.all() else ""
+    cloud = Series(f"scored networks (n = {len(scored):,}{outside})", scored[inside, :2], GREY, "o", size=12)
     if scored.shape[1] == 2:
-        axes.step(front[order, 0], front[order, 1], where="post", color=BLUE, lw=1)
-    else:
-        label += f" over {', '.join(names)}"
-    axes.scatter(front[order, 0], front[order, 1], s=34, color=BLUE, label=label, zorder=3)
-    if confirmed is not None and len(confirmed):
-        (x, left, right), (y, low, high) = confirmed.transpose(1, 2, 0)
-        axes.hlines(y, left, right, color=ORANGE, lw=1)
-        axes.vlines(x, low, high, color=ORANGE, lw=1)
-        label = f"confirmed on fresh people, 95 % intervals (n = {len(confirmed)})"
-        axes.scatter(x, y, s=34, marker="D", color=ORANGE, label=label, zorder=4)
-    axes.set_xlabel(f"{names[0]} (inherited weights)")
-    axes.set_ylabel(f"{names[1]} (inherited weights)")
-    axes.legend()
-    save(figure, path)
+        order = np.argsort(front[:, 0])
+        axes.step(front[order, 0], front[order, 1], where="post", color=YELLOW, lw=1)
+    for each in (cloud, *series):
+        _scatter(axes, each)
+    axes.set_xlim(limits[0])
+    axes.set_ylim(limits[1])
+    for (name, value), dash in zip(to_beat.items(), cycle(("--", ":")), strict=False):
+        if limits[0][0] <= value <= limits[0][1]:
+            axes.axvline(value, color=BLACK, lw=1, ls=dash, label=f"{name}: {names[0]} {value:.3f}")
+        else:
+            axes.plot([], [], color=BLACK, lw=1, ls=dash, label=f"{name}: {names[0]} {value:.3f}, outside")
+    axes.set_xlabel(f"{names[0]} (inherited weights), lower is better")
+    axes.set_ylabel(f"{names[1]}, lower is better")
+    figure.legend(loc="outside lower left")
+    return figure
 
 
-def ranking_figure(path: Path, panels: Sequence[tuple]) -> None:
-    """A scatter a measure, and below it bars of tau with their intervals.
+@rc_context(STYLE)
+def scatter_figure(series: Sequence[Series], names: Sequence[str]) -> Figure:
+    """Points with error bars by series; `names` are those of the axes."""
+    figure, axes = _figure(5.2, 4.6)
+    for each in series:
+        _scatter(axes, each)
+    for axis, set_limits in enumerate((axes.set_xlim, axes.set_ylim)):
+        set_limits(_limits([each for each in series if len(each.points)], np.empty((0, 2)), axis))
+    axes.set_xlabel(f"{names[0]}, lower is better")
+    axes.set_ylabel(f"{names[1]}, lower is better")
+    figure.legend(loc="outside lower left")
+    return figure
+
+
+@rc_context(STYLE)
+def trace_figure(evaluations: Sequence[int], hypervolumes: Sequence[float]) -> Figure:
+    """The hypervolume of a front after so many networks scored."""
+    figure, axes = _figure(5.2, 3.2)
+    axes.plot(evaluations, hypervolumes, "o-", color=BLUE, ms=4)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlabel("networks scored")
+    axes.set_ylabel("hypervolume, higher is better")
+    return figure
+
+
+@rc_context(STYLE)
+def tau_figure(measures: Mapping[str, Bars]) -> Figure:
+    """Kendall's tau of what ranks networks, with intervals, for every measure by name."""
+    rows = [len(bars) for bars in measures.values()]
+    figure = Figure(figsize=(5.2, 0.9 + sum(0.5 + 0.24 * n for n in rows)), layout="constrained")
+    axes = figure.subplots(len(rows), 1, sharex=True, squeeze=False, height_ratios=rows)[:, 0]
+    for of_measure, (name, bars) in zip(axes, measures.items(), strict=True):
+        _draw_taus(of_measure, bars)
+        of_measure.set_title(name, loc="left", fontweight="bold")
+    axes[-1].set_xlabel("Kendall's tau with 95 % intervals")
+    low, high = axes[-1].get_xlim()
+    axes[-1].set_xlim(min(low, -0.1), max(high, 1.05))
+    return figure
+
+
+@rc_context(STYLE)
+def ranking_figure(panels: Sequence[tuple]) -> Figure:
+    """A scatter a measure, and below it tau with its intervals.
 
     A panel is (inherited scores (n,), mean standalone scores (n,), their standard error (n,), the names of both axes,
-    a title, bars): bars are {name: (tau, interval or None)}, the first of them ours.
+    a title, `Bars`).
     """
     figure = Figure(figsize=(5.2 * len(panels), 6.6), layout="constrained")
     rows = figure.subplots(2, len(panels), squeeze=False, height_ratios=(2.4, 1))
@@ -61,35 +170,54 @@ def ranking_figure(path: Path, panels: Sequence[tuple]) -> None:
         )
         scatter.set_xlabel(names[0])
         scatter.set_ylabel(names[1])
-        scatter.set_title(title, fontsize=10)
-        for place, (tau, interval) in enumerate(bars.values()):
-            below.barh(place, tau, color=BLUE if place == 0 else GREY)
-            if interval:
-                below.hlines(place, *interval, color="black")
-        below.axvline(0, color="black", lw=0.8)
-        below.set_yticks(range(len(bars)), list(bars))
-        below.invert_yaxis()
+        scatter.set_title(title)
+        _draw_taus(below, bars)
         below.set_xlabel("Kendall's tau with the truth, 95 % interval over networks")
-    save(figure, path)
+    return figure
 
 
-def cmc_figure(path: Path, curves: Mapping[str, Sequence[float]]) -> None:
+@rc_context(STYLE)
+def usage_figure(places: Sequence[str], choices: Sequence[str], counts: np.ndarray, expected: np.ndarray) -> Figure:
+    """How many networks use each choice at each place, (places, choices), nan where it is not offered there.
+
+    Colours tell the difference to what is `expected`: blue is more, orange less.
+    """
+    figure, axes = _figure(1.4 + 0.52 * len(choices), 0.5 + 0.26 * len(places))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        relative = np.clip((counts - expected) / expected, -1, 1)
+    colours = LinearSegmentedColormap.from_list("usage", ["#f0c66b", "white", "#5aa5cf"])
+    axes.imshow(relative, cmap=colours, vmin=-1, vmax=1, aspect="auto")
+    for place, choice in zip(*np.nonzero(np.isfinite(counts)), strict=True):
+        axes.text(choice, place, f"{counts[place, choice]:,.0f}", ha="center", va="center", fontsize=9)
+    axes.set_xticks(range(len(choices)), choices, fontsize=8)
+    axes.set_yticks(range(len(places)), places, fontsize=8)
+    axes.tick_params(length=0, labeltop=True, labelbottom=False)
+    axes.set_xticks(np.arange(len(choices) + 1) - 0.5, minor=True)
+    axes.set_yticks(np.arange(len(places) + 1) - 0.5, minor=True)
+    axes.grid(False)
+    axes.grid(which="minor", color="white", lw=2)
+    axes.tick_params(which="minor", length=0)
+    axes.spines[:].set_visible(False)
+    return figure
+
+
+@rc_context(STYLE)
+def cmc_figure(curves: Mapping[str, Sequence[float]]) -> Figure:
     """Cumulative match characteristics by name: the share of probes with a rank below k, for k = 1, 2, ..."""
-    figure = Figure(figsize=(6, 4.5), layout="constrained")
-    axes = figure.add_subplot()
+    figure, axes = _figure(6, 4.5)
     for (name, curve), style in zip(curves.items(), _styles(), strict=False):
         axes.plot(np.arange(1, len(curve) + 1), curve, label=name, **style)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("k")
     axes.set_ylabel("share of probes whose person is among the k nearest")
     axes.legend()
-    save(figure, path)
+    return figure
 
 
-def det_figure(path: Path, curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> None:
+@rc_context(STYLE)
+def det_figure(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
     """Detection error trade-off by name: false match rate against false non-match rate, both logarithmic."""
-    figure = Figure(figsize=(6, 4.5), layout="constrained")
-    axes = figure.add_subplot()
+    figure, axes = _figure(6, 4.5)
     for (name, (fmr, fnmr)), style in zip(curves.items(), _styles(), strict=False):
         drawn = (fmr > 0) & (fnmr > 0)
         axes.plot(fmr[drawn], fnmr[drawn], label=name, **style)
@@ -97,31 +225,28 @@ def det_figure(path: Path, curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) 
         # Without an error of either kind there is nothing to draw, and no logarithm of it.
         axes.set_xscale("log")
         axes.set_yscale("log")
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            axis.set_minor_formatter("")
     axes.set_xlabel("false match rate (share of impostor pairs accepted)")
     axes.set_ylabel("false non-match rate (share of genuine pairs rejected)")
     axes.legend()
-    save(figure, path)
+    return figure
 
 
-def bars_figure(path: Path, numbers: Mapping[str, Mapping], title: str) -> None:
+@rc_context(STYLE)
+def bars_figure(numbers: Mapping[str, Mapping], title: str) -> Figure:
     """Bars of {"value", "n", "interval"} by name with their intervals; what has no value is left empty."""
-    figure = Figure(figsize=(max(4.0, 1.2 * len(numbers)), 4.2), layout="constrained")
-    axes = figure.add_subplot()
+    figure, axes = _figure(max(4.0, 1.2 * len(numbers)), 4.2)
     for place, number in enumerate(numbers.values()):
         value, interval = number["value"], number.get("interval")
-        axes.bar(place, value or 0.0, color=GREY if place == 0 else BLUE)
+        axes.bar(place, value or 0.0, width=0.6, color=GREY if place == 0 else BLUE)
         if interval and interval["low"] is not None:
-            axes.vlines(place, interval["low"], interval["high"], color="black")
+            axes.vlines(place, interval["low"], interval["high"], color=BLACK)
+    axes.grid(False, axis="x")
     axes.set_xticks(range(len(numbers)), list(numbers), rotation=20)
     axes.set_ylabel(title)
-    save(figure, path)
-
-
-def _styles() -> Iterator[dict[str, str]]:
-    """Endless line styles that differ in dash and, where colours last, in colour: grey for everyone comes first."""
-    for dash in cycle(("-", "--", ":", "-.")):
-        for colour in (GREY, BLUE, ORANGE, "#009e73", "#cc79a7", "#e69f00"):
-            yield {"color": colour, "linestyle": dash}
+    return figure
 
 
 def panels(count: int, below: float = 0.0) -> tuple[Figure, list[Axes]]:
@@ -139,3 +264,67 @@ def save(figure: Figure, path: Path) -> None:
     """Write a figure as PNG, all of it or nothing."""
     with replacing(path) as file:
         FigureCanvasAgg(figure).print_png(file)
+
+
+def svg(figure: Figure, title: str) -> str:
+    """A figure as SVG that says in its `title` what there is to see: the same text for the same figure, text as text,
+    no date, and nothing that is fetched from elsewhere."""
+    text = io.StringIO()
+    about = {"Title": title, "Date": None, "Creator": None, "Format": None, "Type": None}
+    with rc_context({"svg.hashsalt": "dualfair", "svg.fonttype": "none"}):
+        figure.savefig(text, format="svg", metadata=about)
+    return text.getvalue()
+
+
+def _figure(width: float, height: float) -> tuple[Figure, Axes]:
+    """A figure of so many inches with one pair of axes."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.add_subplot()
+
+
+def _scatter(axes: Axes, series: Series) -> None:
+    x, y = series.points.T
+    if series.ends is not None and len(x):
+        (left, right), (low, high) = series.ends.transpose(1, 2, 0)
+        axes.hlines(y, left, right, color=series.colour, lw=1, alpha=0.7)
+        axes.vlines(x, low, high, color=series.colour, lw=1, alpha=0.7)
+    look = {"facecolor": "none", "edgecolor": series.colour} if series.hollow else {"color": series.colour}
+    axes.scatter(x, y, s=series.size, marker=series.marker, label=series.name, zorder=3, linewidth=1.5, **look)
+    for label, place in zip(series.labels, series.points, strict=False):
+        if not np.isfinite(place).all():
+            continue
+        axes.annotate(label, place, xytext=(5, 4), textcoords="offset points", fontsize=8)
+
+
+def _limits(series: Sequence[Series], cloud: np.ndarray, axis: int) -> tuple[float, float]:
+    """The range of an axis that holds all points of series with their ends, and CLOUD of the cloud."""
+    parts = [np.sort(cloud[:, axis])[: max(1, round(CLOUD * len(cloud)))]]
+    for each in series:
+        parts += [each.points[:, axis], *([] if each.ends is None else [each.ends[:, axis].ravel()])]
+    values = np.concatenate(parts)
+    values = values[np.isfinite(values)]
+    low, high = (values.min(), values.max()) if len(values) else (0.0, 1.0)
+    room = ROOM * (high - low) if high > low else abs(high) * 0.5 or 1.0
+    return float(low - room), float(high + room)
+
+
+def _draw_taus(axes: Axes, bars: Bars) -> None:
+    """A row for everything that ranks, the first at the top: a circle for ours, a diamond for the ceiling, else a
+    square."""
+    for place, (name, (tau, interval)) in enumerate(bars.items()):
+        ours = (BLUE, "o") if place == 0 else (BLACK, "D") if name.startswith(CEILING) else (GREY, "s")
+        if interval:
+            axes.hlines(place, *interval, color=ours[0], lw=1.5)
+        axes.plot(tau, place, color=ours[0], marker=ours[1], ms=6)
+        axes.annotate(f"{tau:.2f}", (1.01, place), xycoords=("axes fraction", "data"), va="center", fontsize=9)
+    axes.axvline(0, color=BLACK, lw=0.8, ls="--")
+    axes.grid(False, axis="y")
+    axes.set_yticks(range(len(bars)), list(bars))
+    axes.set_ylim(len(bars) - 0.5, -0.5)
+
+
+def _styles() -> Iterator[dict[str, str]]:
+    """Endless line styles that differ in dash and, where colours last, in colour: grey for everyone comes first."""
+    for dash in cycle(("-", "--", ":", "-.")):
+        for colour in (GREY, BLUE, ORANGE, GREEN, PURPLE, YELLOW):
+            yield {"color": colour, "linestyle": dash}

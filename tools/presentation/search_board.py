@@ -9,15 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from dualfair.evolution.pareto import non_dominated
 from dualfair.evolution.run import Progress
 from dualfair.presentation.boards import lay_out, open_board
-from dualfair.presentation.figures import BLUE, GREY
+from dualfair.presentation.figures import front_figure
 
-PICTURES = 50
+PICTURES = 20
 """Of the front in a search, about: an exhaustive one may have thousands of batches."""
 FRONT_TAG = "front"
 GROUP = "error of "
@@ -46,7 +44,6 @@ class SearchBoard:
     def __init__(self, writer, columns: Sequence[str], objectives: int, disparity: str) -> None:
         self._writer = writer
         self._columns, self._objectives, self._disparity = tuple(columns), objectives, disparity
-        self._picture = FrontPicture([_words(name) for name in columns[:objectives]])
         self._values = np.empty((0, len(self._columns)))
         self._best = {"error": "network of least error", disparity: f"network of least {_words(disparity)}"}
         charts = {f"error by group: {name}": f"^{re.escape(_plain(name))}/{GROUP}" for name in self._best.values()}
@@ -69,8 +66,9 @@ class SearchBoard:
                     self._writer.add_scalar(_plain(f"{name}/{tag}"), value, progress.evaluations)
             every = math.ceil(progress.generations / PICTURES)
             if progress.generation % every == 0 or progress.generation in (1, progress.generations):
-                picture = self._picture.draw(scored[:, : self._objectives])
-                self._writer.add_image(FRONT_TAG, picture, progress.evaluations, dataformats="HWC")
+                values, names = scored[:, : self._objectives], map(_words, self._columns[: self._objectives])
+                picture = front_figure(values, values[non_dominated(values)], tuple(names))
+                self._writer.add_figure(FRONT_TAG, picture, progress.evaluations, close=False)
         self._writer.flush()
 
     def _of_best(self, scored: np.ndarray, column: str) -> dict[str, float]:
@@ -84,39 +82,6 @@ class SearchBoard:
             _words(self._disparity): best[self._disparity],
         }
         return {tag: value for tag, value in shown.items() if np.isfinite(value)}
-
-
-class FrontPicture:
-    """Draws networks in grey and on top the front in blue, by their first two objectives, named `names`.
-
-    The same axes serve for every picture: setting them up takes longer than a drawing.
-    """
-
-    def __init__(self, names: Sequence[str]) -> None:
-        figure = Figure(figsize=(5, 3.75), dpi=96)
-        self._canvas = FigureCanvasAgg(figure)
-        self._axes = figure.add_axes((0.13, 0.13, 0.84, 0.79))
-        (self._all,) = self._axes.plot([], [], "o", ms=3.5, color=GREY)
-        (self._steps,) = self._axes.plot([], [], drawstyle="steps-post", lw=1, color=BLUE)
-        (self._front,) = self._axes.plot([], [], "o", ms=5.5, color=BLUE)
-        self._over = f" over {', '.join(names)}" if len(names) > 2 else ""
-        self._axes.set_xlabel(f"{names[0]} (inherited weights)")
-        self._axes.set_ylabel(f"{names[1]} (inherited weights)")
-
-    def draw(self, objectives: np.ndarray) -> np.ndarray:
-        """A picture of finite objectives (n, 2+), uint8 (rows, columns, 3). The front is over all of them."""
-        front = objectives[non_dominated(objectives)]
-        front = front[np.lexsort((front[:, 1], front[:, 0]))]
-        self._all.set_data(objectives[:, 0], objectives[:, 1])
-        self._front.set_data(front[:, 0], front[:, 1])
-        if objectives.shape[1] == 2:
-            self._steps.set_data(front[:, 0], front[:, 1])
-        title = f"grey: evaluated (n = {len(objectives)}), blue: front (n = {len(front)}){self._over}"
-        self._axes.set_title(title, fontsize=9)
-        self._axes.relim()
-        self._axes.autoscale_view()
-        self._canvas.draw()
-        return np.asarray(self._canvas.buffer_rgba())[..., :3].copy()
 
 
 def _plain(tag: str) -> str:

@@ -88,6 +88,12 @@ class Table:
             if column.name not in parts and any(value is not None for value in of_column)
         ]
 
+    def measured(self) -> Table:
+        """The table without rows whose measured values, of which it has some, are all missing."""
+        places = [place for place, column in enumerate(self.columns) if column.kind in MEASURED]
+        full = (row for row in self.rows if not places or any(row[place] is not None for place in places))
+        return Table(self.columns, tuple(full), self.caption)
+
     def lines(self) -> list[str]:
         """The table as lines of text, without its caption."""
         shown = self.shown_columns()
@@ -101,6 +107,17 @@ class Table:
 def table(columns: Iterable[Column], rows: Iterable[Sequence[object]], caption: str = "") -> Table:
     """A table of any sequences."""
     return Table(tuple(columns), tuple(tuple(row) for row in rows), caption)
+
+
+def with_spread(name: str, kind: str = "number") -> tuple[Column, Column]:
+    """A column of means, and one of their standard errors that is shown with it."""
+    return Column(name, kind, spread=f"{name} SE"), Column(f"{name} SE", kind)
+
+
+def with_interval(name: str, kind: str = "number") -> tuple[Column, Column, Column]:
+    """A column, and those of the ends of its intervals, which are shown with it."""
+    low, high = f"{name} low", f"{name} high"
+    return Column(name, kind, low=low, high=high), Column(low, kind), Column(high, kind)
 
 
 def below_each_other(tables: Sequence[tuple[str, Table]]) -> list[list[object]]:

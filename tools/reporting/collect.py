@@ -3,31 +3,23 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from dualfair.presentation.format import plain
+from dualfair.presentation.table import Table, below_each_other
 from dualfair.reporting.answer import answer, reliability_of
 from dualfair.reporting.architecture import architecture
 from dualfair.reporting.comparison import compared
 from dualfair.reporting.cost import Factors, cost_section
 from dualfair.reporting.front import front_section, hypervolume_section, objectives_of, reported_genotypes
-from dualfair.reporting.networks import choice_data, group_table, network_data, network_table, standing_data
+from dualfair.reporting.networks import choice_data, group_table, network_data, network_table
 from dualfair.reporting.ranking import ranking_section
 from dualfair.reporting.setting import Setting, describe, open_setting
 from dualfair.reporting.studies import studies_section
-from dualfair.reporting.table import csv_rows
 from dualfair.reporting.usage import updates_section, usage_section
 from dualfair.runs.records.search import Front
 from dualfair.runs.run_files import RunFiles, reason
 from dualfair.runs.training_spec import TrainingSpec
-from dualfair.stages.recommendation import (
-    Recommendation,
-    finished_trainings,
-    planned_trainings,
-    recommend,
-    standing,
-    trained_networks,
-)
+from dualfair.stages.recommendation import finished_trainings, planned_trainings, trained_networks
 from dualfair.supernet.genotype import Genotype
 
 _DAMAGE = (KeyError, TypeError, ValueError, AttributeError, IndexError)
@@ -53,29 +45,28 @@ TABLES = {
 def collect(runs: Sequence[RunFiles], factors: Factors) -> dict:
     """The data of a report: {"runs": one dictionary a run, "comparison": a table, None for one run}."""
     collected = [collect_run(run, factors) for run in runs]
-    return plain({"runs": collected, "comparison": compared(collected) if len(collected) > 1 else None})
+    return {"runs": collected, "comparison": compared(collected) if len(collected) > 1 else None}
 
 
 def collect_run(files: RunFiles, factors: Factors) -> dict:
     """The data of a run. What is missing is None; what is damaged too, and told in "problems"."""
-    setting = open_setting(files)
+    setting, objectives = open_setting(files), objectives_of(files)
     results = finished_trainings(files)
     plan = planned_trainings(files, results)
-    _, disparity = objectives_of(files)
     trained = _guarded(files, "retrain", lambda: trained_networks(results, plan, setting.skeleton)) or ()
-    recommendation = _guarded(files, "retrain", lambda: recommend(trained)) or Recommendation()
-    networks, chosen = [network_data(network) for network in trained], recommendation.chosen
+    networks = [network_data(network, objectives) for network in trained]
+    choice = _guarded(files, "retrain", lambda: choice_data(trained, objectives)) or choice_data((), objectives)
     front = files.record(Front, files.layout.search.front)
     data = {
         "name": files.name,
-        "disparity": disparity,
+        "objectives": list(objectives),
+        "disparity": objectives[1],
         "question": describe(files, setting),
         "people": setting.people,
         "commands": _commands(files),
         "networks": networks,
-        "choice": choice_data(recommendation),
-        "standing": standing_data(standing(trained, chosen[0].label)) if chosen else None,
-        "network_table": network_table(networks, disparity),
+        **choice,
+        "network_table": network_table(networks, objectives),
         "group_table": group_table(networks, setting.people.get("test", {})),
         "front": _guarded(files, "search", lambda: front_section(files, front)),
         "reliability": _guarded(files, "search", lambda: reliability_of(files)),
@@ -84,7 +75,7 @@ def collect_run(files: RunFiles, factors: Factors) -> dict:
         "updates": _guarded(files, "train", lambda: updates_section(files, setting)),
         "ranking": _guarded(files, "correlate", lambda: ranking_section(files)),
         "studies": studies_section(files),
-        "architectures": _drawn(recommendation, setting),
+        "architectures": _drawn(choice["choice"]["chosen"], setting),
         "cost": _guarded(files, "retrain", lambda: cost_section(files, setting, results, factors)),
     }
     return {**data, "answer": answer(data), "problems": list(files.problems)}
@@ -94,29 +85,29 @@ def csv_files(data: dict) -> dict[str, list[list[object]]]:
     """The rows of every CSV file of a report by its name, runs below each other; files without a row are left out."""
     files = {}
     for name, way in TABLES.items():
-        tables = [(run["name"], table) for run in data["runs"] if (table := _at(run, way)) and table["rows"]]
+        tables = [(run["name"], table) for run in data["runs"] if (table := _at(run, way)) and table.rows]
         if tables:
-            files[name] = csv_rows(tables)
+            files[name] = below_each_other(tables)
     if data["comparison"]:
-        files["runs"] = csv_rows([("", data["comparison"])])
+        files["runs"] = below_each_other([("", data["comparison"])])
     return files
 
 
-def _at(value: dict | None, way: Sequence[str]) -> dict | None:
+def _at(value: dict | None, way: Sequence[str]) -> Table | None:
     for step in way:
         value = None if value is None else value[step]
     return value
 
 
-def _drawn(recommendation: Recommendation, setting: Setting) -> list[dict]:
+def _drawn(chosen: Sequence[Mapping], setting: Setting) -> list[dict]:
     """The architectures of the chosen networks that are networks of the skeleton."""
     drawn = []
-    for choice in recommendation.chosen:
-        network = TrainingSpec.of_label(choice.label).network
+    for label in (choice["genotype"] for choice in chosen):
+        network = TrainingSpec.of_label(label).network
         if setting.skeleton is None or not isinstance(network, Genotype):
             continue
         try:
-            drawn.append({**architecture(network, setting.skeleton), "genotype": choice.label})
+            drawn.append({**architecture(network, setting.skeleton), "genotype": label})
         except ValueError:
             # A genotype of another skeleton.
             continue

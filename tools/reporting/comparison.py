@@ -5,38 +5,35 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from dualfair.presentation.format import spoken
-from dualfair.reporting.table import column, table
+from dualfair.presentation.table import Column, Table, table, with_spread
 
 
-def compared(runs: Sequence[Mapping]) -> dict:
-    """The comparison of several runs as a table: of each its first choice, and what to make of it."""
-    columns = [column("name", "text"), column("take", "text"), column("test error", spread="test error SE")]
-    columns += [column("test error SE"), column("test disparity", spread="test disparity SE")]
-    columns += [column("test disparity SE"), column("disparity measure", "text"), column("trainings", "whole")]
-    columns += [column("test people", "whole"), column("tau of error", "tau", low="tau low", high="tau high")]
-    columns += [
-        column("tau low", "tau"),
-        column("tau high", "tau"),
-        column("held", "text"),
-        column("device hours", "compact"),
-    ]
+def compared(runs: Sequence[Mapping]) -> Table:
+    """Several runs: of each its first choice with its numbers in every objective, and what to make of it."""
+    objectives = list(dict.fromkeys(name for run in runs for name in run["objectives"]))
+    columns = [Column("name", "text"), Column("take", "text"), Column("shown to be better", "text")]
+    columns += [column for name in objectives for column in with_spread(f"test {spoken(name)}")]
+    columns += [Column("trainings", "whole"), Column("test people", "whole")]
+    columns += [Column("tau of error", "tau", low="tau low", high="tau high")]
+    columns += [Column("tau low", "tau"), Column("tau high", "tau"), Column("held", "text")]
+    columns.append(Column("device hours", "compact"))
     rows = []
     for run in runs:
-        networks = {each["genotype"]: each for each in run["networks"]}
-        first = run["choice"]["chosen"][0]["genotype"] if run["choice"]["chosen"] else None
-        network = networks.get(first)
-        values = [
-            network["test"][m][part] if network else None for m in ("error", "disparity") for part in ("mean", "se")
-        ]
+        chosen = run["choice"]["chosen"][0]["genotype"] if run["choice"]["chosen"] else None
+        network = next((network for network in run["networks"] if network["genotype"] == chosen), None)
+        test = network["test"] if network else {}
         ranked = (run["ranking"] or {}).get("measures", {}).get("error", {})
         fresh = run["front"] and run["front"]["confirmation"]
-        spent = run["cost"]["spent"]["rows"] if run["cost"] else []
+        spent = run["cost"]["spent"].rows if run["cost"] else ()
         people = run["people"].get("test")
         rows.append(
             [
-                *(run["name"], first, *values, spoken(run["disparity"]), network["seeds"] if network else None),
-                *(sum(people.values()) if people else None, *(ranked.get(part) for part in ("tau", "low", "high"))),
+                *(run["name"], chosen, run["answer"]["take"]["certainty"]),
+                *(test.get(name, {}).get(part) for name in objectives for part in ("mean", "se")),
+                *(network and network["seeds"], sum(people.values()) if people else None),
+                *(ranked.get(part) for part in ("tau", "low", "high")),
                 *(f"{fresh['survived']} of {fresh['of']}" if fresh else None, spent[-1][2] if spent else None),
             ]
         )
-    return table(columns, rows)
+    caption = "Each run's first choice, by its test people; runs on different faces do not compare"
+    return table(columns, rows, caption)

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dualfair.planning.report import duration
 from dualfair.planning.spans import STUDY_KG_PER_KWH, STUDY_WATTS, kilograms, kilowatt_hours
 from dualfair.presentation.format import number
+from dualfair.presentation.table import Column, Table, table
 from dualfair.reporting.setting import Setting
-from dualfair.reporting.table import column, table
 from dualfair.runs.layout import StudyLayout, TrainingsLayout
 from dualfair.runs.records.search import Front, SearchConfig
 from dualfair.runs.records.study import StudyReport
@@ -70,7 +71,7 @@ def cost_section(files: RunFiles, setting: Setting, results: Sequence[TrainingRe
     }
 
 
-def _instead(files: RunFiles, setting: Setting, each: float, factors: Factors, supernet: float | None) -> dict:
+def _instead(files: RunFiles, setting: Setting, each: float, factors: Factors, supernet: float | None) -> Table:
     """The cost of training all candidates, `each` seconds, beside the seconds of train and search."""
     config = files.record(SearchConfig, files.layout.search.config)
     counts = {"every network that the search scored": config.evaluations if config else None}
@@ -81,24 +82,19 @@ def _instead(files: RunFiles, setting: Setting, each: float, factors: Factors, s
     ]
     costs = _table(rows, factors)
     times = [None if not supernet else row.seconds / supernet for row in rows]
-    columns = [*costs["columns"], column("times train and search", "compact")]
-    return table(columns, [[*row, more] for row, more in zip(costs["rows"], times, strict=True)])
+    columns = [*costs.columns, Column("times train and search", "compact")]
+    caption = f"Instead: training from scratch, once each, {duration(each)} a training"
+    return table(columns, [[*row, more] for row, more in zip(costs.rows, times, strict=True)], caption)
 
 
-def _table(rows: Sequence[_Spent], factors: Factors) -> dict:
-    columns = [column("what", "text"), column("count", "whole"), column("device hours", "compact")]
-    columns += [column("FLOPs", "compact"), column("kWh", "compact"), column("kg CO2eq", "compact")]
-    return table(
-        columns,
-        [
-            [
-                *(row.what, row.count, row.seconds / 3600, row.flops),
-                kilowatt_hours(row.seconds, factors.watts),
-                kilograms(row.seconds, factors.watts, factors.kg_per_kwh),
-            ]
-            for row in rows
-        ],
-    )
+def _table(spent: Sequence[_Spent], factors: Factors) -> Table:
+    columns = [Column("what", "text"), Column("count", "whole")]
+    columns += [Column(name, "compact") for name in ("device hours", "FLOPs", "kWh", "kg CO2eq")]
+    rows = []
+    for row in spent:
+        energy = kilowatt_hours(row.seconds, factors.watts), kilograms(row.seconds, factors.watts, factors.kg_per_kwh)
+        rows.append([row.what, row.count, row.seconds / 3600, row.flops, *energy])
+    return table(columns, rows, "Spent; a device hour is one device at work for an hour")
 
 
 def _train(files: RunFiles, setting: Setting) -> _Spent | None:

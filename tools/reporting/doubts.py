@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from dualfair.presentation.format import FEW_PEOPLE, decimals, listed, spoken, two
+from dualfair.presentation.format import FEW_PEOPLE, decimals, listed, spoken
+from dualfair.reporting.choice import weak_measures
 
 
 def not_believe(run: Mapping) -> list[str]:
@@ -19,17 +20,14 @@ def _choice(run: Mapping) -> list[str]:
     first, standing = run["choice"]["chosen"][0]["genotype"], run["standing"]
     if standing["most"] < 2:
         return ["That the order of networks would come out alike again: each was trained once."]
-    others = standing["of"] - 1
-    alike = [
-        f"{others - len(of['better']) - len(of['worse'])} of {others} others in {name}"
-        for name, of in (("error", standing["error"]), (spoken(run["disparity"]), standing["disparity"]))
-        if len(of["better"]) + len(of["worse"]) < others
-    ]
+    others, alike = standing["of"] - 1, []
+    for name in run["objectives"]:
+        apart = len(standing[name]["better"]) + len(standing[name]["worse"])
+        if apart < others:
+            alike.append(f"{others - apart} of {others} others in {spoken(name)}")
     if not alike:
         return []
-    return [
-        f"That {first} is better or worse than these, which test people do not tell from it: {' and '.join(alike)}."
-    ]
+    return [f"That {first} is better or worse than these, which test people do not tell from it: {listed(alike)}."]
 
 
 def _search_scores(run: Mapping) -> list[str]:
@@ -47,19 +45,11 @@ def _search_scores(run: Mapping) -> list[str]:
 
 
 def _measures(run: Mapping) -> list[str]:
-    reliability = run["reliability"]
-    if not reliability:
-        return []
-    weak = [
-        f"{spoken(name)} {two(reliability['measures'][name]['value'])}"
-        for name in ("error", run["disparity"])
-        if name in reliability["measures"] and (reliability["measures"][name]["value"] or 0) < reliability["enough"]
-    ]
-    if not weak:
+    if not (weak := weak_measures(run)):
         return []
     return [
         f"Differences that the search saw between networks: reliability on its people is {listed(weak)}, "
-        f"{reliability['enough']:g} is needed (0 = depends entirely on which people, 1 = not at all)."
+        f"{run['reliability']['enough']:g} is needed (0 = depends entirely on which people, 1 = not at all)."
     ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from dualfair.presentation.format import number, spoken
-from dualfair.reporting.table import column, table
+from dualfair.presentation.table import Column, Table, table, with_interval
 from dualfair.runs.records.search import ConfirmedFront, Front, FrontNetwork, SearchConfig
 from dualfair.runs.records.training import RetrainConfig
 from dualfair.runs.run_files import RunFiles
@@ -34,15 +34,14 @@ def front_section(files: RunFiles, front: Front | None) -> dict | None:
     """
     if front is None:
         return None
-    objectives = front.objectives[:2]
     return {
-        "objectives": list(objectives),
+        "objectives": list(front.objectives),
         "images": front.images,
         "evaluations": front.config.evaluations,
         "exhaustive": front.config.exhaustive,
         "baselines": {name: number(error) for name, error in front.errors_to_beat.items()},
-        "scored": _scored(files, objectives),
-        "front": _table(_fronts(front), objectives, front.confirmation is not None),
+        "scored": _scored(files, front.objectives),
+        "front": _table(_fronts(front), front),
         "confirmation": None if front.confirmation is None else _confirmation(front, front.confirmation),
     }
 
@@ -55,12 +54,9 @@ def reported_genotypes(front: Front | None) -> list[Genotype]:
 def hypervolume_section(files: RunFiles) -> dict:
     """Hypervolume over evaluations: {"trace": a table (evaluations, hypervolume), None without a search}. Higher is
     better."""
-    rows = files.csv(files.layout.search.hypervolume_table)
-    trace = None
-    if rows and len(rows) > 1:
-        points = [[int(float(row[0])), number(row[1])] for row in rows[1:]]
-        trace = table([column("evaluations", "whole"), column("hypervolume")], points)
-    return {"trace": trace}
+    rows = files.csv(files.layout.search.hypervolume_table) or []
+    points = [[int(float(row[0])), number(row[1])] for row in rows[1:]]
+    return {"trace": table([Column("evaluations", "whole"), Column("hypervolume")], points) if points else None}
 
 
 def _fronts(front: Front) -> list[tuple[FrontNetwork, list[str]]]:
@@ -76,33 +72,32 @@ def _fronts(front: Front) -> list[tuple[FrontNetwork, list[str]]]:
     ]
 
 
-def _table(networks: Sequence[tuple[FrontNetwork, list[str]]], objectives: Sequence[str], fresh: bool) -> dict:
-    columns = [column("network", "text"), column("is on the", "text")]
-    columns += [column(f"{spoken(name)}, search") for name in objectives]
-    for name in objectives if fresh else ():
-        title = f"{spoken(name)}, fresh people"
-        columns += [column(title, low=f"{title} low", high=f"{title} high")]
-        columns += [column(f"{title} low"), column(f"{title} high")]
+def _table(networks: Sequence[tuple[FrontNetwork, list[str]]], front: Front) -> Table:
+    fresh = front.objectives if front.confirmation else ()
+    fresh = [name for name in fresh if any(name in (network.confirmed or {}) for network, _ in networks)]
+    columns = [Column("network", "text"), Column("is on the", "text")]
+    columns += [Column(f"{spoken(name)}, search") for name in front.objectives]
+    columns += [column for name in fresh for column in with_interval(f"{spoken(name)}, fresh people")]
     rows = []
     for network, fronts in networks:
-        row = [str(network.genotype), " and ".join(fronts), *(number(network.values[name]) for name in objectives)]
-        for name in objectives if fresh else ():
-            row += [number((network.confirmed or {}).get(f"{name}{end}")) for end in ("", " low", " high")]
+        row = [str(network.genotype), " and ".join(fronts)]
+        row += [number(network.values[name]) for name in front.objectives]
+        row += [
+            number((network.confirmed or {}).get(f"{name}{end}")) for name in fresh for end in ("", " low", " high")
+        ]
         rows.append(row)
-    return table(columns, rows)
+    caption = "Networks of the search's front"
+    return table(columns, rows, f"{caption} and of the front on fresh people [95 % over people]" if fresh else caption)
 
 
-def _scored(files: RunFiles, objectives: Sequence[str]) -> dict:
+def _scored(files: RunFiles, objectives: Sequence[str]) -> Table:
     """Search scores of all networks, or of MOST_POINTS of them, as a table."""
-    columns = [column("network", "text"), *(column(spoken(name)) for name in objectives)]
-    rows = files.csv(files.layout.search.scores_table)
-    if not rows:
-        return table(columns, [])
-    header, places = rows[0], rows[1:]
-    if len(places) > MOST_POINTS:
-        places = [places[point * len(places) // MOST_POINTS] for point in range(MOST_POINTS)]
-    at = [header.index(name) for name in objectives]
-    return table(columns, [[row[0], *(number(row[place]) for place in at)] for row in places])
+    columns = [Column("network", "text"), *(Column(spoken(name)) for name in objectives)]
+    header, *rows = files.csv(files.layout.search.scores_table) or [[]]
+    if len(rows) > MOST_POINTS:
+        rows = [rows[point * len(rows) // MOST_POINTS] for point in range(MOST_POINTS)]
+    at = [header.index(name) for name in objectives] if rows else []
+    return table(columns, [[row[0], *(number(row[place]) for place in at)] for row in rows])
 
 
 def _confirmation(front: Front, confirmation: ConfirmedFront) -> dict:

@@ -6,17 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 from dualfair.presentation.format import spoken
-from dualfair.reporting.table import column, table
+from dualfair.presentation.table import Column, Table, table, with_spread
 from dualfair.runs.records.training import MEASURES, SPLITS
-from dualfair.stages.recommendation import MeasuresOverSeeds, Recommendation, SeedMean, Standing, TrainedNetwork
+from dualfair.stages.recommendation import Recommendation, SeedMean, TrainedNetwork, recommend, standing
 
 
-def network_data(network: TrainedNetwork) -> dict:
-    """A trained network as data.
+def network_data(network: TrainedNetwork, objectives: Sequence[str]) -> dict:
+    """A trained network as data, with its numbers in the `objectives` that are measured on images.
 
-    {"genotype", "samples", "seeds", "params", "macs", "validation" and "test": {"error", "disparity": {"mean", "se",
-    "values"}}, "probes" of test, "groups": [{"group", "probes", "error", "mean_rank"}]}. Means and standard errors are
-    over seeds, "values" one a seed; "se" is None for one seed.
+    {"genotype", "samples", "seeds", "params", "macs", "validation" and "test": {objective, also "disparity": {"mean",
+    "se", "values"}}, "probes" of test, "groups": [{"group", "probes", "error", "mean_rank"}]}. Means and standard
+    errors are over seeds, "values" one a seed; "se" is None for one seed.
     """
     return {
         "genotype": network.label,
@@ -24,7 +24,10 @@ def network_data(network: TrainedNetwork) -> dict:
         "seeds": network.seeds,
         "params": network.params,
         "macs": network.macs,
-        **{split: _measures(network.on(split)) for split in SPLITS},
+        **{
+            split: _by_objective({measure: _mean(network.on(split).of(measure)) for measure in MEASURES}, objectives)
+            for split in SPLITS
+        },
         "probes": network.probes,
         "groups": [
             {
@@ -38,53 +41,48 @@ def network_data(network: TrainedNetwork) -> dict:
     }
 
 
-def choice_data(recommendation: Recommendation) -> dict:
-    """The networks to take as data: {"chosen": [{"genotype", "because", "tied"}], "front": genotypes}."""
+def choice_data(networks: Sequence[TrainedNetwork], objectives: Sequence[str]) -> dict:
+    """Which networks to take, and how the first of them stands among all on test people.
+
+    {"choice": {"chosen": [{"genotype", "because", "tied"}], "front": genotypes}, "standing": {"of", "fewest", "most",
+    objective, also "disparity": {"place", "shared", "better", "worse", "unknown"}}, None without a network}.
+    """
+    recommendation = recommend(networks) if networks else Recommendation()
     chosen = [
         {"genotype": choice.label, "because": list(choice.because), "tied": choice.tied}
         for choice in recommendation.chosen
     ]
-    return {"chosen": chosen, "front": list(recommendation.front)}
+    place = None
+    if chosen:
+        of = standing(networks, chosen[0]["genotype"])
+        by_objective = _by_objective({name: asdict(getattr(of, name)) for name in MEASURES}, objectives)
+        place = {"of": of.networks, "fewest": of.fewest, "most": of.most, **by_objective}
+    return {"choice": {"chosen": chosen, "front": list(recommendation.front)}, "standing": place}
 
 
-def standing_data(standing: Standing) -> dict:
-    """A network's standing as data: {"of", "fewest", "most", "error" and "disparity": {"place", "shared", "better",
-    "worse", "unknown"}}."""
-    return {
-        "of": standing.networks,
-        "fewest": standing.fewest,
-        "most": standing.most,
-        "error": asdict(standing.error),
-        "disparity": asdict(standing.disparity),
-    }
-
-
-def network_table(networks: Sequence[Mapping], disparity: str) -> dict:
-    """All trained networks as a table: both measures on both splits with standard errors over seeds, and sizes."""
-    columns = [column("network", "text"), column("trained as", "text"), column("trainings", "whole")]
-    for split in reversed(SPLITS):
-        for name in ("error", disparity):
-            title = f"{split} {spoken(name)}"
-            columns += [column(title, spread=f"{title} SE"), column(f"{title} SE")]
-    columns += [column("test images", "whole"), column("parameters", "whole"), column("MACs", "whole")]
+def network_table(networks: Sequence[Mapping], objectives: Sequence[str]) -> Table:
+    """All trained networks: the objectives on both splits with standard errors over seeds, and sizes."""
+    cells = [(split, name) for split in reversed(SPLITS) for name in objectives]
+    columns = [Column("network", "text"), Column("trained as", "text"), Column("trainings", "whole")]
+    columns += [column for split, name in cells for column in with_spread(f"{split} {spoken(name)}")]
+    columns += [Column("test images", "whole"), Column("parameters", "millions"), Column("MACs", "millions")]
     rows = [
         [
             *(network["genotype"], ", ".join(network["samples"]), network["seeds"]),
-            *(network[split][m][part] for split in reversed(SPLITS) for m in MEASURES for part in ("mean", "se")),
+            *(network[split][name][part] for split, name in cells for part in ("mean", "se")),
             *(network["probes"], network["params"], network["macs"]),
         ]
         for network in networks
     ]
-    return table(columns, rows)
+    caption = "Networks trained from scratch, best on test people first (± one standard error over trainings)"
+    return table(columns, rows, caption)
 
 
-def group_table(networks: Sequence[Mapping], people: Mapping[str, int]) -> dict:
+def group_table(networks: Sequence[Mapping], people: Mapping[str, int]) -> Table:
     """Error and mean rank of every group on test people, for every network; `people` are those of each group."""
-    columns = [
-        *(column("network", "text"), column("group", "text"), column("people", "whole"), column("images", "whole")),
-        *(column("trainings", "whole"), column("error", spread="error SE"), column("error SE")),
-        *(column("mean rank", spread="mean rank SE"), column("mean rank SE")),
-    ]
+    columns = [Column("network", "text"), Column("group", "text")]
+    columns += [Column(name, "whole") for name in ("people", "images", "trainings")]
+    columns += [*with_spread("error"), *with_spread("mean rank")]
     rows = [
         [
             *(network["genotype"], group["group"], people.get(group["group"]), group["probes"], network["seeds"]),
@@ -93,11 +91,12 @@ def group_table(networks: Sequence[Mapping], people: Mapping[str, int]) -> dict:
         for network in networks
         for group in network["groups"]
     ]
-    return table(columns, rows)
+    return table(columns, rows, "Each group on test people (± one standard error over trainings)")
 
 
-def _measures(measures: MeasuresOverSeeds) -> dict:
-    return {measure: _mean(measures.of(measure)) for measure in MEASURES}
+def _by_objective(values: Mapping[str, object], objectives: Sequence[str]) -> dict:
+    """Values by the measures of results, also by the names of the objectives."""
+    return {**dict(zip(objectives, values.values(), strict=False)), **values}
 
 
 def _mean(numbers: SeedMean) -> dict:

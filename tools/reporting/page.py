@@ -1,72 +1,46 @@
-"""The report as one HTML page, made of its data alone: nothing is read but the style sheet beside this file."""
+"""The report as one HTML page, made of its data alone, as JSON holds them: nothing else is read but the templates."""
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
-from html import escape
-from importlib.resources import files
+from typing import Any
 
-from dualfair.reporting import sections
-from dualfair.reporting.html import heading, table
+from dualfair.planning.report import duration
+from dualfair.planning.spans import STUDY_WATTS
+from dualfair.presentation.figures import svg
+from dualfair.presentation.format import FRONT, SUPERNET
+from dualfair.presentation.page import embedded, environment
+from dualfair.presentation.table import Table
+from dualfair.reporting import pictures
+from dualfair.reporting.choice import why
+from dualfair.reporting.ranking_words import concluded
+from dualfair.runs.records.codec import decode
 
-SECTIONS = (
-    ("question", "The question", sections.question),
-    ("answer", "The answer", sections.the_answer),
-    ("not-believe", "What not to believe", sections.not_believe),
-    ("front", "The search's front, on fresh people, and from scratch", sections.front),
-    ("hypervolume", "How the search got there", sections.hypervolume),
-    ("usage", "Which operations the reported front uses", sections.usage),
-    ("updates", "Strict fairness: equal updates", sections.updates),
-    ("ranking", "Cheap scores against the truth", sections.ranking),
-    ("studies", "Studies of this run", sections.studies),
-    ("groups", "Group by group", sections.groups),
-    ("networks", "The chosen networks", sections.architectures),
-    ("cost", "What it cost", sections.cost),
-    ("limits", "Limits and ethics", sections.limits),
-)
-"""Anchor, title and content of every section of a run, in order."""
+LEAST_COUNTED = 3
+"""Networks of a front without which a heat map of their operations says nothing."""
 
 
 def page(data: Mapping) -> str:
     """The whole page of a report's data, as JSON holds them."""
-    runs = data["runs"]
-    alone = len(runs) == 1
-    title = f"DualFair: {runs[0]['name']}" if alone else f"DualFair: {len(runs)} runs"
-    body = f"<h1>{escape(title)}</h1>"
-    if alone:
-        body += _sections(runs[0], "", 2)
-    else:
-        body += _contents([(f"run{number}", run["name"]) for number, run in enumerate(runs, 1)])
-        body += heading(2, "The runs side by side", "runs")
-        body += table(
-            data["comparison"],
-            "Each run's first choice, by its test people; runs on different faces do not compare",
-            every_row=True,
-        )
-        for number, run in enumerate(runs, 1):
-            anchor = f"run{number}"
-            inside = heading(2, run["name"], anchor) + _sections(run, f"{anchor}-", 3)
-            body += f'<section class="run" aria-labelledby="{anchor}">{inside}</section>'
-    style = files("dualfair.reporting").joinpath("style.css").read_text(encoding="utf-8")
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
-    )
+    made = environment("dualfair.reporting")
+    made.globals |= {"concluded": concluded, "duration": duration, "pictures": pictures, "why": why}
+    made.globals |= {"FRONT": FRONT, "LEAST_COUNTED": LEAST_COUNTED, "STUDY_WATTS": STUDY_WATTS, "SUPERNET": SUPERNET}
+    made.filters["drawn"] = _drawn
+    made.tests["contains"] = operator.contains
+    return made.get_template("report.html").render(_with_tables(data))
 
 
-def _sections(run: Mapping, prefix: str, level: int) -> str:
-    """A run's sections; the table of contents stands behind what has to be read first."""
-    parts = []
-    for anchor, title, content in SECTIONS:
-        if anchor == "front":
-            parts.append(_contents([(prefix + name, words) for name, words, _ in SECTIONS[3:]]))
-        parts.append(heading(level, title, prefix + anchor) + content(run))
-    return "\n".join(parts)
+def _drawn(picture: pictures.Picture) -> dict[str, str]:
+    """A figure of the page: {"address", "alt"}."""
+    figure, alt = picture
+    return {"address": embedded(svg(figure, alt).encode(), "svg+xml"), "alt": alt}
 
 
-def _contents(entries: list[tuple[str, str]]) -> str:
-    links = "".join(
-        f'<li><a href="#{escape(anchor, quote=True)}">{escape(title)}</a></li>' for anchor, title in entries
-    )
-    return f'<nav aria-label="Contents"><ol>{links}</ol></nav>'
+def _with_tables(value: Any) -> Any:
+    """The data in which tables are `Table`s again."""
+    if isinstance(value, Mapping):
+        if value.keys() == {"columns", "rows", "caption"}:
+            return decode(Table, value)
+        return {name: _with_tables(inner) for name, inner in value.items()}
+    return [_with_tables(inner) for inner in value] if isinstance(value, list) else value

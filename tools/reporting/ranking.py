@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from dualfair.presentation.figures import CEILING
 from dualfair.presentation.format import number, spoken
-from dualfair.reporting.table import column, table
+from dualfair.presentation.table import Column, Table, table, with_interval
 from dualfair.runs.records.ranking import MeasureStudy, RankingStudy, TableStudy
 from dualfair.runs.run_files import RunFiles
 
+OURS = "inherited score"
+"""What the rows of our own score are called."""
 LEAST = 3
 """Networks without which no correlation is defined."""
 
@@ -62,12 +65,9 @@ _SIZES = {"params": "parameters", "macs": "multiply-accumulates"}
 _SHOWN = ("n", "tau", "low", "high", "p", "ceiling", "ceiling low", "ceiling high")
 
 
-def _table(studies: Mapping[str, TableStudy]) -> dict:
-    columns = [column("networks chosen", "text"), column("people", "text"), column("measure", "text")]
-    columns += [column("n", "whole"), column("tau", "tau", low="tau low", high="tau high"), column("tau low", "tau")]
-    columns += [column("tau high", "tau"), column("p, one-sided")]
-    columns += [column("ceiling", "tau", low="ceiling low", high="ceiling high"), column("ceiling low", "tau")]
-    columns += [column("ceiling high", "tau")]
+def _table(studies: Mapping[str, TableStudy]) -> Table:
+    columns = [*(Column(name, "text") for name in ("networks chosen", "people", "measure")), Column("n", "whole")]
+    columns += [*with_interval("tau", "tau"), Column("p, one-sided"), *with_interval("ceiling", "tau")]
     rows = []
     for people, study in studies.items():
         for sample, of_sample in study.samples.items():
@@ -75,24 +75,19 @@ def _table(studies: Mapping[str, TableStudy]) -> dict:
                 numbers = _measure(name, measure)
                 who = people.replace("identities", "people")
                 rows.append([sample, who, spoken(name), *(numbers[part] for part in _SHOWN)])
-    return table(columns, rows)
+    return table(columns, rows, "Kendall's tau [95 % over networks] of every sample")
 
 
-def _baselines(measures: Mapping[str, MeasureStudy]) -> dict:
-    columns = [
-        column("measure", "text"),
-        column("ranked by", "text"),
-        column("tau", "tau", low="tau low", high="tau high"),
-    ]
-    columns += [column("tau low", "tau"), column("tau high", "tau")]
+def _baselines(measures: Mapping[str, MeasureStudy]) -> Table:
+    columns = [Column("measure", "text"), Column("ranked by", "text"), *with_interval("tau", "tau")]
     rows = []
     for name, study in measures.items():
         baselines = {_SIZES.get(by, by): rival.correlation for by, rival in study.baselines.items()}
-        candidates = {"inherited score": study.correlation, **baselines}
+        candidates = {OURS: study.correlation, **baselines}
         if study.beyond:
-            candidates[f"inherited {study.beyond.measure} instead"] = study.beyond.instead.correlation
-        candidates["ceiling: the exact truth"] = study.ceiling.truth
+            candidates[f"inherited {spoken(study.beyond.measure)} instead"] = study.beyond.instead.correlation
+        candidates[f"{CEILING}: the exact truth"] = study.ceiling.truth
         for ranked_by, candidate in candidates.items():
             low, high = candidate.interval or (None, None)
             rows.append([name, ranked_by, number(candidate.tau), number(low), number(high)])
-    return table(columns, rows)
+    return table(columns, rows, "Kendall's tau of what ranks networks")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from dualfair.presentation.format import SUPERNET, capital, counted, listed, spoken, two, with_interval
+from dualfair.reporting.statements import CONTRADICTED, NOT_SHOWN, PARTLY, SHOWN, UNKNOWN, statement
 
 
 def verdict(measure: Mapping) -> str:
@@ -14,13 +15,13 @@ def verdict(measure: Mapping) -> str:
     return "above" if measure["low"] > 0 else "below" if measure["high"] < 0 else "holds"
 
 
-def cheap(run: Mapping) -> tuple[str, list[str]]:
-    """Headline and sentences on the ranking study: what the intervals of both measures allow to say."""
+def cheap(run: Mapping) -> dict:
+    """The statement on the ranking study: what the intervals of its measures allow to say."""
     study = run["ranking"]
     if study is None:
-        return (
-            "Whether the cheap scores can be believed is not known.",
-            [f"No ranking study was made; {run['commands']['correlate']} does that."],
+        headline = "Whether the cheap scores can be believed is not known."
+        return statement(
+            headline, UNKNOWN, ["No ranking study was made."], [("Make one", run["commands"]["correlate"])]
         )
     measures = list(study["measures"].values())
     drawn = " drawn at random" if study["sample"] == "random" else ""
@@ -33,10 +34,16 @@ def cheap(run: Mapping) -> tuple[str, list[str]]:
     text = f"Rank agreement on test people, 1 = same order, 0 = chance [95 % over networks]: {agreed}"
     most = [_most(measure) for measure in measures if measure["ceiling"] is not None]
     text += f"; even an exact score could expect no more than {listed(most)}" if most else ""
-    return _headline(measures), [*sentences, f"{text}."]
+    headline, certainty = _headline(measures)
+    commands, steps = run["commands"], []
+    if certainty != SHOWN:
+        steps.append(("Train more networks", f"{commands['retrain']} --random 24 --seeds 3"))
+        steps.append(("Hold the scores against them again", commands["correlate"]))
+    return statement(headline, certainty, [*sentences, f"{text}."], steps)
 
 
-def _headline(measures: list[Mapping]) -> str:
+def _headline(measures: list[Mapping]) -> tuple[str, str]:
+    """What can be believed, and how certainly."""
     kinds: dict[str, list[Mapping]] = {"above": [], "below": [], "rest": []}
     for measure in measures:
         kinds.get(verdict(measure), kinds["rest"]).append(measure)
@@ -50,7 +57,10 @@ def _headline(measures: list[Mapping]) -> str:
     if kinds["rest"] or not parts:
         where = f" in {names['rest']}" if parts else ""
         parts.append(f"are not shown to rank networks better than chance{where}")
-    return f"The cheap scores {'; they '.join(parts)}."
+    certainty = NOT_SHOWN if not kinds["below"] else CONTRADICTED
+    if kinds["above"]:
+        certainty = SHOWN if len(kinds["above"]) == len(measures) else PARTLY
+    return f"The cheap scores {'; they '.join(parts)}.", certainty
 
 
 def concluded(measure: Mapping) -> str:

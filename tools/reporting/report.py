@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from dualfair.presentation.format import plain
 from dualfair.reporting.collect import collect, csv_files
 from dualfair.reporting.cost import Factors
 from dualfair.reporting.page import page
+from dualfair.runs.records.codec import encode
 from dualfair.runs.run_files import open_runs
 from dualfair.supernet.files import write_bytes, write_csv, write_json
 
@@ -21,10 +23,11 @@ def report(runs: Sequence[Path], out: Path, factors: Factors | None = None) -> d
     """
     if out.suffix != ".html":
         raise ValueError(f"out must be a file that ends in .html, got {str(out)!r}")
-    data = collect(open_runs(runs), factors or Factors())
+    collected = collect(open_runs(runs), factors or Factors())
+    data = plain(encode(collected))
     out.parent.mkdir(parents=True, exist_ok=True)
     write_json(out.with_suffix(".json"), data)
-    for name, rows in csv_files(data).items():
+    for name, rows in csv_files(collected).items():
         write_csv(out.with_name(f"{out.stem}-{name}.csv"), rows)
     write_bytes(out, page(data).encode())
     return data

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from dualfair.reporting.table import column, table
+from dualfair.presentation.table import Column, table
 from dualfair.runs.options import TrainOptions
 from dualfair.runs.records.training import TrainConfig
 from dualfair.runs.run_files import RunFiles, reason
@@ -79,18 +79,21 @@ def describe(files: RunFiles, setting: Setting) -> dict:
         ]
         for split, counts in setting.people.items()
     ]
-    columns = [column("split", "text"), column("people", "whole"), column("images", "whole")]
-    columns += [column(f"people of {group}", "whole") for group in groups]
+    whole = ("people", "images", *(f"people of {group}" for group in groups))
+    columns = [Column("split", "text"), *(Column(name, "whole") for name in whole), Column("use", "text")]
+    faces = setting.config.faces.rstrip("/").split("/")[-1] if setting.config else ""
+    column = options.group_column if options else None
+    caption = f"People and images of the faces '{faces}', groups by its column '{column}'; no person is in two splits"
     return {
-        "faces": setting.config.faces.rstrip("/").split("/")[-1] if setting.config else "",
-        "group_column": options.group_column if options else None,
+        "faces": faces,
+        "group_column": column,
         "groups": groups,
         "space": options.space if options else None,
         "networks": setting.space.size if setting.space else None,
         "skeleton": options.skeleton if options else None,
         "image_size": setting.skeleton.image_size if setting.skeleton else None,
         "machine": {name: getattr(typed, name) for name in MACHINE if typed and getattr(typed, name)},
-        "people": table([*columns, column("use", "text")], rows),
+        "people": table(columns, rows, caption),
     }
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 
-from dualfair.runs.layout import StudyLayout
-from dualfair.runs.records.codec import encode
-from dualfair.runs.records.study import StudyFigure, StudyReport
+from dualfair.runs.records.study import StudyReport
 from dualfair.runs.run_files import RunFiles, reason
 
 
@@ -18,16 +16,13 @@ def studies_section(files: RunFiles) -> list[dict]:
         report = files.record(StudyReport, study.report)
         if report is None:
             continue
-        figures = [figure for figure in (_figure(files, study, figure) for figure in report.figures) if figure]
-        shown = {"question": report.question, "sentences": list(report.sentences), "tables": encode(report.tables)}
+        figures = []
+        for figure in report.figures:
+            path = study.folder / figure.file
+            try:
+                figures.append({"caption": figure.caption, "png": b64encode(path.read_bytes()).decode()})
+            except OSError as error:
+                files.add_problem(f"{files.shown(path)} cannot be read: {reason(error)}")
+        shown = {"question": report.question, "sentences": list(report.sentences), "tables": list(report.tables)}
         sections.append({"name": study.name, **shown, "figures": figures})
     return sections
-
-
-def _figure(files: RunFiles, study: StudyLayout, figure: StudyFigure) -> dict | None:
-    path = study.folder / figure.file
-    try:
-        return {"caption": figure.caption, "png": b64encode(path.read_bytes()).decode()}
-    except OSError as error:
-        files.add_problem(f"{files.shown(path)} cannot be read: {reason(error)}")
-        return None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dualfair.presentation.table import Column, table
 from dualfair.reporting.setting import Setting
-from dualfair.reporting.table import column, table
 from dualfair.runs.run_files import RunFiles
 from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.operations import OPERATION_NAMES
@@ -13,14 +13,7 @@ from dualfair.supernet.space import HEAD, SearchSpace
 from dualfair.supernet.training.checkpoint import checkpoints, load_checkpoint, read_record
 from dualfair.supernet.training.counters import UpdateCounters
 
-_COLUMNS = (
-    ("place", "text"),
-    ("code", "whole"),
-    ("choice", "text"),
-    ("networks", "whole"),
-    ("of", "whole"),
-    ("expected", "number"),
-)
+_KINDS = {"place": "text", "code": "whole", "choice": "text", "networks": "whole", "of": "whole", "expected": "number"}
 
 
 def usage_section(networks: Sequence[Genotype], setting: Setting) -> dict | None:
@@ -44,7 +37,7 @@ def usage_section(networks: Sequence[Genotype], setting: Setting) -> dict | None
     heads = setting.space.heads if setting.space else tuple(sorted({network.head for network in networks}))
     chosen = [network.head for network in networks]
     head_rows = [[HEAD, None, head, chosen.count(head), n, n / len(heads)] for head in heads]
-    columns = [column(name, kind) for name, kind in _COLUMNS]
+    columns = [Column(name, kind) for name, kind in _KINDS.items()]
     return {"n": n, "operations": table(columns, rows), "heads": table(columns, head_rows)}
 
 
@@ -68,7 +61,11 @@ def updates_section(files: RunFiles, setting: Setting) -> dict | None:
             counts += at_place
             least, most = min(at_place), max(at_place)
             rows.append([f"block {block + 1}, position {position + 1}", len(at_place), least, most, least == most])
-    columns = [column("place", "text"), column("choices", "whole"), column("least updates", "whole")]
+    columns = [
+        Column("place", "text"),
+        *(Column(name, "whole") for name in ("choices", "least updates", "most updates")),
+    ]
+    columns.append(Column("equal", "mark"))
     heads = [[head, updates] for head, updates in counters.heads.items()]
     return {
         "step": record.step,
@@ -78,8 +75,8 @@ def updates_section(files: RunFiles, setting: Setting) -> dict | None:
         "least": min(counts),
         "most": max(counts),
         "equal": min(counts) == max(counts) and len(set(counters.heads.values())) <= 1,
-        "operations": table([*columns, column("most updates", "whole"), column("equal", "mark")], rows),
-        "heads": table([column("head", "text"), column("updates", "whole")], heads),
+        "operations": table(columns, rows, "Updates of the operations at each place"),
+        "heads": table([Column("head", "text"), Column("updates", "whole")], heads, "Updates of the heads"),
     }
 
 

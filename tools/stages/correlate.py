@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dualfair.presentation.figures import ranking_figure
+from dualfair.presentation.figures import ranking_figure, save
 from dualfair.runs.devices import describe
 from dualfair.runs.layout import CorrelateLayout
 from dualfair.runs.options import RESAMPLES
@@ -178,4 +178,4 @@ def _draw(
         measured = study.samples[name].measures[measure]
         names = tuple(f"{shown}, {axis}" for axis in axes)
         panels.append((scores, mean_over_seeds(standalone), spread, names, title_of(name, measured), bars_of(measured)))
-    ranking_figure(path, panels)
+    save(ranking_figure(panels), path)

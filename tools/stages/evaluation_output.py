@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from dualfair.presentation.figures import bars_figure, cmc_figure, det_figure
+from dualfair.presentation.figures import bars_figure, cmc_figure, det_figure, save
 from dualfair.presentation.table import aligned
 from dualfair.supernet.files import write_csv
 
@@ -130,12 +130,11 @@ def draw(folder: Path, report: dict, curves: dict) -> None:
         identification = report["identification"]
         rows = {"all": identification["all"], **identification["groups"]}
         labels = {name: f"{name} (n = {row['probes']})" for name, row in rows.items() if row["probes"]}
-        cmc_figure(folder / "cmc.png", {labels[name]: rows[name]["cmc_by_identities"] for name in labels})
-        bars_figure(
-            folder / "groups.png", {labels[name]: rows[name]["error"] for name in labels}, "error (rank above 0)"
-        )
+        save(cmc_figure({labels[name]: rows[name]["cmc_by_identities"] for name in labels}), folder / "cmc.png")
+        errors = {labels[name]: rows[name]["error"] for name in labels}
+        save(bars_figure(errors, "error (rank above 0)"), folder / "groups.png")
     if curves:
-        det_figure(folder / "det.png", curves)
+        save(det_figure(curves), folder / "det.png")
 
 
 def write_comparison(out: Path, subjects: Sequence, reports: Sequence[dict]) -> None:

@@ -9,7 +9,8 @@ from types import MappingProxyType
 from dualfair.evaluation.scoring.scorer import InheritedScorer
 from dualfair.evolution.archive import Evaluation
 from dualfair.evolution.run import SearchResult, feasible
-from dualfair.presentation.figures import front_figure
+from dualfair.evolution.run import SearchResult
+from dualfair.presentation.figures import front_figure, save
 from dualfair.presentation.table import aligned
 from dualfair.runs.layout import SearchLayout
 from dualfair.runs.records.search import Front, FrontNetwork, SearchConfig
@@ -36,7 +37,7 @@ def write_tables(
     if result.front:
         scored = feasible(result.scored, result.objectives)[1]
         confirmed = confirmation.intervals(confirmation.order) if confirmation else None
-        front_figure(layout.figure, scored, result.front_values, scorer.objectives, confirmed)
+        save(front_figure(scored, result.front_values, scorer.objectives, confirmed), layout.figure)
 
 
 def front_of(
