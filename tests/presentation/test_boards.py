@@ -18,7 +18,7 @@ from dualfair.evaluation.protocol import GroupScores
 from dualfair.evolution.archive import Archive
 from dualfair.evolution.nsga2 import evolve
 from dualfair.presentation.boards import EVENTS, open_board
-from dualfair.presentation.search_board import FRONT_TAG, FrontPicture, search_board
+from dualfair.presentation.search_board import FRONT_TAG, search_board
 from dualfair.presentation.training_board import IMAGES_TAG, TrainingBoard, training_board, write_training_outcome
 from dualfair.runs.training_spec import TrainingSpec
 from dualfair.runs.watching import silent
@@ -242,22 +242,6 @@ def test_a_search_of_many_batches_has_pictures_of_some(tmp_path, monkeypatch):
     monkeypatch.setattr("dualfair.presentation.search_board.PICTURES", 3)
     run_search(tmp_path, archive_of(tmp_path), 7)
     assert [step // 8 for step, _ in pictures(tmp_path / "tensorboard", FRONT_TAG)] == [1, 3, 6, 7]
-
-
-def test_the_front_is_coloured_and_leaves_no_figure_open():
-    from matplotlib import pyplot
-
-    pictures = FrontPicture(("error", "rank disparity"))
-
-    def coloured(points):
-        picture = pictures.draw(np.array(points)).astype(int)
-        assert picture.shape == (360, 480, 3)
-        return (picture[..., 2] - picture[..., 0] > 100).sum()
-
-    dominated, better = [(0.2, 0.2), (0.8, 0.3), (0.9, 1.0)], [(0.2, 0.8), (0.8, 0.2), (0.9, 1.0)]
-    first = coloured(dominated)
-    assert 0 < first < coloured(better) and coloured(dominated) == first
-    assert not pyplot.get_fignums()
 
 
 def scores_of(error):

@@ -4,19 +4,24 @@ import csv
 import json
 import re
 import shutil
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from html.parser import HTMLParser
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from PIL import Image
 
-from dualfair.presentation.table import Column, Table
-from dualfair.reporting.answer import _by_group
+from dualfair.presentation.format import plain
+from dualfair.presentation.table import Column, Table, table
+from dualfair.reporting.choice import _by_group
 from dualfair.reporting.collect import TABLES
 from dualfair.reporting.page import page
 from dualfair.reporting.ranking_words import cheap
 from dualfair.reporting.report import report
+from dualfair.reporting.setting import Setting
+from dualfair.reporting.usage import usage_section
+from dualfair.runs.records.codec import encode
 from dualfair.runs.records.search import FrontNetwork
 from dualfair.runs.records.study import StudyCost, StudyFigure, StudyReport
 from dualfair.supernet.files import read_json, write_csv, write_json
@@ -127,6 +132,17 @@ def made_once(tmp_path_factory):
 
 
 @pytest.fixture
+def drawn():
+    """Asked for by tests that look at figures; for others these would only take time."""
+
+
+@pytest.fixture(autouse=True)
+def quick(request, monkeypatch):
+    if "drawn" not in request.fixturenames:
+        monkeypatch.setattr("dualfair.reporting.page.svg", lambda figure, title: "<svg/>")
+
+
+@pytest.fixture
 def bare(made_once, tmp_path):
     return Path(shutil.copytree(made_once / "bare", tmp_path / "some place" / "run"))
 
@@ -142,11 +158,17 @@ def made(run, tmp_path):
     return data, out.read_text(encoding="utf-8"), out
 
 
+def pictures(html):
+    """What is written in the figures of a page."""
+    sources = re.findall(r'src="data:image/svg\+xml;base64,([^"]*)"', html)
+    return " ".join(" ".join(ElementTree.fromstring(b64decode(source)).itertext()) for source in sources)
+
+
 def words(html):
     return " ".join(" ".join(Reader(html).words).split())
 
 
-def test_the_page_is_made_of_the_json_file_and_of_nothing_else(whole, tmp_path):
+def test_the_page_is_made_of_the_json_file_and_of_nothing_else(whole, tmp_path, drawn):
     data, html, _ = made(whole, tmp_path)
     kept = json.loads((tmp_path / "out/report.json").read_text())
     assert kept == data and page(kept) == html
@@ -187,22 +209,27 @@ def test_whatever_a_study_left_is_shown(whole, tmp_path):
 def test_a_figure_of_a_study_that_is_gone_is_told(whole, tmp_path):
     (whole / "studies/worth/shares.png").unlink()
     data, html, _ = made(whole, tmp_path)
-    assert "<img" not in html and any("shares.png cannot be read" in text for text in data["runs"][0]["problems"])
+    assert "image/png" not in html and any("shares.png cannot be read" in text for text in data["runs"][0]["problems"])
 
 
-def test_the_page_needs_no_network_and_runs_nothing(whole, tmp_path):
+def test_the_page_needs_no_network_and_runs_nothing(whole, tmp_path, drawn):
     _, html, _ = made(whole, tmp_path)
     read = Reader(html)
     assert not {"script", "link", "iframe", "object", "embed"} & set(read.tags)
     links = [value for _, name, value in read.attributes if name == "href"]
     assert links and all(value.startswith("#") for value in links)
-    assert all(value.startswith("data:image/png;base64,") for _, name, value in read.attributes if name == "src")
+    assert all(
+        re.match(r"data:image/(png|svg\+xml);base64,", value) for _, name, value in read.attributes if name == "src"
+    )
     anchors = {value for _, name, value in read.attributes if name == "id"}
     assert {value[1:] for value in links} <= anchors
     assert "@import" not in html and "url(" not in html
     assert ("html", "lang", "en") in read.attributes
-    pictures = [value for tag, name, value in read.attributes if tag == "svg" and name == "aria-label"]
-    assert len(pictures) == read.tags.count("svg") > 5 and all(pictures)
+    described = [value for tag, name, value in read.attributes if tag == "img" and name == "alt"]
+    assert len(described) == read.tags.count("img") > 5 and all(described)
+    for source in re.findall(r'src="data:image/svg\+xml;base64,([^"]*)"', html):
+        picture = b64decode(source).decode()
+        assert not re.search(r"<script|<image|@import|url\((?!#)|href=\"(?!#)", picture)
 
 
 def test_the_answer_names_the_network_its_test_numbers_and_their_n(whole, tmp_path):
@@ -220,7 +247,7 @@ def test_the_answer_names_the_network_its_test_numbers_and_their_n(whole, tmp_pa
     assert "expect no more than 0.75 [0.60, 0.80] and 0.75 [0.60, 0.80]" in text
     assert "The search's front held on fresh people, and beats random networks in error." in text
     assert "mean error went from 0.200 to 0.300 (random networks: 0.500 to 0.600)" in text
-    order = ["The question", "The answer", "What not to believe", "The front", "Limits and ethics"]
+    order = ["Which of the", "The answer", "What not to believe", "The networks trained", "Limits and ethics"]
     places = [text.index(name) if name != "Limits and ethics" else text.rindex(name) for name in order]
     assert places == sorted(places)
 
@@ -241,29 +268,35 @@ def test_an_interval_below_0_makes_cheap_scores_misleading(whole, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("tau", "said"),
+    ("tau", "said", "certainty"),
     [
         (
             {"error": (0.5, 0.2, 0.7), "rank_disparity": (0.1, -0.2, 0.4)},
             "can be believed in error, as far as a rank agreement of 0.50 goes; they are not shown to rank networks "
             "better than chance in rank disparity.",
+            "partly shown",
         ),
         (
             {"error": (-0.5, -0.7, -0.2), "rank_disparity": (None, None, None)},
             "are misleading in error: they rank networks the wrong way round; they are not shown to rank networks "
             "better than chance in rank disparity.",
+            "contradicted",
         ),
-        ({"error": (0.3, 0.0, 0.6)}, "are not shown to rank networks better than chance."),
+        ({"error": (0.3, 0.0, 0.6)}, "are not shown to rank networks better than chance.", "not shown"),
     ],
 )
-def test_each_measure_is_believed_by_its_own_interval(tau, said):
+def test_each_measure_is_believed_by_its_own_interval(tau, said, certainty):
     measures = {
         name: {"measure": name, "n": 12, "tau": mean, "low": low, "high": high, "ceiling": None}
         for name, (mean, low, high) in tau.items()
     }
-    headline, sentences = cheap({"ranking": {"measures": measures, "sample": "random", "seeds": 2}})
-    assert headline == f"The cheap scores {said}"
-    assert "without training each network" in sentences[0] and "exact score" not in sentences[1]
+    study = {"measures": measures, "sample": "random", "seeds": 2}
+    statement = cheap(
+        {"ranking": study, "commands": {"retrain": "dualfair retrain", "correlate": "dualfair correlate"}}
+    )
+    assert (statement["headline"], statement["certainty"]) == (f"The cheap scores {said}", certainty)
+    assert "without training each network" in statement["details"] and "exact score" not in statement["details"]
+    assert statement["next"][0]["command"] == "dualfair retrain --random 24 --seeds 3"
 
 
 def test_a_search_that_random_networks_match_is_not_said_to_beat_them(whole, tmp_path):
@@ -275,17 +308,17 @@ def test_a_search_that_random_networks_match_is_not_said_to_beat_them(whole, tmp
     assert "The search's front did not hold on fresh people, and is not shown to beat random networks." in text
 
 
-def test_networks_from_a_shelf_are_shown_where_there_are_any(whole, tmp_path):
+def test_networks_from_a_shelf_are_shown_where_there_are_any(whole, tmp_path, drawn):
     data, html, _ = made(whole, tmp_path)
     shelf = next(one for one in data["runs"][0]["networks"] if one["genotype"] == SHELF)
     assert shelf["samples"] == ["shelf"] and shelf["params"] == 11_000_000
-    assert "networks from a shelf (1)" in html and SHELF in words(html)
+    assert "networks from a shelf (n = 1)" in pictures(html) and SHELF in words(html)
 
 
-def test_without_shelf_networks_nothing_is_said_of_them(bare, tmp_path):
+def test_without_shelf_networks_nothing_is_said_of_them(bare, tmp_path, drawn):
     add_training(bare, FRONT, [0.1], 1.0, "front")
     _, html, _ = made(bare, tmp_path)
-    assert "networks from a shelf" not in html and "trained once, so without a spread" in html
+    assert "networks from a shelf" not in pictures(html) and "trained once, so without a spread" in html
 
 
 def test_what_is_missing_is_said_with_the_command_that_makes_it(bare, tmp_path):
@@ -294,7 +327,7 @@ def test_what_is_missing_is_said_with_the_command_that_makes_it(bare, tmp_path):
     for command in ("search", "retrain", "correlate"):
         assert f"dualfair {command} --run run" in text
     assert "No network can be recommended yet." in text and "Nothing was searched yet" in text
-    assert "svg" not in Reader(html).tags
+    assert "img" not in Reader(html).tags
     assert data["runs"][0]["front"] is None and data["runs"][0]["ranking"] is None
 
 
@@ -317,7 +350,7 @@ def test_one_group_is_said_to_be_one(bare, tmp_path):
 
 
 @pytest.mark.parametrize("where", ["genotype", "group", "folder", "faces", "sentence", "sample"])
-def test_text_from_files_stays_text(whole, tmp_path, where):
+def test_text_from_files_stays_text(whole, tmp_path, drawn, where):
     path = whole / "retrain/101-101-101-101_cosface/seed-0/result.json"
     found = read_json(path)
     if where == "genotype":
@@ -382,7 +415,7 @@ def test_several_runs_stand_side_by_side_under_names_that_differ(whole, tmp_path
     assert f"some place/run: Take {FRONT}." in shown.out and "other/run: No network" in shown.out
     html = (tmp_path / "both.html").read_text()
     text = words(html)
-    assert text.index("The runs side by side") < text.index("The question")
+    assert text.index("The runs side by side") < text.index("Which of the")
     assert '<td class="name">other/run</td>' in html
     ids = re.findall(r' id="([^"]*)"', html)
     assert len(ids) == len(set(ids))
@@ -500,3 +533,94 @@ def test_a_training_by_another_recipe_is_drawn_as_its_network(bare, tmp_path):
     add_training(bare, label, [0.1], 1.0, "named")
     run = made(bare, tmp_path)[0]["runs"][0]
     assert [one["genotype"] for one in run["architectures"]] == [label] and run["networks"][0]["macs"] > 0
+
+
+def test_a_heat_map_needs_three_networks(whole, tmp_path):
+    data, _, _ = made(whole, tmp_path)
+    run = data["runs"][0]
+    names = [FRONT, RANDOM, "808-101-101-101:arcface"]
+    row = run["front"]["front"]["rows"][0]
+
+    def shown(count):
+        run["usage"] = plain(encode(usage_section([Genotype.parse(name) for name in names[:count]], Setting())))
+        run["front"]["front"]["rows"] = [[name, "front on fresh people", *row[2:]] for name in names[:count]]
+        return page(data)
+
+    few = words(shown(2))
+    assert f"holds 2 networks ({FRONT} and {RANDOM}): too few to count their operations." in few
+    assert "Operations by block and position" not in few
+    assert "Operations by block and position" in words(shown(3))
+
+
+def test_equal_counters_are_folded_and_unequal_ones_are_not(whole, tmp_path):
+    data, _, _ = made(whole, tmp_path)
+    columns = [Column("place", "text"), *(Column(name, "whole") for name in "abc"), Column("equal", "mark")]
+    heads = table([Column("head", "text"), Column("updates", "whole")], [["x", 15], ["y", 15]])
+    counters = {"step": 5, "steps": 5, "sampler": "strict", "skipped": 0, "least": 5, "most": 5, "equal": True}
+
+    def shown(*rows):
+        data["runs"][0]["updates"] = plain(encode({**counters, "heads": heads, "operations": table(columns, rows)}))
+        return page(data)
+
+    same = shown(["p", 9, 5, 5, True], ["q", 9, 5, 5, True])
+    assert "The counters of every place" in same and "At each of 2 places all 9 operations have 5 updates." in same
+    assert "3 updates of each head a step" in same
+    assert "The counters of every place" not in shown(["p", 9, 5, 5, True], ["q", 9, 5, 6, False])
+
+
+def undecided(run, tmp_path):
+    """The statement on the network to take of networks that test people do not tell apart."""
+    data, html, _ = made(run, tmp_path)
+    statement = data["runs"][0]["answer"]["take"]
+    assert words(html).index(statement["headline"]) < words(html).index("What not to believe")
+    return statement
+
+
+def test_no_choice_is_supported_by_one_training_each(bare, tmp_path):
+    add_training(bare, FRONT, [0.10], 1.0, "front")
+    add_training(bare, RANDOM, [0.15], 2.0, "random")
+    statement = undecided(bare, tmp_path)
+    assert statement["headline"] == "These data support no choice among the 2 networks."
+    assert statement["certainty"] == "not shown" and "each was trained once" in statement["sentences"][0]
+    assert f"Where one must be taken, take {FRONT}: on 100 images" in statement["sentences"][1]
+    assert [step["command"] for step in statement["next"]] == ["dualfair retrain --run run --seeds 3"]
+
+
+def test_no_choice_is_supported_where_validation_people_tie(bare, tmp_path):
+    for genotype in (FRONT, RANDOM):
+        add_training(bare, genotype, [0.2, 0.2], 0.0, "random")
+    statement = undecided(bare, tmp_path)
+    assert "2 of them tie on validation people" in statement["sentences"][0]
+    assert [step["command"] for step in statement["next"]] == [
+        "dualfair retrain --run run --seeds 4",
+        "dualfair train --faces MORE-FACES --out run-2",
+    ]
+
+
+def test_no_choice_is_supported_by_measures_that_are_not_reliable(bare, tmp_path):
+    add_training(bare, FRONT, [0.10, 0.30], 1.0, "front")
+    add_training(bare, RANDOM, [0.15, 0.35], 1.0, "random")
+    assert made(bare, tmp_path / "before")[0]["runs"][0]["answer"]["take"]["headline"] == f"Take {FRONT}."
+    measured = {"networks": 16, "reliability": 0.4, "low": 0.1, "high": 0.6, "people": 80}
+    reliability = {"people": {"a": 10}, "enough": 0.8, "measures": {"error": measured}}
+    (bare / "search").mkdir()
+    write_json(bare / "search/reliability.json", reliability)
+    assert "(reliability of error 0.40)" in undecided(bare, tmp_path)["sentences"][0]
+    write_json(bare / "search/reliability.json", {**reliability, "enough": 0.4})
+    statement = made(bare, tmp_path / "after")[0]["runs"][0]["answer"]["take"]
+    assert (statement["headline"], statement["certainty"]) == (f"Take {FRONT}.", "not shown")
+
+
+@pytest.mark.parametrize(("error", "certainty"), [(0.30, "shown"), (0.11, "partly shown")])
+def test_a_choice_is_as_certain_as_test_people_tell_it_from_the_others(bare, tmp_path, error, certainty):
+    add_training(bare, FRONT, [0.10, 0.14], 1.0, "front")
+    add_training(bare, RANDOM, [error, error + 0.04], 1.0, "random")
+    add_training(bare, SHELF, [0.50, 0.50], 1.0, "shelf")
+    assert made(bare, tmp_path)[0]["runs"][0]["answer"]["take"]["certainty"] == certainty
+
+
+def test_a_single_network_is_no_choice(bare, tmp_path):
+    add_training(bare, FRONT, [0.1, 0.1], 1.0, "front")
+    statement = undecided(bare, tmp_path)
+    assert statement["headline"] == f"Only {FRONT} was trained from scratch, so there is nothing to choose from."
+    assert statement["next"][0]["command"] == "dualfair retrain --run run --random 24 --seeds 3"

@@ -75,7 +75,7 @@ def correlate(monkeypatch, dualfair, tmp_path):
         monkeypatch.setattr("dualfair.stages.inherited.open_scorer", lambda *given, **options: scorer)
         monkeypatch.setattr("dualfair.stages.inherited.open_archive", lambda *given, **options: archive)
         # Pictures take most of the time; test_pipeline.py looks at one.
-        monkeypatch.setattr("dualfair.stages.correlate.ranking_figure", lambda path, panels: None)
+        monkeypatch.setattr("dualfair.stages.correlate._draw", lambda *drawn: None)
         result = dualfair("correlate", "--run", tmp_path / "run", "--resamples", 50)
         ranking = tmp_path / "run/correlate/ranking.json"
         result.report = json.loads(ranking.read_text()) if ranking.exists() else None

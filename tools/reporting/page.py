@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
-from dualfair.planning.report import duration
+from jinja2 import Template
+
 from dualfair.planning.spans import STUDY_WATTS
 from dualfair.presentation.figures import svg
 from dualfair.presentation.format import FRONT, SUPERNET
@@ -23,12 +25,17 @@ LEAST_COUNTED = 3
 
 def page(data: Mapping) -> str:
     """The whole page of a report's data, as JSON holds them."""
+    return _template().render(_with_tables(data))
+
+
+@cache
+def _template() -> Template:
     made = environment("dualfair.reporting")
-    made.globals |= {"concluded": concluded, "duration": duration, "pictures": pictures, "why": why}
+    made.globals |= {"concluded": concluded, "pictures": pictures, "why": why}
     made.globals |= {"FRONT": FRONT, "LEAST_COUNTED": LEAST_COUNTED, "STUDY_WATTS": STUDY_WATTS, "SUPERNET": SUPERNET}
     made.filters["drawn"] = _drawn
     made.tests["contains"] = operator.contains
-    return made.get_template("report.html").render(_with_tables(data))
+    return made.get_template("report.html")
 
 
 def _drawn(picture: pictures.Picture) -> dict[str, str]:
