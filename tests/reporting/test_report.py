@@ -611,10 +611,13 @@ def test_no_choice_is_supported_by_measures_that_are_not_reliable(bare, tmp_path
     assert (statement["headline"], statement["certainty"]) == (f"Take {FRONT}.", "not shown")
 
 
-@pytest.mark.parametrize(("error", "certainty"), [(0.30, "shown"), (0.11, "partly shown")])
-def test_a_choice_is_as_certain_as_test_people_tell_it_from_the_others(bare, tmp_path, error, certainty):
+@pytest.mark.parametrize(
+    ("error", "disparity", "certainty"),
+    [(0.30, 1.0, "shown"), (0.30, 0.5, "shown"), (0.11, 1.0, "partly shown"), (0.101, 0.5, "contradicted")],
+)
+def test_a_choice_is_as_certain_as_test_people_tell_it_from_the_others(bare, tmp_path, error, disparity, certainty):
     add_training(bare, FRONT, [0.10, 0.14], 1.0, "front")
-    add_training(bare, RANDOM, [error, error + 0.04], 1.0, "random")
+    add_training(bare, RANDOM, [error, error + 0.04], disparity, "random")
     add_training(bare, SHELF, [0.50, 0.50], 1.0, "shelf")
     assert made(bare, tmp_path)[0]["runs"][0]["answer"]["take"]["certainty"] == certainty
 

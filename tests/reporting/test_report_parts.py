@@ -5,7 +5,6 @@ from xml.etree import ElementTree
 
 import pytest
 
-from dualfair.evaluation.cost import macs
 from dualfair.evolution.archive import Archive
 from dualfair.planning.spans import kilograms
 from dualfair.presentation.figures import svg
@@ -115,7 +114,7 @@ def test_a_drawing_has_every_block_with_its_operations_widths_and_sizes():
         architecture("101-101:cosface", NANO)
 
 
-def test_costs_are_hours_times_factors_and_flops_by_formula(tmp_path, about):
+def test_costs_are_hours_times_factors(tmp_path, about):
     run = files_of(tmp_path)
     save_checkpoint(tmp_path / "train", {}, **about(10, 10, seconds=1800.0, ranks=2))
     folder = tmp_path / "retrain/101-101-101-101_cosface/seed-0"
@@ -132,9 +131,6 @@ def test_costs_are_hours_times_factors_and_flops_by_formula(tmp_path, about):
     assert spent["train: steps"]["device hours"] == pytest.approx(1.0)
     assert spent["search: scores"]["count"] == 2 and spent["search: scores"]["device hours"] == pytest.approx(0.05)
     assert spent["retrain: trainings"]["device hours"] == pytest.approx(0.1)
-    # 6 FLOPs a MAC of network and class weights (10 people x 64), 20 steps of 4 images.
-    flops = 6 * (macs("101-101-101-101:cosface", NANO) + 10 * 64) * 4 * 20
-    assert spent["retrain: trainings"]["FLOPs"] == pytest.approx(flops)
     assert spent["together"]["device hours"] == pytest.approx(1.15)
     assert spent["together"]["kg CO2eq"] == pytest.approx(kilograms(1.15 * 3600, 100.0, 0.5))
     instead = {row["what"]: row for row in found["instead"].records()}

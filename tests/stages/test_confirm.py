@@ -329,7 +329,7 @@ def test_a_search_confirms_its_front_on_fresh_people_and_says_what_is_left(searc
     assert len(scores) == 16 and f"The front has {len(rows)} networks of 16 scored" in output
     with Image.open(run / "search/front.png") as picture:
         colours = {tuple(colour) for colour in np.asarray(picture.convert("RGB")).reshape(-1, 3).tolist()}
-    assert (0xD5, 0x5E, 0x00) in colours
+    assert (0x00, 0x72, 0xB2) in colours
 
 
 def test_the_reliability_of_the_measures_is_said_once_and_kept(searched):

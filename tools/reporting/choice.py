@@ -15,7 +15,7 @@ from dualfair.presentation.format import (
     two,
     with_error,
 )
-from dualfair.reporting.statements import NOT_SHOWN, PARTLY, SHOWN, UNKNOWN, statement
+from dualfair.reporting.statements import CONTRADICTED, NOT_SHOWN, PARTLY, SHOWN, UNKNOWN, statement
 
 SINGLE = 3
 """Up to so many trainings their single values stand beside the mean."""
@@ -50,7 +50,9 @@ def take(run: Mapping) -> dict:
         must = f"Where one must be taken, take {first['genotype']}: {sentences[0][0].lower()}{sentences[0][1:]}"
         headline = f"These data support no choice among the {of} networks."
         return statement(headline, NOT_SHOWN, [why_not, must, *sentences[1:]], _more(run, first))
-    return statement(f"Take {first['genotype']}.", _certainty(run), sentences)
+    certainty = _certainty(run)
+    steps = _more(run, first) if certainty == CONTRADICTED else []
+    return statement(f"Take {first['genotype']}.", certainty, sentences, steps)
 
 
 def on_test_people(run: Mapping, network: Mapping) -> str:
@@ -105,9 +107,12 @@ def _more(run: Mapping, first: Mapping) -> list[tuple[str, str]]:
 
 
 def _certainty(run: Mapping) -> str:
-    """How far test people show that the first choice is better than the others, each in some objective."""
-    worse, others = _apart(run, "worse"), run["standing"]["of"] - 1
-    return SHOWN if len(worse) == others else PARTLY if worse else NOT_SHOWN
+    """How far test people show that the first choice is better than the others, each in some objective; they
+    contradict it where another one is better in some objective and worse in none."""
+    better, worse = _apart(run, "better"), _apart(run, "worse")
+    if better - worse:
+        return CONTRADICTED
+    return SHOWN if len(worse) == run["standing"]["of"] - 1 else PARTLY if worse else NOT_SHOWN
 
 
 def _apart(run: Mapping, way: str) -> set[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dualfair.presentation.table import Column, table
 from dualfair.reporting.architecture import architecture
 from dualfair.runs.watching import Say, silent
 from dualfair.supernet.families.backbone import PREFIX, Backbone
@@ -118,18 +119,15 @@ def _lines(network: Mapping) -> list[str]:
         f"embedding {network['embedding']:,}",
         f"{stem['what']}: {stem['width']:,} channels of {stem['side']} x {stem['side']}",
     ]
-    operations = [" ".join(operation["name"] for operation in block["operations"]) for block in network["blocks"]]
-    wide = max(map(len, (*operations, "operations, first to last")))
-    if operations:
-        lines.append(
-            f"{'block':>5}  {'in':>6} {'out':>6} {'stride':>6} {'side':>5}  {'operations, first to last':<{wide}} "
-            f"{'parameters':>12} {'MACs':>15}"
-        )
-    for block, names in zip(network["blocks"], operations, strict=True):
-        lines.append(
-            f"{block['block']:>5}  {block['in']:>6,} {block['out']:>6,} {block['stride']:>6} {block['side']:>5}  "
-            f"{names:<{wide}} {block['parameters']:>12,} {block['macs']:>15,}"
-        )
+    if network["blocks"]:
+        columns = [Column(name, "whole") for name in ("block", "in", "out", "stride", "side")]
+        columns += [Column("operations, first to last", "text"), Column("parameters", "whole"), Column("MACs", "whole")]
+        names = ("block", "in", "out", "stride", "side", "operations", "parameters", "macs")
+        blocks = [
+            {**block, "operations": " ".join(operation["name"] for operation in block["operations"])}
+            for block in network["blocks"]
+        ]
+        lines += table(columns, [[block[name] for name in names] for block in blocks]).lines()
     for part, cost in network["costs"].items():
         title = "total with stem, tail and neck" if part == "total" and network["blocks"] else part
         lines.append(f"{title}: {cost['parameters']:,} parameters, {cost['macs']:,} MACs")

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from dualfair.presentation.format import number, spoken
 from dualfair.presentation.table import Column, Table, table, with_interval
+from dualfair.runs.records.codec import encode
 from dualfair.runs.records.search import ConfirmedFront, Front, FrontNetwork, SearchConfig
 from dualfair.runs.records.training import RetrainConfig
 from dualfair.runs.run_files import RunFiles
@@ -103,27 +104,11 @@ def _scored(files: RunFiles, objectives: Sequence[str]) -> Table:
 def _confirmation(front: Front, confirmation: ConfirmedFront) -> dict:
     searched: Mapping[Genotype, FrontNetwork] = {network.genotype: network for network in confirmation.search_front}
     return {
-        "people": confirmation.people,
-        "images": confirmation.images,
-        "candidates": confirmation.candidates,
-        "random subnets": confirmation.random_subnets,
-        "survived": confirmation.survived,
+        **encode(confirmation),
         "of": len(searched),
         "joined": sum(network.genotype not in searched for network in front.networks),
-        "means": {
-            name: {of: [number(mean) for mean in means] for of, means in by_front.items()}
-            for name, by_front in confirmation.means.items()
-        },
         "against random": [
-            {
-                "objective": chance.objective,
-                "genotype": str(chance.genotype),
-                "as_good": chance.as_good,
-                "random": chance.random,
-                "verdict": chance.verdict,
-                "before": _before(searched.get(chance.genotype), chance.objective),
-                **{name: number(getattr(chance, name)) for name in ("value", "low", "high", "p")},
-            }
+            {**encode(chance), "before": _before(searched.get(chance.genotype), chance.objective)}
             for chance in confirmation.against_random
         ],
     }

@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
+import numpy as np
+
 from dualfair.evaluation.scoring.scorer import InheritedScorer
 from dualfair.evolution.archive import Evaluation
 from dualfair.evolution.run import SearchResult, feasible
-from dualfair.evolution.run import SearchResult
 from dualfair.presentation.figures import front_figure, save
 from dualfair.presentation.table import aligned
 from dualfair.runs.layout import SearchLayout
@@ -35,9 +36,12 @@ def write_tables(
     below = " ".join(f"{value:g}" for value in result.reference)
     write_csv(layout.hypervolume_table, [["evaluations", f"hypervolume below {below}"], *result.trace])
     if result.front:
+        confirmed = lost = None
+        if confirmation:
+            confirmed = confirmation.intervals(confirmation.order)
+            lost = confirmation.intervals(np.flatnonzero(confirmation.leading & ~confirmation.confirmed))
         scored = feasible(result.scored, result.objectives)[1]
-        confirmed = confirmation.intervals(confirmation.order) if confirmation else None
-        save(front_figure(scored, result.front_values, scorer.objectives, confirmed), layout.figure)
+        save(front_figure(scored, result.front_values, scorer.objectives, confirmed, lost), layout.figure)
 
 
 def front_of(
