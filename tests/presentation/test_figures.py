@@ -95,3 +95,13 @@ def test_series_differ_in_marker_and_in_colour():
 def test_an_undefined_front_is_empty_axes():
     nothing = np.empty((0, 2))
     assert "scored networks (n = 0)" in words(svg(front_figure(nothing, nothing, ("error", "x")), ""))
+
+
+def test_curves_differ_in_colour_and_in_dash():
+    text = svg(cmc_figure({name: [0.1, 0.2] for name in "abcde"}), "")
+    curves = re.findall(
+        r'<g id="line2d_\d+">\s*<path d="[^"]+" clip-path="[^"]+" style="([^"]*stroke-width: 1.5[^"]*)"', text
+    )
+    dashes = {re.search("stroke-dasharray: ([^;]+)|$", style)[1] for style in curves}
+    colours = {re.search("stroke: (#[0-9a-f]{6})", style)[1] for style in curves}
+    assert len(curves) == len(dashes) == len(colours) == 5

@@ -4,7 +4,7 @@ import pytest
 from jinja2 import UndefinedError
 
 from dualfair.presentation.page import FOLDED, environment
-from dualfair.presentation.table import Column, table, with_spread
+from dualfair.presentation.table import Column, spread_columns, table
 
 EVIL = '<script>"&'
 
@@ -15,7 +15,7 @@ def render(source, **values):
 
 
 def test_a_table_prints_errors_beside_their_means_and_leaves_empty_columns_out():
-    columns = [Column("network", "text"), *with_spread("error"), Column("nobody")]
+    columns = [Column("network", "text"), *spread_columns("error"), Column("nobody")]
     content = table(columns, [[EVIL, 0.5, 0.25, None], ["b", 0.00001, None, None]], EVIL)
     html = render("{{ page.table(content, ['b']) }}", content=content)
     assert "0.500 ± 0.250" in html and "1.0e-05" in html and "nobody" not in html

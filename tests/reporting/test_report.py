@@ -14,10 +14,12 @@ from PIL import Image
 
 from dualfair.presentation.format import plain
 from dualfair.presentation.table import Column, Table, table
+from dualfair.reporting.answer import answer
 from dualfair.reporting.choice import _by_group
 from dualfair.reporting.collect import TABLES
+from dualfair.reporting.networks import network_table
 from dualfair.reporting.page import page
-from dualfair.reporting.ranking_words import cheap
+from dualfair.reporting.ranking import cheap
 from dualfair.reporting.report import report
 from dualfair.reporting.setting import Setting
 from dualfair.reporting.usage import usage_section
@@ -627,3 +629,24 @@ def test_a_single_network_is_no_choice(bare, tmp_path):
     statement = undecided(bare, tmp_path)
     assert statement["headline"] == f"Only {FRONT} was trained from scratch, so there is nothing to choose from."
     assert statement["next"][0]["command"] == "dualfair retrain --run run --random 24 --seeds 3"
+
+
+@pytest.mark.parametrize("objectives", [["error"], ["my_objective"], ["worst_group_error", "my_objective", "error"]])
+def test_the_page_follows_the_objectives_of_the_run_whichever_they_are(whole, tmp_path, objectives, drawn):
+    data, _, _ = made(whole, tmp_path)
+    run = data["runs"][0]
+    for holder in (
+        run["standing"],
+        *(network[split] for network in run["networks"] for split in ("test", "validation")),
+    ):
+        holder |= {name: holder["error"] for name in objectives}
+        for name in {"error", "disparity", "rank_disparity"} - {*objectives}:
+            del holder[name]
+    run |= {"objectives": objectives, "network_table": plain(encode(network_table(run["networks"], objectives)))}
+    run["answer"] = answer(run)
+    html = page(data)
+    text, spoken = words(html), [name.replace("_", " ") for name in objectives]
+    assert all(f"{name} 0.220 ± 0.020" in text and f"test {name}" in text for name in spoken)
+    assert f"Lower is better for {', '.join(spoken[:-1])}{' and ' if spoken[1:] else ''}{spoken[-1]}." in text
+    axes = [f"{name}, test people" for name in spoken[:2]] if spoken[1:] else [f"{spoken[0]}, test people", "MACs"]
+    assert all(f"{axis}, lower is better" in pictures(html) for axis in axes)

@@ -1,3 +1,3 @@
-"""How numbers are shown: `format` as text, `table` as lines of it, `figures` as PNG, `boards` in TensorBoard
-(`search_board`, `training_board`).
+"""How things are shown: `format` puts numbers in words, `table` is rows as lines, CSV, JSON and HTML, `figures` and
+`network` draw, `page` has the macros of pages, and `boards` is TensorBoard (`search_board`, `training_board`).
 """

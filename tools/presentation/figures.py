@@ -323,8 +323,8 @@ def _draw_taus(axes: Axes, bars: Bars) -> None:
     axes.set_ylim(len(bars) - 0.5, -0.5)
 
 
-def _styles() -> Iterator[dict[str, str]]:
-    """Endless line styles that differ in dash and, where colours last, in colour: grey for everyone comes first."""
-    for dash in cycle(("-", "--", ":", "-.")):
-        for colour in (GREY, BLUE, ORANGE, GREEN, PURPLE, YELLOW):
-            yield {"color": colour, "linestyle": dash}
+def _styles() -> Iterator[dict[str, object]]:
+    """Endless line styles that differ in colour and in dash: grey for everyone comes first."""
+    dashes = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
+    for colour, dash in zip(cycle((GREY, BLUE, ORANGE, GREEN, PURPLE, YELLOW)), cycle(dashes), strict=False):
+        yield {"color": colour, "linestyle": dash}

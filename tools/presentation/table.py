@@ -109,12 +109,12 @@ def table(columns: Iterable[Column], rows: Iterable[Sequence[object]], caption: 
     return Table(tuple(columns), tuple(tuple(row) for row in rows), caption)
 
 
-def with_spread(name: str, kind: str = "number") -> tuple[Column, Column]:
+def spread_columns(name: str, kind: str = "number") -> tuple[Column, Column]:
     """A column of means, and one of their standard errors that is shown with it."""
     return Column(name, kind, spread=f"{name} SE"), Column(f"{name} SE", kind)
 
 
-def with_interval(name: str, kind: str = "number") -> tuple[Column, Column, Column]:
+def interval_columns(name: str, kind: str = "number") -> tuple[Column, Column, Column]:
     """A column, and those of the ends of its intervals, which are shown with it."""
     low, high = f"{name} low", f"{name} high"
     return Column(name, kind, low=low, high=high), Column(low, kind), Column(high, kind)

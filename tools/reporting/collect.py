@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 
 from dualfair.presentation.table import Table, below_each_other
@@ -14,9 +15,9 @@ from dualfair.reporting.front import front_section, hypervolume_section, objecti
 from dualfair.reporting.networks import choice_data, group_table, network_data, network_table
 from dualfair.reporting.ranking import ranking_section
 from dualfair.reporting.setting import Setting, describe, open_setting
-from dualfair.reporting.studies import studies_section
 from dualfair.reporting.usage import updates_section, usage_section
 from dualfair.runs.records.search import Front
+from dualfair.runs.records.study import StudyReport
 from dualfair.runs.run_files import RunFiles, reason
 from dualfair.runs.training_spec import TrainingSpec
 from dualfair.stages.recommendation import finished_trainings, planned_trainings, trained_networks
@@ -74,7 +75,7 @@ def collect_run(files: RunFiles, factors: Factors) -> dict:
         "usage": _guarded(files, "search", lambda: usage_section(reported_genotypes(front), setting)),
         "updates": _guarded(files, "train", lambda: updates_section(files, setting)),
         "ranking": _guarded(files, "correlate", lambda: ranking_section(files)),
-        "studies": studies_section(files),
+        "studies": _studies(files),
         "architectures": _drawn(choice["choice"]["chosen"], setting),
         "cost": _guarded(files, "retrain", lambda: cost_section(files, setting, results, factors)),
     }
@@ -91,6 +92,26 @@ def csv_files(data: dict) -> dict[str, list[list[object]]]:
     if data["comparison"]:
         files["runs"] = below_each_other([("", data["comparison"])])
     return files
+
+
+def _studies(files: RunFiles) -> list[dict]:
+    """What every study of a run tells, in order of their names: {"name", "question", "sentences", "tables", "figures":
+    {"caption", "png" in base64}}. Studies that are not finished, or damaged, are left out."""
+    sections = []
+    for study in files.layout.studies():
+        report = files.record(StudyReport, study.report)
+        if report is None:
+            continue
+        figures = []
+        for figure in report.figures:
+            path = study.folder / figure.file
+            try:
+                figures.append({"caption": figure.caption, "png": b64encode(path.read_bytes()).decode()})
+            except OSError as error:
+                files.add_problem(f"{files.shown(path)} cannot be read: {reason(error)}")
+        shown = {"question": report.question, "sentences": list(report.sentences), "tables": list(report.tables)}
+        sections.append({"name": study.name, **shown, "figures": figures})
+    return sections
 
 
 def _at(value: dict | None, way: Sequence[str]) -> Table | None:

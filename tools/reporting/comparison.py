@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from dualfair.presentation.format import spoken
-from dualfair.presentation.table import Column, Table, table, with_spread
+from dualfair.presentation.table import Column, Table, spread_columns, table
 
 
 def compared(runs: Sequence[Mapping]) -> Table:
     """Several runs: of each its first choice with its numbers in every objective, and what to make of it."""
     objectives = list(dict.fromkeys(name for run in runs for name in run["objectives"]))
     columns = [Column("name", "text"), Column("take", "text"), Column("shown to be better", "text")]
-    columns += [column for name in objectives for column in with_spread(f"test {spoken(name)}")]
+    columns += [column for name in objectives for column in spread_columns(f"test {spoken(name)}")]
     columns += [Column("trainings", "whole"), Column("test people", "whole")]
     columns += [Column("tau of error", "tau", low="tau low", high="tau high")]
     columns += [Column("tau low", "tau"), Column("tau high", "tau"), Column("held", "text")]

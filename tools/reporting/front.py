@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from dualfair.presentation.format import number, spoken
-from dualfair.presentation.table import Column, Table, table, with_interval
+from dualfair.presentation.table import Column, Table, interval_columns, table
 from dualfair.runs.records.codec import encode
 from dualfair.runs.records.search import ConfirmedFront, Front, FrontNetwork, SearchConfig
 from dualfair.runs.records.training import RetrainConfig
@@ -78,7 +78,7 @@ def _table(networks: Sequence[tuple[FrontNetwork, list[str]]], front: Front) -> 
     fresh = [name for name in fresh if any(name in (network.confirmed or {}) for network, _ in networks)]
     columns = [Column("network", "text"), Column("is on the", "text")]
     columns += [Column(f"{spoken(name)}, search") for name in front.objectives]
-    columns += [column for name in fresh for column in with_interval(f"{spoken(name)}, fresh people")]
+    columns += [column for name in fresh for column in interval_columns(f"{spoken(name)}, fresh people")]
     rows = []
     for network, fronts in networks:
         row = [str(network.genotype), " and ".join(fronts)]

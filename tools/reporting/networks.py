@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 from dualfair.presentation.format import spoken
-from dualfair.presentation.table import Column, Table, table, with_spread
+from dualfair.presentation.table import Column, Table, spread_columns, table
 from dualfair.runs.records.training import MEASURES, SPLITS
 from dualfair.stages.recommendation import Recommendation, SeedMean, TrainedNetwork, recommend, standing
 
@@ -64,7 +64,7 @@ def network_table(networks: Sequence[Mapping], objectives: Sequence[str]) -> Tab
     """All trained networks: the objectives on both splits with standard errors over seeds, and sizes."""
     cells = [(split, name) for split in reversed(SPLITS) for name in objectives]
     columns = [Column("network", "text"), Column("trained as", "text"), Column("trainings", "whole")]
-    columns += [column for split, name in cells for column in with_spread(f"{split} {spoken(name)}")]
+    columns += [column for split, name in cells for column in spread_columns(f"{split} {spoken(name)}")]
     columns += [Column("test images", "whole"), Column("parameters", "millions"), Column("MACs", "millions")]
     rows = [
         [
@@ -82,7 +82,7 @@ def group_table(networks: Sequence[Mapping], people: Mapping[str, int]) -> Table
     """Error and mean rank of every group on test people, for every network; `people` are those of each group."""
     columns = [Column("network", "text"), Column("group", "text")]
     columns += [Column(name, "whole") for name in ("people", "images", "trainings")]
-    columns += [*with_spread("error"), *with_spread("mean rank")]
+    columns += [*spread_columns("error"), *spread_columns("mean rank")]
     rows = [
         [
             *(network["genotype"], group["group"], people.get(group["group"]), group["probes"], network["seeds"]),

@@ -16,7 +16,7 @@ from dualfair.presentation.page import embedded, environment
 from dualfair.presentation.table import Table
 from dualfair.reporting import pictures
 from dualfair.reporting.choice import why
-from dualfair.reporting.ranking_words import concluded
+from dualfair.reporting.ranking import concluded
 from dualfair.runs.records.codec import decode
 
 LEAST_COUNTED = 3
