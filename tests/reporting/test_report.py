@@ -583,7 +583,7 @@ def test_no_choice_is_supported_by_one_training_each(bare, tmp_path):
     add_training(bare, RANDOM, [0.15], 2.0, "random")
     statement = undecided(bare, tmp_path)
     assert statement["headline"] == "These data support no choice among the 2 networks."
-    assert statement["certainty"] == "not shown" and "each was trained once" in statement["sentences"][0]
+    assert statement["certainty"] == "undecided" and "each was trained once" in statement["sentences"][0]
     assert f"Where one must be taken, take {FRONT}: on 100 images" in statement["sentences"][1]
     assert [step["command"] for step in statement["next"]] == ["dualfair retrain --run run --seeds 3"]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 FOLDERS = {"": "tools", "supernet": "supernet", "evaluation": "evaluation", "evolution": "evolution"}
 """Where the tree keeps what is installed as `dualfair` and below it, as setup.cfg maps them."""
-SHIPPED = (".py", ".toml", ".css", ".html", ".md", ".sh", ".typed")
+SHIPPED = (".py", ".toml", ".css", ".html", ".j2", ".md", ".sh", ".typed")
 
 
 def differences(root: Path, package: Path) -> list[str]:

@@ -15,7 +15,7 @@ from dualfair.presentation.format import (
     two,
     with_error,
 )
-from dualfair.reporting.statements import CONTRADICTED, NOT_SHOWN, PARTLY, SHOWN, UNKNOWN, statement
+from dualfair.reporting.statements import CONTRADICTED, NOT_SHOWN, PARTLY, SHOWN, UNDECIDED, UNKNOWN, statement
 
 SINGLE = 3
 """Up to so many trainings their single values stand beside the mean."""
@@ -46,10 +46,10 @@ def take(run: Mapping) -> dict:
         only = f"Only {first['genotype']} was trained from scratch, so there is nothing to choose from."
         return statement(only, UNKNOWN, sentences, more)
     if reasons:
-        why_not = f"No other network is told from {first['genotype']} on test people, and {listed(reasons)}."
+        why_not = f"No other network is told apart from {first['genotype']} on test people, and {listed(reasons)}."
         must = f"Where one must be taken, take {first['genotype']}: {sentences[0][0].lower()}{sentences[0][1:]}"
         headline = f"These data support no choice among the {of} networks."
-        return statement(headline, NOT_SHOWN, [why_not, must, *sentences[1:]], _more(run, first))
+        return statement(headline, UNDECIDED, [why_not, must, *sentences[1:]], _more(run, first))
     certainty = _certainty(run)
     steps = _more(run, first) if certainty == CONTRADICTED else []
     return statement(f"Take {first['genotype']}.", certainty, sentences, steps)

@@ -77,13 +77,15 @@ def trained_picture(run: Mapping) -> Picture:
     on = " on fresh people" if run["front"] and run["front"]["confirmation"] else " of the search"
     series = []
     first = [network for network in run["networks"] if network["genotype"] in chosen]
-    series.append(Series("first choice", _means(first, axes), BLACK, "o", hollow=True, size=150))
+    series.append(Series("first choice", _on_test(first, axes, "mean"), BLACK, "o", hollow=True, size=150))
     for name, (words, colour, marker) in STYLES.items():
         if name in by_style:
             places, networks = zip(*by_style[name], strict=True)
             title = f"{words}{on if name == 'front' else ''} (n = {len(networks)})"
             labels = [str(place) for place in places] if len(run["networks"]) <= MOST_LABELS else ()
-            series.append(Series(title, _means(networks, axes), colour, marker, _ends(networks, axes), labels))
+            means, errors = (_on_test(networks, axes, part) for part in ("mean", "se"))
+            ends = means[:, :, None] + errors[:, :, None] * np.array([-1.0, 1.0])
+            series.append(Series(title, means, colour, marker, ends, labels))
     names = [f"{spoken(axes[0])}, test people", "MACs" if axes[1] == "macs" else f"{spoken(axes[1])}, test people"]
     alt = f"{names[0]} against {names[1]} of {len(run['networks'])} networks trained from scratch"
     return scatter_figure(series, names), alt
@@ -153,19 +155,7 @@ def _intervals(rows: Sequence[Mapping], names: Sequence[str]) -> np.ndarray:
     return values[np.isfinite(values[:, :, 0]).all(axis=1)]
 
 
-def _of(network: Mapping, axis: str) -> tuple[float | None, float | None]:
-    """Mean and standard error of a network on an axis, by test people."""
-    if axis == "macs":
-        return network["macs"], None
-    return number(network["test"][axis]["mean"]), number(network["test"][axis]["se"])
-
-
-def _means(networks: Sequence[Mapping], axes: Sequence[str]) -> np.ndarray:
-    means = np.array([[_of(network, axis)[0] for axis in axes] for network in networks], dtype=float)
-    return np.where(np.isfinite(means), means, np.nan).reshape(len(networks), 2)
-
-
-def _ends(networks: Sequence[Mapping], axes: Sequence[str]) -> np.ndarray:
-    """One standard error to both sides, (networks, 2, 2)."""
-    errors = np.array([[_of(network, axis)[1] for axis in axes] for network in networks], dtype=float)
-    return _means(networks, axes)[:, :, None] + errors.reshape(len(networks), 2)[:, :, None] * np.array([-1.0, 1.0])
+def _on_test(networks: Sequence[Mapping], axes: Sequence[str], part: str) -> np.ndarray:
+    """Means or standard errors, "mean" or "se", of networks on test people, (networks, 2); nan where there are none."""
+    measures = [{**network["test"], "macs": {"mean": network["macs"], "se": None}} for network in networks]
+    return _values([{axis: of_network[axis][part] for axis in axes} for of_network in measures], axes)

@@ -108,7 +108,10 @@ def cheap(run: Mapping) -> dict:
     if study is None:
         headline = "Whether the cheap scores can be believed is not known."
         return statement(
-            headline, UNKNOWN, ["No ranking study was made."], [("Make one", run["commands"]["correlate"])]
+            headline,
+            UNKNOWN,
+            ["They were held against no trainings."],
+            [("Make a ranking study", run["commands"]["correlate"])],
         )
     measures = list(study["measures"].values())
     drawn = " drawn at random" if study["sample"] == "random" else ""

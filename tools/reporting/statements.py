@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 SHOWN, PARTLY, NOT_SHOWN, CONTRADICTED = "shown", "partly shown", "not shown", "contradicted"
-UNKNOWN = "not known"
+UNDECIDED, UNKNOWN = "undecided", "not known"
 """How far the data show what a reader hopes for: that the network is better than the others, that cheap scores rank as
-training does, that the front holds. Not known is what was not measured."""
+training does, that the front holds. Undecided is a choice that they do not support, not known what was not measured."""
 
 
 def statement(
