@@ -40,10 +40,6 @@ class Setting:
         """The options of training."""
         return self.config.options if self.config else None
 
-    def count(self, split: str) -> int | None:
-        """The people of a split; None where that is not known."""
-        return sum(self.people[split].values()) if split in self.people else None
-
 
 def open_setting(files: RunFiles) -> Setting:
     """The setting of a run; what cannot be opened is told among the run's problems."""
