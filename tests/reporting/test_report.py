@@ -621,7 +621,9 @@ def test_a_choice_is_as_certain_as_test_people_tell_it_from_the_others(bare, tmp
     add_training(bare, FRONT, [0.10, 0.14], 1.0, "front")
     add_training(bare, RANDOM, [error, error + 0.04], disparity, "random")
     add_training(bare, SHELF, [0.50, 0.50], 1.0, "shelf")
-    assert made(bare, tmp_path)[0]["runs"][0]["answer"]["take"]["certainty"] == certainty
+    statement = made(bare, tmp_path)[0]["runs"][0]["answer"]["take"]
+    assert statement["certainty"] == certainty and statement["headline"].startswith(f"Take {FRONT}")
+    assert (f", but on test people {RANDOM} did better." in statement["headline"]) == (certainty == "contradicted")
 
 
 def test_a_single_network_is_no_choice(bare, tmp_path):

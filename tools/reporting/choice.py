@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from dualfair.presentation.format import (
     FEW_PEOPLE,
+    capital,
     counted,
     decimals,
     listed,
@@ -26,33 +27,35 @@ def take(run: Mapping) -> dict:
 
     The data support no choice where the first choice is told from no other network (two standard errors of the
     difference on test people), and validation people tie, or a measure is not reliable on them, or it was trained once.
+    A choice is shown where every other network is told apart as worse in some objective, and contradicted where one is
+    better in some objective and worse in none.
     """
     networks = {network["genotype"]: network for network in run["networks"]}
     if not run["choice"]["chosen"]:
         sentences = ["None was trained from scratch and judged on test people."]
         steps = [("Train some", run["commands"]["retrain"])]
         return statement("No network can be recommended yet.", UNKNOWN, sentences, steps)
-    first, *others = run["choice"]["chosen"]
+    first = run["choice"]["chosen"][0]
     best, of = networks[first["genotype"]], run["standing"]["of"]
     reasons = _undecided(run, first, best)
-    sentences = [f"On {tested_on(run, best)} it has {on_test_people(run, best)} ({_spread(run, best)})."]
-    sentences += [_by_group(run, best), _fared(run), _chosen(run, first, best)]
-    for other in others:
-        text = f"For the {listed(other['because'])} there take {other['genotype']}"
-        same = f"; {counted(other['tied'], 'other')} tied with it on validation people" if other["tied"] else ""
-        sentences.append(f"{text} ({on_test_people(run, networks[other['genotype']])}){same}.")
+    tested = f"on {tested_on(run, best)} it has {on_test_people(run, best)} ({_spread(run, best)})."
+    details = [_by_group(run, best), _fared(run), _chosen(run, first, best), *_others(run, networks)]
+    sentences = [capital(tested), *details]
     if of < 2:
         more = [("Train others beside it", f"{run['commands']['retrain']} --random 24 --seeds 3")]
         only = f"Only {first['genotype']} was trained from scratch, so there is nothing to choose from."
         return statement(only, UNKNOWN, sentences, more)
     if reasons:
         why_not = f"No other network is told apart from {first['genotype']} on test people, and {listed(reasons)}."
-        must = f"Where one must be taken, take {first['genotype']}: {sentences[0][0].lower()}{sentences[0][1:]}"
+        must = f"Where one must be taken, take {first['genotype']}: {tested}"
         headline = f"These data support no choice among the {of} networks."
-        return statement(headline, UNDECIDED, [why_not, must, *sentences[1:]], _more(run, first))
-    certainty = _certainty(run)
-    steps = _more(run, first) if certainty == CONTRADICTED else []
-    return statement(f"Take {first['genotype']}.", certainty, sentences, steps)
+        return statement(headline, UNDECIDED, [why_not, must, *details], _more(run, first))
+    if better := _apart(run, "better") - _apart(run, "worse"):
+        but = f"Take {first['genotype']}, but on test people {listed(sorted(better))} did better."
+        return statement(but, CONTRADICTED, sentences, _more(run, first))
+    worse = len(_apart(run, "worse"))
+    certainty = SHOWN if worse == of - 1 else PARTLY if worse else NOT_SHOWN
+    return statement(f"Take {first['genotype']}.", certainty, sentences)
 
 
 def on_test_people(run: Mapping, network: Mapping) -> str:
@@ -104,15 +107,6 @@ def _more(run: Mapping, first: Mapping) -> list[tuple[str, str]]:
         command = f"dualfair train --faces MORE-FACES --out {shlex.quote(run['name'] + '-2')}"
         steps.append(("Import faces of more people, and begin with them", command))
     return steps
-
-
-def _certainty(run: Mapping) -> str:
-    """How far test people show that the first choice is better than the others, each in some objective; they
-    contradict it where another one is better in some objective and worse in none."""
-    better, worse = _apart(run, "better"), _apart(run, "worse")
-    if better - worse:
-        return CONTRADICTED
-    return SHOWN if len(worse) == run["standing"]["of"] - 1 else PARTLY if worse else NOT_SHOWN
 
 
 def _apart(run: Mapping, way: str) -> set[str]:
@@ -190,6 +184,16 @@ def _chosen(run: Mapping, chosen: Mapping, network: Mapping) -> str:
         f"Test people had no say in the choice: {chosen['tied'] + 1} of {trained} networks {did} on {who} ({values}), "
         f"so these could not choose between them; the {_decided(run, chosen)} was taken."
     )
+
+
+def _others(run: Mapping, networks: Mapping[str, Mapping]) -> list[str]:
+    """What else may be taken, and for what."""
+    sentences = []
+    for other in run["choice"]["chosen"][1:]:
+        text = f"For the {listed(other['because'])} there take {other['genotype']}"
+        same = f"; {counted(other['tied'], 'other')} tied with it on validation people" if other["tied"] else ""
+        sentences.append(f"{text} ({on_test_people(run, networks[other['genotype']])}){same}.")
+    return sentences
 
 
 def _decided(run: Mapping, chosen: Mapping) -> str:
