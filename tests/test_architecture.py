@@ -102,8 +102,6 @@ FILES_OF_STAGES = {
 NAMED_ELSEWHERE = {
     # timm's own file of that name, in an export.
     ("exporting.folder", "config.json"),
-    # An archive that a benchmark makes for itself.
-    ("benchmarks.safety", "scores.sqlite"),
 }
 """Names of files that are not a stage's, though they are alike."""
 

@@ -1,0 +1,75 @@
+"""The run of all benchmarks, or of those that are named."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from dualfair.benchmarks import BENCHMARKS
+from dualfair.benchmarks.contest import Contest, Setting
+from dualfair.benchmarks.scoring import ranks, scoring
+from dualfair.benchmarks.step import step
+from dualfair.runs.devices import describe
+from dualfair.runs.watching import Say, silent
+from dualfair.supernet.files import write_json
+
+FUNCTIONS: dict[str, Callable[[Setting], list[Contest]]] = {"step": step, "scoring": scoring, "ranks": ranks}
+
+
+def run_benchmarks(
+    setting: Setting, only: Sequence[str] = (), json_file: Path | None = None, say: Say = silent
+) -> dict[str, object]:
+    """Run benchmarks by their names, or all; say each result, and write all so far to a file, as it is known.
+
+    Returns all numbers: the environment, the setting, the seconds, and by benchmark its contests. Raises ValueError
+    for an unknown name, and where there is no folder for the file, before anything is measured.
+    """
+    if unknown := [name for name in only if name not in BENCHMARKS]:
+        raise ValueError(f"unknown benchmark {unknown[0]!r}; choose from {', '.join(BENCHMARKS)}")
+    if json_file and not json_file.absolute().parent.is_dir():
+        raise ValueError(f"--json {json_file}: there is no folder {json_file.absolute().parent}; make it first")
+    start = time.monotonic()
+    machine = environment(setting)
+    say("; ".join(f"{name} {value}" for name, value in machine.items()))
+    say(
+        f"skeleton {setting.skeleton}, {setting.shape.image_size} px, batch {setting.batch}; ratio = plain seconds / "
+        "our seconds, pair by pair; peak memory on top of the imported libraries"
+    )
+    contests: dict[str, list] = {}
+    report = {"environment": machine, "setting": asdict(setting), "seconds": 0.0, "benchmarks": contests}
+    for name in BENCHMARKS:
+        if only and name not in only:
+            continue
+        contests[name] = []
+        for contest in FUNCTIONS[name](setting):
+            contests[name].append(contest.to_dict())
+            say("\n" + "\n".join(contest.lines()))
+        report["seconds"] = time.monotonic() - start
+        if json_file:
+            write_json(json_file, report)
+    say(f"\nMeasured in {report['seconds']:.0f} s.")
+    return report
+
+
+def environment(setting: Setting) -> dict[str, object]:
+    """The machine and the libraries, for the head of the report."""
+    listing = Path("/proc/cpuinfo")
+    lines = listing.read_text(encoding="utf-8").splitlines() if listing.is_file() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return {
+        "device": describe(torch.device(setting.device)),
+        "cpu": models[0] if models else platform.machine(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "training dtype": str(setting.training_dtype).removeprefix("torch."),
+        "TF32": torch.device(setting.device).type == "cuda" and torch.backends.cudnn.allow_tf32,
+        "load average": os.getloadavg()[0],
+    }
