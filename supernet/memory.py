@@ -8,8 +8,9 @@ from __future__ import annotations
 import gc
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -37,13 +38,37 @@ def free_memory(device: torch.device) -> int:
 
 
 def available_ram() -> int:
-    """Bytes of RAM that programs could have, caches given back; elsewhere than on Linux, what no program uses."""
+    """Bytes of RAM that programs could have, caches given back, in a container within its limit; elsewhere than on
+    Linux, what no program uses."""
     try:
         with open("/proc/meminfo", encoding="ascii") as file:
             fields = dict(line.split(":", 1) for line in file)
-        return int(fields["MemAvailable"].split()[0]) * 1024
+        return min([int(fields["MemAvailable"].split()[0]) * 1024, *_left_by_control_groups()])
     except (OSError, KeyError):
         return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def _left_by_control_groups() -> Iterator[int]:
+    """Bytes that every control group around this process which has a limit still allows, caches given back."""
+    for file in control_group_files("memory.max"):
+        limit = file.read_text(encoding="ascii").strip()
+        if limit != "max":
+            kept = dict(line.split() for line in (file.parent / "memory.stat").read_text(encoding="ascii").splitlines())
+            used = int((file.parent / "memory.current").read_text(encoding="ascii"))
+            yield max(0, int(limit) - used + int(kept.get("inactive_file", 0)))
+
+
+def control_group_files(name: str) -> list[Path]:
+    """A file of every control group (version 2) around this process that has it, innermost first."""
+    root = Path("/sys/fs/cgroup")
+    try:
+        lines = Path("/proc/self/cgroup").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return []
+    inner = root / next((line.split("::", 1)[1] for line in lines if line.startswith("0::")), "/").lstrip("/")
+    return [
+        group / name for group in (inner, *inner.parents) if group.is_relative_to(root) and (group / name).is_file()
+    ]
 
 
 @dataclass

@@ -14,10 +14,9 @@ import timm
 import torch
 
 from dualfair import conformance
-from dualfair.doctor import environment, shadowing
+from dualfair.doctor import environment
 from dualfair.doctor.checks import Check, networks, verdict
-from dualfair.doctor.environment import FAILED, OK, WARNING, Finding
-from dualfair.doctor.shadowing import imports
+from dualfair.doctor.environment import FAILED, OK, WARNING, Finding, imports
 
 ROOT = Path(__file__).parents[2]
 
@@ -118,23 +117,26 @@ def test_an_old_python_fails(installed):
 
 
 @pytest.fixture
-def only_one(monkeypatch, tmp_path_factory):
+def only_one(monkeypatch):
     """Have no other DualFair installed than the one that runs, which may be a checkout beside an installed one."""
-    requires = metadata.requires("dualfair")
-    package = SimpleNamespace(requires=requires, locate_file=lambda path: tmp_path_factory.getbasetemp() / "none")
-    monkeypatch.setattr(shadowing, "installed_package", lambda: package)
+    installed = environment._installed
+    monkeypatch.setattr(
+        environment, "_installed", lambda library, name: None if name == "dualfair" else installed(library, name)
+    )
 
 
 def test_a_checkout_that_runs_in_place_of_the_installed_package_is_warned_about(tmp_path, monkeypatch):
-    (tmp_path / "site/dualfair").mkdir(parents=True)
-    (tmp_path / "site/dualfair/__init__.py").write_text("")
-    package = SimpleNamespace(requires=[], locate_file=lambda path: tmp_path / "site" / path)
-    monkeypatch.setattr(shadowing, "installed_package", lambda: package)
+    place = tmp_path / "site/dualfair"
+    monkeypatch.setattr(environment, "_installed", lambda library, name: place if name == "dualfair" else None)
+    running = tmp_path / "checkout/dualfair/__init__.py"
+    running.parent.mkdir(parents=True)
+    running.write_text("")
+    monkeypatch.syspath_prepend(str(running.parents[1]))
     found = imports(tmp_path)
     assert found.state == WARNING
-    assert found.text.endswith(f"while another one is installed in {tmp_path}/site/dualfair")
+    assert found.text.startswith(f"dualfair is {running.parent} instead of the installed {place}; ")
     shared = environment.anonymous(found.text)
-    assert str(ROOT) not in shared and str(tmp_path) not in shared
+    assert str(tmp_path) not in shared
 
 
 @pytest.mark.parametrize("name", ["dualfair", "torch", "timm", "numpy", "PIL"])
@@ -157,47 +159,29 @@ def test_a_library_that_pythonpath_shadows_fails_with_both_places(tmp_path):
     (tmp_path / "mine/timm").mkdir(parents=True)
     (tmp_path / "mine/timm/__init__.py").write_text("")
     code = (
-        "import sys; from pathlib import Path; from dualfair.doctor.shadowing import imports; "
+        "import sys; from pathlib import Path; from dualfair.doctor.environment import imports; "
         f"sys.path.insert(0, {str(tmp_path / 'mine')!r}); found = imports(Path.cwd()); print(found.state, found.text)"
     )
     run = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     installed = Path(timm.__file__).parent
-    assert run.stdout.strip() == (
-        f"FAILED timm is {tmp_path}/mine/timm instead of the installed {installed}; rename it, or leave PYTHONPATH "
-        "empty"
+    assert run.stdout.startswith("warning ") and (
+        f"timm is {tmp_path}/mine/timm instead of the installed {installed}; rename it, or leave PYTHONPATH empty"
+        in run.stdout
     ), run.stderr
 
 
-def control_group(root, **files):
-    root.mkdir(parents=True, exist_ok=True)
-    for name, text in files.items():
-        (root / name.replace("_", ".", 1)).write_text(text)
-
-
-@pytest.fixture
-def groups(tmp_path, monkeypatch):
-    """Control groups of a container: an inner one in an outer one."""
-    inner = tmp_path / "outer/inner"
-    control_group(inner, memory_max="max\n", cpu_max="max 100000\n")
-    control_group(tmp_path / "outer", memory_max=str(8 * 2**30), memory_current=str(6 * 2**30),
-                  memory_stat=f"anon 5\ninactive_file {2**30}\n", cpu_max="150000 100000\n")  # fmt: skip
-
-    def files(name):
-        return [group / name for group in (inner, inner.parent) if (group / name).is_file()]
-
-    monkeypatch.setattr(environment, "_of_groups", files)
-
-
-def test_the_limit_of_a_container_counts_without_its_caches(groups, monkeypatch):
-    assert environment.container_memory() == 3 * 2**30
-    monkeypatch.setattr("dualfair.supernet.memory.available_ram", lambda: 20 * 2**30)
-    found = environment.memory()
-    assert found.state == WARNING and found.text.startswith("20.0 GiB free, but the container leaves 3.0 GiB")
+def test_little_memory_is_warned_about(monkeypatch):
+    monkeypatch.setattr("dualfair.supernet.memory.available_ram", lambda: 2 * 2**30)
+    assert environment.memory() == Finding(OK, "2.0 GiB free")
     monkeypatch.setattr("dualfair.supernet.memory.available_ram", lambda: 2 * 2**30 - 1)
     assert environment.memory().text.endswith("enough for small networks only")
 
 
-def test_more_threads_than_processors_are_warned_about(groups, monkeypatch):
+def test_more_threads_than_processors_are_warned_about(tmp_path, monkeypatch):
+    quotas = {"inner": "max 100000\n", "outer": "150000 100000\n"}
+    for name, quota in quotas.items():
+        (tmp_path / name).write_text(quota)
+    monkeypatch.setattr("dualfair.supernet.memory.control_group_files", lambda name: [tmp_path / n for n in quotas])
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1, 2, 3}, raising=False)
     assert environment.allowed_processors() == 1.5
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
@@ -248,13 +232,11 @@ def test_a_device_that_a_build_has_no_code_for_is_warned_about(gpu, monkeypatch)
     )
 
 
-def test_what_export_lacks_is_no_fault(monkeypatch):
-    monkeypatch.setattr(environment, "EXPORT", ("numpy", "no-such-library"))
-    assert environment.export() == Finding(
-        OK,
-        f"numpy {metadata.version('numpy')}; not installed: no-such-library; only to export, pip install "
-        '"dualfair[onnx]"',
-    )
+def test_what_export_lacks_is_no_fault(installed):
+    installed("numpy", 'no-such-library>=1; extra == "onnx"', 'other>=1; extra == "test"')
+    found = environment.libraries()
+    assert found.state == OK
+    assert found.text.endswith('; only to export: no-such-library, pip install "dualfair[onnx]"')
 
 
 def test_texts_for_others_name_no_user_and_no_place(monkeypatch):

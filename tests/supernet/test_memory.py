@@ -15,7 +15,8 @@ from dualfair.evaluation.protocol import EvaluationProtocol
 from dualfair.evaluation.scoring import embedding
 from dualfair.evaluation.scoring.embedding import embed, network_input
 from dualfair.evaluation.scoring.scorer import InheritedScorer, population_embeddings
-from dualfair.supernet.memory import Batch, is_shortage
+from dualfair.supernet import memory
+from dualfair.supernet.memory import Batch, available_ram, is_shortage
 from dualfair.supernet.network import Supernet
 from dualfair.supernet.space import dpn_space
 
@@ -205,3 +206,20 @@ def test_an_allocator_that_really_refuses_halves_the_batch():
     assert done.returncode == 0, done.stdout + done.stderr
     halved, message = done.stdout.split(maxsplit=1)
     assert int(halved) >= 1 and message.startswith("memory ran out with 512 images at once (")
+
+
+def test_the_limit_of_a_container_counts_without_its_caches(tmp_path, monkeypatch):
+    inner, outer = tmp_path / "outer/inner", tmp_path / "outer"
+    inner.mkdir(parents=True)
+    files = {
+        inner / "memory.max": "max\n",
+        outer / "memory.max": f"{2**20}\n",
+        outer / "memory.current": f"{2**20 - 2**18}\n",
+        outer / "memory.stat": f"anon 5\ninactive_file {2**17}\n",
+    }
+    for file, text in files.items():
+        file.write_text(text)
+    monkeypatch.setattr(memory, "control_group_files", lambda name: [inner / name, outer / name])
+    assert available_ram() == 2**18 + 2**17
+    monkeypatch.setattr(memory, "control_group_files", lambda name: [inner / name])
+    assert available_ram() > 2**18 + 2**17

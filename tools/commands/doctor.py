@@ -19,16 +19,17 @@ def command(device: str, report: Path | None) -> None:
     The exit status is 1 where something does not work, and 0 otherwise. The file of --json names no user and holds no
     absolute paths and no environment variables.
     """
-    from dualfair.doctor.checks import checks, failed, line, shareable, verdict
+    from dualfair.doctor.checks import checks, shareable, verdict
+    from dualfair.doctor.environment import FAILED
 
     done = []
     for check in checks(device):
         done.append(check)
-        say(line(check))
+        say(check.line())
     say(verdict(done))
     if report is not None:
         from dualfair.supernet.files import write_json
 
         write_json(report, shareable(done))
-    if failed(done):
+    if any(check.state == FAILED for check in done):
         raise SystemExit(1)

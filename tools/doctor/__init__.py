@@ -1,1 +1,1 @@
-"""Whether everything works on a machine: `checks` goes through its `environment`, `shadowing` and a self-test."""
+"""Whether everything works on a machine: `checks` goes through its `environment`, and a self-test."""

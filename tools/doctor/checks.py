@@ -6,11 +6,11 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 from dualfair.doctor import environment
 from dualfair.doctor.environment import FAILED, OK, WARNING, Finding, anonymous, reason
-from dualfair.doctor.shadowing import imports
 from dualfair.presentation.format import counted
 
 PEOPLE, IMAGES, SIZE = 24, 4, 32
@@ -26,24 +26,34 @@ class Check:
     text: str
     seconds: float
 
+    def line(self) -> str:
+        """The check as a line of text."""
+        lasted = f"  ({self.seconds:.1f} s)" if self.seconds >= 0.05 else ""
+        return f"{self.name:<19} {self.state:<8} {self.text}{lasted}"
+
 
 def checks(device: str) -> Iterator[Check]:
     """Every check when it is done: first what is there, then whether DualFair computes what it promises on a device."""
     here = Path.cwd()
     looks: dict[str, Callable[[], Finding]] = {
         "Python": environment.python,
-        "imports": lambda: imports(here),
+        "imports": partial(environment.imports, here),
         "libraries": environment.libraries,
         "processors": environment.cpu,
         "accelerators": environment.accelerators,
         "memory": environment.memory,
-        "disks": lambda: environment.disks(here),
-        "export": environment.export,
+        "disks": partial(environment.disks, here),
         "self-test: faces": faces,
-        "self-test: networks": lambda: networks(device),
+        "self-test: networks": partial(networks, device),
     }
     for name, look in looks.items():
-        yield _timed(name, look)
+        start = time.perf_counter()
+        try:
+            finding = look()
+        except Exception as error:
+            # Whatever is wrong with a machine is what this command is there to say.
+            finding = Finding(FAILED, str(error) if isinstance(error, ValueError) else reason(error))
+        yield Check(name, finding.state, " ".join(finding.text.split()), time.perf_counter() - start)
 
 
 def faces() -> Finding:
@@ -76,11 +86,6 @@ def networks(name: str) -> Finding:
     )
 
 
-def failed(done: Sequence[Check]) -> bool:
-    """Whether something does not work."""
-    return any(check.state == FAILED for check in done)
-
-
 def verdict(done: Sequence[Check]) -> str:
     """One plain sentence on all checks."""
     failures = [check for check in done if check.state == FAILED]
@@ -93,23 +98,7 @@ def verdict(done: Sequence[Check]) -> str:
     return "Everything works."
 
 
-def line(check: Check) -> str:
-    """A check as a line of text."""
-    lasted = f"  ({check.seconds:.1f} s)" if check.seconds >= 0.05 else ""
-    return f"{check.name:<19} {check.state:<8} {check.text}{lasted}"
-
-
 def shareable(done: Sequence[Check]) -> dict[str, object]:
     """The verdict and all checks for a report of a fault: no user is named, and no absolute path is in it."""
     rows = [{**asdict(check), "text": anonymous(check.text), "seconds": round(check.seconds, 2)} for check in done]
     return {"verdict": anonymous(verdict(done)), "checks": rows}
-
-
-def _timed(name: str, look: Callable[[], Finding]) -> Check:
-    start = time.perf_counter()
-    try:
-        finding = look()
-    except Exception as error:
-        # Whatever is wrong with a machine is what this command is there to say.
-        finding = Finding(FAILED, str(error) if isinstance(error, ValueError) else reason(error))
-    return Check(name, finding.state, " ".join(finding.text.split()), time.perf_counter() - start)

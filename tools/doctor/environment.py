@@ -1,4 +1,4 @@
-"""What DualFair meets on a machine: libraries, devices, memory and disks. Each is one finding.
+"""What DualFair meets on a machine: libraries and where they come from, devices, memory and disks, a finding each.
 
 Nothing here asks the network.
 """
@@ -14,14 +14,12 @@ import re
 import shutil
 import sys
 import tempfile
-from contextlib import suppress
 from dataclasses import dataclass
 from importlib import metadata
+from importlib.machinery import PathFinder
 from pathlib import Path
 
 OK, WARNING, FAILED = "ok", "warning", "FAILED"
-EXPORT = ("onnx", "onnxscript", "onnxruntime")
-"""What exporting to ONNX takes beside the requirements."""
 IMPORTED_AS = {"pillow": "PIL"}
 """Libraries that are imported by another name than they are installed by."""
 LITTLE_DISK, LITTLE_TEMPORARY, LITTLE_MEMORY, LITTLE_SHARED = 2 * 2**30, 2**28, 2 * 2**30, 2**30
@@ -49,30 +47,61 @@ def python() -> Finding:
 
 
 def libraries() -> Finding:
-    """The libraries that the installed package asks for: each has to be there, to be new enough, and to import."""
+    """The libraries that the installed package asks for: each has to be there, to be new enough, and to import. It is
+    no fault to lack what only an export to ONNX needs."""
     from packaging.requirements import Requirement
 
-    asked = [Requirement(line) for line in installed_package().requires or ()]
-    seen, wrong, broken = [f"dualfair {installed_package().version}"], [], []
-    for requirement in asked:
-        if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
+    seen, old, broken, lacking = [f"dualfair {installed_package().version}"], [], [], []
+    for requirement in map(Requirement, installed_package().requires or ()):
+        name, marker = requirement.name, requirement.marker
+        needed = marker is None or marker.evaluate({"extra": ""})
+        if not needed and not marker.evaluate({"extra": "onnx"}):
             continue
         try:
-            version = metadata.version(requirement.name)
-            importlib.import_module(IMPORTED_AS.get(requirement.name, requirement.name))
+            version = metadata.version(name)
+            if needed:
+                importlib.import_module(IMPORTED_AS.get(name, name))
         except metadata.PackageNotFoundError:
-            broken.append(f"{requirement.name} is missing: pip install '{requirement}'")
+            if needed:
+                broken.append(f"{name} is missing: pip install '{requirement}'")
+            else:
+                lacking.append(name)
         except Exception as error:
             # A library that was built for another machine may raise anything.
-            broken.append(f"{requirement.name} {version} cannot be imported ({reason(error)})")
+            broken.append(f"{name} {version} cannot be imported ({reason(error)})")
         else:
-            seen.append(f"{requirement.name} {version}")
+            seen.append(f"{name} {version}")
             if not requirement.specifier.contains(version, prereleases=True):
-                asked_for = f"{requirement.specifier} that is asked for: pip install '{requirement}'"
-                wrong.append(f"{requirement.name} {version} is not the {asked_for}")
-    if broken or wrong:
-        return Finding(FAILED if broken else WARNING, "; ".join(broken + wrong))
-    return Finding(OK, ", ".join(seen))
+                wanted = f"{requirement.specifier} that is asked for: pip install '{name}{requirement.specifier}'"
+                old.append(f"{name} {version} is not the {wanted}")
+    if broken or old:
+        return Finding(FAILED if broken else WARNING, "; ".join(broken + old))
+    without = f'; only to export: {", ".join(lacking)}, pip install "dualfair[onnx]"' if lacking else ""
+    return Finding(OK, ", ".join(seen) + without)
+
+
+def imports(folder: Path) -> Finding:
+    """Whether DualFair and its libraries are imported from where they were installed, and nothing in `folder`, the
+    current one, hides them from `module:object` and from programs of one's own."""
+    asked = [line for line in installed_package().requires or () if "extra ==" not in line]
+    wrong, hiding = [], []
+    for library in ["dualfair", *(re.split(r"[^A-Za-z0-9_.-]", line, maxsplit=1)[0] for line in asked)]:
+        name = IMPORTED_AS.get(library, library)
+        origin, installed = _module_in(None, name), _installed(library, name)
+        if origin and installed and origin != installed:
+            remedy = "rename it, or leave PYTHONPATH empty"
+            wrong.append(f"{name} is {origin} instead of the installed {installed}; {remedy}")
+        if module := _module_in([str(folder)], name):
+            hiding.append(f"./{module.name}")
+    if hiding:
+        wrong.append(
+            f"{', '.join(hiding)} in the current folder would be imported instead of the installed package of that "
+            "name, by module:object and by programs of your own; rename it"
+        )
+    if wrong:
+        return Finding(WARNING, "; ".join(wrong))
+    here = Path(__file__).resolve().parents[1]
+    return Finding(OK, f"dualfair comes from {here}; nothing here is named like it or like a library")
 
 
 def cpu() -> Finding:
@@ -118,17 +147,13 @@ def accelerators() -> Finding:
 
 
 def memory() -> Finding:
-    """Memory that is free, and the limit of a container where it is lower."""
+    """Memory that is free, in a container within its limit."""
     from dualfair.supernet.memory import available_ram
 
-    free, limit = available_ram(), container_memory()
-    seen = f"{_bytes(free)} free"
-    if limit is not None and limit < free:
-        seen += f", but the container leaves {_bytes(limit)}, and plans do not know of that"
-        return Finding(WARNING, f"{seen}; judge their memory by it")
+    free = available_ram()
     if free < LITTLE_MEMORY:
-        return Finding(WARNING, f"{seen}: enough for small networks only")
-    return Finding(OK, seen + ("" if limit is None else f"; the container leaves {_bytes(limit)}"))
+        return Finding(WARNING, f"{_bytes(free)} free: enough for small networks only")
+    return Finding(OK, f"{_bytes(free)} free")
 
 
 def disks(folder: Path) -> Finding:
@@ -145,38 +170,16 @@ def disks(folder: Path) -> Finding:
     return Finding(WARNING, f"{seen}: little room in the {' and the '.join(little)}") if little else Finding(OK, seen)
 
 
-def export() -> Finding:
-    """The packages that only an export to ONNX needs; it is no fault to lack them."""
-    versions = {}
-    for name in EXPORT:
-        with suppress(metadata.PackageNotFoundError):
-            versions[name] = metadata.version(name)
-    parts = [f"{name} {version}" for name, version in versions.items()]
-    if missing := [name for name in EXPORT if name not in versions]:
-        parts.append(f'not installed: {", ".join(missing)}; only to export, pip install "dualfair[onnx]"')
-    return Finding(OK, "; ".join(parts))
-
-
 def allowed_processors() -> float:
     """Processors that this process may use: those it is bound to, or less where a container has a quota."""
+    from dualfair.supernet.memory import control_group_files
+
     bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    for file in _of_groups("cpu.max"):
+    for file in control_group_files("cpu.max"):
         quota, _, period = file.read_text(encoding="ascii").strip().partition(" ")
         if quota != "max":
             bound = min(bound, int(quota) / int(period or 100_000))
     return bound
-
-
-def container_memory() -> int | None:
-    """Bytes that the tightest control group around this process still allows, caches given back; None for no limit."""
-    left = []
-    for file in _of_groups("memory.max"):
-        limit = file.read_text(encoding="ascii").strip()
-        if limit != "max":
-            kept = dict(line.split() for line in (file.parent / "memory.stat").read_text(encoding="ascii").splitlines())
-            used = int((file.parent / "memory.current").read_text(encoding="ascii"))
-            left.append(int(limit) - used + int(kept.get("inactive_file", 0)))
-    return max(0, min(left)) if left else None
 
 
 def anonymous(text: str) -> str:
@@ -205,18 +208,23 @@ def installed_package() -> metadata.Distribution:
         raise ValueError("dualfair is not installed; run 'python -m pip install .' in its folder") from None
 
 
-def _of_groups(file: str) -> list[Path]:
-    """A file of every control group around this process that has it, innermost first."""
-    root = Path("/sys/fs/cgroup")
-    try:
-        lines = Path("/proc/self/cgroup").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return []
-    group = next((line.split("::", 1)[1] for line in lines if line.startswith("0::")), "/").lstrip("/")
-    inner = root / group
-    groups = [inner, *inner.parents]
-    return [group / file for group in groups if group.is_relative_to(root) and (group / file).is_file()]
-
-
 def _bytes(number: int) -> str:
     return f"{number / 2**30:,.1f} GiB"
+
+
+def _module_in(places: list[str] | None, name: str) -> Path | None:
+    """What of some folders, or of sys.path, would be imported under a name; a folder without __init__.py gives way to
+    any other."""
+    spec = PathFinder.find_spec(name, places)
+    if spec is None or spec.origin is None:
+        return None
+    path = Path(spec.origin).resolve()
+    return path.parent if path.name == "__init__.py" else path
+
+
+def _installed(library: str, name: str) -> Path | None:
+    """What a library's module was installed as; None where its files are elsewhere, as in development."""
+    try:
+        return _module_in([str(metadata.distribution(library).locate_file(""))], name)
+    except metadata.PackageNotFoundError:
+        return None
