@@ -54,8 +54,8 @@ def layer_costs(genotype: Genotype | str, skeleton: Skeleton | str) -> list[list
     return costs
 
 
-def measured_cost(network: nn.Module, size: int) -> tuple[int, int]:
-    """(parameters, MACs) of a network's forward pass on one image of `size` x `size` pixels.
+def measured_cost(network: nn.Module, size: int, channels: int = 3) -> tuple[int, int]:
+    """(parameters, MACs) of a network's forward pass on one image of `size` x `size` pixels, or a map of `channels`.
 
     Parameters are the learnt ones of all layers that take part, each once; class weights, which do not, are left out.
     MACs are those of convolutions and linear layers, as `macs` counts them; what attention multiplies between
@@ -81,7 +81,7 @@ def measured_cost(network: nn.Module, size: int) -> tuple[int, int]:
     hooks = [module.register_forward_hook(count) for module in network.modules()]
     try:
         with torch.inference_mode():
-            network(torch.zeros(1, 3, size, size, device=device))
+            network(torch.zeros(1, channels, size, size, device=device))
     finally:
         for hook in hooks:
             hook.remove()

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from dualfair.conformance import check_disparity, check_head, check_operation, check_space
+from dualfair.conformance import check_disparity, check_head, check_operation, check_sampler, check_space, spaces
 from dualfair.evaluation.cost import macs
 from dualfair.evaluation.metrics.disparity import DISPARITIES
 from dualfair.evaluation.scoring.sharing import work
@@ -23,6 +23,7 @@ from dualfair.supernet.network import Supernet
 from dualfair.supernet.operations import Convolution, Place
 from dualfair.supernet.skeleton import SKELETONS
 from dualfair.supernet.space import ChoiceBlock, SearchSpace, dpn_space
+from dualfair.supernet.training.sampling import SAMPLERS
 from dualfair.supernet.trunk import SearchedBlock, Trunk
 
 GUIDES = Path(__file__).parents[2] / "tools" / "guides"
@@ -197,6 +198,38 @@ def test_state_that_paths_share_is_found():
     assert "is not its standalone network" in fault
 
 
+class _Dealt:
+    """A training of dpn81 of 3 steps, 27 paths: every operation in use was updated 3 times, every head 9 times."""
+
+    def __init__(self):
+        self.operation_updates = np.full((4, 3, 9), 3)
+        self.head_updates = {"arcface": 9, "cosface": 9, "adaface": 9}
+        self.step, self.paths_per_step, self.skipped = 3, 9, 0
+
+
+def test_updates_that_are_not_equal_are_found():
+    def faults(trained, space=None):
+        return spaces._faults_of_updates(trained, space or dpn_space("dpn81"))
+
+    assert faults(_Dealt()) == []
+    trained = _Dealt()
+    trained.operation_updates[1, 1, 0] = 2
+    (fault,) = faults(trained)
+    assert fault == "choice block 'block2.middle': updates from 2 to 3 in 27 paths; expected 3"
+    trained = _Dealt()
+    trained.head_updates["arcface"] = 10
+    (fault,) = faults(trained)
+    assert fault == "choice block 'head': updates from 9 to 10 in 27 paths; expected 9"
+    trained.skipped = 1
+    assert faults(trained) == ["1 of 3 steps had a loss or gradient that is not finite"]
+    two_heads = SearchSpace([ChoiceBlock("a", tuple("123456789")), ChoiceBlock("head", ("arcface", "cosface"))])
+    trained = _Dealt()
+    trained.head_updates = {"arcface": 13, "cosface": 14}
+    assert faults(trained, two_heads) == []
+    trained.head_updates = {"arcface": 12, "cosface": 15}
+    assert faults(trained, two_heads)[0].endswith("updates from 12 to 15 in 27 paths; expected 13 to 14")
+
+
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """A folder with the worked examples and a few faces, where commands are typed."""
@@ -293,6 +326,23 @@ def test_spaces_and_skeletons_that_do_not_fit_each_other_are_refused(folder, dua
     assert nothing.status == 2 and "nothing to check" in nothing.err
     wrong = dualfair("check", "--skeleton", "inverted_residual:space")
     assert wrong.status == 2 and "is a SearchSpace; expected a dualfair.supernet.skeleton.Skeleton" in wrong.err
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_the_built_in_samplers_conform(name):
+    assert check_sampler(SAMPLERS[name]) == []
+
+
+def test_an_own_sampler_is_checked_by_its_name(folder, dualfair):
+    (folder / "mysampler.py").write_text(
+        "from dualfair.supernet.training.sampling import UniformSampler\n\n\n"
+        "class Forgetful(UniformSampler):\n    def load_state_dict(self, state):\n        pass\n"
+    )
+    checked = dualfair("check", "--sampler", "mysampler:Forgetful")
+    assert checked.status == 1
+    assert "sampler mysampler:Forgetful: for choice blocks of sizes (4, 4): it goes on with other paths" in checked.out
+    assert dualfair("check", "--sampler", "sequential").out == "sampler sequential: conforms\n"
+    sys.modules.pop("mysampler", None)
 
 
 def test_a_fault_ends_a_check_with_status_1(folder, dualfair):

@@ -15,11 +15,12 @@ from dualfair.commands.console import say
 @click.option("--blocks", default="", help="Blocks of every stage, e.g. 3-4-20-3.")
 @click.option("--size", type=int, default=0, help="Side of the network's input in pixels.")
 @click.option("--heads", default="", help="Heads joined by ',', or module:function of your own.")
+@click.option("--sampler", default="", help="A sampler of training paths by name, or module:object of your own.")
 @click.option(
     "--disparity", "disparities", multiple=True, help="module:function of your own f(values, groups). Repeatable."
 )
 def command(**plugged_in: object) -> None:
-    """Tell what is wrong with a space, a skeleton, operations, heads or disparities of your own.
+    """Tell what is wrong with a space, a skeleton, operations, heads, samplers or disparities of your own.
 
     Every operation is built wherever it may stand and its costs are counted; a small supernet is trained on random
     pixels, and subnets are compared with standalone networks. Takes seconds for small ones; exit status 1 on a fault.

@@ -1,4 +1,4 @@
-"""What a disparity and a head's margin have to be, whoever wrote them.
+"""What a disparity, a head's margin and a sampler have to be, whoever wrote them.
 
 Shape legend: P probes, B batch.
 """
@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from dualfair.evaluation.metrics.disparity import values_of
 from dualfair.runs.devices import seeded
 from dualfair.supernet.heads import MarginHead
+from dualfair.supernet.training import sampling
+from dualfair.supernet.training.sampling import SamplerFactory
 
 
 def check_disparity(disparity: Callable[[np.ndarray, np.ndarray], float]) -> list[str]:
@@ -79,37 +81,38 @@ def check_head(margin: Callable[[Tensor, Tensor, float], tuple[Tensor, Tensor]])
     must be finite, at cosines of -1 and 1 too, and reach the embedding.
     """
     cosines = torch.linspace(-1, 1, 41, requires_grad=True)
-    norms = torch.full((41,), 22.0)
     try:
-        given = [margin(cosines, norms, strength) for strength in (0.0, 1.0)]
+        returned = [margin(cosines, torch.full((41,), 22.0), strength) for strength in (0.0, 1.0)]
     except Exception as error:
         return [f"called as margin(cosines, norms, strength) it raises {type(error).__name__}: {error}"]
-    if not all(isinstance(returned, tuple) and len(returned) == 2 for returned in given):
-        return [f"it returns {_shape(given[0])}; return two things: (cosines with margin, penalty)"]
-    (free, _), (held, penalty) = given
+    if not all(isinstance(pair, tuple) and len(pair) == 2 for pair in returned):
+        return [f"it returns {_shape(returned[0])}; return two things: (cosines with margin, penalty)"]
+    (free, _), (held, penalty) = returned
     if not isinstance(held, Tensor) or held.shape != cosines.shape:
         return [f"it returns {_shape(held)} for cosines of shape (41,); return (cosines with margin (41,), penalty)"]
     if not isinstance(penalty, Tensor) or penalty.ndim:
         return [f"its penalty is {_shape(penalty)}; return a tensor without dimensions, torch.zeros(()) for none"]
-    faults = []
+    return list(_faults_of_margin(cosines, free, held, penalty)) or _faults_in_training(margin)
+
+
+def _faults_of_margin(cosines: Tensor, free: Tensor, held: Tensor, penalty: Tensor) -> Iterator[str]:
+    """Faults of what becomes of ascending cosines without the margin (`free`) and with it (`held`)."""
     if not torch.allclose(free, cosines, atol=1e-4):
         far = int((free - cosines).abs().argmax())
         change = f"a cosine of {cosines[far].item():.3g} becomes {free[far].item():.3g}"
-        faults.append(f"with strength 0 {change}; multiply the margin by the strength")
+        yield f"with strength 0 {change}; multiply the margin by the strength"
     if bool((held > cosines + 1e-4).any()):
-        faults.append("with strength 1 it raises some cosines; a margin makes the true identity harder")
+        yield "with strength 1 it raises some cosines; a margin makes the true identity harder"
     if bool((held.diff() < -1e-4).any()):
         at = int(held.diff().argmin())
         between = f"{cosines[at].item():.3g} and {cosines[at + 1].item():.3g}"
-        faults.append(
-            f"a better cosine gets a worse logit between {between}; continue the margin so that it never falls"
-        )
+        yield f"a better cosine gets a worse logit between {between}; continue the margin so that it never falls"
     if not held.requires_grad:
-        return [*faults, "its gradient does not reach the cosines; do not detach them"]
+        yield "its gradient does not reach the cosines; do not detach them"
+        return
     (held.sum() + penalty).backward()
     if cosines.grad is None or not bool(cosines.grad.isfinite().all()):
-        faults.append("its gradient is not finite at some cosine of [-1, 1]; clamp before acos or sqrt")
-    return faults or _faults_in_training(margin)
+        yield "its gradient is not finite at some cosine of [-1, 1]; clamp before acos or sqrt"
 
 
 def _faults_in_training(margin: Callable) -> list[str]:
@@ -125,6 +128,17 @@ def _faults_in_training(margin: Callable) -> list[str]:
         for name, gradient in reached.items()
         if gradient is None or not gradient.isfinite().all() or not gradient.any()
     ]
+
+
+def check_sampler(make: SamplerFactory) -> list[str]:
+    """The fault of a sampler of training paths, tried out on choice blocks of equal and of unequal sizes: its paths
+    have to be choices of these, follow a seed, and go on where `state_dict` was taken."""
+    for sizes in ((4, 4), (9, 3, 2)):
+        try:
+            sampling.check_sampler(make, sizes)
+        except ValueError as error:
+            return [f"for choice blocks of sizes {sizes}: {error}"]
+    return []
 
 
 def _shape(value: object) -> str:

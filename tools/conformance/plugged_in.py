@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 
-from dualfair.conformance.functions import check_disparity, check_head
+from dualfair.conformance.functions import check_disparity, check_head, check_sampler
 from dualfair.conformance.spaces import check_space
 from dualfair.evaluation.metrics.disparity import DISPARITIES
 from dualfair.runs.architectures import open_skeleton, open_space
 from dualfair.runs.plug_in import look_up
 from dualfair.supernet.heads import HEADS
+from dualfair.supernet.training.sampling import SAMPLERS
 
-FUNCTIONS: dict[str, tuple[Mapping[str, Callable], Callable[[Callable], list[str]]]] = {
+CHECKS = {
     "disparity": (DISPARITIES, check_disparity),
     "head": (HEADS, check_head),
+    "sampler": (SAMPLERS, check_sampler),
 }
-"""Plug-ins that are one function: by kind, the table of the built-in ones and the check."""
+"""Plug-ins that are one function or class: by kind, the table of the built-in ones and the check."""
 
 
 def check_plugged_in(
@@ -25,22 +27,24 @@ def check_plugged_in(
     blocks: str = "",
     size: int = 0,
     heads: str = "",
+    sampler: str = "",
     disparities: Sequence[str] = (),
 ) -> dict[str, list[str]]:
     """The faults of whatever is named, by what it is; an empty list where it conforms.
 
-    A space is checked with its skeleton ("" = dpn81, nano), and only where heads and disparities are without fault.
-    Raises ValueError where nothing is named, or a name leads nowhere.
+    A space is checked with its skeleton ("" = dpn81, nano), and only where all else is without fault. Raises ValueError
+    where nothing is named, or a name leads nowhere.
     """
-    if not (space or skeleton or heads or disparities):
-        raise ValueError("nothing to check: give --space, --skeleton, --heads or --disparity, each as module:object")
-    faults: dict[str, list[str]] = {}
+    if not (space or skeleton or heads or sampler or disparities):
+        raise ValueError(
+            "nothing to check: give --space, --skeleton, --heads, --sampler or --disparity, each as module:object"
+        )
     shape = open_skeleton(skeleton or "nano", blocks, size, heads)
-    named = {"disparity": disparities, "head": [name.strip() for name in heads.split(",") if name.strip()]}
+    named = {"disparity": disparities, "head": heads.split(","), "sampler": [sampler]}
+    faults = {}
     for kind, names in named.items():
-        table, check = FUNCTIONS[kind]
-        for name in names:
-            faults[f"{kind} {name}"] = check(look_up(name, table, kind))
+        table, check = CHECKS[kind]
+        faults |= {f"{kind} {name}": check(look_up(name, table, kind)) for name in map(str.strip, names) if name}
     if (space or skeleton) and not any(faults.values()):
         opened = open_space(space or "dpn81", shape, heads)
         networks = f"space {space or 'dpn81'} ({opened.size:,} networks)"

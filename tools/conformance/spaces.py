@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -48,7 +47,7 @@ def check_operation(operation: Operation, place: Place | None = None) -> list[st
     faults = []
     if not torch.equal(output, again):
         faults.append(f"operation {name} gives two outputs for the same input in evaluation mode")
-    counted = measured_cost(nn.Sequential(_Widened(place.in_channels), module).eval(), place.side)
+    counted = measured_cost(module, place.side, place.in_channels)
     for formula, count in zip(("parameters", "macs"), counted, strict=True):
         if (value := getattr(operation, formula)(place)) != count:
             faults.append(f"operation {name} at {place}: {formula}() says {value:,}, counted {count:,}")
@@ -65,17 +64,6 @@ def check_operation(operation: Operation, place: Place | None = None) -> list[st
     return faults
 
 
-class _Widened(nn.Module):
-    """Images as a feature map of so many channels."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.channels = channels
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return images[:, :1].expand(-1, self.channels, -1, -1).contiguous()
-
-
 def check_space(
     space: SearchSpace, skeleton: Skeleton | str, paths: int = 3, device: torch.device | str = "cpu"
 ) -> list[str]:
@@ -90,61 +78,53 @@ def check_space(
         return [str(error)]
     if fitted != genotypes or any(space.parse(str(genotype)) != genotype for genotype in genotypes):
         return [f"genotype {genotypes[0]} does not come back the same when it is printed and read"]
-    faults = list(_faults_of_operations(space, skeleton)) or list(_faults_of_costs(genotypes, skeleton))
+    faults = _faults_of_operations(space, skeleton) or _faults_of_costs(genotypes, skeleton)
     if faults:
         return faults
     with seeded(0):
-        return list(_faults_of_supernet(space, skeleton, genotypes, device))
+        return _faults_of_supernet(space, skeleton, genotypes, device)
 
 
-def _faults_of_operations(space: SearchSpace, skeleton: Skeleton) -> Iterator[str]:
-    places = skeleton.block_places()
-    seen = set()
+def _faults_of_operations(space: SearchSpace, skeleton: Skeleton) -> list[str]:
+    positions = skeleton.block_places()
+    places: dict[tuple[int, Place], None] = {}
     for choice_block, genes in zip(space.choice_blocks, space.genes, strict=True):
-        for block, position in genes:
-            for code, name in zip(choice_block.codes, choice_block.choices, strict=True):
-                operation, place = skeleton.operations[code], places[block][position]
-                if operation.name != name:
-                    yield (
-                        f"choice block {choice_block.name!r} calls code {code} {name!r}; operation {code} is "
-                        f"{operation.name!r}"
-                    )
-                    return
-                if (code, place) not in seen:
-                    seen.add((code, place))
-                    yield from check_operation(operation, place)
+        for code, name in zip(choice_block.codes, choice_block.choices, strict=True) if genes else ():
+            if (actual := skeleton.operations[code].name) != name:
+                return [
+                    f"choice block {choice_block.name!r} calls code {code} {name!r}; operation {code} is {actual!r}"
+                ]
+            places |= {(code, positions[block][position]): None for block, position in genes}
+    return [fault for code, place in places for fault in check_operation(skeleton.operations[code], place)]
 
 
-def _faults_of_costs(genotypes: Sequence[Genotype], skeleton: Skeleton) -> Iterator[str]:
+def _faults_of_costs(genotypes: Sequence[Genotype], skeleton: Skeleton) -> list[str]:
     for genotype in genotypes:
         try:
             counted = measured_cost(build(genotype, skeleton).eval(), skeleton.image_size)
         except Exception as error:
-            yield f"network {genotype} does not run: {type(error).__name__}: {error}"
-            return
+            return [f"network {genotype} does not run: {type(error).__name__}: {error}"]
         by_formula = parameters(genotype, skeleton), macs(genotype, skeleton)
         if by_formula != counted:
-            yield (
+            return [
                 f"network {genotype}: by formula {by_formula[0]:,} parameters and {by_formula[1]:,} MACs, counted "
                 f"{counted[0]:,} and {counted[1]:,}; every operation agrees, so look at stem_cost(), "
                 "tail_cost(), features and shortcut_layers()"
-            )
-            return
+            ]
+    return []
 
 
 def _faults_of_supernet(
     space: SearchSpace, skeleton: Skeleton, genotypes: Sequence[Genotype], device: torch.device | str
-) -> Iterator[str]:
+) -> list[str]:
     faces = RandomFaces(4 * PEOPLE, PEOPLE, skeleton.image_size)
     supernet = Supernet(skeleton, PEOPLE, space.heads)
-    recipe = dataclasses.replace(Recipe(), batch=2 * PEOPLE, epochs=1.0)
-    trainer = Trainer(supernet, faces, recipe, seed=0, space=space, device=device)
+    trainer = Trainer(supernet, faces, Recipe(batch=2 * PEOPLE, epochs=1.0), seed=0, space=space, device=device)
     try:
         list(trainer.run())
     except NonFinite as error:
-        yield f"training does not get going: {error}"
-        return
-    yield from _faults_of_updates(trainer, space)
+        return [f"training does not get going: {error}"]
+    faults = _faults_of_updates(trainer, space)
     supernet.eval()
     sample = network_input(faces, np.arange(2 * PEOPLE), device)
     embeddings = population_embeddings(supernet, genotypes, faces, sample)
@@ -154,30 +134,27 @@ def _faults_of_supernet(
             inherited, expected = supernet(sample, genotype), standalone(sample)
         if not torch.equal(inherited, expected):
             gap = (inherited - expected).abs().max().item()
-            yield (
-                f"subnet {genotype} is not its standalone network, by {gap:.3g} at most: weights or state are shared "
-                "outside paths"
-            )
-            return
+            where = "weights or state are shared outside paths"
+            return [*faults, f"subnet {genotype} is not its standalone network, by {gap:.3g} at most: {where}"]
         scored_alone = population_embeddings(supernet, [genotype], faces, sample)[genotype]
         if not np.array_equal(embeddings[genotype], scored_alone):
-            yield f"network {genotype} gets other embeddings when it is scored beside others"
-            return
+            return [*faults, f"network {genotype} gets other embeddings when it is scored beside others"]
+    return faults
 
 
-def _faults_of_updates(trainer: Trainer, space: SearchSpace) -> Iterator[str]:
+def _faults_of_updates(trainer: Trainer, space: SearchSpace) -> list[str]:
     """Every choice of a block is taken equally often; but for the last shuffle, where its size divides no whole."""
     if trainer.skipped:
-        yield f"{trainer.skipped} of {trainer.step} steps had a loss or gradient that is not finite"
-        return
+        return [f"{trainer.skipped} of {trainer.step} steps had a loss or gradient that is not finite"]
+    faults = []
     paths = trainer.step * trainer.paths_per_step
     for choice_block, genes in zip(space.choice_blocks, space.genes, strict=True):
-        counts = [
-            trainer.operation_updates[block, position, code] for block, position in genes for code in choice_block.codes
-        ] or list(trainer.head_updates.values())
+        updates = trainer.operation_updates
+        counts = [updates[block, position, code] for block, position in genes for code in choice_block.codes]
+        counts = counts or list(trainer.head_updates.values())
         least, most = paths // len(choice_block.choices), -(-paths // len(choice_block.choices))
         if min(counts) < least or max(counts) > most:
-            yield (
-                f"choice block {choice_block.name!r}: updates from {min(counts)} to {max(counts)} in {paths} paths; "
-                f"expected {least}" + (f" to {most}" if most > least else "")
-            )
+            expected = f"{least} to {most}" if most > least else f"{least}"
+            seen = f"updates from {min(counts)} to {max(counts)} in {paths} paths"
+            faults.append(f"choice block {choice_block.name!r}: {seen}; expected {expected}")
+    return faults
