@@ -65,7 +65,7 @@ def test_one_by_one_and_the_trie_give_the_same_embeddings():
 
 
 def test_all_heads_share_their_backbones():
-    all_heads = populations(Setting(population=10))["all heads of random backbones"]
+    all_heads = populations(dpn_space("dpn81", 4), 10)["all heads of random backbones"]
     assert len(set(all_heads)) == 9 and len({genotype.blocks for genotype in all_heads}) == 3
 
 

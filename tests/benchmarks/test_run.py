@@ -6,9 +6,8 @@ import pytest
 import torch
 
 from dualfair.benchmarks import BENCHMARKS, scoring, step
-from dualfair.benchmarks.contest import Setting
+from dualfair.benchmarks.contest import Setting, Timings
 from dualfair.benchmarks.run import FUNCTIONS, run_benchmarks
-from dualfair.benchmarks.timing import Timings
 
 
 @pytest.fixture
@@ -40,7 +39,7 @@ def test_json_holds_what_is_printed(dualfair, tmp_path, no_processes):
     report = json.loads((tmp_path / "r.json").read_text(), parse_constant=refuse)
     assert report["setting"]["repeats"] == 2
     assert report["environment"]["torch"] == torch.__version__
-    assert f"threads {torch.get_num_threads()}" in ran.out
+    assert f"device cpu, {torch.get_num_threads()} threads" in ran.out
     assert list(report["benchmarks"]) == ["step", "ranks"]
     default, alike = report["benchmarks"]["step"]
     assert default["title"] in ran.out and default["title"] == alike["title"] and default["plain"] != alike["plain"]
@@ -59,9 +58,10 @@ def test_ranks_are_of_as_many_embeddings_as_the_full_sort_has_memory_for(no_proc
     assert contest.work == 204 and "204 random embeddings" in contest.title
 
 
-def test_scoring_is_held_against_what_sharing_could_give(no_processes):
+def test_scoring_is_held_against_what_sharing_could_give(monkeypatch, no_processes):
+    monkeypatch.setattr(scoring, "POPULATION", 3)
     printed = []
-    report = run_benchmarks(Setting(batch=4, population=3, repeats=1), ["scoring"], say=printed.append)
+    report = run_benchmarks(Setting(batch=4, repeats=1), ["scoring"], say=printed.append)
     random, all_heads = report["benchmarks"]["scoring"]
     assert random["work"] == all_heads["work"] == 3 * 4
     assert all_heads["facts"]["ideal ratio, by MACs"] > 2.5

@@ -1,8 +1,7 @@
 """Benchmarks of `dualfair bench`: the plain way of doing a thing beside ours, measured in turn in one run.
 
-`timing` times two contestants in turn and measures their memory in fresh processes; `contest` is the setting that all
-share and a contest as text and JSON; `run` goes through the benchmarks, which are functions of the setting in `step`
-and `scoring`.
+`contest` times two ways in turn, measures their memory, and prints them; `run` goes through the benchmarks, which are
+functions of one setting in `step` and `scoring`.
 """
 
 from __future__ import annotations

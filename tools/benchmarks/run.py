@@ -66,7 +66,6 @@ def environment(setting: Setting) -> dict[str, object]:
         "device": describe(torch.device(setting.device)),
         "cpu": models[0] if models else platform.machine(),
         "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
         "python": platform.python_version(),
         "torch": torch.__version__,
         "training dtype": str(setting.training_dtype).removeprefix("torch."),

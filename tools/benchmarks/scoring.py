@@ -8,8 +8,7 @@ from functools import partial
 import numpy as np
 import torch
 
-from dualfair.benchmarks.contest import SPACE, Contest, Setting
-from dualfair.benchmarks.timing import Call, compare
+from dualfair.benchmarks.contest import SPACE, Call, Contest, Setting, compare
 from dualfair.evaluation.metrics.identification import ranks as counted_ranks
 from dualfair.evaluation.scoring.embedding import network_input
 from dualfair.evaluation.scoring.scorer import population_embeddings
@@ -19,20 +18,22 @@ from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.images.noise import RandomFaces
 from dualfair.supernet.memory import available_ram
 from dualfair.supernet.network import Supernet
+from dualfair.supernet.space import SearchSpace
 
-DIMENSIONS, PER_PERSON = 512, 5
-"""Numbers of an embedding that is ranked, and images of a person."""
+POPULATION = 64
+"""Genotypes that are scored."""
+EMBEDDINGS, DIMENSIONS, PER_PERSON = 20_000, 512, 5
+"""Images that are ranked, at most, numbers of an embedding, and images of a person."""
 SORT_BYTES = 25
 """Bytes of the full sort for every pair of images at its peak: cosine 4, order 8, identity 8, found or not 1, and a
 fifth to spare."""
 
 
-def populations(setting: Setting) -> dict[str, list[Genotype]]:
+def populations(space: SearchSpace, size: int) -> dict[str, list[Genotype]]:
     """Genotypes that have nothing but chance in common, and random backbones with every head."""
-    random = setting.space.sample_distinct(setting.population, np.random.default_rng(0))
-    heads = setting.space.heads
-    backbones = [genotype.blocks for genotype in random[: len(random) // len(heads)]]
-    all_heads = [Genotype(blocks, head) for blocks in backbones for head in heads]
+    random = space.sample_distinct(size, np.random.default_rng(0))
+    backbones = [genotype.blocks for genotype in random[: size // len(space.heads)]]
+    all_heads = [Genotype(blocks, head) for blocks in backbones for head in space.heads]
     return {"a random population": random, "all heads of random backbones": all_heads}
 
 
@@ -51,7 +52,7 @@ def scoring(setting: Setting) -> list[Contest]:
     """Populations scored one by one and in one trie, beside what sharing could give at best, by MACs; time is not quite
     proportional to these, so it may be more than all."""
     contests = []
-    for name, genotypes in populations(setting).items():
+    for name, genotypes in populations(setting.space, POPULATION).items():
         apart, together = ([[genotype] for genotype in genotypes], [genotypes])
         makers = [partial(embedding, setting, parts) for parts in (apart, together)]
         timings = compare(*makers, repeats=setting.repeats, calls=1, warm_up=1, device=setting.device)
@@ -71,8 +72,8 @@ def scoring(setting: Setting) -> list[Contest]:
 
 
 def ranks(setting: Setting) -> list[Contest]:
-    """Ranks of as many embeddings as the setting says, or as the full sort has memory for; once, as it takes long."""
-    images = min(setting.embeddings, math.isqrt(available_ram() // SORT_BYTES))
+    """Ranks of many embeddings, or as many as the full sort has memory for; timed once, as it takes long."""
+    images = min(EMBEDDINGS, math.isqrt(available_ram() // SORT_BYTES))
     contest = Contest(
         title=f"ranks: {images:,} random embeddings of {DIMENSIONS} dimensions (numpy, on the CPU)",
         plain="sort all similarities",

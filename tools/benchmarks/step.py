@@ -14,8 +14,7 @@ from timm.optim import create_optimizer_v2
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from dualfair.benchmarks.contest import SPACE, Contest, Setting
-from dualfair.benchmarks.timing import Call, compare, seconds_of
+from dualfair.benchmarks.contest import SPACE, Call, Contest, Setting, compare, seconds_of
 from dualfair.runs.devices import keep_freed_memory, seeded
 from dualfair.supernet.images.augmentation import augment, draw, to_input
 from dualfair.supernet.images.noise import RandomFaces

@@ -11,11 +11,9 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from dualfair.evaluation.metrics.disparity import values_of
-from dualfair.runs.devices import seeded
-from dualfair.supernet.heads import MarginHead
 from dualfair.supernet.training import sampling
 from dualfair.supernet.training.sampling import SamplerFactory
 
@@ -80,7 +78,7 @@ def check_head(margin: Callable[[Tensor, Tensor, float], tuple[Tensor, Tensor]])
     With strength 0 there must be no margin; with 1 it must not raise a cosine, nor turn the order of two. Gradients
     must be finite, at cosines of -1 and 1 too, and reach the embedding.
     """
-    cosines = torch.linspace(-1, 1, 41, requires_grad=True)
+    cosines, norms = torch.linspace(-1, 1, 41, requires_grad=True), torch.linspace(18, 26, 41, requires_grad=True)
     try:
         returned = [margin(cosines, torch.full((41,), 22.0), strength) for strength in (0.0, 1.0)]
     except Exception as error:
@@ -92,10 +90,21 @@ def check_head(margin: Callable[[Tensor, Tensor, float], tuple[Tensor, Tensor]])
         return [f"it returns {_shape(held)} for cosines of shape (41,); return (cosines with margin (41,), penalty)"]
     if not isinstance(penalty, Tensor) or penalty.ndim:
         return [f"its penalty is {_shape(penalty)}; return a tensor without dimensions, torch.zeros(()) for none"]
-    return list(_faults_of_margin(cosines, free, held, penalty)) or _faults_in_training(margin)
+    faults = list(_faults_of_margin(cosines, free, held))
+    logits, penalty = margin(cosines, norms, 1.0)
+    loss = logits.sum() + penalty
+    if loss.requires_grad:
+        loss.backward()
+    if cosines.grad is None or not bool(cosines.grad.any()):
+        faults.append("its gradient does not reach the cosines; do not detach them")
+    elif not bool(cosines.grad.isfinite().all()):
+        faults.append("its gradient is not finite at some cosine of [-1, 1]; clamp before acos or sqrt")
+    if norms.grad is not None and not bool(norms.grad.isfinite().all()):
+        faults.append("its gradient is not finite at some norm of [18, 26]")
+    return faults
 
 
-def _faults_of_margin(cosines: Tensor, free: Tensor, held: Tensor, penalty: Tensor) -> Iterator[str]:
+def _faults_of_margin(cosines: Tensor, free: Tensor, held: Tensor) -> Iterator[str]:
     """Faults of what becomes of ascending cosines without the margin (`free`) and with it (`held`)."""
     if not torch.allclose(free, cosines, atol=1e-4):
         far = int((free - cosines).abs().argmax())
@@ -107,27 +116,6 @@ def _faults_of_margin(cosines: Tensor, free: Tensor, held: Tensor, penalty: Tens
         at = int(held.diff().argmin())
         between = f"{cosines[at].item():.3g} and {cosines[at + 1].item():.3g}"
         yield f"a better cosine gets a worse logit between {between}; continue the margin so that it never falls"
-    if not held.requires_grad:
-        yield "its gradient does not reach the cosines; do not detach them"
-        return
-    (held.sum() + penalty).backward()
-    if cosines.grad is None or not bool(cosines.grad.isfinite().all()):
-        yield "its gradient is not finite at some cosine of [-1, 1]; clamp before acos or sqrt"
-
-
-def _faults_in_training(margin: Callable) -> list[str]:
-    with seeded(0):
-        head = MarginHead(8, 16, 5, margin)
-        features = torch.randn(6, 8, 3, 3, requires_grad=True)
-    labels = torch.arange(6) % 5
-    result = head(features, labels)
-    (nn.functional.cross_entropy(16 * result.cosines, labels) + result.penalty).backward()
-    reached = {"features": features.grad, "class weights": head.weight.grad, "neck": head.neck.linear.weight.grad}
-    return [
-        f"no finite gradient reaches the {name}"
-        for name, gradient in reached.items()
-        if gradient is None or not gradient.isfinite().all() or not gradient.any()
-    ]
 
 
 def check_sampler(make: SamplerFactory) -> list[str]:

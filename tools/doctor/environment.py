@@ -125,8 +125,8 @@ def accelerators() -> Finding:
     if not torch.cuda.is_available():
         if not any(Path(place).exists() for place in ("/proc/driver/nvidia/version", "/dev/nvidiactl")):
             return Finding(OK, f"no CUDA device, {built}{mps}")
-        remedy = "its driver is too old for it, or the device is hidden"
-        remedy = remedy if torch.version.cuda else "install a build for CUDA"
+        hidden = "its driver is too old for it, or the device is hidden"
+        remedy = hidden if torch.version.cuda else "install a build for CUDA"
         return Finding(WARNING, f"an NVIDIA driver is here, but torch cannot use it: {built}; {remedy}")
     seen, broken = [], []
     for number in range(torch.cuda.device_count()):

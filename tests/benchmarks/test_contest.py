@@ -6,9 +6,9 @@ from functools import partial
 import pytest
 import torch
 
-from dualfair.benchmarks import timing
+from dualfair.benchmarks import contest
+from dualfair.benchmarks.contest import Timings, compare, quartiles, seconds_of
 from dualfair.benchmarks.scoring import ranking
-from dualfair.benchmarks.timing import Timings, compare, quartiles, seconds_of
 
 
 class InlineProcess:
@@ -37,30 +37,30 @@ def test_contestants_are_timed_in_turn_and_the_order_is_turned_round(monkeypatch
         assert (calls, warm_up, device) == (4, 2, "cpu")
         return float(len(asked)), 10 * len(asked)
 
-    monkeypatch.setattr(timing, "ProcessPoolExecutor", InlineProcess)
-    monkeypatch.setattr(timing, "measure", measure)
+    monkeypatch.setattr(contest, "ProcessPoolExecutor", InlineProcess)
+    monkeypatch.setattr(contest, "measure", measure)
     timings = compare("plain", "ours", repeats=3, calls=4, warm_up=2)
     assert asked == ["plain", "ours", "ours", "plain", "plain", "ours"]
     assert timings == Timings((1.0, 4.0, 5.0), (2.0, 3.0, 6.0), (50, 60))
 
 
 def test_a_contestant_is_made_and_warmed_up_once(monkeypatch):
-    monkeypatch.setattr(timing, "_contestant", [])
+    monkeypatch.setattr(contest, "_contestant", [])
     log = []
 
     def make():
         log.append("make")
         return lambda: log.append("call")
 
-    timing.measure(make, 3, 2, "cpu")
-    timing.measure(make, 3, 2, "cpu")
+    contest.measure(make, 3, 2, "cpu")
+    contest.measure(make, 3, 2, "cpu")
     assert log == ["make", *["call"] * 8]
 
 
 def test_the_device_is_waited_for_before_the_clock_is_read(monkeypatch):
     log = []
     monkeypatch.setattr(torch.cuda, "synchronize", lambda device: log.append("wait"))
-    monkeypatch.setattr(timing.time, "perf_counter", lambda: log.append("clock") or 6.0 * log.count("clock"))
+    monkeypatch.setattr(contest.time, "perf_counter", lambda: log.append("clock") or 6.0 * log.count("clock"))
     assert seconds_of(lambda: log.append("call"), 2, "cuda") == 3.0
     assert log == ["wait", "clock", "call", "call", "wait", "clock"]
 
