@@ -257,7 +257,7 @@ def test_the_example_space_conforms_and_runs_all_four_stages(folder, dualfair):
     study = dualfair("correlate", "--run", "run")
     assert "tau" in study.out, study.err
     report = dualfair("report", "run")
-    assert "run: Take " in report.out, report.err
+    assert "Report: report/report.html" in report.out, report.err
     trained = next((folder / "run/retrain").glob("*/seed-0"))
     result = dualfair("evaluate", "--network", trained, "--faces", "faces", "--out", "result", "--resamples", 20)
     assert result.status == 0, result.err

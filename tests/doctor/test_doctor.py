@@ -15,7 +15,7 @@ import torch
 
 from dualfair import conformance
 from dualfair.doctor import environment
-from dualfair.doctor.checks import Check, networks, verdict
+from dualfair.doctor.checks import networks, verdict
 from dualfair.doctor.environment import FAILED, OK, WARNING, Finding, imports
 
 ROOT = Path(__file__).parents[2]
@@ -64,7 +64,7 @@ def test_a_promise_that_is_broken_fails_the_self_test(monkeypatch):
     ],
 )
 def test_one_sentence_says_it_all(states, said):
-    assert verdict([Check(name, state, "it is so", 0.0) for name, state in zip("ab", states, strict=True)]) == said
+    assert verdict([Finding(state, "it is so", name) for name, state in zip("ab", states, strict=True)]) == said
 
 
 @pytest.fixture

@@ -95,10 +95,11 @@ def parts(setting: Setting) -> tuple[Supernet, RandomFaces, Recipe, SearchSpace]
     return supernet, faces, Recipe(batch=setting.batch, epochs=1e6), setting.space
 
 
-def plain(setting: Setting, layout: torch.memory_format = torch.contiguous_format, allocator: bool = False) -> Call:
-    """The plain loop's step, with the Trainer's layout or `allocator` where they are asked for."""
-    if allocator:
+def plain(setting: Setting, like_ours: bool = False) -> Call:
+    """The plain loop's step, with PyTorch's own layout and allocator or with those of the Trainer."""
+    if like_ours:
         keep_freed_memory()
+    layout = torch.channels_last if like_ours else torch.contiguous_format
     return partial(next, plain_steps(*parts(setting), setting.device, layout))
 
 
@@ -113,12 +114,12 @@ def step(setting: Setting) -> list[Contest]:
     """The loop both ways against the Trainer, with the share of the device's peak that is reached, by the FLOP of the
     plain step."""
     paths = max(setting.space.sizes)
-    loops = {
-        "PyTorch's defaults": partial(plain, setting),
-        "channels last, our allocator": partial(plain, setting, torch.channels_last, True),
-    }
+    loops = {"PyTorch's defaults": False, "channels last, our allocator": True}
     timing = {"repeats": setting.repeats, "calls": CALLS, "warm_up": WARM_UP, "device": setting.device}
-    timings = {name: compare(loop, partial(ours, setting), **timing) for name, loop in loops.items()}
+    timings = {
+        name: compare(partial(plain, setting, like_ours), partial(ours, setting), **timing)
+        for name, like_ours in loops.items()
+    }
     flops, peak = count_flops(plain(setting)), matmul_flops(setting.device, setting.training_dtype)
     return [
         Contest(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
@@ -17,22 +17,7 @@ PEOPLE, IMAGES, SIZE = 24, 4, 32
 """Faces that the self-test generates: of so many people, so many of each, so many pixels wide."""
 
 
-@dataclass(frozen=True)
-class Check:
-    """What was found under a name, and the seconds that finding it took."""
-
-    name: str
-    state: str
-    text: str
-    seconds: float
-
-    def line(self) -> str:
-        """The check as a line of text."""
-        lasted = f"  ({self.seconds:.1f} s)" if self.seconds >= 0.05 else ""
-        return f"{self.name:<19} {self.state:<8} {self.text}{lasted}"
-
-
-def checks(device: str) -> Iterator[Check]:
+def checks(device: str) -> Iterator[Finding]:
     """Every check when it is done: first what is there, then whether DualFair computes what it promises on a device."""
     here = Path.cwd()
     looks: dict[str, Callable[[], Finding]] = {
@@ -53,7 +38,8 @@ def checks(device: str) -> Iterator[Check]:
         except Exception as error:
             # Whatever is wrong with a machine is what this command is there to say.
             finding = Finding(FAILED, str(error) if isinstance(error, ValueError) else reason(error))
-        yield Check(name, finding.state, " ".join(finding.text.split()), time.perf_counter() - start)
+        seconds = time.perf_counter() - start
+        yield replace(finding, name=name, text=" ".join(finding.text.split()), seconds=seconds)
 
 
 def faces() -> Finding:
@@ -86,7 +72,7 @@ def networks(name: str) -> Finding:
     )
 
 
-def verdict(done: Sequence[Check]) -> str:
+def verdict(done: Sequence[Finding]) -> str:
     """One plain sentence on all checks."""
     failures = [check for check in done if check.state == FAILED]
     warnings = [check for check in done if check.state == WARNING]
@@ -98,7 +84,7 @@ def verdict(done: Sequence[Check]) -> str:
     return "Everything works."
 
 
-def shareable(done: Sequence[Check]) -> dict[str, object]:
+def shareable(done: Sequence[Finding]) -> dict[str, object]:
     """The verdict and all checks for a report of a fault: no user is named, and no absolute path is in it."""
     rows = [{**asdict(check), "text": anonymous(check.text), "seconds": round(check.seconds, 2)} for check in done]
     return {"verdict": anonymous(verdict(done)), "checks": rows}

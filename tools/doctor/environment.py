@@ -29,10 +29,18 @@ some hundred megabytes, one of `paper` gigabytes."""
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at: its state is "ok", "warning" or "FAILED"."""
+    """One thing that was looked at: its state is "ok", "warning" or "FAILED". Behind it come its name and the seconds
+    that looking took."""
 
     state: str
     text: str
+    name: str = ""
+    seconds: float = 0.0
+
+    def line(self) -> str:
+        """The finding as a line of text."""
+        lasted = f"  ({self.seconds:.1f} s)" if self.seconds >= 0.05 else ""
+        return f"{self.name:<19} {self.state:<8} {self.text}{lasted}"
 
 
 def python() -> Finding:
@@ -89,8 +97,9 @@ def imports(folder: Path) -> Finding:
         name = IMPORTED_AS.get(library, library)
         origin, installed = _module_in(None, name), _installed(library, name)
         if origin and installed and origin != installed:
-            remedy = "rename it, or leave PYTHONPATH empty"
-            wrong.append(f"{name} is {origin} instead of the installed {installed}; {remedy}")
+            wrong.append(
+                f"{name} is {origin} instead of the installed {installed}; rename it, or leave PYTHONPATH empty"
+            )
         if module := _module_in([str(folder)], name):
             hiding.append(f"./{module.name}")
     if hiding:
