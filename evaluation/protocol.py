@@ -5,59 +5,93 @@ Shape legend: N images, D embedding.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from dualfair.evaluation.metrics.disparity import DISPARITIES, measure, per_group
-from dualfair.evaluation.metrics.identification import COUNTS, Ranks, error, galleries, halves, ranks
+from dualfair.evaluation.metrics.disparity import per_group
+from dualfair.evaluation.metrics.identification import error, halves
+from dualfair.evaluation.objectives import (
+    OBJECTIVES,
+    EmbeddedFaces,
+    Objective,
+    columns_of,
+    default_objectives,
+)
 
-LITERAL = DISPARITIES["rank_disparity"]
+LITERAL = "rank_disparity"
 """The published objective; it stands beside any other that is searched on."""
 
-ALONGSIDE = (
-    LITERAL,
-    *(DISPARITIES[name] for name in ("log_rank_disparity", "capped_rank_disparity", "accuracy_disparity")),
-)
-"""Differences between groups, which are finite on any faces: taken beside the protocol's disparity, so that it can be
+ALONGSIDE = (LITERAL, "log_rank_disparity", "capped_rank_disparity", "accuracy_disparity")
+"""Differences between groups, which are finite on any faces: taken beside the protocol's objectives, so that it can be
 said which of them these faces can tell networks apart by."""
+
+
+@dataclass(frozen=True)
+class ObjectiveNames:
+    """What the objectives of a protocol are called in tables: `minimised` are all of them, `measured` those on images.
+
+    Recorded beside the protocol, so that readers need not import what the user's own are. `disparity` is the name of
+    the protocol's disparity, whether or not it is searched on.
+    """
+
+    minimised: tuple[str, ...]
+    measured: tuple[str, ...]
+    disparity: str
+
+
+PUBLISHED = ObjectiveNames(("error", LITERAL), ("error", LITERAL), LITERAL)
+"""Those of the published search."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationProtocol:
-    """What is measured on a set of faces.
+    """What is measured on a set of faces, for the `objectives` of a search; `seed` is that of galleries and people."""
 
-    `count` is the variant of the rank. `disparity` is one of `DISPARITIES`, or a function f(ranks, groups) -> float.
-    `gallery` is the number of identities that a disparity is taken at, averaged over `repeats` seeded galleries
-    balanced by group; None means all against all.
-    """
-
-    disparity: Callable[[np.ndarray, np.ndarray], float] = LITERAL
-    count: str = "images"
-    gallery: int | None = None
-    repeats: int = 8
+    objectives: tuple[Objective, ...] = field(default_factory=default_objectives)
     seed: int = 0
 
-    def __post_init__(self) -> None:
-        if self.count not in COUNTS:
-            raise ValueError(f"count must be one of {', '.join(COUNTS)}, got {self.count!r}")
-        if not callable(self.disparity):
-            raise ValueError(f"a disparity is called with (values, groups), got {self.disparity!r}")
-        if self.repeats < 1:
-            raise ValueError(f"galleries must be 1 or more, got {self.repeats}")
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What the objectives are called as they are minimised."""
+        return columns_of(self.objectives)
+
+    @property
+    def names(self) -> ObjectiveNames:
+        """What is recorded of the objectives."""
+        return ObjectiveNames(self.columns, columns_of(self.on_images), self.disparity_name)
+
+    @property
+    def on_images(self) -> tuple[Objective, ...]:
+        """The objectives that are measured on images."""
+        return tuple(objective for objective in self.objectives if objective.on_images)
+
+    @property
+    def costs(self) -> tuple[Objective, ...]:
+        """The objectives that are computed from a network, or measured on the device."""
+        return tuple(objective for objective in self.objectives if not objective.on_images)
+
+    @property
+    def disparity(self) -> Objective:
+        """The first of the objectives that compares groups; rank disparity where there is none."""
+        return next((each for each in self.objectives if each.compares_groups), OBJECTIVES[LITERAL])
 
     @property
     def disparity_name(self) -> str:
-        """The disparity's name, with the variant where it is not the default one."""
-        name = getattr(self.disparity, "name", None) or getattr(self.disparity, "__name__", "disparity")
-        variant = "" if self.count == "images" else " by identities"
-        return name + variant + (f" at gallery {self.gallery}" if self.gallery else "")
+        """The name of the disparity, with its arguments."""
+        return self.disparity.column
+
+    @property
+    def measured(self) -> tuple[Objective, ...]:
+        """What is measured on all faces and on both halves: error, the objectives on images, and those of ALONGSIDE."""
+        measured = (OBJECTIVES["error"], *self.on_images, *(OBJECTIVES[name] for name in ALONGSIDE))
+        return tuple({objective.column: objective for objective in measured}.values())
 
     @property
     def measures(self) -> tuple[str, ...]:
-        """What is measured on all faces and on both halves: "error", the disparity's name, and those of ALONGSIDE."""
-        return tuple(dict.fromkeys(("error", self.disparity_name, *(disparity.name for disparity in ALONGSIDE))))
+        """What `measured` is called."""
+        return columns_of(self.measured)
 
 
 @dataclass(frozen=True)
@@ -77,9 +111,9 @@ class GroupScores:
 class Scores:
     """Error in [0, 1] and disparity over all `probes`; `excluded` ones had no mate. And every group's numbers.
 
-    The disparity is NaN where `undefined` says why. `measures` holds every one of the protocol's measures by name, all
-    but the protocol's own disparity by images and all against all; `halves` has the same of two disjoint halves of the
-    people, each a gallery of its own. What is undefined there is NaN.
+    The disparity is NaN where `undefined` says why. `measures` holds every one of the protocol's measures by name, as
+    they are minimised; `halves` has the same of two disjoint halves of the people, each a gallery of its own. What is
+    undefined there is NaN.
     """
 
     error: float
@@ -93,62 +127,46 @@ class Scores:
 
 
 def evaluate(embeddings: np.ndarray, identities: Sequence, groups: Sequence, protocol: EvaluationProtocol) -> Scores:
-    """The verdict on embeddings (N, D) of faces with these identities and groups (N,).
+    """The verdict on embeddings (N, D) of faces with these identities and groups (N,)."""
+    return evaluate_faces(EmbeddedFaces(embeddings, identities, groups, protocol.seed), protocol)
 
-    Error and group numbers are taken all against all; the disparity as the protocol says.
-    """
-    identities, groups = np.asarray(identities), np.asarray(groups)
-    ranked = ranks(embeddings, identities, protocol.count)
-    disparity = measure(protocol.disparity, _galleries(embeddings, identities, groups, protocol, ranked))
-    names = np.unique(groups).tolist()
-    probe_groups = groups[ranked.probes]
+
+def evaluate_faces(faces: EmbeddedFaces, protocol: EvaluationProtocol) -> Scores:
+    """The verdict on embedded faces. Error and group numbers are taken all against all, the objectives as they say."""
+    ranked = faces.ranks()
+    names = np.unique(faces.groups).tolist()
+    probe_groups = faces.groups[ranked.probes]
     errors = per_group(ranked.values > 0, probe_groups, names=names)
     mean_ranks = per_group(ranked.values, probe_groups, names=names)
     group_scores = tuple(
         GroupScores(str(name), errors[name].n, errors[name].value, mean_ranks[name].value) for name in names
     )
+    measures = _measures(faces, protocol, protocol.objectives)
+    disparity, undefined = measures.get(protocol.disparity_name, float("nan")), ""
+    if np.isnan(disparity) and len(names) < 2:
+        undefined = f"undefined (only one group, {names[0]!r}: there is nothing to compare)"
+    elif np.isnan(disparity) and protocol.disparity.of_probes:
+        undefined = protocol.disparity.disparity(faces).undefined
     return Scores(
         error(ranked),
-        disparity.value,
+        disparity,
         len(ranked.values),
         ranked.excluded,
         group_scores,
-        _measures(embeddings, identities, groups, protocol, ranked, disparity.value),
-        tuple(
-            _of_half(embeddings[rows], identities[rows], groups[rows], protocol) for rows in halves(identities, groups)
-        ),
-        disparity.undefined,
+        measures,
+        tuple(_measures(faces.take(rows), protocol, ()) for rows in halves(faces.identities, faces.groups)),
+        undefined,
     )
 
 
-def _measures(embeddings, identities, groups, protocol: EvaluationProtocol, ranked: Ranks, disparity: float) -> dict:
-    """All measures of faces whose `disparity` by the protocol is known."""
-    by_images = ranked if protocol.count == COUNTS[0] else ranks(embeddings, identities)
-    alongside = {row.name: measure(row, [(by_images, groups)]).value for row in ALONGSIDE}
-    return {
-        name: {"error": error(ranked), **alongside, protocol.disparity_name: disparity}[name]
-        for name in protocol.measures
-    }
-
-
-def _of_half(embeddings, identities, groups, protocol: EvaluationProtocol) -> dict[str, float]:
-    """All measures of half of the people; NaN where they are too few for a rank, or for the stated gallery."""
-    people = [len(np.unique(identities[groups == group])) for group in np.unique(groups)]
-    if sum(people) < 2 or len(people) < 2:
-        return dict.fromkeys(protocol.measures, float("nan"))
-    ranked = ranks(embeddings, identities, protocol.count)
-    disparity = float("nan")
-    if protocol.gallery is None or min(people) * len(people) >= protocol.gallery:
-        disparity = measure(protocol.disparity, _galleries(embeddings, identities, groups, protocol, ranked)).value
-    return _measures(embeddings, identities, groups, protocol, ranked, disparity)
-
-
-def _galleries(embeddings, identities, groups, protocol: EvaluationProtocol, ranked: Ranks) -> list[tuple]:
-    """(ranks, groups of all images) of every gallery that the disparity is averaged over."""
-    if protocol.gallery is None:
-        return [(ranked, groups)]
-    rng = np.random.default_rng(protocol.seed)
-    return [
-        (ranks(embeddings[images], identities[images], protocol.count), groups[images])
-        for images in galleries(identities, groups, protocol.gallery, protocol.repeats, rng)
-    ]
+def _measures(faces: EmbeddedFaces, protocol: EvaluationProtocol, asked_for: Sequence[Objective]) -> dict[str, float]:
+    """All measures of faces, by name; NaN for one that they are too few for, unless it was `asked_for`."""
+    values = {}
+    for objective in protocol.measured:
+        try:
+            values[objective.column] = objective.value(faces)
+        except ValueError:
+            if objective in asked_for:
+                raise
+            values[objective.column] = float("nan")
+    return values

@@ -66,12 +66,12 @@ def comparisons(
     starts = bounds[:-1][np.diff(bounds) > 0]
     columns = np.full(len(codes), -1)
     columns[gallery] = np.arange(len(gallery))
-    unit = _normalised(embeddings[gallery])
+    unit = normalised(embeddings[gallery])
     size = chunk or max(1, CHUNK_BYTES // (len(gallery) * unit.itemsize))
     buffer = np.empty((min(size, len(probes)), len(gallery)), unit.dtype)
     for start in range(0, len(probes), size):
         rows = probes[start : start + size]
-        cosines = np.matmul(_normalised(embeddings[rows]), unit.T, out=buffer[: len(rows)])
+        cosines = np.matmul(normalised(embeddings[rows]), unit.T, out=buffer[: len(rows)])
         yield Chunk(rows, _take_mates(cosines, columns[rows], codes[rows], bounds), cosines, starts)
 
 
@@ -129,7 +129,7 @@ def _precision(dtype: np.dtype) -> np.dtype:
     return np.result_type(dtype, np.float32)
 
 
-def _normalised(embeddings: np.ndarray) -> np.ndarray:
+def normalised(embeddings: np.ndarray) -> np.ndarray:
     """Unit rows in place of `embeddings`, or a copy where the precision changes; zero rows stay zero."""
     unit = embeddings.astype(_precision(embeddings.dtype), copy=False)
     # Squares of very large or small entries would overflow or vanish, so the largest entry becomes 1 first.

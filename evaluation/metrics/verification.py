@@ -9,11 +9,13 @@ Shape legend: P pairs, F folds, T thresholds.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from dualfair.evaluation.metrics.pairs import checked_pairs, groups_of_pairs
+from dualfair.evaluation.metrics.similarity import CHUNK_BYTES, checked_faces, normalised
 
 THRESHOLDS = ("exact", "grid")
 """How a fold's threshold is chosen: exactly, among all scores, or on the literature's grid. See `ten_fold`."""
@@ -182,6 +184,45 @@ def tar_at_far(scores: np.ndarray, same: np.ndarray, far: float) -> TarAtFar:
     return TarAtFar(
         float(tar), float(curve.far[point]), float(curve.thresholds[point]), curve.genuine, curve.impostors, warning
     )
+
+
+def tar_of_all_pairs(embeddings: np.ndarray, identities: np.ndarray, far: float) -> float:
+    """The largest TAR with a FAR of at most `far` over all pairs of the images, in [0, 1], higher is better.
+
+    That is `tar_at_far` of the cosines of all pairs of `embeddings` (N, D), whose people are `identities` (N,). Only
+    the `far` nearest impostors are kept, so memory grows with these and not with the pairs. NaN, undefined, without a
+    genuine or an impostor pair. Raises ValueError for shapes that do not fit and embeddings that are not finite.
+    """
+    embeddings, identities = checked_faces(embeddings, identities)
+    _, codes = np.unique(identities, return_inverse=True)
+    images = np.bincount(codes)
+    genuine_pairs = int((images * (images - 1) // 2).sum())
+    impostors = len(codes) * (len(codes) - 1) // 2 - genuine_pairs
+    if not (genuine_pairs and impostors):
+        return float("nan")
+    accepted = min(int(far * impostors) + 1, impostors)
+    while accepted / impostors > far:
+        accepted -= 1
+    if accepted == impostors:
+        return 1.0
+    genuine: list[np.ndarray] = []
+    nearest = np.empty(0)
+    for cosines, same in _all_pairs(embeddings, codes):
+        genuine.append(cosines[same])
+        nearest = np.concatenate([nearest, cosines[~same]])
+        if len(nearest) > accepted + 1:
+            nearest = np.partition(nearest, len(nearest) - accepted - 1)[len(nearest) - accepted - 1 :]
+    return float(np.mean(np.concatenate(genuine) > nearest.min()))
+
+
+def _all_pairs(embeddings: np.ndarray, codes: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The cosines of all pairs of images, each once and some at a time, and which are of one person."""
+    unit = normalised(embeddings.copy())
+    rows = max(1, CHUNK_BYTES // (len(unit) * unit.itemsize))
+    for first in range(0, len(unit), rows):
+        cosines = unit[first : first + rows] @ unit[first:].T
+        later = np.arange(len(unit) - first) > np.arange(len(cosines))[:, None]
+        yield cosines[later], (codes[first : first + rows, None] == codes[first:])[later]
 
 
 def eer(scores: np.ndarray, same: np.ndarray) -> float:

@@ -15,14 +15,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dualfair.evaluation.cost import macs, parameters
 from dualfair.evaluation.metrics.disparity import MINIMUM_PROBES, Disparity, per_group, values_of
-from dualfair.evaluation.metrics.identification import Ranks, galleries, ranks
-from dualfair.evaluation.protocol import EvaluationProtocol, Scores, evaluate
+from dualfair.evaluation.metrics.identification import Ranks
+from dualfair.evaluation.objectives import OBJECTIVES, Candidate, EmbeddedFaces, Objective
+from dualfair.evaluation.protocol import EvaluationProtocol, Scores, evaluate_faces
 from dualfair.evaluation.scoring.embedding import Faces, over_batches, summed, with_mirror
 from dualfair.evaluation.scoring.sharing import Work, divide, work
 from dualfair.evaluation.scoring.trie import build_trie, leaves
 from dualfair.evaluation.statistics.bootstrap import Statistic, identity_bootstrap
+from dualfair.evaluation.statistics.jackknife import group_jackknife
 from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.memory import Batch
 from dualfair.supernet.network import Network, Supernet
@@ -82,17 +83,18 @@ _REASON_BYTES = 400
 class InheritedScorer:
     """Scores genotypes by a supernet's weights: call it with genotypes, get an array (n, columns).
 
-    The first columns are the `objectives` to minimise: `error`, `params`, `macs`, or the protocol's disparity by its
-    name. The rest, in `columns`, are details worth keeping: all measures of the protocol, on all faces and on either
-    half of the people, the values of every group, and costs. With `resamples` above 0, so many resamples of the people
-    give "error low" and "error high", and the same of the protocol's disparity (`interval_columns`). `work` sums up
-    what the calls so far took and what they would have taken one by one.
+    The first columns are the protocol's objectives, as they are minimised. The rest, in `columns`, are details worth
+    keeping: all measures of the protocol, on all faces and on either half of the people, the values of every group, and
+    costs. With `resamples` above 0 there are the ends of intervals of every objective on images too
+    (`interval_columns`). `latency` gives milliseconds of a genotype, for objectives that need it. `work` sums up what
+    the calls so far took and what they would have taken one by one.
 
     A network whose embeddings are not finite has no ranks: NaN stands for all that is measured of it. Where memory
     runs out the batch is halved, for this call and all later ones (`memory.Batch`, which also says how it is told).
 
     With several `processes` the leader is the one that is called; the others `serve` it, and each scores its part.
     What is raised on one of them ends the call on all, as RankFailed with the reason; the next call may be served.
+    Costs are the leader's alone.
     """
 
     def __init__(
@@ -102,29 +104,28 @@ class InheritedScorer:
         calibration: Tensor | None,
         protocol: EvaluationProtocol,
         *,
-        objectives: Sequence[str] = (),
         batch: int | Batch = 128,
         processes: ProcessGroup = ALONE,
         resamples: int = 0,
+        latency: Callable[[Genotype], float] | None = None,
     ) -> None:
         if resamples < 0:
             raise ValueError(f"resamples must be 0 or more, got {resamples}")
-        self.resamples = resamples
+        self.resamples, self.latency = resamples, latency
         self.supernet, self.faces, self.calibration = supernet, faces, calibration
         self.protocol, self.processes = protocol, processes
         self.batch = batch if isinstance(batch, Batch) else Batch(batch)
         self.work = Work()
-        self.objectives = tuple(objectives) or ("error", protocol.disparity_name)
+        self.objectives = protocol.columns
+        self._costs = {cost.column: cost for cost in (*protocol.costs, OBJECTIVES["params"], OBJECTIVES["macs"])}
         details = [*protocol.measures, "params", "macs"]
-        for name in self.objectives:
-            if name not in details:
-                raise ValueError(f"unknown objective {name!r}; choose from {', '.join(details)}")
-        for group in np.unique(faces.groups).tolist():
-            details += [f"error of {group}", f"mean rank of {group}"]
+        for name in np.unique(faces.groups).tolist():
+            details += [f"error of {name}", f"mean rank of {name}"]
         details += [half_column(name, half) for half in HALVES for name in protocol.measures]
         if resamples:
-            details += [f"{name} {end}" for name in ("error", protocol.disparity_name) for end in ENDS]
+            details += [f"{objective.column} {end}" for objective in protocol.on_images for end in ENDS]
         self.columns = (*self.objectives, *(name for name in details if name not in self.objectives))
+        self._measured = tuple(name for name in self.columns if name not in self._costs)
 
     def __call__(self, genotypes: Sequence[Genotype]) -> np.ndarray:
         """Values of every genotype, float64 (n, columns), in `columns` order; raises whatever scoring them raises."""
@@ -132,9 +133,13 @@ class InheritedScorer:
             return np.empty((0, len(self.columns)))
         done = work(genotypes, self.supernet.skeleton)
         self.processes.broadcast(" ".join(map(str, genotypes)))
-        values = self._score(genotypes)
+        columns = dict(zip(self._measured, self._score(genotypes).T, strict=True))
+        timed = {} if self.latency is None else {"latency": self.latency}
+        candidates = [Candidate(genotype, self.supernet.skeleton, **timed) for genotype in genotypes]
+        for name, cost in self._costs.items():
+            columns[name] = np.array([cost.value(candidate) for candidate in candidates])
         self.work += done
-        return values
+        return np.stack([columns[name] for name in self.columns], axis=1)
 
     def serve(self) -> None:
         """On every rank but the leader: score this rank's part of whatever the leader scores, until it is dismissed.
@@ -150,7 +155,7 @@ class InheritedScorer:
         self.processes.broadcast()
 
     def _score(self, genotypes: Sequence[Genotype]) -> np.ndarray:
-        """Values (n, columns), each genotype's computed by one rank and known to all.
+        """What is measured on images (n, measured columns), each genotype's by one rank and known to all.
 
         The first row that travels counts the ranks that failed: one that raised before it told the others would leave
         them waiting for ever.
@@ -162,9 +167,9 @@ class InheritedScorer:
             if self.processes.size == 1:
                 raise
             failure = error
-        zeros = [0.0] * len(self.columns)
+        zeros = [0.0] * len(self._measured)
         table = [
-            [float(failure is not None)] * len(self.columns),
+            [float(failure is not None)] * len(self._measured),
             *(rows.get(genotype, zeros) for genotype in genotypes),
         ]
         sums = self.processes.add(torch.tensor(table, dtype=torch.float64, device=self.processes.device)).cpu().numpy()
@@ -174,9 +179,9 @@ class InheritedScorer:
 
     def _rows(self, genotypes: Sequence[Genotype]) -> dict[Genotype, list[float]]:
         """The values of this rank's part of the genotypes."""
-        part = divide(genotypes, self.processes.size, self.supernet.skeleton)[self.processes.rank]
+        part = self._part(genotypes)
         embeddings = population_embeddings(self.supernet, part, self.faces, self.calibration, batch=self.batch)
-        return {genotype: self._row(genotype, embeddings[genotype]) for genotype in part}
+        return {genotype: self._row(embeddings[genotype]) for genotype in part}
 
     def _reasons(self, failure: Exception | None) -> str:
         """What failed on which rank, the same text on all of them; every rank says what it was, None where nothing."""
@@ -186,18 +191,21 @@ class InheritedScorer:
         received = [bytes(row).rstrip(b"\0").decode(errors="ignore") for row in self.processes.collect(sent).tolist()]
         return "scoring failed on " + "; ".join(f"rank {rank} ({text})" for rank, text in enumerate(received) if text)
 
-    def _row(self, genotype: Genotype, embeddings: np.ndarray) -> list[float]:
-        skeleton = self.supernet.skeleton
-        values = {"params": parameters(genotype, skeleton), "macs": macs(genotype, skeleton)}
+    def _part(self, genotypes: Sequence[Genotype]) -> list[Genotype]:
+        """The genotypes that fall to this rank."""
+        return divide(genotypes, self.processes.size, self.supernet.skeleton)[self.processes.rank]
+
+    def _row(self, embeddings: np.ndarray) -> list[float]:
+        values: dict[str, float] = {}
         if np.isfinite(embeddings).all():
-            inputs = embeddings, self.faces.identities, self.faces.groups, self.protocol
-            values |= score_columns(evaluate(*inputs), self.protocol)
+            faces = EmbeddedFaces(embeddings, self.faces.identities, self.faces.groups, self.protocol.seed)
+            values = score_columns(evaluate_faces(faces, self.protocol))
             if self.resamples:
-                values |= interval_columns(*inputs, self.resamples)
-        return [values.get(name, float("nan")) for name in self.columns]
+                values |= interval_columns(faces, self.protocol.on_images, self.resamples)
+        return [values.get(name, float("nan")) for name in self._measured]
 
 
-def score_columns(scores: Scores, protocol: EvaluationProtocol) -> dict[str, float]:
+def score_columns(scores: Scores) -> dict[str, float]:
     """Scores as named numbers, the names that `InheritedScorer.columns` uses."""
     values = dict(scores.measures)
     for group in scores.groups:
@@ -213,44 +221,47 @@ def half_column(measure: str, half: int) -> str:
     return f"{measure}, half {half}"
 
 
-def interval_columns(
-    embeddings: np.ndarray, identities: np.ndarray, groups: np.ndarray, protocol: EvaluationProtocol, resamples: int
-) -> dict[str, float]:
-    """The ends of the 95 % intervals of error and disparity over people, as columns: "error low", "error high", ...
+def interval_columns(faces: EmbeddedFaces, objectives: Sequence[Objective], resamples: int) -> dict[str, float]:
+    """The ends of the 95 % intervals of objectives over people, as columns: "error low", "error high", ...
 
-    Percentiles of so many resamples of the identities as probes, drawn by the protocol's seed; the gallery is fixed
-    (`bootstrap.identity_bootstrap`, which also says how an absolute difference near 0 fares). NaN where undefined.
+    What is made of the probes' ranks: percentiles of so many resamples of the identities as probes; the gallery is
+    fixed (`bootstrap.identity_bootstrap`, which also says how an absolute difference near 0 fares). Anything else: the
+    value plus and minus 1.96 standard errors by leaving out groups of people (`jackknife.group_jackknife`). Both by the
+    seed of the faces. NaN where undefined.
     """
-    all_ranks = ranks(embeddings, identities, protocol.count)
-    ranked = [(all_ranks, np.arange(len(identities)))]
-    if protocol.gallery is not None:
-        rng = np.random.default_rng(protocol.seed)
-        ranked = [
-            (ranks(embeddings[images], identities[images], protocol.count), images)
-            for images in galleries(identities, groups, protocol.gallery, protocol.repeats, rng)
-        ]
-    wrong = all_ranks.values > 0
-    people = np.concatenate([identities[images[gallery_ranks.probes]] for gallery_ranks, images in ranked])
-    numbers: dict[str, tuple[Callable, np.ndarray]] = {
-        "error": (lambda rows: wrong[rows].mean(), identities[all_ranks.probes]),
-        protocol.disparity_name: (_disparity_statistic(protocol.disparity, ranked, groups), people),
-    }
     columns = {}
-    for name, (statistic, row_identities) in numbers.items():
-        ends = (None, None)
-        if len(row_identities):
-            interval = identity_bootstrap(statistic, row_identities, resamples=resamples, seed=protocol.seed)
-            ends = (interval.low, interval.high)
-        for end, value in zip(ENDS, ends, strict=True):
-            columns[f"{name} {end}"] = float("nan") if value is None else value
+    for objective in objectives:
+        bounds = (_of_probes if objective.of_probes else _of_images)(faces, objective, resamples)
+        for end, value in zip(ENDS, bounds, strict=True):
+            columns[f"{objective.column} {end}"] = float("nan") if value is None else value
     return columns
 
 
-def _disparity_statistic(disparity: Callable, ranked: list[tuple[Ranks, np.ndarray]], groups: np.ndarray) -> Statistic:
-    """A disparity of the ranked images of one gallery or more, as `disparity.measure` takes it, over all probes."""
-    correct = values_of(disparity) == "correct"
+def _of_images(faces: EmbeddedFaces, objective: Objective, resamples: int) -> tuple[float | None, float | None]:
+    """The interval of a function of embedded faces; None where it is undefined without some of the people."""
+    try:
+        return group_jackknife(lambda rows: objective.value(faces.take(rows)), faces.identities, seed=faces.seed)
+    except ValueError:
+        return None, None
+
+
+def _of_probes(faces: EmbeddedFaces, objective: Objective, resamples: int) -> tuple[float | None, float | None]:
+    """The interval of a function of probes' values and groups; None where it is undefined."""
+    ranked = faces.galleries(**objective.arguments)
+    people = np.concatenate([faces.identities[images[gallery_ranks.probes]] for gallery_ranks, images in ranked])
+    if not len(people):
+        return None, None
+    statistic = _statistic(objective, ranked, faces.groups)
+    interval = identity_bootstrap(statistic, people, resamples=resamples, seed=faces.seed)
+    return interval.low, interval.high
+
+
+def _statistic(objective: Objective, ranked: Sequence[tuple[Ranks, np.ndarray]], groups: np.ndarray) -> Statistic:
+    """An objective of the ranked images of one gallery or more, as `disparity.measure` takes it, over all probes."""
+    function = objective.of_probes
+    correct = values_of(function) == "correct"
     values = np.concatenate([gallery_ranks.correct if correct else gallery_ranks.values for gallery_ranks, _ in ranked])
-    if isinstance(disparity, Disparity) and disparity.reference is None:
+    if isinstance(function, Disparity) and function.reference is None:
         # Numbers sort faster than names, and are as good where no group is meant by its name.
         groups = np.unique(groups, return_inverse=True)[1]
     probe_groups = np.concatenate([groups[images[gallery_ranks.probes]] for gallery_ranks, images in ranked])
@@ -259,11 +270,11 @@ def _disparity_statistic(disparity: Callable, ranked: list[tuple[Ranks, np.ndarr
 
     def statistic(rows: np.ndarray) -> float:
         parts = [(values[part], probe_groups[part]) for part in np.split(rows, np.searchsorted(rows, ends))]
-        if isinstance(disparity, Disparity):
-            return disparity.average(parts, names).value
-        tables = [per_group(*part, names=names) for part in parts]
+        if isinstance(function, Disparity):
+            return function.average(parts, names).value
+        tables = [per_group(*part, names=names) for part in parts] if objective.compares_groups else []
         if any(group.n < MINIMUM_PROBES for table in tables for group in table.values()):
             return float("nan")
-        return float(np.mean([disparity(*part) for part in parts]))
+        return float(np.mean([function(*part) for part in parts]))
 
     return statistic

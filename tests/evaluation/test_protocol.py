@@ -3,8 +3,13 @@ import pytest
 
 from dualfair.evaluation.metrics.disparity import DISPARITIES
 from dualfair.evaluation.metrics.identification import halves
+from dualfair.evaluation.objectives import OBJECTIVES, disparity_objective, parse_objectives
 from dualfair.evaluation.protocol import EvaluationProtocol, evaluate
 from tests.support.embeddings import clustered
+
+
+def protocol_of(objectives):
+    return EvaluationProtocol(objectives=parse_objectives(objectives))
 
 
 def test_a_verdict_names_groups_with_their_n():
@@ -35,7 +40,7 @@ def test_no_or_one_probe_of_a_group_is_undefined_with_its_n_for_every_measure(na
     embeddings = np.concatenate([embeddings, np.random.default_rng(5).normal(size=(4, embeddings.shape[1]))])
     if probes:
         identities[-1] = "p00"
-    verdict = evaluate(embeddings, identities, groups, EvaluationProtocol(disparity=DISPARITIES[name]))
+    verdict = evaluate(embeddings, identities, groups, protocol_of(f"error,{name}"))
     assert np.isnan(verdict.disparity) and np.isnan(verdict.measures["rank_disparity"])
     assert f"n={probes} in group 'c'; a group needs 2 probes" in verdict.undefined
     (group,) = [group for group in verdict.groups if group.group == "c"]
@@ -57,7 +62,7 @@ def test_halves_are_disjoint_galleries_of_their_own_with_half_of_every_group():
     assert sorted([*first, *second]) == list(range(len(identities)))
     for group, people in (("a", {5, 6}), ("b", {5, 6})):
         assert {len({*identities[rows][groups[rows] == group]}) for rows in (first, second)} == people
-    verdict = evaluate(embeddings, identities, groups, EvaluationProtocol(disparity=DISPARITIES["log_rank_disparity"]))
+    verdict = evaluate(embeddings, identities, groups, protocol_of("error,log_rank_disparity"))
     for rows, half in zip((first, second), verdict.halves, strict=True):
         alone = evaluate(embeddings[rows], identities[rows], groups[rows], EvaluationProtocol())
         assert half == alone.measures
@@ -65,23 +70,26 @@ def test_halves_are_disjoint_galleries_of_their_own_with_half_of_every_group():
 
 def test_a_gallery_that_half_of_the_people_cannot_fill_is_undefined_there():
     embeddings, identities, groups = clustered(people=20)
-    verdict = evaluate(embeddings, identities, groups, EvaluationProtocol(gallery=12))
-    name = EvaluationProtocol(gallery=12).disparity_name
+    protocol = protocol_of("error,rank_disparity(gallery=12)")
+    verdict = evaluate(embeddings, identities, groups, protocol)
+    name = protocol.disparity_name
     assert np.isfinite(verdict.disparity) and [np.isnan(half[name]) for half in verdict.halves] == [True, True]
     assert np.isfinite([half["rank_disparity"] for half in verdict.halves]).all()
 
 
 def test_a_stated_gallery_averages_signed_differences_over_seeded_galleries():
     embeddings, identities, groups = clustered()
-    small = EvaluationProtocol(gallery=10, repeats=4)
-    assert small.disparity_name == "rank_disparity at gallery 10"
+    small = protocol_of("error,rank_disparity(gallery=10,galleries=4)")
+    assert small.disparity_name == "rank_disparity(gallery=10, galleries=4)"
     first, again = (evaluate(embeddings, identities, groups, small).disparity for _ in range(2))
     everyone = evaluate(embeddings, identities, groups, EvaluationProtocol()).disparity
     assert first == again and 0 < first < everyone, "mean ranks grow with the gallery"
-    whole = evaluate(embeddings, identities, groups, EvaluationProtocol(gallery=20, repeats=1)).disparity
+    whole = evaluate(
+        embeddings, identities, groups, protocol_of("error,rank_disparity(gallery=20,galleries=1)")
+    ).disparity
     assert whole == pytest.approx(everyone)
     with pytest.raises(ValueError, match="a gallery of 40 identities takes 20 of every group; group 'a' has 10"):
-        evaluate(embeddings, identities, groups, EvaluationProtocol(gallery=40))
+        evaluate(embeddings, identities, groups, protocol_of("error,rank_disparity(gallery=40)"))
 
 
 def test_a_disparity_of_ones_own():
@@ -89,7 +97,8 @@ def test_a_disparity_of_ones_own():
         return max(values[groups == group].mean() for group in np.unique(groups))
 
     embeddings, identities, groups = clustered()
-    protocol = EvaluationProtocol(disparity=worst_group_mean)
+    own = disparity_objective("worst_group_mean", worst_group_mean)
+    protocol = EvaluationProtocol(objectives=(OBJECTIVES["error"], own))
     verdict = evaluate(embeddings, identities, groups, protocol)
     assert protocol.disparity_name == "worst_group_mean"
     assert verdict.disparity == pytest.approx(max(group.mean_rank for group in verdict.groups))
@@ -97,7 +106,5 @@ def test_a_disparity_of_ones_own():
 
 def test_correctness_disparities_get_correctness():
     embeddings, identities, groups = clustered()
-    verdict = evaluate(embeddings, identities, groups, EvaluationProtocol(disparity=DISPARITIES["accuracy_disparity"]))
+    verdict = evaluate(embeddings, identities, groups, protocol_of("error,accuracy_disparity"))
     assert verdict.disparity == pytest.approx(abs(verdict.groups[0].error - verdict.groups[1].error))
-    with pytest.raises(ValueError, match="count must be one of images, identities, got 'people'"):
-        EvaluationProtocol(count="people")

@@ -45,14 +45,15 @@ def scorer_of(processes):
 
 def poison(scorer, genotypes):
     """Scoring any of these genotypes raises, on whichever rank they fall to."""
-    plain = scorer._row
+    plain = scorer._part
 
-    def row(genotype, embeddings):
-        if genotype in genotypes:
-            raise FloatingPointError(f"no numbers\nfor {genotype} " + "é" * 300)
-        return plain(genotype, embeddings)
+    def part(asked):
+        for genotype in plain(asked):
+            if genotype in genotypes:
+                raise FloatingPointError(f"no numbers\nfor {genotype} " + "é" * 300)
+        return plain(asked)
 
-    scorer._row = row
+    scorer._part = part
 
 
 def ask(scorer, genotypes):
