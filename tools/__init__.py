@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from dualfair.evaluation.cost import macs, parameters
     from dualfair.evaluation.metrics.disparity import DISPARITIES
     from dualfair.evaluation.metrics.identification import ranks
+    from dualfair.evaluation.objectives import OBJECTIVES, Candidate, EmbeddedFaces, Objective
     from dualfair.evolution.nsga2 import evolve
     from dualfair.supernet.genotype import Genotype
     from dualfair.supernet.network import Supernet, build
@@ -37,6 +38,7 @@ _HOMES = {
     "evaluation.cost": ("macs", "parameters"),
     "evaluation.metrics.disparity": ("DISPARITIES",),
     "evaluation.metrics.identification": ("ranks",),
+    "evaluation.objectives": ("OBJECTIVES", "Candidate", "EmbeddedFaces", "Objective"),
     "evolution.nsga2": ("evolve",),
     "supernet.genotype": ("Genotype",),
     "supernet.network": ("Supernet", "build"),
@@ -50,9 +52,13 @@ _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names
 
 __all__ = [
     "DISPARITIES",
+    "OBJECTIVES",
     "SPACES",
+    "Candidate",
     "ChoiceBlock",
+    "EmbeddedFaces",
     "Genotype",
+    "Objective",
     "Recipe",
     "SearchSpace",
     "StrictFairSampler",

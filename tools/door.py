@@ -105,7 +105,7 @@ def train(
 def search(
     run: AnyPath,
     *,
-    objective: Sequence[str] = (),
+    objectives: str | Sequence[str] = "",
     exhaustive: bool = False,
     batch: int = BATCH,
     start: Sequence[str] = (),
@@ -119,22 +119,23 @@ def search(
 ) -> Front | None:
     """Stage 2: evolve subnets of a trained run on the weights that they inherit; the confirmed front.
 
-    `objective` are further ones ("params", "macs"); `exhaustive` scores the whole space instead; `batch` images are
-    scored at once; `start` are genotypes to begin with, or "paper". `options` are those of `SearchOptions`,
-    `ProtocolOptions` and `ConstraintOptions`, as `dualfair search --help` lists them.
+    `objectives` are two to four as the command line has them, in one text or a list; `exhaustive` scores the whole
+    space instead; `batch` images are scored at once; `start` are genotypes to begin with, or "paper". `options` are
+    those of `SearchOptions`, `ProtocolOptions` and `ConstraintOptions`, as `dualfair search --help` lists them.
     """
     from dualfair.runs.trained_run import open_trained
     from dualfair.stages.search import SearchTask
     from dualfair.stages.search import search as search_run
 
     configs = (SearchOptions, ProtocolOptions, ConstraintOptions)
+    if objectives:
+        options["objectives"] = objectives if isinstance(objectives, str) else ",".join(objectives)
     _check_names("search", options, *configs)
     search_options, protocol, constraints = build_configs(options, preset, *configs, stage="search")
     task = SearchTask(
         options=search_options,
         protocol=protocol,
         constraints=constraints,
-        extra=tuple(objective),
         exhaustive=exhaustive,
         batch=batch,
         start=tuple(map(str, start)),

@@ -183,7 +183,7 @@ def test_a_csv_beside_the_images_is_imported(dualfair, tmp_path):
         (("train", "--faces", "{faces}", "--out", "{tmp}/r", "--lr", "0"), "lr must be above 0, got 0.0"),
         (("train", "--faces", "{faces}", "--out", "{tmp}/r", "--device", "tpu"), "unknown device 'tpu'"),
         (("search", "--run", "{tmp}/none"), "none; run 'dualfair train' first"),
-        (("search", "--run", "{tmp}/none", "--disparity", "x:y"), "there is no run directory"),
+        (("search", "--run", "{tmp}/none", "--objectives", "error,x:y"), "there is no run directory"),
         (("retrain", "--run", "{tmp}/none"), "there is no run directory"),
         (("correlate", "--run", "{tmp}/none"), "there is no run directory"),
         (("show", "1x1:cosface"), "block 1 is '1x1'"),
@@ -240,7 +240,7 @@ def test_a_space_of_ones_own_from_a_module(dualfair, small_faces, tmp_path, monk
                     "--space", "myspace:space")  # fmt: skip
     assert made.status == 0, made.err
     assert "space mine of 16 networks" in made.out and "3 steps of 2 paths" in made.out
-    found = dualfair("search", "--run", "run", "--exhaustive", "--disparity", "myspace:gap")
+    found = dualfair("search", "--run", "run", "--exhaustive", "--objectives", "error,myspace:gap")
     assert "16 genotypes, 0 of them known before" in found.out, found.err
     wrong = dualfair("train", "--faces", small_faces, "--out", "other", "--size", 32, "--space", "myspace:wrong")
     assert wrong.status == 2 and "has 1 blocks and 0 heads; the skeleton has 4 blocks" in wrong.err

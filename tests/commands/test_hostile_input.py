@@ -323,10 +323,10 @@ def test_a_preset_says_what_is_wrong_with_it(quiet, place, text, said):
     ("words", "text"),
     [
         (("train", "--faces", "none", "--out", "run"), 'space = "trap:space"'),
-        (("search", "--run", "none"), 'disparity = "trap:disparity"'),
-        (("search", "--run", "none"), '[search]\ndisparity = "trap:disparity"'),
+        (("search", "--run", "none"), 'objectives = "error,trap:disparity"'),
+        (("search", "--run", "none"), '[search]\nobjectives = "error,trap:disparity"'),
         (("plan", "--images", "50", "--identities", "5"), 'space = "trap:space"'),
-        (("plan", "--images", "50", "--identities", "5"), '[search]\ndisparity = "trap:disparity"'),
+        (("plan", "--images", "50", "--identities", "5"), '[search]\nobjectives = "error,trap:disparity"'),
     ],
 )
 def test_a_preset_never_runs_code(quiet, place, words, text):
@@ -348,8 +348,8 @@ def test_a_preset_that_is_no_file_is_refused_at_once(quiet, place, path):
         ({"calibrate": None}, "is damaged ('calibrate' is missing in it); restore it, or use another directory"),
         ({"calibrate": "8"}, "is damaged (calibrate must be a int, got '8')"),
         ({"calibrate": True}, "is damaged (calibrate must be a int, got True)"),
-        ({"galleries": 10**30}, "is damaged (galleries must be a number of at most 64 bits"),
-        ({"count": []}, "is damaged (count must be a str, got [])"),
+        ({"people": 10**30}, "is damaged (people must be a number of at most 64 bits"),
+        ({"objectives": []}, "is damaged (objectives must be a str, got [])"),
         ({"lr": 0}, "is damaged (lr must be above 0, got 0"),
         ({"lr": "inf"}, "is damaged (lr must be a finite number, got inf"),
     ],
@@ -399,7 +399,7 @@ def test_a_name_that_cannot_be_one_of_python_imports_nothing(place, name):
 def test_a_module_that_cannot_be_imported_says_why(quiet, place, code, said):
     (place / "broken.py").write_text(code)
     try:
-        result = quiet("search", "--run", "none", "--disparity", "broken:space")
+        result = quiet("search", "--run", "none", "--objectives", "error,broken:space")
         looked = quiet("plan", "--images", "50", "--identities", "5", "--space", "broken:space")
     finally:
         sys.modules.pop("broken", None)

@@ -241,7 +241,7 @@ def test_a_run_exports_what_its_report_recommends_by_the_best_seed(run, tmp_path
     found = dualfair("export", run, "--to", tmp_path / "out")
     assert found.status == 0, found.err
     assert f"{BEST} seed 1: the network that the run's report recommends of 3 that were trained (" in found.out
-    assert "seed 1, the one with the lowest error on validation people (then disparity) of 2" in found.out
+    assert "seed 1, the one with the lowest error on validation people (then rank disparity) of 2" in found.out
     assert dualfair("export", run, "--to", tmp_path / "out", "--seed", 0).status == 0
     assert about(tmp_path / "out")["trained"]["seed"] == 0
     assert "no finished training of seed 7" in dualfair("export", run, "--to", tmp_path / "out", "--seed", 7).err

@@ -8,11 +8,11 @@ CHANGED = """
 from dualfair.evaluation.scoring import embedding
 from dualfair.evolution import baselines
 from dualfair.runs import options
-from dualfair.stages import confirm, search, search_announcement
+from dualfair.stages import confirm, inherited, search
 
-confirm.RANDOM, confirm.CALIBRATION = 5, 3
-search.GENOTYPES_A_CALL, search.SAMPLE = 7, 4
-baselines.LIMIT, options.BATCH, embedding.MIRRORED, search_announcement.FREE = 300, 11, 3, ("pixels",)
+confirm.RANDOM, inherited.CALIBRATION = 5, 3
+confirm.GENOTYPES_A_CALL, search.SAMPLE = 7, 4
+baselines.LIMIT, options.BATCH, embedding.MIRRORED, search.FREE = 300, 11, 3, ("pixels",)
 
 from dualfair.evaluation.scoring.sharing import work
 from dualfair.planning import flops, forecast, measurement, memory

@@ -14,7 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
-from dualfair.evaluation.protocol import GroupScores
+from dualfair.evaluation.protocol import PUBLISHED, GroupScores
 from dualfair.evolution.archive import Archive
 from dualfair.evolution.nsga2 import evolve
 from dualfair.presentation.boards import EVENTS, open_board
@@ -172,7 +172,7 @@ def drawn_scores(genotypes):
 
 
 def run_search(folder, archive, generations, population=8, seed=0):
-    with search_board(folder / "tensorboard", archive.columns, 2, "rank_disparity") as log:
+    with search_board(folder / "tensorboard", archive.columns, PUBLISHED) as log:
         return evolve(
             dpn_space("dpn81", 3),
             drawn_scores,
@@ -260,7 +260,7 @@ def write(folder, label="101-101:cosface,lr=0.5", **changed):
         replace(Recipe(), **dict(training.changes)),
         {"validation": scores_of(0.25), "test": scores_of(0.75)},
         COSTS | changed,
-        disparity="rank_disparity",
+        measures=("error", "rank_disparity"),
         step=12,
     )
 

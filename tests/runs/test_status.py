@@ -27,7 +27,7 @@ from dualfair.supernet.training.checkpoint import Record
 from tests.support import records
 
 ROOT = Path(__file__).parents[2]
-PROTOCOL = {"calibrate": 64, "disparity": "rank_disparity", "count": "images", "gallery": "all", "galleries": 8}
+PROTOCOL = {"calibrate": 64, "people": 0, "objectives": "error,rank_disparity"}
 OBJECTIVES = ("error", "rank_disparity")
 SEARCH = {"population": 6, "generations": 2, "siblings": 1, "seed": 0, **PROTOCOL}
 NETWORKS = ["101-101:cosface", "202-202:arcface", "303-303:magface"]
@@ -72,7 +72,7 @@ class RunWriter:
         return path
 
     def scores(self, count, seconds, weights="w", **protocol_options):
-        settings = {**PROTOCOL, **protocol_options, "objectives": OBJECTIVES, "weights": weights, "faces": "f"}
+        settings = {**PROTOCOL, **protocol_options, "weights": weights, "faces": "f"}
         (self.path / "search").mkdir(parents=True, exist_ok=True)
         file, measurement = self.path / "search/scores.sqlite", json.dumps({**settings, "scorer": 2})
         with Archive(file, measurement=measurement, columns=OBJECTIVES, objectives=2) as archive:

@@ -3,8 +3,7 @@
 import csv
 import json
 import math
-from dataclasses import asdict
-from types import SimpleNamespace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,19 +11,17 @@ import torch
 
 from dualfair.evaluation.cost import macs, parameters
 from dualfair.evaluation.scoring.scorer import InheritedScorer
-from dualfair.evolution.constraints import Constraints
-from dualfair.runs.directory import RunDirectory
-from dualfair.runs.options import ConstraintOptions, SearchOptions
-from dualfair.runs.protocol import ProtocolOptions
+from dualfair.runs.options import ConstraintOptions
 from dualfair.runs.records.search import SearchConfig
 from dualfair.stages import latency as timing
-from dualfair.stages.constraints import NetworkConstraints, limits_of
+from dualfair.stages.constraints import NetworkConstraints
 from dualfair.stages.initial_population import read_starts
 from dualfair.stages.latency import REPEATS, WARM_UP, Latencies, median_milliseconds
-from dualfair.stages.search import SearchTask, random_subnets
+from dualfair.stages.search import random_subnets
 from dualfair.supernet.published import PUBLISHED
 from dualfair.supernet.skeleton import skeleton_of
 from dualfair.supernet.space import SPACES, ChoiceBlock, SearchSpace
+from tests.support.records import search_config
 
 NANO = skeleton_of("nano").resized(32)
 SHARED = SPACES["dpn81-shared"]
@@ -32,7 +29,7 @@ CPU = torch.device("cpu")
 
 
 def network_limits(latency=None, **options):
-    return NetworkConstraints(ConstraintOptions(**options), NANO, latency)
+    return NetworkConstraints(ConstraintOptions(**options), SHARED, NANO, latency)
 
 
 def test_costs_are_over_their_limits_minus_one_and_beyond_another_limit_nothing_is_timed():
@@ -54,7 +51,7 @@ def test_a_limit_is_kept_by_the_very_cost_and_not_by_one_more():
     genotype = SHARED.parse("121:arcface")
     exact = parameters(genotype, NANO)
     for most, kept in ((exact, True), (exact - 1, False), (exact + 1, True)):
-        assert Constraints(SHARED, network_limits(max_params=most)).keeps(genotype) is kept
+        assert network_limits(max_params=most).constraints.keeps(genotype) is kept
 
 
 @pytest.mark.parametrize(
@@ -72,29 +69,17 @@ def test_limits_out_of_range_are_refused(options, message):
     assert str(error.value) == message
 
 
-@pytest.fixture
-def recorded(tmp_path):
-    """A run whose search recorded these keys beside the objectives and the protocol."""
+def test_a_search_recorded_without_limits_had_none(tmp_path):
+    kept = search_config(max_macs=7).to_json()
 
-    def run(**keys):
-        directory = RunDirectory(tmp_path)
-        kept = {"objectives": ["error", "rank_disparity"], "population": 4, **asdict(ProtocolOptions())}
-        directory.make(directory.layout.search)
-        directory.layout.search.config.write_text(json.dumps({**kept, **keys}))
-        setting = SimpleNamespace(skeleton=NANO, space=SHARED)
-        return SimpleNamespace(directory=directory, setting=setting, device=CPU)
+    def limits(**keys):
+        (tmp_path / "config.json").write_text(json.dumps(keys))
+        return SearchConfig.read(tmp_path / "config.json").constraints
 
-    return run
-
-
-def test_a_search_recorded_without_limits_had_none(recorded):
-    run = recorded()
-    assert run.directory.config(run.directory.layout.search, SearchConfig).constraints == ConstraintOptions()
-    assert limits_of(run) == (None, None)
-    _, costs = limits_of(recorded(max_macs=7))
-    assert costs.options == ConstraintOptions(max_macs=7)
+    assert limits(**kept) == ConstraintOptions(max_macs=7)
+    assert limits(**{name: value for name, value in kept.items() if "max_" not in name}) == ConstraintOptions()
     with pytest.raises(ValueError, match=r"config.json is damaged \(max_macs must be a int, got 'x'\)"):
-        limits_of(recorded(max_macs="x"))
+        limits(**{**kept, "max_macs": "x"})
 
 
 def test_the_median_is_of_the_passes_after_the_warm_up(monkeypatch):
@@ -170,11 +155,12 @@ def test_a_study_without_a_network_in_the_space_is_no_start():
 
 
 def test_random_subnets_keep_the_limits_and_are_none_of_the_starts():
-    limits = Constraints(SHARED, network_limits(max_macs=2_000_000))
-    start = [SHARED.parse("444:cosface")]
-    drawn = random_subnets(SHARED, SearchTask(options=SearchOptions(population=9)), start, limits)
-    assert len(set(drawn)) == 8 and start[0] not in drawn
-    sample = random_subnets(SHARED, SearchTask(exhaustive=True), (), limits)
+    limits = network_limits(max_macs=2_000_000).constraints
+    start = SHARED.parse("444:cosface")
+    config = replace(search_config(population=9), start=(start,))
+    drawn = random_subnets(SHARED, config, limits)
+    assert len(set(drawn)) == 8 and start not in drawn
+    sample = random_subnets(SHARED, replace(config, exhaustive=True, start=()), limits)
     assert all(macs(genotype, NANO) <= 2_000_000 for genotype in (*drawn, *sample)) and len(sample) == 32
 
 

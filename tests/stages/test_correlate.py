@@ -9,11 +9,11 @@ import torch
 
 from dualfair.evolution.archive import Archive
 from dualfair.runs.layout import RunLayout
-from dualfair.runs.protocol import ProtocolOptions
 from dualfair.runs.training_results import add_to_plan
 from dualfair.runs.training_spec import TrainingSpec
+from dualfair.stages.inherited import Scoring
 from dualfair.supernet.space import dpn_space
-from tests.support.records import save_result, scores, training_result
+from tests.support.records import save_result, scores, search_config, training_result
 
 SPACE = dpn_space("dpn81-shared", 2)
 NAMES = [f"{code}1{code}-{code}1{code}:cosface" for code in range(5)]
@@ -68,12 +68,11 @@ def correlate(monkeypatch, dualfair, tmp_path):
             )
 
         scorer.columns = COLUMNS
-        archive = Archive(measurement="test", columns=COLUMNS, objectives=2)
+        scoring = Scoring(scorer, Archive(measurement="test", columns=COLUMNS, objectives=2))
         (tmp_path / "run").mkdir(exist_ok=True)
         monkeypatch.setattr("dualfair.runs.trained_run.open_trained", opened)
-        monkeypatch.setattr("dualfair.stages.correlate.recorded_protocol", lambda directory: (ProtocolOptions(), ()))
-        monkeypatch.setattr("dualfair.stages.inherited.open_scorer", lambda *given, **options: scorer)
-        monkeypatch.setattr("dualfair.stages.inherited.open_archive", lambda *given, **options: archive)
+        monkeypatch.setattr("dualfair.stages.correlate.recorded_search", lambda directory: search_config())
+        monkeypatch.setattr("dualfair.stages.inherited.open_scoring", lambda *given, **options: scoring)
         # Pictures take most of the time; test_pipeline.py looks at one.
         monkeypatch.setattr("dualfair.stages.correlate._draw", lambda *drawn: None)
         result = dualfair("correlate", "--run", tmp_path / "run", "--resamples", 50)

@@ -141,10 +141,13 @@ def test_retraining_keeps_what_is_done(dualfair, retrained):
 def test_another_disparity_is_not_searched_on_beside_trainings_judged_by_the_first(dualfair, retrained, tmp_path):
     shutil.copytree(retrained.parent, tmp_path / "copy")
     run = tmp_path / "copy/run"
-    search = ("--population", 6, "--generations", 2, "--calibrate", 64, "--disparity", "std")
+    search = ("--population", 6, "--generations", 2, "--calibrate", 64, "--objectives", "error,std")
     refused = dualfair("search", "--run", run, *search)
     assert refused.status == 2
-    assert "judged with disparity = 'rank_disparity', this search has 'std': copy its folder train" in refused.err
+    assert (
+        "judged with objectives = 'error,rank_disparity', this search has 'error,std': copy its folder train"
+        in refused.err
+    )
     (tmp_path / "copy/other").mkdir()
     shutil.copytree(run / "train", tmp_path / "copy/other/train")
     assert dualfair("search", "--run", tmp_path / "copy/other", *search).status == 0
@@ -184,7 +187,7 @@ def test_an_infinite_disparity_is_kept_and_said_to_be_undefined(dualfair, retrai
     run = tmp_path / "copy/run"
     path = sorted((run / "retrain").glob("*/seed-0/result.json"))[0]
     result = json.loads(path.read_text())
-    result["test"]["disparity"] = "inf"
+    result["test"]["disparity"] = result["test"]["measures"]["rank_disparity"] = "inf"
     path.write_text(json.dumps(result))
     again = dualfair("retrain", "--run", run, "--seeds", 2, "--controls", 2, "--epochs", 1)
     assert again.status == 0 and "inf" in again.out
@@ -215,7 +218,9 @@ def test_further_objectives_and_a_shared_space_searched_exhaustively(dualfair, f
     quick = ("--epochs", 0.2, "--batch", 16)
     made = dualfair("train", "--faces", faces, "--out", run, "--size", 32, "--space", "dpn81-shared", *quick)
     assert made.status == 0, made.err
-    found = dualfair("search", "--run", run, "--population", 4, "--generations", 2, "--objective", "macs")
+    found = dualfair(
+        "search", "--run", run, "--population", 4, "--generations", 2, "--objectives", "error,rank_disparity,macs"
+    )
     assert found.status == 0
     assert json.loads((run / "search/front.json").read_text())["objectives"] == ["error", "rank_disparity", "macs"]
 

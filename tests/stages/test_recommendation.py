@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 
+from dualfair.evaluation.protocol import PUBLISHED
 from dualfair.runs.layout import RunLayout
 from dualfair.runs.records.training import PlannedTraining, TrainingPlan
 from dualfair.runs.run_files import RunFiles
 from dualfair.runs.training_spec import TrainingSpec
 from dualfair.stages.recommendation import (
-    MeasuresOverSeeds,
     Recommendation,
     SeedMean,
     TrainedNetwork,
@@ -28,7 +28,7 @@ FRONT, RANDOM, SHELF = "101-101-101-101:cosface", "343-282-080-535:cosface", "ti
 
 def at(*values):
     """Measures that are these values, with one training's lack of a spread."""
-    return MeasuresOverSeeds(*(SeedMean((value,), value, None) for value in values))
+    return {name: SeedMean((value,), value, None) for name, value in zip(PUBLISHED.measured, values, strict=True)}
 
 
 def network(label, error, disparity, macs=1, test=0.5):
@@ -36,28 +36,33 @@ def network(label, error, disparity, macs=1, test=0.5):
 
 
 def tried(label, errors, disparities=(1.0, 1.0)):
-    test = MeasuresOverSeeds(over_seeds(errors), over_seeds(disparities))
+    test = {"error": over_seeds(errors), "rank_disparity": over_seeds(disparities)}
     return replace(network(label, 0.1, 1.0), test=test, seeds=len(errors))
 
 
 def test_validation_people_choose_and_test_people_do_not():
     networks = [network("a", 0.1, 3.0), network("b", 0.2, 1.0), network("c", 0.5, 0.9), network("d", 0.5, 3.0)]
-    first = recommend(networks)
+    first = recommend(networks, PUBLISHED)
     assert [choice.label for choice in first.chosen] == ["b", "a", "c"]
     assert first.chosen[1].because == ("lowest error",) and set(first.front) == {"a", "b", "c"}
-    assert recommend([replace(each, test=at(place / 10, 0.0)) for place, each in enumerate(networks)]) == first
+    assert (
+        recommend([replace(each, test=at(place / 10, 0.0)) for place, each in enumerate(networks)], PUBLISHED) == first
+    )
 
 
 def test_of_equal_networks_the_smallest_is_taken_and_the_others_are_counted():
     networks = [network("a", 0.1, 1.0, macs=9), network("b", 0.1, 1.0, macs=3), network("c", 0.1, 1.0, macs=None)]
-    recommendation = recommend(networks)
+    recommendation = recommend(networks, PUBLISHED)
     assert [choice.label for choice in recommendation.chosen] == ["b"] and recommendation.chosen[0].tied == 2
-    assert recommend([network("a", 0.1, 3.0), network("b", 0.1, 3.0), network("c", 0.2, 1.0)]).chosen[-1].tied == 0
+    assert (
+        recommend([network("a", 0.1, 3.0), network("b", 0.1, 3.0), network("c", 0.2, 1.0)], PUBLISHED).chosen[-1].tied
+        == 0
+    )
 
 
 def test_networks_without_finite_values_are_never_taken():
-    assert recommend([network("a", 0.1, float("inf")), network("b", None, 1.0)]) == Recommendation()
-    assert recommend([]) == Recommendation()
+    assert recommend([network("a", 0.1, float("inf")), network("b", None, 1.0)], PUBLISHED) == Recommendation()
+    assert recommend([], PUBLISHED) == Recommendation()
 
 
 def test_the_choice_is_placed_among_all_trained_networks_and_clear_differences_are_named():
@@ -65,14 +70,15 @@ def test_the_choice_is_placed_among_all_trained_networks_and_clear_differences_a
     networks = [tried("own", [0.29, 0.31]), tried("good", [0.09, 0.11]), tried("near", [0.26, 0.36])]
     networks.append(tried("bad", [0.8, 1.0], [3.0, 5.0]))
     place = standing(networks, "own")
+    error, disparity = place.places["error"], place.places["rank_disparity"]
     assert (place.networks, place.fewest, place.most) == (4, 2, 2)
-    assert (place.error.place, place.error.shared, place.error.unknown) == (2, 0, 0)
-    assert (place.error.better, place.error.worse) == (("good",), ("bad",))
+    assert (error.place, error.shared, error.unknown) == (2, 0, 0)
+    assert (error.better, error.worse) == (("good",), ("bad",))
     # The disparity of 4 has a standard error of 1: 3 apart, more than 2.
-    assert (place.disparity.place, place.disparity.shared) == (1, 2)
-    assert (place.disparity.better, place.disparity.worse) == ((), ("bad",))
-    assert standing([tried("own", [0.3]), tried("good", [0.1])], "own").error.unknown == 1
-    assert standing([tried("own", [0.0, 4.0]), tried("x", [3.9, 4.1])], "own").error.worse == ()
+    assert (disparity.place, disparity.shared) == (1, 2)
+    assert (disparity.better, disparity.worse) == ((), ("bad",))
+    assert standing([tried("own", [0.3]), tried("good", [0.1])], "own").places["error"].unknown == 1
+    assert standing([tried("own", [0.0, 4.0]), tried("x", [3.9, 4.1])], "own").places["error"].worse == ()
 
 
 def test_a_standard_error_needs_two_values():
@@ -87,10 +93,10 @@ def test_networks_are_summed_up_over_seeds_with_samples_and_sizes():
     results += [result_of(FRONT, 0, 0.1), result_of(SHELF, 0, 0.9, params=11, macs=None)]
     trainings = [(RANDOM, 0, {"random"}), (RANDOM, 1, {"even"}), (FRONT, 0, {"front"})]
     jobs = [PlannedTraining(TrainingSpec.of_label(label, seed), frozenset(of)) for label, seed, of in trainings]
-    networks = trained_networks(results, TrainingPlan(tuple(jobs)), SKELETONS["nano"])
+    networks = trained_networks(results, TrainingPlan(tuple(jobs)), SKELETONS["nano"], PUBLISHED)
     assert [each.label for each in networks] == [FRONT, RANDOM, SHELF]
     assert [each.samples for each in networks] == [("front",), ("random", "even"), ("named",)]
-    assert networks[1].seeds == 2 and networks[1].validation.error.mean == pytest.approx(0.35)
+    assert networks[1].seeds == 2 and networks[1].validation["error"].mean == pytest.approx(0.35)
     assert [group.group for group in networks[1].groups] == ["a", "b"]
     assert networks[0].macs > 0 and (networks[2].params, networks[2].macs) == (11, None)
 

@@ -7,8 +7,10 @@ import pytest
 
 from dualfair.evolution.archive import Archive
 from dualfair.runs.options import RetrainOptions
+from dualfair.stages.inherited import Scoring
 from dualfair.stages.retrain import random_networks, select
 from dualfair.supernet.space import dpn_space
+from tests.support.records import search_config
 
 SPACE = dpn_space("dpn81-shared", 2)
 NAMES = [f"{code}1{code}-{code}1{code}:cosface" for code in range(5)]
@@ -16,12 +18,11 @@ NAMES = [f"{code}1{code}-{code}1{code}:cosface" for code in range(5)]
 
 def select_of(monkeypatch, values, confirmed=None, **options):
     """What is selected after a search that scored these networks: {name: (error, disparity)}."""
-    archive = Archive(measurement="test", columns=("error", "gap"), objectives=2)
+    archive = Archive(measurement="test", columns=("error", "rank_disparity"), objectives=2)
     archive.add([SPACE.parse(name) for name in values], np.array([*values.values()]), 1.0)
-    monkeypatch.setattr("dualfair.stages.inherited.recorded_protocol", lambda directory: (None, ()))
-    monkeypatch.setattr("dualfair.stages.inherited.open_scorer", lambda *given, **options: None)
-    monkeypatch.setattr("dualfair.stages.inherited.open_archive", lambda *given, **options: archive)
-    monkeypatch.setattr("dualfair.stages.inherited.limits_of", lambda run: (None, None))
+    for module in ("inherited", "retrain"):
+        monkeypatch.setattr(f"dualfair.stages.{module}.recorded_search", lambda directory: search_config())
+    monkeypatch.setattr("dualfair.stages.inherited.open_scoring", lambda *given, **options: Scoring(None, archive))
     monkeypatch.setattr("dualfair.stages.retrain.knee_and_extremes", lambda run: confirmed)
     config = SimpleNamespace(options=SimpleNamespace(seed=0))
     run = SimpleNamespace(directory=None, setting=SimpleNamespace(space=SPACE), config=config)

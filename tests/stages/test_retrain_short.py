@@ -7,13 +7,13 @@ import pytest
 
 from dualfair.runs.directory import RunDirectory
 from dualfair.runs.options import RetrainOptions, TrainOptions
-from dualfair.runs.protocol import ProtocolOptions
 from dualfair.runs.training_results import add_to_plan, read_plan
 from dualfair.runs.training_spec import TrainingSpec
 from dualfair.stages.retrain import HowTrained, retrain_short, short_epochs
 from dualfair.supernet.space import dpn_space
 from dualfair.supernet.training.process_group import ALONE
 from dualfair.supernet.training.recipe import Recipe
+from tests.support.records import search_config
 
 
 def test_short_trainings_take_together_the_path_passes_of_the_supernet():
@@ -23,7 +23,7 @@ def test_short_trainings_take_together_the_path_passes_of_the_supernet():
 
 def test_every_planned_network_is_trained_shortly_and_another_number_of_them_is_refused(monkeypatch, tmp_path):
     trained = []
-    monkeypatch.setattr("dualfair.stages.retrain.recorded_protocol", lambda directory: (ProtocolOptions(), ()))
+    monkeypatch.setattr("dualfair.stages.retrain.recorded_search", lambda directory: search_config())
     monkeypatch.setattr("dualfair.stages.retrain.in_words", lambda processes: "cpu")
     monkeypatch.setattr("dualfair.stages.retrain.train_all", lambda run, *asked: trained.append(asked))
     run = SimpleNamespace(

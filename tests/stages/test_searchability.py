@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from dualfair.evaluation.objectives import parse_objectives
 from dualfair.evaluation.scoring.scorer import half_column
 from dualfair.evaluation.statistics.reliability import normal_scores, reliability
 from dualfair.runs.records.search import SearchReliability
@@ -12,7 +13,8 @@ PEOPLE = {"a": 50, "b": 50}
 
 
 def lines_of(measures, chosen):
-    return sentences(SearchReliability(PEOPLE, 0.8, measures), chosen)
+    objectives = parse_objectives("error,macs" if chosen == "error" else f"error,{chosen}")
+    return sentences(SearchReliability(PEOPLE, 0.8, measures), objectives)
 
 
 def columns(networks=32, seed=0, **noise):
@@ -70,14 +72,25 @@ def test_a_noisy_choice_is_told_the_most_reliable_disparity_and_never_the_error(
     assert list(measures) == list(noise)
     *_, warning = lines_of(measures, "rank_disparity")
     best = measures["log_rank_disparity"].reliability
-    assert warning.endswith(f"; log_rank_disparity {best:.2f} can be: --disparity log_rank_disparity") and best > 0.9
+    assert (
+        warning.endswith(f"; log_rank_disparity {best:.2f} can be: --objectives error,log_rank_disparity")
+        and best > 0.9
+    )
     assert not any("warning" in line for line in lines_of(measures, "log_rank_disparity"))
 
 
-def test_beside_a_variant_of_the_ranks_the_advice_names_the_plain_ones():
-    noise = {"rank_disparity at gallery 40": 3.0, "rank_disparity": 0.1}
-    *_, warning = lines_of(searchability(columns(**noise), list(noise), 100), "rank_disparity at gallery 40")
-    assert warning.endswith("can be: --disparity rank_disparity --count images --gallery all")
+def test_the_advice_keeps_the_other_objectives_and_can_be_pasted():
+    noise = {"1 - tar": 0.1, "rank_disparity(gallery=40)": 3.0, "rank_disparity": 0.1}
+    measures = searchability(columns(**noise), list(noise), 100)
+    *_, warning = sentences(
+        SearchReliability(PEOPLE, 0.8, measures), parse_objectives("tar,rank_disparity(gallery=40),macs")
+    )
+    assert warning.endswith("can be: --objectives tar,rank_disparity,macs")
+    *_, warning = sentences(
+        SearchReliability(PEOPLE, 0.8, searchability(columns(**{"1 - tar": 3.0}), ["1 - tar"], 100)),
+        parse_objectives("tar,macs"),
+    )
+    assert "warning: 1 - tar" in warning and "disparity" not in warning
 
 
 def test_where_no_disparity_can_be_searched_on_the_people_are_said_that_it_would_take():

@@ -25,7 +25,15 @@ GROUPS = (GroupScores("a", 24, 0.4, 1.5), GroupScores("b", 24, 0.6, 2.5))
 def scores(error=0.5, disparity=1.0, groups=GROUPS, halves=(), **measures):
     """Scores of an error and a disparity; `measures` are further ones by name."""
     probes = sum(group.probes for group in groups)
-    return Scores(error, disparity, probes, 0, tuple(groups), {"error": error, **measures}, tuple(halves))
+    return Scores(
+        error,
+        disparity,
+        probes,
+        0,
+        tuple(groups),
+        {"error": error, "rank_disparity": disparity, **measures},
+        tuple(halves),
+    )
 
 
 def training_result(label="101-101:cosface", seed=0, *, on_both=None, validation=None, test=None, **values):
@@ -61,28 +69,27 @@ def train_config(faces: str = "../faces", faces_fingerprint: str = "f", **option
     )
 
 
-def search_config(
-    evaluations: int | None = 12, objectives: tuple[str, ...] = ("error", "rank_disparity"), **options: object
-) -> SearchConfig:
+def search_config(evaluations: int | None = 12, **options: object) -> SearchConfig:
     """What a search was asked for, with `options` of SearchOptions, ProtocolOptions and ConstraintOptions."""
-    return SearchConfig(
+    return SearchConfig.of(
+        made(ProtocolOptions, options),
         options=made(SearchOptions, options),
-        protocol=made(ProtocolOptions, options),
         constraints=made(ConstraintOptions, options),
-        objectives=objectives,
         evaluations=evaluations,
     )
 
 
 def retrain_config(**options: object) -> RetrainConfig:
     """What standalone networks are trained by, with `options` of Recipe and ProtocolOptions."""
-    return RetrainConfig(recipe=made(Recipe, options), protocol=made(ProtocolOptions, options), weights="w")
+    protocol = made(ProtocolOptions, options)
+    names = protocol.protocol().names
+    return RetrainConfig(recipe=made(Recipe, options), protocol=protocol, names=names, weights="w")
 
 
 def front_of(config: SearchConfig, networks: tuple[FrontNetwork, ...] = (), **more: object) -> Front:
     """The front of a search."""
     floor = {"raw pixels": 0.4, "an untrained network": 0.9}
-    about = {"objectives": config.objectives, "images": 60, "errors_to_beat": floor, "confirmation": None}
+    about = {"objectives": config.names.minimised, "images": 60, "errors_to_beat": floor, "confirmation": None}
     return Front(**{"config": config, "networks": networks, **about, **more})
 
 
@@ -107,7 +114,8 @@ def chance(genotype: str, **more: object) -> Chance:
 def equal_scores(error: float, disparity: float, groups: tuple[str, ...] = ("a", "b"), probes: int = 100) -> Scores:
     """Scores that are the same in every group."""
     by_group = tuple(GroupScores(group, probes // max(len(groups), 1), error, 2 * error) for group in groups)
-    return Scores(error, disparity, probes, 0, by_group, {}, ())
+    measures = {"error": error, "rank_disparity": disparity}
+    return Scores(error, disparity, probes, 0, by_group, measures, ())
 
 
 def result_of(

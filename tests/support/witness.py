@@ -45,6 +45,10 @@ RENAMED: tuple[tuple[str, str | None], ...] = (
     (r"study/supernets/.*/search/config\.json: .*", None),
     # The command archive is gone.
     (r"(?:printed by archive-.*|scores\.csv|scores\.json|(?:all|copy)\.sqlite(?:-lock)?): .*", None),
+    # Objectives are one text, and what they are called stands beside it.
+    (r".*/(?:config|comparison|front)\.json: (?:\.config)?\.(?:objectives.*|count|gallery|galleries)", None),
+    (r".*/dualfair\.json: \.metrics\.judging\.(?:objectives|count|gallery|galleries)", None),
+    (r"(.*)worst_group at gallery 4(.*)", r"\1own:worst_group(gallery=4)\2"),
 )
 """A regular expression for the whole name "file: key" before, and what it is called after; None: it was removed."""
 
@@ -54,6 +58,9 @@ REWORDED: tuple[tuple[str, str], ...] = (
     # All trainings begin with random weights, so that this is no hyper-parameter.
     (r"hparam_infos \{ name: begins with type: DATA_TYPE_STRING \} ", ""),
     (r"hparams \{ key: begins with value \{ string_value: random weights \} \} ", ""),
+    (r"worst_group at gallery 4", "own:worst_group(gallery=4)"),
+    (r"worst group at gallery 4", "own:worst group(gallery=4)"),
+    (r"\(then disparity\)", "(then rank disparity)"),
 )
 """A regular expression for words in values and text files before, and what stands there after."""
 
@@ -82,7 +89,7 @@ compare < search: compare --run run --population 4 --generations 2 --seeds 2
 train-uniform < faces: train --faces faces --out run2 --size 32 --split 0.35,0.4,0.25 --epochs 1 --sampler uniform \
     --heads cosface,own:pushed --optimizer adamw --lr 0.002 --loss focal --ema 0.9 --seed 1
 search-own < train-uniform: search --run run2 --population 8 --generations 2 --calibrate 16 --siblings 2 \
-    --disparity own:worst_group --gallery 4 --objective params --max-params 1500000 --confirm-candidates 4
+    --objectives "error,own:worst_group(gallery=4),params" --max-params 1500000 --confirm-candidates 4
 retrain < search: retrain --run run --epochs 0.5 --seeds 2 --controls 2 --random 3
 retrain-named < retrain: retrain --run run --genotype 101:cosface --genotype 343:magface --seeds 2
 retrain-backbone < retrain: retrain --run run --backbone test_resnet --head cosface --seeds 1

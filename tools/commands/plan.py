@@ -11,20 +11,18 @@ from dualfair.commands.console import say
 from dualfair.commands.options import PATH, config_options, device_option
 from dualfair.planning.options import PlanOptions
 from dualfair.runs.options import RetrainOptions, SearchOptions, TrainOptions
-from dualfair.runs.protocol import FURTHER_OBJECTIVES, ProtocolOptions
+from dualfair.runs.protocol import ProtocolOptions
 from dualfair.supernet.training.recipe import Recipe
 
 
 @click.command()
 @click.option("--faces", type=PATH, help="Faces folder.")
-@click.option("--objective", "extra", multiple=True, type=click.Choice(FURTHER_OBJECTIVES), help="A further objective.")
 @click.option("--exhaustive", is_flag=True, help="Score the whole space instead; for -shared spaces.")
 @click.option("--json", "json_path", type=PATH, help="File for all numbers.")
 @config_options(PlanOptions, TrainOptions, Recipe, SearchOptions, ProtocolOptions, RetrainOptions)
 @device_option
 def command(
     faces: Path | None,
-    extra: tuple[str, ...],
     exhaustive: bool,
     json_path: Path | None,
     preset: str | None,
@@ -41,7 +39,7 @@ def command(
     from dualfair.planning.report import lines
     from dualfair.supernet.files import write_json
 
-    forecast = plan(faces, given, preset, extra=extra, exhaustive=exhaustive, device=device, say=say)
+    forecast = plan(faces, given, preset, exhaustive=exhaustive, device=device, say=say)
     for line in lines(forecast):
         say(line)
     if json_path is not None:

@@ -9,12 +9,11 @@ import click
 from dualfair.commands.console import say_once, watching
 from dualfair.commands.options import PATH, config_options, deterministic_option, device_option
 from dualfair.runs.options import BATCH, ConstraintOptions, SearchOptions
-from dualfair.runs.protocol import FURTHER_OBJECTIVES, ProtocolOptions
+from dualfair.runs.protocol import ProtocolOptions
 
 
 @click.command()
 @click.option("--run", type=PATH, required=True, help="Run directory of training.")
-@click.option("--objective", multiple=True, type=click.Choice(FURTHER_OBJECTIVES), help="A further objective.")
 @click.option("--exhaustive", is_flag=True, help="Score the whole space instead; for -shared spaces.")
 @click.option("--batch", type=int, default=BATCH, show_default=True, help="Images scored at once.")
 @click.option("--start", multiple=True, help="A genotype to begin with, or 'paper' for the published ones; repeatable.")

@@ -150,7 +150,9 @@ def metrics(source: Source) -> dict:
     how = RECORDED if scores else "not measured"
     return {
         "how": MEASURED if source.measured else how,
-        "judging": asdict(source.protocol) if source.protocol else {},
+        "judging": {**asdict(source.protocol), "disparity": source.protocol.protocol().disparity_name}
+        if source.protocol
+        else {},
         **{split: _numbers(scores[split]) if scores else None for split in SPLITS},
         "seeds": [
             {"seed": seed, **{name: getattr(result.test, name) for name in MEASURES}}

@@ -33,7 +33,8 @@ def measure(network, run: Path, config: TrainConfig, protocol_options: ProtocolO
     """
     import numpy as np
 
-    from dualfair.evaluation.protocol import evaluate
+    from dualfair.evaluation.objectives import OBJECTIVES, EmbeddedFaces
+    from dualfair.evaluation.protocol import evaluate_faces
     from dualfair.evaluation.scoring.embedding import embed
     from dualfair.evaluation.scoring.scorer import interval_columns
     from dualfair.runs.trained_run import faces_of, open_setting
@@ -42,18 +43,16 @@ def measure(network, run: Path, config: TrainConfig, protocol_options: ProtocolO
     if setting.faces_fingerprint != config.faces_fingerprint:
         raise ValueError(f"the faces are not those that {run} was trained on")
     protocol, by_split = protocol_options.protocol(), {}
+    objectives = {"error": OBJECTIVES["error"], "disparity": protocol.disparity}
     for split in SPLITS:
         faces = setting.splits[split]
-        embedded = embed(network, faces), faces.identities, faces.groups, protocol
-        ends = interval_columns(*embedded, RESAMPLES)
+        embedded = EmbeddedFaces(embed(network, faces), faces.identities, faces.groups, protocol.seed)
+        ends = interval_columns(embedded, objectives.values(), RESAMPLES)
         first = np.unique(faces.identities, return_index=True)[1]
         names, counts = np.unique(faces.groups[first], return_counts=True)
         by_split[split] = SplitScores(
-            evaluate(*embedded),
+            evaluate_faces(embedded, protocol),
             dict(zip(names.tolist(), counts.tolist(), strict=True)),
-            {
-                name: (ends[f"{column} low"], ends[f"{column} high"])
-                for name, column in (("error", "error"), ("disparity", protocol.disparity_name))
-            },
+            {name: (ends[f"{of.column} low"], ends[f"{of.column} high"]) for name, of in objectives.items()},
         )
     return by_split

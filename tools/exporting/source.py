@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from dualfair.exporting.measured import SplitScores
-from dualfair.presentation.format import listed
+from dualfair.presentation.format import listed, spoken
 from dualfair.runs.layout import RunLayout, TrainingsLayout
 from dualfair.runs.protocol import ProtocolOptions
 from dualfair.runs.records.codec import FLAT, FLAT_OPTIONAL, Record
@@ -17,6 +18,7 @@ from dualfair.runs.run_files import RunFiles, open_runs, reason
 from dualfair.runs.training_results import read_result
 from dualfair.runs.training_spec import TrainingSpec, recipe_with
 from dualfair.runs.watching import Say
+from dualfair.stages.recommendation import objective_names
 from dualfair.supernet.families.backbone import Backbone
 from dualfair.supernet.files import read_json
 from dualfair.supernet.skeleton import Skeleton
@@ -87,7 +89,8 @@ def find_source(network: str, run: Path | None, seed: int | None, inherit: bool,
             raise ValueError(f"there is no {network}; name a training's folder, a run, or a network with --run RUN")
         if inherit:
             return _inherited(run, network, say)
-        return _opened(*_of_label(RunLayout(run), network, seed), say)
+        (files,) = open_runs([run])
+        return _opened(*_of_label(files.layout, network, seed, objective_names(files).measured), say)
     if run is not None or inherit:
         raise ValueError(
             f"{network} is on disk; --run and --inherit go with the name of a network, such as 101:cosface"
@@ -102,20 +105,20 @@ def find_source(network: str, run: Path | None, seed: int | None, inherit: bool,
 
 def _recommended(run: Path, seed: int | None, say: Say) -> tuple[Path, str]:
     """The training's folder of the network that the report of a run recommends."""
-    from dualfair.stages.recommendation import finished_trainings, planned_trainings, recommend, trained_networks
+    from dualfair.stages.recommendation import finished_trainings, recommend, trained_networks_of
 
     (files,) = open_runs([run])
     skeleton = _skeleton(files)
-    results = finished_trainings(files)
-    networks = trained_networks(results, planned_trainings(files, results), skeleton)
-    chosen = recommend(networks).chosen
+    names = objective_names(files)
+    networks = trained_networks_of(files, finished_trainings(files), skeleton)
+    chosen = recommend(networks, names).chosen
     for problem in files.problems:
         say(problem)
     if not chosen:
         raise ValueError(f"{run} has no network that was trained from scratch; run 'dualfair retrain --run {run}'")
     first = chosen[0]
     tied = f" (tied with {first.tied} others there, the smallest taken)" if first.tied else ""
-    folder, which = _of_label(RunLayout(run), first.label, seed)
+    folder, which = _of_label(RunLayout(run), first.label, seed, names.measured)
     samples = next(network.samples for network in networks if network.label == first.label)
     drawn = " and ".join(ORIGINS[sample] for sample in samples)
     return folder, (
@@ -139,7 +142,7 @@ def _skeleton(files: RunFiles) -> Skeleton | None:
         return None
 
 
-def _of_label(layout: RunLayout, label: str, seed: int | None) -> tuple[Path, str]:
+def _of_label(layout: RunLayout, label: str, seed: int | None, measures: Sequence[str]) -> tuple[Path, str]:
     """The folder of a network's retrained training, of the seed that is asked for or did best on validation people."""
     run, spec = layout.path, TrainingSpec.of_label(label)
     results: dict[int, tuple[Path, TrainingResult]] = {}
@@ -155,13 +158,18 @@ def _of_label(layout: RunLayout, label: str, seed: int | None) -> tuple[Path, st
                 f"{label} has no finished training of seed {seed} in {run}; seeds: {', '.join(map(str, results))}"
             )
         return results[seed][0], f"seed {seed}, asked for"
-    values = {seed: (result.validation.error, result.validation.disparity) for seed, (_, result) in results.items()}
+    first, *others = measures
+    values = {
+        seed: [result.validation.measures.get(name, math.inf) for name in measures]
+        for seed, (_, result) in results.items()
+    }
     best = min(values, key=lambda seed: (*values[seed], seed))
     if len(results) == 1:
         return results[best][0], f"seed {best}, the only one"
     tied = sum(value == values[best] for value in values.values()) > 1
     rule = "the first of those with the lowest" if tied else "the one with the lowest"
-    return results[best][0], f"seed {best}, {rule} error on validation people (then disparity) of {len(results)}"
+    then = f" (then {listed([spoken(name) for name in others])})" if others else ""
+    return results[best][0], f"seed {best}, {rule} {spoken(first)} on validation people{then} of {len(results)}"
 
 
 def _training_in(folder: Path) -> TrainingSpec | None:
@@ -255,7 +263,7 @@ def _inherited(run: Path, label: str, say: Say) -> Source:
 
     from dualfair.runs.context import working
     from dualfair.runs.trained_run import calibration_images, open_trained
-    from dualfair.stages.inherited import recorded_protocol
+    from dualfair.stages.inherited import recorded_search
     from dualfair.supernet.calibration import calibrate_stage
 
     training = TrainingSpec.of_label(label)
@@ -265,7 +273,7 @@ def _inherited(run: Path, label: str, say: Say) -> Source:
         )
     with working(run, device="cpu", say=say) as place:
         trained = open_trained(place.directory, place.processes)
-    protocol, _ = recorded_protocol(trained.directory)
+    protocol = recorded_search(trained.directory).protocol
     skeleton = trained.setting.skeleton
     genotype = trained.setting.space.parse(str(training.network.repeat(sum(skeleton.blocks))))
     network = trained.supernet.extract(genotype)

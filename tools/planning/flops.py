@@ -12,7 +12,7 @@ import numpy as np
 
 from dualfair.evaluation.scoring.sharing import Work, work
 from dualfair.planning.workload import Workload
-from dualfair.stages.search import GENOTYPES_A_CALL
+from dualfair.stages.confirm import GENOTYPES_A_CALL
 from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.skeleton import Skeleton
 from dualfair.supernet.space import SearchSpace

@@ -12,7 +12,7 @@ from dualfair.planning.memory import StageMemory
 from dualfair.planning.options import PlanOptions
 from dualfair.planning.spans import NOTHING, Span, data_parallel, kilograms, kilowatt_hours, rounds
 from dualfair.planning.workload import Workload
-from dualfair.stages.search_announcement import FREE
+from dualfair.stages.search import FREE
 
 RANKED_AGAIN = 2
 """A confirmed network's faces are ranked once to be judged and once for the intervals."""

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from dualfair.evaluation.cost import macs
+from dualfair.evaluation.objectives import Objective
 from dualfair.evaluation.protocol import EvaluationProtocol, evaluate
 from dualfair.evaluation.scoring.embedding import MIRRORED, network_input
 from dualfair.evaluation.scoring.scorer import population_embeddings
@@ -131,11 +132,20 @@ def _judging_rates(workload: Workload, seconds: float) -> list[float]:
     images = max(2, min(JUDGED, max(workload.searched, faces.confirmation, *workload.evaluated)))
     people = np.arange(images) // max(2, faces.training // faces.identities)
     # Two groups share a gallery, as far as there are people.
-    gallery = protocol.gallery and min(protocol.gallery, int(people[-1]) + 1) // 2 * 2
-    protocol = EvaluationProtocol(count=protocol.count, gallery=gallery or None, repeats=protocol.repeats)
+    most = max(2, (int(people[-1]) + 1) // 2 * 2)
+    protocol = EvaluationProtocol(objectives=tuple(_in_galleries_of(most, each) for each in protocol.on_images))
     embeddings = np.random.default_rng(0).standard_normal((images, workload.skeleton.embedding), dtype=np.float32)
     run = partial(evaluate, embeddings, people, people % 2, protocol)
     return [took / images**2 for took in repeated(run, seconds)]
+
+
+def _in_galleries_of(most: int, objective: Objective) -> Objective:
+    """An objective with galleries of an even number of people, `most` at most."""
+    people = objective.arguments.get("gallery", "all")
+    if people == "all":
+        return objective
+    gallery = str(max(2, min(int(people), most) // 2 * 2))
+    return replace(objective, arguments={**objective.arguments, "gallery": gallery})
 
 
 def repeated(run: Callable[[], object], seconds: float, clock: Callable[[], float] = time.perf_counter) -> list[float]:

@@ -25,7 +25,7 @@ from dualfair.evaluation.scoring.embedding import with_mirror
 from dualfair.evaluation.scoring.trie import build_trie, leaves
 from dualfair.planning.workload import Workload
 from dualfair.runs.options import BATCH
-from dualfair.stages.search import GENOTYPES_A_CALL
+from dualfair.stages.confirm import GENOTYPES_A_CALL
 from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.memory import available_ram
 from dualfair.supernet.network import StandaloneNetwork, Supernet, build

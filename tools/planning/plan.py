@@ -17,7 +17,6 @@ from dualfair.runs.config import build_configs, numbers
 from dualfair.runs.devices import choose_device, describe, seeded
 from dualfair.runs.options import RetrainOptions, SearchOptions, TrainOptions
 from dualfair.runs.protocol import ProtocolOptions
-from dualfair.runs.records.training import MEASURES
 from dualfair.runs.trained_run import open_setting, some_people
 from dualfair.runs.watching import Say, silent
 from dualfair.supernet.training.recipe import Recipe
@@ -28,7 +27,6 @@ def plan(
     given: Mapping[str, object],
     preset: str | None = None,
     *,
-    extra: Sequence[str] = (),
     exhaustive: bool = False,
     device: str = "auto",
     say: Say = silent,
@@ -40,7 +38,7 @@ def plan(
     not fit, and where a stage does not fit into memory.
     """
     (options,) = build_configs(given, None, PlanOptions, stage="plan")
-    workload = planned_workload(faces, given, preset, options, extra=extra, exhaustive=exhaustive)
+    workload = planned_workload(faces, given, preset, options, exhaustive=exhaustive)
     if options.devices % (team := workload.retraining.ranks_per_job):
         raise ValueError(f"ranks_per_job must divide the {options.devices} devices, got {team}")
     chosen = choose_device(device)
@@ -57,13 +55,12 @@ def planned_workload(
     preset: str | None,
     options: PlanOptions,
     *,
-    extra: Sequence[str] = (),
     exhaustive: bool = False,
 ) -> Workload:
     """The workload that the stages' own options and preset tables ask for.
 
-    `faces` is the folder of the images, None for a set that `options` count. `extra` are objectives beside error and
-    disparity; an `exhaustive` search scores the whole space.
+    `faces` is the folder of the images, None for a set that `options` count. An `exhaustive` search scores the whole
+    space.
     """
     train, recipe = build_configs(given, preset, TrainOptions, Recipe, stage="train")
     search, protocol = build_configs(given, preset, SearchOptions, ProtocolOptions, stage="search")
@@ -79,7 +76,7 @@ def planned_workload(
         stage="retrain",
         defaults=asdict(recipe),
     )
-    protocol.protocol()
+    objectives = protocol.protocol().objectives
     if (faces is None) == (options.images == 0):
         raise ValueError("give either --faces FOLDER, or --images N and --identities K of a set not imported yet")
     if faces is not None:
@@ -107,7 +104,7 @@ def planned_workload(
         sampler=train.sampler,
         search=search,
         exhaustive=exhaustive,
-        objectives=len(MEASURES) + len(extra),
+        objectives=len(objectives),
         protocol=protocol,
         batch=options.search_batch,
         retraining=retraining,

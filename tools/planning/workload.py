@@ -8,12 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from dualfair.evaluation.protocol import PUBLISHED
 from dualfair.evolution.baselines import LIMIT
 from dualfair.runs.architectures import open_sampler
 from dualfair.runs.options import BATCH, RetrainOptions, SearchOptions, TrainOptions
 from dualfair.runs.protocol import ProtocolOptions
-from dualfair.runs.records.training import MEASURES, SPLITS
-from dualfair.stages.confirm import CALIBRATION, RANDOM
+from dualfair.runs.records.training import SPLITS
+from dualfair.stages.confirm import RANDOM
+from dualfair.stages.inherited import CALIBRATION
 from dualfair.stages.search import SAMPLE
 from dualfair.supernet.skeleton import Skeleton
 from dualfair.supernet.space import SearchSpace
@@ -64,7 +66,7 @@ class Workload:
     sampler: str = TrainOptions.sampler
     search: SearchOptions = field(default_factory=SearchOptions)
     exhaustive: bool = False
-    objectives: int = len(MEASURES)
+    objectives: int = len(PUBLISHED.minimised)
     protocol: ProtocolOptions = field(default_factory=ProtocolOptions)
     batch: int = BATCH
     retraining: RetrainOptions = field(default_factory=RetrainOptions)

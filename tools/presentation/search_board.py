@@ -10,10 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
+from dualfair.evaluation.protocol import ObjectiveNames
 from dualfair.evolution.pareto import non_dominated
 from dualfair.evolution.run import Progress
 from dualfair.presentation.boards import lay_out, open_board
 from dualfair.presentation.figures import front_figure
+from dualfair.presentation.format import spoken
 
 PICTURES = 20
 """Of the front in a search, about: an exhaustive one may have thousands of batches."""
@@ -23,29 +25,29 @@ GROUP = "error of "
 
 
 @contextmanager
-def search_board(folder: Path, columns: Sequence[str], objectives: int, disparity: str) -> Iterator[Callable]:
+def search_board(folder: Path, columns: Sequence[str], names: ObjectiveNames) -> Iterator[Callable]:
     """What draws the generations of a search in `folder`; call it with each (`evolution.run.Progress`).
 
-    `columns` name the values of evaluations, of which the first `objectives` are minimised; `disparity` is the one
-    searched on beside the error. The folder shows this search only: a search that is repeated replays its generations,
-    and what an earlier one drew is deleted.
+    `columns` name the values of evaluations, objectives first. The folder shows this search only: a search that is
+    repeated replays its generations, and what an earlier one drew is deleted.
     """
     with open_board(folder) as writer:
-        yield SearchBoard(writer, columns, objectives, disparity).log
+        yield SearchBoard(writer, columns, names).log
 
 
 class SearchBoard:
     """Curves and pictures of one search; steps are evaluations.
 
-    `columns` name the values of evaluations, the first `objectives` of them are minimised; `disparity` is the column
-    searched on beside the error.
+    `columns` name the values of evaluations, objectives first; the best network in each one on images is followed.
     """
 
-    def __init__(self, writer, columns: Sequence[str], objectives: int, disparity: str) -> None:
+    def __init__(self, writer, columns: Sequence[str], names: ObjectiveNames) -> None:
         self._writer = writer
-        self._columns, self._objectives, self._disparity = tuple(columns), objectives, disparity
+        self._columns, self._objectives = tuple(columns), len(names.minimised)
         self._values = np.empty((0, len(self._columns)))
-        self._best = {"error": "network of least error", disparity: f"network of least {_words(disparity)}"}
+        self._best = {name: f"network of least {spoken(name)}" for name in names.measured}
+        # The disparity is known of any search, and the error too.
+        self._shown = [name for name in dict.fromkeys((*names.measured, names.disparity)) if name != "error"]
         charts = {f"error by group: {name}": f"^{re.escape(_plain(name))}/{GROUP}" for name in self._best.values()}
         lay_out(writer, "search", charts)
 
@@ -66,20 +68,20 @@ class SearchBoard:
                     self._writer.add_scalar(_plain(f"{name}/{tag}"), value, progress.evaluations)
             every = math.ceil(progress.generations / PICTURES)
             if progress.generation % every == 0 or progress.generation in (1, progress.generations):
-                values, names = scored[:, : self._objectives], map(_words, self._columns[: self._objectives])
+                values, names = scored[:, : self._objectives], map(spoken, self._columns[: self._objectives])
                 picture = front_figure(values, values[non_dominated(values)], tuple(names))
                 self._writer.add_figure(FRONT_TAG, picture, progress.evaluations, close=False)
         self._writer.flush()
 
     def _of_best(self, scored: np.ndarray, column: str) -> dict[str, float]:
-        """Finite errors and disparity of the network that is least in a column; among equals in the other one."""
-        other = "error" if column == self._disparity else self._disparity
-        keys = [scored[:, self._columns.index(name)] for name in (other, column)]
+        """Finite errors and objectives of the network that is least in a column; among equals in the other ones."""
+        others = [name for name in self._best if name != column]
+        keys = [scored[:, self._columns.index(name)] for name in (*reversed(others), column)]
         best = dict(zip(self._columns, scored[np.lexsort(keys)[0]], strict=True))
         shown = {
             f"{GROUP}all people, share of probes": best["error"],
             **{f"{name}, share of probes": value for name, value in best.items() if name.startswith(GROUP)},
-            _words(self._disparity): best[self._disparity],
+            **{spoken(name): best[name] for name in self._shown},
         }
         return {tag: value for tag, value in shown.items() if np.isfinite(value)}
 
@@ -87,7 +89,3 @@ class SearchBoard:
 def _plain(tag: str) -> str:
     """A tag without round brackets: TensorBoard leaves the lines of such tags out of its custom charts."""
     return tag.translate({ord("("): "[", ord(")"): "]"})
-
-
-def _words(column: str) -> str:
-    return column.replace("_", " ")

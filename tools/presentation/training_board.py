@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
 from dualfair.evaluation.protocol import Scores
 from dualfair.presentation.boards import lay_out, open_board, write_outcome
+from dualfair.presentation.format import spoken
 from dualfair.supernet.families.backbone import Backbone
 from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.training.recipe import Recipe
@@ -110,13 +111,13 @@ def write_training_outcome(
     scores: Mapping[str, Scores],
     costs: Mapping[str, float],
     *,
-    disparity: str,
+    measures: Sequence[str],
     step: int,
 ) -> None:
     """A finished training as a row of hyper-parameters and of what it came to, in its TensorBoard folder.
 
-    `recipe` has the training's changes, `scores` are by split, `costs` by name with unit, `disparity` is the name of
-    the one searched on.
+    `recipe` has the training's changes, `scores` are by split, `costs` by name with unit, `measures` name those
+    that are shown beside the error.
     """
     hyper_parameters = {
         "network": str(network).rpartition(":")[0],
@@ -127,7 +128,7 @@ def write_training_outcome(
     outcome = {}
     for split, scored in scores.items():
         outcome[f"{split}/error (share of probes)"] = scored.error
-        outcome[f"{split}/{disparity.replace('_', ' ')}"] = scored.disparity
+        outcome |= {f"{split}/{spoken(name)}": scored.measures[name] for name in measures if name != "error"}
         for group in scored.groups:
             outcome[f"{split}/error of {group.group} (share of probes)"] = group.error
     outcome |= {f"cost/{name}": cost for name, cost in costs.items()}

@@ -11,7 +11,7 @@ from dualfair.reporting.answer import answer, reliability_of
 from dualfair.reporting.architecture import architecture
 from dualfair.reporting.comparison import compared
 from dualfair.reporting.cost import Factors, cost_section
-from dualfair.reporting.front import front_section, hypervolume_section, objectives_of, reported_genotypes
+from dualfair.reporting.front import front_section, hypervolume_section, reported_genotypes
 from dualfair.reporting.networks import choice_data, group_table, network_data, network_table
 from dualfair.reporting.ranking import ranking_section
 from dualfair.reporting.setting import Setting, describe, open_setting
@@ -20,7 +20,7 @@ from dualfair.runs.records.search import Front
 from dualfair.runs.records.study import StudyReport
 from dualfair.runs.run_files import RunFiles, reason
 from dualfair.runs.training_spec import TrainingSpec
-from dualfair.stages.recommendation import finished_trainings, planned_trainings, trained_networks
+from dualfair.stages.recommendation import finished_trainings, objective_names, trained_networks_of
 from dualfair.supernet.genotype import Genotype
 
 _DAMAGE = (KeyError, TypeError, ValueError, AttributeError, IndexError)
@@ -51,23 +51,22 @@ def collect(runs: Sequence[RunFiles], factors: Factors) -> dict:
 
 def collect_run(files: RunFiles, factors: Factors) -> dict:
     """The data of a run. What is missing is None; what is damaged too, and told in "problems"."""
-    setting, objectives = open_setting(files), objectives_of(files)
+    setting, names = open_setting(files), objective_names(files)
     results = finished_trainings(files)
-    plan = planned_trainings(files, results)
-    trained = _guarded(files, "retrain", lambda: trained_networks(results, plan, setting.skeleton)) or ()
-    networks = [network_data(network, objectives) for network in trained]
-    choice = _guarded(files, "retrain", lambda: choice_data(trained, objectives)) or choice_data((), objectives)
+    trained = _guarded(files, "retrain", lambda: trained_networks_of(files, results, setting.skeleton)) or ()
+    networks = [network_data(network, names) for network in trained]
+    choice = _guarded(files, "retrain", lambda: choice_data(trained, names)) or choice_data((), names)
     front = files.record(Front, files.layout.search.front)
     data = {
         "name": files.name,
-        "objectives": list(objectives),
-        "disparity": objectives[1],
+        "objectives": list(names.measured),
+        "disparity": names.disparity,
         "question": describe(files, setting),
         "people": setting.people,
         "commands": _commands(files),
         "networks": networks,
         **choice,
-        "network_table": network_table(networks, objectives),
+        "network_table": network_table(networks, names.measured),
         "group_table": group_table(networks, setting.people.get("test", {})),
         "front": _guarded(files, "search", lambda: front_section(files, front)),
         "reliability": _guarded(files, "search", lambda: reliability_of(files)),

@@ -16,15 +16,6 @@ MOST_POINTS = 2000
 """Scored networks that are kept for the cloud behind the front; of more, as many evenly spaced ones."""
 
 
-def objectives_of(files: RunFiles) -> tuple[str, str]:
-    """Names of the two measured objectives of a run: the error, and the disparity that it was searched on."""
-    for kind, stage in ((SearchConfig, files.layout.search), (RetrainConfig, files.layout.retrain)):
-        config = files.record(kind, stage.config)
-        if config is not None and config.protocol.disparity:
-            return "error", config.protocol.disparity
-    return "error", "rank_disparity"
-
-
 def front_section(files: RunFiles, front: Front | None) -> dict | None:
     """The scores of a finished search, None where there is none.
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
+from dualfair.evaluation.protocol import ObjectiveNames
 from dualfair.presentation.format import spoken
 from dualfair.presentation.table import Column, Table, spread_columns, table
-from dualfair.runs.records.training import MEASURES, SPLITS
+from dualfair.runs.records.training import SPLITS
 from dualfair.stages.recommendation import Recommendation, SeedMean, TrainedNetwork, recommend, standing
 
 
-def network_data(network: TrainedNetwork, objectives: Sequence[str]) -> dict:
-    """A trained network as data, with its numbers in the `objectives` that are measured on images.
+def network_data(network: TrainedNetwork, names: ObjectiveNames) -> dict:
+    """A trained network as data, with its numbers in the objectives that are measured on images.
 
-    {"genotype", "samples", "seeds", "params", "macs", "validation" and "test": {objective, also "disparity": {"mean",
-    "se", "values"}}, "probes" of test, "groups": [{"group", "probes", "error", "mean_rank"}]}. Means and standard
+    {"genotype", "samples", "seeds", "params", "macs", "validation" and "test": {objective, also "error" and "disparity":
+    {"mean", "se", "values"}}, "probes" of test, "groups": [{"group", "probes", "error", "mean_rank"}]}. Means and standard
     errors are over seeds, "values" one a seed; "se" is None for one seed.
     """
     return {
@@ -25,7 +26,7 @@ def network_data(network: TrainedNetwork, objectives: Sequence[str]) -> dict:
         "params": network.params,
         "macs": network.macs,
         **{
-            split: _by_objective({measure: _mean(network.on(split).of(measure)) for measure in MEASURES}, objectives)
+            split: _by_objective({name: _mean(of_seeds) for name, of_seeds in network.on(split).items()}, names)
             for split in SPLITS
         },
         "probes": network.probes,
@@ -41,13 +42,13 @@ def network_data(network: TrainedNetwork, objectives: Sequence[str]) -> dict:
     }
 
 
-def choice_data(networks: Sequence[TrainedNetwork], objectives: Sequence[str]) -> dict:
+def choice_data(networks: Sequence[TrainedNetwork], names: ObjectiveNames) -> dict:
     """Which networks to take, and how the first of them stands among all on test people.
 
     {"choice": {"chosen": [{"genotype", "because", "tied"}], "front": genotypes}, "standing": {"of", "fewest", "most",
     objective, also "disparity": {"place", "shared", "better", "worse", "unknown"}}, None without a network}.
     """
-    recommendation = recommend(networks) if networks else Recommendation()
+    recommendation = recommend(networks, names) if networks else Recommendation()
     chosen = [
         {"genotype": choice.label, "because": list(choice.because), "tied": choice.tied}
         for choice in recommendation.chosen
@@ -55,7 +56,7 @@ def choice_data(networks: Sequence[TrainedNetwork], objectives: Sequence[str]) -
     place = None
     if chosen:
         of = standing(networks, chosen[0]["genotype"])
-        by_objective = _by_objective({name: asdict(getattr(of, name)) for name in MEASURES}, objectives)
+        by_objective = _by_objective({name: asdict(at) for name, at in of.places.items()}, names)
         place = {"of": of.networks, "fewest": of.fewest, "most": of.most, **by_objective}
     return {"choice": {"chosen": chosen, "front": list(recommendation.front)}, "standing": place}
 
@@ -94,9 +95,9 @@ def group_table(networks: Sequence[Mapping], people: Mapping[str, int]) -> Table
     return table(columns, rows, "Each group on test people (± one standard error over trainings)")
 
 
-def _by_objective(values: Mapping[str, object], objectives: Sequence[str]) -> dict:
-    """Values by the measures of results, also by the names of the objectives."""
-    return {**dict(zip(objectives, values.values(), strict=False)), **values}
+def _by_objective(values: Mapping[str, object], names: ObjectiveNames) -> dict:
+    """Values by the names of the measures, that of the disparity also by "disparity"."""
+    return {**values, "disparity": values[names.disparity]} if names.disparity in values else dict(values)
 
 
 def _mean(numbers: SeedMean) -> dict:

@@ -74,6 +74,8 @@ class RetrainOptions:
     """Which networks are trained, and how often."""
 
     seeds: int = option(2, "Independent trainings of every network, seeds 0, 1, ...")
-    controls: int = option(6, "Networks evenly spaced in inherited error, besides the front's knee and extremes.")
+    controls: int = option(
+        6, "Networks evenly spaced in inherited error (the first objective on images), beside the front's."
+    )
     random: int = option(0, "Networks drawn uniformly from the space, whatever was searched: the honest sample.")
     ranks_per_job: int = option(1, "With torchrun: ranks that train one network together; has to divide their number.")

@@ -4,67 +4,69 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Self
 
 from dualfair.runs.config import option
 from dualfair.runs.plug_in import look_up
 
+if TYPE_CHECKING:
+    from dualfair.evaluation.protocol import EvaluationProtocol
+
 SCORER_VERSION = 3
 """Raised whenever the scorer's numbers change, so that older scores are not mixed with newer ones."""
-
-FURTHER_OBJECTIVES = ("params", "macs")
-"""What a search can minimise besides error and disparity."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ProtocolOptions:
-    """How the error and the disparity of a network are measured."""
+    """What a network is judged by, and how."""
 
     calibrate: int = option(512, "Training images on which BN statistics of a path are measured; 0 = inherited ones.")
     people: int = option(0, "Validation people that a subnet is scored on, alike of every group; 0 = all.")
-    disparity: str = option("rank_disparity", "A disparity by name, or module:function of your own f(ranks, groups).")
-    count: str = option("images", "A rank counts the images, or the identities, nearer than the nearest mate.")
-    gallery: str = option("all", "Identities the disparity is taken at: all, or a number (mean over seeded galleries).")
-    galleries: int = option(8, "Number of galleries of a stated size.")
+    objectives: str = option(
+        "error,rank_disparity",
+        "Two to four to minimise, joined by ',': error, rank_disparity(gallery=200), tar(far=0.01), worst_group_error, "
+        "params, macs, latency, any other disparity, or module:function of your own.",
+    )
 
-    def protocol(self):
-        """The evaluation protocol of these options. Raises ValueError naming the option at fault."""
-        from dualfair.evaluation.metrics.disparity import DISPARITIES
+    def protocol(self) -> EvaluationProtocol:
+        """The evaluation protocol of these options; what they name of the user's own is imported.
+
+        Raises ValueError in one line for objectives that cannot be searched on.
+        """
+        from dualfair.evaluation.objectives import parse_objectives
         from dualfair.evaluation.protocol import EvaluationProtocol
 
-        if self.gallery != "all" and not self.gallery.isdecimal():
-            raise ValueError(f"gallery must be 'all' or a number of identities, got {self.gallery!r}")
-        return EvaluationProtocol(
-            disparity=look_up(self.disparity, DISPARITIES, "disparity"),
-            count=self.count,
-            gallery=None if self.gallery == "all" else int(self.gallery),
-            repeats=self.galleries,
-        )
+        return EvaluationProtocol(objectives=parse_objectives(self.objectives, look_up))
+
+    def normalised(self) -> Self:
+        """The options with their objectives written in the one way that is recorded. Raises as `protocol` does."""
+        return replace(self, objectives=",".join(each.name for each in self.protocol().objectives))
 
 
 def measurement(
     protocol_options: ProtocolOptions,
-    objectives: Sequence[str],
     weights: str,
     faces: str,
     people: str,
     resamples: int = 0,
+    timed_on: str = "",
 ) -> str:
     """What a score was measured with, as text: equal text, comparable scores.
 
     `weights` and `faces` are digests; `people` says which of the faces (`people_in_words`). Scores with `resamples`
-    have intervals.
+    have intervals; `timed_on` says on which device latencies were taken, where these are among them.
     """
     return json.dumps(
         {
             **asdict(protocol_options),
-            "objectives": list(objectives),
             "weights": weights,
             "faces": faces,
             "scored on": people,
             "scorer": SCORER_VERSION,
             **({"resamples": resamples} if resamples else {}),
+            **({"timed on": timed_on} if timed_on else {}),
         }
     )
 

@@ -10,17 +10,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dualfair.evaluation.protocol import EvaluationProtocol
 from dualfair.evaluation.scoring.embedding import network_input
-from dualfair.evaluation.scoring.scorer import InheritedScorer
 from dualfair.runs.architectures import open_skeleton, open_space
 from dualfair.runs.config import numbers
 from dualfair.runs.directory import RunDirectory
-from dualfair.runs.options import BATCH, TrainOptions
+from dualfair.runs.options import TrainOptions
 from dualfair.runs.records.training import TrainConfig
 from dualfair.supernet.images.face_set import FaceSet, TooFewPeople, divide_people, open_splits
 from dualfair.supernet.images.store import open_store
-from dualfair.supernet.memory import Batch
 from dualfair.supernet.network import Supernet
 from dualfair.supernet.skeleton import Skeleton
 from dualfair.supernet.space import SearchSpace
@@ -147,38 +144,6 @@ def calibration_images(run: TrainedRun, images: int) -> torch.Tensor | None:
         return None
     chosen = np.sort(np.random.default_rng(run.config.options.seed).permutation(len(faces))[:images])
     return network_input(faces, chosen, run.device)
-
-
-def inherited_scorer(
-    run: TrainedRun,
-    split: str,
-    protocol: EvaluationProtocol,
-    *,
-    calibrate: int,
-    objectives: tuple[str, ...] = (),
-    batch: int = BATCH,
-    resamples: int = 0,
-    people: int = 0,
-) -> InheritedScorer:
-    """The scorer of a run's subnets on one split of its faces, or on so many of its people, alike of every group.
-
-    With `resamples` there are intervals over people too. Raises ValueError where the split has not so many people.
-    """
-    calibration = calibration_images(run, calibrate)
-    faces = run.setting.splits[split]
-    if people:
-        faces = some_people(faces, people, run.config.options.split_seed)
-    images = Batch(batch, run.directory.say)
-    return InheritedScorer(
-        run.supernet,
-        faces,
-        calibration,
-        protocol,
-        objectives=objectives,
-        batch=images,
-        processes=run.processes,
-        resamples=resamples,
-    )
 
 
 def weights_digest(network: torch.nn.Module) -> str:

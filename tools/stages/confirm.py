@@ -6,47 +6,42 @@ Shape legend: n networks, m objectives.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from dualfair.evaluation.scoring.scorer import InheritedScorer
 from dualfair.evolution.archive import Evaluation
 from dualfair.evolution.pareto import knee, non_dominated
 from dualfair.evolution.run import Run, SearchResult, feasible, objectives_of
 from dualfair.runs.options import BATCH
-from dualfair.runs.protocol import ProtocolOptions
 from dualfair.runs.records.search import Chance, Front, FrontNetwork, SearchConfig
-from dualfair.runs.trained_run import TrainedRun, inherited_scorer
-from dualfair.stages.inherited import open_archive
+from dualfair.runs.trained_run import TrainedRun
+from dualfair.stages.inherited import HELD_OUT, calibrating, open_scoring
 from dualfair.supernet.genotype import Genotype
 
-SPLIT = "confirmation"
-"""The split of the faces whose people the search has not seen."""
-CALIBRATION = 4
-"""How many times as many images as in the search measure BN statistics: there are few networks here."""
-RESAMPLES = 400
+GENOTYPES_A_CALL = 8
+"""Scored by a rank before all scores are written: what a kill loses. Common beginnings are shared within a call."""
 RANDOM = 32
 """Random subnets beside the candidates, at most."""
 LEVEL = 0.05
 """The search's best beats random subnets where p is no larger."""
-MEASURED = 2
-"""The first objectives, error and disparity, are measured on people; costs behind them are the same for any."""
 
 
 @dataclass(frozen=True)
 class Confirmation:
     """The same n networks as the search scored them and on fresh people; both are in the order of the networks.
 
-    `columns` and `fresh_columns` name the values, `objectives` are the first m of both. `leading`, `candidates` and
-    `random` are bool (n,): which are on the search's front, which compete for the confirmed one, and which are random
-    subnets. A network can be more than one of these.
+    `columns` and `fresh_columns` name the values, `objectives` are the first m of both, and `measured` those of them
+    that are measured on images; costs are the same for any people. `leading`, `candidates` and `random` are bool (n,):
+    which are on the search's front, which compete for the confirmed one, and which are random subnets. A network can be
+    more than one of these.
     """
 
     columns: tuple[str, ...]
     fresh_columns: tuple[str, ...]
     objectives: tuple[str, ...]
+    measured: tuple[str, ...]
     searched: tuple[Evaluation, ...]
     fresh: tuple[Evaluation, ...]
     leading: np.ndarray
@@ -79,30 +74,30 @@ class Confirmation:
         places = np.flatnonzero(self.confirmed).tolist()
         return sorted(places, key=lambda place: (*self.after[place], self.fresh[place].genotype))
 
-    def intervals(self, places: Sequence[int]) -> np.ndarray:
-        """Value, low and high of error and disparity of some networks on fresh people, (networks, 2, 3)."""
-        names = self.objectives[:MEASURED]
-        columns = [self.fresh_columns.index(f"{name}{end}") for name in names for end in ("", " low", " high")]
-        return np.array([[self.fresh[place].values[column] for column in columns] for place in places]).reshape(
-            -1, MEASURED, 3
-        )
+    def intervals(self, places: Sequence[int], names: Sequence[str]) -> np.ndarray:
+        """Value, low and high of objectives of some networks on fresh people, (networks, names, 3); costs have no ends,
+        which are NaN."""
+        fresh = [dict(zip(self.fresh_columns, self.fresh[place].values, strict=True)) for place in places]
+        parts = ("", " low", " high")
+        values = [[[row.get(f"{name}{end}", np.nan) for end in parts] for name in names] for row in fresh]
+        return np.array(values).reshape(-1, len(names), len(parts))
 
-    def chance(self, objective: int) -> Chance:
-        """The search's first network in an objective (by number) against the other networks that are random."""
+    def chance(self, name: str) -> Chance:
+        """The search's first network in an objective on images against the other networks that are random."""
+        objective = self.objectives.index(name)
         best = min(np.flatnonzero(self.leading), key=lambda place: (self.before[place, objective], place))
-        value, low, high = self.intervals([best])[0, objective].tolist()
+        value, low, high = self.intervals([best], [name])[0, 0].tolist()
         others = self.random & (np.arange(len(self.random)) != best)
         rivals = self.after[others, objective]
         rivals = rivals[~np.isnan(rivals)]
         as_good = int(np.count_nonzero(rivals <= value))
         p = None if np.isnan(value) else (1 + as_good) / (1 + len(rivals))
         genotype = self.fresh[best].genotype
-        return Chance(
-            self.objectives[objective], genotype, value, low, high, as_good, len(rivals), p, _verdict(p, len(rivals))
-        )
+        return Chance(name, genotype, value, low, high, as_good, len(rivals), p, _verdict(p, len(rivals)))
 
-    def shift(self, objective: int, which: np.ndarray) -> tuple[float, float]:
+    def shift(self, name: str, which: np.ndarray) -> tuple[float, float]:
         """Means of an objective over some networks, in the search and on fresh people; nan without any."""
+        objective = self.objectives.index(name)
         values = np.stack([self.before[which, objective], self.after[which, objective]])
         values = values[:, np.isfinite(values).all(axis=0)]
         return tuple(values.mean(axis=1).tolist()) if values.size else (float("nan"), float("nan"))
@@ -139,70 +134,44 @@ def candidates(evaluations: Iterable[Evaluation], objectives: int, least: int) -
     return layers
 
 
-def confirming_scorer(
-    run: TrainedRun, protocol_options: ProtocolOptions, *, extra: Sequence[str] = (), batch: int = BATCH
-) -> InheritedScorer:
-    """The scorer of a run's subnets on the people that its search has not seen, with intervals.
-
-    BN statistics are measured on CALIBRATION times as many images as in the search, at most all training images.
-    """
-    protocol = protocol_options.protocol()
-    return inherited_scorer(
-        run,
-        SPLIT,
-        protocol,
-        calibrate=_calibrating(run, protocol_options),
-        objectives=("error", protocol.disparity_name, *extra),
-        batch=batch,
-        resamples=RESAMPLES,
-    )
-
-
 def confirm(
-    run: TrainedRun,
-    protocol_options: ProtocolOptions,
-    result: SearchResult,
-    random: Sequence[Genotype],
-    *,
-    least: int,
-    batch: int,
-    extra: Sequence[str] = (),
-    images: int = BATCH,
+    run: TrainedRun, config: SearchConfig, result: SearchResult, random: Sequence[Genotype], batch: int = BATCH
 ) -> Confirmation | None:
     """Score the candidates of a search and the first RANDOM of the `random` subnets that it scored, on fresh people.
 
     The scores are kept in the same file under a measurement of their own: what is known is not scored again. `batch`
-    genotypes go into one score call, `images` are scored at once. None where no network has finite scores.
+    images are scored at once. None where no network has finite scores.
     """
-    scorer = confirming_scorer(run, protocol_options, extra=extra, batch=images)
-    layers = candidates(result.scored, result.objectives, least)
+    layers = candidates(result.scored, result.objectives, config.options.confirm_candidates)
     competing = {evaluation.genotype: evaluation for layer in layers for evaluation in layer}
-    if not competing:
-        scorer.dismiss()
-        return None
     scored = {evaluation.genotype: evaluation for evaluation in feasible(result.scored, result.objectives)[0]}
     baseline = {genotype: scored[genotype] for genotype in [g for g in random if g in scored][:RANDOM]}
     searched = {**competing, **baseline}
-    calibrate = _calibrating(run, protocol_options)
-    run.directory.say(
-        f"Confirming {len(competing)} candidates beside {len(baseline)} random subnets on {len(scorer.faces):,} images "
-        f"of {scorer.faces.identity_count:,} people that the search has not seen; BN statistics on {calibrate:,} images"
-    )
-    with open_archive(run, scorer, replace(protocol_options, calibrate=calibrate)) as fresh:
-        Run(scorer, fresh, steps=1, batch=batch).step(list(searched))
-        scores = tuple(fresh.get(searched).values())
-    scorer.dismiss()
+    calibrate = calibrating(run, config.protocol, HELD_OUT)
+    with open_scoring(run, config, split=HELD_OUT, batch=batch) as scoring:
+        scorer, faces = scoring.scorer, scoring.scorer.faces
+        if not competing:
+            scorer.dismiss()
+            return None
+        run.directory.say(
+            f"Confirming {len(competing)} candidates beside {len(baseline)} random subnets on {len(faces):,} images "
+            f"of {faces.identity_count:,} people that the search has not seen; BN statistics on {calibrate:,} images"
+        )
+        Run(scorer, scoring.archive, steps=1, batch=GENOTYPES_A_CALL * run.processes.size).step(list(searched))
+        scores = tuple(scoring.archive.get(searched).values())
+        scorer.dismiss()
     return Confirmation(
         columns=result.columns,
         fresh_columns=scorer.columns,
-        objectives=scorer.objectives,
+        objectives=config.names.minimised,
+        measured=config.names.measured,
         searched=tuple(searched.values()),
         fresh=scores,
         leading=np.arange(len(searched)) < len(layers[0]),
         candidates=np.arange(len(searched)) < len(competing),
         random=np.array([genotype in baseline for genotype in searched]),
-        people=scorer.faces.identity_count,
-        images=len(scorer.faces),
+        people=faces.identity_count,
+        images=len(faces),
         calibrate=calibrate,
     )
 
@@ -238,11 +207,7 @@ def knee_and_extremes(run: TrainedRun) -> list[Genotype] | None:
     networks = confirmed_front(run)
     if not networks:
         return networks
-    objectives = run.directory.config(run.directory.layout.search, SearchConfig).objectives
-    values = np.array([[network.confirmed[name] for name in objectives] for network in networks])
+    names = run.directory.config(run.directory.layout.search, SearchConfig).names.minimised
+    values = np.array([[network.confirmed[name] for name in names] for network in networks])
     places = [knee(values), *np.argmin(values, axis=0).tolist()]
     return [networks[place].genotype for place in dict.fromkeys(places)]
-
-
-def _calibrating(run, protocol_options: ProtocolOptions) -> int:
-    return min(CALIBRATION * protocol_options.calibrate, len(run.setting.splits["train"]))

@@ -16,7 +16,7 @@ from dualfair.runs.records.training import SPLITS, TrainingResult
 from dualfair.runs.trained_run import TrainedRun
 from dualfair.runs.training_results import TrainingResults, collect, read_short
 from dualfair.runs.watching import Say, silent
-from dualfair.stages.inherited import inherited_scores, recorded_protocol
+from dualfair.stages.inherited import inherited_scores, recorded_search
 from dualfair.stages.ranking_study import ScoreTables, mean_over_seeds, ranking_study, samples_of
 from dualfair.stages.ranking_words import bars_of, sentences, title_of
 from dualfair.stages.score_tables import read_score_tables
@@ -33,11 +33,11 @@ def correlate(run: TrainedRun, *, resamples: int = RESAMPLES) -> RankingStudy:
     directory, layout = run.directory, run.directory.layout
     trained = collect(layout, run.setting.space)
     directory.record_command(layout.correlate, describe(run.device))
-    protocol_options, extra = recorded_protocol(directory)
-    inherited = inherited_scores(run, trained.genotypes, protocol_options, extra)
-    name = protocol_options.protocol().disparity_name
+    config = recorded_search(directory)
+    inherited = inherited_scores(run, trained.genotypes, config)
+    measures = config.names.measured
     short = read_short(layout, trained, run.setting.space)
-    ranking = study(trained, inherited, name, resamples, short)
+    ranking = study(trained, inherited, measures, resamples, short)
     ranking.write(layout.correlate.ranking)
     for line in sentences(ranking, _COMPARED):
         directory.say(line)
@@ -46,7 +46,7 @@ def correlate(run: TrainedRun, *, resamples: int = RESAMPLES) -> RankingStudy:
     if not trained.genotypes:
         directory.say(f"Numbers: {layout.correlate.ranking}")
         return ranking
-    tables = tables_of(trained, inherited, name, SPLITS[0], short)
+    tables = tables_of(trained, inherited, measures, SPLITS[0], short)
     _draw(layout.correlate.figure, tables, ranking.studies[f"{SPLITS[0]} identities"], _AXES)
     directory.say(f"Numbers: {layout.correlate.ranking}, scatter: {layout.correlate.figure}")
     return ranking
@@ -89,18 +89,16 @@ def correlate_tables(
 def study(
     trained: TrainingResults,
     inherited: Mapping[str, np.ndarray],
-    disparity_name: str,
+    measures: Sequence[str],
     resamples: int,
     short: Sequence[TrainingResult] = (),
 ) -> RankingStudy:
-    """The ranking study of trained networks, on validation and on test identities.
+    """The ranking study of trained networks by `measures`, on validation and on test identities.
 
     `inherited` are their scores (n,) by column, `short` the results of all networks' short trainings, or empty.
     """
     studies = {
-        f"{split} identities": ranking_study(
-            tables_of(trained, inherited, disparity_name, split, short), resamples=resamples
-        )
+        f"{split} identities": ranking_study(tables_of(trained, inherited, measures, split, short), resamples=resamples)
         for split in SPLITS
     }
     return RankingStudy(
@@ -111,7 +109,7 @@ def study(
         damaged=trained.damaged,
         measures={
             f"{measure}, {split}": studies[split].samples["all"].measures[measure]
-            for measure in ("error", disparity_name)
+            for measure in measures
             for split in studies
         },
         studies=studies,
@@ -121,32 +119,31 @@ def study(
 def tables_of(
     trained: TrainingResults,
     inherited: Mapping[str, np.ndarray],
-    disparity_name: str,
+    measures: Sequence[str],
     split: str,
     short: Sequence[TrainingResult] = (),
 ) -> ScoreTables:
     """`ScoreTables` of trained networks: inherited scores (n,) by column, taken on validation identities, and results
     on a split. `short` are the results of all networks' short trainings, or empty."""
-    measures = {"error": "error", disparity_name: "disparity"}
     halves = {name: _halves_of(trained, name, split) for name in measures}
     return ScoreTables(
         tuple(map(str, trained.genotypes)),
         trained.samples,
         {name: inherited[name] for name in measures},
-        {name: standalone_of(trained, key, split) for name, key in measures.items()},
+        {name: _standalone_of(trained, name, split) for name in measures},
         {name: table for name, table in halves.items() if table is not None},
         {name: inherited[name] for name in BASELINES},
         {
-            name: {"short training": np.array([getattr(result.on(SPLITS[0]), key) for result in short], dtype=float)}
-            for name, key in measures.items()
+            name: {"short training": np.array([result.on(SPLITS[0]).measures[name] for result in short], dtype=float)}
+            for name in measures
             if short
         },
     )
 
 
-def standalone_of(trained: TrainingResults, measure: str, split: str) -> np.ndarray:
-    """Standalone values of a measure ("error" or "disparity") on a split, shape (networks, seeds)."""
-    values = [[getattr(result.on(split), measure) for result in results] for results in trained.results]
+def _standalone_of(trained: TrainingResults, measure: str, split: str) -> np.ndarray:
+    """Standalone values of a measure on a split, shape (networks, seeds); nan where it was not taken."""
+    values = [[result.on(split).measures.get(measure, np.nan) for result in results] for results in trained.results]
     return np.array(values, dtype=float).reshape(len(values), trained.seeds)
 
 

@@ -1,8 +1,9 @@
-"""Scores of subnets by the weights that they inherit, kept in the run's archive."""
+"""Scores of subnets by the weights that they inherit, kept in the run's archive: what takes them is opened here."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,74 +16,133 @@ from dualfair.runs.options import BATCH
 from dualfair.runs.protocol import ProtocolOptions, measurement, people_in_words
 from dualfair.runs.records.search import SearchConfig
 from dualfair.runs.records.training import RetrainConfig
-from dualfair.runs.trained_run import TrainedRun, inherited_scorer
-from dualfair.stages.constraints import limits_of
+from dualfair.runs.trained_run import TrainedRun, calibration_images, some_people
+from dualfair.stages.constraints import NetworkConstraints
+from dualfair.stages.latency import Latencies
 from dualfair.supernet.genotype import Genotype
+from dualfair.supernet.memory import Batch
+
+SEARCHED, HELD_OUT = "validation", "confirmation"
+"""The splits whose people a search scores on, and whose it has not seen."""
+CALIBRATION = 4
+"""How many times as many images as in the search measure BN statistics for people that it has not seen: there are few
+networks here."""
+RESAMPLES = 400
+"""Of these people, for intervals."""
 
 
-def recorded_protocol(directory: RunDirectory) -> tuple[ProtocolOptions, tuple[str, ...]]:
-    """How networks of a run are evaluated, and the objectives of its search behind error and disparity.
+@dataclass(frozen=True)
+class Scoring:
+    """What subnets are scored by, opened once: the scorer, the archive that keeps its scores, and the limits on what a
+    network may cost, None without any. `timed_on` is the device of latencies among the scores."""
 
-    That is how its search did, and without one how retraining did. Raises ValueError where there is neither.
+    scorer: InheritedScorer
+    archive: Archive
+    limits: NetworkConstraints | None = None
+    timed_on: str = ""
+
+    @property
+    def constraints(self):
+        """The `evolution.constraints.Constraints` of the limits, None without any."""
+        return self.limits and self.limits.constraints
+
+    def __enter__(self) -> Scoring:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.archive.close()
+
+
+def recorded_search(directory: RunDirectory) -> SearchConfig:
+    """How networks of a run are scored: as its search did, and without one as retraining evaluated them.
+
+    Raises ValueError where there is neither.
     """
     layout = directory.layout
     if layout.retrain.config.is_file() and not layout.search.config.is_file():
-        return directory.config(layout.retrain, RetrainConfig).protocol, ()
-    config = directory.config(layout.search, SearchConfig)
-    return config.protocol, config.further
+        return SearchConfig.of(directory.config(layout.retrain, RetrainConfig).protocol)
+    return directory.config(layout.search, SearchConfig)
+
+
+def calibrating(run: TrainedRun, protocol_options: ProtocolOptions, split: str) -> int:
+    """On how many training images BN statistics are measured for the scores on a split."""
+    images = protocol_options.calibrate
+    return images if split == SEARCHED else min(CALIBRATION * images, len(run.setting.splits["train"]))
 
 
 def open_scorer(
-    run: TrainedRun, protocol_options: ProtocolOptions, *, extra: Sequence[str] = (), batch: int = BATCH
+    run: TrainedRun,
+    protocol_options: ProtocolOptions,
+    *,
+    split: str = SEARCHED,
+    batch: int = BATCH,
+    latency: Latencies | None = None,
 ) -> InheritedScorer:
-    """The scorer of a run's subnets on its validation faces, with error, disparity and `extra` as objectives."""
-    protocol = protocol_options.protocol()
-    return inherited_scorer(
-        run,
-        "validation",
-        protocol,
-        calibrate=protocol_options.calibrate,
-        objectives=("error", protocol.disparity_name, *extra),
-        batch=batch,
-        people=protocol_options.people,
+    """The scorer of a run's subnets on one split: on as many of the people searched on as the options say, or on all
+    held-out ones, with intervals. Raises ValueError where there are not so many people."""
+    faces = run.setting.splits[split]
+    if protocol_options.people and split == SEARCHED:
+        faces = some_people(faces, protocol_options.people, run.config.options.split_seed)
+    return InheritedScorer(
+        run.supernet,
+        faces,
+        calibration_images(run, calibrating(run, protocol_options, split)),
+        protocol_options.protocol(),
+        batch=Batch(batch, run.directory.say),
+        processes=run.processes,
+        resamples=RESAMPLES if split == HELD_OUT else 0,
+        latency=latency,
     )
 
 
-def open_archive(run: TrainedRun, scorer: InheritedScorer, protocol_options: ProtocolOptions) -> Archive:
-    """The archive of a run's scores that were measured just so: by this scorer, on its people."""
-    directory = run.directory
-    directory.make(directory.layout.search)
+def open_scoring(
+    run: TrainedRun, config: SearchConfig, *, split: str = SEARCHED, batch: int = BATCH, timed_on: str | None = None
+) -> Scoring:
+    """The scorer, the archive of the run's scores that were measured just so, and the limits of a search.
+
+    `timed_on` names a device whose latencies are to be read from the archive, in place of this one's.
+    """
+    directory, limited = run.directory, config.constraints
+    layout = directory.layout.search
+    directory.make(layout)
+    protocol = config.protocol.protocol()
+    timed = any(cost.name not in ("params", "macs") for cost in protocol.costs)
+    latency = None
+    if timed or limited.max_latency:
+        latency = Latencies(layout.latencies, run.setting.skeleton, run.device, limited.latency_batch)
+    scorer = open_scorer(run, config.protocol, split=split, batch=batch, latency=latency)
+    key = (latency.key if timed_on is None else timed_on) if timed else ""
     archive = Archive(
-        directory.layout.search.scores,
+        layout.scores,
         columns=scorer.columns,
         objectives=len(scorer.objectives),
         measurement=measurement(
-            protocol_options,
-            scorer.objectives,
+            replace(config.protocol, calibrate=calibrating(run, config.protocol, split)),
             run.digest,
             run.setting.faces_fingerprint,
             people_in_words(scorer.faces.identities),
             scorer.resamples,
+            key,
         ),
     )
     if archive.repaired:
         directory.say(archive.repaired)
-    return archive
+    limits = None
+    if limited.max_params or limited.max_macs or limited.max_latency:
+        limits = NetworkConstraints(limited, run.setting.space, run.setting.skeleton, latency)
+    return Scoring(scorer, archive, limits, key)
 
 
-def inherited_scores(
-    run: TrainedRun, genotypes: Sequence[Genotype], protocol_options: ProtocolOptions, extra: Sequence[str] = ()
-) -> dict[str, np.ndarray]:
+def inherited_scores(run: TrainedRun, genotypes: Sequence[Genotype], config: SearchConfig) -> dict[str, np.ndarray]:
     """Scores of networks by a run's supernet, by column, (n,) each: from its archive, which keeps what is missing."""
-    scorer = open_scorer(run, protocol_options, extra=extra)
-    with open_archive(run, scorer, protocol_options) as archive:
-        values = Run(scorer, archive, steps=1).step(genotypes).reshape(-1, len(scorer.columns))
-    return {name: values[:, column] for column, name in enumerate(scorer.columns)}
+    with open_scoring(run, config) as scoring:
+        values = Run(scoring.scorer, scoring.archive, steps=1).step(genotypes)
+    columns = scoring.scorer.columns
+    return dict(zip(columns, values.reshape(-1, len(columns)).T, strict=True))
 
 
 def scored_networks(run: TrainedRun) -> tuple[list[Evaluation], np.ndarray]:
-    """The networks that the run's search scored, within its constraints, and their objectives (n, m), all finite."""
-    protocol_options, extra = recorded_protocol(run.directory)
-    with open_archive(run, open_scorer(run, protocol_options, extra=extra), protocol_options) as archive:
-        scored = within(archive, limits_of(run)[0])
-    return feasible(scored, archive.objectives)
+    """The networks that the run's search scored, within its limits, and their objectives (n, m), all finite."""
+    config = recorded_search(run.directory)
+    with open_scoring(run, config, timed_on=config.timed_on) as scoring:
+        return feasible(within(scoring.archive, scoring.constraints), scoring.archive.objectives)

@@ -140,7 +140,7 @@ def ranking_study(tables: ScoreTables, *, resamples: int = RESAMPLES, seed: int 
             part.names,
             len(rows),
             {measure: measure_study(part, measure, resamples, seed) for measure in part.inherited},
-            front_study(part, seed) if len(part.inherited) == 2 else None,
+            front_study(part, seed) if len(part.inherited) > 1 else None,
         )
     return TableStudy(tables.names, tables.seeds, samples)
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
-from dualfair.runs.records.training import MEASURES, NAMED, SPLITS, TrainingPlan, TrainingResult
+from dualfair.evaluation.protocol import PUBLISHED, ObjectiveNames, Scores
+from dualfair.presentation.format import spoken
+from dualfair.runs.records.search import SearchConfig
+from dualfair.runs.records.training import NAMED, SPLITS, RetrainConfig, TrainingPlan, TrainingResult
 from dualfair.runs.run_files import RunFiles
 from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.skeleton import Skeleton
@@ -26,18 +30,6 @@ class SeedMean:
 
 
 @dataclass(frozen=True)
-class MeasuresOverSeeds:
-    """Error and disparity of a network on the people of a split."""
-
-    error: SeedMean
-    disparity: SeedMean
-
-    def of(self, measure: str) -> SeedMean:
-        """A measure by its name, one of MEASURES."""
-        return {"error": self.error, "disparity": self.disparity}[measure]
-
-
-@dataclass(frozen=True)
 class GroupOverSeeds:
     """A group's error and mean rank on test people; its `probes` are those of one training."""
 
@@ -52,7 +44,8 @@ class TrainedNetwork:
     """A network that was trained from scratch `seeds` times, by one recipe.
 
     `label` names network and recipe, `samples` why it was trained. Parameters and MACs are None where neither formula
-    nor result tells them. `probes` are those of test people in one training.
+    nor result tells them, and milliseconds where its latency was not measured. `validation` and `test` hold error,
+    objectives on images and the disparity, by name. `probes` are those of test people in one training.
     """
 
     label: str
@@ -60,14 +53,21 @@ class TrainedNetwork:
     seeds: int
     params: float | None
     macs: float | None
-    validation: MeasuresOverSeeds
-    test: MeasuresOverSeeds
+    validation: Mapping[str, SeedMean]
+    test: Mapping[str, SeedMean]
     probes: int
     groups: tuple[GroupOverSeeds, ...]
+    latency: float | None = None
 
-    def on(self, split: str) -> MeasuresOverSeeds:
+    def on(self, split: str) -> Mapping[str, SeedMean]:
         """The measures on the people of a split, one of SPLITS."""
         return {"validation": self.validation, "test": self.test}[split]
+
+    def objective(self, name: str) -> float | None:
+        """An objective that networks are chosen by: its mean on validation people, or a cost; None where unknown."""
+        if name in self.validation:
+            return self.validation[name].mean
+        return {"params": self.params, "macs": self.macs, "latency": self.latency}.get(name)
 
 
 @dataclass(frozen=True)
@@ -104,20 +104,28 @@ class Place:
 
 @dataclass(frozen=True)
 class Standing:
-    """A network among `networks`, itself included, with `fewest` to `most` trainings each, on test people."""
+    """A network among `networks`, itself included, with `fewest` to `most` trainings each, on test people: its place in
+    every measure."""
 
     networks: int
     fewest: int
     most: int
-    error: Place
-    disparity: Place
+    places: Mapping[str, Place]
+
+
+def objective_names(files: RunFiles) -> ObjectiveNames:
+    """What the objectives of a run are called: those of its search, else of retraining, else the published ones."""
+    for kind, stage in ((SearchConfig, files.layout.search), (RetrainConfig, files.layout.retrain)):
+        if config := files.record(kind, stage.config):
+            return config.names
+    return PUBLISHED
 
 
 def finished_trainings(files: RunFiles) -> list[TrainingResult]:
     """The results of all trainings of the run by network and seed; damaged and undefined ones are problems."""
-    results = []
+    results, measured = [], objective_names(files).measured
     for path, result in files.results(files.layout.retrain).items():
-        if any(math.isnan(getattr(result.on(split), measure)) for split in SPLITS for measure in MEASURES):
+        if any(math.isnan(_value(result.on(split), name)) for split in SPLITS for name in measured):
             files.add_problem(f"{files.shown(path)} is damaged: it is not the result of a training")
         else:
             results.append(result)
@@ -138,10 +146,17 @@ def planned_trainings(files: RunFiles, results: Iterable[TrainingResult]) -> Tra
 
 
 def trained_networks(
-    results: Sequence[TrainingResult], plan: TrainingPlan, skeleton: Skeleton | None
+    results: Sequence[TrainingResult],
+    plan: TrainingPlan,
+    skeleton: Skeleton | None,
+    names: ObjectiveNames,
+    latencies: Mapping[str, float] = MappingProxyType({}),
 ) -> tuple[TrainedNetwork, ...]:
-    """The networks of some trainings, by mean test error; without the `skeleton` sizes are those of the results."""
-    samples = _samples(plan)
+    """The networks of some trainings, by mean test error; without the `skeleton` sizes are those of the results.
+
+    `latencies` are known milliseconds by label.
+    """
+    samples, measures = _samples(plan), tuple(dict.fromkeys(("error", *names.measured, names.disparity)))
     by_label: dict[str, list[TrainingResult]] = {}
     for result in results:
         by_label.setdefault(result.training.label, []).append(result)
@@ -155,13 +170,26 @@ def trained_networks(
                 seeds=len(trainings),
                 params=params,
                 macs=macs,
-                validation=_measures([training.validation for training in trainings]),
-                test=_measures([training.test for training in trainings]),
+                validation=_measures([training.validation for training in trainings], measures),
+                test=_measures([training.test for training in trainings], measures),
                 probes=trainings[0].test.probes,
                 groups=_groups(trainings),
+                latency=latencies.get(label),
             )
         )
-    return tuple(sorted(networks, key=lambda network: (network.test.error.mean, network.label)))
+    return tuple(sorted(networks, key=lambda network: (network.test["error"].mean, network.label)))
+
+
+def trained_networks_of(
+    files: RunFiles, results: Sequence[TrainingResult], skeleton: Skeleton | None
+) -> tuple[TrainedNetwork, ...]:
+    """`trained_networks` of a run, with its plan (`planned_trainings`), objectives, and latencies where these are among
+    them."""
+    config = files.record(SearchConfig, files.layout.search.config)
+    latencies: Mapping[str, float] = {}
+    if config and config.timed_on:
+        latencies = (files.json(files.layout.search.latencies) or {}).get(config.timed_on, {})
+    return trained_networks(results, planned_trainings(files, results), skeleton, objective_names(files), latencies)
 
 
 def over_seeds(values: Iterable[float | None]) -> SeedMean:
@@ -175,27 +203,29 @@ def over_seeds(values: Iterable[float | None]) -> SeedMean:
     return SeedMean(numbers, mean, (sum((value - mean) ** 2 for value in numbers) / (n - 1) / n) ** 0.5)
 
 
-def recommend(networks: Sequence[TrainedNetwork]) -> Recommendation:
+def recommend(networks: Sequence[TrainedNetwork], names: ObjectiveNames) -> Recommendation:
     """Which networks to take: by the means on validation people, so that test numbers play no part in the choice.
 
-    Of those that no other one dominates in error and disparity: the knee, then the best in each. Of equal ones the one
-    with the fewest multiply-accumulates is first.
+    Of those that no other one dominates in the objectives: the knee, then the best in each. Of equal ones the one with
+    the fewest multiply-accumulates is first. A cost that is known of no network is no objective here.
     """
     import numpy as np
 
     from dualfair.evolution.pareto import knee, non_dominated
 
     order = sorted(networks, key=lambda network: (network.macs is None, network.macs or 0, network.label))
-    values = np.array([[network.validation.of(name).mean for name in MEASURES] for network in order], dtype=float)
-    values = values.reshape(len(order), len(MEASURES))
+    table = {name: [network.objective(name) for network in order] for name in names.minimised}
+    table = {name: column for name, column in table.items() if set(column) != {None}}
+    values = np.array([*table.values()], dtype=float).reshape(len(table), len(order)).T
     finite = np.isfinite(values).all(axis=1)
     order, values = [network for network, use in zip(order, finite, strict=True) if use], values[finite]
-    if not order:
+    if not order or not table:
         return Recommendation()
     front = np.flatnonzero(non_dominated(values))
     points = values[front]
-    places = {"best compromise": knee(points), "lowest error": int(points[:, 0].argmin())}
-    places["lowest disparity"] = int(points[:, 1].argmin())
+    places = {"best compromise": knee(points)} if len(table) > 1 else {}
+    for name, least in zip(table, points.argmin(axis=0).tolist(), strict=True):
+        places[f"lowest {'disparity' if name == names.disparity else spoken(name)}"] = least
     chosen: dict[int, list[str]] = {}
     for because, place in places.items():
         chosen.setdefault(int(front[place]), []).append(because)
@@ -212,12 +242,13 @@ def standing(networks: Sequence[TrainedNetwork], label: str) -> Standing:
     """How a network fares on test people among all trained `networks`. Raises KeyError where it is not among them."""
     by_label = {network.label: network.test for network in networks}
     network = by_label.pop(label)
-    seeds = [network.seeds for network in networks]
+    seeds = [each.seeds for each in networks]
     places = {
-        measure: _place(network.of(measure), {name: other.of(measure) for name, other in by_label.items()})
-        for measure in MEASURES
+        name: _place(of_seeds, {label: other[name] for label, other in by_label.items()})
+        for name, of_seeds in network.items()
+        if of_seeds.mean is not None and all(other[name].mean is not None for other in by_label.values())
     }
-    return Standing(len(by_label) + 1, min(seeds), max(seeds), **places)
+    return Standing(len(networks), min(seeds), max(seeds), places)
 
 
 def _place(network: SeedMean, others: Mapping[str, SeedMean]) -> Place:
@@ -241,8 +272,12 @@ def _samples(plan: TrainingPlan) -> dict[str, tuple[str, ...]]:
     return {label: tuple(names) for label, names in samples.items()}
 
 
-def _measures(scores: Sequence) -> MeasuresOverSeeds:
-    return MeasuresOverSeeds(*(over_seeds(getattr(of_seed, measure) for of_seed in scores) for measure in MEASURES))
+def _measures(scores: Sequence[Scores], names: Sequence[str]) -> dict[str, SeedMean]:
+    return {name: over_seeds(_value(of_seed, name) for of_seed in scores) for name in names}
+
+
+def _value(scores: Scores, name: str) -> float:
+    return scores.measures.get(name, math.nan)
 
 
 def _groups(trainings: Sequence[TrainingResult]) -> tuple[GroupOverSeeds, ...]:

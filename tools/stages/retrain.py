@@ -15,13 +15,14 @@ from dualfair.runs.layout import TrainingLayout, TrainingsLayout
 from dualfair.runs.options import CHECKPOINT_MINUTES, RetrainOptions
 from dualfair.runs.protocol import ProtocolOptions
 from dualfair.runs.records.codec import read_intact
+from dualfair.runs.records.search import SearchConfig
 from dualfair.runs.records.training import NAMED, NetworkDescription, RetrainConfig, TrainingResult
 from dualfair.runs.trained_run import TrainedRun
 from dualfair.runs.training_results import add_to_plan, read_plan
 from dualfair.runs.training_spec import TrainingSpec, recipe_with
 from dualfair.runs.watching import ShouldStop, ShowProgress, never, silent
 from dualfair.stages.confirm import knee_and_extremes
-from dualfair.stages.inherited import recorded_protocol, scored_networks
+from dualfair.stages.inherited import recorded_search, scored_networks
 from dualfair.stages.selection import Selection
 from dualfair.stages.standalone_training import TrainingStage, train_all
 from dualfair.supernet.genotype import Genotype
@@ -72,9 +73,9 @@ def select(run: TrainedRun, options: RetrainOptions) -> Networks:
     """The networks to train, each with its samples: why it is there.
 
     "front": the knee and the extremes of the front, of the confirmed one where there is one; "even": controls evenly
-    spaced in inherited error, none of them among those; "random": networks drawn uniformly from the space by the run's
-    seed, whatever was searched, so that they can be any of the others too. Raises ValueError where nothing was scored,
-    or the space has not so many networks.
+    spaced in the first inherited objective on images, none of them among those; "random": networks drawn uniformly
+    from the space by the run's seed, whatever was searched, so that they can be any of the others too. Raises
+    ValueError where nothing was scored, or the space has not so many networks.
     """
     _check(options)
     scored, values = scored_networks(run)
@@ -85,8 +86,10 @@ def select(run: TrainedRun, options: RetrainOptions) -> Networks:
         front = np.flatnonzero(non_dominated(values))
         places = [front[knee(values[front])], *(front[np.argmin(values[front, m])] for m in range(values.shape[1]))]
         chosen = [scored[place].genotype for place in places]
+    names = recorded_search(run.directory).names
+    spaced = values[:, names.minimised.index(names.measured[0])]
     rest = np.array([place for place, of in enumerate(scored) if of.genotype not in chosen], dtype=int)
-    controls = rest[evenly_spaced(values[rest, 0], min(options.controls, len(rest)))]
+    controls = rest[evenly_spaced(spaced[rest], min(options.controls, len(rest)))]
     samples: dict[Genotype, tuple[str, ...]] = {}
     for sample, genotypes in (
         ("front", chosen),
@@ -225,14 +228,16 @@ def short_epochs(epochs: float, paths: int, networks: int, most: float) -> float
 
 def _claimed(run: TrainedRun, layout: TrainingsLayout, how: HowTrained, seeds_from: int = 0) -> TrainingStage:
     """A stage, claimed for its recipe. Raises ValueError when it was claimed for another one."""
-    protocol = how.protocol or recorded_protocol(run.directory)[0]
-    config = RetrainConfig(recipe=how.recipe, protocol=protocol, weights=run.digest, seeds_from=seeds_from)
+    search = SearchConfig.of(how.protocol) if how.protocol else recorded_search(run.directory)
+    config = RetrainConfig(
+        recipe=how.recipe, protocol=search.protocol, names=search.names, weights=run.digest, seeds_from=seeds_from
+    )
     configuration = run.directory.claim(layout, config)
     run.directory.record_command(layout, in_words(run.processes))
     return TrainingStage(
         layout=layout,
         recipe=how.recipe,
-        protocol=protocol,
+        protocol=search.protocol,
         configuration=configuration,
         checkpoint_minutes=how.checkpoint_minutes,
         seeds_from=seeds_from,

@@ -2,57 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 
-from dualfair.evaluation.scoring.scorer import InheritedScorer
-from dualfair.evolution.archive import Archive
-from dualfair.evolution.baselines import exhaustive as score_all
+from dualfair.evaluation.metrics.identification import error, ranks
+from dualfair.evaluation.scoring.baseline import pixel_embeddings
+from dualfair.evaluation.scoring.scorer import population_embeddings
+from dualfair.evolution.archive import Evaluation
+from dualfair.evolution.baselines import exhaustive
 from dualfair.evolution.constraints import Constraints
 from dualfair.evolution.nsga2 import evolve
 from dualfair.evolution.run import Progress as Generation
 from dualfair.evolution.run import SearchResult
 from dualfair.presentation.search_board import search_board
-from dualfair.presentation.table import aligned
+from dualfair.runs.devices import seeded
 from dualfair.runs.directory import RunDirectory
 from dualfair.runs.distributed import in_words
 from dualfair.runs.options import BATCH, ConstraintOptions, SearchOptions
 from dualfair.runs.protocol import ProtocolOptions, people_in_words
 from dualfair.runs.records.search import Front, SearchConfig
 from dualfair.runs.records.training import RetrainConfig
-from dualfair.runs.trained_run import TrainedRun
+from dualfair.runs.trained_run import TrainedRun, calibration_images
 from dualfair.runs.watching import Progress, ShouldStop, ShowProgress, Stopped, never, silent
-from dualfair.stages.confirm import Confirmation, confirm, confirming_scorer
-from dualfair.stages.confirmation_output import sentences, table_rows
-from dualfair.stages.constraints import NetworkConstraints, open_limits, said_by
-from dualfair.stages.inherited import open_archive, open_scorer
+from dualfair.stages.confirm import GENOTYPES_A_CALL, Confirmation, confirm
+from dualfair.stages.confirmation_output import confirmed_table, sentences
+from dualfair.stages.constraints import said_by
+from dualfair.stages.inherited import HELD_OUT, Scoring, open_scorer, open_scoring
 from dualfair.stages.initial_population import read_starts
-from dualfair.stages.search_announcement import announce, floor_errors, say_searchability
-from dualfair.stages.search_output import front_of, table, write_tables
+from dualfair.stages.search_output import announcement, front_of, front_table, write_tables
+from dualfair.stages.searchability import reliability_on
+from dualfair.stages.searchability import sentences as sentences_of_reliability
 from dualfair.supernet.genotype import Genotype
+from dualfair.supernet.images.face_set import FaceSet
+from dualfair.supernet.network import build
 from dualfair.supernet.space import SearchSpace
-
-GENOTYPES_A_CALL = 8
-"""Scored by a rank before all scores are written: what a kill loses. Common beginnings are shared within a call."""
 
 SAMPLE = 32
 """Subnets drawn from a space that is searched exhaustively, to stand for random ones."""
+FREE = ("raw pixels", "an untrained network")
+"""What costs nothing and has an error to beat."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SearchTask:
     """All that a search is asked for. `start` are words as `initial_population.read_starts` reads them.
 
-    `extra` are objectives beside error and disparity. `exhaustive` scores the whole space instead of evolving; `batch`
-    images are scored at once.
+    `exhaustive` scores the whole space instead of evolving; `batch` images are scored at once.
     """
 
     options: SearchOptions = field(default_factory=SearchOptions)
     protocol: ProtocolOptions = field(default_factory=ProtocolOptions)
     constraints: ConstraintOptions = field(default_factory=ConstraintOptions)
-    extra: tuple[str, ...] = ()
     exhaustive: bool = False
     batch: int = BATCH
     start: tuple[str, ...] = ()
@@ -60,26 +62,31 @@ class SearchTask:
     def __post_init__(self) -> None:
         if self.exhaustive and self.start:
             raise ValueError("--exhaustive scores every network; leave out --start")
+        if self.options.confirm_candidates < 0:
+            raise ValueError(f"confirm_candidates must be 0 or more, got {self.options.confirm_candidates}")
 
 
 @dataclass(frozen=True)
 class _Prepared:
     """All that a search has before its first generation.
 
-    `starts` are the networks that it begins with, `random` subnets that it is compared with; `floor` are the errors to
-    beat, `constraints` and `costs` what bounds networks, None without. `unconfirmed` says why its front will not be
-    confirmed, "" where it will.
+    `random` are subnets that it is compared with, `floor` the errors to beat. `ranks` processes score; `unconfirmed`
+    says why the front will not be confirmed, "" where it will.
     """
 
-    scorer: InheritedScorer
-    archive: Archive
+    directory: RunDirectory
+    space: SearchSpace
+    scoring: Scoring
     config: SearchConfig
-    starts: Sequence[Genotype]
     random: Sequence[Genotype]
     floor: Mapping[str, float]
-    constraints: Constraints | None
-    costs: NetworkConstraints | None
+    ranks: int
     unconfirmed: str
+
+    def say(self, lines: Sequence[str]) -> None:
+        """Say lines of text."""
+        for line in lines:
+            self.directory.say(line)
 
 
 def search(
@@ -91,207 +98,157 @@ def search(
     are never scored and in no result. When `should_stop` says so, `runs.watching.Stopped` is raised behind the
     generation at hand.
     """
+    off = task.options.confirm_candidates == 0
+    unconfirmed = "no candidates are confirmed: --confirm-candidates 0" if off else run.setting.unconfirmed
     if not run.processes.leads:
-        _serve(run, task)
+        open_scorer(run, task.protocol, batch=task.batch).serve()
+        if not unconfirmed:
+            open_scorer(run, task.protocol, split=HELD_OUT, batch=task.batch).serve()
         return None
-    prepared = _prepare(run, task)
-    with prepared.archive:
-        result = _explore(run, task, prepared, progress, should_stop)
-    confirmation = None
-    if prepared.unconfirmed:
-        run.directory.say(f"Not confirmed on fresh people: {prepared.unconfirmed}")
-    else:
-        confirmation = confirm_and_say(run, task, result, prepared.random)
-    return _conclude(run.directory, prepared, result, confirmation)
+    prepared = _prepare(run, task, unconfirmed)
+    with prepared.scoring:
+        result = _explore(prepared, progress, should_stop)
+        confirmation = None if unconfirmed else confirm(run, prepared.config, result, prepared.random, task.batch)
+        return _conclude(prepared, result, confirmation)
 
 
-def _serve(run: TrainedRun, task: SearchTask) -> None:
-    """Score what the leading rank asks for, in the search and to confirm its front."""
-    open_scorer(run, task.protocol, extra=task.extra, batch=task.batch).serve()
-    if not why_unconfirmed(run, task.options):
-        confirming_scorer(run, task.protocol, extra=task.extra, batch=task.batch).serve()
-
-
-def _prepare(run: TrainedRun, task: SearchTask) -> _Prepared:
-    """Check what is asked for against the run, record it, and say what begins."""
-    refuse_other_protocol(run, task.protocol)
+def _prepare(run: TrainedRun, task: SearchTask, unconfirmed: str) -> _Prepared:
+    """Open all that the search needs, check what is asked for against the run, record it, and say what begins."""
     space, directory = run.setting.space, run.directory
-    starts, left_out = read_starts(task.start, space)
-    constraints, costs = open_limits(run, task.constraints)
-    if costs:
-        costs.check_starts(starts)
-    with said_by(costs, space):
-        random = random_subnets(space, task, starts, constraints)
-    unconfirmed = why_unconfirmed(run, task.options)
-    scorer = open_scorer(run, task.protocol, extra=task.extra, batch=task.batch)
-    archive = open_archive(run, scorer, task.protocol)
-    config = _config(task, space, scorer, starts)
+    start, left_out = read_starts(task.start, space)
+    config = SearchConfig.of(
+        task.protocol,
+        options=task.options,
+        constraints=task.constraints,
+        start=tuple(start),
+        exhaustive=task.exhaustive,
+    )
+    _refuse_other_protocol(directory, config.protocol)
+    scoring = open_scoring(run, config, batch=task.batch)
+    if scoring.limits:
+        scoring.limits.check_starts(start)
+    with said_by(scoring.limits):
+        random = random_subnets(space, config, scoring.constraints)
+    evolved = min(task.options.population * task.options.generations, space.size)
+    config = replace(
+        config,
+        scored_on=people_in_words(scoring.scorer.faces.identities),
+        timed_on=scoring.timed_on,
+        evaluations=space.size if task.exhaustive else evolved,
+    )
     config.write(directory.layout.search.config)
-    directory.record_command(directory.layout.search, in_words(run.processes))
-    floor = floor_errors(run, task.protocol, scorer.faces)
-    announce(run, scorer, archive, floor, _in_words(task, space), costs, starts)
-    for line in left_out:
-        directory.say(f"        {line}")
-    return _Prepared(scorer, archive, config, starts, random, floor, constraints, costs, unconfirmed)
+    devices = in_words(run.processes)
+    directory.record_command(directory.layout.search, devices)
+    floor = floor_errors(run, task.protocol.calibrate, scoring.scorer.faces)
+    prepared = _Prepared(directory, space, scoring, config, random, floor, run.processes.size, unconfirmed)
+    prepared.say(announcement(config, space, scoring, floor, devices) + [f"        {line}" for line in left_out])
+    return prepared
 
 
-def _explore(
-    run: TrainedRun, task: SearchTask, prepared: _Prepared, progress: ShowProgress, should_stop: ShouldStop
-) -> SearchResult:
+def _explore(prepared: _Prepared, progress: ShowProgress, should_stop: ShouldStop) -> SearchResult:
     """Evolve, or score the whole space, and say what was reached on the search's own people."""
-    scorer, tensorboard = prepared.scorer, run.directory.layout.search.tensorboard
-    with search_board(tensorboard, scorer.columns, len(scorer.objectives), scorer.protocol.disparity_name) as log:
+    scorer, config, directory = prepared.scoring.scorer, prepared.config, prepared.directory
+
+    def tell_reliability(evaluations: Sequence[Evaluation]) -> None:
+        reliability = reliability_on(scorer, evaluations, prepared.random)
+        reliability.write(directory.layout.search.reliability)
+        prepared.say(sentences_of_reliability(reliability, scorer.protocol.objectives))
+
+    with search_board(directory.layout.search.tensorboard, scorer.columns, config.names) as log:
 
         def follow(generation: Generation) -> None:
             log(generation)
-            progress(_progress(generation))
-            if generation.generation == 1 and not task.exhaustive:
-                say_searchability(run, scorer, generation.fresh, prepared.random)
+            note = f"{generation.evaluations} evaluated, {generation.reused} known, front {generation.front}"
+            progress(Progress("search", generation.generation, generation.generations, "generation", note))
+            if generation.generation == 1 and not config.exhaustive:
+                tell_reliability(generation.fresh)
             if should_stop() and generation.generation < generation.generations:
                 # The other ranks wait for what is to be scored, here and to confirm the front.
                 for _ in range(1 if prepared.unconfirmed else 2):
                     scorer.dismiss()
                 raise Stopped(f"the search was stopped behind generation {generation.generation}; its scores are kept")
 
-        result = explore(
-            run.setting.space,
-            scorer,
-            None if task.exhaustive else task.options,
-            prepared.starts,
-            archive=prepared.archive,
-            batch=GENOTYPES_A_CALL * run.processes.size,
-            progress=follow,
-            constraints=prepared.constraints,
-        )
+        how = {
+            "archive": prepared.scoring.archive,
+            "batch": GENOTYPES_A_CALL * prepared.ranks,
+            "progress": follow,
+            "constraints": prepared.scoring.constraints,
+        }
+        if config.exhaustive:
+            result = exhaustive(prepared.space, scorer, len(scorer.objectives), **how)
+        else:
+            how |= {name: value for name, value in asdict(config.options).items() if name != "confirm_candidates"}
+            result = evolve(prepared.space, scorer, len(scorer.objectives), initial_population=config.start, **how)
     scorer.dismiss()
-    if task.exhaustive:
-        say_searchability(run, scorer, result.evaluated, prepared.random)
-    costs = prepared.costs
-    further = costs.columns([evaluation.genotype for evaluation in result.front]) if costs else {}
-    for line in (*result.notes, *table(result.front, scorer, further)):
-        run.directory.say(line)
+    if config.exhaustive:
+        tell_reliability(result.evaluated)
+    prepared.say([*result.notes, *front_table(result.front, prepared.scoring, config).lines()])
     return result
 
 
-def _conclude(
-    directory: RunDirectory, prepared: _Prepared, result: SearchResult, confirmation: Confirmation | None
-) -> Front:
+def _conclude(prepared: _Prepared, result: SearchResult, confirmation: Confirmation | None) -> Front:
     """Write what the search came to, the front last, and say it."""
-    layout, scorer, costs = directory.layout.search, prepared.scorer, prepared.costs
-    write_tables(layout, result, scorer, confirmation)
-    front = front_of(prepared.config, result, scorer, prepared.floor, confirmation, costs.columns if costs else None)
+    layout, scoring = prepared.directory.layout.search, prepared.scoring
+    if confirmation:
+        prepared.say([*confirmed_table(confirmation).lines(), *sentences(confirmation)])
+    elif prepared.unconfirmed:
+        prepared.say([f"Not confirmed on fresh people: {prepared.unconfirmed}"])
+    write_tables(layout, result, prepared.config.names.minimised, confirmation)
+    front = front_of(prepared.config, result, scoring, prepared.floor, confirmation)
     front.write(layout.front)
     if result.fresh:
-        directory.say(f"Common beginnings were run once: {scorer.work.saving:.2f} times less work than one by one")
-    directory.say(
-        f"Searched: {result.evaluations} genotypes, {result.reused} of them known before; {result.ended}. "
-        f"The front has {len(front.networks)} networks of {len(result.scored)} scored"
-        f"{' within the limits' if costs else ''}; see {layout.figure}"
+        saving = scoring.scorer.work.saving
+        prepared.say([f"Common beginnings were run once: {saving:.2f} times less work than one by one"])
+    within = " within the limits" if scoring.limits else ""
+    prepared.say(
+        [
+            f"Searched: {result.evaluations} genotypes, {result.reused} of them known before; {result.ended}. "
+            f"The front has {len(front.networks)} networks of {len(result.scored)} scored{within}; see {layout.figure}"
+        ]
     )
     return front
 
 
-def _config(task: SearchTask, space: SearchSpace, scorer: InheritedScorer, starts: Sequence[Genotype]) -> SearchConfig:
-    asked_for = min(task.options.population * task.options.generations, space.size)
-    return SearchConfig(
-        options=task.options,
-        protocol=task.protocol,
-        constraints=task.constraints,
-        start=tuple(starts),
-        objectives=tuple(scorer.objectives),
-        scored_on=people_in_words(scorer.faces.identities),
-        exhaustive=task.exhaustive,
-        evaluations=space.size if task.exhaustive else asked_for,
-    )
-
-
-def _in_words(task: SearchTask, space: SearchSpace) -> str:
-    if task.exhaustive:
-        return f"all {space.size:,}"
-    return f"{task.options.population} genotypes x {task.options.generations} generations"
-
-
-def _progress(generation: Generation) -> Progress:
-    note = f"{generation.evaluations} evaluated, {generation.reused} known, front {generation.front}"
-    return Progress("search", generation.generation, generation.generations, "generation", note)
-
-
-def why_unconfirmed(run: TrainedRun, options: SearchOptions) -> str:
-    """Why the front of a search is not confirmed on held-out identities; "" where it is.
-
-    Raises ValueError for a negative number of candidates.
-    """
-    if options.confirm_candidates < 0:
-        raise ValueError(f"confirm_candidates must be 0 or more, got {options.confirm_candidates}")
-    if options.confirm_candidates == 0:
-        return "no candidates are confirmed: --confirm-candidates 0"
-    return run.setting.unconfirmed
-
-
-def refuse_other_protocol(run: TrainedRun, protocol_options: ProtocolOptions) -> None:
+def _refuse_other_protocol(directory: RunDirectory, protocol: ProtocolOptions) -> None:
     """Raise ValueError where networks of the run were retrained and evaluated otherwise: numbers would be mixed up."""
-    stage = run.directory.layout.retrain
+    stage = directory.layout.retrain
     if not stage.config.is_file():
         return
-    before, now = asdict(run.directory.config(stage, RetrainConfig).protocol), asdict(protocol_options)
+    before, now = asdict(directory.config(stage, RetrainConfig).protocol), asdict(protocol)
     different = [name for name, value in now.items() if value != before[name]]
     if different:
         name = different[0]
         raise ValueError(
-            f"networks of {run.directory.path} were retrained and judged with {name} = {before[name]!r}, this search "
+            f"networks of {directory.path} were retrained and judged with {name} = {before[name]!r}, this search "
             f"has {now[name]!r}: copy its folder train into a directory of its own and search there"
         )
 
 
-def explore(
-    space: SearchSpace,
-    scorer: Callable,
-    options: SearchOptions | None,
-    start: Sequence[Genotype] = (),
-    **kept: object,
-) -> SearchResult:
-    """Evolve genotypes from `start` on as the options say, or score the whole space for None; `kept` goes to either."""
-    objectives = len(scorer.objectives)
-    if options is None:
-        return score_all(space, scorer, objectives, **kept)
-    length = {name: value for name, value in asdict(options).items() if name != "confirm_candidates"}
-    return evolve(space, scorer, objectives, initial_population=start, **length, **kept)
+def floor_errors(run: TrainedRun, calibrate: int, faces: FaceSet) -> dict[str, float]:
+    """Errors on faces that cost nothing: of raw pixels, and of an untrained network of the space."""
+    space = run.setting.space
+    # DPN's own block everywhere where the space has it, otherwise the space's first network.
+    vanilla = Genotype.parse(f"101:{space.heads[0]}").repeat(space.blocks)
+    genotype = vanilla if vanilla in space else space.decode([0] * len(space.sizes))
+    with seeded(0):
+        network = build(genotype, run.setting.skeleton).to(run.device)
+    untrained = population_embeddings(network.eval(), [genotype], faces, calibration_images(run, calibrate))[genotype]
+    embeddings = (pixel_embeddings(faces), untrained)
+    return {name: error(ranks(of, faces.identities)) for name, of in zip(FREE, embeddings, strict=True)}
 
 
-def confirm_and_say(
-    run: TrainedRun, task: SearchTask, result: SearchResult, random: Sequence[Genotype]
-) -> Confirmation | None:
-    """`confirm.confirm`, said in a table and in words; None where no network has finite scores."""
-    confirmation = confirm(
-        run,
-        task.protocol,
-        result,
-        random,
-        least=task.options.confirm_candidates,
-        batch=GENOTYPES_A_CALL * run.processes.size,
-        extra=task.extra,
-        images=task.batch,
-    )
-    if confirmation:
-        for line in (*aligned(table_rows(confirmation)), *sentences(confirmation)):
-            run.directory.say(line)
-    return confirmation
-
-
-def random_subnets(
-    space: SearchSpace, task: SearchTask, start: Sequence[Genotype] = (), limits: Constraints | None = None
-) -> list[Genotype]:
+def random_subnets(space: SearchSpace, config: SearchConfig, limits: Constraints | None = None) -> list[Genotype]:
     """Subnets drawn uniformly, within the limits, that the search scores.
 
     Its first generation without the networks that it starts from, or of an exhaustive search a seeded sample.
     """
-    options = task.options
-    if task.exhaustive and limits:
+    options = config.options
+    if config.exhaustive and limits:
         drawn = limits.draw(SAMPLE, set(), np.random.default_rng(options.seed))
         if not len(drawn):
             raise limits.nothing_feasible()
         return [space.decode(vector) for vector in drawn]
-    if task.exhaustive:
+    if config.exhaustive:
         return space.sample_distinct(min(SAMPLE, space.size), np.random.default_rng(options.seed))
 
     def nothing(genotypes: Sequence[Genotype]) -> np.ndarray:
@@ -304,7 +261,7 @@ def random_subnets(
         population=options.population,
         generations=1,
         seed=options.seed,
-        initial_population=start,
+        initial_population=config.start,
         constraints=limits,
     )
-    return [evaluation.genotype for evaluation in first.evaluated if evaluation.genotype not in start]
+    return [evaluation.genotype for evaluation in first.evaluated if evaluation.genotype not in config.start]

@@ -1,107 +1,112 @@
-"""What a search came to, as files and as lines of text."""
+"""What a search says before and after, and what it leaves behind: lines of text, tables, a figure, the front."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from types import MappingProxyType
 
 import numpy as np
 
-from dualfair.evaluation.scoring.scorer import InheritedScorer
+from dualfair.evaluation.protocol import LITERAL
 from dualfair.evolution.archive import Evaluation
 from dualfair.evolution.run import SearchResult, feasible
 from dualfair.presentation.figures import front_figure, save
-from dualfair.presentation.table import aligned
+from dualfair.presentation.format import spoken
+from dualfair.presentation.table import Column, Table, table
 from dualfair.runs.layout import SearchLayout
 from dualfair.runs.records.search import Front, FrontNetwork, SearchConfig
 from dualfair.stages.confirm import Confirmation
-from dualfair.stages.confirmation_output import csv_rows, front_network, record_of
+from dualfair.stages.confirmation_output import COSTS, csv_rows, front_network, record_of
+from dualfair.stages.inherited import Scoring
 from dualfair.supernet.files import write_csv
-from dualfair.supernet.genotype import Genotype
+from dualfair.supernet.space import SearchSpace
+
+GROUP = "error of "
+"""What the columns with the errors of groups begin with; the group follows."""
 
 
-def write_tables(
-    layout: SearchLayout, result: SearchResult, scorer: InheritedScorer, confirmation: Confirmation | None
-) -> None:
-    """Tables of all scores, of the front and of its hypervolume, and a figure of the front."""
+def announcement(
+    config: SearchConfig, space: SearchSpace, scoring: Scoring, floor: Mapping[str, float], devices: str
+) -> list[str]:
+    """What is searched, how, on whom, on which `devices`, within which limits, from which networks on, and the errors
+    to beat."""
+    faces, options = scoring.scorer.faces, config.options
+    how = f"{options.population} genotypes x {options.generations} generations"
+    what = f"all {space.size:,}" if config.exhaustive else how
+    lines = [
+        f"Search: {what} of space {space.name} ({space.size:,}); minimise {', '.join(config.names.minimised)} on "
+        f"{len(faces):,} images of {faces.identity_count} unseen people; {devices}"
+    ]
+    if others := scoring.archive.others:
+        lines.append(f"        {others} scores measured with other weights, settings or people are kept, not used")
+    lines.append("        to beat: error " + ", ".join(f"{value:.3f} of {name}" for name, value in floor.items()))
+    if scoring.limits:
+        lines.append(f"        within limits: {scoring.limits.in_words}; networks beyond are not scored")
+    if config.start:
+        lines.append(f"        begins with {', '.join(map(str, config.start))}")
+    return lines
+
+
+def front_table(evaluations: Sequence[Evaluation], scoring: Scoring, config: SearchConfig) -> Table:
+    """Scored networks: objectives on images, error and rank disparity where they are not among these, the errors of the
+    groups, costs."""
+    names = scoring.scorer.columns
+    measured = dict.fromkeys((*config.names.measured, "error", LITERAL))
+    groups = [name for name in names if name.startswith(GROUP)]
+    costs = dict.fromkeys(("params", "macs", *config.names.minimised))
+    costs = [name for name in costs if name not in measured]
+    further = scoring.limits.columns([each.genotype for each in evaluations]) if scoring.limits else {}
+    columns = [Column("genotype", "text"), *(Column(spoken(name)) for name in measured)]
+    columns += [Column(f"error {name.removeprefix(GROUP)}") for name in groups]
+    columns += [*(COSTS.get(name) or Column(spoken(name)) for name in costs), *map(Column, further)]
+    rows = []
+    for place, evaluation in enumerate(evaluations):
+        value = dict(zip(names, evaluation.values, strict=True))
+        shown = (value[name] for name in (*measured, *groups, *costs))
+        rows.append([str(evaluation.genotype), *shown, *(of[place] for of in further.values())])
+    return table(columns, rows, "The front of the search")
+
+
+def write_tables(layout: SearchLayout, result: SearchResult, names: Sequence[str], c: Confirmation | None) -> None:
+    """Tables of all scores, of the front and of its hypervolume, and a figure of it; `names` are the objectives."""
 
     def rows(evaluations: Sequence[Evaluation]) -> list[list]:
         scores = ([str(evaluation.genotype), *evaluation.values] for evaluation in evaluations)
-        return [["genotype", *scorer.columns], *scores]
+        return [["genotype", *result.columns], *scores]
 
     write_csv(layout.scores_table, rows(result.scored))
-    front = csv_rows(confirmation, confirmation.order) if confirmation else rows(result.front)
-    write_csv(layout.front_table, front)
+    write_csv(layout.front_table, csv_rows(c, c.order) if c else rows(result.front))
     below = " ".join(f"{value:g}" for value in result.reference)
     write_csv(layout.hypervolume_table, [["evaluations", f"hypervolume below {below}"], *result.trace])
     if result.front:
         confirmed = lost = None
-        if confirmation:
-            confirmed = confirmation.intervals(confirmation.order)
-            lost = confirmation.intervals(np.flatnonzero(confirmation.leading & ~confirmation.confirmed))
+        if c:
+            confirmed = c.intervals(c.order, names[:2])
+            lost = c.intervals(np.flatnonzero(c.leading & ~c.confirmed), names[:2])
         scored = feasible(result.scored, result.objectives)[1]
-        save(front_figure(scored, result.front_values, scorer.objectives, confirmed, lost), layout.figure)
+        save(front_figure(scored, result.front_values, names, confirmed, lost), layout.figure)
 
 
 def front_of(
-    config: SearchConfig,
-    result: SearchResult,
-    scorer: InheritedScorer,
-    floor: Mapping[str, float],
-    confirmation: Confirmation | None = None,
-    costs: Callable[[Sequence[Genotype]], dict[str, list[float]]] | None = None,
+    config: SearchConfig, result: SearchResult, scoring: Scoring, floor: Mapping[str, float], c: Confirmation | None
 ) -> Front:
     """The front of a search: the confirmed one, with the search's scores and the fresh ones, else the search's own.
 
-    `floor` are the errors to beat; further `costs` of networks, by column, stand among their values.
+    `floor` are the errors to beat; costs that are limited and not scored stand among a network's values.
     """
-    if confirmation:
-        networks = [front_network(confirmation, place) for place in confirmation.order]
+    if c:
+        networks = [front_network(c, place) for place in c.order]
     else:
-        networks = [
-            FrontNetwork(evaluation.genotype, dict(zip(scorer.columns, evaluation.values, strict=True)))
-            for evaluation in result.front
-        ]
-    further = costs([network.genotype for network in networks]) if costs else {}
+        values = [dict(zip(result.columns, evaluation.values, strict=True)) for evaluation in result.front]
+        networks = [FrontNetwork(each.genotype, of) for each, of in zip(result.front, values, strict=True)]
+    further = scoring.limits.columns([network.genotype for network in networks]) if scoring.limits else {}
     for name, column in further.items():
-        networks = [
-            replace(network, values={**network.values, name: value})
-            for network, value in zip(networks, column, strict=True)
-        ]
+        networks = [replace(n, values={**n.values, name: value}) for n, value in zip(networks, column, strict=True)]
     return Front(
         config=config,
-        objectives=tuple(scorer.objectives),
-        images=len(scorer.faces),
+        objectives=config.names.minimised,
+        images=len(scoring.scorer.faces),
         errors_to_beat=floor,
         networks=tuple(networks),
-        confirmation=record_of(confirmation) if confirmation else None,
+        confirmation=record_of(c) if c else None,
     )
-
-
-def table(evaluations, scorer, further: Mapping[str, Sequence[float]] = MappingProxyType({})) -> list[str]:
-    """The evaluations as lines of text: genotype, error, disparity, group errors, parameters, MACs, `further` columns.
-
-    `further` has a number for every evaluation.
-    """
-    columns = list(scorer.columns)
-    groups = [name.removeprefix("error of ") for name in columns if name.startswith("error of ")]
-    disparities = [scorer.protocol.disparity_name]
-    if "rank_disparity" in columns and "rank_disparity" not in disparities:
-        disparities.append("rank_disparity")
-    titles = [name.replace("_", " ") for name in disparities]
-    rows = [["genotype", "error", *titles, *(f"error {group}" for group in groups), "params", "MACs", *further]]
-    for place, evaluation in enumerate(evaluations):
-        value = dict(zip(columns, evaluation.values, strict=True))
-        rows.append(
-            [
-                str(evaluation.genotype),
-                f"{value['error']:.3f}",
-                *(f"{value[name]:.3f}" for name in disparities),
-                *(f"{value[f'error of {group}']:.3f}" for group in groups),
-                f"{value['params'] / 1e6:.3f} M",
-                f"{value['macs'] / 1e6:.1f} M",
-                *(f"{column[place]:.3f}" for column in further.values()),
-            ]
-        )
-    return aligned(rows)

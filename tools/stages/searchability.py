@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
 from math import ceil
 
 import numpy as np
 
-from dualfair.evaluation.scoring.scorer import HALVES, half_column
+from dualfair.evaluation.objectives import Objective
+from dualfair.evaluation.scoring.scorer import HALVES, InheritedScorer, half_column
 from dualfair.evaluation.statistics.reliability import Reliability, normal_scores
 from dualfair.evaluation.statistics.reliability import reliability as reliability_of
+from dualfair.evolution.archive import Evaluation
+from dualfair.presentation.format import two, with_interval
 from dualfair.runs.records.search import MeasureReliability, SearchReliability
+from dualfair.supernet.genotype import Genotype
 
 ENOUGH = 0.8
 """A measure of this reliability or more can be searched on."""
@@ -54,8 +59,20 @@ def searchability(
     return reliabilities
 
 
-def sentences(reliability: SearchReliability, chosen: str) -> list[str]:
-    """A small table, and a warning where the `chosen` disparity cannot be searched on, with what can be done."""
+def reliability_on(
+    scorer: InheritedScorer, evaluations: Iterable[Evaluation], random: Sequence[Genotype]
+) -> SearchReliability:
+    """How far every measure tells the `random` subnets of evaluations apart, on the people of their scorer."""
+    faces = scorer.faces
+    scored = {evaluation.genotype: evaluation.values for evaluation in evaluations}
+    rows = np.array([scored[genotype] for genotype in random]).reshape(-1, len(scorer.columns))
+    values = dict(zip(scorer.columns, rows.T, strict=True))
+    people = {group: len(set(faces.identities[faces.groups == group].tolist())) for group in faces.group_names}
+    return SearchReliability(people, ENOUGH, searchability(values, scorer.protocol.measures, faces.identity_count))
+
+
+def sentences(reliability: SearchReliability, objectives: Sequence[Objective]) -> list[str]:
+    """A small table, and a warning for every objective that cannot be searched on, with what can be done."""
     of_groups = ", ".join(f"{group} {people:,}" for group, people in reliability.people.items())
     n = max(measure.networks for measure in reliability.measures.values())
     about = f"{n} random networks, {sum(reliability.people.values()):,} people ({of_groups})"
@@ -64,26 +81,30 @@ def sentences(reliability: SearchReliability, chosen: str) -> list[str]:
     lines = [f"Reliability of the measures, 1 = people do not matter; roughly estimated from {about}:"]
     width = max(map(len, reliability.measures))
     lines += [f"  {name.ljust(width)}  {_in_words(measure)}" for name, measure in reliability.measures.items()]
-    return lines + warning(reliability.measures, chosen)
+    return lines + [line for each in objectives for line in warning(reliability.measures, each, objectives)]
 
 
-def warning(measures: Mapping[str, MeasureReliability], chosen: str) -> list[str]:
-    """One line where the chosen disparity's reliability is below ENOUGH or unknown to be above; else none."""
-    reached = measures[chosen].reliability
-    if reached is None or reached >= ENOUGH:
+def warning(
+    measures: Mapping[str, MeasureReliability], chosen: Objective, objectives: Sequence[Objective]
+) -> list[str]:
+    """One line where an objective's reliability is known to be below ENOUGH; else none, as for the error, which is
+    what it is. For a disparity another one is named that is reliable, or how many people one would take."""
+    if chosen.name == "error" or not chosen.on_images or (reached := measures[chosen.column].reliability) is None:
         return []
-    text = f"warning: {chosen} {reached:.2f} is too noisy on these people to be searched on ({ENOUGH} is needed)"
-    rivals = {name: measure for name, measure in measures.items() if name not in ("error", chosen)}
-    best = max(
-        (name for name, measure in rivals.items() if measure.reliability is not None),
-        key=lambda name: rivals[name].reliability,
-        default=None,
-    )
-    if best is not None and rivals[best].reliability >= ENOUGH:
-        # Beside a variant of the ranks, which its name states, the others are taken plainly.
-        plain = " --count images --gallery all" if " " in chosen else ""
-        return [f"{text}; {best} {rivals[best].reliability:.2f} can be: --disparity {best}{plain}"]
-    reachable = {name: measure.people for name, measure in measures.items() if name != "error" and measure.people}
+    if reached >= ENOUGH:
+        return []
+    text = f"warning: {chosen.column} {reached:.2f} is too noisy on these people to be searched on ({ENOUGH} is needed)"
+    if not chosen.compares_groups:
+        people = measures[chosen.column].people
+        return [f"{text}; about {people:,} people would do" if people else text]
+    others = {objective.column for objective in objectives} | {"error"}
+    rivals = {name: measure for name, measure in measures.items() if name not in others}
+    best = max(rivals, key=lambda name: rivals[name].reliability or 0, default=None)
+    if best is not None and (rivals[best].reliability or 0) >= ENOUGH:
+        instead = ",".join(best if objective is chosen else objective.name for objective in objectives)
+        return [f"{text}; {best} {rivals[best].reliability:.2f} can be: --objectives {shlex.quote(instead)}"]
+    disparities = {**rivals, chosen.column: measures[chosen.column]}
+    reachable = {name: measure.people for name, measure in disparities.items() if measure.people}
     nearest = min(reachable, key=reachable.__getitem__, default=None)
     if nearest is None:
         return [f"{text}; no other disparity can be, and networks do not differ enough to say with how many people"]
@@ -97,8 +118,7 @@ def _in_words(measure: MeasureReliability) -> str:
         return "networks do not differ"
     people = measure.people
     needed = "no number of people is enough" if people is None else f"{ENOUGH} takes about {people:,} people"
-    interval = "" if measure.low is None else f" [{measure.low:.2f}, {measure.high:.2f}]"
-    return f"{measure.reliability:.2f}{interval}  {needed}"
+    return f"{with_interval(measure.reliability, measure.low, measure.high, two)}  {needed}"
 
 
 def _of(halves: np.ndarray) -> Reliability:

@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from dualfair.evaluation.cost import measured_cost
-from dualfair.evaluation.protocol import Scores, evaluate
+from dualfair.evaluation.protocol import ObjectiveNames, Scores, evaluate
 from dualfair.evaluation.scoring.scorer import population_embeddings
-from dualfair.presentation.table import aligned
+from dualfair.presentation.format import spoken
+from dualfair.presentation.table import Column, table
 from dualfair.presentation.training_board import write_training_outcome
 from dualfair.runs.devices import seeded
 from dualfair.runs.distributed import divide
@@ -24,6 +25,7 @@ from dualfair.runs.trained_run import TrainedRun, calibration_images
 from dualfair.runs.training_results import read_result
 from dualfair.runs.training_spec import TrainingSpec, recipe_with
 from dualfair.runs.watching import ShouldStop, ShowProgress, never, silent
+from dualfair.stages.recommendation import over_seeds
 from dualfair.stages.training import run_training
 from dualfair.supernet.network import Network
 from dualfair.supernet.training.process_group import ALONE, ProcessGroup
@@ -58,7 +60,7 @@ def train_all(
         train_standalone(run, stage, trainings[number], team)
     run.processes.wait()
     results = [read_result(stage.layout.training(training).result, run.setting.space) for training in trainings]
-    for line in summary(results, stage.protocol):
+    for line in summary(results, stage.protocol.protocol().names):
         run.directory.say(line)
     return results
 
@@ -135,7 +137,7 @@ def _conclude(
         trainer.recipe,
         scores,
         {"parameters": params, "MACs": macs, "training (s)": seconds},
-        disparity=stage.protocol.protocol().disparity_name,
+        measures=stage.protocol.protocol().names.measured,
         step=trainer.steps,
     )
     TrainingResult(training, params, macs, seconds, **scores).write(place.result)
@@ -160,28 +162,22 @@ def evaluate_standalone(run: TrainedRun, network: Network, protocol_options: Pro
     return scores
 
 
-def summary(results: Sequence[TrainingResult], protocol_options: ProtocolOptions) -> list[str]:
+def summary(results: Sequence[TrainingResult], names: ObjectiveNames) -> list[str]:
     """Lines of mean and standard error over seeds, one a network, by test error."""
     by_label: dict[str, list[TrainingResult]] = {}
     for result in results:
         by_label.setdefault(result.training.label, []).append(result)
-    groups = [group.group for group in results[0].test.groups]
-    name = protocol_options.protocol().disparity_name.replace("_", " ")
-    titles = ["network", "n", "val error", f"val {name}", "test error", f"test {name}"]
-    rows = [[*titles, *(f"test error {group}" for group in groups)]]
-    for label, trained in sorted(by_label.items(), key=lambda item: np.mean([each.test.error for each in item[1]])):
-        row = [label, str(len(trained))]
-        for split in SPLITS:
-            row += [_shown([result.on(split).error for result in trained])]
-            row += [_shown([result.on(split).disparity for result in trained])]
-        row += [_shown([result.test.groups[place].error for result in trained]) for place in range(len(groups))]
-        rows.append(row)
-    return [*aligned(rows), "n = training seeds; mean ± standard error over them"]
-
-
-def _shown(values: Sequence[float | None]) -> str:
-    """Mean and standard error of values over seeds."""
-    values = np.array(values, dtype=float)
-    spread = len(values) > 1 and np.isfinite(values).all()
-    error = f" ± {np.std(values, ddof=1) / len(values) ** 0.5:.3f}" if spread else ""
-    return f"{np.mean(values):.3f}{error}"
+    measures, groups = dict.fromkeys(("error", *names.measured)), [group.group for group in results[0].test.groups]
+    titles = [f"{split} {spoken(name)}" for split in ("val", "test") for name in measures]
+    titles += [f"test error {group}" for group in groups]
+    columns = [Column("network", "text"), Column("n", "whole")]
+    for title in titles:
+        columns += [Column(title, spread=f"{title} SE"), Column(f"{title} SE")]
+    rows = []
+    for label, trained in by_label.items():
+        values = [[result.on(split).measures[name] for result in trained] for split in SPLITS for name in measures]
+        values += [[result.test.groups[place].error for result in trained] for place in range(len(groups))]
+        means = map(over_seeds, values)
+        rows.append([label, len(trained), *(part for mean in means for part in (mean.mean, mean.standard_error))])
+    rows.sort(key=lambda row: np.mean([result.test.error for result in by_label[row[0]]]))
+    return [*table(columns, rows).lines(), "n = training seeds; mean ± standard error over them"]

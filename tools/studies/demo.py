@@ -130,8 +130,8 @@ def demonstrate(
     with timed("uniform"):
         _, other = trained(uniform, "uniform")
         results = collect(place.directory.layout, run.setting.space)
-        scores = inherited_scores(other, results.genotypes, PROTOCOL)
-        uniform_study = study(results, scores, PROTOCOL.protocol().disparity_name, resamples=500)
+        scores = inherited_scores(other, results.genotypes, front.config)
+        uniform_study = study(results, scores, front.config.names.measured, resamples=500)
     with timed("report"):
         report(layout.run, layout.page)
     return Demonstration(

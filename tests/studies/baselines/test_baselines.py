@@ -52,7 +52,7 @@ def said_of(report):
 def test_the_study_takes_our_front_from_validation_people_and_judges_it_on_test_people():
     """By validation people 101:cosface alone is our front; on test people all networks trade error for disparity."""
     report = study_of(scattered(LABELS))
-    assert report.measures == ("error", "gap", "own")
+    assert report.measures == ("error", "gap", "rank_disparity", "own")
     assert report.against["gap"].our_front == ("101:cosface",) and report.against["gap"].fewest_seeds == (4, 4)
     assert [network.network for network in report.networks] == LABELS
     assert report.fronts["test"]["gap"] == tuple(LABELS) and report.fronts["validation"]["gap"] == (LABELS[0],)

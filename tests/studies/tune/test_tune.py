@@ -116,9 +116,9 @@ def _made(path):
 def test_the_front_is_that_of_the_validation_people_among_the_last_rung_only(tmp_path):
     ladder = ladder_in(tmp_path, 12)
     climb_alone(ladder)
-    result = result_of(ladder, "rank_disparity")
+    result = result_of(ladder)
     last = [trial for trial in result.trials if trial.rungs[-1].epochs == 4]
-    points = [(trial.rungs[-1].validation_error, trial.rungs[-1].validation_disparity) for trial in last]
+    points = [tuple(trial.rungs[-1].validation.values()) for trial in last]
     for trial, mine in zip(last, points, strict=True):
         beaten = any(other != mine and all(a <= b for a, b in zip(other, mine, strict=True)) for other in points)
         assert trial.on_front is not beaten

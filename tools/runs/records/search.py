@@ -6,36 +6,37 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
+from dualfair.evaluation.protocol import PUBLISHED, ObjectiveNames
 from dualfair.runs.options import ConstraintOptions, SearchOptions
-from dualfair.runs.protocol import FURTHER_OBJECTIVES, ProtocolOptions
+from dualfair.runs.protocol import ProtocolOptions
 from dualfair.runs.records.codec import FLAT, FLAT_OPTIONAL, Damaged, Record, decode, keyed
 from dualfair.supernet.genotype import Genotype
 
 
 @dataclass(frozen=True, kw_only=True)
 class SearchConfig(Record):
-    """What a search was asked for. `objectives` are minimised; `scored_on` identifies the people that were scored on.
+    """What a search was asked for. `scored_on` identifies the people that were scored on, `timed_on` the device of
+    latencies where these are among the scores.
 
     `evaluations` are how many networks it asks for.
     """
 
     options: SearchOptions = field(metadata=FLAT_OPTIONAL)
     protocol: ProtocolOptions = field(metadata=FLAT)
+    names: ObjectiveNames = field(metadata=FLAT, default=PUBLISHED)
     constraints: ConstraintOptions = field(metadata=FLAT_OPTIONAL)
     start: tuple[Genotype, ...] = ()
-    objectives: tuple[str, ...]
     scored_on: str = keyed("scored on", default="")
+    timed_on: str = keyed("timed on", omitted=True, default="")
     exhaustive: bool = False
     evaluations: int | None = None
 
-    def __post_init__(self) -> None:
-        if not {*self.objectives[2:]} <= {*FURTHER_OBJECTIVES}:
-            raise ValueError(f"objectives {', '.join(self.objectives)[:60]!r}")
-
-    @property
-    def further(self) -> tuple[str, ...]:
-        """The objectives behind error and disparity."""
-        return self.objectives[2:]
+    @classmethod
+    def of(cls, protocol: ProtocolOptions, **asked_for: object) -> Self:
+        """A search by a protocol, whose objectives are written as they are recorded; options that are not given have
+        their defaults. Raises ValueError for objectives that cannot be searched on."""
+        options = {"options": SearchOptions(), "constraints": ConstraintOptions(), **asked_for}
+        return cls(protocol=protocol.normalised(), names=protocol.protocol().names, **options)
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,8 @@ class FrontNetwork(Record):
 
 @dataclass(frozen=True)
 class Chance(Record):
-    """How the network that the search put first in an objective fares against random subnets, on held-out identities.
+    """How the network that the search put first in an objective on images fares on held-out identities, against random
+    subnets.
 
     `as_good` of the `random` subnets have a value as low as its `value` or lower; `p` = (1 + as_good) / (1 + random) is
     how probably chance alone would do as well. None where the value is undefined. `verdict` says it in words.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from dualfair.evaluation.protocol import Scores
+from dualfair.evaluation.protocol import PUBLISHED, ObjectiveNames, Scores
 from dualfair.runs.options import TrainOptions
 from dualfair.runs.protocol import ProtocolOptions
 from dualfair.runs.records.codec import FLAT, Record, keyed
@@ -15,8 +15,8 @@ SPLITS = ("validation", "test")
 """Whose people a trained network is evaluated on."""
 MEASURES = ("error", "disparity")
 SAMPLES = ("front", "even", "random", "named", "shelf")
-"""Why a network is trained: it is on the front, evenly spaced in inherited error, drawn at random, named by hand, or a
-backbone that is compared with."""
+"""Why a network is trained: it is on the front, evenly spaced in the first objective on images by inherited weights,
+drawn at random, named by hand, or a backbone that is compared with."""
 NAMED, BASELINE = frozenset({"named"}), frozenset({"shelf"})
 """The samples of what a user names: networks of the space, and backbones."""
 
@@ -57,6 +57,7 @@ class RetrainConfig(Record):
 
     recipe: Recipe = field(metadata=FLAT)
     protocol: ProtocolOptions = field(metadata=FLAT)
+    names: ObjectiveNames = field(metadata=FLAT, default=PUBLISHED)
     weights: str
     seeds_from: int = keyed("seeds from", omitted=True, default=0)
 

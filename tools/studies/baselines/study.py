@@ -9,7 +9,7 @@ from dualfair.runs.directory import RunDirectory
 from dualfair.runs.options import RESAMPLES
 from dualfair.runs.records.study import StudyFigure, StudyReport
 from dualfair.runs.training_results import read_results
-from dualfair.stages.inherited import recorded_protocol
+from dualfair.stages.inherited import recorded_search
 from dualfair.studies.baselines.figure import draw
 from dualfair.studies.baselines.numbers import TEST, gather, study
 from dualfair.studies.baselines.records import BaselinesLayout, BaselineStudy
@@ -28,8 +28,7 @@ def study_baselines(directory: RunDirectory, *, resamples: int = RESAMPLES) -> B
     results = read_results(directory.layout.retrain, damaged)
     if not results:
         raise ValueError(f"{directory.path} has no retrained networks; run 'dualfair retrain' first")
-    protocol_options, _ = recorded_protocol(directory)
-    networks, measures = gather(results, protocol_options.protocol().disparity_name)
+    networks, measures = gather(results, recorded_search(directory).names.disparity)
     record = replace(study(networks, measures, resamples=resamples), damaged=tuple(damaged))
     layout = BaselinesLayout(directory.layout.study("baselines").folder)
     directory.record_command(layout, "no device")

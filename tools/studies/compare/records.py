@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import binomtest
 
+from dualfair.evaluation.protocol import ObjectiveNames
 from dualfair.runs.layout import StudyLayout
 from dualfair.runs.options import SearchOptions
 from dualfair.runs.protocol import ProtocolOptions
@@ -139,7 +140,7 @@ class CompareConfig(Record):
 
     options: SearchOptions = field(metadata=FLAT)
     protocol: ProtocolOptions = field(metadata=FLAT)
-    objectives: tuple[str, ...]
+    names: ObjectiveNames = field(metadata=FLAT)
 
 
 @dataclass(frozen=True)

@@ -7,20 +7,18 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from dualfair.evaluation.scoring.scorer import InheritedScorer
 from dualfair.evolution.archive import Archive
 from dualfair.evolution.run import Progress as Generation
 from dualfair.evolution.storage import glance
 from dualfair.presentation.format import capital
 from dualfair.presentation.table import Column, Table, table
 from dualfair.runs.devices import describe
-from dualfair.runs.protocol import ProtocolOptions
 from dualfair.runs.records.search import SearchConfig
 from dualfair.runs.records.study import StudyCost, StudyFigure, StudyReport
 from dualfair.runs.trained_run import TrainedRun
-from dualfair.runs.watching import Progress, ShouldStop, ShowProgress, Stopped, never, silent
-from dualfair.stages.constraints import limits_of, said_by
-from dualfair.stages.inherited import open_archive, open_scorer
+from dualfair.runs.watching import Progress, Say, ShouldStop, ShowProgress, Stopped, never, silent
+from dualfair.stages.constraints import said_by
+from dualfair.stages.inherited import open_scoring
 from dualfair.studies.compare.figure import draw
 from dualfair.studies.compare.records import CompareConfig, CompareLayout, Comparison, SearchComparison
 from dualfair.studies.compare.searches import contest
@@ -51,39 +49,39 @@ def compare(
         population=population or searched.options.population,
         generations=generations or searched.options.generations,
     )
-    scorer = open_scorer(run, searched.protocol, extra=searched.further)
     layout = CompareLayout(directory.layout.study("compare").folder)
     directory.record_command(layout, describe(run.device))
-    space, faces = run.setting.space, scorer.faces
-    directory.say(
-        f"Compare: NSGA-II and random search, {seeds} seeds each, {options.population} genotypes x "
-        f"{options.generations} generations of space {space.name} ({space.size:,}); minimise "
-        f"{', '.join(scorer.objectives)} on {len(faces):,} images of {faces.identity_count} unseen people; "
-        f"{describe(run.device)}"
-    )
-    constraints, costs = limits_of(run)
-    if costs:
-        directory.say(f"        within limits: {costs.in_words}")
+    space = run.setting.space
 
     def show(work: str, at: Generation) -> None:
         progress(Progress(work, at.generation, at.generations, "generation"))
         if should_stop():
             raise Stopped(f"the comparison was stopped in {work}; its scores are kept")
 
-    with _archive(run, layout, scorer, searched.protocol) as archive, said_by(costs, space):
-        comparison = contest(
-            space,
-            scorer,
-            archive,
-            population=options.population,
-            generations=options.generations,
-            siblings=options.siblings,
-            seeds=range(options.seed, options.seed + seeds),
-            progress=show,
-            constraints=constraints,
+    with open_scoring(run, searched) as scoring, said_by(scoring.limits):
+        faces = scoring.scorer.faces
+        directory.say(
+            f"Compare: NSGA-II and random search, {seeds} seeds each, {options.population} genotypes x "
+            f"{options.generations} generations of space {space.name} ({space.size:,}); minimise "
+            f"{', '.join(searched.names.minimised)} on {len(faces):,} images of {faces.identity_count} unseen people; "
+            f"{describe(run.device)}"
         )
+        if scoring.limits:
+            directory.say(f"        within limits: {scoring.limits.in_words}")
+        with _archive(layout, scoring.archive, directory.say) as archive:
+            comparison = contest(
+                space,
+                scoring.scorer,
+                archive,
+                population=options.population,
+                generations=options.generations,
+                siblings=options.siblings,
+                seeds=range(options.seed, options.seed + seeds),
+                progress=show,
+                constraints=scoring.constraints,
+            )
     costs = _costs(directory.layout.search.scores, layout.scores)
-    config = CompareConfig(options=options, protocol=searched.protocol, objectives=tuple(scorer.objectives))
+    config = CompareConfig(options=options, protocol=searched.protocol, names=searched.names)
     record = SearchComparison(config, comparison)
     _write(layout, record, costs)
     for line in (*methods_table(comparison).lines(), comparison.sentence):
@@ -108,12 +106,8 @@ def methods_table(comparison: Comparison) -> Table:
 
 
 @contextmanager
-def _archive(
-    run: TrainedRun, layout: CompareLayout, scorer: InheritedScorer, protocol_options: ProtocolOptions
-) -> Iterator[Archive]:
+def _archive(layout: CompareLayout, searched: Archive, say: Say) -> Iterator[Archive]:
     """The archive of the comparison, with the scores of the run's search in it."""
-    with open_archive(run, scorer, protocol_options) as searched:
-        evaluations = tuple(searched)
     with Archive(
         layout.scores,
         measurement=searched.measurement,
@@ -121,8 +115,8 @@ def _archive(
         objectives=searched.objectives,
     ) as archive:
         if archive.repaired:
-            run.directory.say(archive.repaired)
-        archive.keep(evaluations)
+            say(archive.repaired)
+        archive.keep(searched)
         yield archive
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from dualfair.runs.context import Workplace, working_beside
 from dualfair.runs.devices import describe
 from dualfair.runs.options import RetrainOptions
+from dualfair.runs.records.search import SearchConfig
 from dualfair.runs.trained_run import open_trained
 from dualfair.runs.training_results import TrainingResults, collect
 from dualfair.runs.watching import ShouldStop, ShowProgress, never, silent
@@ -66,7 +67,7 @@ class _Stages:
         """Inherited scores (n,) of the networks by column, from one supernet."""
         with working_beside(self.place, run) as place:
             trained = open_trained(place.directory, place.processes)
-            return inherited_scores(trained, genotypes, variant.protocol_options)
+            return inherited_scores(trained, genotypes, SearchConfig.of(variant.protocol_options))
 
 
 def study(

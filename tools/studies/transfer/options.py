@@ -25,6 +25,6 @@ class TransferOptions:
             raise ValueError(f"resamples must be 1 or more, got {self.resamples}")
 
     def protocol(self):
-        """The evaluation protocol of these options."""
-        names = ("disparity", "count", "gallery", "galleries")
-        return ProtocolOptions(**{name: getattr(self, name) for name in names}).protocol()
+        """The evaluation protocol of these options: error and the disparity."""
+        variant = ",".join(f"{name}={getattr(self, name)}" for name in ("gallery", "galleries", "count"))
+        return ProtocolOptions(objectives=f"error,{self.disparity}({variant})").protocol()

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dualfair.evolution.halving import Rungs, Turn, next_turn, ranking
+from dualfair.presentation.format import decimals, spoken
 from dualfair.runs.records.training import TrainingResult
 from dualfair.runs.trained_run import TrainedRun
 from dualfair.runs.training_results import read_result
@@ -34,6 +35,7 @@ class Ladder:
     pool: Sequence[Genotype]
     rungs: Rungs
     options: TuneOptions
+    measures: tuple[str, ...] = ("error", "rank_disparity")
     _results: dict[Turn, TrainingResult | Failure] = field(default_factory=dict)
 
     def trial(self, number: int) -> Trial:
@@ -80,13 +82,12 @@ class Ladder:
                 self._results[turn] = read_result(place.result, self.space)
         return self._results.get(turn)
 
-    def objectives(self, turn: Turn, split: str = "validation") -> tuple[float, float]:
-        """Error and disparity of a finished turn on the people of a split; infinite where it failed."""
+    def objectives(self, turn: Turn, split: str = "validation") -> tuple[float, ...]:
+        """The measures of a finished turn on the people of a split; infinite where it failed."""
         result = self.result(turn)
         if isinstance(result, Failure):
-            return float("inf"), float("inf")
-        scores = result.on(split)
-        return scores.error, scores.disparity
+            return (float("inf"),) * len(self.measures)
+        return tuple(result.on(split).measures[name] for name in self.measures)
 
     def fail(self, turn: Turn, reason: str) -> None:
         """Note that the training of a turn cannot be finished."""
@@ -100,8 +101,8 @@ class Ladder:
         epochs = f"{self.trial(turn.trial)}, {self.rungs.budgets[turn.rung]:g} epochs"
         if isinstance(result, Failure):
             return f"       {epochs}: failed, {result.reason}"
-        error, disparity = self.objectives(turn)
-        return f"       {epochs}: validation error {error:.3f}, disparity {disparity:.3f}"
+        values = zip(self.measures, self.objectives(turn), strict=True)
+        return f"       {epochs}: validation {', '.join(f'{spoken(name)} {decimals(value)}' for name, value in values)}"
 
 
 def pool_of(run: TrainedRun, networks: int, layout: TuneLayout) -> list[Genotype]:

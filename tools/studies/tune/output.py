@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,17 +17,17 @@ from dualfair.runs.records.training import SPLITS
 from dualfair.studies.tune.ladder import Ladder
 from dualfair.studies.tune.records import Failure, RungResult, TrialResult, TuneResult
 
-_MEASURED = [f"{split} {objective}" for split in SPLITS for objective in ("error", "disparity")]
 
-
-def result_of(ladder: Ladder, disparity: str) -> TuneResult:
+def result_of(ladder: Ladder) -> TuneResult:
     """All trials with the numbers of every rung that they reached, and the front of the last rung."""
     reached: dict[int, list[Turn]] = defaultdict(list)
     for turn in sorted(ladder.taken()):
         reached[turn.trial].append(turn)
     last = len(ladder.rungs.budgets) - 1
     finished = [number for number, turns in reached.items() if turns[-1].rung == last]
-    values = np.array([ladder.objectives(Turn(number, last)) for number in finished], dtype=float).reshape(-1, 2)
+    values = np.array([ladder.objectives(Turn(number, last)) for number in finished], dtype=float).reshape(
+        -1, len(ladder.measures)
+    )
     finite = np.flatnonzero(np.isfinite(values).all(axis=1))
     front = {finished[place] for place in finite[non_dominated(values[finite])].tolist()} if len(finite) else set()
     trials = []
@@ -35,7 +36,7 @@ def result_of(ladder: Ladder, disparity: str) -> TuneResult:
         rungs = tuple(_rung(ladder, turn) for turn in turns)
         trials.append(TrialResult(number, trial.genotype, trial.optimizer, trial.lr, rungs, number in front))
     return TuneResult(
-        disparity=disparity,
+        measures=ladder.measures,
         rungs=ladder.rungs.budgets,
         epochs_spent=sum(rung.epochs for trial in trials for rung in trial.rungs),
         trials=tuple(trials),
@@ -43,7 +44,7 @@ def result_of(ladder: Ladder, disparity: str) -> TuneResult:
 
 
 def _rung(ladder: Ladder, turn: Turn) -> RungResult:
-    values = (value for split in SPLITS for value in ladder.objectives(turn, split))
+    values = [dict(zip(ladder.measures, ladder.objectives(turn, split), strict=True)) for split in SPLITS]
     result = ladder.result(turn)
     failed = result.reason if isinstance(result, Failure) else ""
     return RungResult(ladder.rungs.budgets[turn.rung], *values, failed)
@@ -57,7 +58,7 @@ def trials_table(result: TuneResult) -> Table:
         Column("optimizer", "text"),
         Column("lr", "general"),
     ]
-    columns += [Column("epochs", "general"), *map(Column, _MEASURED), Column("failed", "text")]
+    columns += [Column("epochs", "general"), *_measured(result, SPLITS), Column("failed", "text")]
     rows = [
         [trial.number, str(trial.genotype), trial.optimizer, trial.lr, rung.epochs, *rung.values, rung.failed]
         for trial in result.trials
@@ -67,10 +68,9 @@ def trials_table(result: TuneResult) -> Table:
 
 
 def top_table(result: TuneResult) -> Table:
-    """The trials that reached the last rung, by validation error."""
-    disparity = spoken(result.disparity)
+    """The trials that reached the last rung, by the first measure on validation people."""
     columns = [Column("genotype", "text"), Column("optimizer", "text"), Column("lr", "general")]
-    columns += [Column("val error"), Column(f"val {disparity}"), Column("test error"), Column(f"test {disparity}")]
+    columns += _measured(result, ("val", "test"))
     rows = [
         [str(trial.genotype), trial.optimizer, trial.lr, *trial.rungs[-1].values, trial.on_front or None]
         for trial in _top(result)
@@ -79,10 +79,14 @@ def top_table(result: TuneResult) -> Table:
     return table([*columns, Column("front", "mark")], rows, caption)
 
 
+def _measured(result: TuneResult, splits: Sequence[str]) -> list[Column]:
+    return [Column(f"{split} {spoken(name)}") for split in splits for name in result.measures]
+
+
 def _top(result: TuneResult) -> list[TrialResult]:
     last = result.rungs[-1]
     top = [trial for trial in result.trials if trial.rungs[-1].epochs == last]
-    return sorted(top, key=lambda trial: trial.rungs[-1].validation_error)
+    return sorted(top, key=lambda trial: trial.rungs[-1].values[0])
 
 
 def _spent(result: TuneResult) -> str:

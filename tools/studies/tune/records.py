@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Self
@@ -101,16 +102,14 @@ class RungResult(Record):
     """What a trial came to with so many epochs; infinite numbers, and the reason, where it `failed`."""
 
     epochs: float
-    validation_error: float = keyed("validation error")
-    validation_disparity: float = keyed("validation disparity")
-    test_error: float = keyed("test error")
-    test_disparity: float = keyed("test disparity")
+    validation: Mapping[str, float]
+    test: Mapping[str, float]
     failed: str = ""
 
     @property
-    def values(self) -> tuple[float, float, float, float]:
-        """Error and disparity on validation people, then on test people."""
-        return self.validation_error, self.validation_disparity, self.test_error, self.test_disparity
+    def values(self) -> tuple[float, ...]:
+        """The measures on validation people, then on test people."""
+        return *self.validation.values(), *self.test.values()
 
 
 @dataclass(frozen=True)
@@ -127,13 +126,13 @@ class TrialResult(Record):
 
 @dataclass(frozen=True)
 class TuneResult(Record):
-    """All trials; `disparity` is the name of theirs, `rungs` are epochs, `epochs_spent` those of all trainings.
+    """All trials; `measures` are what they are chosen by, `rungs` are epochs, `epochs_spent` those of all trainings.
 
     The front of the last rung is that of the validation people, by which trials were chosen: the test people had no say
     in it.
     """
 
-    disparity: str
+    measures: tuple[str, ...]
     rungs: tuple[float, ...]
     epochs_spent: float = keyed("epochs spent")
     trials: tuple[TrialResult, ...]

@@ -9,7 +9,7 @@ from dualfair.runs.distributed import divide, in_words
 from dualfair.runs.options import CHECKPOINT_MINUTES
 from dualfair.runs.trained_run import TrainedRun
 from dualfair.runs.watching import ShouldStop, ShowProgress, never, silent
-from dualfair.stages.inherited import recorded_protocol
+from dualfair.stages.inherited import recorded_search
 from dualfair.stages.retrain import recipe_of_stage
 from dualfair.stages.standalone_training import TrainingStage, train_standalone
 from dualfair.studies.tune.ladder import Ladder, pool_of
@@ -36,7 +36,7 @@ def tune(
     nothing was searched, or the stage was begun with other options (but for `trials`).
     """
     directory, space = run.directory, run.setting.space
-    protocol_options, _ = recorded_protocol(directory)
+    search = recorded_search(directory)
     recipe = recipe_of_stage(run)
     last = options.epochs or recipe.epochs
     rungs = Rungs(first=options.first_rung or last / 4, last=last, eta=options.eta)
@@ -44,7 +44,7 @@ def tune(
     pool = pool_of(run, options.pool, layout)
     config = TuneConfig(
         recipe=SharedRecipe(recipe),
-        protocol=protocol_options,
+        protocol=search.protocol,
         weights=run.digest,
         networks=options.pool,
         pool=tuple(pool),
@@ -60,14 +60,14 @@ def tune(
         f"Tune: {options.trials} trials out of {where}, rungs of {budgets} epochs, one in {options.eta} goes on; "
         f"{in_words(run.processes)}"
     )
-    ladder = Ladder(layout, space, pool, rungs, options)
+    ladder = Ladder(layout, space, pool, rungs, options, search.names.measured)
     if directory.leads:
         ladder.forget_unfinished()
     run.processes.wait()
     stage = TrainingStage(
         layout=layout,
         recipe=recipe,
-        protocol=protocol_options,
+        protocol=search.protocol,
         configuration=configuration,
         checkpoint_minutes=checkpoint_minutes,
         progress=progress,
@@ -77,7 +77,7 @@ def tune(
     run.processes.wait()
     if not directory.leads:
         return None
-    result = result_of(ladder, protocol_options.protocol().disparity_name)
+    result = result_of(ladder)
     result.write(layout.numbers)
     write_csv(layout.table, trials_table(result).csv())
     report_of(result).write(layout.report)

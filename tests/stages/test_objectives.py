@@ -1,0 +1,124 @@
+"""Objectives other than error and disparity, through search, confirmation, retraining, correlation and evaluation."""
+
+import csv
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from dualfair.runs.directory import RunDirectory
+from dualfair.runs.options import RetrainOptions
+from dualfair.runs.trained_run import open_trained
+from dualfair.stages import latency
+from dualfair.stages.inherited import scored_networks
+from dualfair.stages.retrain import select
+from dualfair.supernet.training.process_group import ALONE
+
+GUIDE = Path(__file__).parents[2] / "tools/guides/own_objective.py"
+SEARCH = ("--population", 8, "--generations", 2, "--calibrate", 32, "--confirm-candidates", 4)
+QUICK = ("--seeds", 1, "--controls", 2, "--random", 2, "--epochs", 0.3)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    return tmp_path_factory.mktemp("objectives")
+
+
+@pytest.fixture
+def trained(dualfair, place, tmp_path, monkeypatch):
+    """A trained run in the current folder, without a search."""
+    if not (place / "run").exists():
+        faces = ("--identities", 48, "--images", 4, "--size", 32)
+        assert dualfair("faces", "synth", "--out", place / "faces", *faces).status == 0
+        made = dualfair("train", "--faces", place / "faces", "--out", place / "run", "--size", 32, "--epochs", 0.5,
+                        "--batch", 16, "--split", "0.4,0.4,0.2", "--space", "dpn81-shared")  # fmt: skip
+        assert made.status == 0, made.err
+    shutil.copytree(place, tmp_path / "copy")
+    monkeypatch.chdir(tmp_path / "copy")
+    yield Path("run")
+    sys.modules.pop("own_objective", None)
+
+
+def test_a_search_without_disparity_and_error_goes_through_all_stages(dualfair, trained):
+    shutil.copy(GUIDE, ".")
+    text = "own_objective:false_rejects(far=0.1),worst_group_error,macs"
+    names = ["own_objective:false_rejects(far=0.1)", "worst_group_error", "macs"]
+    searched = dualfair("search", "--run", trained, *SEARCH, "--objectives", text)
+    assert searched.status == 0, searched.err
+    assert f"minimise {', '.join(names)} on " in searched.out and "The front has " in searched.out
+    front = json.loads((trained / "search/front.json").read_text())
+    assert front["objectives"] == names and front["config"]["objectives"] == text
+    chances = [chance["objective"] for chance in front["confirmation"]["against random"]]
+    assert chances == names[:2] == [*front["confirmation"]["means"]]
+    for network in front["front"]:
+        for name in names[:2]:
+            ends = network["confirmed"][f"{name} low"], network["confirmed"][f"{name} high"]
+            assert network["confirmed"][name] == pytest.approx(sum(ends) / 2) or ends[0] <= network["confirmed"][name]
+        assert network["confirmed"]["macs"] == network["macs"] and {"error", "rank_disparity"} <= set(network)
+    with RunDirectory(trained).locked() as directory:
+        run = open_trained(directory, ALONE)
+        scored, values = scored_networks(run)
+        samples = select(run, RetrainOptions(controls=2))
+    rejects = {each.genotype: value for each, value in zip(scored, values[:, 0], strict=True)}
+    even = [rejects[genotype] for genotype, of in samples.items() if "even" in of]
+    rest = [value for genotype, value in rejects.items() if "front" not in samples.get(genotype, ())]
+    assert sorted(even) == [min(rest), max(rest)], "evenly spaced in the first objective on images"
+
+    retrained = dualfair("retrain", "--run", trained, *QUICK)
+    assert retrained.status == 0, retrained.err
+    heading = next(line for line in retrained.out.splitlines() if line.startswith("network "))
+    assert "val error" in heading and "test own objective:false rejects(far=0.1)" in heading
+    studied = dualfair("correlate", "--run", trained, "--resamples", 50)
+    assert studied.status in (0, 3), studied.err
+    ranking = json.loads((trained / "correlate/ranking.json").read_text())
+    splits = ("validation", "test")
+    assert set(ranking["measures"]) == {f"{name}, {split} identities" for name in names[:2] for split in splits}
+    exported = dualfair("export", trained, "--to", "exported", "--format", "state")
+    assert exported.status == 0 and "lowest own objective" not in exported.err, exported.err
+    first = sorted(trained.glob("retrain/*/seed-0"))[0]
+    judged = dualfair("evaluate", "--network", first, "--faces", "faces", "--out", "judged", "--resamples", 20)
+    assert judged.status == 0, judged.err
+    beside = dualfair("search", "--run", trained, *SEARCH)
+    assert beside.status == 2 and "judged with objectives = " in beside.err
+
+
+@pytest.mark.parametrize("objectives", ["error,macs,params", "error,tar(far=0.01)", "rank_disparity(gallery=4),error"])
+def test_lists_of_objectives_are_searched_and_searched_again(dualfair, trained, objectives):
+    searched = dualfair("search", "--run", trained, *SEARCH, "--objectives", objectives)
+    assert searched.status == 0, searched.err
+    front = (trained / "search/front.json").read_text()
+    named = json.loads(front)["objectives"]
+    assert named == [name.replace("tar", "1 - tar") for name in objectives.split(",")]
+    with open(trained / "search/scores.csv") as file:
+        header, *rows = csv.reader(file)
+    assert header[1 : 1 + len(named)] == named and len(rows) == 16
+    assert ("disparity" in searched.out.split("Confirmed on")[1]) == ("disparity" in objectives)
+    again = dualfair("search", "--run", trained, *SEARCH, "--objectives", objectives.replace(",", " , "))
+    assert "16 genotypes, 16 of them known before" in again.out
+    assert (trained / "search/front.json").read_text() == front
+
+
+def test_latency_is_an_objective_and_a_search_that_goes_on_has_the_same_values(dualfair, trained, monkeypatch):
+    timed = iter(range(1, 10_000))
+    monkeypatch.setattr(latency.Latencies, "_time", lambda self, genotype: float(next(timed)))
+    words = ("search", "--run", trained, *SEARCH, "--objectives", "error,latency")
+    searched = dualfair(*words)
+    assert searched.status == 0, searched.err
+    front = (trained / "search/front.json").read_text()
+    config = json.loads(front)["config"]
+    assert config["timed on"].endswith("batch 1, 32 px")
+    kept = json.loads((trained / "search/latency.json").read_text())[config["timed on"]]
+    for network in json.loads(front)["front"]:
+        assert network["latency"] == network["confirmed"]["latency"] == kept[network["genotype"]]
+    again = dualfair(*words)
+    assert "16 genotypes, 16 of them known before" in again.out
+    assert (trained / "search/front.json").read_text() == front
+    # Another machine reads what was timed there, and does not mix its own times with it.
+    monkeypatch.setattr(latency, "device_in_words", lambda device: "another machine")
+    with RunDirectory(trained).locked() as directory:
+        scored, values = scored_networks(open_trained(directory, ALONE))
+    assert {str(each.genotype): value for each, value in zip(scored, values[:, 1], strict=True)}.items() <= kept.items()
+    elsewhere = dualfair(*words)
+    assert "16 genotypes, 0 of them known before" in elsewhere.out
