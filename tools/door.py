@@ -59,7 +59,7 @@ def generate_faces(
     `identities` people are dealt to the `groups` (named a, b, ...) in turn, `images` each of `size` pixels. With `bias`
     0 groups are exchangeable, with 1 most different.
     """
-    from dualfair.stages.generate import generate
+    from dualfair.stages.faces import generate
     from dualfair.supernet.images.synthetic.people import SyntheticFaces
 
     names = tuple(chr(ord("a") + number) for number in range(groups))
@@ -171,8 +171,7 @@ def retrain(
     from dualfair.runs.trained_run import open_trained
     from dualfair.stages.retrain import HowTrained, recipe_of_stage, retrain_selection, retrain_short, selected
     from dualfair.stages.retrain import retrain as retrain_networks
-    from dualfair.stages.selection import Selection
-    from dualfair.stages.survey import Survey, read_survey
+    from dualfair.stages.selection import Selection, Survey, read_survey
 
     _check_names("retrain", options, RetrainOptions, Recipe)
     selection = Selection(

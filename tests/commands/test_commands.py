@@ -204,7 +204,7 @@ def test_a_users_mistake_gets_one_clear_line(dualfair, small_faces, tmp_path, wo
 
 @pytest.fixture(scope="module")
 def small_faces(tmp_path_factory):
-    from dualfair.stages.generate import generate
+    from dualfair.stages.faces import generate
     from dualfair.supernet.images.synthetic.people import SyntheticFaces
 
     folder = tmp_path_factory.mktemp("small") / "faces"

@@ -411,7 +411,7 @@ def test_a_module_that_cannot_be_imported_says_why(quiet, place, code, said):
 @pytest.fixture(scope="module")
 def store_files(tmp_path_factory):
     """A faces folder of 12 people with 3 images each."""
-    from dualfair.stages.generate import generate
+    from dualfair.stages.faces import generate
     from dualfair.supernet.images.synthetic.people import SyntheticFaces
 
     folder = tmp_path_factory.mktemp("faces") / "faces"

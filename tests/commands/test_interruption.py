@@ -45,7 +45,7 @@ def test_a_second_ctrl_c_leaves_at_once_and_a_second_sigterm_does_not():
 
 @pytest.fixture(scope="module")
 def faces(tmp_path_factory):
-    from dualfair.stages.generate import generate
+    from dualfair.stages.faces import generate
     from dualfair.supernet.images.synthetic.people import SyntheticFaces
 
     folder = tmp_path_factory.mktemp("interrupted") / "faces"

@@ -32,7 +32,7 @@ STRIDES = {"train": 149, "search": 13, "retrain": 149, "correlate": 11}
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     """A folder with generated faces and, stage by stage, copies of an undisturbed run."""
-    from dualfair.stages.generate import generate
+    from dualfair.stages.faces import generate
     from dualfair.supernet.images.synthetic.people import SyntheticFaces
 
     folder = tmp_path_factory.mktemp("killed")

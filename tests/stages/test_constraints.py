@@ -15,9 +15,8 @@ from dualfair.runs.options import ConstraintOptions
 from dualfair.runs.records.search import SearchConfig
 from dualfair.stages import latency as timing
 from dualfair.stages.constraints import NetworkConstraints
-from dualfair.stages.initial_population import read_starts
 from dualfair.stages.latency import REPEATS, WARM_UP, Latencies, median_milliseconds
-from dualfair.stages.search import random_subnets
+from dualfair.stages.search import random_subnets, read_starts
 from dualfair.supernet.published import PUBLISHED
 from dualfair.supernet.skeleton import skeleton_of
 from dualfair.supernet.space import SPACES, ChoiceBlock, SearchSpace

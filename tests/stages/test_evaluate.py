@@ -18,7 +18,7 @@ from dualfair.runs.layout import TrainingLayout
 from dualfair.runs.records.training import TrainedOn
 from dualfair.runs.standalone import describe_network
 from dualfair.runs.training_spec import TrainingSpec
-from dualfair.stages.generate import generate
+from dualfair.stages.faces import generate
 from dualfair.supernet.images.face_set import open_splits
 from dualfair.supernet.images.store import open_store
 from dualfair.supernet.images.synthetic.people import SyntheticFaces

@@ -11,8 +11,7 @@ from dualfair.runs.layout import RunLayout
 from dualfair.runs.records.training import BASELINE
 from dualfair.runs.training_results import collect, read_plan, read_results
 from dualfair.runs.training_spec import TrainingSpec
-from dualfair.stages.selection import Selection
-from dualfair.stages.survey import Survey, read_survey, surveys
+from dualfair.stages.selection import Selection, Survey, read_survey, surveys
 from dualfair.supernet.skeleton import skeleton_of
 from dualfair.supernet.space import dpn_space
 from dualfair.supernet.training.recipe import Recipe

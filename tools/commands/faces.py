@@ -29,8 +29,7 @@ def command() -> None:
 def synth(out: Path, **options: object) -> None:
     """Generate faces of people who do not exist."""
     from dualfair.door import generate_faces
-    from dualfair.stages.generate import PREVIEW
-    from dualfair.stages.import_faces import description
+    from dualfair.stages.faces import PREVIEW, description
 
     with bars() as progress:
         store = generate_faces(out, progress=progress, **options)

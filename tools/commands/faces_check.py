@@ -21,11 +21,11 @@ def command(faces: Path, **splitting: object) -> None:
     Groups and splits are those that training makes of the same options. The exit status is 0 when there is no fault, 1
     when there is one, and 2 when the folder cannot be opened.
     """
-    from dualfair.stages.check_faces import check_faces, lines
+    from dualfair.stages.faces import check_faces, findings
 
     with bars() as progress:
         checked = check_faces(faces, progress=progress, **splitting)
-    for line in lines(checked):
+    for line in findings(checked):
         say(line)
     if checked.inspection.faults:
         raise SystemExit(1)

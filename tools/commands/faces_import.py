@@ -128,7 +128,7 @@ def _help(importer: Callable) -> str:
 
 
 def _import(name: str, importer: Callable, source: Path, out: Path, **options: object) -> None:
-    from dualfair.stages.import_faces import description, import_faces, left_out_lines, pairs_line
+    from dualfair.stages.faces import description, import_faces, left_out_lines, pairs_line
 
     with bars() as progress:
         report = import_faces(importer, source, out, name=name, say=say, progress=progress, **options)

@@ -9,7 +9,7 @@ import click
 from dualfair.commands.console import say_once, watching
 from dualfair.commands.options import PATH, config_options, deterministic_option, device_option
 from dualfair.runs.options import CHECKPOINT_MINUTES, RetrainOptions
-from dualfair.stages.survey import surveys
+from dualfair.stages.selection import surveys
 from dualfair.supernet.training.recipe import Recipe
 
 

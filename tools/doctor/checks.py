@@ -44,7 +44,7 @@ def checks(device: str) -> Iterator[Finding]:
 
 def faces() -> Finding:
     """Generate faces into a folder and read them again."""
-    from dualfair.stages.generate import generate
+    from dualfair.stages.faces import generate
     from dualfair.supernet.images.store import open_store
     from dualfair.supernet.images.synthetic.people import SyntheticFaces
 

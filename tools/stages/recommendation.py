@@ -10,7 +10,7 @@ from types import MappingProxyType
 from dualfair.evaluation.protocol import PUBLISHED, ObjectiveNames, Scores
 from dualfair.presentation.format import spoken
 from dualfair.runs.records.search import SearchConfig
-from dualfair.runs.records.training import NAMED, SPLITS, RetrainConfig, TrainingPlan, TrainingResult
+from dualfair.runs.records.training import NAMED, SAMPLES, SPLITS, RetrainConfig, TrainingPlan, TrainingResult
 from dualfair.runs.run_files import RunFiles
 from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.skeleton import Skeleton
@@ -156,7 +156,7 @@ def trained_networks(
 
     `latencies` are known milliseconds by label.
     """
-    samples, measures = _samples(plan), tuple(dict.fromkeys(("error", *names.measured, names.disparity)))
+    samples, measures = plan.samples(), tuple(dict.fromkeys(("error", *names.measured, names.disparity)))
     by_label: dict[str, list[TrainingResult]] = {}
     for result in results:
         by_label.setdefault(result.training.label, []).append(result)
@@ -166,7 +166,7 @@ def trained_networks(
         networks.append(
             TrainedNetwork(
                 label=label,
-                samples=samples.get(label, tuple(NAMED)),
+                samples=tuple(name for name in SAMPLES if name in samples.get(label, NAMED)),
                 seeds=len(trainings),
                 params=params,
                 macs=macs,
@@ -262,14 +262,6 @@ def _place(network: SeedMean, others: Mapping[str, SeedMean]) -> Place:
         elif abs(network.mean - other.mean) > APART * math.hypot(network.standard_error, other.standard_error):
             (worse if other.mean > network.mean else better).append(label)
     return Place(1 + lower, sum(same), tuple(better), tuple(worse), unknown)
-
-
-def _samples(plan: TrainingPlan) -> dict[str, tuple[str, ...]]:
-    """Why each network was asked for, with any seed, in the order of the plan."""
-    samples: dict[str, dict[str, None]] = {}
-    for job in plan.jobs:
-        samples.setdefault(job.training.label, {}).update(dict.fromkeys(sorted(job.samples)))
-    return {label: tuple(names) for label, names in samples.items()}
 
 
 def _measures(scores: Sequence[Scores], names: Sequence[str]) -> dict[str, SeedMean]:

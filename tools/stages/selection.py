@@ -1,19 +1,43 @@
-"""What a user names to be trained from scratch: genotypes, backbones of timm's, or a survey of these."""
+"""What a user names to be trained from scratch: genotypes, backbones of timm's, or a survey of these, a TOML file.
+
+Needs no torch to be read.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dualfair.runs.architectures import head_name
+from dualfair.runs.config import changed, read_toml
 from dualfair.runs.layout import TrainingsLayout
 from dualfair.runs.records.training import BASELINE, NAMED
-from dualfair.runs.trained_run import TrainedRun
 from dualfair.runs.training_spec import TrainingSpec, differences, recipe_with
-from dualfair.stages.survey import Survey
 from dualfair.supernet.families.backbone import Backbone
+from dualfair.supernet.genotype import HEAD_NAMES
 from dualfair.supernet.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from dualfair.runs.trained_run import TrainedRun
+
+SURVEYS = Path(__file__).parent / "surveys"
+"""The folder of the surveys that come with the package."""
+
+
+@dataclass(frozen=True)
+class Survey:
+    """Every backbone with every head by every recipe.
+
+    `backbones` are names of timm's. A recipe is the fields that it changes, as (field, value) pairs; without `recipes`
+    there is the one that changes nothing.
+    """
+
+    backbones: tuple[str, ...] = ()
+    heads: tuple[str, ...] = ()
+    recipes: tuple[tuple[tuple[str, object], ...], ...] = ((),)
 
 
 @dataclass(frozen=True)
@@ -92,3 +116,52 @@ def _begun_names(stage: TrainingsLayout) -> set[str]:
             network = TrainingSpec.of_label(label).network
             names |= {network.name} if isinstance(network, Backbone) else set()
     return names
+
+
+def surveys() -> list[str]:
+    """Names of the surveys that come with the package."""
+    return sorted(file.name.removesuffix(".toml") for file in SURVEYS.iterdir() if file.name.endswith(".toml"))
+
+
+def read_survey(survey: str) -> Survey:
+    """One of `surveys` by its name, or a TOML file with `backbones`, optional `heads`, and tables [[recipes]].
+
+    Raises ValueError naming what in the file is wrong.
+    """
+    path = SURVEYS / f"{survey}.toml" if survey in surveys() else Path(survey)
+    values = read_toml(path, "survey")
+    names = ("backbones", "heads", "recipes")
+    for name in values:
+        if name not in names:
+            raise ValueError(f"survey {path}: unknown name {name[:60]!r}; known: {', '.join(names)}")
+    backbones = _texts(path, values, "backbones", None)
+    heads = _texts(path, values, "heads", HEAD_NAMES)
+    recipes = values.get("recipes", [{}])
+    if not isinstance(recipes, list) or not recipes or not all(isinstance(table, dict) for table in recipes):
+        raise ValueError(f"survey {path}: recipes must be tables [[recipes]] of recipe options")
+    try:
+        for name in backbones:
+            Backbone(name, HEAD_NAMES[0])
+        if strange := [head for head in heads if head not in HEAD_NAMES]:
+            known = ", ".join(HEAD_NAMES)
+            raise ValueError(f"unknown head {strange[0][:40]!r}; known: {known}; name your own with --head")
+        for table in recipes:
+            _check(table)
+    except ValueError as error:
+        raise ValueError(f"survey {path}: {error}") from None
+    return Survey(backbones, heads, tuple(tuple(table.items()) for table in recipes))
+
+
+def _texts(path: Path, values: dict, name: str, default: tuple[str, ...] | None) -> tuple[str, ...]:
+    texts = values.get(name, default)
+    if not isinstance(texts, (list, tuple)) or not texts or not all(isinstance(text, str) for text in texts):
+        raise ValueError(f"survey {path}: {name} must be a list of names, such as {name} = ['...']")
+    return tuple(dict.fromkeys(texts))
+
+
+def _check(table: dict) -> None:
+    fields = Recipe.__dataclass_fields__
+    for name in table:
+        if name not in fields:
+            raise ValueError(f"unknown recipe option {name[:60]!r}; known: {', '.join(fields)}")
+    changed(Recipe(), table)

@@ -22,8 +22,7 @@ from dualfair.runs.trained_run import TrainedRun, open_trained
 from dualfair.runs.training_results import collect
 from dualfair.runs.watching import Say, ShouldStop, ShowProgress, never, silent
 from dualfair.stages.correlate import correlate, study
-from dualfair.stages.generate import PREVIEW, generate
-from dualfair.stages.import_faces import description
+from dualfair.stages.faces import PREVIEW, description, generate
 from dualfair.stages.inherited import inherited_scores
 from dualfair.stages.retrain import HowTrained, retrain, select
 from dualfair.stages.search import SearchTask, search

@@ -46,7 +46,7 @@ def test_what_is_no_backbone_is_refused(text, message):
 
 
 def test_the_value_needs_no_torch():
-    modules = "dualfair.supernet.families.backbone, dualfair.runs.training_spec, dualfair.stages.survey"
+    modules = "dualfair.supernet.families.backbone, dualfair.runs.training_spec, dualfair.stages.selection"
     code = f"import sys, {modules}; sys.exit(bool({{'torch', 'timm'}} & {{*sys.modules}}))"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 

@@ -1,0 +1,170 @@
+"""Faces folders: generated, imported from a data set as it lies on the disk, checked; and what they hold in words."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from dualfair.presentation.table import Column, table
+from dualfair.runs.config import numbers
+from dualfair.runs.watching import Progress, Say, ShowProgress, showing, silent
+from dualfair.supernet.images.importers import listing as listings
+from dualfair.supernet.images.importers.importing import PAIRS, ImportReport, import_listing
+from dualfair.supernet.images.importers.listing import Listing
+from dualfair.supernet.images.inspection import Inspection, inspect
+from dualfair.supernet.images.manifest import Manifest, attributes_of, identity_groups
+from dualfair.supernet.images.store import FaceStore, StoreWriter, open_store
+from dualfair.supernet.images.synthetic.people import SyntheticFaces, synthesize
+
+PREVIEW = "preview.png"
+PEOPLE_SHOWN = 12
+"""On the contact sheet, with as many images each."""
+SHOWN = 20
+"""Images left out that are named one by one; faces.json names all of them."""
+
+
+@dataclass(frozen=True)
+class CheckedFaces:
+    """A faces folder and what its inspection came to."""
+
+    store: FaceStore
+    inspection: Inspection
+
+
+def generate(config: SyntheticFaces, out: Path, progress: ShowProgress = silent) -> FaceStore:
+    """Generate faces of people who do not exist into a folder, with a contact sheet; returns the store."""
+    writer = StoreWriter(out, config.identities * config.images, config.size)
+    columns: dict[str, list[str]] = {"path": [], "identity": [], "group": []}
+    sheet = []
+    for number, (identity, group, images) in enumerate(synthesize(config), 1):
+        writer.add(images)
+        columns["path"] += [f"{identity}/{image:03d}" for image in range(len(images))]
+        columns["identity"] += [identity] * len(images)
+        columns["group"] += [group] * len(images)
+        if len(sheet) < PEOPLE_SHOWN:
+            sheet.append(np.concatenate(images[:PEOPLE_SHOWN], axis=1))
+        progress(Progress("faces", number, config.identities, "person"))
+    origin = {"made by": "synth", **dataclasses.asdict(config)}
+    store = writer.close(Manifest({name: tuple(values) for name, values in columns.items()}), origin)
+    picture = Image.fromarray(np.concatenate(sheet))
+    scale = max(1, round(96 / (picture.height // len(sheet))))
+    picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST).save(out / PREVIEW)
+    return store
+
+
+def import_faces(
+    importer: Callable[..., Listing],
+    source: Path,
+    out: Path,
+    *,
+    name: str,
+    size: int = 112,
+    max_unreadable: float = 0.01,
+    balance: bool = False,
+    group_column: str = "group",
+    seed: int = 0,
+    say: Say = silent,
+    progress: ShowProgress = silent,
+    **importer_options: object,
+) -> ImportReport:
+    """Import what an `importer` by this `name` lists of `source` into the faces folder `out`, at `size` px.
+
+    With `balance` equally many people and images of every group of `group_column` are kept, drawn by `seed`. Images
+    that cannot be read are left out, up to the share `max_unreadable`. The same call continues an import that was
+    interrupted. Raises ValueError where there is nothing to import, or too much cannot be read.
+    """
+    listing = importer(source, **importer_options)
+    if balance:
+        listing = listings.balance(listing, group_column, seed=seed)
+    for note in listing.notes:
+        say(f"Note: {note}")
+
+    def rows_shown(rows: range) -> Iterator[int]:
+        if rows.start:
+            say(f"Continuing with image {rows.start + 1:,} of {rows.stop:,}")
+        return showing(progress, "images", "image")(rows)
+
+    return import_listing(
+        listing,
+        out,
+        size=size,
+        align=bool(importer_options.get("align")),
+        max_unreadable=max_unreadable,
+        made_by=f"import {name}",
+        progress=rows_shown,
+    )
+
+
+def check_faces(
+    faces: Path,
+    *,
+    group_column: str | None = None,
+    split: str = "0.6,0.2,0.2",
+    seed: int = 0,
+    progress: ShowProgress = silent,
+) -> CheckedFaces:
+    """Inspect a faces folder, every image of it, with the groups and splits that training makes of the same options.
+
+    Raises ValueError where it cannot be opened.
+    """
+    store = open_store(faces)
+    fractions, watched = numbers(split, ",", float, "split"), showing(progress, "check", "chunk")
+    return CheckedFaces(
+        store, inspect(store, group_column=group_column, fractions=fractions, seed=seed, progress=watched)
+    )
+
+
+def left_out_lines(report: ImportReport) -> list[str]:
+    """The images that could not be read, with the reasons."""
+    lines = [f"Left out: {image} ({reason})" for image, reason in report.unreadable[:SHOWN]]
+    if len(report.unreadable) > SHOWN:
+        lines.append(f"Left out: {len(report.unreadable) - SHOWN:,} more; faces.json names all of them")
+    return lines
+
+
+def pairs_line(report: ImportReport) -> str:
+    """How many verification pairs came with the images; "" where the data set has none."""
+    if report.pairs is None:
+        return ""
+    dropped = len(report.pairs.dropped)
+    missing = f"; {dropped:,} are left out, as an image of theirs is" if dropped else ""
+    return f"{len(report.pairs):,} verification pairs in {report.store.folder / PAIRS}{missing}"
+
+
+def description(store: FaceStore) -> list[str]:
+    """What a faces folder holds, with the counts of its groups."""
+    lines = [_contents(store)]
+    attributes = attributes_of(store.manifest)
+    if "group" in attributes:
+        counts = Counter(identity_groups(store.manifest, "group").values())
+        return [*lines, "people by group: " + ", ".join(f"{group} {n}" for group, n in sorted(counts.items()))]
+    if attributes:
+        return [*lines, f"There is no column 'group'; use --group-column with one of: {', '.join(attributes)}"]
+    return [*lines, "There are no groups: training needs a column to compare people by"]
+
+
+def findings(checked: CheckedFaces) -> list[str]:
+    """Counts and findings of an inspection as text."""
+    inspection = checked.inspection
+    least, median, most = inspection.images_per_identity
+    titles = ("people", "images", "people with 2 images or more")
+    columns = [Column("split", "text"), Column("group", "text"), *(Column(title, "whole") for title in titles)]
+    rows = [(each.split, each.group, each.identities, each.images, each.evaluable) for each in inspection.counts]
+    return [
+        _contents(checked.store),
+        f"images a person: {least:,} to {most:,}, median {median:g}",
+        *table(columns, rows).lines(),
+        *(f"{'FAULT' if finding.fault else 'note '} {finding.text}" for finding in inspection.findings),
+        f"{inspection.faults} faults" if inspection.faults else "No faults",
+    ]
+
+
+def _contents(store: FaceStore) -> str:
+    people = len(set(store.manifest.columns["identity"]))
+    return f"{store.folder}: {len(store.manifest):,} images of {people:,} people at {store.size} px"
