@@ -35,7 +35,9 @@ def test_a_search_asks_for_distinct_genotypes_until_the_space_is_used_up(tiny):
 
 def test_networks_retrained_are_controls_knee_and_extremes(tiny):
     space = small_space()
-    planned = workload_of(space, tiny, population=8, generations=2, controls=6, seeds=3, objectives=3)
+    planned = workload_of(
+        space, tiny, population=8, generations=2, controls=6, seeds=3, objectives="error,rank_disparity,macs"
+    )
     assert (planned.networks, planned.trainings) == (10, 30)
     assert workload_of(space, tiny, population=4, generations=1).networks == 4
 

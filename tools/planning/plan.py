@@ -76,7 +76,7 @@ def planned_workload(
         stage="retrain",
         defaults=asdict(recipe),
     )
-    objectives = protocol.protocol().objectives
+    protocol.protocol()
     if (faces is None) == (options.images == 0):
         raise ValueError("give either --faces FOLDER, or --images N and --identities K of a set not imported yet")
     if faces is not None:
@@ -104,7 +104,6 @@ def planned_workload(
         sampler=train.sampler,
         search=search,
         exhaustive=exhaustive,
-        objectives=len(objectives),
         protocol=protocol,
         batch=options.search_batch,
         retraining=retraining,

@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from dualfair.evaluation.protocol import PUBLISHED
 from dualfair.evolution.baselines import LIMIT
 from dualfair.runs.architectures import open_sampler
 from dualfair.runs.options import BATCH, RetrainOptions, SearchOptions, TrainOptions
@@ -55,7 +54,7 @@ class Workload:
     """All stages of a run, as their own options ask for them.
 
     `train` and `retrain` are the recipes of the supernet and of a standalone network, `retraining` says which networks
-    are retrained. The search minimises so many `objectives` and scores `batch` images at once.
+    are retrained. The search scores `batch` images at once.
     """
 
     space: SearchSpace
@@ -66,7 +65,6 @@ class Workload:
     sampler: str = TrainOptions.sampler
     search: SearchOptions = field(default_factory=SearchOptions)
     exhaustive: bool = False
-    objectives: int = len(PUBLISHED.minimised)
     protocol: ProtocolOptions = field(default_factory=ProtocolOptions)
     batch: int = BATCH
     retraining: RetrainOptions = field(default_factory=RetrainOptions)
@@ -168,7 +166,7 @@ class Workload:
     @property
     def networks(self) -> int:
         """Networks retrained at most: the front's knee and extremes, the controls, and random ones, all different."""
-        chosen = min(self.retraining.controls + 1 + self.objectives, self.evaluations)
+        chosen = min(self.retraining.controls + 1 + len(self.protocol.protocol().objectives), self.evaluations)
         return min(chosen + self.retraining.random, self.space.size)
 
     @property
