@@ -76,7 +76,9 @@ def test_a_search_without_disparity_and_error_goes_through_all_stages(dualfair, 
     splits = ("validation", "test")
     assert set(ranking["measures"]) == {f"{name}, {split} identities" for name in names[:2] for split in splits}
     exported = dualfair("export", trained, "--to", "exported", "--format", "state")
-    assert exported.status == 0 and "lowest own objective" not in exported.err, exported.err
+    assert exported.status == 0 and "that the run's report recommends of" in exported.out, exported.err
+    reported = dualfair("report", trained, "--out", "report/report.html")
+    assert reported.status == 0 and "damaged" not in reported.out + reported.err, reported.err
     first = sorted(trained.glob("retrain/*/seed-0"))[0]
     judged = dualfair("evaluate", "--network", first, "--faces", "faces", "--out", "judged", "--resamples", 20)
     assert judged.status == 0, judged.err

@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from dualfair.presentation.format import number, spoken
 from dualfair.presentation.table import Column, Table, interval_columns, table
 from dualfair.runs.records.codec import encode
-from dualfair.runs.records.search import ConfirmedFront, Front, FrontNetwork, SearchConfig
-from dualfair.runs.records.training import RetrainConfig
+from dualfair.runs.records.search import ConfirmedFront, Front, FrontNetwork
 from dualfair.runs.run_files import RunFiles
 from dualfair.supernet.genotype import Genotype
 

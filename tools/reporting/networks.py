@@ -15,9 +15,9 @@ from dualfair.stages.recommendation import Recommendation, SeedMean, TrainedNetw
 def network_data(network: TrainedNetwork, names: ObjectiveNames) -> dict:
     """A trained network as data, with its numbers in the objectives that are measured on images.
 
-    {"genotype", "samples", "seeds", "params", "macs", "validation" and "test": {objective, also "error" and "disparity":
-    {"mean", "se", "values"}}, "probes" of test, "groups": [{"group", "probes", "error", "mean_rank"}]}. Means and standard
-    errors are over seeds, "values" one a seed; "se" is None for one seed.
+    {"genotype", "samples", "seeds", "params", "macs", "validation" and "test": {objective, also "error" and
+    "disparity": {"mean", "se", "values"}}, "probes" of test, "groups": [{"group", "probes", "error", "mean_rank"}]}.
+    Means and standard errors are over seeds, "values" one a seed; "se" is None for one seed.
     """
     return {
         "genotype": network.label,
