@@ -9,115 +9,133 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dualfair.evaluation.identification_report import Resampling
 from dualfair.evaluation.metrics.disparity import DISPARITIES
 from dualfair.evaluation.metrics.pair_disparity import PAIR_DISPARITIES
 from dualfair.evaluation.metrics.pairs import Pairs, groups_of_pairs, pair_scores
 from dualfair.evaluation.metrics.rates import GroupRates, RatesTable, accuracy_values, rates_at, signed_differences
 from dualfair.evaluation.metrics.verification import eer, group_ten_fold, roc, tar_at_far, ten_fold
-from dualfair.evaluation.statistics.bootstrap import Statistic
+from dualfair.evaluation.options import EvaluateOptions
+from dualfair.evaluation.report import (
+    Accuracies,
+    Accuracy,
+    AtFar,
+    DisparityRow,
+    GroupAccuracies,
+    Number,
+    SignedRates,
+    Verification,
+    intervals,
+)
+from dualfair.evaluation.statistics.bootstrap import Interval, Statistic
 
+FARS = (0.001, 0.01, 0.1)
+"""False accept rates that the TAR is taken at, and groups at the threshold of each."""
 RATES = ("fmr", "fnmr", "tpr", "accuracy")
 """The rates of a group that are reported at a threshold."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class VerificationProtocol:
-    """What is measured of pairs: TAR at every one of `fars`, and groups at the threshold of each.
+@dataclass(frozen=True, eq=False)
+class PairedFaces:
+    """Pairs to verify, of faces with embeddings (N, D) and identities (N,).
 
-    Without a list of pairs, `pairs` of them are drawn in `folds` by `seed`; with `within_group` impostors are of one
-    group, as in RFW.
+    Where they are not `grouped`, the pairs' groups mean nothing and are not reported.
     """
 
-    fars: tuple[float, ...] = (0.001, 0.01, 0.1)
-    pairs: int = 6000
-    folds: int = 10
-    within_group: bool = False
-    seed: int = 0
+    embeddings: np.ndarray
+    identities: np.ndarray
+    pairs: Pairs
+    grouped: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class _Scored:
+    """Cosines (P,) of pairs, the identities of both people (P, 2), and how intervals are made."""
+
+    scores: np.ndarray
+    pairs: Pairs
+    people: np.ndarray
+    options: EvaluateOptions
+
+    def intervals(self, statistic: Statistic) -> list[Interval | None]:
+        return intervals(statistic, self.people, self.options)
 
 
 def verification_report(
-    embeddings: np.ndarray,
-    identities: np.ndarray,
-    pairs: Pairs,
-    grouped: bool,
-    protocol: VerificationProtocol,
-    resampling: Resampling,
-) -> tuple[dict, dict[str, tuple[np.ndarray, np.ndarray]]]:
+    faces: PairedFaces, options: EvaluateOptions
+) -> tuple[Verification, dict[str, tuple[np.ndarray, np.ndarray]]]:
     """The numbers, and the DET curves (FMR, FNMR) by name: "all pairs", and every group's.
 
-    Intervals are over people (`bootstrap.identity_bootstrap` of pairs); those of rates leave the threshold fixed. With
-    `grouped` false the pairs' groups mean nothing and are not reported.
+    Intervals are over people (`bootstrap.identity_bootstrap` of pairs); those of rates leave the threshold fixed.
     """
-    scores = pair_scores(embeddings, pairs.left, pairs.right)
-    people = np.stack([identities[pairs.left], identities[pairs.right]], axis=1)
-    report = {
-        "pairs": len(scores),
-        "genuine": int(pairs.same.sum()),
-        "impostors": int(np.count_nonzero(~pairs.same)),
-        "folds": len(np.unique(pairs.fold)),
-        "accuracy": _accuracies(scores, pairs, people, resampling),
-        "eer": _eer(scores, pairs.same, people, resampling),
-        "at_far": [],
-    }
+    pairs = faces.pairs
+    scores = pair_scores(faces.embeddings, pairs.left, pairs.right)
+    people = np.stack([faces.identities[pairs.left], faces.identities[pairs.right]], axis=1)
+    scored = _Scored(scores, pairs, people, options)
     curves = {"all pairs": _det(scores, pairs.same)}
-    if grouped:
-        report["accuracy_by_group"] = _group_accuracies(scores, pairs, people, resampling)
+    if faces.grouped:
         labels, within = groups_of_pairs(pairs.groups, pairs.same)
         for name in np.unique(labels[within]).tolist():
             members = within & (labels == name)
             if pairs.same[members].any() and not pairs.same[members].all():
                 curves[str(name)] = _det(scores[members], pairs.same[members])
-    for far in protocol.fars:
-        report["at_far"].append(_at_far(scores, pairs, people, grouped, far, resampling))
+    report = Verification(
+        pairs=len(scores),
+        genuine=int(pairs.same.sum()),
+        impostors=int(np.count_nonzero(~pairs.same)),
+        folds=len(np.unique(pairs.fold)),
+        accuracy=_accuracies(scored),
+        eer=_eer(scored),
+        at_far=tuple(_at_far(scored, faces.grouped, far) for far in FARS),
+        accuracy_by_group=_group_accuracies(scored) if faces.grouped else None,
+    )
     return report, curves
 
 
-def _accuracies(scores: np.ndarray, pairs: Pairs, people: np.ndarray, resampling: Resampling) -> dict:
-    """Accuracy with exact thresholds and, as printed figures have it, on the literature's grid."""
+def _accuracies(scored: _Scored) -> Accuracies:
+    scores, same, folds = scored.scores, scored.pairs.same, scored.pairs.fold
 
     def statistic(rows: np.ndarray) -> float:
         try:
-            return ten_fold(scores[rows], pairs.same[rows], pairs.fold[rows]).accuracy
+            return ten_fold(scores[rows], same[rows], folds[rows]).accuracy
         except ValueError:
             # A resample may leave a fold, or all others, without a kind of pairs.
             return float("nan")
 
-    exact = ten_fold(scores, pairs.same, pairs.fold)
-    intervals = resampling.intervals(statistic, people)
-    grid = ten_fold(scores, pairs.same, pairs.fold, thresholds="grid")
-    return {"exact": exact.to_dict() | {"interval": intervals and intervals[0]}, "grid": grid.to_dict()}
+    exact = ten_fold(scores, same, folds)
+    (interval,) = scored.intervals(statistic)
+    return Accuracies(Accuracy(**vars(exact), interval=interval), ten_fold(scores, same, folds, thresholds="grid"))
 
 
-def _eer(scores: np.ndarray, same: np.ndarray, people: np.ndarray, resampling: Resampling) -> dict:
+def _eer(scored: _Scored) -> Number:
+    scores, same = scored.scores, scored.pairs.same
+
     def statistic(rows: np.ndarray) -> float:
         kinds = same[rows]
         return eer(scores[rows], kinds) if kinds.any() and not kinds.all() else float("nan")
 
-    intervals = resampling.intervals(statistic, people)
-    return {"value": eer(scores, same), "n": len(scores), "interval": intervals and intervals[0]}
+    (interval,) = scored.intervals(statistic)
+    return Number(eer(scores, same), len(scores), interval)
 
 
-def _group_accuracies(scores: np.ndarray, pairs: Pairs, people: np.ndarray, resampling: Resampling) -> dict:
+def _group_accuracies(scored: _Scored) -> dict[str, GroupAccuracies]:
     """Accuracy of every group at its own and at one shared threshold, with the spread between groups."""
-    report = {}
+    scores, pairs, report = scored.scores, scored.pairs, {}
     labels, within = groups_of_pairs(pairs.groups, pairs.same)
     for rule, shared in (("own_threshold", False), ("shared_threshold", True)):
         try:
             folds = group_ten_fold(scores, pairs.same, pairs.fold, pairs.groups, shared=shared)
         except ValueError as error:
-            report[rule] = {"undefined": str(error)}
+            report[rule] = GroupAccuracies(undefined=str(error))
             continue
-        values = accuracy_values(folds)
-        report[rule] = {"groups": {}}
+        accuracies = {}
         for group, result in folds.items():
             members = within & (labels == group)
             statistic = _accuracy_at(result.thresholds, scores[members], pairs.same[members], pairs.fold[members])
-            intervals = resampling.intervals(statistic, people[members])
-            report[rule]["groups"][str(group)] = result.to_dict() | {"interval": intervals and intervals[0]}
-        if len(values) > 1:
-            for name in ("std", "ser", "accuracy_disparity"):
-                report[rule][name] = DISPARITIES[name].reduce(values).value
+            (interval,) = intervals(statistic, scored.people[members], scored.options)
+            accuracies[str(group)] = Accuracy(**vars(result), interval=interval)
+        names = ("std", "ser", "accuracy_disparity") if len(folds) > 1 else ()
+        spread = {name: DISPARITIES[name].reduce(accuracy_values(folds)).value for name in names}
+        report[rule] = GroupAccuracies(groups=accuracies, **spread)
     return report
 
 
@@ -131,66 +149,52 @@ def _accuracy_at(thresholds: tuple[float, ...], scores: np.ndarray, same: np.nda
     return lambda rows: float(np.mean(right[rows]))
 
 
-def _at_far(
-    scores: np.ndarray, pairs: Pairs, people: np.ndarray, grouped: bool, far: float, resampling: Resampling
-) -> dict:
+def _at_far(scored: _Scored, grouped: bool, far: float) -> AtFar:
     """TAR at a FAR, and what groups' rates at that threshold are and how they differ."""
-    point = tar_at_far(scores, pairs.same, far)
-    intervals = resampling.intervals(_tar_and_far(scores, pairs.same, point.threshold), people)
-    report = {
-        "far_asked": far,
-        **point.to_dict(),
-        "tar_interval": intervals and intervals[0],
-        "far_interval": intervals and intervals[1],
-        "groups": {},
-        "across": {},
-        "disparities": [],
-    }
-    if not grouped:
-        return report
-    labels = pairs.groups
-    of_pair, within = groups_of_pairs(labels, pairs.same)
-    names = np.unique(of_pair[within]).tolist()
-    table = rates_at(scores, pairs.same, labels, point.threshold, within=False)
+    scores, same, labels = scored.scores, scored.pairs.same, scored.pairs.groups
+    point = tar_at_far(scores, same, far)
+    accepted = scores >= point.threshold
 
-    def statistic(rows: np.ndarray) -> np.ndarray:
-        drawn = rates_at(scores[rows], pairs.same[rows], labels[rows], point.threshold, names=names)
-        return np.concatenate([_rate_values(drawn), _disparities(drawn)])
-
-    intervals = resampling.intervals(statistic, people) or [None] * (len(RATES) * len(names) + len(PAIR_DISPARITIES))
-    for place, (group, rates) in enumerate(table.groups.items()):
-        group_intervals = intervals[len(RATES) * place : len(RATES) * (place + 1)]
-        report["groups"][str(group)] = _rates(rates, group_intervals)
-    report["across"] = {group: _rates(rates, [None] * len(RATES)) for group, rates in table.across.items()}
-    if len(table.groups) < 2:
-        return report
-    of_disparities = intervals[len(RATES) * len(names) :]
-    for (name, row), value, interval in zip(PAIR_DISPARITIES.items(), _disparities(table), of_disparities, strict=True):
-        undefined = row.reduce(table).undefined
-        report["disparities"].append(
-            {
-                "name": name,
-                "variant": f"threshold of FAR {far:g} over all pairs",
-                "value": None if undefined else float(value),
-                "fair": row.fair,
-                "interval": None if undefined else interval,
-                "undefined": undefined,
-            }
-        )
-    if len(table.groups) == 2:
-        first, second = table.groups
-        report["signed"] = {"first": str(first), "second": str(second), **signed_differences(table, first, second)}
-    return report
-
-
-def _tar_and_far(scores: np.ndarray, same: np.ndarray, threshold: float) -> Statistic:
-    accepted = scores >= threshold
-
-    def statistic(rows: np.ndarray) -> np.ndarray:
+    def tar_and_far(rows: np.ndarray) -> np.ndarray:
         kinds, decisions = same[rows], accepted[rows]
         return np.array([decisions[kind].mean() if kind.any() else np.nan for kind in (kinds, ~kinds)])
 
-    return statistic
+    of_tar, of_far = scored.intervals(tar_and_far)
+    overall = {**vars(point), "far_asked": far, "tar_interval": of_tar, "far_interval": of_far}
+    if not grouped:
+        return AtFar(**overall, groups={}, across={}, disparities=())
+    of_pair, within = groups_of_pairs(labels, same)
+    names = np.unique(of_pair[within]).tolist()
+    table = rates_at(scores, same, labels, point.threshold, within=False)
+
+    def statistic(rows: np.ndarray) -> np.ndarray:
+        drawn = rates_at(scores[rows], same[rows], labels[rows], point.threshold, names=names)
+        return np.concatenate([_rate_values(drawn), _disparities(drawn)])
+
+    of_numbers = iter(scored.intervals(statistic))
+    groups = {
+        str(group): {name: _rate(rates, name, next(of_numbers)) for name in RATES}
+        for group, rates in table.groups.items()
+    }
+    across = {group: {name: _rate(rates, name, None) for name in RATES} for group, rates in table.across.items()}
+    rows, signed = [], None
+    if len(table.groups) > 1:
+        results = (row.reduce(table) for row in PAIR_DISPARITIES.values())
+        rows = [
+            DisparityRow(
+                name=result.name,
+                variant=f"threshold of FAR {far:g} over all pairs",
+                value=None if result.undefined else float(result.value),
+                fair=PAIR_DISPARITIES[result.name].fair,
+                interval=None if result.undefined else interval,
+                undefined=result.undefined,
+            )
+            for result, interval in zip(results, of_numbers, strict=True)
+        ]
+    if len(table.groups) == 2:
+        first, second = table.groups
+        signed = SignedRates(str(first), str(second), **signed_differences(table, first, second))
+    return AtFar(**overall, groups=groups, across=across, disparities=tuple(rows), signed=signed)
 
 
 def _disparities(table: RatesTable) -> np.ndarray:
@@ -205,12 +209,9 @@ def _rate_values(table: RatesTable) -> np.ndarray:
     return np.array([np.nan if value is None else value for value in values])
 
 
-def _rates(rates: GroupRates, intervals: list[dict | None]) -> dict:
-    report = {}
-    for name, interval in zip(RATES, intervals, strict=True):
-        rate = getattr(rates, name)
-        report[name] = {"value": rate.value, "n": rate.n, "interval": interval if rate.value is not None else None}
-    return report
+def _rate(rates: GroupRates, name: str, interval: Interval | None) -> Number:
+    rate = getattr(rates, name)
+    return Number.of(rate.value, rate.n, interval)
 
 
 def _det(scores: np.ndarray, same: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -14,10 +14,10 @@ import torch
 
 import dualfair
 from dualfair import door
+from dualfair.evaluation.options import EvaluateOptions
 from dualfair.runs.options import ConstraintOptions, RetrainOptions, SearchOptions, TrainOptions
 from dualfair.runs.protocol import ProtocolOptions
 from dualfair.runs.watching import Stopped
-from dualfair.stages.evaluate_options import EvaluateOptions
 from dualfair.supernet.training.recipe import Recipe
 
 CONFIGS = {

@@ -32,9 +32,9 @@ from dualfair.supernet.training.process_group import ALONE
 from dualfair.supernet.training.recipe import Recipe
 
 if TYPE_CHECKING:
+    from dualfair.evaluation.report import EvaluationReport
     from dualfair.exporting.export import Exported
     from dualfair.runs.opened import OpenedRun
-    from dualfair.runs.records.evaluation import EvaluationReport
     from dualfair.runs.records.ranking import RankingStudy
     from dualfair.runs.records.search import Front
     from dualfair.runs.records.training import Checkpoint, TrainingResult
@@ -256,9 +256,9 @@ def evaluate(
     `identities`, a CSV of as many rows. `options` are those of `EvaluateOptions`, as `dualfair evaluate --help` lists
     them.
     """
+    from dualfair.evaluation.options import EvaluateOptions
     from dualfair.stages.evaluate import evaluate as evaluate_subjects
     from dualfair.stages.evaluate import read_baseline
-    from dualfair.stages.evaluate_options import EvaluateOptions
     from dualfair.stages.subjects import subject_of_embeddings, subjects_of_networks
 
     _check_names("evaluate", options, EvaluateOptions)

@@ -5,7 +5,7 @@ Shape legend: N images, E probes of enrolled people, U probes of people who are 
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -65,10 +65,6 @@ class OpenSet:
     enrolled: int
     unknown: int
     warning: str = ""
-
-    def to_dict(self) -> dict:
-        """As a dictionary of what JSON holds, without NaN."""
-        return asdict(self)
 
 
 def open_set_scores(

@@ -115,20 +115,6 @@ def pair_scores(embeddings: np.ndarray, left: np.ndarray, right: np.ndarray) -> 
     return np.clip(scores, -1, 1)
 
 
-def contiguous_folds(pairs: int, folds: int = 10) -> np.ndarray:
-    """The fold of every pair in file order, int64 (P,): the literature's rule for pair lists that name no folds.
-
-    Folds differ by one pair at most, the larger ones first. Raises ValueError for fewer than 2 folds or pairs.
-
-    >>> contiguous_folds(7, 3)
-    array([0, 0, 0, 1, 1, 2, 2])
-    """
-    if not 2 <= folds <= pairs:
-        raise ValueError(f"folds must be 2 to {pairs}, the number of pairs, got {folds}")
-    size, rest = divmod(pairs, folds)
-    return np.repeat(np.arange(folds), [size + (fold < rest) for fold in range(folds)])
-
-
 def checked_pairs(scores: np.ndarray, same: np.ndarray, *, both: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """Scores as float64 (P,) and `same` as bool (P,). Raises ValueError for what is neither, or not finite.
 

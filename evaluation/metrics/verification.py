@@ -10,7 +10,7 @@ Shape legend: P pairs, F folds, T thresholds.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -43,10 +43,6 @@ class TenFold:
     n: int
     genuine: int
     rule: str
-
-    def to_dict(self) -> dict:
-        """As a dictionary of what JSON holds."""
-        return asdict(self)
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,10 +84,6 @@ class TarAtFar:
     genuine: int
     impostors: int
     warning: str = ""
-
-    def to_dict(self) -> dict:
-        """As a dictionary of what JSON holds."""
-        return asdict(self)
 
 
 def ten_fold(scores: np.ndarray, same: np.ndarray, folds: np.ndarray, *, thresholds: str = "exact") -> TenFold:

@@ -9,7 +9,7 @@ Shape legend: P rows (probes or pairs), M rows of a resample, I identities, R re
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import ndtr, ndtri
@@ -41,10 +41,6 @@ class Interval:
     undefined: int
     identities: int
     reason: str | None = None
-
-    def to_dict(self) -> dict:
-        """As a dictionary of what JSON holds, but for infinite values."""
-        return asdict(self)
 
 
 def identity_bootstrap(

@@ -5,7 +5,7 @@ Shape legend: n networks, S training seeds; 2 disjoint halves of the people.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
@@ -33,10 +33,6 @@ class NoiseCeiling:
     highest: float | None
     reason: str | None = None
 
-    def to_dict(self) -> dict:
-        """As a dictionary of what JSON holds, without NaN."""
-        return asdict(self)
-
 
 @dataclass(frozen=True)
 class TruthCeiling:
@@ -61,10 +57,6 @@ class TruthCeiling:
     from_halves: bool
     at_most: bool
     reason: str | None = None
-
-    def to_dict(self) -> dict:
-        """As a dictionary of what JSON holds, without NaN."""
-        return asdict(self)
 
 
 def noise_ceiling(truth: np.ndarray) -> NoiseCeiling:

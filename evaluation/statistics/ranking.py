@@ -8,7 +8,7 @@ Shape legend: n networks.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -40,10 +40,6 @@ class RankingCorrelation:
     ties_truth: int
     reason: str | None = None
 
-    def to_dict(self) -> dict:
-        """As a dictionary of what JSON holds, without NaN."""
-        return asdict(self)
-
 
 @dataclass(frozen=True)
 class Estimate:
@@ -55,10 +51,6 @@ class Estimate:
     interval: tuple[float, float] | None
     method: str | None
     reason: str | None = None
-
-    def to_dict(self) -> dict:
-        """As a dictionary of what JSON holds, without NaN."""
-        return asdict(self)
 
 
 def correlation(

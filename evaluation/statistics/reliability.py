@@ -12,7 +12,7 @@ Shape legend: n networks, S seeds, K galleries.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from math import ceil
 
 import numpy as np
@@ -86,15 +86,6 @@ class Reliability:
         if signal == 0 or room < -slack or (room <= slack and shrinking > 0):
             return None
         return max(1, ceil(shrinking / room * (1 - 1e-12))) if shrinking else 1
-
-    def to_dict(self) -> dict:
-        """As a dictionary of what JSON holds: the components, and the reliabilities and galleries at one seed."""
-        return asdict(self) | {
-            "reliability_of_one": self.of_mean(),
-            "reliability_of_all": self.of_mean(self.seeds, self.galleries),
-            "galleries_for_0.8": self.galleries_needed(0.8),
-            "galleries_for_0.9": self.galleries_needed(0.9),
-        }
 
     def _variances(self, seeds: int) -> tuple[float, float, float]:
         """What ranks, what galleries do not average out, and what they do, of the mean over so many seeds."""

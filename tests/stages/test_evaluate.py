@@ -15,10 +15,13 @@ from PIL import Image
 from dualfair.evaluation.metrics.identification import error, gallery_split, ranks
 from dualfair.evaluation.scoring.embedding import embed
 from dualfair.runs.layout import TrainingLayout
+from dualfair.runs.records.codec import encode
 from dualfair.runs.records.training import TrainedOn
 from dualfair.runs.standalone import describe_network
 from dualfair.runs.training_spec import TrainingSpec
+from dualfair.stages.evaluate import read_baseline
 from dualfair.stages.faces import generate
+from dualfair.supernet.files import write_json
 from dualfair.supernet.images.face_set import open_splits
 from dualfair.supernet.images.store import open_store
 from dualfair.supernet.images.synthetic.people import SyntheticFaces
@@ -128,6 +131,15 @@ def test_embeddings_are_judged_without_torch(dualfair, files, monkeypatch):
         monkeypatch.setitem(sys.modules, name, None)
     monkeypatch.setitem(sys.modules, "torch", None)
     measured(dualfair, files, "--metrics", "identification,disparity")
+
+
+@pytest.mark.parametrize(
+    "options", [(), ("--gallery", 12, "--galleries", 1), ("--resamples", 0, "--group", "same_for_all")]
+)
+def test_a_report_is_read_back_as_it_was_written(dualfair, files, options):
+    measured(dualfair, files, *options)
+    write_json(files / "again.json", encode(read_baseline(files / "out")))
+    assert (files / "again.json").read_text() == (files / "out/report.json").read_text()
 
 
 def test_only_the_metrics_asked_for_are_measured(dualfair, files):
@@ -292,7 +304,7 @@ TABLE = ("--embeddings", "e.npy", "--identities", "ids.csv")
         ((*TABLE, "--split", "test"), "has no column 'split'"),
         ((*TABLE, "--gallery", "many"), "gallery must be 'all' or a number"),
         ((*TABLE, "--folds", 1), "folds must be 2 or more, one to judge and one to learn from, got 1"),
-        ((*TABLE, "--interval", "wide"), "method must be one of percentile, bca"),
+        ((*TABLE, "--interval", "wide"), "interval must be one of percentile, bca"),
     ],
 )
 def test_a_mistake_gets_one_line(dualfair, files, monkeypatch, words, message):

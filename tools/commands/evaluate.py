@@ -8,7 +8,7 @@ import click
 
 from dualfair.commands.console import watching
 from dualfair.commands.options import PATH, config_options, deterministic_option, device_option
-from dualfair.stages.evaluate_options import EvaluateOptions
+from dualfair.evaluation.options import EvaluateOptions
 
 
 @click.command()

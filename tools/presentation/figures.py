@@ -21,6 +21,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from dualfair.evaluation.report import Number
 from dualfair.supernet.files import replacing
 
 BLUE, ORANGE, GREY, BLACK = "#0072b2", "#d55e00", "#999999", "#1a1a1a"
@@ -235,14 +236,13 @@ def det_figure(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
 
 
 @rc_context(STYLE)
-def bars_figure(numbers: Mapping[str, Mapping], title: str) -> Figure:
-    """Bars of {"value", "n", "interval"} by name with their intervals; what has no value is left empty."""
+def bars_figure(numbers: Mapping[str, Number], title: str) -> Figure:
+    """Bars of numbers by name with their intervals; what has no value is left empty."""
     figure, axes = _figure(max(4.0, 1.2 * len(numbers)), 4.2)
     for place, number in enumerate(numbers.values()):
-        value, interval = number["value"], number.get("interval")
-        axes.bar(place, value or 0.0, width=0.6, color=GREY if place == 0 else BLUE)
-        if interval and interval["low"] is not None:
-            axes.vlines(place, interval["low"], interval["high"], color=BLACK)
+        axes.bar(place, number.value or 0.0, width=0.6, color=GREY if place == 0 else BLUE)
+        if number.interval and number.interval.low is not None:
+            axes.vlines(place, number.interval.low, number.interval.high, color=BLACK)
     axes.grid(False, axis="x")
     axes.set_xticks(range(len(numbers)), list(numbers), rotation=20)
     axes.set_ylabel(title)

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from dualfair.evaluation.metrics.pairs import Pairs
+from dualfair.evaluation.subject import Subject
+from dualfair.evaluation.verification_report import PairedFaces
 from dualfair.runs.watching import Say, silent
 from dualfair.supernet.images.manifest import (
     SPLIT,
@@ -17,27 +20,8 @@ from dualfair.supernet.images.manifest import (
     read_table,
     split_identities,
 )
+from dualfair.supernet.images.pairs import read_lfw_pairs, read_pairs
 from dualfair.supernet.training.process_group import ProcessGroup
-
-
-@dataclass(frozen=True, eq=False)
-class Subject:
-    """A system under test: embeddings (N, D) of faces with identities and groups (N,), None without groups.
-
-    `pairs` (`evaluation.metrics.pairs.Pairs`) are the pairs to verify, None where they are to be drawn. They are of
-    these faces, or of those of `pair_subject`, a verification set of its own.
-    """
-
-    name: str
-    seed: int
-    embeddings: np.ndarray
-    identities: np.ndarray
-    groups: np.ndarray | None
-    group_column: str | None
-    description: str
-    pairs: object = None
-    pair_subject: Subject | None = None
-    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +33,20 @@ class Choice:
     groups: np.ndarray | None
     group_column: str | None
     description: str
+
+    def subject(self, name: str, seed: int, embeddings: np.ndarray, paired, notes: tuple[str, ...]) -> Subject:
+        """A system under test on these images, of which it made the embeddings (N, D)."""
+        return Subject(
+            name=name,
+            seed=seed,
+            embeddings=embeddings,
+            identities=self.identities,
+            groups=self.groups,
+            group_column=self.group_column,
+            description=self.description,
+            paired=paired,
+            notes=notes,
+        )
 
 
 def choose(
@@ -97,25 +95,10 @@ def subject_of_embeddings(
     vectors = read_embeddings(embeddings)
     manifest = read_identities(identities, len(vectors))
     choice = choose(manifest, identities.name, group, split or "all")
-    listed_pairs, notes = None, ()
-    if pairs is not None:
-        if pairs.suffix == ".bin":
-            raise ValueError(
-                f"{pairs} holds images, which embeddings of another system do not answer for; give pairs.csv"
-            )
-        listed_pairs, notes = pairs_of(pairs, manifest, choice)
-    return Subject(
-        embeddings.stem,
-        0,
-        vectors[choice.rows],
-        choice.identities,
-        choice.groups,
-        choice.group_column,
-        choice.description,
-        listed_pairs,
-        None,
-        notes,
-    )
+    if pairs is not None and pairs.suffix == ".bin":
+        raise ValueError(f"{pairs} holds images, which embeddings of another system do not answer for; give pairs.csv")
+    paired, notes = _paired(pairs, manifest, choice, vectors[choice.rows]) if pairs else (None, ())
+    return choice.subject(embeddings.stem, 0, vectors[choice.rows], paired, notes)
 
 
 def subjects_of_networks(
@@ -139,7 +122,7 @@ def subjects_of_networks(
     from dualfair.supernet.images.store import open_store
 
     store = open_store(faces)
-    pairs_file = pairs or (faces / PAIRS if (faces / PAIRS).is_file() else None)
+    pairs = pairs or (faces / PAIRS if (faces / PAIRS).is_file() else None)
     subjects = []
     for path in networks:
         standalone = open_standalone(path, processes.device, say if processes.leads else silent)
@@ -148,95 +131,62 @@ def subjects_of_networks(
             raise ValueError(
                 f"the faces are stored at {store.size} px, {path} takes {size} px; import them again with --size {size}"
             )
-        at_home = about.faces_fingerprint == store.fingerprint
-        fractions = numbers(about.split, ",", float, "split") if at_home else ()
-        column = group or (about.group_column if at_home else None)
-        choice = choose(
-            store.manifest,
-            str(faces),
-            column,
-            split or ("test" if at_home else "all"),
-            fractions,
-            about.split_seed,
-            about.group_column if at_home else None,
-        )
+        if at_home := about.faces_fingerprint == store.fingerprint:
+            fractions = numbers(about.split, ",", float, "split")
+            splitting = (group or about.group_column, split or "test", fractions, about.split_seed, about.group_column)
+        else:
+            splitting = (group, split or "all")
+        choice = choose(store.manifest, str(faces), *splitting)
         notes = () if at_home or split else (f"{path} was trained on other faces: all images here are evaluated",)
         if at_home and split in ("all", "train"):
             notes = ("the network was trained on some of these people: its numbers are too good",)
         no_groups = np.full(len(choice.rows), "")
         images = FaceSet(store.pixels, choice.rows, choice.identities, no_groups, size)
         embeddings = embed_together(standalone.network, images, processes)
-        listed_pairs = pair_subject = None
-        if pairs_file is not None and pairs_file.suffix == ".bin":
-            listed_pairs, pair_subject = _verification_set(pairs_file, standalone, size)
-        elif pairs_file is not None:
-            listed_pairs, more = pairs_of(pairs_file, store.manifest, choice)
-            notes += more
-        subjects.append(
-            Subject(
-                standalone.training.label,
-                standalone.training.seed,
-                embeddings,
-                choice.identities,
-                choice.groups,
-                choice.group_column,
-                choice.description,
-                listed_pairs,
-                pair_subject,
-                notes,
-            )
-        )
+        paired, of_pairs = None, ()
+        if pairs is not None and pairs.suffix == ".bin":
+            paired = _verification_set(pairs, standalone.network, size)
+        elif pairs is not None:
+            paired, of_pairs = _paired(pairs, store.manifest, choice, embeddings)
+        training = standalone.training
+        subjects.append(choice.subject(training.label, training.seed, embeddings, paired, notes + of_pairs))
     return subjects
 
 
-def pairs_of(path: Path, manifest: Manifest, choice: Choice) -> tuple[object, tuple[str, ...]]:
+def _paired(
+    path: Path, manifest: Manifest, choice: Choice, embeddings: np.ndarray
+) -> tuple[PairedFaces, tuple[str, ...]]:
     """The pairs of a file that are among the chosen images, and notes on those that are not."""
-    from dualfair.evaluation.metrics.pairs import Pairs
-    from dualfair.supernet.images.pairs import read_lfw_pairs, read_pairs
-
     listed = (read_lfw_pairs if path.suffix == ".txt" else read_pairs)(path, manifest)
     kept = listed.take(choice.rows, manifest)
     if not len(kept):
         raise ValueError(f"{path}: none of the {len(listed)} pairs is of the evaluated images; use --split all")
     groups = np.full(len(choice.rows), "everyone") if choice.groups is None else choice.groups
     both = np.stack([groups[kept.left], groups[kept.right]], axis=1)
+    paired = PairedFaces(embeddings, choice.identities, Pairs(kept.left, kept.right, kept.same, kept.fold, both))
     left_out = f"{len(kept.dropped)} pairs of {path} are not of the evaluated images"
-    pairs = Pairs(kept.left, kept.right, kept.same, kept.fold, both)
-    return pairs, (left_out,) if kept.dropped else ()
+    return paired, (left_out,) if kept.dropped else ()
 
 
-def _verification_set(path: Path, standalone, size: int) -> tuple[object, Subject]:
-    """The pairs of a .bin verification set, and the network's embeddings of its images."""
-    import io
-
-    from PIL import Image
-
-    from dualfair.evaluation.metrics.pairs import Pairs, contiguous_folds
+def _verification_set(path: Path, network, size: int) -> PairedFaces:
+    """The pairs of a .bin verification set, with the network's embeddings of its images. The file names nobody."""
     from dualfair.evaluation.scoring.embedding import embed
     from dualfair.supernet.images.face_set import FaceSet
-    from dualfair.supernet.images.importers.verification_bin import read_bin
-    from dualfair.supernet.images.store import square
+    from dualfair.supernet.images.importers.containers import verification_set
+    from dualfair.supernet.images.importers.importing import read_image
 
-    verification_set = read_bin(path)
-    pixels = np.empty((len(verification_set.images), size, size, 3), dtype=np.uint8)
-    for row, encoded in enumerate(verification_set.images):
-        try:
-            with Image.open(io.BytesIO(encoded)) as image:
-                pixels[row] = square(image, size)
-        except (OSError, ValueError, SyntaxError) as error:
-            raise ValueError(f"{path}: image {row} cannot be read ({error})") from error
-    n = len(verification_set.same)
-    left, right = np.arange(0, 2 * n, 2), np.arange(1, 2 * n, 2)
-    # The file names nobody: the two images of a genuine pair are one person, all others are taken for different ones.
-    names = np.array(
-        [f"{row // 2:06d}{'' if verification_set.same[row // 2] else 'ab'[row % 2]}" for row in range(2 * n)]
-    )
-    nobody = np.full(2 * n, "everyone")
-    embeddings = embed(standalone.network, FaceSet(pixels, np.arange(2 * n), names, nobody, size))
-    pairs = Pairs(
-        left, right, verification_set.same, contiguous_folds(n), np.stack([nobody[left], nobody[right]], axis=1)
-    )
-    return pairs, Subject(standalone.training.label, standalone.training.seed, embeddings, names, None, None, str(path))
+    listing = verification_set(path)
+    pixels = np.empty((len(listing.manifest), size, size, 3), dtype=np.uint8)
+    for row in range(len(pixels)):
+        image = read_image(listing, row, size)
+        if isinstance(image, str):
+            raise ValueError(f"{path}: image {row} cannot be read ({image})")
+        pixels[row] = image
+    names, nobody = listing.manifest.column("identity"), np.full(len(pixels), "everyone")
+    embeddings = embed(network, FaceSet(pixels, np.arange(len(pixels)), names, nobody, size))
+    pairs = listing.pairs
+    both = np.stack([nobody[pairs.left], nobody[pairs.right]], axis=1)
+    return PairedFaces(embeddings, names, Pairs(pairs.left, pairs.right, pairs.same, pairs.fold, both), grouped=False)
 
 
 def read_identities(path: Path, images: int) -> Manifest:

@@ -144,7 +144,7 @@ def import_listing(
     continued_from, unreadable = journal.done, dict(journal.unreadable)
     written_at = time.monotonic()
     for row in progress(range(journal.done, len(manifest))):
-        pixels = _read(listing, row, size, align)
+        pixels = read_image(listing, row, size, align)
         if isinstance(pixels, str):
             unreadable[row] = pixels
         else:
@@ -188,7 +188,7 @@ def _begin(listing: Listing, out: Path, size: int, align: bool) -> tuple[Journal
     """Where an interrupted import of this listing stopped, or the beginning of one."""
     fresh = Journal(fingerprint_of(listing, size=size, align=align))
     journal = read_journal(out, fresh.listing)
-    if journal.stored and all(isinstance(_read(listing, row, size, align), str) for row, _ in journal.unreadable):
+    if journal.stored and all(isinstance(read_image(listing, row, size, align), str) for row, _ in journal.unreadable):
         # Pixels that are gone, or not those of the journal, cannot be continued.
         with suppress(ValueError, FileNotFoundError):
             return journal, StoreWriter(out, len(listing.manifest), size, keep=journal.stored, digest=journal.digest)
@@ -207,7 +207,7 @@ def _write_pairs(listing: Listing, kept: np.ndarray, out: Path) -> tuple[Manifes
     return manifest, pairs
 
 
-def _read(listing: Listing, row: int, size: int, align: bool) -> np.ndarray | str:
+def read_image(listing: Listing, row: int, size: int, align: bool = False) -> np.ndarray | str:
     """The stored form of an image, or why it cannot be read."""
     try:
         opened = listing.open_image(row)

@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.model_selection import KFold
 
 from dualfair.evaluation.metrics import pairs as module
-from dualfair.evaluation.metrics.pairs import checked_pairs, contiguous_folds, groups_of_pairs, make_pairs, pair_scores
+from dualfair.evaluation.metrics.pairs import checked_pairs, groups_of_pairs, make_pairs, pair_scores
 
 
 def people(sizes, groups=2):
@@ -60,17 +59,6 @@ def test_what_cannot_be_scored_is_said(embeddings, left, right, message):
     with pytest.raises(ValueError) as caught:
         pair_scores(embeddings, np.array(left), np.array(right))
     assert message in str(caught.value)
-
-
-@given(st.integers(2, 60), st.integers(2, 12))
-def test_folds_in_file_order_are_those_of_scikit_learn(pairs, folds):
-    if folds > pairs:
-        with pytest.raises(ValueError, match=f"folds must be 2 to {pairs}, the number of pairs, got {folds}"):
-            contiguous_folds(pairs, folds)
-        return
-    result = contiguous_folds(pairs, folds)
-    for fold, (_, held_out) in enumerate(KFold(folds).split(np.zeros(pairs))):
-        assert np.flatnonzero(result == fold).tolist() == held_out.tolist()
 
 
 @settings(max_examples=60, deadline=None)

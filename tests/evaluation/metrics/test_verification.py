@@ -1,4 +1,3 @@
-import json
 from math import isclose, nextafter, sqrt
 from statistics import fmean, stdev
 
@@ -11,7 +10,7 @@ from sklearn.metrics import det_curve, roc_curve
 from torchmetrics.functional.classification import binary_accuracy, binary_roc
 
 from dualfair.evaluation.metrics.disparity import DISPARITIES
-from dualfair.evaluation.metrics.pairs import contiguous_folds, pair_scores
+from dualfair.evaluation.metrics.pairs import pair_scores
 from dualfair.evaluation.metrics.rates import accuracy_values, rates_at
 from dualfair.evaluation.metrics.verification import GRID, eer, group_ten_fold, roc, tar_at_far, ten_fold
 
@@ -54,7 +53,6 @@ def test_folds_are_judged_at_the_best_threshold_of_the_other_folds(pairs):
     assert isclose(result.accuracy, fmean(accuracies), abs_tol=1e-12)
     assert isclose(result.sd, stdev(accuracies), abs_tol=1e-12)
     assert (result.n, result.genuine, result.rule) == (len(scores), same.sum(), "exact")
-    assert json.loads(json.dumps(result.to_dict()))["n"] == len(scores)
 
 
 @given(scored_pairs(folds=3), st.integers(0, 2), st.data())
@@ -88,7 +86,7 @@ def test_a_collapsed_network_has_exactly_one_half(rule, embedding):
     left, right = np.arange(60), np.arange(60)[::-1]
     scores = pair_scores(np.tile(embedding, (60, 1)), left, right)
     same = np.arange(60) % 6 < 3
-    assert ten_fold(scores, same, contiguous_folds(60), thresholds=rule).accuracy == 0.5
+    assert ten_fold(scores, same, np.arange(60) // 6, thresholds=rule).accuracy == 0.5
     assert eer(scores, same) == 0.5
     assert tar_at_far(scores, same, 0.999).tar == 0
 
@@ -235,7 +233,6 @@ def test_a_far_of_too_few_impostors_is_warned_of():
     assert tar_at_far(scores, same, 0.01).warning == ""
     warning = tar_at_far(scores, same, 0.0099).warning
     assert warning.startswith("FAR 0.0099 of 1000 impostor pairs is 9.9 false accepts; take a higher FAR or more pairs")
-    assert json.loads(json.dumps(tar_at_far(scores, same, 0).to_dict()))["tar"] == 0
     for wrong in (-0.1, 1.1, float("nan")):
         with pytest.raises(ValueError, match="far must be 0 to 1, the share of impostor pairs to accept at most"):
             tar_at_far(scores, same, wrong)

@@ -1,0 +1,189 @@
+"""One system under test, measured as a whole: which of its faces, groups and pairs every section of the report takes.
+
+Shape legend: N images, D embedding.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+
+from dualfair.evaluation.identification_report import disparity_report, open_set_report, rank_report
+from dualfair.evaluation.metrics.disparity import Disparity, largest_ratio_gap
+from dualfair.evaluation.metrics.identification import COUNTS, gallery_split
+from dualfair.evaluation.metrics.pairs import make_pairs
+from dualfair.evaluation.options import EvaluateOptions
+from dualfair.evaluation.report import CONFIDENCE, EvaluationReport
+from dualfair.evaluation.scoring.distributed import ranks_together
+from dualfair.evaluation.verification_report import PairedFaces, verification_report
+from dualfair.supernet.training.process_group import ALONE, ProcessGroup
+
+PAIR_NUMBERS = (6000, 3000, 1200, 600, 200)
+"""Numbers of pairs that are tried, largest first, where the faces come without a list of pairs."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Subject:
+    """A system under test: embeddings (N, D) of faces with identities and groups (N,), None without groups.
+
+    `description` says which faces these are, `paired` which pairs are verified, None where they are to be drawn.
+    """
+
+    name: str
+    seed: int = 0
+    embeddings: np.ndarray
+    identities: np.ndarray
+    groups: np.ndarray | None
+    group_column: str | None
+    description: str
+    paired: PairedFaces | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Groups:
+    """The groups of the images, `labels` (N,), all alike where there are none; `small` ones have too few people."""
+
+    labels: np.ndarray
+    small: tuple[str, ...]
+
+    @property
+    def several(self) -> bool:
+        """Whether there are two groups or more."""
+        return len(np.unique(self.labels)) > 1
+
+    @property
+    def compare(self) -> bool:
+        """Whether two groups or more have enough people."""
+        return len(np.unique(self.labels)) - len(self.small) > 1
+
+    @property
+    def large(self) -> np.ndarray:
+        """Images of groups with enough people (N,); of all groups where there is nothing to compare."""
+        return ~np.isin(self.labels, self.small) if self.compare else np.full(len(self.labels), True)
+
+
+def groups_of(subject: Subject, least: int) -> Groups:
+    """The groups of a subject's faces; those with fewer than `least` people are small."""
+    if subject.groups is None:
+        return Groups(np.full(len(subject.identities), "everyone"), ())
+    people = Counter(dict(zip(subject.identities.tolist(), subject.groups.tolist(), strict=True)).values())
+    return Groups(subject.groups, tuple(sorted(group for group, count in people.items() if count < least)))
+
+
+def measure_subject(
+    subject: Subject, disparities: Mapping[str, Callable], options: EvaluateOptions, processes: ProcessGroup = ALONE
+) -> tuple[EvaluationReport, dict[str, tuple[np.ndarray, np.ndarray]]]:
+    """The report with the sections that were asked for, and the DET curves; what cannot be measured is noted.
+
+    Ranks are shared out among `processes`; the rest is a matter of seconds and done by each. Raises ValueError for a
+    reference group that is none of the groups that are compared.
+    """
+    groups = groups_of(subject, options.least_people)
+    notes = list(subject.notes)
+    if groups.several and groups.small:
+        named = ", ".join(groups.small)
+        notes.append(f"not compared, fewer than {options.least_people} people (--least-people): {named}")
+    measures = with_reference(disparities, options.reference, groups)
+    sections, curves, asked = {}, {}, options.sections
+    if {"identification", "disparity"} & set(asked):
+        sections |= _identification(subject, groups, measures, options, notes, processes)
+    embeddings, identities, labels = (
+        array[groups.large] for array in (subject.embeddings, subject.identities, groups.labels)
+    )
+    if "open-set" in asked:
+        try:
+            sections["open_set"] = open_set_report(embeddings, identities, labels, options)
+        except ValueError as error:
+            notes.append(f"no open set: {error}")
+    if "verification" in asked:
+        paired = subject.paired or _drawn_pairs(embeddings, identities, labels, options, notes)
+        if paired is not None:
+            paired = replace(paired, grouped=paired.grouped and groups.compare)
+            sections["verification"], curves = verification_report(paired, options)
+    report = EvaluationReport(
+        name=subject.name,
+        training_seed=subject.seed,
+        faces=subject.description,
+        images=len(subject.identities),
+        identities=len(set(subject.identities.tolist())),
+        group_column=subject.group_column,
+        options=asdict(options),
+        intervals=f"{CONFIDENCE:.0%} bootstrap over people as probes, gallery fixed, {options.interval}",
+        notes=tuple(notes),
+        **sections,
+    )
+    return report, curves
+
+
+def with_reference(measures: Mapping[str, Callable], reference: str, groups: Groups) -> dict[str, Callable]:
+    """The measures, and every ratio also to the reference group alone. Raises ValueError for an unknown group."""
+    if not reference:
+        return dict(measures)
+    compared = sorted(set(groups.labels.tolist()) - set(groups.small))
+    if reference not in compared:
+        raise ValueError(f"reference group {reference!r} is none of {', '.join(compared)}")
+    ratios = [each for each in measures.values() if isinstance(each, Disparity) and each.reducer is largest_ratio_gap]
+    return {**measures, **{each.name: each for each in (ratio.relative_to(reference) for ratio in ratios)}}
+
+
+def _identification(
+    subject: Subject,
+    groups: Groups,
+    measures: Mapping[str, Callable],
+    options: EvaluateOptions,
+    notes: list[str],
+    processes: ProcessGroup,
+) -> dict[str, object]:
+    """Who is enrolled, and what follows from ranks: all against all, or probes against `enrol` images a person."""
+    embeddings, identities, labels = subject.embeddings, subject.identities, groups.labels
+    gallery = probes = np.arange(len(identities))
+    if options.enrol:
+        gallery, probes = gallery_split(identities, images_per_identity=options.enrol, seed=options.seed)
+    ranks = {count: ranks_together(embeddings, identities, gallery, probes, count, processes) for count in COUNTS}
+    by_images = ranks[COUNTS[0]]
+    sections: dict[str, object] = {
+        "gallery": {
+            "enrolled images of each person": options.enrol or "all against all",
+            "images": by_images.gallery_images,
+            "identities": by_images.gallery_identities,
+            "excluded probes": by_images.excluded,
+        }
+    }
+    if "identification" in options.sections:
+        report = rank_report(ranks, identities, labels, options)
+        sections["identification"] = report if groups.several else replace(report, groups={})
+    if "disparity" in options.sections and groups.compare:
+        sections["disparities"] = disparity_report(
+            ranks, embeddings, identities, labels, measures, groups.small, options
+        )
+    elif "disparity" in options.sections:
+        notes.append("no disparities: there are not two groups to compare; name a column with --group")
+    return sections
+
+
+def _drawn_pairs(
+    embeddings: np.ndarray, identities: np.ndarray, groups: np.ndarray, options: EvaluateOptions, notes: list[str]
+) -> PairedFaces | None:
+    """As many pairs as the faces have, of the usual numbers; None, with a note, where they have too few."""
+    parts = 2 * options.folds * (len(np.unique(groups)) if options.within_group else 1)
+    for number in PAIR_NUMBERS:
+        try:
+            pairs = make_pairs(
+                identities,
+                groups,
+                pairs=-(-number // parts) * parts,
+                folds=options.folds,
+                seed=options.seed,
+                within_group=options.within_group,
+            )
+        except ValueError as error:
+            reason = error
+            continue
+        notes.append(f"{len(pairs.same)} pairs were drawn (seed {options.seed}), folds disjoint by identity")
+        return PairedFaces(embeddings, identities, pairs)
+    notes.append(f"no verification: {reason}")
+    return None
