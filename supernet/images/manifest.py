@@ -70,21 +70,21 @@ def read_manifest(path: Path) -> Manifest:
         raise ValueError(f"{path}: {error}") from None
 
 
-def read_table(path: Path) -> dict[str, tuple[str, ...]]:
-    """The columns of a CSV with a header, by name. Raises ValueError naming the line at fault."""
+def read_table(path: Path, example: str = "path,identity,group") -> dict[str, tuple[str, ...]]:
+    """The columns of a CSV with a header (such as `example`) by name. Raises ValueError naming the line at fault."""
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
-            return _columns(csv.reader(file))
+            return _columns(csv.reader(file), example)
     except FileNotFoundError:
-        raise ValueError("there is no such file; expected a CSV with a header such as path,identity,group") from None
+        raise ValueError(f"there is no such file; expected a CSV with a header such as {example}") from None
     except (UnicodeDecodeError, csv.Error, IsADirectoryError) as error:
         raise ValueError(f"not a CSV text file ({error})") from error
 
 
-def _columns(rows: Iterator[list[str]]) -> dict[str, tuple[str, ...]]:
+def _columns(rows: Iterator[list[str]], example: str) -> dict[str, tuple[str, ...]]:
     header = [name.strip() for name in next(rows, [])]
     if not header:
-        raise ValueError("empty file; expected a header such as path,identity,group and one row an image")
+        raise ValueError(f"empty file; expected a header such as {example} and rows below it")
     if len(set(header)) < len(header):
         raise ValueError(f"a column name stands twice in the header {','.join(header)}")
     columns: list[list[str]] = [[] for _ in header]

@@ -113,13 +113,13 @@ SOUND = "network,error\na,1\nb,2\nc,3\n"
 @pytest.mark.parametrize(
     ("cheap", "truth", "message"),
     [
-        ("", SOUND, "the first column must be 'network', got ''"),
+        ("", SOUND, "empty file; expected a header such as network,error"),
         ("name,error\na,1\n", SOUND, "the first column must be 'network', got 'name'"),
         ("network\na\n", SOUND, "has no column of scores beside 'network'"),
-        ("network,error\n", SOUND, "has no row below its header"),
-        ("network,error,error\na,1,2\n", SOUND, "every column needs a name of its own, got 'error' twice or empty"),
-        ("network,error,\na,1,2\n", SOUND, "every column needs a name of its own, got '' twice or empty"),
-        ("network,error\na,1\nb\n", SOUND, "line 3: 1 values for 2 columns"),
+        ("network,error\n", SOUND, "only a header, no rows"),
+        ("network,error,error\na,1,2\n", SOUND, "a column name stands twice in the header"),
+        ("network,error,\na,1,\n", SOUND, "every column needs a name, got 'network', 'error', ''"),
+        ("network,error\na,1\nb\n", SOUND, "line 3 has 1 fields, the header has 2"),
         ("network,error\na,low\n", SOUND, "line 2: error must be a finite number, got 'low'"),
         ("network,error\na,nan\n", SOUND, "line 2: error must be a finite number, got 'nan'"),
         (SOUND, "network,error\na,1e999\n", "line 2: error must be a finite number, got '1e999'"),
@@ -129,8 +129,8 @@ SOUND = "network,error\na,1\nb,2\nc,3\n"
         (SOUND, "network,seed,error\na,0,1\na,0,2\n", "line 3: seed '0' of network 'a' is there already"),
         (SOUND, "network,loss\na,1\n", "no measure is in both tables"),
         (SOUND, "network,error\nz,1\n", "no network is in both"),
-        (b"\xff\xfe\x00", SOUND, "is no CSV in UTF-8"),
-        ("network,error\na," + "1" * 200_000 + "\n", SOUND, "is no CSV in UTF-8: field larger than field limit"),
+        (b"\xff\xfe\x00", SOUND, "not a CSV text file"),
+        ("network,error\na," + "1" * 200_000 + "\n", SOUND, "not a CSV text file (field larger than field limit"),
     ],
 )
 def test_a_malformed_table_is_named_in_one_line(dualfair, write, tmp_path, cheap, truth, message):
@@ -150,7 +150,10 @@ def test_options_that_do_not_go_together_are_refused(dualfair, write, tmp_path):
         (("--run", tmp_path, "--out", tmp_path), "--out and --maximise belong to --table"),
         (("--run", tmp_path, "--maximise", "x"), "--out and --maximise belong to --table"),
         ((*table, "--out", tmp_path, "--maximise", "x"), "no column 'x' to maximise; there is 'error'"),
-        (("--table", tmp_path / "none.csv", tmp_path, "--out", tmp_path), "cannot be read: No such file"),
+        (
+            ("--table", tmp_path / "none.csv", tmp_path, "--out", tmp_path),
+            "there is no such file; expected a CSV with a header such as network,error",
+        ),
     ):
         result = dualfair("correlate", *words)
         assert result.status == 2 and message in result.err and len(result.err.splitlines()) == 1, result.err

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from dualfair.presentation.format import number
 from dualfair.stages.ranking_study import ScoreTables
+from dualfair.supernet.images.manifest import read_table
 
 NETWORK, SEED = "network", "seed"
 """Columns that are no scores."""
+FIRST_LINE = 2
+"""The line of a table's first row: the one below its header."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +41,10 @@ def read_score_tables(inherited: Path, standalone: Path, maximise: Sequence[str]
     Columns of both are measures, those of the cheap file alone are baselines; smaller is better but in `maximise`.
     Raises ValueError naming file, line and value of whatever is malformed.
     """
-    cheap_columns, cheap_rows = _read(inherited)
-    true_columns, true_rows = _read(standalone)
-    if SEED in cheap_columns:
+    cheap, truth = _read(inherited), _read(standalone)
+    if SEED in cheap:
         raise ValueError(f"{inherited} has a column {SEED!r}; seeds belong into the table of the truth")
-    scores, true_scores = cheap_columns[1:], [name for name in true_columns[1:] if name != SEED]
+    scores, true_scores = ([name for name in columns if name not in (NETWORK, SEED)] for columns in (cheap, truth))
     measures = [name for name in scores if name in true_scores]
     if not measures:
         raise ValueError(
@@ -53,97 +55,78 @@ def read_score_tables(inherited: Path, standalone: Path, maximise: Sequence[str]
             raise ValueError(
                 f"no column {name!r} to maximise; there is {_listed(dict.fromkeys([*scores, *true_scores]))}"
             )
-    signs = {name: -1.0 if name in maximise else 1.0 for name in (*scores, *true_scores)}
-    by_network = {row[NETWORK]: row for _, row in _distinct(inherited, cheap_rows)}
-    seeds_of = _seeds(standalone, true_rows, SEED in true_columns)
-    names = [name for name in by_network if name in seeds_of]
+    row_of: dict[str, int] = {}
+    for row, network in enumerate(cheap[NETWORK]):
+        if network in row_of:
+            before = row_of[network] + FIRST_LINE
+            raise ValueError(
+                f"{inherited}, line {row + FIRST_LINE}: network {network!r} is there already, in line {before}"
+            )
+        row_of[network] = row
+    seeds_of = _rows_by_seed(standalone, truth)
+    names = [name for name in row_of if name in seeds_of]
     if not names:
         raise ValueError(f"no network is in both {inherited} and {standalone}")
     (seeds, _), *_ = Counter(tuple(sorted(seeds_of[name])) for name in names).most_common(1)
     whole = [name for name in names if set(seeds) <= set(seeds_of[name])]
+    rows = [row_of[name] for name in whole]
+    rows_by_seed = [[seeds_of[name][seed] for seed in seeds] for name in whole]
 
-    def column(name: str) -> np.ndarray:
-        return np.array([signs[name] * by_network[network][name] for network in whole])
-
-    def by_seed(name: str) -> np.ndarray:
-        return np.array([[signs[name] * seeds_of[network][seed][name] for seed in seeds] for network in whole])
+    def signed(columns: Mapping[str, Sequence], name: str) -> np.ndarray:
+        return np.array(columns[name]) * (-1.0 if name in maximise else 1.0)
 
     tables = ScoreTables(
         tuple(whole),
         (frozenset({"named"}),) * len(whole),
-        {name: column(name) for name in measures},
-        {name: by_seed(name) for name in measures},
-        baselines={name: column(name) for name in scores if name not in measures},
+        {name: signed(cheap, name)[rows] for name in measures},
+        {name: signed(truth, name)[rows_by_seed] for name in measures},
+        baselines={name: signed(cheap, name)[rows] for name in scores if name not in measures},
     )
     left_out = tuple(name for name in names if name not in whole)
-    return Read(tables, tuple(maximise), len(by_network) - len(names), len(seeds_of) - len(names), left_out)
+    return Read(tables, tuple(maximise), len(row_of) - len(names), len(seeds_of) - len(names), left_out)
 
 
-def _read(path: Path) -> tuple[list[str], list[tuple[int, dict]]]:
-    """Column names and rows (line, {column: network, seed or finite number}) of a CSV file."""
+def _read(path: Path) -> dict[str, tuple]:
+    """The columns of a CSV file by name: networks and seeds as text, scores as finite numbers."""
     try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file)
-            lines = [(reader.line_num, [cell.strip() for cell in row]) for row in reader if any(row)]
-    except OSError as error:
-        raise ValueError(f"{path} cannot be read: {error.strerror}") from None
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is no CSV in UTF-8: {error}") from None
-    columns = lines[0][1] if lines else []
-    if columns[:1] != [NETWORK]:
-        raise ValueError(f"{path}: the first column must be {NETWORK!r}, got {columns[0] if columns else ''!r}")
-    if twice := [name for name, times in Counter(columns).items() if times > 1 or not name]:
-        raise ValueError(f"{path}: every column needs a name of its own, got {twice[0]!r} twice or empty")
-    if not {*columns} - {NETWORK, SEED}:
+        columns = read_table(path, "network,error")
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    first, *others = columns
+    if first != NETWORK:
+        raise ValueError(f"{path}: the first column must be {NETWORK!r}, got {first!r}")
+    if "" in others:
+        raise ValueError(f"{path}: every column needs a name, got {_listed(columns)}")
+    if not {*others} - {SEED}:
         raise ValueError(f"{path} has no column of scores beside {_listed(columns)}")
-    if len(lines) < 2:
-        raise ValueError(f"{path} has no row below its header")
-    return columns, [(line, _row(path, line, columns, cells)) for line, cells in lines[1:]]
+    if "" in columns[NETWORK]:
+        raise ValueError(f"{path}, line {columns[NETWORK].index('') + FIRST_LINE}: the network has no name")
+    scores = {name: _numbers(path, name, columns[name]) for name in others if name != SEED}
+    return {**columns, **scores}
 
 
-def _row(path: Path, line: int, columns: Sequence[str], cells: Sequence[str]) -> dict:
-    if len(cells) != len(columns):
-        raise ValueError(f"{path}, line {line}: {len(cells)} values for {len(columns)} columns")
-    row: dict = dict(zip(columns, cells, strict=True))
-    if not row[NETWORK]:
-        raise ValueError(f"{path}, line {line}: the network has no name")
-    for name in columns:
-        if name in (NETWORK, SEED):
-            continue
-        try:
-            row[name] = float(row[name])
-        except ValueError:
-            row[name] = math.nan
-        if not math.isfinite(row[name]):
-            value = dict(zip(columns, cells, strict=True))[name]
+def _numbers(path: Path, name: str, cells: Sequence[str]) -> tuple[float, ...]:
+    values = []
+    for line, cell in enumerate(cells, FIRST_LINE):
+        values.append(number(cell))
+        if values[-1] is None or not math.isfinite(values[-1]):
             raise ValueError(
-                f"{path}, line {line}: {name} must be a finite number, got {value[:40]!r}; leave that row out"
+                f"{path}, line {line}: {name} must be a finite number, got {cell[:40]!r}; leave that row out"
             )
-    return row
+    return tuple(values)
 
 
-def _distinct(path: Path, rows: Sequence[tuple[int, dict]]) -> Sequence[tuple[int, dict]]:
-    seen: dict[str, int] = {}
-    for line, row in rows:
-        if row[NETWORK] in seen:
-            raise ValueError(
-                f"{path}, line {line}: network {row[NETWORK]!r} is there already, in line {seen[row[NETWORK]]}"
-            )
-        seen[row[NETWORK]] = line
+def _rows_by_seed(path: Path, columns: Mapping[str, Sequence]) -> dict[str, dict[str, int]]:
+    """Rows by network and seed; where no column names the seeds, a network's rows are numbered."""
+    rows: dict[str, dict[str, int]] = {}
+    for row, network in enumerate(columns[NETWORK]):
+        of_network = rows.setdefault(network, {})
+        seed = columns[SEED][row] if SEED in columns else f"{len(of_network):09d}"
+        if seed in of_network:
+            raise ValueError(f"{path}, line {row + FIRST_LINE}: seed {seed!r} of network {network!r} is there already")
+        of_network[seed] = row
     return rows
 
 
-def _seeds(path: Path, rows: Sequence[tuple[int, dict]], named: bool) -> dict[str, dict[str, dict]]:
-    """Rows by network and seed; where no column names the seeds, a network's rows are numbered."""
-    seeds_by_network: dict[str, dict[str, dict]] = {}
-    for line, row in rows:
-        of = seeds_by_network.setdefault(row[NETWORK], {})
-        seed = row[SEED] if named else f"{len(of):09d}"
-        if seed in of:
-            raise ValueError(f"{path}, line {line}: seed {seed!r} of network {row[NETWORK]!r} is there already")
-        of[seed] = row
-    return seeds_by_network
-
-
-def _listed(names) -> str:
+def _listed(names: Iterable[str]) -> str:
     return ", ".join(map(repr, names)) or "none"
