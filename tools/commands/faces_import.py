@@ -19,11 +19,18 @@ WITHOUT_GROUPS = ("bin",)
 
 OPTION_HELP = {
     "align": "Turn and scale faces so that eyes, nose and mouth fall on the usual template, by the set's landmarks.",
+    "balance": "Keep equally many people and images of every group, people with at least 3 images only; the column "
+    "'split' is dropped.",
     "group": "Attribute that becomes the column 'group'.",
+    "group_column": "Column that --balance takes groups from.",
     "groups": "CSV with the columns identity,group[,more attributes].",
+    "max_unreadable": "Largest share of images that may be unreadable; they are left out and listed.",
     "official_split": "Keep the data set's own partition as the column 'split'.",
     "pairs": "List of verification pairs.  [default: SRC/pairs.txt, where there is one]",
+    "seed": "Seed of the draw that --balance makes.",
+    "size": "Side of the stored images in pixels.",
 }
+BALANCING = ("balance", "group_column", "seed")
 
 
 class ImportGroup(click.Group):
@@ -54,38 +61,17 @@ def command() -> None:
 
 
 def _import_command(name: str, importer: Callable) -> click.Command:
-    of_importer = [_option(parameter, importer) for parameter in _keywords(importer)]
-    shared = [
-        click.Option(["--out"], type=PATH, required=True, help="The faces folder to make or to continue."),
-        click.Option(["--size"], type=int, default=112, show_default=True, help="Side of the stored images in pixels."),
-        click.Option(
-            ["--max-unreadable"],
-            type=float,
-            default=0.01,
-            show_default=True,
-            help="Largest share of images that may be unreadable; they are left out and listed.",
-        ),
-    ]
-    balancing = [
-        click.Option(
-            ["--balance"],
-            is_flag=True,
-            help="Keep equally many people and images of every group, people with at least 3 images only; the column "
-            "'split' is dropped.",
-        ),
-        click.Option(
-            ["--group-column"], default="group", show_default=True, help="Column that --balance takes groups from."
-        ),
-        click.Option(["--seed"], type=int, default=0, show_default=True, help="Seed of the draw that --balance makes."),
-    ]
+    from dualfair.stages.faces import import_faces
+
+    shared = ("size", "max_unreadable", *(() if name in WITHOUT_GROUPS else BALANCING))
     text = _help(importer)
     return click.Command(
         name,
         params=[
             click.Argument(["source"], type=PATH, metavar="SRC"),
-            *of_importer,
-            *shared,
-            *([] if name in WITHOUT_GROUPS else balancing),
+            *(_option(parameter, importer) for parameter in _keywords(importer)),
+            click.Option(["--out"], type=PATH, required=True, help="The faces folder to make or to continue."),
+            *(_option(parameter, import_faces) for parameter in _keywords(import_faces) if parameter.name in shared),
         ],
         callback=partial(_import, name, importer),
         help=text,
