@@ -11,10 +11,10 @@ from pathlib import Path
 
 from dualfair.supernet.images.importers.celeba import celeba
 from dualfair.supernet.images.importers.containers import find_file, rec, verification_set
-from dualfair.supernet.images.importers.importing import list_csv, list_folder
+from dualfair.supernet.images.importers.importing import list_folder, list_folders
 from dualfair.supernet.images.importers.listing import Listing, list_files, locate
 from dualfair.supernet.images.importers.vggface2 import vggface2
-from dualfair.supernet.images.manifest import Manifest
+from dualfair.supernet.images.manifest import Manifest, read_manifest
 from dualfair.supernet.images.pairs import Pairs, join_pairs, read_lfw_pairs, read_plain_pairs
 
 
@@ -31,7 +31,7 @@ def csv(source: Path) -> Listing:
 
     Paths are relative to the CSV. A column 'split' (train, validation, test) is kept.
     """
-    return list_files(list_csv(source), Path(source).parent)
+    return list_files(read_manifest(Path(source)), Path(source).parent)
 
 
 def rfw(source: Path) -> Listing:
@@ -113,13 +113,8 @@ def _grouped_folders(root: Path) -> Manifest:
     groups = sorted(path for path in root.iterdir() if path.is_dir())
     if not groups:
         raise ValueError(f"{root} holds no folders; expected one a group, and in it one a person")
-    columns: dict[str, list[str]] = {"path": [], "identity": [], "group": []}
-    for place in groups:
-        listed = list_folder(place).columns
-        columns["path"] += [f"{place.name}/{path}" for path in listed["path"]]
-        columns["identity"] += listed["identity"]
-        columns["group"] += [place.name] * len(listed["path"])
-    return Manifest({name: tuple(values) for name, values in columns.items()})
+    columns = {name: tuple(values) for name, values in list_folders(groups).items()}
+    return Manifest({"path": columns["path"], "identity": columns["identity"], "group": columns["folder"]})
 
 
 def _missing(pairs: Pairs) -> Sequence[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +13,8 @@ from PIL import Image, UnidentifiedImageError
 
 from dualfair.supernet.images.importers.alignment import align as align_face
 from dualfair.supernet.images.importers.journal import JOURNAL, Journal, fingerprint_of, read_journal, write_journal
-from dualfair.supernet.images.importers.listing import Listing, list_files
-from dualfair.supernet.images.manifest import Manifest, read_manifest, read_table, shorten
+from dualfair.supernet.images.importers.listing import Listing
+from dualfair.supernet.images.manifest import Manifest, read_table, shorten
 from dualfair.supernet.images.pairs import Pairs, write_pairs
 from dualfair.supernet.images.store import MANIFEST, FaceStore, StoreWriter, square
 
@@ -65,6 +65,17 @@ def list_folder(root: Path, groups: Path | None = None) -> Manifest:
     return Manifest(columns) if groups is None else with_attributes(Manifest(columns), Path(groups), root)
 
 
+def list_folders(places: Sequence[Path]) -> dict[str, list[str]]:
+    """The columns of folders beside each other that hold one folder a person each, and `folder`, which one it is."""
+    columns: dict[str, list[str]] = {"path": [], "identity": [], "folder": []}
+    for place in places:
+        listed = list_folder(place).columns
+        columns["path"] += [f"{place.name}/{path}" for path in listed["path"]]
+        columns["identity"] += listed["identity"]
+        columns["folder"] += [place.name] * len(listed["path"])
+    return columns
+
+
 def with_attributes(manifest: Manifest, groups: Path, source: Path) -> Manifest:
     """The manifest with the columns of a CSV that has one row a person.
 
@@ -96,24 +107,6 @@ def _attributes_by_identity(path: Path) -> dict[str, dict[str, str]]:
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     return attributes
-
-
-def list_csv(metadata: Path) -> Manifest:
-    """The manifest that already lies beside the images; its paths are relative to its own folder."""
-    return read_manifest(Path(metadata))
-
-
-def import_images(
-    manifest: Manifest,
-    root: Path,
-    out: Path,
-    *,
-    size: int,
-    max_unreadable: float = 0.01,
-    progress: Callable[[Iterable], Iterable] = iter,
-) -> ImportReport:
-    """Read every image of a manifest (paths relative to `root`) into a faces folder: `import_listing` of files."""
-    return import_listing(list_files(manifest, root), out, size=size, max_unreadable=max_unreadable, progress=progress)
 
 
 def import_listing(

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dualfair.supernet.images.importers.importing import list_folder
+from dualfair.supernet.images.importers.importing import list_folders
 from dualfair.supernet.images.importers.listing import Listing, list_files, locate
 from dualfair.supernet.images.manifest import SPLIT, Manifest, shorten
 
@@ -39,11 +39,8 @@ def vggface2(source: Path, *, official_split: bool = False, align: bool = False)
     folders = [folder for folder in FOLDERS if (source / folder).is_dir()]
     if not folders:
         locate(source, "train", ("",), "VGGFace2's 'data' archives, unpacked")
-    columns: dict[str, list[str]] = {"path": [], "identity": []}
-    for folder in folders:
-        listed = list_folder(source / folder).columns
-        columns["path"] += [f"{folder}/{path}" for path in listed["path"]]
-        columns["identity"] += listed["identity"]
+    listed = list_folders([source / folder for folder in folders])
+    columns = {name: listed[name] for name in ("path", "identity")}
     unknown = sorted(set(columns["identity"]) - set(people))
     if unknown:
         raise ValueError(f"{meta} has no row for {len(unknown)} of the people in {source}: {shorten(unknown)}")

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dualfair.supernet.images.importers.importing import import_images, import_listing, list_csv, list_folder
+from dualfair.supernet.images.importers.importing import import_listing, list_folder
 from dualfair.supernet.images.importers.journal import JOURNAL
 from dualfair.supernet.images.importers.listing import list_files
-from dualfair.supernet.images.manifest import Manifest
+from dualfair.supernet.images.manifest import Manifest, read_manifest
 from dualfair.supernet.images.pairs import Pairs
 from dualfair.supernet.images.store import open_store, square
 
@@ -87,9 +87,10 @@ import os, signal, sys
 sys.path.insert(0, {str(tmp_path)!r})
 from dataclasses import replace
 from pathlib import Path
-from dualfair.supernet.images.importers.importing import import_listing, list_csv
+from dualfair.supernet.images.importers.importing import import_listing
 from dualfair.supernet.images.importers.listing import list_files
-listing = list_files(list_csv(Path({str(photos)!r}) / "m.csv"), Path({str(photos)!r}))
+from dualfair.supernet.images.manifest import read_manifest
+listing = list_files(read_manifest(Path({str(photos)!r}) / "m.csv"), Path({str(photos)!r}))
 def open_image(row):
     if row == 22:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -302,15 +303,18 @@ def test_a_folder_of_people_becomes_a_store(tmp_path):
         "identity,group,age\n" + "".join(f"p{i},{'ab'[i % 2]},{i}\n" for i in range(6))
     )
     manifest = list_folder(tmp_path / "photos", tmp_path / "groups.csv")
-    report = import_images(manifest, tmp_path / "photos", tmp_path / "faces", size=12)
+    report = import_listing(list_files(manifest, tmp_path / "photos"), tmp_path / "faces", size=12)
     store = open_store(tmp_path / "faces")
     assert store.pixels.shape == (18, 12, 12, 3) and not report.unreadable
     assert store.manifest.columns["path"][3] == "p1/0.png" and store.manifest.columns["age"][3] == "1"
     with Image.open(tmp_path / "photos/p1/0.png") as image:
         assert np.array_equal(store.pixels[3], square(image, 12))
-    again = import_images(manifest, tmp_path / "photos", tmp_path / "again", size=12).store
+    again = import_listing(list_files(manifest, tmp_path / "photos"), tmp_path / "again", size=12).store
     assert again.fingerprint == store.fingerprint
-    assert import_images(manifest, tmp_path / "photos", tmp_path / "b", size=13).store.fingerprint != store.fingerprint
+    assert (
+        import_listing(list_files(manifest, tmp_path / "photos"), tmp_path / "b", size=13).store.fingerprint
+        != store.fingerprint
+    )
 
 
 def test_unreadable_images_are_listed_and_too_many_stop_the_import(tmp_path):
@@ -320,7 +324,7 @@ def test_unreadable_images_are_listed_and_too_many_stop_the_import(tmp_path):
     truncated = tmp_path / "photos/p4/0.png"
     truncated.write_bytes(truncated.read_bytes()[:200])
     manifest = list_folder(tmp_path / "photos")
-    report = import_images(manifest, tmp_path / "photos", tmp_path / "faces", size=12, max_unreadable=0.2)
+    report = import_listing(list_files(manifest, tmp_path / "photos"), tmp_path / "faces", size=12, max_unreadable=0.2)
     assert [name for name, _ in report.unreadable] == ["p2/1.png", "p3/0.png", "p4/0.png"]
     assert [reason for _, reason in report.unreadable][:2] == ["empty file", "not an image"]
     store = open_store(tmp_path / "faces")
@@ -329,7 +333,7 @@ def test_unreadable_images_are_listed_and_too_many_stop_the_import(tmp_path):
         ValueError,
         match=r"3 of 18 images .* 0.1: \S*p2/1.png \(empty file\), \S*p3/0.png \(not an image\), \S*p4/0.png \(",
     ):
-        import_images(manifest, tmp_path / "photos", tmp_path / "faces2", size=12, max_unreadable=0.1)
+        import_listing(list_files(manifest, tmp_path / "photos"), tmp_path / "faces2", size=12, max_unreadable=0.1)
     assert not (tmp_path / "faces2" / "manifest.csv").exists()
 
 
@@ -344,4 +348,4 @@ def test_an_empty_folder_a_missing_person_and_a_missing_folder_are_named(tmp_pat
     with pytest.raises(ValueError, match=r"no row for 1 of the persons .*: p1"):
         list_folder(tmp_path / "photos", tmp_path / "groups.csv")
     with pytest.raises(ValueError, match="there is no such file"):
-        list_csv(tmp_path / "none.csv")
+        read_manifest(tmp_path / "none.csv")
