@@ -37,6 +37,18 @@ class Number:
         defined = value is not None and not np.isnan(value)
         return cls(float(value) if defined else None, n, interval if defined else None)
 
+    def __format__(self, form: str) -> str:
+        """The value and its interval as `form` says; "insufficient" with n where there is none."""
+        if self.value is None:
+            return f"insufficient (n={self.n})"
+        low, high = bounds(self.interval)
+        return f"{self.value:{form}}" + ("" if low is None else f" [{low:{form}}, {high:{form}}]")
+
+
+def bounds(interval: Interval | None) -> tuple[float | None, float | None]:
+    """Both ends of an interval, None where there is none."""
+    return (interval.low, interval.high) if interval else (None, None)
+
 
 @dataclass(frozen=True)
 class GroupRanks:
@@ -56,6 +68,11 @@ class Identification:
 
     all: GroupRanks
     groups: Mapping[str, GroupRanks]
+
+    @property
+    def rows(self) -> dict[str, GroupRanks]:
+        """Everyone as "all", then the groups."""
+        return {"all": self.all, **self.groups}
 
 
 @dataclass(frozen=True)

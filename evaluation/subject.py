@@ -19,26 +19,21 @@ from dualfair.evaluation.options import EvaluateOptions
 from dualfair.evaluation.report import CONFIDENCE, EvaluationReport
 from dualfair.evaluation.scoring.distributed import ranks_together
 from dualfair.evaluation.verification_report import PairedFaces, verification_report
+from dualfair.supernet.images.choice import Choice
 from dualfair.supernet.training.process_group import ALONE, ProcessGroup
 
 PAIR_NUMBERS = (6000, 3000, 1200, 600, 200)
 """Numbers of pairs that are tried, largest first, where the faces come without a list of pairs."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Subject:
-    """A system under test: embeddings (N, D) of faces with identities and groups (N,), None without groups.
-
-    `description` says which faces these are, `paired` which pairs are verified, None where they are to be drawn.
-    """
+    """A system under test: its embeddings (N, D) of faces; `paired` are verified, None where pairs are to be drawn."""
 
     name: str
-    seed: int = 0
+    seed: int
     embeddings: np.ndarray
-    identities: np.ndarray
-    groups: np.ndarray | None
-    group_column: str | None
-    description: str
+    faces: Choice
     paired: PairedFaces | None = None
     notes: tuple[str, ...] = ()
 
@@ -66,12 +61,12 @@ class Groups:
         return ~np.isin(self.labels, self.small) if self.compare else np.full(len(self.labels), True)
 
 
-def groups_of(subject: Subject, least: int) -> Groups:
-    """The groups of a subject's faces; those with fewer than `least` people are small."""
-    if subject.groups is None:
-        return Groups(np.full(len(subject.identities), "everyone"), ())
-    people = Counter(dict(zip(subject.identities.tolist(), subject.groups.tolist(), strict=True)).values())
-    return Groups(subject.groups, tuple(sorted(group for group, count in people.items() if count < least)))
+def groups_of(faces: Choice, least: int) -> Groups:
+    """The groups of faces; those with fewer than `least` people are small."""
+    if faces.groups is None:
+        return Groups(np.full(len(faces.identities), "everyone"), ())
+    people = Counter(dict(zip(faces.identities.tolist(), faces.groups.tolist(), strict=True)).values())
+    return Groups(faces.groups, tuple(sorted(group for group, count in people.items() if count < least)))
 
 
 def measure_subject(
@@ -82,7 +77,7 @@ def measure_subject(
     Ranks are shared out among `processes`; the rest is a matter of seconds and done by each. Raises ValueError for a
     reference group that is none of the groups that are compared.
     """
-    groups = groups_of(subject, options.least_people)
+    faces, groups = subject.faces, groups_of(subject.faces, options.least_people)
     notes = list(subject.notes)
     if groups.several and groups.small:
         named = ", ".join(groups.small)
@@ -92,7 +87,7 @@ def measure_subject(
     if {"identification", "disparity"} & set(asked):
         sections |= _identification(subject, groups, measures, options, notes, processes)
     embeddings, identities, labels = (
-        array[groups.large] for array in (subject.embeddings, subject.identities, groups.labels)
+        array[groups.large] for array in (subject.embeddings, faces.identities, groups.labels)
     )
     if "open-set" in asked:
         try:
@@ -107,10 +102,10 @@ def measure_subject(
     report = EvaluationReport(
         name=subject.name,
         training_seed=subject.seed,
-        faces=subject.description,
-        images=len(subject.identities),
-        identities=len(set(subject.identities.tolist())),
-        group_column=subject.group_column,
+        faces=faces.description,
+        images=len(faces.identities),
+        identities=len(set(faces.identities.tolist())),
+        group_column=faces.group_column,
         options=asdict(options),
         intervals=f"{CONFIDENCE:.0%} bootstrap over people as probes, gallery fixed, {options.interval}",
         notes=tuple(notes),
@@ -139,7 +134,7 @@ def _identification(
     processes: ProcessGroup,
 ) -> dict[str, object]:
     """Who is enrolled, and what follows from ranks: all against all, or probes against `enrol` images a person."""
-    embeddings, identities, labels = subject.embeddings, subject.identities, groups.labels
+    embeddings, identities, labels = subject.embeddings, subject.faces.identities, groups.labels
     gallery = probes = np.arange(len(identities))
     if options.enrol:
         gallery, probes = gallery_split(identities, images_per_identity=options.enrol, seed=options.seed)

@@ -11,11 +11,10 @@ import numpy as np
 
 from dualfair.evaluation.metrics.disparity import DISPARITIES
 from dualfair.evaluation.options import EvaluateOptions
-from dualfair.evaluation.report import DisparityRow, EvaluationReport, Number, Verification, against_baseline
-from dualfair.evaluation.statistics.bootstrap import Interval
+from dualfair.evaluation.report import EvaluationReport, Number, Verification, against_baseline, bounds
 from dualfair.evaluation.subject import Subject, measure_subject
 from dualfair.presentation.figures import bars_figure, cmc_figure, det_figure, save
-from dualfair.presentation.table import Column, Table, table
+from dualfair.presentation.table import Column, table
 from dualfair.runs.plug_in import look_up
 from dualfair.runs.records.codec import decode, encode, read_whole
 from dualfair.runs.watching import Say, silent
@@ -73,43 +72,37 @@ def read_baseline(path: Path) -> EvaluationReport:
 def _write(folder: Path, report: EvaluationReport, curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> None:
     """The report as it is, its numbers by group and its disparities as tables, and its curves as pictures."""
     write_json(folder / REPORT, encode(report))
-    write_csv(folder / "groups.csv", [["group", "measure", "value", "n", "low", "high"], *_group_rows(report)])
-    pairwise = [
-        row for point in (report.verification.at_far if report.verification else ()) for row in point.disparities
+    rows = [
+        [group, measure, "insufficient" if number.value is None else number.value, number.n, *bounds(number.interval)]
+        for group, measure, number in _numbers(report)
     ]
-    rows = [["disparity", "variant", "value", "fair_at", "low", "high", "undefined"]]
-    for row in (*(report.disparities or ()), *pairwise):
-        rows.append([row.name, row.variant, row.value, row.fair, *_bounds(row.interval), row.undefined])
-    write_csv(folder / "disparities.csv", rows)
+    write_csv(folder / "groups.csv", [["group", "measure", "value", "n", "low", "high"], *rows])
+    points = report.verification.at_far if report.verification else ()
+    rows = [
+        [row.name, row.variant, row.value, row.fair, *bounds(row.interval), row.undefined]
+        for row in (*(report.disparities or ()), *(row for point in points for row in point.disparities))
+    ]
+    header = ["disparity", "variant", "value", "fair_at", "low", "high", "undefined"]
+    write_csv(folder / "disparities.csv", [header, *rows])
     if report.identification:
-        ranks = {"all": report.identification.all, **report.identification.groups}
-        shown = {f"{name} (n = {row.probes})": row for name, row in ranks.items() if row.probes}
-        save(cmc_figure({label: row.cmc_by_identities for label, row in shown.items()}), folder / "cmc.png")
-        errors = {label: row.error for label, row in shown.items()}
+        drawn = {f"{name} (n = {row.probes})": row for name, row in report.identification.rows.items() if row.probes}
+        save(cmc_figure({label: row.cmc_by_identities for label, row in drawn.items()}), folder / "cmc.png")
+        errors = {label: row.error for label, row in drawn.items()}
         save(bars_figure(errors, "error (rank above 0)"), folder / "groups.png")
     if curves:
         save(det_figure(curves), folder / "det.png")
 
 
-def _group_rows(report: EvaluationReport) -> Iterator[list]:
-    """One row a group, measure and number."""
-    numbers = []
-    if report.identification:
-        for group, row in (("all", report.identification.all), *report.identification.groups.items()):
-            numbers += [(group, name, number) for name, number in vars(row).items() if isinstance(number, Number)]
+def _numbers(report: EvaluationReport) -> Iterator[tuple[str, str, Number]]:
+    """Every number of a group, or of "all", with the name of its measure."""
+    for group, row in (report.identification.rows if report.identification else {}).items():
+        yield from ((group, name, number) for name, number in vars(row).items() if isinstance(number, Number))
     for point in report.open_set.rates if report.open_set else ():
         for group, rates in (("all", point.all), *point.groups.items()):
-            numbers.append((group, f"dir_at_fpir_{point.fpir_asked:g}", rates.dir))
+            yield group, f"dir_at_fpir_{point.fpir_asked:g}", rates.dir
     for point in report.verification.at_far if report.verification else ():
         for group, rates in point.groups.items():
-            numbers += [(group, f"{name}_at_far_{point.far_asked:g}", number) for name, number in rates.items()]
-    for group, name, number in numbers:
-        value = "insufficient" if number.value is None else number.value
-        yield [group, name, value, number.n, *_bounds(number.interval)]
-
-
-def _bounds(interval: Interval | None) -> tuple[float | None, float | None]:
-    return (interval.low, interval.high) if interval else (None, None)
+            yield from ((group, f"{name}_at_far_{point.far_asked:g}", number) for name, number in rates.items())
 
 
 def networks_table(reports: Sequence[EvaluationReport]) -> list[list[object]]:
@@ -124,41 +117,43 @@ def networks_table(reports: Sequence[EvaluationReport]) -> list[list[object]]:
     return rows
 
 
-def shown(value: float | None, interval: Interval | None, n: int = 0, digits: int = 3) -> str:
-    """A number with its interval as text; "insufficient" with n where there is none."""
-    if value is None:
-        return f"insufficient (n={n})"
-    low, high = _bounds(interval)
-    bounds = "" if low is None else f" [{low:.{digits}f}, {high:.{digits}f}]"
-    return f"{value:.{digits}f}{bounds}"
-
-
 def sentences(report: EvaluationReport) -> list[str]:
     """The report as lines of text for the terminal."""
     size = f"{report.images:,} images of {report.identities:,} people"
     lines = [f"Evaluate: {report.name} on {report.faces}: {size}", *(f"  note: {note}" for note in report.notes)]
     if report.identification:
-        ranks = {"all": report.identification.all, **report.identification.groups}
-        means = ("mean rank by images", "mean rank by identities")
-        columns = [Column("group", "text"), Column("people", "whole"), Column("probes", "whole")]
-        columns += [Column(name, "text") for name in ("error", *means)]
+        names = ("group", "people", "probes", "error", "mean rank by images", "mean rank by identities")
+        kinds = ("text", "whole", "whole", "text", "text", "text")
         rows = [
             (
                 name,
                 row.identities,
                 row.probes,
-                _text(row.error),
-                *(_text(getattr(row, m.replace(" ", "_")), 2) for m in means),
+                f"{row.error:.3f}",
+                f"{row.mean_rank_by_images:.2f}",
+                f"{row.mean_rank_by_identities:.2f}",
             )
-            for name, row in ranks.items()
+            for name, row in report.identification.rows.items()
         ]
-        lines += table(columns, rows).lines()
+        lines += table(map(Column, names, kinds), rows).lines()
     if report.disparities is not None:
-        lines += disparity_table(report.disparities).lines()
+        signed = next((row.signed.of for row in report.disparities if row.signed), "signed")
+        rows = [
+            (
+                row.name,
+                row.undefined or f"{Number(row.value, 0, row.interval):.3f}",
+                row.fair,
+                f"{row.signed:.3f}" if row.signed else None,
+                row.variant,
+            )
+            for row in report.disparities
+        ]
+        names, kinds = ("disparity", "value", "fair at", signed, "variant"), ("text", "text", "general", "text", "text")
+        lines += table(map(Column, names, kinds), rows).lines()
     for point in report.open_set.rates if report.open_set else ():
         lines.append(
-            f"open set: detection and identification rate {_text(point.all.dir)} at a false positive rate of "
-            f"{point.fpir_asked:g}" + (f" ({point.warning})" if point.warning else "")
+            f"open set: detection and identification rate {point.all.dir:.3f} at a false positive rate of "
+            f"{point.fpir_asked:g}{_in_brackets(point.warning)}"
         )
     if report.verification:
         lines += _verification_sentences(report.verification)
@@ -168,44 +163,23 @@ def sentences(report: EvaluationReport) -> list[str]:
     return [*lines, f"[ ] are {report.intervals}; n is probes or pairs"]
 
 
-def _text(number: Number, digits: int = 3) -> str:
-    return shown(number.value, number.interval, number.n, digits)
-
-
-def disparity_table(rows: Sequence[DisparityRow]) -> Table:
-    """Every disparity with its interval, and where two groups differ by it with the sign."""
-    signed = next((row.signed.of for row in rows if row.signed), "signed")
-    columns = [Column("disparity", "text"), Column("value", "text"), Column("fair at", "general")]
-    columns += [Column(signed, "text"), Column("variant", "text")]
-    return table(
-        columns,
-        [
-            (
-                row.name,
-                row.undefined or shown(row.value, row.interval),
-                row.fair,
-                _text(row.signed) if row.signed else None,
-                row.variant,
-            )
-            for row in rows
-        ],
-    )
-
-
 def _verification_sentences(verification: Verification) -> list[str]:
     exact, grid = verification.accuracy.exact, verification.accuracy.grid
     lines = [
-        f"verification: accuracy {shown(exact.accuracy, exact.interval, digits=4)} over {verification.folds} folds of "
-        f"{verification.pairs:,} pairs (exact thresholds; {grid.accuracy:.4f} on the literature's grid), "
-        f"EER {_text(verification.eer)}"
+        f"verification: accuracy {Number(exact.accuracy, exact.n, exact.interval):.4f} over {verification.folds} folds "
+        f"of {verification.pairs:,} pairs (exact thresholds; {grid.accuracy:.4f} on the literature's grid), "
+        f"EER {verification.eer:.3f}"
     ]
     for rule, by_group in (verification.accuracy_by_group or {}).items():
-        text = by_group.undefined or ", ".join(
-            f"{group} {shown(row.accuracy, row.interval, digits=4)}" for group, row in by_group.groups.items()
-        )
+        accuracies = {name: Number(row.accuracy, row.n, row.interval) for name, row in (by_group.groups or {}).items()}
+        text = by_group.undefined or ", ".join(f"{name} {accuracy:.4f}" for name, accuracy in accuracies.items())
         spread = "" if by_group.std is None else f"; std {by_group.std:.2f} %, ser {by_group.ser:.2f}"
         lines.append(f"  {rule.replace('_', ' ')}: {text}{spread}")
     for point in verification.at_far:
-        warning = f" ({point.warning})" if point.warning else ""
-        lines.append(f"  TAR {shown(point.tar, point.tar_interval)} at FAR {point.far_asked:g}{warning}")
+        tar = Number(point.tar, point.genuine, point.tar_interval)
+        lines.append(f"  TAR {tar:.3f} at FAR {point.far_asked:g}{_in_brackets(point.warning)}")
     return lines
+
+
+def _in_brackets(warning: str) -> str:
+    return f" ({warning})" if warning else ""

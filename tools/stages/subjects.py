@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,80 +11,10 @@ from dualfair.evaluation.metrics.pairs import Pairs
 from dualfair.evaluation.subject import Subject
 from dualfair.evaluation.verification_report import PairedFaces
 from dualfair.runs.watching import Say, silent
-from dualfair.supernet.images.manifest import (
-    SPLIT,
-    Manifest,
-    attributes_of,
-    identity_groups,
-    read_table,
-    split_identities,
-)
+from dualfair.supernet.images.choice import Choice, choose
+from dualfair.supernet.images.manifest import Manifest, read_table
 from dualfair.supernet.images.pairs import read_lfw_pairs, read_pairs
 from dualfair.supernet.training.process_group import ProcessGroup
-
-
-@dataclass(frozen=True, eq=False)
-class Choice:
-    """The images that are judged: rows of a manifest, their group column (or None) and a description."""
-
-    rows: np.ndarray
-    identities: np.ndarray
-    groups: np.ndarray | None
-    group_column: str | None
-    description: str
-
-    def subject(self, name: str, seed: int, embeddings: np.ndarray, paired, notes: tuple[str, ...]) -> Subject:
-        """A system under test on these images, of which it made the embeddings (N, D)."""
-        return Subject(
-            name=name,
-            seed=seed,
-            embeddings=embeddings,
-            identities=self.identities,
-            groups=self.groups,
-            group_column=self.group_column,
-            description=self.description,
-            paired=paired,
-            notes=notes,
-        )
-
-
-def choose(
-    manifest: Manifest,
-    where: str,
-    group_column: str | None,
-    split: str,
-    fractions: tuple = (),
-    seed: int = 0,
-    split_column: str | None = None,
-) -> Choice:
-    """The rows of a split ("all" for every image) with their groups; a person's group is that of most images.
-
-    A split is drawn alike of every group of `split_column`, that of training: other groups have the same test people.
-    Without `group_column` the column `group` is taken where there is one. Raises ValueError for an unknown column, an
-    empty split, and a split where the manifest has none and no `fractions` say how to make it.
-    """
-    column = group_column or ("group" if "group" in manifest.columns else None)
-    if column is not None and column not in manifest.columns:
-        raise ValueError(
-            f"unknown group column {column!r}; {where} has: {', '.join(attributes_of(manifest)) or 'no attributes'}"
-        )
-    rows = np.arange(len(manifest))
-    if split != "all":
-        if SPLIT not in manifest.columns and not fractions:
-            raise ValueError(
-                f"{where} has no column 'split', and these are not the faces that the network was trained on; "
-                "use --split all"
-            )
-        rows = split_identities(manifest, split_column or column or "identity", fractions, seed)[split]
-    if not len(rows):
-        raise ValueError(f"the {split} split of {where} is empty; use --split all")
-    identities = np.asarray(manifest.columns["identity"], dtype=str)[rows]
-    groups = None
-    if column is not None:
-        of_identity = identity_groups(manifest, column)
-        groups = np.asarray([of_identity[identity] for identity in identities.tolist()], dtype=str)
-    what = "all images" if split == "all" else f"the {split} people"
-    return Choice(rows, identities, groups, column, f"{what} of {where}")
 
 
 def subject_of_embeddings(
@@ -98,7 +27,7 @@ def subject_of_embeddings(
     if pairs is not None and pairs.suffix == ".bin":
         raise ValueError(f"{pairs} holds images, which embeddings of another system do not answer for; give pairs.csv")
     paired, notes = _paired(pairs, manifest, choice, vectors[choice.rows]) if pairs else (None, ())
-    return choice.subject(embeddings.stem, 0, vectors[choice.rows], paired, notes)
+    return Subject(embeddings.stem, 0, vectors[choice.rows], choice, paired, notes)
 
 
 def subjects_of_networks(
@@ -149,7 +78,7 @@ def subjects_of_networks(
         elif pairs is not None:
             paired, of_pairs = _paired(pairs, store.manifest, choice, embeddings)
         training = standalone.training
-        subjects.append(choice.subject(training.label, training.seed, embeddings, paired, notes + of_pairs))
+        subjects.append(Subject(training.label, training.seed, embeddings, choice, paired, notes + of_pairs))
     return subjects
 
 
