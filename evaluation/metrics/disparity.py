@@ -38,11 +38,11 @@ class GroupValue:
 
 @dataclass(frozen=True)
 class DisparityResult:
-    """A disparity with the group values it was reduced from. `value` is nan where `undefined` says why."""
+    """A disparity with the values, or rates, of groups that it was reduced from; nan where `undefined` says why."""
 
     name: str
     value: float
-    groups: Mapping[object, GroupValue]
+    groups: Mapping[object, object]
     undefined: str = ""
 
 

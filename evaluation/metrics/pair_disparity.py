@@ -1,34 +1,22 @@
-"""How differently pairs of groups' people are matched at one threshold: the rates of `group_rates`, then a reducer.
+"""How differently pairs of groups' people are matched at one threshold: the rates of `rates`, then a reducer.
 
 `PAIR_DISPARITIES` lists the measures of the biometrics literature that reduce the rates of any
 number of groups to one number. All of them depend on the threshold: state how it was chosen (`verification.tar_at_far`
 gives that of a FAR over all pairs). Standard deviation and skewed error ratio of verification accuracies, as RFW is
-reported, are `disparity.DISPARITIES["std"]` and `["ser"]`: `reduce` them from `group_rates.accuracy_values`.
+reported, are `disparity.DISPARITIES["std"]` and `["ser"]`: `reduce` them from `rates.accuracy_values`.
 
 Shape legend: P pairs, G groups.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
-from dualfair.evaluation.metrics.disparity import largest_difference
-from dualfair.evaluation.metrics.rates import MINIMUM_PAIRS, GroupRates, RatesTable, rates_at
-
-
-@dataclass(frozen=True)
-class PairDisparityResult:
-    """A disparity at a threshold, with the rates it was reduced from. `value` is nan where `undefined` says why."""
-
-    name: str
-    value: float
-    threshold: float
-    groups: Mapping[object, GroupRates]
-    undefined: str = ""
+from dualfair.evaluation.metrics.disparity import DisparityResult, largest_difference
+from dualfair.evaluation.metrics.rates import MINIMUM_PAIRS, RatesTable, rates_at
 
 
 @dataclass(frozen=True)
@@ -36,20 +24,19 @@ class PairDisparity:
     """A disparity between any number of groups, called as `disparity(scores, same, groups, threshold)`.
 
     The `reducer` makes one number of the `rates` it names, arrays (G,) each; `fair` is the result where all groups
-    fare alike, and no result is better. `lower_is_better` says on which side of it all others are.
+    fare alike, and no result is better. All others are above it, but those of fdr.
     """
 
     name: str
     rates: tuple[str, ...]
     reducer: Callable[..., float]
     fair: float = 0.0
-    lower_is_better: bool = True
 
     def __call__(self, scores: np.ndarray, same: np.ndarray, groups: np.ndarray, threshold: float) -> float:
         """The disparity of the pairs, or nan where it is undefined: see `reduce` and `rates_at`."""
         return self.reduce(rates_at(scores, same, groups, threshold)).value
 
-    def reduce(self, table: RatesTable) -> PairDisparityResult:
+    def reduce(self, table: RatesTable) -> DisparityResult:
         """The disparity of known rates of the groups.
 
         It is undefined where a group has fewer than `MINIMUM_PAIRS` pairs for a rate it takes: genuine ones for FNMR
@@ -67,17 +54,9 @@ class PairDisparity:
         ]
         if lacking:
             reason = f"undefined ({', '.join(lacking)}; a rate needs {MINIMUM_PAIRS} pairs)"
-            return PairDisparityResult(self.name, float("nan"), table.threshold, table.groups, reason)
+            return DisparityResult(self.name, float("nan"), table.groups, reason)
         arrays = [np.array([value.value for value in values[rate]]) for rate in self.rates]
-        return PairDisparityResult(self.name, float(self.reducer(*arrays)), table.threshold, table.groups)
-
-    def weighted(self, alpha: float) -> PairDisparity:
-        """This measure with the weight `alpha`, in [0, 1], on the FMR and the rest on the FNMR; its name says so."""
-        if self.rates != ("fmr", "fnmr"):
-            weighed = ", ".join(name for name, row in PAIR_DISPARITIES.items() if row.rates == ("fmr", "fnmr"))
-            raise ValueError(f"{self.name} has no weight; only these have: {weighed}")
-        _check_alpha(alpha)
-        return replace(self, name=f"{self.name}_at_alpha_{alpha:g}", reducer=partial(self.reducer, alpha=alpha))
+        return DisparityResult(self.name, float(self.reducer(*arrays)), table.groups)
 
 
 def fdr(fmr: np.ndarray, fnmr: np.ndarray, alpha: float = 0.5) -> float:
@@ -149,7 +128,7 @@ def bpc(bias: float, bias_debiased: float, tpr: float, tpr_debiased: float) -> f
 PAIR_DISPARITIES: dict[str, PairDisparity] = {
     row.name: row
     for row in (
-        PairDisparity("fdr", ("fmr", "fnmr"), fdr, fair=1.0, lower_is_better=False),
+        PairDisparity("fdr", ("fmr", "fnmr"), fdr, fair=1.0),
         PairDisparity("inequity_rate", ("fmr", "fnmr"), inequity_rate, fair=1.0),
         PairDisparity("garbe", ("fmr", "fnmr"), garbe),
         PairDisparity("spd", ("accepted",), largest_difference),
