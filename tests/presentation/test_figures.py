@@ -1,12 +1,14 @@
 """Figures: the same text for the same numbers, every series named, and names that stay names."""
 
 import re
+from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from dualfair.evaluation.report import Number
 from dualfair.presentation.figures import (
     Series,
     bars_figure,
@@ -42,7 +44,7 @@ FIGURES = {
     "usage": lambda: usage_figure([HOSTILE], ["a", "b"], np.array([[1, np.nan]]), np.array([[0.5, 0.5]])),
     "cmc": lambda: cmc_figure({HOSTILE: [0.5, 1.0]}),
     "det": lambda: det_figure({HOSTILE: (np.array([0.1, 0.01]), np.array([0.1, 0.2]))}),
-    "bars": lambda: bars_figure({HOSTILE: {"value": 0.5, "interval": {"low": 0.4, "high": 0.6}}}, "error"),
+    "bars": lambda: bars_figure({HOSTILE: Number(0.5, 9, SimpleNamespace(low=0.4, high=0.6))}, "error"),
 }
 
 
