@@ -101,7 +101,7 @@ FILES_OF_STAGES = {
 }
 NAMED_ELSEWHERE = {
     # timm's own file of that name, in an export.
-    ("exporting.folder", "config.json"),
+    ("exporting.export", "config.json"),
 }
 """Names of files that are not a stage's, though they are alike."""
 

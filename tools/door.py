@@ -310,9 +310,8 @@ def export(
     the network, or `to` holds something else than an export.
     """
     from dualfair.exporting.description import Terms
-    from dualfair.exporting.export import FORMATS
+    from dualfair.exporting.export import FORMATS, check_target
     from dualfair.exporting.export import export as export_source
-    from dualfair.exporting.folder import check_target
     from dualfair.exporting.onnx_file import check_packages
     from dualfair.exporting.source import find_source
 

@@ -287,20 +287,6 @@ def test_inherited_weights_carry_measured_statistics(run, faces, tmp_path, dualf
     assert about(tmp_path / "out")["metrics"]["test"]["people"]
 
 
-def test_a_training_of_the_older_retrain_inherit_is_read_where_it_lies(run, faces, tmp_path, dualfair):
-    copy = shutil.copytree(run, tmp_path / "run")
-    (copy / "retrain").rename(copy / "inherit")
-    layout = RunLayout(copy)
-    replace(TrainConfig.read(layout.train.config), faces=str(faces)).write(layout.train.config)
-    printed = dualfair("status", copy)
-    assert printed.status == 0 and "inherit" not in printed.out and "cannot be read" not in printed.out
-    folder = copy / "inherit" / TrainingSpec.of_label(BEST).folder
-    done = dualfair("export", folder, "--to", tmp_path / "out")
-    assert done.status == 0 and about(tmp_path / "out")["trained"]["recipe"]["lr"] == 0.05
-    refused = dualfair("retrain", "--run", copy, "--inherit")
-    assert refused.status == 2 and "No such option '--inherit'" in refused.err and "Traceback" not in refused.err
-
-
 def test_without_the_run_the_card_says_that_nothing_was_measured(run, tmp_path, dualfair):
     alone = shutil.copytree(training(run), tmp_path / "alone")
     (alone / "result.json").unlink()

@@ -1,6 +1,5 @@
-"""The parts of `dualfair export`: `source` finds the network that is meant, `measured` takes its numbers, `description`
-says everything about it as data, `card` in words, `onnx_file` makes and checks the ONNX model, `folder` knows the
-files, and `export` writes them.
+"""The parts of `dualfair export`: `source` finds the network that is meant and measures it, `description` says all about
+it as data, `card` in words, `onnx_file` makes and checks the ONNX model, and `export` writes the files.
 
 `supernet.production.exported` opens what was written.
 """

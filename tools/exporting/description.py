@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 
-from dualfair.exporting.measured import SplitScores
-from dualfair.exporting.source import Source
+from dualfair.exporting.source import Source, SplitScores
 from dualfair.runs.records.training import MEASURES, SPLITS
 
 _LIBRARIES = ("dualfair", "torch", "timm", "safetensors")

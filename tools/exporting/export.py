@@ -1,21 +1,28 @@
-"""A trained network as a folder that other programs can use."""
+"""A trained network as a folder that other programs can use: what is in it, and how it replaces an earlier one."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from dualfair.exporting import folder, onnx_file
+from dualfair.exporting import onnx_file
 from dualfair.exporting.card import card
 from dualfair.exporting.description import Terms, describe, skeleton_of, timm_config
 from dualfair.exporting.onnx_file import Agreement
 from dualfair.exporting.source import Source
+from dualfair.presentation.format import plain
 from dualfair.runs.training_spec import TrainingSpec
 from dualfair.runs.watching import Say, silent
-from dualfair.supernet.production.exported import CLASS_WEIGHTS, OWN, WEIGHTS, weights_of
+from dualfair.supernet.files import TEMPORARY, write_bytes
+from dualfair.supernet.production.exported import ABOUT, CLASS_WEIGHTS, OWN, WEIGHTS, read_about, weights_of
 
 FORMATS = ("timm", "onnx", "state")
+CARD, CONFIG, ONNX = "README.md", "config.json", "model.onnx"
+"""The model card, timm's configuration and the ONNX model."""
+FILES = (ABOUT, WEIGHTS, CLASS_WEIGHTS, CONFIG, ONNX, CARD)
 LARGE = 10_000
 """Bytes from which on a file's size is told."""
 
@@ -54,6 +61,7 @@ def export(
     nothing is written.
     """
     import safetensors.torch
+    import torch
 
     from dualfair.supernet.production.folding import Folding, fold
     from dualfair.supernet.production.timm_model import embedder_of
@@ -75,14 +83,16 @@ def export(
     folded, norms = len(folding.folded), len(folding.folded) + len(folding.kept)
     agreement = None
     if exported_as == "onnx":
-        files[folder.ONNX], agreement = _onnx(model, network.skeleton.image_size)
+        size = network.skeleton.image_size
+        files[ONNX] = onnx_file.to_onnx(model.to(memory_format=torch.contiguous_format), size)
+        agreement = onnx_file.compare(model, files[ONNX], size)
         compared = asdict(agreement)
         about["onnx"] = {"opset": onnx_file.OPSET, "dynamic_batch": True, "compared_with_torch": compared}
     if exported_as != "state" and about["timm"]:
-        files[folder.CONFIG] = folder.as_json(timm_config(about))
+        files[CONFIG] = _as_json(timm_config(about))
     about["class_weights"] = class_weights
-    files[folder.CARD] = card(about).encode()
-    folder.write_folder(to, about, files)
+    files[CARD] = card(about).encode()
+    _write_folder(to, about, files)
     if fold_bn:
         say(f"Folded {folded} of {norms} batch normalisations")
     if agreement:
@@ -90,14 +100,39 @@ def export(
         say(f"onnxruntime agrees with torch: smallest cosine {cosine:.8f} over {images} images")
     sizes = {name: len(data) for name, data in files.items()}
     large = ", ".join(f"{name} {size / 1e6:.2f} MB" for name, size in sizes.items() if size >= LARGE)
-    say(f"Everything is in {to} ({large}); {folder.CARD} says what it is and what it is not")
+    say(f"Everything is in {to} ({large}); {CARD} says what it is and what it is not")
     return Exported(to, exported_as, source.training, source.why, sizes, folded, norms, agreement)
 
 
-def _onnx(model, size: int) -> tuple[bytes, Agreement]:
-    """The ONNX model of a network for images of a size, and how it agrees with torch."""
-    import torch
+def check_target(folder: Path) -> None:
+    """Raise ValueError where an export may not go: a file, or a folder that holds something else."""
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder} is a file; --to takes a folder")
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return
+    try:
+        read_about(folder)
+    except ValueError as error:
+        raise ValueError(f"{folder} is not empty and holds no export ({error}); name another folder") from None
 
-    model = model.to(memory_format=torch.contiguous_format)
-    data = onnx_file.to_onnx(model, size)
-    return data, onnx_file.compare(model, data, size)
+
+def _write_folder(folder: Path, about: Mapping, files: Mapping[str, bytes]) -> None:
+    """Write an export: `about` with the SHA-256 of every file with weights, then the files, each whole or not there.
+
+    Files of an earlier export that this one has not are deleted, others are left alone. After a kill the folder is
+    still known as an export, and its hashes tell what is not of it.
+    """
+    weights = {name: hashlib.sha256(data).hexdigest() for name, data in files.items() if name not in (CARD, CONFIG)}
+    folder.mkdir(parents=True, exist_ok=True)
+    write_bytes(folder / ABOUT, _as_json({**about, "files": weights}))
+    for name in FILES:
+        (folder / (name + TEMPORARY)).unlink(missing_ok=True)
+        if name in files:
+            write_bytes(folder / name, files[name])
+        elif name != ABOUT:
+            (folder / name).unlink(missing_ok=True)
+
+
+def _as_json(value: Mapping) -> bytes:
+    """Strict JSON that people can read; numbers that it lacks become text or null, as in a report."""
+    return (json.dumps(plain(value), indent=2, allow_nan=False, ensure_ascii=False) + "\n").encode()

@@ -120,15 +120,9 @@ def _batches(size: int):
 
 def _strip(proto) -> None:
     """Take out where in the source a layer came from: it holds this machine's folders."""
-    for owner in (proto, proto.graph, *proto.functions):
-        owner.doc_string = ""
-        del owner.metadata_props[:]
-        graph = owner if owner is not proto else proto.graph
-        for part in (*graph.node, *getattr(graph, "input", ()), *getattr(graph, "output", ()), *graph.value_info):
-            if isinstance(part, str):
-                continue
-            part.doc_string = ""
-            del part.metadata_props[:]
-    for weight in proto.graph.initializer:
-        weight.doc_string = ""
-        del weight.metadata_props[:]
+    graph, functions = proto.graph, proto.functions
+    parts = [*graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer]
+    parts += [part for function in functions for part in (*function.node, *function.value_info)]
+    for part in (proto, graph, *functions, *parts):
+        part.doc_string = ""
+        del part.metadata_props[:]

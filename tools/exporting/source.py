@@ -1,4 +1,4 @@
-"""Which trained network is exported, and what its run knows of it."""
+"""Which trained network is exported, what its run knows of it, and the numbers that are measured on this very one."""
 
 from __future__ import annotations
 
@@ -7,21 +7,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from dualfair.exporting.measured import SplitScores
+from dualfair.evaluation.protocol import Scores
 from dualfair.presentation.format import listed, spoken
 from dualfair.runs.layout import RunLayout, TrainingsLayout
 from dualfair.runs.protocol import ProtocolOptions
 from dualfair.runs.records.codec import FLAT, FLAT_OPTIONAL, Record
 from dualfair.runs.records.search import SearchConfig
-from dualfair.runs.records.training import TrainConfig, TrainedOn, TrainingResult
+from dualfair.runs.records.training import SPLITS, TrainConfig, TrainedOn, TrainingResult
 from dualfair.runs.run_files import RunFiles, open_runs, reason
 from dualfair.runs.training_results import read_result
 from dualfair.runs.training_spec import TrainingSpec, recipe_with
 from dualfair.runs.watching import Say
 from dualfair.stages.recommendation import objective_names
-from dualfair.supernet.families.backbone import Backbone
 from dualfair.supernet.files import read_json
-from dualfair.supernet.skeleton import Skeleton
+from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.training.recipe import Recipe
 
 ORIGINS = {
@@ -32,10 +31,11 @@ ORIGINS = {
     "shelf": "of the shelf",
 }
 """Why a network was trained, in words."""
-TRAINING_STAGES = ("retrain", "short", "inherit")
-"""The stages of a run with trainings in them, "inherit" of an older version's `retrain --inherit`; those of a study lie
-in its folder."""
+RESAMPLES = 1000
+"""Bootstrap resamples of an interval of this network's numbers."""
 _DAMAGE = (KeyError, TypeError, ValueError, AttributeError, OSError)
+
+Ends = tuple[float | None, float | None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +54,16 @@ class FacesOrigin:
     name: str | None = None
     made_by: str | None = None
     aligned: bool | None = None
+
+
+@dataclass(frozen=True)
+class SplitScores:
+    """Scores on the people of a split: `people` by group, and by measure the ends of 95 % intervals over people as
+    probes. Both are None where they were not recorded, an end where it is undefined."""
+
+    scores: Scores
+    people: Mapping[str, int] | None = None
+    intervals: Mapping[str, Ends] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,9 +118,8 @@ def _recommended(run: Path, seed: int | None, say: Say) -> tuple[Path, str]:
     from dualfair.stages.recommendation import finished_trainings, recommend, trained_networks_of
 
     (files,) = open_runs([run])
-    skeleton = _skeleton(files)
     names = objective_names(files)
-    networks = trained_networks_of(files, finished_trainings(files), skeleton)
+    networks = trained_networks_of(files, finished_trainings(files), None)
     chosen = recommend(networks, names).chosen
     for problem in files.problems:
         say(problem)
@@ -127,29 +136,14 @@ def _recommended(run: Path, seed: int | None, say: Say) -> tuple[Path, str]:
     )
 
 
-def _skeleton(files: RunFiles) -> Skeleton | None:
-    """The skeleton of a run, by which networks of equal scores are told apart; None where it cannot be opened."""
-    from dualfair.runs.architectures import open_skeleton
-
-    config = files.record(TrainConfig, files.layout.train.config)
-    if config is None:
-        return None
-    options = config.options
-    try:
-        return open_skeleton(options.skeleton, options.blocks, options.size, options.heads)
-    except (*_DAMAGE, ImportError) as error:
-        files.add_problem(f"the skeleton of train/config.json cannot be opened ({reason(error)})")
-        return None
-
-
 def _of_label(layout: RunLayout, label: str, seed: int | None, measures: Sequence[str]) -> tuple[Path, str]:
     """The folder of a network's retrained training, of the seed that is asked for or did best on validation people."""
     run, spec = layout.path, TrainingSpec.of_label(label)
     results: dict[int, tuple[Path, TrainingResult]] = {}
     for path in layout.retrain.results():
-        training = _training_in(path.parent)
-        if training is not None and _same(spec, training):
-            results[training.seed] = path.parent, read_result(path)
+        if _is_of(path.parent, spec):
+            result = read_result(path)
+            results[result.training.seed] = path.parent, result
     if not results:
         raise ValueError(f"{run} has no finished training of {label}; run 'dualfair retrain --run {run}'")
     if seed is not None:
@@ -172,20 +166,16 @@ def _of_label(layout: RunLayout, label: str, seed: int | None, measures: Sequenc
     return results[best][0], f"seed {best}, {rule} {spoken(first)} on validation people{then} of {len(results)}"
 
 
-def _training_in(folder: Path) -> TrainingSpec | None:
+def _is_of(folder: Path, asked: TrainingSpec) -> bool:
+    """Whether a folder is of a network and recipe; `101:cosface` stands for that triple in every block."""
     try:
-        return TrainingSpec.of_folder(folder)
+        training = TrainingSpec.of_folder(folder)
     except ValueError:
-        return None
-
-
-def _same(training: TrainingSpec, other: TrainingSpec) -> bool:
-    """Whether two trainings are of one network and recipe; `101:cosface` stands for that triple in every block."""
-    network = training.network
-    if isinstance(network, Backbone) or isinstance(other.network, Backbone):
-        return training.label == other.label
-    whole = network.repeat(len(other.network.blocks)) if len(network.blocks) == 1 else network
-    return replace(training, network=whole).label == other.label
+        return False
+    network = asked.network
+    if isinstance(network, Genotype) and isinstance(training.network, Genotype) and len(network.blocks) == 1:
+        asked = replace(asked, network=network.repeat(len(training.network.blocks)))
+    return asked.label == training.label
 
 
 def _opened(path: Path, why: str, say: Say) -> Source:
@@ -199,7 +189,7 @@ def _opened(path: Path, why: str, say: Say) -> Source:
     stage = TrainingsLayout(folder.parents[1])
     of_study = stage.folder.parent.name == "studies"
     run = RunLayout(stage.folder.parents[1] if of_study else stage.folder.parent)
-    trainings = of_study or stage.name in TRAINING_STAGES
+    trainings = of_study or stage.name in ("retrain", "short")
     results = stage.results() if trainings else ()
     return Source(
         standalone.network,
@@ -219,9 +209,7 @@ def _about_run(
 
     `configuration` is the file of the stage that the training is of, None for the supernet's.
     """
-    from dualfair.exporting.measured import measure
-
-    files = RunFiles(layout, layout.path.name)
+    files = RunFiles(layout)
     config = files.record(TrainConfig, layout.train.config)
     if config is None:
         say("The run of this training is not at hand: nothing is measured on its faces")
@@ -235,7 +223,7 @@ def _about_run(
         "protocol": protocol,
     }
     try:
-        return {**history, "measured": measure(network, layout.path, config, protocol)}
+        return {**history, "measured": _measure(network, layout.path, config, protocol)}
     except _DAMAGE as error:
         say(f"The network is not measured again ({reason(error)})")
         return {name: history[name] for name in ("recipe", "faces")}
@@ -255,6 +243,39 @@ def _faces(run: Path, config: TrainConfig) -> FacesOrigin:
         return FacesOrigin(folder.name, made_by and str(made_by), aligned if isinstance(aligned, bool) else None)
     except _DAMAGE:
         return FacesOrigin(config.faces.rstrip("/").split("/")[-1])
+
+
+def _measure(network, run: Path, config: TrainConfig, protocol_options: ProtocolOptions) -> dict[str, SplitScores]:
+    """The scores on validation and test people of a run, with the people of every group and bootstrap intervals.
+
+    Embeddings are those of `dualfair evaluate`; `protocol_options` says how error and disparity are taken. Raises
+    ValueError where the faces are not at hand, or not those that the run was trained on.
+    """
+    import numpy as np
+
+    from dualfair.evaluation.objectives import OBJECTIVES, EmbeddedFaces
+    from dualfair.evaluation.protocol import evaluate_faces
+    from dualfair.evaluation.scoring.embedding import embed
+    from dualfair.evaluation.scoring.scorer import interval_columns
+    from dualfair.runs.trained_run import faces_of, open_setting
+
+    setting = open_setting(config.options, faces_of(run, config))
+    if setting.faces_fingerprint != config.faces_fingerprint:
+        raise ValueError(f"the faces are not those that {run} was trained on")
+    protocol, by_split = protocol_options.protocol(), {}
+    objectives = {"error": OBJECTIVES["error"], "disparity": protocol.disparity}
+    for split in SPLITS:
+        faces = setting.splits[split]
+        embedded = EmbeddedFaces(embed(network, faces), faces.identities, faces.groups, protocol.seed)
+        ends = interval_columns(embedded, objectives.values(), RESAMPLES)
+        first = np.unique(faces.identities, return_index=True)[1]
+        names, counts = np.unique(faces.groups[first], return_counts=True)
+        by_split[split] = SplitScores(
+            evaluate_faces(embedded, protocol),
+            dict(zip(names.tolist(), counts.tolist(), strict=True)),
+            {name: (ends[f"{of.column} low"], ends[f"{of.column} high"]) for name, of in objectives.items()},
+        )
+    return by_split
 
 
 def _inherited(run: Path, label: str, say: Say) -> Source:
