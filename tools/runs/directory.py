@@ -9,6 +9,7 @@ import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -17,13 +18,27 @@ from typing import TypeVar
 from dualfair.runs.layout import RunLayout, StageLayout
 from dualfair.runs.lock import locked
 from dualfair.runs.records.codec import Record, names_and_values, read_whole
-from dualfair.runs.records.command import RecordedCommand
 from dualfair.runs.watching import Say, silent
 from dualfair.supernet.files import append_line, remove_temporaries, write_json
 
 _LIBRARIES = ("dualfair", "torch", "timm", "numpy", "pymoo")
 
 Config = TypeVar("Config", bound=Record)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordedCommand(Record):
+    """When a command was typed, on which device it ran, and the versions of Python and of the libraries."""
+
+    time: str = ""
+    command: str
+    device: str = ""
+    python: str = ""
+    dualfair: str = ""
+    torch: str = ""
+    timm: str = ""
+    numpy: str = ""
+    pymoo: str = ""
 
 
 class RunDirectory:

@@ -127,7 +127,8 @@ class TrainingsLayout(StageLayout):
 
     def results(self) -> Iterator[Path]:
         """The results of all trainings, in the order of their paths, intact or not."""
-        yield from (place / "result.json" for place in self.folders() if (place / "result.json").is_file())
+        results = (TrainingLayout(folder).result for folder in self.folders())
+        return (path for path in results if path.is_file())
 
     def folders(self) -> list[Path]:
         """The folders of all trainings that have begun, in order."""
@@ -137,6 +138,10 @@ class TrainingsLayout(StageLayout):
     def begun_trainings(self) -> list[tuple[str, int]]:
         """The trainings that have a folder, as (label, seed); labels may be damaged."""
         return [(label_of_folder(place.parent.name), int(_SEED.fullmatch(place.name)[1])) for place in self.folders()]
+
+    def finished_trainings(self) -> list[tuple[str, int]]:
+        """Those of `begun_trainings` that have a result, intact or not."""
+        return [(label, seed) for label, seed in self.begun_trainings() if self.of_label(label, seed).result.is_file()]
 
     def of_label(self, label: str, seed: int) -> TrainingLayout:
         """The folder of a label and a seed, whether or not the label is one."""

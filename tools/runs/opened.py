@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from dualfair.runs.layout import RunLayout, StageLayout
+from dualfair.runs.layout import RunLayout
 from dualfair.runs.records.codec import Record
 from dualfair.runs.records.search import Front, SearchConfig, SearchReliability
 from dualfair.runs.records.training import TrainConfig, TrainingPlan, TrainingResult
@@ -16,6 +16,8 @@ from dualfair.runs.training_results import read_plan, read_result
 
 if TYPE_CHECKING:
     from dualfair.runs.records.ranking import RankingStudy
+
+Kind = TypeVar("Kind", bound=Record)
 
 
 @dataclass(frozen=True)
@@ -38,22 +40,22 @@ class OpenedRun:
     @cached_property
     def training(self) -> TrainConfig:
         """What the supernet is trained by."""
-        return self._read(TrainConfig, self.layout.train.config, self.layout.train)
+        return self._read(TrainConfig, self.layout.train.config)
 
     @cached_property
     def searched(self) -> SearchConfig:
         """What the last search was asked for."""
-        return self._read(SearchConfig, self.layout.search.config, self.layout.search)
+        return self._read(SearchConfig, self.layout.search.config)
 
     @cached_property
     def front(self) -> Front:
         """The front of the last finished search."""
-        return self._read(Front, self.layout.search.front, self.layout.search)
+        return self._read(Front, self.layout.search.front)
 
     @cached_property
     def reliability(self) -> SearchReliability:
         """How reliable the measures are on the search's people."""
-        return self._read(SearchReliability, self.layout.search.reliability, self.layout.search)
+        return self._read(SearchReliability, self.layout.search.reliability)
 
     @cached_property
     def plan(self) -> TrainingPlan:
@@ -63,16 +65,17 @@ class OpenedRun:
     @cached_property
     def results(self) -> tuple[TrainingResult, ...]:
         """The results of all standalone trainings, searched networks and backbones, by any recipe."""
-        return tuple(read_result(path) for path in self.layout.retrain.results())
+        return tuple(map(read_result, self.layout.retrain.results()))
 
     @cached_property
     def ranking(self) -> RankingStudy:
         """The ranking study."""
         from dualfair.runs.records.ranking import RankingStudy
 
-        return self._read(RankingStudy, self.layout.correlate.ranking, self.layout.correlate)
+        return self._read(RankingStudy, self.layout.correlate.ranking)
 
-    def _read(self, kind: type[Record], path: Path, stage: StageLayout):
+    def _read(self, kind: type[Kind], path: Path) -> Kind:
+        stage = path.parent.name
         if not path.is_file():
-            raise ValueError(f"{self.path} has no {path.name} of {stage.name} yet; run 'dualfair {stage.name}' first")
-        return kind.read(path, f"run the same 'dualfair {stage.name}' command again")
+            raise ValueError(f"{self.path} has no {path.name} of {stage} yet; run 'dualfair {stage}' first")
+        return kind.read(path, f"run the same 'dualfair {stage}' command again")

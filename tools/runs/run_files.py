@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+from dualfair.runs.directory import RecordedCommand
 from dualfair.runs.layout import RunLayout, StageLayout, TrainingsLayout
 from dualfair.runs.records.codec import Record, names_and_values, read_intact
-from dualfair.runs.records.command import RecordedCommand
 from dualfair.runs.records.training import TrainingResult
 
 Kind = TypeVar("Kind", bound=Record)
@@ -25,7 +26,7 @@ class RunFiles:
     """A run directory under a `name` for readers; `problems` collects sentences on what could not be read."""
 
     layout: RunLayout
-    name: str
+    name: str = ""
     problems: list[str] = field(default_factory=list)
 
     @property
@@ -58,10 +59,14 @@ class RunFiles:
             return None
 
     def last_command(self, stage: StageLayout) -> RecordedCommand | None:
-        """The last command of a stage; None where that cannot be read."""
+        """The last command of a stage; None where there is none, or that cannot be read."""
+        if not stage.commands.exists():
+            return None
         try:
-            return RecordedCommand.last_of(stage)
-        except ValueError:
+            lines = stage.commands.read_text(encoding="utf-8").splitlines()
+            return RecordedCommand.from_json(json.loads(lines[-1] if lines else ""))
+        except (OSError, ValueError) as error:
+            self.add_damage(stage.commands, error)
             return None
 
     def shown(self, path: Path) -> str:
@@ -93,20 +98,13 @@ def open_runs(paths: Sequence[Path]) -> list[RunFiles]:
         if not config.is_file():
             file = config.relative_to(layout.path)
             raise ValueError(f"{given} is no run directory: {file} is not in it; run 'dualfair train' first")
-    names = _names([layout.path for layout in layouts])
-    return [RunFiles(layout, name) for layout, name in zip(layouts, names, strict=True)]
+    parts, length = [layout.path.parts for layout in layouts], 1
+    while len({path[-length:] for path in parts}) < len(parts):
+        length += 1
+    return [RunFiles(layout, "/".join(layout.path.parts[-length:])) for layout in layouts]
 
 
 def reason(error: Exception) -> str:
     """Why something failed, on one line, without the folders of this machine."""
     text = f"{error} is missing" if isinstance(error, KeyError) else str(error) or type(error).__name__
     return _ABSOLUTE.sub(r"\1", " ".join(text.split()))[:LONGEST_REASON]
-
-
-def _names(paths: Iterable[Path]) -> list[str]:
-    paths = list(paths)
-    for length in range(1, max(len(path.parts) for path in paths)):
-        names = ["/".join(path.parts[-length:]) for path in paths]
-        if len(set(names)) == len(names):
-            return names
-    return [path.name for path in paths]

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from dualfair.evolution.storage import glance
 from dualfair.runs.layout import RunLayout, StudyLayout, TrainingLayout, TrainingsLayout
 from dualfair.runs.lock import Holder, holder
-from dualfair.runs.records.command import RecordedCommand
+from dualfair.runs.protocol import measured_alike
 from dualfair.runs.records.search import Front, SearchConfig
 from dualfair.runs.records.study import StudyReport
-from dualfair.runs.records.training import TrainConfig, TrainingResult
-from dualfair.runs.status_files import ENDLESS, newest_checkpoint, record, scores, seconds_in
-from dualfair.runs.training_results import read_plan
-from dualfair.runs.training_spec import is_plain, label_of_folder
-from dualfair.supernet.training.checkpoint import DAMAGED
+from dualfair.runs.records.training import TrainConfig, TrainingPlan, TrainingResult
+from dualfair.runs.run_files import RunFiles
+from dualfair.runs.training_spec import is_plain
+from dualfair.supernet.training.checkpoint import DAMAGED, checkpoints, read_record
 
+ENDLESS = 2**53
+"""Larger numbers in a file are damage."""
 _RANKS = re.compile(r", (\d+) ranks$")
 
 
@@ -68,15 +71,17 @@ def status(run: RunLayout | Path) -> Status:
         raise ValueError(
             f"{layout.path} is no run directory: no stage has begun in it; begin one with 'dualfair train --out'"
         )
-    problems: list[str] = []
-    config = record(TrainConfig, layout.train.config, problems)
+    files = RunFiles(layout)
+    plan = files.record(TrainingPlan, layout.retrain.plan) or TrainingPlan()
+    planned = [(job.training.label, job.training.seed) for job in plan.jobs]
+    shortened = [(label, 0) for label in dict.fromkeys(label for label, _ in planned) if is_plain(label)]
     stages = [
-        _train(layout, problems),
-        _search(layout, config.faces_fingerprint if config else None, problems),
-        _trainings(layout.retrain, _jobs(layout.retrain, problems), problems),
-        *([_short(layout, problems)] if layout.short.folder.is_dir() else []),
-        _correlate(layout, problems),
-        *(_study(study, problems) for study in layout.studies()),
+        _train(files),
+        _search(files),
+        _trainings(files, layout.retrain, planned),
+        *([_trainings(files, layout.short, shortened)] if layout.short.folder.is_dir() else []),
+        _correlate(files),
+        *(_study(files, study) for study in layout.studies()),
     ]
     running = holder(layout.lock)
     if running:
@@ -90,55 +95,50 @@ def status(run: RunLayout | Path) -> Status:
         hours_left=sum(stage.hours_left or 0.0 for stage in waiting),
         unknown=tuple(stage.name for stage in waiting if stage.hours_left is None),
         damaged=tuple(sorted(str(path.relative_to(layout.path)) for path in layout.path.rglob(f"*{DAMAGED}*"))),
-        problems=tuple(problems),
-        next=None if running or not waiting else _next_command(layout, waiting[0], problems),
+        next=None if running or not waiting else _next_command(files, waiting[0]),
+        # Behind the next command, which may be one that cannot be read.
+        problems=tuple(files.problems),
     )
 
 
-def _train(layout: RunLayout, problems: list[str]) -> Stage:
-    step, steps, each = newest_checkpoint(layout.train.folder, problems)
+def _train(files: RunFiles) -> Stage:
+    stage = files.layout.train
+    step, steps, each = _newest_checkpoint(files, stage.folder)
     if steps is not None and step >= steps:
         return Stage("train", "finished", "steps", step, steps, each, 0.0)
     left = None if steps is None or each is None else (steps - step) * each / 3600
-    state = "interrupted" if step or layout.train.begun else "not begun"
-    return Stage("train", state, "steps", step, steps, each, left)
+    return Stage("train", "interrupted" if step or stage.begun else "not begun", "steps", step, steps, each, left)
 
 
-def _search(layout: RunLayout, faces: str | None, problems: list[str]) -> Stage:
-    stage = layout.search
-    config = record(SearchConfig, stage.config, problems)
-    front = record(Front, stage.front, problems)
+def _search(files: RunFiles) -> Stage:
+    stage = files.layout.search
+    config = files.record(SearchConfig, stage.config)
+    front = files.record(Front, stage.front)
     evaluations = config.evaluations if config else None
     evaluations = evaluations if evaluations is not None and 0 <= evaluations < ENDLESS else None
-    scored, seconds = scores(stage.scores, config, faces, problems)
+    scored, seconds = _scores(files, config)
     if config and front and front.config == config:
         return Stage("search", "finished", "evaluations", evaluations or scored, evaluations or scored, seconds, 0.0)
-    state = "interrupted" if stage.begun else "not begun"
     notes = ()
     if evaluations is not None and scored > evaluations:
         notes = (f"the archive holds {scored:,} scores, also of other searches",)
         scored = 0
     elif front and config:
         notes = ("front.json is of an earlier search with another budget",)
+    left = None
     if scored == evaluations:
         notes = (*notes, "all are scored, but the front is not written yet")
-    left = None
-    if evaluations is not None and seconds is not None and scored != evaluations:
+    elif evaluations is not None and seconds is not None:
         left = (evaluations - scored) * seconds / 3600
+    state = "interrupted" if stage.begun else "not begun"
     return Stage("search", state, "evaluations", scored, evaluations, seconds, left, notes=notes)
 
 
-def _short(layout: RunLayout, problems: list[str]) -> Stage:
-    """One short training of every planned network; a damaged plan is told where retraining is looked after."""
-    planned = dict.fromkeys((label, 0) for label, _ in _jobs(layout.retrain, []) if is_plain(label))
-    return _trainings(layout.short, [*planned], problems)
-
-
-def _study(stage: StudyLayout, problems: list[str]) -> Stage:
+def _study(files: RunFiles, stage: StudyLayout) -> Stage:
     """A study, which may have trained networks; how many it means to train only itself knows."""
     trainings = [TrainingLayout(folder) for folder in stage.folders()]
     done = sum(training.result.is_file() + training.failure.is_file() for training in trainings)
-    finished = record(StudyReport, stage.report, problems) is not None and done == len(trainings)
+    finished = files.record(StudyReport, stage.report) is not None and done == len(trainings)
     state = "finished" if finished else "interrupted" if stage.begun else "not begun"
     left = 0.0 if finished else None
     if not trainings:
@@ -146,63 +146,61 @@ def _study(stage: StudyLayout, problems: list[str]) -> Stage:
     return Stage(stage.name, state, "trainings", done, done if finished else None, hours_left=left)
 
 
-def _trainings(stage: TrainingsLayout, jobs: list[tuple[str, int]], problems: list[str]) -> Stage:
-    """The standalone trainings of a stage, of which `jobs` are asked for; those that have begun where that is not
-    known."""
+def _trainings(files: RunFiles, stage: TrainingsLayout, planned: Sequence[tuple[str, int]]) -> Stage:
+    """The standalone trainings of a stage that are `planned`, or those that have begun where that is not known."""
     durations, half_done, not_begun = [], [], []
-    ends: list[float | None] = []
+    left: list[float | None] = []
     lengths: list[float] = []
-    for label, seed in jobs or stage.begun_trainings():
+    for label, seed in planned or stage.begun_trainings():
         training = stage.of_label(label, seed)
-        if result := record(TrainingResult, training.result, problems):
-            durations.append(seconds_in(result.seconds))
+        if result := files.record(TrainingResult, training.result):
+            durations.append(result.seconds)
             continue
-        step, steps, each = newest_checkpoint(training.folder, problems)
+        step, steps, each = _newest_checkpoint(files, training.folder)
         if not step:
             not_begun.append(f"{label} seed {seed}")
             continue
         half_done.append(f"{label} seed {seed} at step {step:,} of {steps:,}")
-        ends.append(None if each is None else (steps - step) * each)
+        left.append(None if each is None else (steps - step) * each)
         lengths += [] if each is None else [steps * each]
-    measured = [seconds for seconds in durations if seconds is not None] or lengths
+    measured = [seconds for seconds in durations if 0 <= seconds < ENDLESS] or lengths
     each = sum(measured) / len(measured) if measured else None
-    state, left = "interrupted" if durations or half_done or stage.begun else "not begun", None
-    if jobs and not half_done and not not_begun:
-        state, left = "finished", 0.0
-    elif jobs and each is not None and None not in ends:
-        left = (len(not_begun) * each + sum(ends)) / 3600
+    state, hours = "interrupted" if durations or half_done or stage.begun else "not begun", None
+    if planned and not half_done and not not_begun:
+        state, hours = "finished", 0.0
+    elif planned and each is not None and None not in left:
+        hours = (len(not_begun) * each + sum(left)) / 3600
     return Stage(
         name=stage.name,
         state=state,
         unit="trainings",
         done=len(durations),
-        total=len(jobs) or None,
+        total=len(planned) or None,
         seconds_each=each,
-        hours_left=left,
+        hours_left=hours,
         half_done=tuple(half_done),
         not_begun=tuple(not_begun),
     )
 
 
-def _correlate(layout: RunLayout, problems: list[str]) -> Stage:
-    stage = layout.correlate
-    ranking = None
+def _correlate(files: RunFiles) -> Stage:
+    layout, stage, ranking = files.layout, files.layout.correlate, None
     if stage.ranking.exists():
         # Its statistics are loaded only where there are any.
         from dualfair.runs.records.ranking import RankingStudy
 
-        ranking = record(RankingStudy, stage.ranking, problems)
+        ranking = files.record(RankingStudy, stage.ranking)
     if ranking is None:
         return Stage("correlate", "interrupted" if stage.begun else "not begun", "networks")
     networks, missing = len(ranking.networks), ranking.missing
     ranked = {*ranking.networks, *ranking.left_out}
-    trained = [(label, seed) for label, seed in _finished(layout.retrain) if is_plain(label)]
+    trained = [(label, seed) for label, seed in layout.retrain.finished_trainings() if is_plain(label)]
     later = {label for label, seed in trained if label not in ranked or f"{label} seed {seed}" in missing}
     if later:
         notes = (f"retrained since: {', '.join(sorted(later))}",)
         total = len({*ranking.networks, *later})
         return Stage("correlate", "interrupted", "networks", networks, total, notes=notes)
-    short = {label for label, seed in _finished(layout.short) if seed == 0}
+    short = {label for label, seed in layout.short.finished_trainings() if seed == 0}
     knows_short = any("short training" in measure.baselines for measure in ranking.measures.values())
     if networks and short >= {*ranking.networks} and not knows_short:
         return Stage("correlate", "interrupted", "networks", networks, networks, notes=("short trainings since",))
@@ -210,19 +208,41 @@ def _correlate(layout: RunLayout, problems: list[str]) -> Stage:
     return Stage("correlate", "finished", "networks", networks, networks, hours_left=0.0, notes=notes)
 
 
-def _jobs(stage: TrainingsLayout, problems: list[str]) -> list[tuple[str, int]]:
-    """The trainings that were asked for: label and seed."""
+def _newest_checkpoint(files: RunFiles, folder: Path) -> tuple[int, int | None, float | None]:
+    """Steps done, steps planned and seconds a step by the newest checkpoint of the length that its record states.
+
+    Its SHA-256 is left to those who load it. (0, None, None) where there is none.
+    """
+    for path in reversed(checkpoints(folder)):
+        try:
+            about, size = read_record(path), path.stat().st_size
+            if size != about.bytes:
+                raise ValueError(f"it has {size:,} bytes instead of {about.bytes}")
+            if not 0 < about.step <= about.steps < ENDLESS:
+                raise ValueError(f"its record says step {about.step} of {about.steps}")
+        except FileNotFoundError:
+            # A command at work has just dropped it for a newer one.
+            continue
+        except ValueError as error:
+            if path.exists():
+                files.add_problem(f"{files.shown(path)} will be passed over: {error}")
+            continue
+        return about.step, about.steps, about.seconds / about.step if 0 <= about.seconds < ENDLESS else None
+    return 0, None, None
+
+
+def _scores(files: RunFiles, config: SearchConfig | None) -> tuple[int, float | None]:
+    """How many scores the archive holds that were last measured as the search does on the run's faces, and mean seconds
+    of one. Without its configuration scores on these faces count."""
+    path, trained = files.layout.search.scores, files.record(TrainConfig, files.layout.train.config)
+    known = {**(config.to_json() if config else {}), "faces": trained.faces_fingerprint if trained else None}
     try:
-        return [(job.training.label, job.training.seed) for job in read_plan(stage).jobs]
-    except ValueError as error:
-        problems.append(str(error))
-        return []
-
-
-def _finished(stage: TrainingsLayout) -> list[tuple[str, int]]:
-    """The trainings that have a result, intact or not: label and seed."""
-    folders = [path.parent for path in stage.results()]
-    return [(label_of_folder(path.parent.name), int(path.name.removeprefix("seed-"))) for path in folders]
+        for measurement, evaluations, seconds in glance(path) if path.is_file() else ():
+            if measured_alike(measurement, known):
+                return evaluations, seconds
+    except (ValueError, TypeError) as error:
+        files.add_problem(f"{files.shown(path)} cannot be read ({error}); the next search looks after it")
+    return 0, None
 
 
 def _stage_of(typed: str, stages: list[Stage]) -> str:
@@ -236,17 +256,15 @@ def _stage_of(typed: str, stages: list[Stage]) -> str:
     return next((stage.name for stage in stages if stage.state != "finished"), "")
 
 
-def _next_command(layout: RunLayout, stage: Stage, problems: list[str]) -> str:
+def _next_command(files: RunFiles, stage: Stage) -> str:
     """What to type for a stage: the command that began it, or one with nothing but the run directory."""
+    layout = files.layout
     studies = {study.name: study for study in layout.studies()}
     folder = studies.get(stage.name) or layout.stage(stage.name)
-    try:
-        if stage.state == "interrupted" and (typed := RecordedCommand.last_of(folder)):
-            ranks = _RANKS.search(typed.device)
-            launch = f"torchrun --standalone --nproc-per-node {ranks[1]} --no-python -- " if ranks else ""
-            return launch + typed.command
-    except ValueError as error:
-        problems.append(f"{folder.commands} cannot be read: {error}")
+    if stage.state == "interrupted" and (typed := files.last_command(folder)):
+        ranks = _RANKS.search(typed.device)
+        launch = f"torchrun --standalone --nproc-per-node {ranks[1]} --no-python -- " if ranks else ""
+        return launch + typed.command
     if stage.name == "train":
         return f"dualfair train --faces FACES --out {shlex.quote(str(layout.path))}"
     name, more = ("retrain", " --short") if stage.name == "short" else (stage.name, "")
