@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dualfair.runs.config import build_configs
-from dualfair.runs.context import working
+from dualfair.runs.context import joined, working
 from dualfair.runs.directory import RunDirectory
-from dualfair.runs.distributed import joined
 from dualfair.runs.options import (
     BATCH,
     CHECKPOINT_MINUTES,

@@ -97,6 +97,15 @@ def divide_people(faces: FaceSet, share: float, seed: int) -> tuple[FaceSet, Fac
     return faces.take(np.flatnonzero(~apart)), faces.take(np.flatnonzero(apart))
 
 
+def some_people(faces: FaceSet, people: int, seed: int) -> FaceSet:
+    """The faces of so many people, every group keeping its share. Raises ValueError where there are not so many."""
+    if not 0 < people <= faces.identity_count:
+        raise ValueError(f"people must be 0 (all) to {faces.identity_count}, the people of these faces; got {people}")
+    if people == faces.identity_count:
+        return faces
+    return divide_people(faces, 1 - people / faces.identity_count, seed)[0]
+
+
 def open_splits(
     store: FaceStore, *, group_column: str, fractions: tuple[float, float, float], seed: int, size: int
 ) -> dict[str, FaceSet]:

@@ -6,8 +6,10 @@ Shape legend: W ranks.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Item = TypeVar("Item")
+
+# A dead rank is noticed by torchrun at once; a long wait is ranks that have nothing left to do.
+_PATIENCE = timedelta(days=7)
 
 
 @dataclass(frozen=True)
@@ -99,3 +104,43 @@ class ProcessGroup:
 
 ALONE = ProcessGroup()
 """A single process."""
+
+
+def join_ranks(device: torch.device) -> ProcessGroup:
+    """All ranks that torchrun started; of CUDA devices, each rank has that of its number.
+
+    Raises ValueError when this machine has fewer CUDA devices than ranks.
+    """
+    import torch
+    from torch import distributed
+
+    if device.type == "cuda":
+        local, devices = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+        if local >= devices:
+            raise ValueError(f"rank {local} of this machine has no device of its own: there are {devices}; start fewer")
+        device = torch.device("cuda", local)
+        torch.cuda.set_device(device)
+    store, rank, size = next(distributed.rendezvous("env://", timeout=_PATIENCE))
+    # torchrun's store outlives a restart, and a group: without a prefix, ranks would look for those that are gone.
+    start = f"start {os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}"
+    store = distributed.PrefixStore(f"{start}, group {store.add(f'{start}, groups of rank {rank}', 1)}", store)
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    distributed.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=_PATIENCE)
+    return ProcessGroup(rank, size, device, None, store)
+
+
+def divide(processes: ProcessGroup, ranks: int) -> ProcessGroup:
+    """The team of `ranks` consecutive ranks that this one belongs to. Raises ValueError unless they divide the size."""
+    from torch import distributed
+
+    if ranks < 1 or processes.size % ranks:
+        raise ValueError(f"ranks_per_job must divide the {processes.size} ranks, got {ranks}")
+    if ranks == processes.size:
+        return processes
+    team = processes.rank // ranks
+    # Every process has to take part in making every group.
+    handles = [
+        distributed.new_group(range(first, first + ranks), timeout=_PATIENCE) if ranks > 1 else None
+        for first in range(0, processes.size, ranks)
+    ]
+    return ProcessGroup(processes.rank % ranks, ranks, processes.device, handles[team], processes.store)

@@ -1,9 +1,8 @@
 """Which people a stage sees."""
 
 import numpy as np
-import pytest
 
-from dualfair.runs.trained_run import keep_people, some_people
+from dualfair.runs.trained_run import keep_people
 from dualfair.supernet.images.face_set import FaceSet
 
 
@@ -16,20 +15,6 @@ def faces_of(people=(("a", 8), ("b", 16)), images=3):
 
 def people_of(faces):
     return set(faces.identities.tolist())
-
-
-def test_fewer_people_keep_the_shares_of_the_groups_and_all_their_images():
-    faces = faces_of()
-    fewer = some_people(faces, 12, seed=0)
-    assert len(fewer) == 36 and [sum(name[0] == group for name in people_of(fewer)) for group in "ab"] == [4, 8]
-    assert people_of(fewer) == people_of(some_people(faces, 12, seed=0)) != people_of(some_people(faces, 12, seed=1))
-    assert some_people(faces, 24, seed=0) is faces
-
-
-@pytest.mark.parametrize("people", [-1, 25])
-def test_more_people_than_there_are_are_refused(people):
-    with pytest.raises(ValueError, match=rf"people must be 0 \(all\) to 24, the people of these faces; got {people}"):
-        some_people(faces_of(), people, seed=0)
 
 
 def test_people_kept_to_confirm_a_front_leave_the_validation_split():

@@ -38,8 +38,8 @@ def command(
     carries over. Of other faces, all people are measured. Writes transfer.json and transfer.csv.
     """
     from dualfair.runs.config import build_configs
+    from dualfair.runs.context import joined
     from dualfair.runs.directory import RunDirectory
-    from dualfair.runs.distributed import joined
     from dualfair.studies.transfer.study import transfer
 
     (options,) = build_configs(given, preset, TransferOptions, stage="transfer")

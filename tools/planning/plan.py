@@ -17,8 +17,9 @@ from dualfair.runs.config import build_configs, numbers
 from dualfair.runs.devices import choose_device, describe, seeded
 from dualfair.runs.options import RetrainOptions, SearchOptions, TrainOptions
 from dualfair.runs.protocol import ProtocolOptions
-from dualfair.runs.trained_run import open_setting, some_people
+from dualfair.runs.trained_run import open_setting
 from dualfair.runs.watching import Say, silent
+from dualfair.supernet.images.face_set import some_people
 from dualfair.supernet.training.recipe import Recipe
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from dualfair.runs.devices import choose_device, describe, deterministic_operations, kept_generators
 from dualfair.runs.directory import RunDirectory
-from dualfair.runs.distributed import joined
 from dualfair.runs.watching import Say, silent
-from dualfair.supernet.training.process_group import ProcessGroup
+from dualfair.supernet.training.process_group import ProcessGroup, join_ranks
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,31 @@ class Workplace:
 
     directory: RunDirectory
     processes: ProcessGroup
+
+
+@contextmanager
+def joined(device: str = "auto", deterministic: bool = False) -> Iterator[ProcessGroup]:
+    """The processes that torchrun started, one a device, or this one alone; within, operations are as `deterministic`
+    asks, and what is drawn from torch's generators does not show afterwards.
+
+    Raises ValueError when this machine lacks the device, or has fewer CUDA devices than ranks.
+    """
+    with deterministic_operations(deterministic), kept_generators():
+        if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+            yield ProcessGroup(device=choose_device(device))
+            return
+        from torch import distributed
+
+        processes = join_ranks(choose_device(device))
+        try:
+            yield processes
+        finally:
+            distributed.destroy_process_group()
+
+
+def in_words(processes: ProcessGroup) -> str:
+    """The device of a rank and how many ranks there are, for plans and records."""
+    return describe(processes.device) + (f", {processes.size} ranks" if processes.size > 1 else "")
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from dualfair.runs.config import numbers
 from dualfair.runs.directory import RunDirectory
 from dualfair.runs.options import TrainOptions
 from dualfair.runs.records.training import TrainConfig
-from dualfair.supernet.images.face_set import FaceSet, TooFewPeople, divide_people, open_splits
+from dualfair.supernet.images.face_set import FaceSet, TooFewPeople, divide_people, open_splits, some_people
 from dualfair.supernet.images.store import open_store
 from dualfair.supernet.network import Supernet
 from dualfair.supernet.skeleton import Skeleton
@@ -88,15 +88,6 @@ def keep_people(splits: dict[str, FaceSet], share: float, seed: int) -> str:
     except TooFewPeople as error:
         return f"too few people to confirm: {error}"
     return ""
-
-
-def some_people(faces: FaceSet, people: int, seed: int) -> FaceSet:
-    """The faces of so many people, every group keeping its share. Raises ValueError where there are not so many."""
-    if not 0 < people <= faces.identity_count:
-        raise ValueError(f"people must be 0 (all) to {faces.identity_count}, the people of these faces; got {people}")
-    if people == faces.identity_count:
-        return faces
-    return divide_people(faces, 1 - people / faces.identity_count, seed)[0]
 
 
 def open_trained(directory: RunDirectory, processes: ProcessGroup) -> TrainedRun:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -54,8 +54,8 @@ def collect(layout: RunLayout, space: SearchSpace) -> TrainingResults:
     planned |= {(label, seed) for label, seed in stage.begun_trainings() if is_plain(label)}
     samples = plan.samples()
     by_network: dict[str, dict[int, TrainingResult]] = {}
-    for result in _read_all(stage, space, damaged, plain=True):
-        by_network.setdefault(result.training.label, {})[result.training.seed] = result
+    for training, result in read_results(stage, damaged, space, plain=True).items():
+        by_network.setdefault(training.label, {})[training.seed] = result
     if not (by_network or planned or damaged):
         raise ValueError(f"{layout.path} has no retrained networks; run 'dualfair retrain' first")
     commonest = Counter(tuple(sorted(results)) for results in by_network.values()).most_common(1)
@@ -72,12 +72,24 @@ def collect(layout: RunLayout, space: SearchSpace) -> TrainingResults:
     )
 
 
-def read_results(stage: TrainingsLayout, damaged: list[str]) -> dict[TrainingSpec, TrainingResult]:
-    """The result of every training of a stage: of searched networks and of backbones, by any recipe.
+def read_results(
+    stage: TrainingsLayout, damaged: list[str], space: SearchSpace | None = None, *, plain: bool = False
+) -> dict[TrainingSpec, TrainingResult]:
+    """The results of a stage by their trainings, in order of their paths, each as `read_result` reads it.
 
-    Sentences on results that cannot be read are added to `damaged`.
+    They are of searched networks and of backbones, by any recipe; with `plain` only those of `is_plain`. Sentences on
+    results that cannot be read are added to `damaged`.
     """
-    return {result.training: result for result in _read_all(stage, None, damaged)}
+    results = {}
+    for path in stage.results():
+        if plain and not is_plain(label_of_folder(path.parts[-3])):
+            continue
+        try:
+            result = read_result(path, space)
+            results[result.training] = result
+        except ValueError as error:
+            damaged.append(str(error))
+    return results
 
 
 def read_result(path: Path, space: SearchSpace | None = None) -> TrainingResult:
@@ -123,19 +135,6 @@ def add_to_plan(stage: TrainingsLayout, trainings: Mapping[TrainingSpec, Collect
     for training, added in trainings.items():
         samples[training] = samples.get(training, frozenset()) | {*added}
     TrainingPlan(tuple(PlannedTraining(training, of) for training, of in samples.items())).write(stage.plan)
-
-
-def _read_all(
-    stage: TrainingsLayout, space: SearchSpace | None, damaged: list[str], plain: bool = False
-) -> Iterator[TrainingResult]:
-    """The results of a stage, in order of their paths; with `plain` only those of `is_plain`."""
-    for path in stage.results():
-        if plain and not is_plain(label_of_folder(path.parts[-3])):
-            continue
-        try:
-            yield read_result(path, space)
-        except ValueError as error:
-            damaged.append(str(error))
 
 
 def _one_line(error: Exception) -> str:

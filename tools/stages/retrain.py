@@ -10,7 +10,7 @@ import numpy as np
 from dualfair.evaluation.statistics.ranking import evenly_spaced
 from dualfair.evolution.pareto import knee, non_dominated
 from dualfair.runs.architectures import open_sampler, with_heads
-from dualfair.runs.distributed import in_words
+from dualfair.runs.context import in_words
 from dualfair.runs.layout import TrainingLayout, TrainingsLayout
 from dualfair.runs.options import CHECKPOINT_MINUTES, RetrainOptions
 from dualfair.runs.protocol import ProtocolOptions

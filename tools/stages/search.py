@@ -17,9 +17,9 @@ from dualfair.evolution.nsga2 import evolve
 from dualfair.evolution.run import Progress as Generation
 from dualfair.evolution.run import SearchResult
 from dualfair.presentation.search_board import search_board
+from dualfair.runs.context import in_words
 from dualfair.runs.devices import seeded
 from dualfair.runs.directory import RunDirectory
-from dualfair.runs.distributed import in_words
 from dualfair.runs.options import BATCH, ConstraintOptions, SearchOptions
 from dualfair.runs.protocol import ProtocolOptions, people_in_words
 from dualfair.runs.records.search import Front, SearchConfig

@@ -15,7 +15,6 @@ from dualfair.presentation.format import spoken
 from dualfair.presentation.table import Column, table
 from dualfair.presentation.training_board import write_training_outcome
 from dualfair.runs.devices import seeded
-from dualfair.runs.distributed import divide
 from dualfair.runs.layout import TrainingLayout, TrainingsLayout
 from dualfair.runs.options import CHECKPOINT_MINUTES
 from dualfair.runs.protocol import ProtocolOptions
@@ -28,7 +27,7 @@ from dualfair.runs.watching import ShouldStop, ShowProgress, never, silent
 from dualfair.stages.recommendation import over_seeds
 from dualfair.stages.training import run_training
 from dualfair.supernet.network import Network
-from dualfair.supernet.training.process_group import ALONE, ProcessGroup
+from dualfair.supernet.training.process_group import ALONE, ProcessGroup, divide
 from dualfair.supernet.training.recipe import Recipe
 from dualfair.supernet.training.trainer import Trainer
 

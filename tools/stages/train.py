@@ -7,9 +7,8 @@ import os
 from pathlib import Path
 
 from dualfair.runs.architectures import open_sampler
-from dualfair.runs.context import Workplace
+from dualfair.runs.context import Workplace, in_words
 from dualfair.runs.devices import seeded
-from dualfair.runs.distributed import divide, in_words
 from dualfair.runs.options import CHECKPOINT_MINUTES, TrainOptions
 from dualfair.runs.records.training import Checkpoint, TrainConfig
 from dualfair.runs.trained_run import Setting, open_setting
@@ -19,7 +18,7 @@ from dualfair.supernet.network import Supernet
 from dualfair.supernet.space import SearchSpace
 from dualfair.supernet.training.checkpoint import checkpoints
 from dualfair.supernet.training.path_sharing import path_groups
-from dualfair.supernet.training.process_group import ProcessGroup
+from dualfair.supernet.training.process_group import ProcessGroup, divide
 from dualfair.supernet.training.recipe import Recipe
 from dualfair.supernet.training.sampling import SamplerFactory
 from dualfair.supernet.training.trainer import Trainer

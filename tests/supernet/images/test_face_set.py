@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from dualfair.supernet.images.face_set import FaceSet, TooFewPeople, divide_people, open_splits
+from dualfair.supernet.images.face_set import FaceSet, TooFewPeople, divide_people, open_splits, some_people
 from dualfair.supernet.images.manifest import Manifest
 from tests.support.faces import manifest_of, store_of
 
@@ -46,6 +46,22 @@ def test_a_group_too_small_to_be_divided_is_named_with_the_people_it_needs(peopl
 def test_a_share_of_people_that_leaves_one_side_empty_is_refused(share):
     with pytest.raises(ValueError, match="above 0 and below 1, got"):
         divide_people(validation_faces(a=9, b=9), share, seed=0)
+
+
+def test_fewer_people_keep_the_shares_of_the_groups_and_all_their_images():
+    faces = validation_faces(a=8, b=16)
+    fewer = some_people(faces, 12, seed=0)
+    assert [len(people_of(fewer, group)) for group in "ab"] == [4, 8]
+    assert len(fewer) == np.isin(faces.identities, fewer.identities).sum()
+    again, other = (some_people(faces, 12, seed=seed) for seed in (0, 1))
+    assert again.rows.tolist() == fewer.rows.tolist() != other.rows.tolist()
+    assert some_people(faces, 24, seed=0) is faces
+
+
+@pytest.mark.parametrize("people", [-1, 25])
+def test_more_people_than_there_are_are_refused(people):
+    with pytest.raises(ValueError, match=rf"people must be 0 \(all\) to 24, the people of these faces; got {people}"):
+        some_people(validation_faces(a=8, b=16), people, seed=0)
 
 
 @pytest.mark.parametrize("value", ["", "unknown", "Unknown", "nan", "None", "?", "N/A"])

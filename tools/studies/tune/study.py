@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from dualfair.evolution.halving import Rungs, Turn
-from dualfair.runs.distributed import divide, in_words
+from dualfair.runs.context import in_words
 from dualfair.runs.options import CHECKPOINT_MINUTES
 from dualfair.runs.trained_run import TrainedRun
 from dualfair.runs.watching import ShouldStop, ShowProgress, never, silent
@@ -17,7 +17,7 @@ from dualfair.studies.tune.options import TuneOptions
 from dualfair.studies.tune.output import lines_of, report_of, result_of, trials_table
 from dualfair.studies.tune.records import SharedRecipe, TuneConfig, TuneLayout, TuneResult
 from dualfair.supernet.files import write_csv
-from dualfair.supernet.training.process_group import ProcessGroup
+from dualfair.supernet.training.process_group import ProcessGroup, divide
 from dualfair.supernet.training.trainer import NonFinite
 
 
