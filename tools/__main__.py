@@ -8,35 +8,31 @@ import sys
 
 import click
 
-from dualfair.commands.interruption import Interrupted, leaving_on_signals
+from dualfair.commands.console import Interrupted, leaving_on_signals
 
 COMMANDS = {
-    "faces": ("dualfair.commands.faces", "Make a faces folder: generate faces, or import your own."),
-    "plan": ("dualfair.commands.plan", "Say what a run will cost, before it is spent."),
-    "train": ("dualfair.commands.train", "Stage 1: train a strictly fair supernet."),
-    "search": ("dualfair.commands.search", "Stage 2: evolve subnets on inherited weights."),
-    "compare": ("dualfair.commands.compare", "Compare NSGA-II with random search on a run's scores."),
-    "retrain": ("dualfair.commands.retrain", "Stage 3: train chosen networks from scratch."),
-    "tune": ("dualfair.commands.tune", "Search networks and hyper-parameters by successive halving."),
-    "correlate": ("dualfair.commands.correlate", "Stage 4: compare inherited with standalone ranking."),
-    "shelf": ("dualfair.commands.shelf", "Compare searched networks with backbones of timm's."),
-    "study": (
-        "dualfair.commands.study",
-        "Rank the same networks by several supernets, trained in several ways.",
-    ),
-    "report": ("dualfair.commands.report", "What runs found, as one page with all its numbers."),
-    "status": ("dualfair.commands.status", "What of a run is finished, what is missing, what it will cost."),
-    "evaluate": ("dualfair.commands.evaluate", "Every measure of networks, or of any system's embeddings."),
-    "transfer": ("dualfair.commands.transfer", "Retrained networks on other faces and by other attributes."),
-    "export": ("dualfair.commands.export", "A trained network for production: timm, ONNX or plain weights."),
-    "show": ("dualfair.commands.show", "Describe and draw a network, with its sizes and costs."),
-    "check": ("dualfair.commands.check", "Tell what is wrong with a space, head or disparity of your own."),
-    "bench": ("dualfair.commands.bench", "Measure speed and memory side by side on this machine."),
-    "doctor": ("dualfair.commands.doctor", "Check this machine, and test DualFair on it for some seconds."),
-    "demo": ("dualfair.commands.demo", "All four stages on generated faces, a few CPU minutes."),
+    "faces": "Make a faces folder: generate faces, or import your own.",
+    "plan": "Say what a run will cost, before it is spent.",
+    "train": "Stage 1: train a strictly fair supernet.",
+    "search": "Stage 2: evolve subnets on inherited weights.",
+    "compare": "Compare NSGA-II with random search on a run's scores.",
+    "retrain": "Stage 3: train chosen networks from scratch.",
+    "tune": "Search networks and hyper-parameters by successive halving.",
+    "correlate": "Stage 4: compare inherited with standalone ranking.",
+    "shelf": "Compare searched networks with backbones of timm's.",
+    "study": "Rank the same networks by several supernets, trained in several ways.",
+    "report": "What runs found, as one page with all its numbers.",
+    "status": "What of a run is finished, what is missing, what it will cost.",
+    "evaluate": "Every measure of networks, or of any system's embeddings.",
+    "transfer": "Retrained networks on other faces and by other attributes.",
+    "export": "A trained network for production: timm, ONNX or plain weights.",
+    "show": "Describe and draw a network, with its sizes and costs.",
+    "check": "Tell what is wrong with a space, head or disparity of your own.",
+    "bench": "Measure speed and memory side by side on this machine.",
+    "doctor": "Check this machine, and test DualFair on it for some seconds.",
+    "demo": "All four stages on generated faces, a few CPU minutes.",
 }
-
-
+"""The modules of `commands` with a word on each."""
 TOGETHER = ("train", "search", "retrain", "tune", "transfer", "evaluate")
 """Commands that the ranks of torchrun share."""
 
@@ -50,14 +46,13 @@ class LazyGroup(click.Group):
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
-        module, _ = COMMANDS[name]
         if int(os.environ.get("WORLD_SIZE", "1")) > 1 and name not in TOGETHER:
             raise click.UsageError(f"'dualfair {name}' runs in one process; start it without torchrun")
-        return importlib.import_module(module).command
+        return importlib.import_module(f"dualfair.commands.{name}").command
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+            formatter.write_dl([*COMMANDS.items()])
 
 
 @click.group(cls=LazyGroup)

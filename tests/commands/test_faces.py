@@ -46,7 +46,7 @@ def options_of(command):
 
 
 def test_every_importer_is_a_command_with_the_options_that_mean_something():
-    from dualfair.commands.faces_import import command
+    from dualfair.commands.faces import import_group as command
 
     context = None
     assert command.list_commands(context) == list(IMPORTERS) == list(OWN)

@@ -123,9 +123,9 @@ def options():
     import importlib
 
     found = {}
-    for name, (module, _) in COMMANDS.items():
+    for name in COMMANDS:
         found[name] = {}
-        for path, flag in options_of(importlib.import_module(module).command):
+        for path, flag in options_of(importlib.import_module(f"dualfair.commands.{name}").command):
             found[name].setdefault(path, []).extend([flag] if flag else [])
     return found
 
@@ -186,7 +186,7 @@ def parameters(path):
     """The options of a command as (flag, hostile values), None for a switch."""
     import importlib
 
-    command = importlib.import_module(COMMANDS[path[0]][0]).command
+    command = importlib.import_module(f"dualfair.commands.{path[0]}").command
     for name in path[1:]:
         command = command.get_command(None, name)
     found = []

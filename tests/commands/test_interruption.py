@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from dualfair.commands.interruption import Interrupted, finishing_first, leaving_on_signals
+from dualfair.commands.console import Interrupted, finishing_first, leaving_on_signals
 from dualfair.supernet.training.checkpoint import checkpoints, verified
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}

@@ -17,17 +17,12 @@ from dualfair.commands.options import PATH, deterministic_option, device_option
 @click.option("--generations", type=click.IntRange(1), help="Generations of NSGA-II.  [default: the search's]")
 @device_option
 @deterministic_option
-def command(
-    run: Path, seeds: int, population: int | None, generations: int | None, device: str, deterministic: bool
-) -> None:
+def command(run: Path, seeds: int, population: int | None, generations: int | None, **machine: object) -> None:
     """Compare NSGA-II with random search at equal evaluations, over seeds; small spaces are scored as a whole."""
     from dualfair.runs.context import working
     from dualfair.runs.trained_run import open_trained
     from dualfair.studies.compare.study import compare
 
-    with (
-        watching() as watched,
-        working(run, device=device, deterministic=deterministic, say=watched["say"]) as place,
-    ):
+    with watching() as watched, working(run, say=watched["say"], **machine) as place:
         trained = open_trained(place.directory, place.processes)
         compare(trained, seeds, population=population, generations=generations, progress=watched["progress"])

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same result.")
 @device_option
 @deterministic_option
-def command(out: Path, seed: int, device: str, deterministic: bool) -> None:
+def command(out: Path, seed: int, **machine: object) -> None:
     """All four stages on generated faces: a few minutes on 2 CPU cores, no downloads."""
     from dualfair.reporting.report import report
     from dualfair.runs.context import working, working_beside
@@ -28,23 +28,16 @@ def command(out: Path, seed: int, device: str, deterministic: bool) -> None:
 
     layout = DemoLayout(out)
     with watching(finishing=True) as watched:
-        progress, should_stop = watched["progress"], watched["should_stop"]
+        stopping = {name: watched[name] for name in ("progress", "should_stop")}
 
         def compare_in_words(run: TrainedRun, seeds: int) -> str:
-            return compare(run, seeds, progress=progress, should_stop=should_stop).comparison.sentence
+            return compare(run, seeds, **stopping).comparison.sentence
 
         with (
-            working(layout.run, make=True, device=device, deterministic=deterministic, say=watched["say"]) as place,
+            working(layout.run, make=True, say=watched["say"], **machine) as place,
             working_beside(place, layout.uniform, make=True) as uniform,
         ):
-            demonstration = demonstrate(
-                layout,
-                place,
-                uniform,
-                seed,
-                compare=compare_in_words,
-                report=lambda run, page: report([run], page),
-                **watched,
-            )
+            made_by = {"compare": compare_in_words, "report": lambda run, page: report([run], page)}
+            demonstration = demonstrate(layout, place, uniform, seed, **made_by, **watched)
             for line in summary(demonstration, layout):
                 click.echo(line)
