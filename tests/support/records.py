@@ -9,7 +9,7 @@ from pathlib import Path
 from dualfair.evaluation.protocol import GroupScores, Scores
 from dualfair.evaluation.statistics.ceiling import NoiseCeiling, TruthCeiling
 from dualfair.evaluation.statistics.ranking import Estimate, RankingCorrelation
-from dualfair.runs.layout import RunLayout
+from dualfair.runs.layout import TrainingsLayout
 from dualfair.runs.options import ConstraintOptions, SearchOptions, TrainOptions
 from dualfair.runs.protocol import ProtocolOptions
 from dualfair.runs.records.ranking import Ceiling, MeasureStudy, RankingStudy, Rival, SampleStudy, TableStudy
@@ -47,7 +47,7 @@ def training_result(label="101-101:cosface", seed=0, *, on_both=None, validation
 
 def save_result(run: Path, result: TrainingResult, stage="retrain") -> Path:
     """Write a result where a run keeps it."""
-    place = RunLayout(run).trainings(stage).training(result.training)
+    place = TrainingsLayout(Path(run) / stage).training(result.training)
     place.folder.mkdir(parents=True, exist_ok=True)
     result.write(place.result)
     return place.result
