@@ -308,11 +308,12 @@ def export(
     instead. `format` is "timm", "onnx" (that and model.onnx) or "state". Raises ValueError where the format cannot hold
     the network, or `to` holds something else than an export.
     """
+    from dualfair.exporting import FORMATS
     from dualfair.exporting.description import Terms
-    from dualfair.exporting.export import FORMATS, check_target
+    from dualfair.exporting.export import check_target
     from dualfair.exporting.export import export as export_source
-    from dualfair.exporting.onnx_file import check_packages
     from dualfair.exporting.source import find_source
+    from dualfair.supernet.production.onnx_model import check_packages
 
     if format not in FORMATS:
         raise ValueError(f"unknown format {format!r}; choose from {', '.join(FORMATS)}")

@@ -19,9 +19,10 @@ from torch import Tensor
 from dualfair.supernet.families.backbone import Backbone
 from dualfair.supernet.families.backbone_network import build_backbone
 from dualfair.supernet.files import read_json
+from dualfair.supernet.genotype import HEAD_NAMES
 from dualfair.supernet.network import Network, build
 from dualfair.supernet.production.folding import fold
-from dualfair.supernet.production.timm_model import backbone_skeleton, embedder_of, skeleton_from
+from dualfair.supernet.production.timm_model import INPUT, backbone_skeleton, embedder_of, numbers_of, skeleton_from
 from dualfair.supernet.skeleton import OwnHead, Skeleton
 
 ABOUT, WEIGHTS, CLASS_WEIGHTS = "dualfair.json", "model.safetensors", "class_weights.safetensors"
@@ -107,6 +108,49 @@ def weights_of(network: Network) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """What the two files hold of a standalone network: its embedding part, and its class weights."""
     head = network.heads[network.spec.head]
     return _plain(embedder_of(network).state_dict()), _plain({"weight": head.weight})
+
+
+def kind_and_skeleton(network: Network) -> tuple[str, dict]:
+    """The kind of a network, and its skeleton as data as far as it is data."""
+    skeleton = network.skeleton
+    if isinstance(network.spec, Backbone):
+        return BACKBONE, {"image_size": skeleton.image_size, "embedding": skeleton.embedding}
+    numbers = numbers_of(skeleton)
+    if numbers is not None and network.spec.head in HEAD_NAMES:
+        return SEARCHED, numbers
+    return OWN, {
+        "opened_by": skeleton.name if ":" in skeleton.name else None,
+        "image_size": skeleton.image_size,
+        "blocks": list(skeleton.blocks),
+        "embedding": skeleton.embedding,
+    }
+
+
+def timm_config(about: Mapping) -> dict:
+    """timm's `config.json` of an export that can be one."""
+    size = about["skeleton"]["image_size"]
+    if about["timm"] == "dualfair_dpn":
+        arguments = {"genotype": about["network"], "skeleton": about["skeleton"]}
+    else:
+        name = about["network"].removeprefix("timm.").partition(":")[0]
+        # What timm makes has no margin, so a head of one's own need not be known to it.
+        head = {} if about["own_heads"] else {"head": about["head"]}
+        arguments = {"backbone": name, **head, "embedding": about["skeleton"]["embedding"]}
+    return {
+        "architecture": about["timm"],
+        "num_classes": 0,
+        "num_features": about["neck"]["linear"][0],
+        "global_pool": "avg",
+        "model_args": {**arguments, "img_size": size, "folded": bool(about["folded"]["folded"])},
+        "pretrained_cfg": {
+            "input_size": [3, size, size],
+            "fixed_input_size": False,
+            "num_classes": 0,
+            "classifier": "classifier",
+            "license": about["licence"],
+            **INPUT,
+        },
+    }
 
 
 def _plain(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

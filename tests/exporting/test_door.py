@@ -3,9 +3,7 @@
 import inspect
 
 import dualfair
-from dualfair.commands.export import FORMATS as OF_THE_COMMAND
 from dualfair.commands.export import command
-from dualfair.exporting.export import FORMATS
 
 
 def test_the_keywords_are_the_commands_options_with_the_same_defaults():
@@ -16,4 +14,3 @@ def test_the_keywords_are_the_commands_options_with_the_same_defaults():
     }
     options = command.make_context("export", ["NETWORK", "--to", "FOLDER"]).params
     assert keywords == {name: value for name, value in options.items() if name not in ("network", "to")}
-    assert FORMATS == OF_THE_COMMAND

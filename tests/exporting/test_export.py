@@ -16,7 +16,6 @@ from huggingface_hub import ModelCard
 
 import dualfair
 import dualfair.supernet.production.timm_model  # It makes the networks known to timm.
-from dualfair.exporting import onnx_file
 from dualfair.exporting.card import card, licence_on_hub
 from dualfair.exporting.description import Terms
 from dualfair.exporting.export import export
@@ -28,6 +27,7 @@ from dualfair.runs.training_spec import TrainingSpec
 from dualfair.supernet.files import write_json
 from dualfair.supernet.network import build
 from dualfair.supernet.operations import OPERATIONS, Convolution
+from dualfair.supernet.production import onnx_model
 from dualfair.supernet.production.exported import class_weights, open_export
 from dualfair.supernet.skeleton import SKELETONS
 from dualfair.supernet.training.checkpoint import save_checkpoint
@@ -146,7 +146,7 @@ def test_an_export_opens_without_timms_registry_and_keeps_its_class_weights(run,
 
 @torch.no_grad()
 def test_onnx_embeds_as_torch_does_in_batches_of_any_size(run, exported):
-    session = onnx_file.open_session((exported / "model.onnx").read_bytes(), threads=1)
+    session = onnx_model.open_session((exported / "model.onnx").read_bytes(), threads=1)
     assert [one.name for one in session.get_inputs()] == ["images"]
     assert [one.name for one in session.get_outputs()] == ["embeddings"]
     for number in (1, 3, 16):
@@ -328,7 +328,7 @@ def test_the_same_weights_are_the_same_bytes(run, tmp_path, dualfair):
     for file in (tmp_path / "one").iterdir():
         assert file.read_bytes() == (tmp_path / "other" / file.name).read_bytes(), file.name
     layer = torch.nn.Sequential(torch.nn.Conv2d(3, 2, 3), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()).eval()
-    assert onnx_file.to_onnx(layer, 8) == onnx_file.to_onnx(layer, 8)
+    assert onnx_model.to_onnx(layer, 8) == onnx_model.to_onnx(layer, 8)
 
 
 def test_an_export_replaces_its_own_files_and_nothing_else(run, exported, tmp_path, dualfair):
@@ -402,7 +402,7 @@ def test_a_skeleton_of_ones_own_is_kept_as_the_text_that_opens_it(tmp_path):
 
 def test_an_onnx_model_that_does_not_agree_leaves_nothing(run, exported, tmp_path, dualfair, monkeypatch):
     other = (exported / "model.onnx").read_bytes()
-    monkeypatch.setattr(onnx_file, "to_onnx", lambda model, size: other)
+    monkeypatch.setattr(onnx_model, "to_onnx", lambda model, size: other)
     found = dualfair("export", training(run, OTHER), "--format", "onnx", "--to", tmp_path / "out")
     assert found.status == 2
     assert "onnxruntime and torch do not agree: smallest cosine" in found.err
@@ -422,15 +422,15 @@ def test_one_image_that_does_not_agree_is_enough(monkeypatch, wrong):
                 found[3] *= wrong
             return [found.numpy()]
 
-    monkeypatch.setattr(onnx_file, "open_session", lambda data: Session())
+    monkeypatch.setattr(onnx_model, "open_session", lambda data: Session())
     with pytest.raises(ValueError, match="do not agree"):
-        onnx_file.compare(layer, b"", 8)
+        onnx_model.compare(layer, b"", 8)
     assert sum(seen) >= 64
     assert {1, 2, 7} == {*seen}
 
 
 def test_missing_packages_are_named(run, tmp_path, dualfair, monkeypatch):
-    monkeypatch.setattr(onnx_file, "find_spec", lambda name: None if name == "onnxscript" else name)
+    monkeypatch.setattr(onnx_model, "find_spec", lambda name: None if name == "onnxscript" else name)
     found = dualfair("export", training(run), "--format", "onnx", "--to", tmp_path / "out")
     assert (found.status, "--format onnx needs onnxscript; run: pip install" in found.err) == (2, True)
 

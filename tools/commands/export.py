@@ -7,8 +7,7 @@ from pathlib import Path
 import click
 
 from dualfair.commands.options import PATH
-
-FORMATS = ("timm", "onnx", "state")
+from dualfair.exporting import FORMATS
 
 
 @click.command()

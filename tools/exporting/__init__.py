@@ -1,5 +1,5 @@
 """The parts of `dualfair export`: `source` finds the network that is meant and measures it, `description` tells all
-about it as data, `card` in words, `onnx_file` makes and checks the ONNX model, and `export` writes the files.
+about it as data, `card` in words, and `export` writes the files.
 
 `supernet.production.exported` opens what was written.
 """

@@ -1,4 +1,4 @@
-"""What `dualfair.json` and timm's `config.json` say of an exported network: everything, as data."""
+"""What `dualfair.json` says of an exported network: everything, as data."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from importlib.metadata import version
 
 from dualfair.exporting.source import Source, SplitScores
 from dualfair.runs.records.training import MEASURES, SPLITS
+from dualfair.supernet.production.exported import BACKBONE, FORMAT, OWN, VERSION, kind_and_skeleton
+from dualfair.supernet.production.timm_model import INPUT
 
 _LIBRARIES = ("dualfair", "torch", "timm", "safetensors")
 MEASURED = "of this very network, as `dualfair evaluate` takes them"
@@ -35,11 +37,8 @@ class Terms:
 
 def describe(source: Source, exported_as: str, terms: Terms, folded: Mapping[str, Sequence[str]]) -> dict:
     """Everything about an export but its files: the value of `dualfair.json`, and what the card is made of."""
-    from dualfair.supernet.production.exported import BACKBONE, FORMAT, OWN, VERSION
-    from dualfair.supernet.production.timm_model import INPUT
-
     network = source.network
-    kind, skeleton = skeleton_of(network)
+    kind, skeleton = kind_and_skeleton(network)
     neck = network.heads[network.spec.head].neck.linear
     faces = source.faces
     return {
@@ -83,56 +82,6 @@ def describe(source: Source, exported_as: str, terms: Terms, folded: Mapping[str
         "data_licence": terms.data_licence,
         "timm": None if kind == OWN else ("dualfair_backbone" if kind == BACKBONE else "dualfair_dpn"),
         "versions": {"python": platform.python_version(), **{name: version(name) for name in _LIBRARIES}},
-    }
-
-
-def skeleton_of(network) -> tuple[str, dict]:
-    """The kind of a network, and its skeleton as data as far as it is data."""
-    from dualfair.supernet.families.backbone import Backbone
-    from dualfair.supernet.genotype import HEAD_NAMES
-    from dualfair.supernet.production.exported import BACKBONE, OWN, SEARCHED
-    from dualfair.supernet.production.timm_model import numbers_of
-
-    skeleton = network.skeleton
-    if isinstance(network.spec, Backbone):
-        return BACKBONE, {"image_size": skeleton.image_size, "embedding": skeleton.embedding}
-    numbers = numbers_of(skeleton)
-    if numbers is not None and network.spec.head in HEAD_NAMES:
-        return SEARCHED, numbers
-    return OWN, {
-        "opened_by": skeleton.name if ":" in skeleton.name else None,
-        "image_size": skeleton.image_size,
-        "blocks": list(skeleton.blocks),
-        "embedding": skeleton.embedding,
-    }
-
-
-def timm_config(about: Mapping) -> dict:
-    """timm's `config.json` of an export that can be one."""
-    from dualfair.supernet.production.timm_model import INPUT
-
-    size = about["skeleton"]["image_size"]
-    if about["timm"] == "dualfair_dpn":
-        arguments = {"genotype": about["network"], "skeleton": about["skeleton"]}
-    else:
-        name = about["network"].removeprefix("timm.").partition(":")[0]
-        # What timm makes has no margin, so a head of one's own need not be known to it.
-        head = {} if about["own_heads"] else {"head": about["head"]}
-        arguments = {"backbone": name, **head, "embedding": about["skeleton"]["embedding"]}
-    return {
-        "architecture": about["timm"],
-        "num_classes": 0,
-        "num_features": about["neck"]["linear"][0],
-        "global_pool": "avg",
-        "model_args": {**arguments, "img_size": size, "folded": bool(about["folded"]["folded"])},
-        "pretrained_cfg": {
-            "input_size": [3, size, size],
-            "fixed_input_size": False,
-            "num_classes": 0,
-            "classifier": "classifier",
-            "license": about["licence"],
-            **INPUT,
-        },
     }
 
 

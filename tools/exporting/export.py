@@ -8,18 +8,31 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from dualfair.exporting import onnx_file
+import safetensors.torch
+import torch
+
 from dualfair.exporting.card import card
-from dualfair.exporting.description import Terms, describe, skeleton_of, timm_config
-from dualfair.exporting.onnx_file import Agreement
+from dualfair.exporting.description import Terms, describe
 from dualfair.exporting.source import Source
 from dualfair.presentation.format import plain
 from dualfair.runs.training_spec import TrainingSpec
 from dualfair.runs.watching import Say, silent
 from dualfair.supernet.files import TEMPORARY, write_bytes
-from dualfair.supernet.production.exported import ABOUT, CLASS_WEIGHTS, OWN, WEIGHTS, read_about, weights_of
+from dualfair.supernet.production import onnx_model
+from dualfair.supernet.production.exported import (
+    ABOUT,
+    CLASS_WEIGHTS,
+    OWN,
+    WEIGHTS,
+    kind_and_skeleton,
+    read_about,
+    timm_config,
+    weights_of,
+)
+from dualfair.supernet.production.folding import Folding, fold
+from dualfair.supernet.production.onnx_model import Agreement
+from dualfair.supernet.production.timm_model import embedder_of
 
-FORMATS = ("timm", "onnx", "state")
 CARD, CONFIG, ONNX = "README.md", "config.json", "model.onnx"
 """The model card, timm's configuration and the ONNX model."""
 FILES = (ABOUT, WEIGHTS, CLASS_WEIGHTS, CONFIG, ONNX, CARD)
@@ -60,14 +73,8 @@ def export(
     Raises ValueError where the format cannot hold the network, or the ONNX model does not agree with torch; then
     nothing is written.
     """
-    import safetensors.torch
-    import torch
-
-    from dualfair.supernet.production.folding import Folding, fold
-    from dualfair.supernet.production.timm_model import embedder_of
-
     network = source.network
-    if exported_as == "timm" and skeleton_of(network)[0] == OWN:
+    if exported_as == "timm" and kind_and_skeleton(network)[0] == OWN:
         raise ValueError(
             f"{source.training.network} has a skeleton, operations or a head of your own, which timm's config.json "
             "cannot hold; take --format onnx or --format state"
@@ -84,10 +91,10 @@ def export(
     agreement = None
     if exported_as == "onnx":
         size = network.skeleton.image_size
-        files[ONNX] = onnx_file.to_onnx(model.to(memory_format=torch.contiguous_format), size)
-        agreement = onnx_file.compare(model, files[ONNX], size)
+        files[ONNX] = onnx_model.to_onnx(model.to(memory_format=torch.contiguous_format), size)
+        agreement = onnx_model.compare(model, files[ONNX], size)
         compared = asdict(agreement)
-        about["onnx"] = {"opset": onnx_file.OPSET, "dynamic_batch": True, "compared_with_torch": compared}
+        about["onnx"] = {"opset": onnx_model.OPSET, "dynamic_batch": True, "compared_with_torch": compared}
     if exported_as != "state" and about["timm"]:
         files[CONFIG] = _as_json(timm_config(about))
     about["class_weights"] = class_weights
