@@ -44,6 +44,17 @@ def test_keyword_arguments_are_the_options_of_the_command(name):
     assert not any(importlib.import_module("keyword").iskeyword(option) for option in options)
 
 
+def test_an_export_has_the_defaults_of_its_command():
+    keywords = {
+        name: parameter.default
+        for name, parameter in inspect.signature(door.export).parameters.items()
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY and name != "say"
+    }
+    command = importlib.import_module("dualfair.commands.export").command
+    options = command.make_context("export", ["NETWORK", "--to", "FOLDER"]).params
+    assert keywords == {name: value for name, value in options.items() if name not in ("network", "to")}
+
+
 def test_names_at_the_door_are_there_and_nothing_is_loaded_before_it_is_asked_for():
     code = (
         "import sys, dualfair\n"

@@ -257,11 +257,9 @@ def _measure(network, run: Path, config: TrainConfig, protocol_options: Protocol
     from dualfair.evaluation.protocol import evaluate_faces
     from dualfair.evaluation.scoring.embedding import embed
     from dualfair.evaluation.scoring.scorer import interval_columns
-    from dualfair.runs.trained_run import faces_of, open_setting
+    from dualfair.runs.trained_run import recorded_setting
 
-    setting = open_setting(config.options, faces_of(run, config))
-    if setting.faces_fingerprint != config.faces_fingerprint:
-        raise ValueError(f"the faces are not those that {run} was trained on")
+    setting = recorded_setting(run, config)
     protocol, by_split = protocol_options.protocol(), {}
     objectives = {"error": OBJECTIVES["error"], "disparity": protocol.disparity}
     for split in SPLITS:

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from dualfair.runs.directory import RecordedCommand
 from dualfair.runs.layout import RunLayout, StageLayout, TrainingsLayout
-from dualfair.runs.records.codec import Record, names_and_values, read_intact
+from dualfair.runs.records.codec import Record, read_intact
 from dualfair.runs.records.training import TrainingResult
 
 Kind = TypeVar("Kind", bound=Record)
@@ -42,10 +42,6 @@ class RunFiles:
         """The results of all trainings of a stage by their files, in order."""
         results = {path: self.record(TrainingResult, path) for path in stage.results()}
         return {path: result for path, result in results.items() if result is not None}
-
-    def json(self, path: Path) -> dict | None:
-        """The object in a JSON file of a study's, which has no record here; None as in `record`."""
-        return read_intact(path, names_and_values, lambda error: self.add_damage(path, error))
 
     def csv(self, path: Path) -> list[list[str]] | None:
         """The rows of a CSV file, the header first; None where there is none, or it is damaged."""

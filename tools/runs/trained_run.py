@@ -106,10 +106,7 @@ def open_trained(directory: RunDirectory, processes: ProcessGroup) -> TrainedRun
             "again to finish it"
         )
     state = load_checkpoint(path)
-    faces = faces_of(run, config)
-    setting = open_setting(config.options, faces)
-    if setting.faces_fingerprint != config.faces_fingerprint:
-        raise ValueError(f"the faces in {faces} are not those that {run} was trained on")
+    setting = recorded_setting(run, config)
     supernet = Supernet(setting.skeleton, setting.splits["train"].identity_count, setting.space.heads)
     try:
         supernet.load_state_dict(state["network"])
@@ -119,6 +116,15 @@ def open_trained(directory: RunDirectory, processes: ProcessGroup) -> TrainedRun
     digest = weights_digest(supernet)
     processes.agree("the weights of the supernet", digest)
     return TrainedRun(directory, config, setting, supernet, digest, processes)
+
+
+def recorded_setting(run: Path, config: TrainConfig) -> Setting:
+    """What a run is about. Raises ValueError where its faces are not at hand, or no longer those it was trained on."""
+    faces = faces_of(run, config)
+    setting = open_setting(config.options, faces)
+    if setting.faces_fingerprint != config.faces_fingerprint:
+        raise ValueError(f"the faces in {faces} are not those that {run} was trained on")
+    return setting
 
 
 def faces_of(run: Path, config: TrainConfig) -> Path:
