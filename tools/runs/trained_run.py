@@ -16,7 +16,7 @@ from dualfair.runs.config import numbers
 from dualfair.runs.directory import RunDirectory
 from dualfair.runs.options import TrainOptions
 from dualfair.runs.records.training import TrainConfig
-from dualfair.supernet.images.face_set import FaceSet, TooFewPeople, divide_people, open_splits, some_people
+from dualfair.supernet.images.face_set import FaceSet, TooFewPeople, divide_people, open_splits
 from dualfair.supernet.images.store import open_store
 from dualfair.supernet.network import Supernet
 from dualfair.supernet.skeleton import Skeleton
