@@ -41,7 +41,7 @@ TEST = declared("options.extras_require", "test")
 
 def test_every_imported_library_is_declared_and_no_other():
     assert third_party(*PRODUCT) - {*ONNX} == {*REQUIRED}
-    assert third_party("tools/exporting") & {*ONNX} == third_party(*PRODUCT) & {*ONNX}
+    assert third_party("tools/exporting", "supernet/production") & {*ONNX} == third_party(*PRODUCT) & {*ONNX}
 
 
 def test_what_tests_import_comes_with_them():

@@ -30,8 +30,8 @@ def run(dualfair, made, monkeypatch):
     monkeypatch.chdir(made)
     if not Path("run").exists():
         shutil.copy(GUIDE, made)
-        Path("mine.py").write_text("from own_head import softmax as no_margin\n")
-        Path("other.py").write_text(
+        Path("my_heads.py").write_text("from own_head import softmax as no_margin\n")
+        Path("other_heads.py").write_text(
             "from own_head import sphereface as no_margin\nfrom own_head import softmax\ncosface = softmax\n"
         )
         for words in (
@@ -39,13 +39,13 @@ def run(dualfair, made, monkeypatch):
             ("train", "--faces", "faces", "--out", "run", "--size", 32, "--epochs", 0.3, "--batch", 16,
              "--heads", "cosface,own_head:softmax"),
             ("search", "--run", "run", "--population", 3, "--generations", 1, "--calibrate", 16),
-            (*RETRAIN, "--head", "mine:no_margin", "--head", "softmax"),
+            (*RETRAIN, "--head", "my_heads:no_margin", "--head", "softmax"),
         ):  # fmt: skip
             done = dualfair(*words)
             assert done.status == 0, done.err
         assert LABEL in done.out and "timm.test_resnet:softmax" in done.out, done.out
     yield Path("run")
-    for name in ("own_head", "mine", "other"):
+    for name in ("own_head", "my_heads", "other_heads"):
         sys.modules.pop(name, None)
 
 
@@ -53,13 +53,13 @@ def test_the_training_is_recorded_with_where_its_head_comes_from(run):
     planned = [job.training.label for job in read_plan(RunLayout(run).retrain).jobs]
     assert planned == [LABEL, "timm.test_resnet:softmax"]
     described = json.loads((run / "retrain/timm.test_resnet.no_margin/seed-0/network.json").read_text())
-    assert (described["training"], described["heads"]) == (LABEL, "mine:no_margin")
+    assert (described["training"], described["heads"]) == (LABEL, "my_heads:no_margin")
     described = json.loads((run / "retrain/timm.test_resnet_softmax/seed-0/network.json").read_text())
     assert described["heads"] == "own_head:softmax"
 
 
 def test_it_is_told_of_by_status_shelf_and_report_and_not_trained_again(run, dualfair):
-    again = dualfair(*RETRAIN, "--head", "mine:no_margin")
+    again = dualfair(*RETRAIN, "--head", "my_heads:no_margin")
     assert again.status == 0 and "step" not in again.out, again.out + again.err
     shelf = dualfair("shelf", "--run", run, "--resamples", 10)
     assert LABEL in shelf.out, shelf.err
@@ -81,7 +81,9 @@ def test_it_is_evaluated_exported_and_opened_without_its_code(run, dualfair, tmp
     assert network(images).shape == (2, SKELETONS["nano"].embedding)
     model = timm.create_model(f"local-dir:{tmp_path / 'out'}", pretrained=True).eval()
     assert torch.equal(model(images), network(images))
-    with pytest.raises(ValueError, match=r"a head of its author's own \(mine:no_margin\), which a file cannot hold"):
+    with pytest.raises(
+        ValueError, match=r"a head of its author's own \(my_heads:no_margin\), which a file cannot hold"
+    ):
         open_export(tmp_path / "out", identities=5)
     outside = dualfair(
         "evaluate", "--network", tmp_path / "out", "--faces", "faces", "--out", tmp_path / "x", "--resamples", 0
@@ -92,10 +94,19 @@ def test_it_is_evaluated_exported_and_opened_without_its_code(run, dualfair, tmp
 @pytest.mark.parametrize(
     ("head", "refusal"),
     [
-        ("other:no_margin", "was trained with head 'mine:no_margin', not with 'other:no_margin'; rename one of the"),
-        ("other:softmax", "head 'other:softmax' is called like another one, 'softmax'; rename the function"),
-        ("other:cosface", "head 'other:cosface' is called like another one, 'cosface'; rename the function"),
-        ("other:nothing", "module other has no 'nothing'"),
+        (
+            "other_heads:no_margin",
+            "was trained with head 'my_heads:no_margin', not with 'other_heads:no_margin'; rename one of the",
+        ),
+        (
+            "other_heads:softmax",
+            "head 'other_heads:softmax' is called like another one, 'softmax'; rename the function",
+        ),
+        (
+            "other_heads:cosface",
+            "head 'other_heads:cosface' is called like another one, 'cosface'; rename the function",
+        ),
+        ("other_heads:nothing", "module other_heads has no 'nothing'"),
         ("arcfaze", "unknown head 'arcfaze'; choose from arcface, cosface, magface, or give module:object"),
     ],
 )

@@ -320,7 +320,7 @@ def _draw_taus(axes: Axes, bars: Bars) -> None:
     axes.axvline(0, color=BLACK, lw=0.8, ls="--")
     axes.grid(False, axis="y")
     axes.set_yticks(range(len(bars)), list(bars))
-    axes.set_ylim(len(bars) - 0.5, -0.5)
+    axes.set_ylim(max(len(bars), 1) - 0.5, -0.5)
 
 
 def _styles() -> Iterator[dict[str, object]]:

@@ -16,10 +16,11 @@ from dualfair.runs.options import BATCH
 from dualfair.runs.protocol import ProtocolOptions, measurement, people_in_words
 from dualfair.runs.records.search import SearchConfig
 from dualfair.runs.records.training import RetrainConfig
-from dualfair.runs.trained_run import TrainedRun, calibration_images, some_people
+from dualfair.runs.trained_run import TrainedRun, calibration_images
 from dualfair.stages.constraints import NetworkConstraints
 from dualfair.stages.latency import Latencies
 from dualfair.supernet.genotype import Genotype
+from dualfair.supernet.images.face_set import some_people
 from dualfair.supernet.memory import Batch
 
 SEARCHED, HELD_OUT = "validation", "confirmation"
