@@ -122,6 +122,22 @@ def test_files_of_a_stage_are_named_in_the_layout_of_runs_alone(name):
     assert not {file for file in named if (name, file) not in NAMED_ELSEWHERE}
 
 
+FILES_OF_STUDIES = {
+    file
+    for name, path in MODULES.items()
+    if name.startswith("studies.") and name.endswith(".records")
+    for file in file_names(path)
+    if file.endswith((".json", ".csv", ".png"))
+} - FILES_OF_STAGES
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if room_of(name) not in ("studies", "commands")])
+def test_nobody_opens_the_files_of_a_study(name):
+    """What a study leaves for readers is one record that all studies share, in a folder that is found by looking."""
+    assert {"comparison.json", "baselines.json", "tune.json"} <= FILES_OF_STUDIES
+    assert not {*file_names(MODULES[name])} & (FILES_OF_STUDIES - {"study.json"})
+
+
 def test_there_is_no_circle_of_imports():
     edges = {name: set(imported(path)) & set(MODULES) - {name} for name, path in MODULES.items()}
     settled: set[str] = set()
