@@ -5,13 +5,15 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 GUIDES = {path.name: path.read_text() for path in sorted((ROOT / "tools/guides").glob("*.md"))}
-BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+BLOCKS = re.findall(r"```python\n(.*?)```", README + GUIDES["plug-in.md"], re.DOTALL)
 COMMANDS = sorted(
     {line.split("#")[0].split("&&")[-1].strip() for line in re.findall(r"^    (.*dualfair .*)$", README, re.M)}
 )
@@ -23,21 +25,34 @@ def test_code_runs(code, tmp_path):
     assert ran.returncode == 0, ran.stderr
 
 
-def test_the_example_space_and_disparity_are_what_the_text_says():
+def names_in(code):
+    """What a block of code defines."""
     names: dict = {}
-    for code in BLOCKS:
-        if "dualfair.train(" not in code:
-            exec(code, names)
-    values = __import__("numpy").array([0.0, 4.0, 1.0, 1.0])
-    assert names["worst_group"](values, __import__("numpy").array(list("aabb"))) == 2.0
-    assert [str(evaluation.genotype) for evaluation in names["result"].front] == ["2-3", "1-3", "0-3"]
+    exec(code, names)
+    return names
 
 
-def test_the_example_space_fits_four_blocks():
-    names: dict = {}
-    exec(next(code for code in BLOCKS if "myspace" in code), names)
-    assert (names["space"].size, names["space"].blocks, names["space"].heads) == (256, 4, ("cosface",))
-    assert str(next(names["space"].enumerate())) == "000-000-000-000:cosface"
+def block_with(text):
+    return next(code for code in BLOCKS if text in code)
+
+
+def test_the_examples_are_what_the_text_says():
+    worst_group = names_in(block_with("def worst_group"))["worst_group"]
+    assert worst_group(np.array([0.0, 4.0, 1.0, 1.0]), np.array(list("aabb"))) == 2.0
+    result = names_in(block_with("result = evolve"))["result"]
+    assert [str(evaluation.genotype) for evaluation in result.front] == ["2-3", "1-3", "0-3"]
+    space = names_in(block_with("myspace.py"))["space"]
+    assert (space.size, space.blocks, space.heads) == (256, 4, ("cosface",))
+    assert str(next(space.enumerate())) == "000-000-000-000:cosface"
+    overlap = names_in(block_with("def overlap"))["overlap"]
+    faces = SimpleNamespace(embeddings=np.array([[1.0, 0], [2, 0], [0, 1], [1, 1]]), identities=np.array(list("aabb")))
+    # The nearest image of somebody else: cosines of root 1/2 from either side, and 0 for the third image.
+    assert overlap(faces, nearest=1) == pytest.approx((2 * 0.5**0.5 + 0.0 + 0.5**0.5) / 4)
+
+
+def test_it_is_short_enough_to_be_read():
+    lines = README.splitlines()
+    assert len(lines) <= 230 and max(map(len, lines)) <= 120
 
 
 @pytest.mark.parametrize("command", COMMANDS)
