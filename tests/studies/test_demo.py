@@ -47,10 +47,10 @@ def test_every_stage_is_run_and_summed_up_with_what_neighbours_do(small, tmp_pat
     assert asked.compared == (layout.run, 3) and asked.page == (layout.run, layout.page)
     assert "(strict)" in "\n".join(said) and "(uniform)" in (layout.uniform / "log.txt").read_text()
     lines = summary(demonstration, layout)
-    assert lines[1].startswith("=== DualFair demo: ") and lines[1].endswith("s)")
-    assert "strict fairness: Every operation got exactly 2 updates" in lines[2]
-    assert lines[3] == "search: both did well"
-    assert all(line.startswith("on 16 people that the search has not seen: ") for line in lines[4:6])
+    assert lines[1].startswith("=== DualFair demo: ") and max(map(len, lines[:5])) <= demo.WIDTH
+    assert any(line.startswith("strict fairness: Every operation got exactly 2 updates") for line in lines)
+    assert "search: both did well" in lines
+    assert sum(line.startswith("on 16 held-out people: ") for line in lines) == 2
     networks = len(demonstration.strict.networks)
     assert f"ranking, {networks} networks x 2 seeds, validation identities: Kendall's tau" in lines
     assert demonstration.uniform.networks == demonstration.strict.networks

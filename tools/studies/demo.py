@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from textwrap import wrap
 
 from dualfair.evaluation.statistics.ranking import RankingCorrelation
+from dualfair.presentation.table import Column, Table, interval_columns, table
 from dualfair.runs.context import Workplace
 from dualfair.runs.layout import RunLayout
 from dualfair.runs.options import RetrainOptions, SearchOptions, TrainOptions
@@ -40,6 +42,8 @@ SPACE = "dpn81-shared"
 SEARCH = SearchOptions(population=20, generations=6)
 RETRAIN = RetrainOptions(seeds=2, controls=0, random=8)
 PROTOCOL = ProtocolOptions(calibrate=400)
+WIDTH = 118
+"""Letters of a line of the summary, at most."""
 COMPARED_SEEDS = 40
 """Seeds over which NSGA-II is compared with random search, on scores that are known by then."""
 
@@ -156,43 +160,52 @@ def summary(demo: Demonstration, layout: DemoLayout) -> list[str]:
     total = sum(demo.seconds.values())
     stages = ", ".join(f"{stage} {seconds:.0f} s" for stage, seconds in demo.seconds.items())
     strict, uniform, files = demo.strict, demo.uniform, RunLayout(layout.run)
-    lines = [
-        "",
+    told = [
         f"=== DualFair demo: {total / 60:.1f} minutes ({stages})",
         f"strict fairness: {demo.counters}",
         f"search: {demo.comparison}",
         *_confirmed(demo.confirmation),
         f"ranking, {len(strict.networks)} networks x {strict.seeds} seeds, validation identities: Kendall's tau",
-        f"  {'':<16}{'strict':>22}{'uniform':>22}{'at most':>10}",
-    ]
-    for name, measure in strict.measures.items():
-        if not name.endswith("validation identities"):
-            continue
-        cells = [_tau(ranking.measures[name].correlation) for ranking in (strict, uniform)]
-        ceiling = measure.ceiling.truth.tau
-        most = "undefined" if ceiling is None else f"{ceiling:.2f}"
-        lines.append(f"  {name.split(',')[0]:<16}" + "".join(f"{cell:>22}" for cell in cells) + f"{most:>10}")
-    return [
-        *lines,
+        *(f"  {line}" for line in _taus(strict, uniform).lines()),
         "  strict and uniform had equal path passes; brackets are 95 % bootstrap intervals over networks;",
         "  at most: what the exact truth would reach, since trainings and people blur the measured one",
         f"Open {layout.page} in a browser: which network to take, and what not to believe",
         f"front: {files.search.figure}   ranking: {files.correlate.figure}",
         "A run this small shows that everything works; it proves nothing about your faces.",
     ]
+    return ["", *(part for line in told for part in _wrapped(line))]
+
+
+def _wrapped(line: str) -> list[str]:
+    """A sentence on as many lines as it takes; lines that name files, and those of a table, stay whole."""
+    return [line] if line.startswith(("  ", "Open ", "front: ")) else wrap(line, WIDTH, subsequent_indent="  ")
+
+
+def _taus(strict: RankingStudy, uniform: RankingStudy) -> Table:
+    """How either supernet ranks by every measure, and the most that could be reached."""
+    columns = [Column("", "text")]
+    for name in ("strict", "uniform"):
+        columns += interval_columns(name, "tau")
+    rows = [
+        [
+            name.split(",")[0],
+            *(end for ranking in (strict, uniform) for end in _ends(ranking.measures[name].correlation)),
+            measure.ceiling.truth.tau,
+        ]
+        for name, measure in strict.measures.items()
+        if name.endswith("validation identities")
+    ]
+    return table([*columns, Column("at most", "tau")], rows)
+
+
+def _ends(correlation: RankingCorrelation) -> tuple[float | None, float | None, float | None]:
+    return (correlation.tau, *(correlation.interval or (None, None)))
 
 
 def _confirmed(confirmation: ConfirmedFront) -> list[str]:
     """How the search's best fared on people that the search had not seen."""
     return [
-        f"on {confirmation.people} people that the search has not seen: {chance.objective} of its best "
+        f"on {confirmation.people} held-out people: {chance.objective} of its best "
         f"{chance.value:.3f}, {chance.as_good} of {chance.random} random subnets are as good: {chance.verdict}"
         for chance in confirmation.against_random
     ]
-
-
-def _tau(correlation: RankingCorrelation) -> str:
-    if correlation.tau is None:
-        return "undefined"
-    interval = correlation.interval
-    return f"{correlation.tau:.2f}" + (f" [{interval[0]:.2f}, {interval[1]:.2f}]" if interval else "")
