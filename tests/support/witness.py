@@ -45,6 +45,13 @@ RENAMED: tuple[tuple[str, str | None], ...] = (
     (r"study/supernets/.*/search/config\.json: .*", None),
     # The command archive is gone.
     (r"(?:printed by archive-.*|scores\.csv|scores\.json|(?:all|copy)\.sqlite(?:-lock)?): .*", None),
+    # Studies lie in a folder of their own; what they compute is what they keep, and verdicts of dominance are gone.
+    (r"run/shelf/shelf\.(?:json: \.dominance|csv).*", None),
+    (r"run/shelf/(?:commands\.jsonl|shelf\.png)(.*)", None),
+    (r"run/shelf/shelf\.json(.*)", r"run/studies/baselines/baselines.json\1"),
+    (r"run/compare/(?:comparison\.json: \.(?:methods|random_search_needs|evaluations|nsga|sign|sentence)).*", None),
+    (r"run/compare/hypervolume\.png.*", None),
+    (r"run/(compare|tune)/(.*)", r"run/studies/\1/\2"),
     # Objectives are one text, and what they are called stands beside it.
     (r".*/(?:config|comparison|front)\.json: (?:\.config)?\.(?:objectives.*|count|gallery|galleries)", None),
     (r".*/dualfair\.json: \.metrics\.judging\.(?:objectives|count|gallery|galleries)", None),
