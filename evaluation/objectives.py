@@ -331,7 +331,9 @@ def own_objective(name: str, row: object) -> Objective:
         if each.default is each.empty and each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)
     ]
     positional = [each for each in needed if each.kind is not each.KEYWORD_ONLY]
-    if len(needed) != len(positional) or len(positional) not in (1, 2):
+    # Whoever names the first of two parameters `faces` has forgotten a default.
+    of_faces = len(positional) == 2 and positional[0].name == "faces"
+    if len(needed) != len(positional) or len(positional) not in (1, 2) or of_faces:
         raise ValueError(f"objective {name!r} takes {', '.join(each.name for each in needed) or 'nothing'}; {_FORMS}")
     return disparity_objective(name, row) if len(positional) == 2 else Objective(name=name, compute=row)
 

@@ -39,6 +39,10 @@ def needs(faces, *, far):
     return 0.0
 
 
+def forgot(faces, far):
+    return 0.0
+
+
 def wordy(faces):
     return "much"
 
@@ -133,6 +137,7 @@ def test_a_list_is_read_and_written_in_one_way(own, text, names, columns):
             "objective own:spread has no argument 'size'; it has power=2, label=all, exact=False",
         ),
         ("error,own:three", "objective 'own:three' takes a, b, c; an objective of your own is f(faces)"),
+        ("error,own:forgot", "objective 'own:forgot' takes faces, far; an objective of your own is f(faces)"),
         ("error,own:needs", "objective 'own:needs' takes faces, far; an objective of your own is f(faces)"),
         ("error,own:NUMBER", "objective 'own:NUMBER': it is a int; an objective of your own is f(faces)"),
         ("error,own:nothing", "objective 'own:nothing': module own has no 'nothing'"),

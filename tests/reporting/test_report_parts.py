@@ -59,8 +59,13 @@ def test_equal_counters_are_called_equal_and_one_update_more_is_not(tmp_path, ab
     uneven = [row["place"] for row in found["operations"].records() if not row["equal"]]
     assert uneven == ["block 4, position 2"]
     updates[3][1][8] = 5
-    found = updates_section(counters(tmp_path / "c", about, updates, {**heads, "cosface": 14}), setting())
+    found = updates_section(
+        counters(tmp_path / "c", about, updates, {**heads, "cosface": 14, "magface": 16}), setting()
+    )
     assert found["equal"] is False
+    # 45 paths over two heads.
+    found = updates_section(counters(tmp_path / "d", about, updates, {"arcface": 22, "own": 23}), setting())
+    assert found["equal"] is True
 
 
 def test_an_operation_that_was_never_trained_counts_and_one_outside_the_space_does_not(tmp_path, about):

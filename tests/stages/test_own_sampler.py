@@ -62,3 +62,13 @@ def test_a_wrong_sampler_is_refused_before_anything_is_made(folder, dualfair, sa
         refused = dualfair(*words, "--sampler", sampler)
         assert refused.status == 2 and refusal in refused.err and refused.err.count("\n") == 1, refused.err
     assert not Path("run/train").exists()
+
+
+def test_choices_that_a_sampler_never_deals_are_counted(folder, dualfair):
+    Path("wrong_sampler.py").write_text(
+        "import numpy as np\nfrom own_sampler import Padded\n\n\nclass First(Padded):\n"
+        "    def deal(self):\n        return np.zeros_like(super().deal())\n"
+    )
+    trained = dualfair(*TRAIN, "--out", "first", "--sampler", "wrong_sampler:First")
+    assert trained.status == 0, trained.err
+    assert "Every operation got 0 to 27 updates; heads: arcface 27, cosface 0, magface 0" in trained.out

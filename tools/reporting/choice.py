@@ -83,8 +83,18 @@ def why(run: Mapping, chosen: Mapping) -> str:
 def weak_measures(run: Mapping) -> list[str]:
     """The objectives that are not reliable enough on the people of the search, with their reliability."""
     reliability = run["reliability"] or {"measures": {}}
-    values = {name: of["value"] or 0 for name, of in reliability["measures"].items() if name in run["objectives"]}
-    return [f"{spoken(name)} {two(value)}" for name, value in values.items() if value < reliability["enough"]]
+    values = {name: of["value"] for name, of in reliability["measures"].items() if name in run["objectives"]}
+    return [
+        f"{spoken(name)} {two(value)}"
+        for name, value in values.items()
+        if value is not None and value < reliability["enough"]
+    ]
+
+
+def _unknown_measures(run: Mapping) -> list[str]:
+    """The objectives of which the search could not tell how reliable they are on its people."""
+    measures = (run["reliability"] or {"measures": {}})["measures"]
+    return [spoken(name) for name, of in measures.items() if name in run["objectives"] and of["value"] is None]
 
 
 def _undecided(run: Mapping, first: Mapping, best: Mapping) -> list[str]:
@@ -96,6 +106,8 @@ def _undecided(run: Mapping, first: Mapping, best: Mapping) -> list[str]:
         reasons.append(f"{first['tied'] + 1} of them tie on validation people")
     if weak := weak_measures(run):
         reasons.append(f"the search's people tell networks apart too poorly (reliability of {listed(weak)})")
+    if unknown := _unknown_measures(run):
+        reasons.append(f"how well the search's people tell networks apart in {listed(unknown)} was not estimated")
     return reasons
 
 

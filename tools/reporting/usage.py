@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from dualfair.presentation.table import Column, table
 from dualfair.reporting.setting import Setting
@@ -44,9 +44,10 @@ def usage_section(networks: Sequence[Genotype], setting: Setting) -> dict | None
 def updates_section(files: RunFiles, setting: Setting) -> dict | None:
     """How often training updated every operation and head: the counters in the supernet's newest checkpoint.
 
-    {"step", "steps", "sampler", "skipped", "equal": whether all operations of all places have the same count, and so
-    have all heads, "least", "most" over operations, "operations": table of place, choices, least, most, equal,
-    "heads": table}. None without a checkpoint. Raises ValueError where it cannot be read.
+    {"step", "steps", "sampler", "skipped", "equal": whether all operations of all places have the same count, and
+    heads, whose number need not divide that of the paths, the same but for one, "least", "most" over operations,
+    "operations": table of place, choices, least, most, equal, "heads": table}. None without a checkpoint. Raises
+    ValueError where it cannot be read.
     """
     paths = checkpoints(files.layout.train.folder)
     if not paths:
@@ -74,10 +75,15 @@ def updates_section(files: RunFiles, setting: Setting) -> dict | None:
         "skipped": counters.skipped,
         "least": min(counts),
         "most": max(counts),
-        "equal": min(counts) == max(counts) and len(set(counters.heads.values())) <= 1,
+        "equal": min(counts) == max(counts) and _equal_but_for_a_rest(counters.heads.values()),
         "operations": table(columns, rows, "Updates of the operations at each place"),
         "heads": table([Column("head", "text"), Column("updates", "whole")], heads, "Updates of the heads"),
     }
+
+
+def _equal_but_for_a_rest(updates: Collection[int]) -> bool:
+    """Whether counts are equal, or differ by one where their number does not divide their sum."""
+    return not updates or max(updates) - min(updates) <= (1 if sum(updates) % len(updates) else 0)
 
 
 def choices_by_place(space: SearchSpace) -> dict[tuple[int, int], dict[int, str]]:

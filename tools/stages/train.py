@@ -70,7 +70,7 @@ def train(
         )
     # The leading rank writes the last checkpoint, which all ranks name.
     processes.wait()
-    checkpoint = _checkpoint(trainer, checkpoints(stage.folder)[-1], course.seconds)
+    checkpoint = _checkpoint(trainer, setting.space, checkpoints(stage.folder)[-1], course.seconds)
     directory.say(f"Trained in {course.seconds:.0f} s. {updates_in_words(checkpoint)}")
     if course.saving:
         directory.say(f"Checkpoints took {course.saving / course.here:.1%} of this command's training time")
@@ -118,22 +118,27 @@ def image_team(processes: ProcessGroup, paths: int) -> ProcessGroup:
     return divide(processes, processes.size // path_groups(processes.size, paths))
 
 
-def _checkpoint(trainer: Trainer, path: Path, seconds: float) -> Checkpoint:
-    used = trainer.operation_updates[trainer.operation_updates > 0]
+def _checkpoint(trainer: Trainer, space: SearchSpace, path: Path, seconds: float) -> Checkpoint:
+    updates = [
+        int(trainer.operation_updates[block, position, code])
+        for choice_block, genes in zip(space.choice_blocks, space.genes, strict=True)
+        for block, position in genes
+        for code in choice_block.codes
+    ]
     return Checkpoint(
         path=str(path),
         step=trainer.step,
         steps=trainer.steps,
         seconds=seconds,
         skipped=trainer.skipped,
-        fewest_updates=int(used.min()) if len(used) else 0,
-        most_updates=int(used.max()) if len(used) else 0,
+        fewest_updates=min(updates),
+        most_updates=max(updates),
         head_updates=dict(trainer.head_updates),
     )
 
 
 def updates_in_words(checkpoint: Checkpoint) -> str:
-    """Smallest and largest number of updates over all candidate operations in use, and those of every head."""
+    """Smallest and largest number of updates over all candidate operations, and those of every head."""
     fewest, most = checkpoint.fewest_updates, checkpoint.most_updates
     if not most:
         return "No update was made."
