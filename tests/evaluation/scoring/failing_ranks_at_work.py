@@ -101,6 +101,8 @@ def main(path):
     if processes.leads:
         with open(path, "w") as file:
             json.dump(result, file)
+    # No rank leaves before the report is whole: torch's threads may abort a process that ends.
+    processes.wait()
     distributed.destroy_process_group()
 
 

@@ -20,7 +20,9 @@ def report(tmp_path_factory):
     done = subprocess.run(
         [*words, HERE / "failing_ranks_at_work.py", path], env=environment, capture_output=True, text=True, timeout=200
     )
-    assert done.returncode == 0, done.stderr[-3000:]
+    # Once in a while a rank that has done its work dies in torch's own threads while it ends.
+    ended = done.returncode == 0 or "terminate called without an active exception" in done.stderr
+    assert ended and path.is_file(), done.stderr[-3000:]
     return json.loads(path.read_text())
 
 
