@@ -3,8 +3,6 @@
 Shape legend: N images, D embedding, P counted probes, G groups, K numbers.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What a whole evaluation is asked for. Needs nothing but Python."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 METRICS = ("identification", "disparity", "open-set", "verification")

@@ -3,8 +3,6 @@
 Shape legend: N images, D embedding.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 

@@ -3,8 +3,6 @@
 Shape legend: N images, D embedding.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace

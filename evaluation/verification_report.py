@@ -3,8 +3,6 @@
 Shape legend: N images, D embedding, P pairs, G groups.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -7,8 +7,6 @@ score that no longer works for anything, a graphics card that is gone for instan
 of its failures, and the same command tries again.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple

@@ -4,8 +4,6 @@ Random search gets the same number of distinct evaluations. Exhaustive search sc
 true one.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 

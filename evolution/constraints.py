@@ -1,7 +1,5 @@
 """Limits on what a network may cost: which vectors of a space keep them, and how such vectors are found."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 

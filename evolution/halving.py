@@ -7,8 +7,6 @@ within a front by crowding distance as in NSGA-II.
 Shape legend: n trials, m objectives.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """NSGA-II over the genotypes of any search space, by the values of any scorer (Deb et al. 2002)."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 import numpy as np

@@ -6,8 +6,6 @@ on every opening finishes what is left to do, since a repair can be killed at an
 aside as `<name>.damaged`, its write-ahead log with it, and the rebuilt one takes its place.
 """
 
-from __future__ import annotations
-
 import contextlib
 import fcntl
 import os

@@ -6,8 +6,6 @@ shared by sampling and mating, so that every evaluation is spent on a distinct g
 vectors that keep them only: the others cost no evaluation.
 """
 
-from __future__ import annotations
-
 import itertools
 import math
 

@@ -1,7 +1,5 @@
 """Dominance, hypervolume and knee of a set of points. Every objective is minimised; all values are finite."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import moocore

@@ -1,7 +1,5 @@
 """A search space as a pymoo problem: integer vectors in, finite objectives and constraints out."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

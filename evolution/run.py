@@ -1,7 +1,5 @@
 """What every way of searching shares: score what the archive lacks, count, trace, and sum up."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from numbers import Integral

@@ -9,8 +9,6 @@ Why SQLite: the standard library has it, a write is whole or not there after a k
 write-ahead log readers never wait for the writer.
 """
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import json

@@ -1,7 +1,5 @@
 """BN statistics of one path: measured anew on a fixed sample, on copies, never in the supernet itself."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm

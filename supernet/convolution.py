@@ -3,8 +3,6 @@
 Shape legend: B batch, H height, W width.
 """
 
-from __future__ import annotations
-
 from timm.layers import BatchNormAct2d, create_conv2d
 from torch import Tensor, nn
 

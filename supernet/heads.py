@@ -4,8 +4,6 @@ Shape legend: B batch, C channels, D embedding, K training identities. c is the 
 a unit class weight, y the true identity, s the scale, m the margin.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ network by itself keeps.
 Shape legend: B batch, H height, W width, D embedding.
 """
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Sequence
 from typing import Protocol

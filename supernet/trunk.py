@@ -3,8 +3,6 @@
 Shape legend: B batch, C channels, H height, W width.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 
 from torch import Tensor, nn

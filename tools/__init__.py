@@ -14,8 +14,6 @@ Rooms: `commands` is the command line, `stages` the four of a run and what they 
 weights, `evaluation` judges it, `evolution` searches.
 """
 
-from __future__ import annotations
-
 import importlib
 from typing import TYPE_CHECKING
 

@@ -1,7 +1,5 @@
 """The command `dualfair`: subcommands are imported when they are called, so that --help answers at once."""
 
-from __future__ import annotations
-
 import importlib
 import os
 import sys

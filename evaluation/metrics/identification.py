@@ -3,8 +3,6 @@
 Shape legend: N images, D embedding, P counted probes, K highest rank of a curve.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 

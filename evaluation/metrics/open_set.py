@@ -3,8 +3,6 @@
 Shape legend: N images, E probes of enrolled people, U probes of people who are not enrolled.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 
 import numpy as np

@@ -8,8 +8,6 @@ reported, are `disparity.DISPARITIES["std"]` and `["ser"]`: `reduce` them from `
 Shape legend: P pairs, G groups.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

@@ -5,8 +5,6 @@ Genuine pairs are of one person, impostor pairs of two.
 Shape legend: N images, D embedding, P pairs.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -3,8 +3,6 @@
 Shape legend: P pairs, G groups.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 

@@ -3,8 +3,6 @@
 Shape legend: N images, D embedding, G gallery images, P probes, C probes of a chunk, I identities of the gallery.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 

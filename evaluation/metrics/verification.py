@@ -7,8 +7,6 @@ TAR (or TPR) is the share of genuine pairs that are, and FNMR = 1 - TAR.
 Shape legend: P pairs, F folds, T thresholds.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 

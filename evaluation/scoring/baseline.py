@@ -3,8 +3,6 @@
 Shape legend: N images, S side of the images in pixels.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from dualfair.evaluation.scoring.embedding import Faces

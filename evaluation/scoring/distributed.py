@@ -3,8 +3,6 @@
 Shape legend: N images, D embedding.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from dualfair.evaluation.metrics.identification import Ranks, split_ranks

@@ -3,8 +3,6 @@
 Shape legend: N images, B batch, D embedding, S side of the images in pixels.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Protocol
 

@@ -6,8 +6,6 @@ them. Scores equal those of scoring the genotypes one by one.
 Shape legend: N images, B batch, D embedding, S side of the images in pixels.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 

@@ -6,8 +6,6 @@ everything of a person comes along as often as the person was drawn.
 Shape legend: P rows (probes or pairs), M rows of a resample, I identities, R resamples, K numbers of a statistic.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 

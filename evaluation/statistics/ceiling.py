@@ -3,8 +3,6 @@
 Shape legend: n networks, S training seeds; 2 disjoint halves of the people.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from itertools import combinations
 

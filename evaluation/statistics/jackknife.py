@@ -4,8 +4,6 @@ The bootstrap draws a person twice, who is then an impostor of himself: pairs of
 some people out compares real people only (Quenouille 1956; Tukey 1958; of groups: Kott 2001).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

@@ -6,8 +6,6 @@ tau-b is c'(S_x * S_y)c / sqrt(c'|S_x|c c'|S_y|c), so all resamples together cos
 Shape legend: n networks, R resamples.
 """
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Callable
 from itertools import permutations as orders_of

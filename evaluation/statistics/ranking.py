@@ -5,8 +5,6 @@ Scores are those of the same networks in the same order, and smaller is better i
 Shape legend: n networks.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 

@@ -10,8 +10,6 @@ identities and the same for all networks, so that a gallery's own effect cancels
 Shape legend: n networks, S seeds, K galleries.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from math import ceil
 

@@ -1,7 +1,5 @@
 """Spearman's correlation of two measures of the same networks, with its bootstrap interval over networks."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

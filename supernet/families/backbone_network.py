@@ -3,8 +3,6 @@
 Shape legend: B batch, S side of the images in pixels, F features of the backbone, D embedding.
 """
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Sequence
 

@@ -3,8 +3,6 @@
 Shape legend: B batch, H height, W width.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 from torch.nn import functional

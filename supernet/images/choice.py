@@ -3,8 +3,6 @@
 Shape legend: M images chosen of a manifest.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -3,8 +3,6 @@
 Shape legend: N images, B batch, S side of the images in pixels.
 """
 
-from __future__ import annotations
-
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol
 

@@ -4,8 +4,6 @@
 beside `model.safetensors`.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

@@ -5,8 +5,6 @@ weights w g / sqrt(v + eps) and bias (b - m) g / sqrt(v + eps) + s. BN in front 
 it: zero padding comes between them, and ReLU. It can where another convolution's output is all that it reads.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise

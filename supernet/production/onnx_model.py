@@ -1,7 +1,5 @@
 """An embedding network as ONNX: exported, stripped of this machine's paths, and compared with torch image by image."""
 
-from __future__ import annotations
-
 import logging
 import warnings
 from dataclasses import dataclass

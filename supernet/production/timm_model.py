@@ -4,8 +4,6 @@
 Shape legend: B batch, S side of the images in pixels, C channels, D embedding.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Mapping, Sequence
 

@@ -1,7 +1,5 @@
 """The order in which training images come: batch after batch, every epoch shuffled anew. Needs numpy only."""
 
-from __future__ import annotations
-
 import copy
 
 import numpy as np

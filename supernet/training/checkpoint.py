@@ -4,8 +4,6 @@
 with the least loss. Records are read without torch.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import platform

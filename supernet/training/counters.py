@@ -1,7 +1,5 @@
 """How often training updated every operation and every head: the evidence of strict fairness, kept in checkpoints."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass

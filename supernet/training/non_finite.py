@@ -1,7 +1,5 @@
 """Finds the layer in which a network first leaves the finite numbers."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch

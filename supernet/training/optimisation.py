@@ -1,7 +1,5 @@
 """What a training step minimises and how: loss, groups of weights, optimizer and schedule."""
 
-from __future__ import annotations
-
 import inspect
 
 import torch

@@ -1,7 +1,5 @@
 """Which rank takes which of a step's paths, so that all are done at about the same time."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from torch import nn

@@ -1,7 +1,5 @@
 """What the training loop is told: one frozen configuration for supernets and standalone networks. Needs no torch."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 

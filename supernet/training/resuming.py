@@ -1,7 +1,5 @@
 """A training's checkpoints: all that moves is saved, and continued from where the newest intact one was taken."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from pathlib import Path

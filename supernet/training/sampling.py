@@ -1,7 +1,5 @@
 """Which paths a training step takes: strictly fair (FairNAS, algorithm 1) or uniform (SPOS). Needs numpy only."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Sequence
 from functools import partial

@@ -6,8 +6,6 @@ depend on the order of the paths, nor on which rank took which.
 Shape legend: V values, of all running means and variances of a step together.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator, Sequence
 

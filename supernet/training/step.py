@@ -3,8 +3,6 @@
 Shape legend: B images, P paths, D embedding.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext

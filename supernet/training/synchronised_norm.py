@@ -3,8 +3,6 @@
 Shape legend: B images of this rank, C channels, H height, W width.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch

@@ -3,8 +3,6 @@
 Shape legend: B batch.
 """
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Callable, Iterator, Sequence

@@ -3,8 +3,6 @@
 Needs Linux: processor times are read from /proc.
 """
 
-from __future__ import annotations
-
 import os
 import random
 import resource

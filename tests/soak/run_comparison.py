@@ -1,7 +1,5 @@
 """Compares what two runs came to, and what a run holds before and after a kill; times are left out. Needs no torch."""
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import json

@@ -4,8 +4,6 @@ Every stage is a process of its own. Killed, it is started again by the same com
 Then all that both runs came to has to be equal, and no finished work may have been lost or done twice on the way.
 """
 
-from __future__ import annotations
-
 import itertools
 import random
 import sys

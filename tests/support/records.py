@@ -1,7 +1,5 @@
 """Results of stages as tests need them: whole records, with values for all that a test does not care about."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path

@@ -14,8 +14,6 @@ What the rebuild changed on purpose stands in RENAMED and REWORDED, what differs
 two checkouts, as their own setup.cfg says.
 """
 
-from __future__ import annotations
-
 import argparse
 import configparser
 import importlib

@@ -4,8 +4,6 @@ A name is "file: key"; what a step printed is a file too. Numbers have all their
 bytes. EXCLUDED and CUT say what is left out, because two runs of one checkout do not share it.
 """
 
-from __future__ import annotations
-
 import csv
 import hashlib
 import json

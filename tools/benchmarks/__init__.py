@@ -4,8 +4,6 @@
 functions of one setting in `step` and `scoring`.
 """
 
-from __future__ import annotations
-
 BENCHMARKS = {
     "step": "the strictly fair training step: a whole pass for every path, against Trainer",
     "scoring": "scoring a population: one by one, against the trie of prefixes",

@@ -5,8 +5,6 @@ of the imported libraries, data, weights and optimizer state included: on a CPU 
 CUDA what torch allocated on the device.
 """
 
-from __future__ import annotations
-
 import multiprocessing
 import resource
 import sys

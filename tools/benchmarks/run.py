@@ -1,7 +1,5 @@
 """The run of all benchmarks, or of those that are named."""
 
-from __future__ import annotations
-
 import os
 import platform
 import time

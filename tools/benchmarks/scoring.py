@@ -1,7 +1,5 @@
 """Embedding a population by inherited weights, and ranking all images: the plain way, and ours."""
 
-from __future__ import annotations
-
 import math
 from functools import partial
 

@@ -3,8 +3,6 @@
 The loop is timed twice: with PyTorch's own layout and allocator, and with those of the Trainer.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from statistics import median

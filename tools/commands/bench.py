@@ -1,7 +1,5 @@
 """`dualfair bench`: speed and memory on this machine, the plain way beside ours, measured in turn in one run."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import click

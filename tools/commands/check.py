@@ -1,7 +1,5 @@
 """`dualfair check`: does what you plug in keep its promises?"""
 
-from __future__ import annotations
-
 import sys
 
 import click

@@ -1,7 +1,5 @@
 """`dualfair compare`: is NSGA-II worth it? Against random search at equal evaluations, and the exhaustive truth."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import click

@@ -1,8 +1,6 @@
 """What commands share: lines and bars on the terminal, how a stage is watched, and how a signal stops it where that is
 safe."""
 
-from __future__ import annotations
-
 import os
 import signal
 import sys

@@ -1,7 +1,5 @@
 """`dualfair correlate`: stage 4, does the inherited score rank networks as training from scratch does?"""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

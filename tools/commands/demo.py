@@ -1,7 +1,5 @@
 """`dualfair demo`: an honest small run of all four stages on generated faces, with the comparisons that matter."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import TYPE_CHECKING
 

@@ -1,7 +1,5 @@
 """`dualfair doctor`: whether everything works here, check by check, with one verdict."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import click

@@ -1,7 +1,5 @@
 """`dualfair evaluate`: every measure of trained networks, or of the embeddings of any other system."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import click

@@ -1,7 +1,5 @@
 """`dualfair export`: a trained network as a folder that other programs can use."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import click

@@ -1,7 +1,5 @@
 """`dualfair faces`: generate faces, import a data set or your own into a faces folder, and check what is in it."""
 
-from __future__ import annotations
-
 import inspect
 import re
 from collections.abc import Callable

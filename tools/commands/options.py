@@ -1,7 +1,5 @@
 """Options of commands, made from configuration dataclasses: one field is one option, so the two cannot drift apart."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path

@@ -1,7 +1,5 @@
 """`dualfair plan`: what a run will cost, before it is spent."""
 
-from __future__ import annotations
-
 from dataclasses import asdict
 from pathlib import Path
 

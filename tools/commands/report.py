@@ -1,7 +1,5 @@
 """`dualfair report`: what one or several runs found, as one page for everybody, with all its numbers beside it."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import click

@@ -1,7 +1,5 @@
 """`dualfair retrain`: stage 3, chosen networks from scratch, judged by the very same scorer."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import click

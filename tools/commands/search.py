@@ -1,7 +1,5 @@
 """`dualfair search`: stage 2, NSGA-II over genotypes scored by the weights that they inherit."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import click

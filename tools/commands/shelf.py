@@ -1,7 +1,5 @@
 """`dualfair shelf`: networks of the search against backbones from the shelf, all trained and judged alike."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import click

@@ -1,7 +1,5 @@
 """`dualfair show`: what a network is made of and what it costs, as text and as a drawing."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import click

@@ -1,7 +1,5 @@
 """`dualfair status`: what of a run is finished, what is missing, what it will cost. Only reads; needs no torch."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import asdict
 from pathlib import Path

@@ -1,7 +1,5 @@
 """`dualfair study`: does the inherited score rank as training does, whichever way supernets are trained?"""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import click

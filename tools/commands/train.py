@@ -1,7 +1,5 @@
 """`dualfair train`: stage 1, a supernet in which every candidate operation gets the same number of updates."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import click

@@ -1,7 +1,5 @@
 """`dualfair transfer`: networks trained on one face set, measured on others and by other attributes."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import click

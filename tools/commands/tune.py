@@ -1,7 +1,5 @@
 """`dualfair tune`: networks and hyper-parameters searched together, by asynchronous successive halving."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import click

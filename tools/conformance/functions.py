@@ -3,8 +3,6 @@
 Shape legend: P probes, B batch.
 """
 
-from __future__ import annotations
-
 import math
 import warnings
 from collections.abc import Callable, Iterator

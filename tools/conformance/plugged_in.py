@@ -1,7 +1,5 @@
 """All that a user plugs in, checked by its names."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from dualfair.conformance.functions import check_disparity, check_head, check_sampler

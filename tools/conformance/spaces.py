@@ -1,7 +1,5 @@
 """What a candidate operation, a space and the skeleton of its networks have to be, whoever wrote them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

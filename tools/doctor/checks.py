@@ -1,7 +1,5 @@
 """All checks of a machine, each when it is done, and one verdict on them."""
 
-from __future__ import annotations
-
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence

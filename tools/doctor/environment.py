@@ -3,8 +3,6 @@
 Nothing here asks the network.
 """
 
-from __future__ import annotations
-
 import getpass
 import importlib
 import math

@@ -1,7 +1,5 @@
 """The model card of an export: what the network is, what it was measured on, and what not to believe."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 

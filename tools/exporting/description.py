@@ -1,7 +1,5 @@
 """What `dualfair.json` says of an exported network: everything, as data."""
 
-from __future__ import annotations
-
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass

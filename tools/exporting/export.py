@@ -1,7 +1,5 @@
 """A trained network as a folder that other programs can use: what is in it, and how it replaces an earlier one."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Mapping

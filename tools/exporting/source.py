@@ -1,7 +1,5 @@
 """Which trained network is exported, what its run knows of it, and the numbers that are measured on this very one."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace

@@ -8,8 +8,6 @@ Copy this file into the folder where you type that, and change what you like. A 
 one code a block: the place of the operation in `OPERATIONS`.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from timm.layers import BatchNormAct2d, create_conv2d

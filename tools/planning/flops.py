@@ -4,8 +4,6 @@ A MAC counts as in `evaluation.cost`. A random genotype stands for all that a st
 fairness takes every operation equally often, and a position's cost depends on its own operation only.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The forecast of a run: work by formula times what was measured, stage by stage."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """How fast this device is at what a run does: real steps, real scoring and real judging, for some seconds."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace

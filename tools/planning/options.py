@@ -1,7 +1,5 @@
 """What a plan is told beside the options of the stages. Needs no torch."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from dualfair.planning.spans import STUDY_KG_PER_KWH, STUDY_WATTS

@@ -1,7 +1,5 @@
 """A plan: what the stages' own options, a preset and some faces ask for, and what that will cost on a device."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A forecast in words and as a table."""
 
-from __future__ import annotations
-
 from dualfair.planning.forecast import Forecast, StageForecast
 from dualfair.planning.memory import gigabytes
 from dualfair.planning.spans import STUDY_KG_PER_KWH, STUDY_WATTS, Span

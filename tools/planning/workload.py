@@ -3,8 +3,6 @@
 Numbers of the stages are theirs: they are imported, never typed again.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from functools import cached_property
 

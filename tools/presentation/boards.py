@@ -1,7 +1,5 @@
 """TensorBoard files: a curve has every step once, however often its command is killed and repeated."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Collection, Mapping
 from pathlib import Path

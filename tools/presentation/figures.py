@@ -4,8 +4,6 @@ Colours are those of Okabe and Ito, which colour-blind people tell apart; what d
 dash too. Text is never read as mathematics: names come from files.
 """
 
-from __future__ import annotations
-
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Numbers and names as people read them, and as strict JSON holds them."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """The drawing of a network: a row a block, with its operations, widths, sizes and costs."""
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Mapping
 

@@ -1,8 +1,6 @@
 """Pages: one environment of templates for all, with the macros of `templates/page.html`. Whatever text comes in is
 escaped."""
 
-from __future__ import annotations
-
 from base64 import b64encode
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined

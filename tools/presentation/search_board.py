@@ -1,7 +1,5 @@
 """A search in TensorBoard: curves over evaluations, the groups of the best networks, and the front as a picture."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Callable, Iterator, Sequence

@@ -3,8 +3,6 @@
 Shape legend: B batch, S side of the images in pixels.
 """
 
-from __future__ import annotations
-
 import copy
 import math
 from collections.abc import Iterator, Mapping, Sequence

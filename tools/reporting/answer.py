@@ -1,8 +1,6 @@
 """The answer of a run: which network to take, whether cheap scores rank as training does, whether the front held; and
 what the numbers do not show."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 from dualfair.presentation.format import FEW_PEOPLE, FRONT, counted, decimals, listed, number, spoken, with_interval

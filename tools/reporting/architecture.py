@@ -1,7 +1,5 @@
 """What a drawing of a network needs: its blocks with operations, widths, sizes and costs."""
 
-from __future__ import annotations
-
 import math
 
 from dualfair.evaluation.cost import block_costs, macs, parameters

@@ -1,7 +1,5 @@
 """Which network to take, in sentences; or why the data support no choice, and what would."""
 
-from __future__ import annotations
-
 import shlex
 from collections.abc import Mapping
 

@@ -1,7 +1,5 @@
 """All data of a report, from the files of its runs: nothing but what strict JSON holds."""
 
-from __future__ import annotations
-
 import shlex
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Several runs side by side."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 from dualfair.presentation.format import spoken

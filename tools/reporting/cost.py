@@ -1,7 +1,5 @@
 """What a run has cost, and what training every candidate from scratch would have: device hours, energy, emissions."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path

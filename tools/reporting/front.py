@@ -1,7 +1,5 @@
 """The search's front: its own scores, those on fresh people, what is to beat, and how the search got there."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 from dualfair.presentation.format import number, spoken

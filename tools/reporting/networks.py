@@ -1,7 +1,5 @@
 """The networks trained from scratch as the report's data: their numbers, the choice among them, and tables."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 

@@ -1,7 +1,5 @@
 """The report as one HTML page, made of its data alone, as JSON holds them: nothing else is read but the templates."""
 
-from __future__ import annotations
-
 import operator
 from collections.abc import Mapping
 from functools import cache

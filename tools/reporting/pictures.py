@@ -1,7 +1,5 @@
 """The figures of a run, from its data: what is drawn, and what there is to see in words."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Mapping, Sequence
 

@@ -1,8 +1,6 @@
 """Inherited against standalone scores: the numbers of `dualfair correlate`, and whether the cheap scores can be
 believed, in sentences that anybody can read."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from dualfair.presentation.figures import CEILING

@@ -1,7 +1,5 @@
 """The report of some runs: one page for everybody, and its numbers beside it as JSON and CSV."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

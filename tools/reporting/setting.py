@@ -1,7 +1,5 @@
 """What a run is about: groups, people, space and skeleton; and what of it can still be opened."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 from dualfair.presentation.table import Column, table

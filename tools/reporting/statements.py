@@ -1,7 +1,5 @@
 """A statement of a report: a headline, how far the data show it, what it rests on, and what to do next."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 SHOWN, PARTLY, NOT_SHOWN, CONTRADICTED = "shown", "partly shown", "not shown", "contradicted"

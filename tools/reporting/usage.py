@@ -1,7 +1,5 @@
 """Which operations and heads the front uses, and how often the supernet's training updated each."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Sequence
 
 from dualfair.presentation.table import Column, table

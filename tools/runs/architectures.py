@@ -1,7 +1,5 @@
 """Skeletons, spaces, heads and samplers by the names that users type: built in, or `module:object` of their own."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 

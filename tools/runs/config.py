@@ -1,7 +1,5 @@
 """Configurations: frozen dataclasses whose fields are options, filled from what was asked for and from presets."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
 import tomllib

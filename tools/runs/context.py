@@ -1,7 +1,5 @@
 """Where stages work: on a device, alone or with other ranks, in a run directory that nobody else writes to."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """Which device this process computes on, and how: what touches torch's global state, and puts it back."""
 
-from __future__ import annotations
-
 import ctypes
 import os
 from collections.abc import Iterator

@@ -5,8 +5,6 @@ process that was killed neither that its lock is taken over nor, before version 
 the command, by which `dualfair status` knows what runs.
 """
 
-from __future__ import annotations
-
 import fcntl
 import json
 import os

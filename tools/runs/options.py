@@ -1,7 +1,5 @@
 """What the stages of a run are asked for, besides recipe and protocol. Needs no torch."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from dualfair.runs.config import option

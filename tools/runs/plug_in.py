@@ -1,7 +1,5 @@
 """Plug-ins by name: a built-in of a table, or `module:object` of the user's own."""
 
-from __future__ import annotations
-
 import importlib
 import sys
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """The files of a run directory, read with care: what is damaged is told in a sentence and counts as missing."""
 
-from __future__ import annotations
-
 import csv
 import json
 import re

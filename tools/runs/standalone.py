@@ -1,7 +1,5 @@
 """A trained standalone network on disk: its checkpoints, and beside them a description of what it is."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Where the stages of a run directory stand, read from its files: nothing is locked, written, or loaded by torch."""
 
-from __future__ import annotations
-
 import re
 import shlex
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """What the stages behind training start from: the trained supernet of a run directory, its space and its faces."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 from dataclasses import dataclass

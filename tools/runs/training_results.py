@@ -1,7 +1,5 @@
 """The standalone trainings of a run directory: which have a result, which are missing, which are damaged."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace

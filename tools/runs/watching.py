@@ -1,7 +1,5 @@
 """How whoever called a stage watches it, and asks it to stop. Needs nothing but Python."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar

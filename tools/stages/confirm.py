@@ -3,8 +3,6 @@
 Shape legend: n networks, m objectives.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property

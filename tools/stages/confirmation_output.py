@@ -1,7 +1,5 @@
 """A confirmed front in words, as tables and as a record."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

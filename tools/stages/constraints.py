@@ -1,7 +1,5 @@
 """What a network may cost, as options of a search: parameters, multiply-accumulates, latency."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """Stage 4: does the inherited score rank networks as training from scratch does?"""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Every measure of trained networks, or of the embeddings of any other system: measured, written and told."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial

@@ -1,7 +1,5 @@
 """Faces folders: generated, imported from a data set as it lies on the disk, checked; and what they hold in words."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections import Counter
 from collections.abc import Callable, Iterator

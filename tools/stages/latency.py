@@ -1,7 +1,5 @@
 """Latency of standalone networks on one device, measured once a run and kept: a measured time never repeats itself."""
 
-from __future__ import annotations
-
 import math
 import platform
 import time

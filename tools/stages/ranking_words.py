@@ -1,7 +1,5 @@
 """The ranking study in words: what may be concluded from its numbers, and its lines on the screen."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from dualfair.evaluation.statistics.ranking import RankingCorrelation

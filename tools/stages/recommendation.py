@@ -1,7 +1,5 @@
 """The networks trained from scratch: what they reach on validation and on test people, and which of them to take."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

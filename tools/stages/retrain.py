@@ -1,7 +1,5 @@
 """Stage 3: chosen networks from scratch, evaluated by the very same scorer."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 

@@ -1,7 +1,5 @@
 """Reads published tables of cheap and true scores of networks, as CSV, for the ranking study."""
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Stage 2: NSGA-II over genotypes scored by the weights that they inherit."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 

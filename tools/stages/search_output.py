@@ -1,7 +1,5 @@
 """What a search says before and after, and what it leaves behind: lines of text, tables, a figure, the front."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """Which measures can be searched on: do networks differ in them by more than the choice of people does?"""
 
-from __future__ import annotations
-
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from math import ceil

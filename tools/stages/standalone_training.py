@@ -1,7 +1,5 @@
 """Trains networks from scratch, by teams of ranks, and evaluates them by the scorer of the search."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace

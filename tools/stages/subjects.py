@@ -1,7 +1,5 @@
 """What is evaluated: embeddings with identities and groups, from networks or from a file."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

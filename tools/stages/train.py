@@ -1,7 +1,5 @@
 """Stage 1: a supernet in which every candidate operation gets the same number of updates."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 from pathlib import Path

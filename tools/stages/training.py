@@ -1,7 +1,5 @@
 """Runs a training to its end: resumed, shown, with checkpoints, and stopped only when saved."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Iterator

@@ -3,8 +3,6 @@
 What other studies and rooms do for it, comparing searches and writing the report, is handed in.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager

@@ -4,8 +4,6 @@ Coordinates are (x, y) in pixels with whole numbers at pixel centres, as OpenCV 
 Pillow counts from the pixel's corner, so its numbers are larger by one half.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from PIL import Image
 

@@ -3,8 +3,6 @@
 Shape legend: N images.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from dualfair.supernet.images.manifest import Manifest, known_groups

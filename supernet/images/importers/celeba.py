@@ -1,7 +1,5 @@
 """CelebA: aligned images with identities, forty attributes of every image, an official partition and landmarks."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 

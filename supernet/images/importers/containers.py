@@ -1,7 +1,5 @@
 """Faces in one file: RecordIO training sets (.rec) and verification sets (.bin)."""
 
-from __future__ import annotations
-
 import io
 from pathlib import Path
 

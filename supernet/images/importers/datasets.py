@@ -4,8 +4,6 @@ An importer takes the place where the data lies (SRC) and returns a `Listing`; i
 keyword-only parameters are the options of its command, its docstring is the help.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """From images as they lie on a disk to a faces folder: plain folders and tables, and the import of any listing."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress

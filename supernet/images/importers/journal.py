@@ -1,7 +1,5 @@
 """The journal of an import: how far it came, so that the same import can go on after it was killed."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

@@ -8,8 +8,6 @@ but a local stand-in for it.
 Shape legend: P pairs.
 """
 
-from __future__ import annotations
-
 import io
 import pickle
 import pickletools

@@ -1,7 +1,5 @@
 """VGGFace2: loosely cropped images in the folders train and test, gender by identity, landmarks beside them."""
 
-from __future__ import annotations
-
 import csv
 from collections import defaultdict
 from collections.abc import Mapping, Sequence

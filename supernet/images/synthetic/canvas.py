@@ -3,8 +3,6 @@
 Lengths are in half image sides. Shape legend: N images, S side in pixels. Masks are (N, S, S), colours (3, N, S, S).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np

@@ -6,8 +6,6 @@ Lengths are in half image sides: the picture spans [-1, 1] to the right (x) and 
 1.0 wide and 1.35 high. Shape legend: N images, S side in pixels. Masks are (N, S, S), colours (3, N, S, S) in [0, 1].
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 

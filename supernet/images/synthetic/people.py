@@ -4,8 +4,6 @@ The groups are abstract. Skin tone, hair and every other trait that is not shape
 for all of them, and the average face is the same.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 

@@ -4,8 +4,6 @@ A field's key in the file is its name, unless it is `keyed`. What a `flat` field
 keys: options, or a training with its seed. Networks and trainings are written as text.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import math
 import types

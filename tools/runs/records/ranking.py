@@ -1,7 +1,5 @@
 """The ranking study: does an inherited score rank networks as training them does?"""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 

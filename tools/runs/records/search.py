@@ -1,7 +1,5 @@
 """What a search leaves behind: its configuration, its front, and how reliable its measures are."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Self

@@ -1,7 +1,5 @@
 """What a study tells readers: finished sentences, tables and figures, so that a report shows them unseen."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """What training leaves behind: configurations, plans, results, and what a standalone network is."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 from dualfair.evaluation.protocol import PUBLISHED, ObjectiveNames, Scores

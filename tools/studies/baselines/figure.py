@@ -1,7 +1,5 @@
 """Error against every disparity, of searched networks and of backbones."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from dualfair.presentation.figures import BLUE, ORANGE, panels, save

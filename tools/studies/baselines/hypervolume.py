@@ -3,8 +3,6 @@
 Shape legend: S training seeds of a network, N networks, R resamples.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

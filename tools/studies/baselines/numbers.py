@@ -3,8 +3,6 @@
 Shape legend: S training seeds of a network.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """What the study of searched networks against backbones leaves behind, and where."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Networks of the search against backbones of timm's, all trained and evaluated alike."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from dualfair.presentation.format import capital

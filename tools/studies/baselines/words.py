@@ -1,7 +1,5 @@
 """The study of searched networks against backbones as a table and as sentences."""
 
-from __future__ import annotations
-
 from dualfair.evaluation.statistics.ranking import Estimate
 from dualfair.presentation.format import counted, listed, spoken
 from dualfair.presentation.table import Column, Table, table

@@ -1,7 +1,5 @@
 """The share of the best front's hypervolume that both methods reach."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What a comparison of searches comes to, and where it lies."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -1,7 +1,5 @@
 """NSGA-II against random search at equal distinct evaluations: what `dualfair compare` computes, on any scorer."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from functools import partial
 

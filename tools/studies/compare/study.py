@@ -1,7 +1,5 @@
 """Is NSGA-II worth it? Against random search at equal evaluations, and the exhaustive truth, on a run's own scores."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Mean tau of every variant, with what its supernets have alone."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """What `dualfair study` is asked for, beside the options of training and of the protocol. Needs no torch."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from dualfair.runs.config import option

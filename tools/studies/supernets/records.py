@@ -1,7 +1,5 @@
 """What a study of several supernets leaves behind, and where."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Does the inherited score rank as standalone training does, over several supernets and ways of training them?"""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path

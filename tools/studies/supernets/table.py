@@ -3,8 +3,6 @@
 Shape legend: n networks, S training seeds, K supernets, R resamples.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 

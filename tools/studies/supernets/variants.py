@@ -1,7 +1,5 @@
 """Variants of supernet training and scoring that a study compares, from a TOML file with a table each."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path

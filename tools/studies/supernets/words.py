@@ -1,7 +1,5 @@
 """A study of several supernets as lines of text and as rows of a table."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 from dualfair.presentation.table import aligned

@@ -1,7 +1,5 @@
 """What `dualfair transfer` is asked for. Needs no torch."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from dualfair.runs.config import option

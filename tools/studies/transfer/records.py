@@ -1,7 +1,5 @@
 """What measuring networks on other faces leaves behind, and where."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Networks trained on one face set, measured on others and by other attributes."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """What carries over to other faces, as lines of text."""
 
-from __future__ import annotations
-
 from dualfair.evaluation.statistics.ranking import RankingCorrelation
 from dualfair.presentation.table import aligned
 from dualfair.runs.records.training import MEASURES

@@ -1,7 +1,5 @@
 """The turns of tuning and what they came to, on disk; and the networks that trials draw from."""
 
-from __future__ import annotations
-
 import fcntl
 import time
 from collections.abc import Iterator, Sequence

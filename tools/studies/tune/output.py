@@ -1,7 +1,5 @@
 """What tuning came to, as a record, as tables and as lines of text."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path

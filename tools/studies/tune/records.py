@@ -1,7 +1,5 @@
 """What tuning leaves behind, and where."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Networks and hyper-parameters searched together, by asynchronous successive halving."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 
 from dualfair.evolution.halving import Rungs, Turn

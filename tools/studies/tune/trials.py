@@ -3,8 +3,6 @@
 The choices and their ranges are those of the DPN study's joint search (its table 1).
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
