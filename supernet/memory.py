@@ -29,11 +29,13 @@ _SHORTAGES = (
 
 
 def free_memory(device: torch.device) -> int:
-    """Bytes that are free on a device; on a CPU, those of the machine's RAM."""
+    """Bytes that are free on a device, with what torch keeps for itself there and does not use; on a CPU, those of the
+    machine's RAM."""
     if device.type == "cuda":
         import torch
 
-        return torch.cuda.mem_get_info(device)[0]
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + kept
     return available_ram()
 
 

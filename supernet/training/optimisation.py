@@ -1,7 +1,5 @@
 """What a training step minimises and how: loss, groups of weights, optimizer and schedule."""
 
-import inspect
-
 import torch
 from timm.optim import create_optimizer_v2, get_optimizer_class
 from timm.scheduler import create_scheduler_v2
@@ -13,6 +11,8 @@ from dualfair.supernet.training.recipe import Recipe
 
 GROUPS = ("trunk", "operations", "heads")
 """The groups of weights that have their own learning rate and gradient clipping."""
+FUSED = (torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW)
+"""Optimizers that torch updates all weights by in one kernel, on CPUs and GPUs alike; Adagrad's is for CPUs only."""
 
 
 def group_of(name: str) -> str:
@@ -48,8 +48,7 @@ def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
             groups.append({"params": weights, "lr": recipe.lr * factors[group], "weight_decay": decay})
     try:
         kind = get_optimizer_class(recipe.optimizer, bind_defaults=False)
-        # One kernel for all weights where torch has one.
-        fused = {"fused": True} if "fused" in inspect.signature(kind).parameters else {}
+        fused = {"fused": True} if kind in FUSED else {}
         optimizer = create_optimizer_v2(
             [group for group in groups if group["params"]],
             opt=recipe.optimizer,

@@ -59,10 +59,17 @@ def resume(
     try:
         trainer.load_state_dict(load_checkpoint(path))
     except (KeyError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
+        # The first line of torch's list only names the class.
+        lines = str(error).splitlines()
+        reason = (lines[1] if len(lines) > 1 else lines[0]).strip()
         raise ValueError(f"checkpoint {path} does not fit this network: {reason}") from error
     if leads and (changes := _changes(record, trainer)):
-        say(f"Warning: {path.name} was written with {changes}: numbers may differ in rounding from an unbroken run")
+        redrawn = trainer.layers_draw and record.device != trainer.device.type
+        drawn = " and in what layers draw at random" if redrawn else ""
+        say(
+            f"Warning: {path.name} was written with {changes}: numbers may differ in rounding{drawn} from an unbroken "
+            "run"
+        )
     return record
 
 

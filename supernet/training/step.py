@@ -46,7 +46,10 @@ def accumulate(
         losses.append(loss.detach())
         norms.append(embedding.detach().norm(dim=1).mean())
     if not single_path:
-        torch.autograd.backward(begun, [leaf.grad for leaf in leaves])
+        # No path need use all that it begins with: a block's join may leave out what was carried.
+        used = [(tensor, leaf.grad) for tensor, leaf in zip(begun, leaves, strict=True) if leaf.grad is not None]
+        if used:
+            torch.autograd.backward(*zip(*used, strict=True))
     return torch.stack(losses), torch.stack(norms)
 
 

@@ -108,7 +108,8 @@ class Trainer:
         self.loader = open_loader(faces, self.device, processes.size if self.device.type == "cpu" else 1)
         self.batch_sampler = BatchSampler(len(faces.labels), recipe.batch, seed)
         self.path_sampler = sampler(space.sizes, seed) if space else None
-        self.augmentation = torch.Generator(self.device).manual_seed(seed)
+        # On the CPU, so that every device draws the same.
+        self.augmentation = torch.Generator().manual_seed(seed)
         # Backbones may drop paths at random, which layers draw from torch's own generator.
         self._layers = _global_generator(self.device) if isinstance(network, BackboneNetwork) else None
         updates = self.path_sampler.updates_per_batch if self.path_sampler else 1
@@ -138,6 +139,11 @@ class Trainer:
     def paths_per_step(self) -> int:
         """Forward and backward passes of one step."""
         return self.path_sampler.paths_per_step if self.path_sampler else 1
+
+    @property
+    def layers_draw(self) -> bool:
+        """Whether layers of the network may draw at random."""
+        return self._layers is not None
 
     def run(self, until: int | None = None, stop: Callable[[], bool] = lambda: False) -> Iterator[Progress]:
         """Train to update `until` (all of them by default), yielding after every step.
@@ -209,7 +215,7 @@ class Trainer:
         local = self.team.share(range(len(chosen)))
         pixels = self.loader.take(chosen[local], self.batch_sampler.upcoming()[local])
         recipe = self.recipe
-        draws = draw(len(chosen), self.augmentation)[:, local]
+        draws = draw(len(chosen), self.augmentation)[:, local].to(self.device)
         images = augment(to_input(pixels), draws, flip=recipe.flip, shift=recipe.shift, brightness=recipe.brightness)
         labels = torch.from_numpy(self.faces.labels[chosen[local]]).to(self.device)
         return images.contiguous(memory_format=torch.channels_last), labels, len(local) / len(chosen)
@@ -301,15 +307,15 @@ class Trainer:
         }
 
     def load_state_dict(self, state: dict) -> None:
-        """Continue exactly where `state_dict` was taken."""
+        """Continue exactly where `state_dict` was taken; on another kind of device but for what its layers draw."""
         dealt = json.loads(state["dealt"])
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         if self.average:
             self.average.module.load_state_dict(state["average"])
-        self.augmentation.set_state(state["augmentation"])
+        _restore(self.augmentation, state["augmentation"], state["step"])
         if self._layers:
-            self._layers.set_state(state["layers"])
+            _restore(self._layers, state["layers"], state["step"])
         self.batch_sampler.load_state_dict(dealt["shuffler"])
         if self.path_sampler:
             self.path_sampler.load_state_dict(dealt["dealer"])
@@ -325,6 +331,14 @@ def _global_generator(device: torch.device) -> torch.Generator:
         return torch.default_generator
     torch.cuda.init()
     return torch.cuda.default_generators[torch.cuda.current_device() if device.index is None else device.index]
+
+
+def _restore(generator: torch.Generator, state: Tensor, seed: int) -> None:
+    """Go on from a generator's state; where it is of another kind of device, which draws otherwise, start anew."""
+    if state.numel() == generator.get_state().numel():
+        generator.set_state(state)
+    else:
+        generator.manual_seed(seed)
 
 
 def _means_by_head(paths: Sequence[Genotype], norms: Sequence[float]) -> dict[str, float]:

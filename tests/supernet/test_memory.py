@@ -223,3 +223,11 @@ def test_the_limit_of_a_container_counts_without_its_caches(tmp_path, monkeypatc
     assert available_ram() == 2**18 + 2**17
     monkeypatch.setattr(memory, "control_group_files", lambda name: [inner / name])
     assert available_ram() > 2**18 + 2**17
+
+
+def test_what_torch_keeps_on_a_device_and_does_not_use_is_free(monkeypatch):
+    """After a training torch holds all it ever needed: 7 GB, of which 1 GB is in use, beside 2 GB that nobody has."""
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _device: (2, 10))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda _device: 7)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda _device: 1)
+    assert memory.free_memory(torch.device("cuda")) == 8

@@ -92,9 +92,9 @@ def first_images(trainer: Trainer, images: int):
     recipe = trainer.recipe
     chosen = copy.deepcopy(trainer.batch_sampler).deal()
     shown = slice(min(images, len(chosen)))
-    generator = torch.Generator(trainer.device)
+    generator = torch.Generator()
     generator.set_state(trainer.augmentation.get_state())
-    draws = draw(len(chosen), generator)[:, shown]
+    draws = draw(len(chosen), generator)[:, shown].to(trainer.device)
     pixels = to_input(trainer.faces.read(chosen[shown]).to(trainer.device))
     seen = augment(pixels, draws, flip=recipe.flip, shift=recipe.shift, brightness=recipe.brightness)
     pixels = (seen * 127.5 + 127.5).round().clamp(0, 255).to(torch.uint8).cpu()

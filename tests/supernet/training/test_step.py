@@ -3,6 +3,7 @@ import copy
 import pytest
 import torch
 
+from dualfair.supernet.families.dual_path import DualPathBlock
 from dualfair.supernet.network import Supernet
 from dualfair.supernet.space import dpn_space
 from dualfair.supernet.training.optimisation import group_of
@@ -64,3 +65,14 @@ def test_only_shared_gradients_are_averaged(tiny, images):
     uses = {"trunk": 9, "operations": 1, "heads": 3}
     for name, gradient in gradients(network).items():
         assert torch.allclose(gradient * uses[group_of(name)], plain[name], rtol=1e-9, atol=1e-12), name
+
+
+def test_a_block_may_leave_out_what_was_carried(tiny, images, monkeypatch):
+    """The first shortcut is then on no path: it gets no gradient, and the stem that of the paths."""
+    join = DualPathBlock.join
+    monkeypatch.setattr(DualPathBlock, "join", lambda block, carried, x: join(block, torch.zeros_like(carried), x))
+    plain, ours, *_ = strict_step(tiny, torch.float64, images)
+    assert plain.keys() == ours.keys()
+    assert not any("shortcut" in name for name in ours) and any("stem" in name for name in ours)
+    for name, expected in plain.items():
+        assert torch.allclose(ours[name], expected, rtol=1e-9, atol=1e-15), name
