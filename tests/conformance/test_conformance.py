@@ -17,7 +17,7 @@ from dualfair.evaluation.metrics.disparity import DISPARITIES
 from dualfair.evaluation.scoring.sharing import work
 from dualfair.evaluation.scoring.trie import build_trie, leaves
 from dualfair.guides import inverted_residual
-from dualfair.planning.flops import expected_macs
+from dualfair.planning.forecast import expected_macs
 from dualfair.supernet.heads import HEADS, arcface_margin
 from dualfair.supernet.network import Supernet
 from dualfair.supernet.operations import Convolution, Place

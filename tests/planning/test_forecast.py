@@ -1,16 +1,21 @@
-"""A forecast is counts times what was measured."""
+"""Work by formula, against brute-force enumeration and independent sums; a forecast is work times what was measured."""
 
 import dataclasses
+import itertools
 
+import numpy as np
 import pytest
 
-from dualfair.planning.flops import population_macs
-from dualfair.planning.forecast import forecast
-from dualfair.planning.measurement import Measurement
-from dualfair.planning.options import PlanOptions
-from dualfair.planning.spans import Span
+from dualfair.evaluation.cost import macs
+from dualfair.evaluation.scoring.sharing import work
+from dualfair.planning.forecast import expected_macs, forecast, population_macs, search_macs, training_flops
+from dualfair.planning.measurement import Measurement, Span
+from dualfair.planning.options import PlanOptions, kilograms, kilowatt_hours
 from dualfair.runs.protocol import ProtocolOptions
-from tests.support.workloads import small_space
+from dualfair.supernet.skeleton import skeleton_of
+from dualfair.supernet.space import dpn_space
+from dualfair.supernet.training.recipe import Recipe
+from tests.support.workloads import small_space, workload_of
 
 
 def measured(step=1.0):
@@ -30,10 +35,9 @@ def test_a_forecast_is_counts_times_what_was_measured(planned):
     assert stages["train"].seconds == Span(50, 100, 200)
     # 12 genotypes, and the judging of two errors to beat: 14 x 1000^2 x 1e-6 s, beside the embedding.
     assert 14 < stages["search"].seconds.middle < 14.1
-    assert stages["search"].counts["confirmations"] == 0
+    assert "confirmed" not in stages["search"].work
     # 4 networks with two seeds, 30 steps of 0.1 s, judged on 1000 and 500 images.
     assert stages["retrain"].seconds.middle == pytest.approx(8 * (3 + 1.25), rel=0.01)
-    assert result.scratch_networks == 12 and result.scratch_seconds.middle == pytest.approx(36)
     assert result.seconds.middle == pytest.approx(sum(stage.seconds.middle for stage in result.stages))
     assert result.kwh.middle == pytest.approx(result.seconds.middle / 3600 * 0.25)
 
@@ -51,10 +55,9 @@ def test_confirming_is_forecast_like_scoring_on_the_people_kept_for_it(planned):
     )
     without = dataclasses.replace(again, search=dataclasses.replace(search, confirm_candidates=0))
     alone = next(stage for stage in forecast(without, measured()).stages if stage.name == "search")
-    macs = population_macs(again, 8)
-    assert kept["search"].flops - alone.flops == pytest.approx(2 * macs * (80 + 2 * 2000))
+    assert kept["search"].flops - alone.flops == pytest.approx(2 * population_macs(again, 8) * (80 + 2 * 2000))
     # Standalone networks are judged on all faces that a search may see, and on test faces.
-    assert kept["retrain"].counts == stages["retrain"].counts
+    assert kept["retrain"].work == stages["retrain"].work
     assert kept["retrain"].seconds.middle == pytest.approx(stages["retrain"].seconds.middle, rel=0.001)
 
 
@@ -67,7 +70,7 @@ def test_several_devices_finish_sooner_and_work_longer(planned):
     assert several["search"].wall_seconds.middle == pytest.approx(one["search"].seconds.middle * 2 / 6)
     assert several["retrain"].wall_seconds.middle == pytest.approx(one["retrain"].seconds.middle * 2 / 8)
     assert four.kwh.middle == pytest.approx(four.wall_seconds.middle * 4 * 0.25 / 3600)
-    assert four.kwh.middle > alone.kwh.middle and four.scratch_seconds == alone.scratch_seconds
+    assert four.kwh.middle > alone.kwh.middle
 
 
 def test_devices_share_an_exhaustive_search(planned):
@@ -78,3 +81,43 @@ def test_devices_share_an_exhaustive_search(planned):
         if stage.name == "search"
     )
     assert search.wall_seconds.middle == pytest.approx(search.seconds.middle * 6 / 16)
+
+
+@pytest.mark.parametrize("name", ["dpn81-shared", "dpn729-shared"])
+@pytest.mark.parametrize("skeleton", ["nano", "paper"])
+def test_expected_macs_are_the_mean_of_the_enumerated_space(name, skeleton):
+    space, skeleton = dpn_space(name), skeleton_of(skeleton).resized(75)
+    # MACs do not depend on the head, which comes last: every third genotype is enough.
+    every = itertools.islice(space.enumerate(), 0, None, 3)
+    assert expected_macs(space, skeleton) == pytest.approx(np.mean([macs(genotype, skeleton) for genotype in every]))
+
+
+def test_training_flops_are_six_a_mac_of_every_path_image_and_step(tiny):
+    space = dpn_space("dpn81-shared", 3)
+    planned = workload_of(space, tiny, train=Recipe(epochs=2, batch=10))
+    path = np.mean([macs(genotype, tiny) for genotype in space.enumerate()]) + 12 * tiny.embedding
+    steps = planned.supernet_steps
+    assert steps == 2 * (96 // 10)
+    assert training_flops(planned, planned.train, 9 * steps) == pytest.approx(6 * path * 10 * 9 * steps)
+
+
+def test_populations_are_priced_as_the_mean_over_all_of_them(tiny):
+    space = small_space()
+    everything = sorted(space.enumerate())
+    for size in (1, 2, 3):
+        mean = np.mean([work(population, tiny).shared for population in itertools.combinations(everything, size)])
+        assert population_macs(workload_of(space, tiny), size) == pytest.approx(mean, rel=0.02)
+
+
+@pytest.mark.parametrize("search", [{"exhaustive": True}, {"population": 16, "generations": 1}])
+def test_a_search_shares_within_its_calls_and_not_between_them(tiny, search):
+    space = small_space()
+    everything = sorted(space.enumerate())
+    alone = work(everything[:8], tiny).shared + work(everything[8:], tiny).shared
+    assert search_macs(workload_of(space, tiny, **search)) == pytest.approx(alone)
+    assert alone > work(everything, tiny).shared
+
+
+def test_the_studys_emissions_come_out():
+    assert kilograms(88_493 * 3600, 250, 0.373) == pytest.approx(8251.97, abs=0.005)
+    assert kilowatt_hours(7200, 500) == 1

@@ -2,7 +2,7 @@
 
 import itertools
 
-from dualfair.planning.measurement import REPETITIONS, repeated
+from dualfair.planning.measurement import REPETITIONS, Span, repeated
 
 
 def ticking(*durations):
@@ -18,11 +18,17 @@ def ticking(*durations):
 
 def test_the_first_run_warms_up_and_does_not_count():
     run, clock = ticking(20, 1)
-    assert repeated(run, 4, clock) == [1, 1, 1, 1]
+    assert repeated(run, 4, clock=clock) == [1, 1, 1, 1]
     run, clock = ticking(4, 1)
-    assert repeated(run, 1e9, clock) == [1] * REPETITIONS
+    assert repeated(run, 1e9, clock=clock) == [1] * REPETITIONS
 
 
 def test_a_run_longer_than_the_time_given_is_measured_once():
     run, clock = ticking(90, 50)
-    assert repeated(run, 10, clock) == [50]
+    assert repeated(run, 10, clock=clock) == [50]
+
+
+def test_a_span_is_median_and_quartiles_and_one_value_has_no_spread():
+    assert Span.of([5, 1, 3, 2, 4]) == Span(2, 3, 4)
+    assert Span.of([7]) == Span(7, 7, 7)
+    assert Span(1, 2, 3) + Span(0, 1, 5) * 2 == Span(1, 4, 13)

@@ -9,7 +9,7 @@ import torch
 from dualfair.evaluation.scoring.embedding import network_input
 from dualfair.evaluation.scoring.scorer import population_embeddings
 from dualfair.planning import memory
-from dualfair.planning.memory import Line, MemoryPlan, checked_memory, covering_paths, optimizer_copies, peak_bytes
+from dualfair.planning.memory import checked_memory, covering_paths, line, optimizer_copies, peak_bytes, stage_needs
 from dualfair.planning.workload import FaceCounts
 from dualfair.supernet.images.noise import RandomFaces
 from dualfair.supernet.network import Supernet, build
@@ -19,6 +19,11 @@ from dualfair.supernet.training.trainer import Trainer
 from tests.support.workloads import workload_of
 
 CPU = torch.device("cpu")
+
+
+def needed(stage, workload, half=False, **images):
+    """What a stage of a workload needs, with some numbers of images in place of those that it asks for."""
+    return next(each for each in stage_needs(workload, half=half) if each.name == stage).at(**images)
 
 
 def test_bytes_alive_of_a_worked_example():
@@ -45,7 +50,6 @@ def test_a_plan_holds_what_training_has_alive(tiny, space, changed):
     recipe, faces = Recipe(**changed), RandomFaces(96, 12, tiny.image_size)
     counts = FaceCounts(training=96, identities=12, validation=4, test=4)
     workload = workload_of(space, tiny, train=recipe, retrain=recipe, faces=counts, calibrate=2)
-    plan = MemoryPlan(workload, half=False)
     pixels = faces.read(np.arange(96))
 
     def alive(opened, space=None):
@@ -58,9 +62,9 @@ def test_a_plan_holds_what_training_has_alive(tiny, space, changed):
         return peak_bytes(train) - pixels.nbytes
 
     supernet = alive(lambda: Supernet(tiny, 12, space.heads), space)
-    assert 0.95 < plan.train(workload).device / supernet < 1.05
+    assert 0.95 < needed("train", workload).device / supernet < 1.05
     standalone = max(alive(lambda path=path: build(path, tiny, 12)) for path in covering_paths(space))
-    assert 0.9 < plan.retrain(workload).device / standalone < 1.1
+    assert 0.9 < needed("retrain", workload).device / standalone < 1.1
 
 
 @pytest.mark.parametrize(("calibrate", "batch"), [(80, 20), (10, 100), (0, 50)])
@@ -73,31 +77,29 @@ def test_a_plan_holds_what_scoring_has_alive(tiny, space, calibrate, batch):
         sample = network_input(images, np.arange(calibrate), "cpu") if calibrate else None
         population_embeddings(supernet, covering_paths(space), images, sample, batch=batch)
 
-    assert 0.9 < MemoryPlan(workload, half=False).search(workload).device / peak_bytes(scoring) < 1.1
+    assert 0.9 < needed("search", workload).device / peak_bytes(scoring) < 1.1
 
 
 def test_a_line_goes_through_two_small_batches():
-    line = Line.of(lambda images: torch.empty(images * 10 + 5))
-    assert (line.fixed, line.each, line.at(100)) == (20, 40, 4020)
+    assert line(lambda images: torch.empty(images * 10 + 5))(100) == 4020
 
 
 def test_bfloat16_needs_less_and_only_where_the_recipe_allows_it(tiny, space):
     allowed, refused = (workload_of(space, tiny, train=Recipe(batch=32, amp=amp)) for amp in (True, False))
-    full = MemoryPlan(allowed, half=False).train(allowed)
-    assert MemoryPlan(allowed, half=True).train(allowed).batch < full.batch
-    assert MemoryPlan(refused, half=True).train(refused) == full
+    full = needed("train", allowed)
+    assert needed("train", allowed, half=True).batch < full.batch
+    assert needed("train", refused, half=True) == full
 
 
 def test_a_score_call_holds_its_own_genotypes_and_confirming_a_larger_sample(tiny, space):
     faces = FaceCounts(training=4000, identities=12, validation=400, test=30)
     few, many = (workload_of(space, tiny, faces=faces, population=n, calibrate=100, batch=16) for n in (8, 64))
-    plan = MemoryPlan(few, half=False)
-    assert plan.search(few) == plan.search(many)
-    pair = plan.search(workload_of(space, tiny, faces=faces, population=2, generations=1))
-    assert plan.search(few).results - pair.results == 6 * 4 * 400 * tiny.embedding
-    kept = replace(few, faces=replace(faces, confirmation=40))
-    assert plan.search(kept).batch == plan.search(replace(few, protocol=replace(few.protocol, calibrate=400))).batch
-    assert plan.search(kept).batch > 3 * plan.search(few).batch
+    assert needed("search", few) == needed("search", many)
+    pair = needed("search", workload_of(space, tiny, faces=faces, population=2, generations=1))
+    assert needed("search", few).results - pair.results == 6 * 4 * 400 * tiny.embedding
+    kept = needed("search", replace(few, faces=replace(faces, confirmation=40)))
+    assert kept.batch == needed("search", few, **{"--calibrate": 400}).batch
+    assert kept.batch > 3 * needed("search", few).batch
 
 
 @pytest.mark.parametrize(("optimizer", "copies"), [("sgd", 1), ("momentum", 1), ("adamw", 2), ("adamax", 2)])
@@ -122,8 +124,7 @@ def test_what_cannot_fit_is_refused_with_the_largest_batch_that_could(planned, t
     with pytest.raises(ValueError, match=r"^train needs .* of RAM, .* are available; the largest --batch") as refused:
         checked_memory(large, CPU)
     best = int(str(refused.value).split()[-1])
-    plan = MemoryPlan(large, half=False)
-    fits = [plan.train(replace(large, train=Recipe(batch=batch))).device <= size for batch in (best, best + 1)]
+    fits = [needed("train", replace(large, train=Recipe(batch=b))).device <= size for b in (best, best + 1)]
     assert fits == [True, False]
 
 

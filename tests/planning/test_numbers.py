@@ -14,8 +14,10 @@ confirm.RANDOM, inherited.CALIBRATION = 5, 3
 confirm.GENOTYPES_A_CALL, search.SAMPLE = 7, 4
 baselines.LIMIT, options.BATCH, embedding.MIRRORED, search.FREE = 300, 11, 3, ("pixels",)
 
+import math
+
 from dualfair.evaluation.scoring.sharing import work
-from dualfair.planning import flops, forecast, measurement, memory
+from dualfair.planning import forecast, measurement, memory
 from dualfair.planning.workload import FaceCounts, Workload
 from dualfair.supernet.skeleton import SKELETONS
 from dualfair.supernet.space import dpn_space
@@ -25,12 +27,12 @@ from tests.support.workloads import workload_of
 faces = FaceCounts(training=96, identities=12, validation=40, test=30, confirmation=20)
 skeleton = SKELETONS["nano"].resized(32, (1, 1, 1, 1))
 evolved = workload_of(dpn_space("dpn81"), skeleton, faces=faces, calibrate=10)
-assert evolved.confirmations == 16 + 5 and evolved.confirmation_calibrate == 30 and evolved.batch == 11
+assert evolved.confirmations == 16 + 5 and evolved.confirmation_calibrate(10) == 30 and evolved.batch == 11
 everything = workload_of(dpn_space("dpn81-shared"), skeleton, faces=faces, exhaustive=True, confirm_candidates=2)
 assert everything.confirmations == 2 + 4 and forecast.MIRRORED == 3
 genotypes = list(everything.space.enumerate())
 calls = [genotypes[start:start + 7] for start in range(0, 243, 7)]
-assert flops.search_macs(everything) == sum(work(call, skeleton).shared for call in calls)
+assert math.isclose(forecast.search_macs(everything), sum(work(call, skeleton).shared for call in calls))
 one, nothing = forecast.Span(1, 1, 1), forecast.NOTHING
 measured = measurement.Measurement(
     train_step=nothing, retrain_step=nothing, scoring=nothing, judging=one, repetitions={},

@@ -62,7 +62,7 @@ def test_candidates_and_random_subnets_are_confirmed_where_people_are_kept(tiny)
     assert workload_of(space, tiny, exhaustive=True, faces=kept, confirm_candidates=1).confirmations == 16
     large = workload_of(dpn_space("dpn81", 3), tiny, population=64, faces=kept)
     assert large.confirmations == 16 + 32
-    assert large.confirmation_calibrate == 96
-    assert workload_of(space, tiny, faces=kept, calibrate=10).confirmation_calibrate == 40
+    assert large.confirmation_calibrate(512) == 96
+    assert workload_of(space, tiny, faces=kept, calibrate=10).confirmation_calibrate(10) == 40
     with pytest.raises(ValueError, match="confirm_candidates must be 0 or more, got -1"):
         workload_of(space, tiny, confirm_candidates=-1)

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import pytest
 
 from dualfair.evolution.archive import Archive
-from dualfair.planning.spans import kilograms
+from dualfair.planning.options import kilograms
 from dualfair.presentation.figures import svg
 from dualfair.reporting import pictures
 from dualfair.reporting.architecture import architecture

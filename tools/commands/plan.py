@@ -34,11 +34,8 @@ def command(
     Refuses, with exit status 2, what cannot fit into memory. Nothing is trained or written but the --json file.
     """
     from dualfair.planning.plan import plan
-    from dualfair.planning.report import lines
     from dualfair.supernet.files import write_json
 
     forecast = plan(faces, given, preset, exhaustive=exhaustive, device=device, say=say)
-    for line in lines(forecast):
-        say(line)
     if json_path is not None:
         write_json(json_path, asdict(forecast))

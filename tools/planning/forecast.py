@@ -1,31 +1,49 @@
-"""The forecast of a run: work by formula times what was measured, stage by stage."""
+"""The forecast of a run: work by formula times what was measured, stage by stage.
 
+Work is floating-point operations, two a multiply-accumulate (`evaluation.cost`); backward costs twice forward. A random
+genotype stands for all that a stage passes through: strict fairness takes every operation equally often, and a
+position's cost depends on its own operation only.
+"""
+
+import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dualfair.evaluation.scoring.embedding import MIRRORED
-from dualfair.planning.flops import FORWARD, expected_macs, population_macs, search_macs, training_flops
-from dualfair.planning.measurement import Measurement
-from dualfair.planning.memory import StageMemory
-from dualfair.planning.options import PlanOptions
-from dualfair.planning.spans import NOTHING, Span, data_parallel, kilograms, kilowatt_hours, rounds
-from dualfair.planning.workload import Workload
-from dualfair.stages.search import FREE
+import numpy as np
 
+from dualfair.evaluation.scoring.embedding import MIRRORED
+from dualfair.evaluation.scoring.sharing import Work, work
+from dualfair.planning.measurement import Measurement, Span
+from dualfair.planning.memory import StageMemory
+from dualfair.planning.options import PlanOptions, kilograms, kilowatt_hours
+from dualfair.planning.workload import Workload
+from dualfair.stages.confirm import GENOTYPES_A_CALL
+from dualfair.stages.search import FREE
+from dualfair.supernet.skeleton import Skeleton
+from dualfair.supernet.space import SearchSpace
+from dualfair.supernet.training.recipe import Recipe
+
+FORWARD = 2
+"""FLOPs a MAC of a forward pass."""
+TRAINING = 6
+"""FLOPs a MAC of a forward and a backward pass."""
+DRAWN = 512
+"""About how many genotypes are drawn to see what random populations have in common."""
 RANKED_AGAIN = 2
 """A confirmed network's faces are ranked once to be judged and once for the intervals."""
+NOTHING = Span(0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True)
 class StageForecast:
-    """One stage: what it does in words and in numbers, FLOPs, seconds on one device, wall-clock seconds on all of them.
+    """One stage: what it does in words, FLOPs, seconds on one device, wall-clock seconds on all of them.
 
     `memory` is None where it was not counted.
     """
 
     name: str
     work: str
-    counts: Mapping[str, int]
     flops: float
     seconds: Span
     wall_seconds: Span
@@ -34,11 +52,8 @@ class StageForecast:
 
 @dataclass(frozen=True)
 class Forecast:
-    """All stages of a run on `device`, and what they come to.
-
-    Energy and emissions are those of all devices until the last one is done. `scratch_seconds` is the time, on one
-    device, of training every network that the search scores from scratch instead, once each.
-    """
+    """All stages of a run on `device`, and what they come to. Energy and emissions are those of all devices until the
+    last one is done."""
 
     device: str
     stages: tuple[StageForecast, ...]
@@ -47,8 +62,6 @@ class Forecast:
     wall_seconds: Span
     kwh: Span
     kg_co2eq: Span
-    scratch_networks: int
-    scratch_seconds: Span
     repetitions: Mapping[str, int]
 
 
@@ -65,85 +78,120 @@ def forecast(
     whole jobs: both go by rounds. The search is priced for random populations, which share fewest prefixes, and
     retrained networks for the space's mean cost.
     """
-    options = options or PlanOptions()
-    devices, efficiency, team = options.devices, options.efficiency, workload.retraining.ranks_per_job
-    generations = workload.generations
+    options, team, generations = options or PlanOptions(), workload.retraining.ranks_per_job, workload.generations
+    devices = options.devices
+
+    def data_parallel(of_devices: int) -> float:
+        return 1.0 if of_devices == 1 else 1 / (of_devices * options.efficiency)
+
+    rounds_of_search = sum(math.ceil(size / devices) for size in generations)
+    rounds_of_trainings = math.ceil(workload.trainings / (devices // team))
     shares = {
-        "train": data_parallel(devices, efficiency),
-        "search": sum(size * rounds(size, devices) for size in generations) / sum(generations),
-        "retrain": rounds(workload.trainings, devices // team) * data_parallel(team, efficiency),
+        "train": data_parallel(devices),
+        "search": rounds_of_search / sum(generations),
+        "retrain": rounds_of_trainings / workload.trainings * data_parallel(team),
     }
     stages = []
     for name, of_stage in {"train": _train, "search": _search, "retrain": _retrain}.items():
-        work, counts, flops, seconds = of_stage(workload, measured)
+        words, flops, seconds = of_stage(workload, measured)
         stage_memory = memory[name] if memory else None
-        stages.append(StageForecast(name, work, counts, flops, seconds, seconds * shares[name], stage_memory))
+        stages.append(StageForecast(name, words, flops, seconds, seconds * shares[name], stage_memory))
     wall_seconds = sum((stage.wall_seconds for stage in stages), NOTHING)
-    device_seconds = wall_seconds * devices
     return Forecast(
         device,
         tuple(stages),
         options,
         sum((stage.seconds for stage in stages), NOTHING),
         wall_seconds,
-        kwh=device_seconds * kilowatt_hours(1, options.watts),
-        kg_co2eq=device_seconds * kilograms(1, options.watts, options.grams_per_kwh / 1000),
-        scratch_networks=workload.evaluations,
-        scratch_seconds=measured.retrain_step * (workload.standalone_steps * workload.evaluations),
+        kwh=wall_seconds * kilowatt_hours(devices, options.watts),
+        kg_co2eq=wall_seconds * kilograms(devices, options.watts, options.grams_per_kwh / 1000),
         repetitions=measured.repetitions,
     )
 
 
-Work = tuple[str, dict[str, int], float, Span]
-"""What a stage does in words and in numbers, its FLOPs, and seconds on one device."""
+Costs = tuple[str, float, Span]
+"""What a stage does in words, its FLOPs, and seconds on one device."""
 
 
-def _train(workload: Workload, measured: Measurement) -> Work:
+def _train(workload: Workload, measured: Measurement) -> Costs:
     """All steps of the supernet."""
-    steps, paths, batch = workload.supernet_steps, workload.paths, workload.train.batch
-    words = f"{steps:,} steps of {paths} paths x {batch} images ({workload.sampler})"
-    flops = training_flops(workload, workload.train, steps * paths)
-    return words, {"steps": steps, "paths": paths, "batch": batch}, flops, measured.train_step * steps
+    steps, paths = workload.supernet_steps, workload.paths
+    words = f"{steps:,} steps of {paths} paths x {workload.train.batch} images ({workload.sampler})"
+    return words, training_flops(workload, workload.train, steps * paths), measured.train_step * steps
 
 
-def _search(workload: Workload, measured: Measurement) -> Work:
+def _search(workload: Workload, measured: Measurement) -> Costs:
     """The search: its evaluations and the errors to beat, and the confirmation of its front."""
     evaluations, calibrate, images = workload.evaluations, workload.protocol.calibrate, workload.searched
     words = f"{evaluations:,} evaluations, each on {calibrate:,} images for BN statistics and {images:,} mirrored ones"
-    counts = {"evaluations": evaluations, "calibration_images": calibrate, "validation_images": images}
     # Of the errors to beat only that of an untrained network takes a pass.
     macs = search_macs(workload) + expected_macs(workload.space, workload.skeleton)
     flops, seconds = _scoring(measured, macs, calibrate, images, evaluations + len(FREE))
-    counts["confirmations"] = confirmations = workload.confirmations
-    if confirmations:
-        calibrate, images = workload.confirmation_calibrate, workload.faces.confirmation
+    if confirmations := workload.confirmations:
+        calibrate, images = workload.confirmation_calibrate(calibrate), workload.faces.confirmation
         words += f"; {confirmations:,} confirmed, each on {calibrate:,} and {images:,} mirrored ones"
         words += " of people kept for that"
-        counts |= {"confirmation_calibration_images": calibrate, "confirmation_images": images}
         macs = population_macs(workload, confirmations)
         more, longer = _scoring(measured, macs, calibrate, images, RANKED_AGAIN * confirmations)
         flops, seconds = flops + more, seconds + longer
-    return words, counts, flops, seconds
+    return words, flops, seconds
 
 
-def _retrain(workload: Workload, measured: Measurement) -> Work:
+def _retrain(workload: Workload, measured: Measurement) -> Costs:
     """Every training of a standalone network, and what it takes to judge it on every split."""
-    steps, batch, trainings = workload.standalone_steps, workload.retrain.batch, workload.trainings
-    networks, seeds = workload.networks, workload.retraining.seeds
+    steps, trainings = workload.standalone_steps, workload.trainings
     flops, seconds = training_flops(workload, workload.retrain, steps), measured.retrain_step * steps
     mean = expected_macs(workload.space, workload.skeleton)
     for images in workload.evaluated:
         more, longer = _scoring(measured, mean, workload.protocol.calibrate, images, 1)
         flops, seconds = flops + more, seconds + longer
     words = (
-        f"{trainings} trainings ({networks} networks x {seeds} seeds), each {steps:,} steps x {batch} images, and "
-        f"judged on {sum(workload.evaluated):,}"
+        f"{trainings} trainings ({workload.networks} networks x {workload.retraining.seeds} seeds), each {steps:,} "
+        f"steps x {workload.retrain.batch} images, and judged on {sum(workload.evaluated):,}"
     )
-    counts = {"trainings": trainings, "networks": networks, "seeds": seeds, "steps": steps, "batch": batch}
-    return words, counts, flops * trainings, seconds * trainings
+    return words, flops * trainings, seconds * trainings
 
 
 def _scoring(measured: Measurement, macs: float, calibrate: int, images: int, judgings: int) -> tuple[float, Span]:
     """FLOPs and seconds of scoring on so many images, that takes `macs` MACs an image, and of so many judgings."""
     passed = macs * (calibrate + MIRRORED * images)
     return FORWARD * passed, measured.scoring * passed + measured.judging * (images**2 * judgings)
+
+
+def training_flops(workload: Workload, recipe: Recipe, passes: int) -> float:
+    """FLOPs of so many passes of a batch along a path, each whole, with the class weights of the identities."""
+    path = expected_macs(workload.space, workload.skeleton) + workload.faces.identities * workload.skeleton.embedding
+    return TRAINING * path * recipe.batch * passes
+
+
+def expected_macs(space: SearchSpace, skeleton: Skeleton) -> float:
+    """Mean of `evaluation.cost.macs` over the whole space, for one image; nothing is enumerated."""
+    total = skeleton.stem_cost()[1] + skeleton.tail_cost()[1] + skeleton.features * skeleton.embedding
+    total += sum(operation.macs(place) for operation, place in filter(None, skeleton.shortcut_layers()))
+    for number, places in enumerate(skeleton.block_places()):
+        for position, place in enumerate(places):
+            deciding = zip(space.choice_blocks, space.genes, strict=True)
+            codes = next(choice_block.codes for choice_block, genes in deciding if (number, position) in genes)
+            total += float(np.mean([skeleton.operations[code].macs(place) for code in codes]))
+    return total
+
+
+def search_macs(workload: Workload) -> float:
+    """MACs of one image through all that the search scores."""
+    return sum(population_macs(workload, size) * n for size, n in Counter(workload.generations).items())
+
+
+def population_macs(workload: Workload, size: int) -> float:
+    """MACs of one image through `size` different random genotypes that the search scores together.
+
+    What they share within a score call, where equal beginnings run once, is seen on some that are drawn. A search
+    breeds relatives, which share more than that.
+    """
+    space, skeleton, rng = workload.space, workload.skeleton, np.random.default_rng(0)
+    drawn = Work()
+    for _ in range(math.ceil(DRAWN / size)):
+        # Those with a common beginning come into one call.
+        genotypes = sorted(space.sample_distinct(size, rng))
+        for start in range(0, size, GENOTYPES_A_CALL):
+            drawn += work(genotypes[start : start + GENOTYPES_A_CALL], skeleton)
+    return expected_macs(space, skeleton) * size / drawn.saving

@@ -1,27 +1,24 @@
 """How fast this device is at what a run does: real steps, real scoring and real judging, for some seconds."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Self
 
 import numpy as np
 import torch
 
 from dualfair.evaluation.cost import macs
-from dualfair.evaluation.objectives import Objective
 from dualfair.evaluation.protocol import EvaluationProtocol, evaluate
 from dualfair.evaluation.scoring.embedding import MIRRORED, network_input
 from dualfair.evaluation.scoring.scorer import population_embeddings
 from dualfair.evaluation.scoring.sharing import work
-from dualfair.planning.flops import FORWARD, expected_macs, training_flops
-from dualfair.planning.spans import Span
 from dualfair.planning.workload import Workload
 from dualfair.runs.architectures import open_sampler
 from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.images.noise import RandomFaces
 from dualfair.supernet.network import Network, Supernet, build
-from dualfair.supernet.space import SearchSpace
 from dualfair.supernet.training.recipe import Recipe
 from dualfair.supernet.training.trainer import Trainer
 
@@ -35,6 +32,27 @@ FEW = 8
 """Images that are scored at least."""
 JUDGED = 4000
 """Images that are judged at most."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """A number and its range; seconds unless said otherwise. Measured: median and quartiles."""
+
+    low: float
+    middle: float
+    high: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Self:
+        """Lower quartile, median and upper quartile of measured values; one value has no spread."""
+        return cls(*(float(value) for value in np.quantile(np.asarray(values, dtype=np.float64), (0.25, 0.5, 0.75))))
+
+    def __add__(self, other: Self) -> Self:
+        """The sum; ranges add up too, as if all were high together, which is wider than independent errors."""
+        return Span(self.low + other.low, self.middle + other.middle, self.high + other.high)
+
+    def __mul__(self, factor: float) -> Self:
+        return Span(self.low * factor, self.middle * factor, self.high * factor)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,14 +78,17 @@ def measure(workload: Workload, device: torch.device, seconds: float) -> Measure
     """
     space, skeleton, identities = workload.space, workload.skeleton, workload.faces.identities
     share = {name: part * seconds for name, part in SHARES.items()}
+    genotypes = average_genotypes(workload, GENOTYPES)
     supernet = Supernet(skeleton, identities, space.heads)
-    train = _step_times(supernet, workload, workload.train, device, share["train"], space)
+    of_space = {"space": space, "sampler": open_sampler(workload.sampler, space.sizes)}
+    train = _step_times(supernet, workload.train, identities, device, share["train"], **of_space)
     retrain = []
-    for genotype in average_genotypes(workload, GENOTYPES):
+    for genotype in genotypes:
         network = build(genotype, skeleton, identities)
-        retrain += _step_times(network, workload, workload.retrain, device, share["retrain"] / GENOTYPES)
-    step = training_flops(workload, workload.train, workload.paths) / FORWARD
-    scoring = _scoring_rates(supernet.eval(), workload, device, share["scoring"], step / float(np.median(train)))
+        retrain += _step_times(network, workload.retrain, identities, device, share["retrain"] / GENOTYPES)
+    # Multiply-accumulates of a forward pass, of which backward takes two more, in a second of training.
+    speed = 3 * macs(genotypes[0], skeleton) * workload.train.batch * workload.paths / float(np.median(train))
+    scoring = _scoring_rates(supernet.eval(), genotypes, workload, device, share["scoring"], speed)
     judging = _judging_rates(workload, share["judging"])
     return Measurement(
         train_step=Span.of(train),
@@ -84,91 +105,79 @@ def measure(workload: Workload, device: torch.device, seconds: float) -> Measure
 
 
 def average_genotypes(workload: Workload, count: int) -> list[Genotype]:
-    """Random genotypes whose cost is nearest to the space's mean, among a hundred, so that few stand for all."""
-    space, skeleton = workload.space, workload.skeleton
-    mean = expected_macs(space, skeleton)
-    drawn = space.sample_distinct(min(100, space.size), np.random.default_rng(0))
-    return sorted(drawn, key=lambda genotype: abs(macs(genotype, skeleton) - mean))[:count]
+    """Random genotypes whose cost is nearest to the mean of a hundred, so that few stand for all."""
+    drawn = workload.space.sample_distinct(min(100, workload.space.size), np.random.default_rng(0))
+    cost = {genotype: macs(genotype, workload.skeleton) for genotype in drawn}
+    mean = sum(cost.values()) / len(cost)
+    return sorted(drawn, key=lambda genotype: abs(cost[genotype] - mean))[:count]
 
 
 def _step_times(
-    network: Network | Supernet,
-    workload: Workload,
-    recipe: Recipe,
-    device: torch.device,
-    seconds: float,
-    space: SearchSpace | None = None,
+    network: Network | Supernet, recipe: Recipe, identities: int, device: torch.device, seconds: float, **of_space
 ) -> list[float]:
-    """Seconds of training steps of a network; of a supernet over its space."""
-    faces = RandomFaces(2 * recipe.batch, workload.faces.identities, workload.skeleton.image_size)
+    """Seconds of training steps of a network; of a supernet over its space, by its sampler."""
+    faces = RandomFaces(2 * recipe.batch, identities, network.skeleton.image_size)
     # So many steps that measuring does not use them up.
     endless = replace(recipe, epochs=1e6)
-    over_space = {"space": space, "sampler": open_sampler(workload.sampler, space.sizes)} if space else {}
-    trainer = Trainer(network, faces, endless, seed=0, device=device, **over_space)
-    steps = trainer.run()
-    return repeated(_waiting(lambda: next(steps), device), seconds)
+    steps = Trainer(network, faces, endless, seed=0, device=device, **of_space).run()
+    return repeated(lambda: next(steps), seconds, device)
 
 
 def _scoring_rates(
-    supernet: Supernet, workload: Workload, device: torch.device, seconds: float, macs_per_second: float
+    supernet: Supernet,
+    genotypes: list[Genotype],
+    workload: Workload,
+    device: torch.device,
+    seconds: float,
+    speed: float,
 ) -> list[float]:
-    """Seconds of scoring an image a MAC; of as many images as a device of that speed can do four times in `seconds`."""
-    genotypes, side = average_genotypes(workload, GENOTYPES), workload.skeleton.image_size
-    shared = work(genotypes, workload.skeleton).shared
-    affordable = max(FEW, int(seconds * macs_per_second / (4 * (1 + MIRRORED) * shared)))
+    """Seconds of scoring an image a MAC, on as many images as a device of that `speed` in MACs a second can do four
+    times."""
+    side, shared = workload.skeleton.image_size, work(genotypes, workload.skeleton).shared
+    affordable = max(FEW, int(seconds * speed / (4 * (1 + MIRRORED) * shared)))
     images = min(affordable, workload.searched, workload.batch)
     calibrate = min(affordable, workload.protocol.calibrate)
     faces, sample = RandomFaces(images, images, side), RandomFaces(calibrate, 1, side)
     calibration = network_input(sample, np.arange(calibrate), device) if calibrate else None
     run = partial(population_embeddings, supernet, genotypes, faces, calibration, batch=images)
-    return [took / (shared * (calibrate + MIRRORED * images)) for took in repeated(_waiting(run, device), seconds)]
+    return [took / (shared * (calibrate + MIRRORED * images)) for took in repeated(run, seconds, device)]
 
 
 def _judging_rates(workload: Workload, seconds: float) -> list[float]:
-    """Seconds of ranking and judging one network, all against all and in galleries, over the square of its images."""
-    faces, protocol = workload.faces, workload.protocol.protocol()
+    """Seconds of ranking and judging one network, all against all, over the square of its images."""
+    faces, objectives = workload.faces, workload.protocol.protocol().on_images
     images = max(2, min(JUDGED, max(workload.searched, faces.confirmation, *workload.evaluated)))
     people = np.arange(images) // max(2, faces.training // faces.identities)
-    # Two groups share a gallery, as far as there are people.
-    most = max(2, (int(people[-1]) + 1) // 2 * 2)
-    protocol = EvaluationProtocol(objectives=tuple(_in_galleries_of(most, each) for each in protocol.on_images))
+    # Galleries may ask for more people than these.
+    protocol = EvaluationProtocol(objectives=tuple(replace(objective, arguments={}) for objective in objectives))
     embeddings = np.random.default_rng(0).standard_normal((images, workload.skeleton.embedding), dtype=np.float32)
     run = partial(evaluate, embeddings, people, people % 2, protocol)
     return [took / images**2 for took in repeated(run, seconds)]
 
 
-def _in_galleries_of(most: int, objective: Objective) -> Objective:
-    """An objective with galleries of an even number of people, `most` at most."""
-    people = objective.arguments.get("gallery", "all")
-    if people == "all":
-        return objective
-    gallery = str(max(2, min(int(people), most) // 2 * 2))
-    return replace(objective, arguments={**objective.arguments, "gallery": gallery})
+def repeated(
+    run: Callable[[], object],
+    seconds: float,
+    device: torch.device | None = None,
+    clock: Callable[[], float] = time.perf_counter,
+) -> list[float]:
+    """Seconds until a device is done with `run`, again and again until another one would not fit into `seconds`.
 
-
-def repeated(run: Callable[[], object], seconds: float, clock: Callable[[], float] = time.perf_counter) -> list[float]:
-    """Seconds that `run` takes, again and again until another one would not fit into `seconds`; never of the first.
-
-    The first run loads libraries and chooses kernels. One at least is timed, and REPETITIONS at most.
+    The first run, which loads libraries and chooses kernels, does not count. One at least is timed, and REPETITIONS at
+    most.
     """
-    run()
-    begun = before = clock()
+
+    def timed() -> float:
+        run()
+        if device is not None and device.type == "cuda":
+            torch.cuda.synchronize(device)
+        return clock()
+
+    begun = before = timed()
     times: list[float] = []
     while True:
-        run()
-        after = clock()
+        after = timed()
         times.append(after - before)
         before = after
         if len(times) >= REPETITIONS or after - begun + times[-1] > seconds:
             return times
-
-
-def _waiting(run: Callable[[], object], device: torch.device) -> Callable[[], object]:
-    """`run` until the device is done with it."""
-
-    def done() -> None:
-        run()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-
-    return done

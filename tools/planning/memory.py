@@ -5,13 +5,11 @@ batches and carried on in a straight line: steps and scoring are run on tensors 
 memory and hardly any time. The same on every device; what kernels and allocators take comes on top.
 """
 
-from __future__ import annotations
-
 import weakref
 from bisect import bisect_left
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +35,8 @@ from dualfair.supernet.training.step import accumulate
 
 SMALL = (16, 32)
 """The two batches that larger ones are told from."""
+FEWEST = 2
+"""Images at once that a batch or a calibration sample holds at least."""
 FLOAT = 4
 """Bytes of a float32."""
 
@@ -70,23 +70,11 @@ def peak_bytes(run: Callable[[], object]) -> int:
     return alive.peak
 
 
-@dataclass(frozen=True)
-class Line:
-    """Bytes for so many images at work: `fixed` + `each` * images."""
-
-    fixed: float
-    each: float
-
-    @classmethod
-    def of(cls, run: Callable[[int], object]) -> Line:
-        """The line through what `run` takes with the two small batches."""
-        few, more = (peak_bytes(lambda images=images: run(images)) for images in SMALL)
-        each = (more - few) / (SMALL[1] - SMALL[0])
-        return cls(few - each * SMALL[0], each)
-
-    def at(self, images: int) -> int:
-        """Bytes for so many images, 0 or more."""
-        return max(0, round(self.fixed + self.each * images))
+def line(run: Callable[[int], object]) -> Callable[[int], int]:
+    """Bytes that `run` takes by the number of images: in a straight line through what two small batches take."""
+    few, more = (peak_bytes(partial(run, images)) for images in SMALL)
+    each = (more - few) / (SMALL[1] - SMALL[0])
+    return lambda images: max(0, round(few + each * (images - SMALL[0])))
 
 
 @dataclass(frozen=True)
@@ -108,73 +96,79 @@ class StageMemory:
         return self.weights + self.training + self.batch
 
 
-class MemoryPlan:
-    """What the stages of a workload need; `half` says whether the device trains in bfloat16 where a recipe allows it.
+@dataclass(frozen=True)
+class StageNeed:
+    """What a stage `needs`, by the numbers of images at once that `asked` has, under the options that set them."""
+
+    name: str
+    asked: dict[str, int]
+    needs: Callable[..., StageMemory]
+
+    def at(self, **images: int) -> StageMemory:
+        """What it needs as it is asked for, but with other numbers of images under some options."""
+        return self.needs(*{**self.asked, **images}.values())
+
+
+def stage_needs(workload: Workload, *, half: bool) -> Iterator[StageNeed]:
+    """What training, searching and retraining need; `half`: the device trains in bfloat16 where a recipe allows it.
 
     A few paths that hold every choice of the space stand for all: one that mixes their choices may need a little more.
-    Networks are looked at once, so that asking what another batch would need costs nothing.
     """
+    space, skeleton, identities = workload.space, workload.skeleton, workload.faces.identities
+    paths, calibrate = covering_paths(space), workload.protocol.calibrate
+    supernet = partial(Supernet, skeleton, identities, space.heads)
+    batch = workload.train.batch
+    yield StageNeed("train", {"--batch": batch}, training_memory(supernet, paths, workload.train, half))
 
-    def __init__(self, workload: Workload, *, half: bool) -> None:
-        self._workload, self._half = workload, half
-        self._paths = covering_paths(workload.space)
+    scored = _scoring_memory(workload, paths)
 
-    @cached_property
-    def _supernet(self) -> Callable[[int], StageMemory]:
-        space, skeleton, identities = self._workload.space, self._workload.skeleton, self._workload.faces.identities
-        supernet = partial(Supernet, skeleton, identities, space.heads)
-        return training_memory(supernet, self._paths, self._workload.train, self._half)
-
-    @cached_property
-    def _standalone(self) -> list[Callable[[int], StageMemory]]:
-        skeleton, identities, recipe = self._workload.skeleton, self._workload.faces.identities, self._workload.retrain
-        networks = {path: partial(build, path, skeleton, identities) for path in self._paths}
-        return [training_memory(network, [path], recipe, self._half) for path, network in networks.items()]
-
-    @cached_property
-    def _scoring(self) -> tuple[int, Line, Line, Line]:
-        """Bytes of the supernet's weights, of a calibration sample, of calibrating with it, and of embedding."""
-        # Modules without data can be copied, as the trie does, on this device only.
-        with torch.device("meta"), torch.no_grad():
-            supernet = Supernet(self._workload.skeleton, 0, self._workload.space.heads).eval()
-            return (
-                _bytes([*supernet.parameters(), *supernet.buffers()]),
-                Line.of(lambda images: _images(supernet, images)),
-                Line.of(lambda images: build_trie(supernet, self._paths, _images(supernet, images))),
-                Line.of(lambda images: _embed(supernet, self._paths, images)),
-            )
-
-    def train(self, workload: Workload) -> StageMemory:
-        """Training the supernet at a workload's batch."""
-        return self._supernet(workload.train.batch)
-
-    def retrain(self, workload: Workload) -> StageMemory:
-        """Training the dearest standalone network at a workload's batch, or judging it where that needs more."""
-        dearest = max((need(workload.retrain.batch) for need in self._standalone), key=lambda need: need.device)
-        judged = [
-            self._scored(workload, workload.protocol.calibrate, images, BATCH, 1) for images in workload.evaluated
-        ]
-        batch, results = (max(column) for column in zip(*judged, strict=True))
-        return replace(dearest, batch=max(dearest.batch, batch), results=results)
-
-    def search(self, workload: Workload) -> StageMemory:
-        """A score call of the search, or one that confirms its front where that needs more."""
-        call = workload.batch, min(GENOTYPES_A_CALL, workload.evaluations)
-        scored = [self._scored(workload, workload.protocol.calibrate, workload.searched, *call)]
+    def searching(calibrate: int, batch: int) -> StageMemory:
+        genotypes = min(GENOTYPES_A_CALL, workload.evaluations)
+        calls = [scored(calibrate, workload.searched, batch, genotypes)]
         if workload.confirmations:
-            calibrate, images = workload.confirmation_calibrate, workload.faces.confirmation
-            scored.append(self._scored(workload, calibrate, images, *call))
-        batch, results = (max(column) for column in zip(*scored, strict=True))
-        return StageMemory(self._scoring[0], batch=batch, results=results)
+            sample = workload.confirmation_calibrate(calibrate)
+            calls.append(scored(sample, workload.faces.confirmation, batch, genotypes))
+        return _most(calls)
 
-    def _scored(self, workload: Workload, calibrate: int, images: int, batch: int, genotypes: int) -> tuple[int, int]:
-        """Bytes of scoring genotypes together: what is at work on the device, and results."""
-        _, sample, calibration, embedding = self._scoring
-        at_work = sample.at(calibrate) + embedding.at(min(batch, images))
-        embeddings = FLOAT * images * workload.skeleton.embedding
+    yield StageNeed("search", {"--calibrate": calibrate, "--search-batch": workload.batch}, searching)
+
+    networks = {path: partial(build, path, skeleton, identities) for path in paths}
+    trainings = [training_memory(network, [path], workload.retrain, half) for path, network in networks.items()]
+
+    def retraining(batch: int, calibrate: int) -> StageMemory:
+        dearest = max((training(batch) for training in trainings), key=lambda need: need.device)
+        judged = _most(scored(calibrate, images, BATCH, 1) for images in workload.evaluated)
+        return replace(dearest, batch=max(dearest.batch, judged.batch), results=judged.results)
+
+    yield StageNeed("retrain", {"--retrain-batch": workload.retrain.batch, "--calibrate": calibrate}, retraining)
+
+
+def _most(needs: Iterable[StageMemory]) -> StageMemory:
+    """What suffices for several calls, one after the other."""
+    columns = zip(*((need.weights, need.training, need.batch, need.results) for need in needs), strict=True)
+    return StageMemory(*map(max, columns))
+
+
+def _scoring_memory(workload: Workload, paths: list[Genotype]) -> Callable[[int, int, int, int], StageMemory]:
+    """What scoring by the supernet takes: on a calibration sample and so many images, a batch at once, for so many
+    genotypes together."""
+    skeleton = workload.skeleton
+    # Modules without data can be copied, as the trie does, on this device only.
+    with torch.device("meta"), torch.no_grad():
+        supernet = Supernet(skeleton, 0, workload.space.heads).eval()
+        weights = _bytes([*supernet.parameters(), *supernet.buffers()])
+        calibration = line(lambda images: build_trie(supernet, paths, _images(supernet, images)))
+        embedding = line(lambda images: _embed(supernet, paths, images))
+
+    def scored(calibrate: int, images: int, batch: int, genotypes: int) -> StageMemory:
+        at_work = FLOAT * 3 * skeleton.image_size**2 * calibrate + embedding(min(batch, images))
+        embeddings = FLOAT * images * skeleton.embedding
         # Judged one by one: a normalised copy, and at most 2.5 chunks of cosines.
         judging = embeddings + min(5 * CHUNK_BYTES // 2, 10 * images**2)
-        return max(at_work, calibration.at(calibrate) if calibrate else 0), genotypes * embeddings + judging
+        at_most = max(at_work, calibration(calibrate) if calibrate else 0)
+        return StageMemory(weights, batch=at_most, results=genotypes * embeddings + judging)
+
+    return scored
 
 
 def training_memory(
@@ -184,12 +178,12 @@ def training_memory(
     copies, half = optimizer_copies(recipe), half and recipe.amp
     with FakeTensorMode():
         network = opened().train()
-        batch = Line.of(lambda images: training_step(network, paths, recipe, images, half))
+        batch = line(lambda images: training_step(network, paths, recipe, images, half))
     weights, buffers = _bytes(network.parameters()), _bytes(network.buffers())
     learnt = _bytes(parameter for parameter in network.parameters() if parameter.requires_grad)
     average = weights + buffers if recipe.ema else 0
     training = round(learnt * copies) + buffers + average
-    return lambda images: StageMemory(weights + buffers, training, batch.at(images))
+    return lambda images: StageMemory(weights + buffers, training, batch(images))
 
 
 def training_step(
@@ -237,32 +231,19 @@ def covering_paths(space: SearchSpace) -> list[Genotype]:
     return [space.decode([min(i, size - 1) for size in space.sizes]) for i in range(max(space.sizes))]
 
 
-IMAGES = {
-    "train": {"--batch": (2, "train", "batch")},
-    "search": {"--calibrate": (2, "protocol", "calibrate"), "--search-batch": (1, None, "batch")},
-    "retrain": {"--retrain-batch": (2, "retrain", "batch"), "--calibrate": (2, "protocol", "calibrate")},
-}
-"""Options that say how many images a stage works on at once: the least, and a workload's options and field for it."""
-
-
 def checked_memory(workload: Workload, device: torch.device) -> dict[str, StageMemory]:
     """What training, searching and retraining need on `device`.
 
     Raises ValueError in one line for the first stage that does not fit: what it needs, what there is, and the largest
     batch or calibration sample that would fit.
     """
-    plan = MemoryPlan(workload, half=device.type == "cuda")
-    there, ram = device_memory(device), available_ram()
-    needs = {}
-    for stage, needed in {"train": plan.train, "search": plan.search, "retrain": plan.retrain}.items():
-        needs[stage] = needed(workload)
-        if lack := _lack(needs[stage], device, there, ram):
-
-            def fits(changed: Workload, needed: Callable = needed) -> bool:
-                return not _lack(needed(changed), device, there, ram)
-
-            raise ValueError(f"{stage} needs {lack}; {_remedy(stage, workload, fits)}")
-    return needs
+    there, ram, memory = device_memory(device), available_ram(), {}
+    for stage in stage_needs(workload, half=device.type == "cuda"):
+        memory[stage.name] = stage.at()
+        if lack := _lack(memory[stage.name], device, there, ram):
+            remedy = _remedy(stage, lambda need: bool(_lack(need, device, there, ram)))
+            raise ValueError(f"{stage.name} needs {lack}; {remedy}")
+    return memory
 
 
 def _lack(need: StageMemory, device: torch.device, there: int, ram: int) -> str:
@@ -277,19 +258,13 @@ def _lack(need: StageMemory, device: torch.device, there: int, ram: int) -> str:
     return ""
 
 
-def _remedy(stage: str, workload: Workload, fits: Callable[[Workload], bool]) -> str:
+def _remedy(stage: StageNeed, too_much: Callable[[StageMemory], bool]) -> str:
     """The largest number of images at once that fits, by the option that says how many; or that none does."""
-    for flag, (least, owner, field) in IMAGES[stage].items():
-        options = getattr(workload, owner) if owner else workload
-        numbers = range(least, getattr(options, field) + 1)
-
-        def too_many(images: int, options=options, owner=owner, field=field) -> bool:
-            changed = replace(options, **{field: images})
-            return not fits(replace(workload, **{owner: changed}) if owner else changed)
-
-        if fitting := bisect_left(numbers, True, key=too_many):
+    for flag, most in stage.asked.items():
+        numbers = range(FEWEST, most + 1)
+        if fitting := bisect_left(numbers, True, key=lambda images, flag=flag: too_much(stage.at(**{flag: images}))):
             return f"the largest {flag} that could fit is {numbers[fitting - 1]}"
-    return f"no {' or '.join(IMAGES[stage])} fits: use a smaller --skeleton, --blocks or --size"
+    return f"no {' or '.join(stage.asked)} fits: use a smaller --skeleton, --blocks or --size"
 
 
 def device_memory(device: torch.device) -> int:

@@ -1,10 +1,15 @@
-"""What a plan is told beside the options of the stages. Needs no torch."""
+"""What a plan is told beside the options of the stages, and what energy it counts with. Needs no torch."""
 
 from dataclasses import dataclass
 
-from dualfair.planning.spans import STUDY_KG_PER_KWH, STUDY_WATTS
 from dualfair.runs.config import option
 from dualfair.runs.options import BATCH
+
+STUDY_WATTS = 250.0
+"""Power of the device, W: the TDP of the RTX 2080 Ti that the DPN study trained on (section 6, ethics statement)."""
+STUDY_KG_PER_KWH = 0.373
+"""Carbon intensity, kg CO2eq a kWh, of the DPN study's infrastructure (section 6, ethics statement)."""
+_UNITS = ((120, 1, "s"), (7200, 60, "min"), (float("inf"), 3600, "h"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,3 +40,24 @@ class PlanOptions:
         for name in ("watts", "grams_per_kwh"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} must be 0 or more, got {getattr(self, name)}")
+
+
+def kilowatt_hours(device_seconds: float, watts: float) -> float:
+    """Energy, kWh, of a device that draws `watts` for so long."""
+    return device_seconds / 3600 * watts / 1000
+
+
+def kilograms(device_seconds: float, watts: float, kg_per_kwh: float) -> float:
+    """Emissions, kg CO2eq: hours x power x carbon intensity, as in the DPN study's statement (section 6).
+
+    >>> round(kilograms(88_493 * 3600, STUDY_WATTS, STUDY_KG_PER_KWH), 2)
+    8251.97
+    """
+    return kilowatt_hours(device_seconds, watts) * kg_per_kwh
+
+
+def duration(seconds: float) -> str:
+    """Seconds below two minutes, minutes below two hours, hours above, to two digits or more."""
+    unit, name = next((unit, name) for limit, unit, name in _UNITS if seconds < limit)
+    value = seconds / unit
+    return f"{value:,.0f} {name}" if value >= 9.95 else f"{value:.1f} {name}"

@@ -1,24 +1,17 @@
-"""A plan: what the stages' own options, a preset and some faces ask for, and what that will cost on a device."""
+"""A plan: what a run will cost on a device, by a short measurement, and the forecast in words."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, fields, replace
 from pathlib import Path
 
-from dualfair.planning.forecast import Forecast, forecast
-from dualfair.planning.measurement import measure
-from dualfair.planning.memory import checked_memory
-from dualfair.planning.options import PlanOptions
-from dualfair.planning.report import headline
-from dualfair.planning.workload import FaceCounts, Workload
-from dualfair.runs.architectures import open_skeleton, open_space
-from dualfair.runs.config import build_configs, numbers
+from dualfair.planning.forecast import Forecast, StageForecast, forecast
+from dualfair.planning.measurement import Span, measure
+from dualfair.planning.memory import checked_memory, gigabytes
+from dualfair.planning.options import STUDY_KG_PER_KWH, STUDY_WATTS, PlanOptions, duration
+from dualfair.planning.workload import Workload, planned_workload
+from dualfair.presentation.table import aligned
+from dualfair.runs.config import build_configs
 from dualfair.runs.devices import choose_device, describe, seeded
-from dualfair.runs.options import RetrainOptions, SearchOptions, TrainOptions
-from dualfair.runs.protocol import ProtocolOptions
-from dualfair.runs.trained_run import open_setting
 from dualfair.runs.watching import Say, silent
-from dualfair.supernet.images.face_set import some_people
-from dualfair.supernet.training.recipe import Recipe
 
 
 def plan(
@@ -33,8 +26,8 @@ def plan(
     """What a run will cost on this machine, from measuring for the seconds of `PlanOptions`.
 
     `given` are options of `PlanOptions` and of the stages, None where not given; `faces` and the others as
-    `planned_workload` takes them. `say` hears what is planned before it is measured. Raises ValueError where options do
-    not fit, and where a stage does not fit into memory.
+    `planned_workload` takes them. `say` hears what is planned before it is measured, then the forecast. Raises
+    ValueError where options do not fit, and where a stage does not fit into memory.
     """
     (options,) = build_configs(given, None, PlanOptions, stage="plan")
     workload = planned_workload(faces, given, preset, options, exhaustive=exhaustive)
@@ -45,97 +38,60 @@ def plan(
     memory = checked_memory(workload, chosen)
     with seeded(0):
         measured = measure(workload, chosen, options.seconds)
-    return forecast(workload, measured, memory, options, describe(chosen))
+    result = forecast(workload, measured, memory, options, describe(chosen))
+    for line in lines(result):
+        say(line)
+    return result
 
 
-def planned_workload(
-    faces: Path | None,
-    given: Mapping[str, object],
-    preset: str | None,
-    options: PlanOptions,
-    *,
-    exhaustive: bool = False,
-) -> Workload:
-    """The workload that the stages' own options and preset tables ask for.
-
-    `faces` is the folder of the images, None for a set that `options` count. An `exhaustive` search scores the whole
-    space.
-    """
-    train, recipe = build_configs(given, preset, TrainOptions, Recipe, stage="train")
-    search, protocol = build_configs(given, preset, SearchOptions, ProtocolOptions, stage="search")
-    retraining, standalone_recipe = build_configs(
-        {
-            **{field.name: given.get(field.name) for field in fields(RetrainOptions)},
-            "epochs": options.retrain_epochs or None,
-            "batch": options.retrain_batch or None,
-        },
-        preset,
-        RetrainOptions,
-        Recipe,
-        stage="retrain",
-        defaults=asdict(recipe),
-    )
-    protocol.protocol()
-    if (faces is None) == (options.images == 0):
-        raise ValueError("give either --faces FOLDER, or --images N and --identities K of a set not imported yet")
-    if faces is not None:
-        setting = open_setting(train, faces)
-        space, skeleton, splits = setting.space, setting.skeleton, setting.splits
-        people = some_people(splits["validation"], protocol.people, train.split_seed) if protocol.people else None
-        counts = FaceCounts(
-            training=len(splits["train"]),
-            identities=splits["train"].identity_count,
-            validation=len(splits["validation"]),
-            test=len(splits["test"]),
-            searched=len(people) if people else None,
-            confirmation=len(splits.get("confirmation", ())),
-        )
-    else:
-        skeleton = open_skeleton(train.skeleton, train.blocks, train.size, train.heads)
-        counts = _not_imported(train, options, protocol.people)
-        space = open_space(train.space, skeleton, train.heads)
-    return Workload(
-        space=space,
-        skeleton=skeleton,
-        faces=counts,
-        train=recipe,
-        retrain=standalone_recipe,
-        sampler=train.sampler,
-        search=search,
-        exhaustive=exhaustive,
-        protocol=protocol,
-        batch=options.search_batch,
-        retraining=retraining,
+def headline(workload: Workload, device: str) -> str:
+    """What is planned on which faces, and the device that is measured, in words."""
+    space, skeleton, faces = workload.space, workload.skeleton, workload.faces
+    kept = f"{faces.confirmation:,} to confirm the front, " if faces.confirmation else ""
+    return (
+        f"Plan: space {space.name} of {space.size:,} networks on skeleton {skeleton.name}, {skeleton.image_size} px; "
+        f"{faces.training:,} training images of {faces.identities:,} people, {faces.validation:,} of validation, "
+        f"{kept}{faces.test:,} of test; {device}"
     )
 
 
-def _not_imported(train: TrainOptions, options: PlanOptions, people: int) -> FaceCounts:
-    """Faces that are only counted, as training divides them; a search scores on so many `people` (0 = all).
-
-    Raises ValueError where shares are out of range, and where there are not so many people.
-    """
-    shares = numbers(train.split, ",", float, "split")
-    if len(shares) != 3 or not min(shares) > 0:
-        raise ValueError(f"split must be three shares above 0, got {train.split!r}")
-    if not 0 <= train.confirm < 1:
-        raise ValueError(
-            f"confirm must be a share of the validation people, 0 or more and below 1, got {train.confirm}"
-        )
-    validation = options.validation_images or max(1, round(options.images * shares[1] / shares[0]))
-    confirmation = round(train.confirm * validation)
-    counts = FaceCounts(
-        training=options.images,
-        identities=options.identities,
-        validation=validation - confirmation,
-        test=options.validation_images or max(1, round(options.images * shares[2] / shares[0])),
-        confirmation=confirmation,
+def lines(forecast: Forecast) -> list[str]:
+    """The work of every stage, a table of costs, what they assume, and energy and emissions."""
+    options = forecast.options
+    rows = [["stage", "FLOPs", "time", "range", f"on {options.devices} devices", "memory, at least"]]
+    for stage in forecast.stages:
+        memory = gigabytes(stage.memory.device + stage.memory.results) if stage.memory else "-"
+        rows.append([stage.name, f"{stage.flops:.2g}", *_times(stage), memory])
+    rows.append(["together", f"{sum(stage.flops for stage in forecast.stages):.2g}", *_times(forecast), ""])
+    if options.devices == 1:
+        rows = [[*row[:4], row[5]] for row in rows]
+    counted = ", ".join(f"{count} {name}" for name, count in forecast.repetitions.items())
+    several = (
+        f" {options.devices} devices: training data parallel at efficiency {options.efficiency:g}; a generation's "
+        "genotypes and whole trainings shared out in rounds."
     )
-    if not people:
-        return counts
-    images_each = counts.training / counts.identities
-    there = max(1, round(counts.validation / images_each))
-    if not 0 < people <= there:
-        raise ValueError(
-            f"people must be 0 (all) to {there:,}, the people of {counts.validation:,} images; got {people}"
-        )
-    return replace(counts, searched=min(counts.validation, max(1, round(people * images_each))))
+    study = (options.watts, options.grams_per_kwh) == (STUDY_WATTS, 1000 * STUDY_KG_PER_KWH)
+    origin = ", the DPN study's factors: give your own by --watts and --grams-per-kwh" if study else ""
+    return [
+        *(f"{stage.name:<10} {stage.work}" for stage in forecast.stages),
+        "",
+        *aligned(rows),
+        "",
+        f"Measured: {counted}; medians, the range is their quartiles. Populations are priced as random ones, which "
+        "share fewest prefixes; start-up, checkpoints, logs and correlate (seconds) are not counted. Memory is that of "
+        f"tensors: kernels and the allocator take more.{several if options.devices > 1 else ''}",
+        f"Energy: {_quantity(forecast.kwh)} kWh, {_quantity(forecast.kg_co2eq)} kg CO2eq ({options.watts:g} W a device "
+        f"and {options.grams_per_kwh / 1000:g} kg CO2eq/kWh{origin}).",
+    ]
+
+
+def _times(costs: StageForecast | Forecast) -> list[str]:
+    """Time on one device, its range, and time on all."""
+    seconds = costs.seconds
+    spread = f"{duration(seconds.low)} to {duration(seconds.high)}"
+    return [duration(seconds.middle), spread, duration(costs.wall_seconds.middle)]
+
+
+def _quantity(span: Span) -> str:
+    """The middle with its range, to two digits."""
+    return f"{span.middle:.2g} ({span.low:.2g} to {span.high:.2g})"

@@ -1,19 +1,25 @@
-"""What a run is going to do, as numbers: steps, paths, evaluations, trainings. Needs no faces.
+"""What a run is going to do, as numbers: steps, paths, evaluations, trainings.
 
 Numbers of the stages are theirs: they are imported, never typed again.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
+from pathlib import Path
 
 from dualfair.evolution.baselines import LIMIT
-from dualfair.runs.architectures import open_sampler
+from dualfair.planning.options import PlanOptions
+from dualfair.runs.architectures import open_sampler, open_skeleton, open_space
+from dualfair.runs.config import build_configs, numbers
 from dualfair.runs.options import BATCH, RetrainOptions, SearchOptions, TrainOptions
 from dualfair.runs.protocol import ProtocolOptions
 from dualfair.runs.records.training import SPLITS
+from dualfair.runs.trained_run import open_setting
 from dualfair.stages.confirm import RANDOM
 from dualfair.stages.inherited import CALIBRATION
 from dualfair.stages.search import SAMPLE
+from dualfair.supernet.images.face_set import some_people
 from dualfair.supernet.skeleton import Skeleton
 from dualfair.supernet.space import SearchSpace
 from dualfair.supernet.training.batches import BatchSampler
@@ -25,21 +31,21 @@ from dualfair.supernet.training.sampling import PathSampler
 class FaceCounts:
     """How many faces there are: training images and the people on them, images of validation and of test.
 
-    `validation` are those that a search may see, of which it scores on `searched` (None = all). `confirmation` are
-    those of the validation people that it does not see; 0 = nobody is kept.
+    `validation` are those that a search may see, of which it scores on so many `searched` (0 = all); `confirmation` are
+    those of the validation people that it does not see (0 = nobody is kept). Raises ValueError for too few.
     """
 
     training: int
     identities: int
     validation: int
     test: int
-    searched: int | None = None
+    searched: int = 0
     confirmation: int = 0
 
     def __post_init__(self) -> None:
         flags = {"training": "images", "identities": "identities", "validation": "validation-images", "test": "split"}
-        for name, flag in {**flags, "searched": "people"}.items():
-            if (number := getattr(self, name)) is not None and number < 1:
+        for name, flag in flags.items():
+            if (number := getattr(self, name)) < 1:
                 raise ValueError(f"faces need 1 or more of {name}, got {number}; see --{flag}")
         if self.identities > self.training:
             raise ValueError(
@@ -52,7 +58,7 @@ class Workload:
     """All stages of a run, as their own options ask for them.
 
     `train` and `retrain` are the recipes of the supernet and of a standalone network, `retraining` says which networks
-    are retrained. The search scores `batch` images at once.
+    are retrained. The search scores `batch` images at once. Raises ValueError for what a stage would refuse.
     """
 
     space: SearchSpace
@@ -83,11 +89,10 @@ class Workload:
                 raise ValueError(f"{name} must be {least} or more, got {value}")
         if self.protocol.calibrate == 1:
             raise ValueError("calibrate must be 0, or 2 or more images: one image has no variance")
-        size = self.space.size
-        if self.retraining.random > size:
+        size, random = self.space.size, self.retraining.random
+        if random > size:
             raise ValueError(
-                f"random must be at most {size:,}, all networks of space {self.space.name}; "
-                f"got {self.retraining.random:,}"
+                f"random must be at most {size:,}, all networks of space {self.space.name}; got {random:,}"
             )
         # Either refuses a batch above all images.
         _ = self.supernet_steps, self.standalone_steps
@@ -138,7 +143,7 @@ class Workload:
     @property
     def searched(self) -> int:
         """Images that the search scores a network on."""
-        return self.faces.validation if self.faces.searched is None else self.faces.searched
+        return self.faces.searched or self.faces.validation
 
     @property
     def evaluated(self) -> tuple[int, ...]:
@@ -156,10 +161,9 @@ class Workload:
         random = min(RANDOM, SAMPLE if self.exhaustive else self.search.population, self.space.size)
         return min(self.search.confirm_candidates + random, self.evaluations)
 
-    @property
-    def confirmation_calibrate(self) -> int:
-        """Images on which BN statistics are measured for the networks that are confirmed."""
-        return min(CALIBRATION * self.protocol.calibrate, self.faces.training)
+    def confirmation_calibrate(self, calibrate: int) -> int:
+        """Images on which BN statistics are measured to confirm, where a search measures them on `calibrate`."""
+        return min(CALIBRATION * calibrate, self.faces.training)
 
     @property
     def networks(self) -> int:
@@ -171,3 +175,91 @@ class Workload:
     def trainings(self) -> int:
         """Standalone trainings: every network with every seed."""
         return self.networks * self.retraining.seeds
+
+
+def planned_workload(
+    faces: Path | None,
+    given: Mapping[str, object],
+    preset: str | None,
+    options: PlanOptions,
+    *,
+    exhaustive: bool = False,
+) -> Workload:
+    """The workload that the stages' own options (`given`) and preset tables ask for.
+
+    `faces` is the folder of the images, None for a set that `options` count. An `exhaustive` search scores the whole
+    space. Raises ValueError where options do not fit.
+    """
+    train, recipe = build_configs(given, preset, TrainOptions, Recipe, stage="train")
+    search, protocol = build_configs(given, preset, SearchOptions, ProtocolOptions, stage="search")
+    for_retraining = {field.name: given.get(field.name) for field in fields(RetrainOptions)}
+    for_retraining |= {"epochs": options.retrain_epochs or None, "batch": options.retrain_batch or None}
+    retraining, standalone_recipe = build_configs(
+        for_retraining, preset, RetrainOptions, Recipe, stage="retrain", defaults=asdict(recipe)
+    )
+    protocol.protocol()
+    if (faces is None) == (options.images == 0):
+        raise ValueError("give either --faces FOLDER, or --images N and --identities K of a set not imported yet")
+    if faces is None:
+        skeleton = open_skeleton(train.skeleton, train.blocks, train.size, train.heads)
+        counts = _not_imported(train, options, protocol.people)
+        space = open_space(train.space, skeleton, train.heads)
+    else:
+        setting = open_setting(train, faces)
+        space, skeleton, splits = setting.space, setting.skeleton, setting.splits
+        counts = FaceCounts(
+            training=len(splits["train"]),
+            identities=splits["train"].identity_count,
+            validation=len(splits["validation"]),
+            test=len(splits["test"]),
+            searched=len(some_people(splits["validation"], protocol.people, train.split_seed))
+            if protocol.people
+            else 0,
+            confirmation=len(splits.get("confirmation", ())),
+        )
+    return Workload(
+        space=space,
+        skeleton=skeleton,
+        faces=counts,
+        train=recipe,
+        retrain=standalone_recipe,
+        sampler=train.sampler,
+        search=search,
+        exhaustive=exhaustive,
+        protocol=protocol,
+        batch=options.search_batch,
+        retraining=retraining,
+    )
+
+
+def _not_imported(train: TrainOptions, options: PlanOptions, people: int) -> FaceCounts:
+    """Faces that are only counted, as training divides them; a search scores on so many `people` (0 = all).
+
+    Raises ValueError where shares are out of range, and where there are not so many people.
+    """
+    shares = numbers(train.split, ",", float, "split")
+    if len(shares) != 3 or not min(shares) > 0:
+        raise ValueError(f"split must be three shares above 0, got {train.split!r}")
+    if not 0 <= train.confirm < 1:
+        raise ValueError(
+            f"confirm must be a share of the validation people, 0 or more and below 1, got {train.confirm}"
+        )
+    validation, test = (
+        options.validation_images or max(1, round(options.images * share / shares[0])) for share in shares[1:]
+    )
+    confirmation = round(train.confirm * validation)
+    images_each = options.images / max(1, options.identities)
+    there = max(1, round((validation - confirmation) / images_each))
+    counts = FaceCounts(
+        training=options.images,
+        identities=options.identities,
+        validation=validation - confirmation,
+        test=test,
+        searched=min(validation - confirmation, max(1, round(people * images_each))) if people else 0,
+        confirmation=confirmation,
+    )
+    if not 0 <= people <= there:
+        raise ValueError(
+            f"people must be 0 (all) to {there:,}, the people of {counts.validation:,} images; got {people}"
+        )
+    return counts

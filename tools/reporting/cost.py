@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dualfair.evolution.storage import glance
-from dualfair.planning.report import duration
-from dualfair.planning.spans import STUDY_KG_PER_KWH, STUDY_WATTS, kilograms, kilowatt_hours
+from dualfair.planning.options import STUDY_KG_PER_KWH, STUDY_WATTS, duration, kilograms, kilowatt_hours
 from dualfair.presentation.format import number
 from dualfair.presentation.table import Column, Table, table
 from dualfair.reporting.setting import Setting

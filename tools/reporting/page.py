@@ -7,7 +7,7 @@ from typing import Any
 
 from jinja2 import Template
 
-from dualfair.planning.spans import STUDY_WATTS
+from dualfair.planning.options import STUDY_WATTS
 from dualfair.presentation.figures import svg
 from dualfair.presentation.format import FRONT, SUPERNET
 from dualfair.presentation.page import embedded, environment
