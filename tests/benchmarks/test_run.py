@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from dualfair.benchmarks import BENCHMARKS, scoring, step
-from dualfair.benchmarks.contest import Setting, Timings
+from dualfair.benchmarks.contest import Setting, Way
 from dualfair.benchmarks.run import FUNCTIONS, run_benchmarks
 
 
@@ -14,13 +14,14 @@ from dualfair.benchmarks.run import FUNCTIONS, run_benchmarks
 def no_processes(monkeypatch):
     """Contestants are built and called once here, and take 6 s and 30 MiB, or 2 s and 10 MiB; memory is short."""
 
-    def compare(plain, ours, *, repeats, calls, warm_up=0, device="cpu"):
-        plain()(), ours()()
-        return Timings((6.0,) * repeats, (2.0,) * repeats, (30 * 2**20, 10 * 2**20))
+    def compare(ways, *, repeats, calls, warm_up=0, device="cpu"):
+        for make in ways.values():
+            make()()
+        plain, ours = ways
+        return Way(plain, (6.0,) * repeats, 30 * 2**20), Way(ours, (2.0,) * repeats, 10 * 2**20)
 
     for module in (scoring, step):
         monkeypatch.setattr(module, "compare", compare)
-    monkeypatch.setattr(step, "SIDES", {"cpu": (64, 128)})
     monkeypatch.setattr(scoring, "available_ram", lambda: 2**20)
 
 
@@ -42,13 +43,13 @@ def test_json_holds_what_is_printed(dualfair, tmp_path, no_processes):
     assert f"device cpu, {torch.get_num_threads()} threads" in ran.out
     assert list(report["benchmarks"]) == ["step", "ranks"]
     default, alike = report["benchmarks"]["step"]
-    assert default["title"] in ran.out and default["title"] == alike["title"] and default["plain"] != alike["plain"]
-    assert default["work"] == 9 * 2 and default["timings"]["plain"] == [6.0, 6.0]
-    assert default["ratio"] == {"median": 3.0, "low": 3.0, "high": 3.0}
-    assert default["table"][1]["images x paths/s"] == 9 and default["table"][1]["peak MiB"] == 10
-    facts = default["facts"]
-    share = facts["GFLOP of the plain step"] / 6 / facts["GFLOP/s of a matrix product"]
-    assert facts["share of it that plain reaches"] == pytest.approx(share)
+    assert default["title"] in ran.out and default["title"] == alike["title"]
+    assert [way["name"] for way in default["ways"]] == ["a pass for every path, PyTorch's defaults", "Trainer"]
+    assert default["work"] == 9 * 2 and default["ways"][0] == {**alike["ways"][0], "name": default["ways"][0]["name"]}
+    assert default["ways"][1] == {"name": "Trainer", "seconds": [2.0, 2.0], "peak": 10 * 2**20}
+    assert default["ratio"] == [3.0, 3.0, 3.0]
+    row = next(line.split() for line in ran.out.splitlines() if line.startswith("  Trainer"))
+    assert row[-2:] == ["9", "10"], "9 images x paths a second, 10 MiB"
     assert "  ratio 3.000 [3.000, 3.000] over 2 pairs" in ran.out
     assert "  ratio 3.000 over 1 pair\n" in ran.out, "ranks are timed once"
 
@@ -64,8 +65,7 @@ def test_scoring_is_held_against_what_sharing_could_give(monkeypatch, no_process
     report = run_benchmarks(Setting(batch=4, repeats=1), ["scoring"], say=printed.append)
     random, all_heads = report["benchmarks"]["scoring"]
     assert random["work"] == all_heads["work"] == 3 * 4
-    assert all_heads["facts"]["ideal ratio, by MACs"] > 2.5
-    assert random["facts"]["share of it that is reached"] == 3 / random["facts"]["ideal ratio, by MACs"]
+    assert all_heads["ideal"] > 2.5 and f"; ideal, by MACs, {random['ideal']:.3f}" in "\n".join(printed)
     assert "\n".join(printed).count("random pixels") == 2
 
 

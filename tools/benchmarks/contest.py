@@ -11,14 +11,14 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from dualfair.presentation.format import counted, decimals, with_interval
-from dualfair.presentation.table import Column, Table, table
+from dualfair.presentation.format import counted, with_interval
+from dualfair.presentation.table import Column, table
 from dualfair.supernet.skeleton import Skeleton, skeleton_of
 from dualfair.supernet.space import SearchSpace, dpn_space
 
@@ -57,24 +57,47 @@ class Setting:
         """The space over the skeleton's blocks."""
         return dpn_space(SPACE, sum(self.shape.blocks))
 
-    @property
-    def training_dtype(self) -> torch.dtype:
-        """What training computes in: `Recipe.amp` by default, where there is CUDA. Scoring is in float32."""
-        return torch.bfloat16 if torch.device(self.device).type == "cuda" else torch.float32
-
 
 @dataclass(frozen=True)
-class Timings:
-    """Seconds of a call of either contestant, pair by pair, and bytes at their peaks."""
+class Way:
+    """A way of doing a thing: the seconds of a call, pair by pair, and bytes at the peak."""
 
-    plain: tuple[float, ...]
-    ours: tuple[float, ...]
-    peaks: tuple[int, int]
+    name: str
+    seconds: tuple[float, ...]
+    peak: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contest:
+    """The plain way of doing a thing, and ours beside it. A call of either does `work` units of what `unit` names.
+
+    `ideal` is the ratio that could be reached, where that is known.
+    """
+
+    title: str
+    work: float
+    unit: str
+    ways: tuple[Way, Way]
+    ideal: float | None = None
 
     @property
     def ratio(self) -> tuple[float, float | None, float | None]:
         """Quartiles of plain seconds over ours, of every pair by itself: above 1, ours is faster."""
-        return quartiles([plain / ours for plain, ours in zip(self.plain, self.ours, strict=True)])
+        plain, ours = self.ways
+        return quartiles([slow / fast for slow, fast in zip(plain.seconds, ours.seconds, strict=True)])
+
+    def lines(self) -> list[str]:
+        """A row for either way (milliseconds of a call with their quartiles, units a second, MiB at the peak), and the
+        ratio."""
+        times = Column("milliseconds", low="low", high="high"), Column("low"), Column("high")
+        columns = Column("way", "text"), *times, Column(f"{self.unit}/s", "whole"), Column("peak MiB", "whole")
+        rows = []
+        for way in self.ways:
+            median, *quartile = quartiles([1000 * value for value in way.seconds])
+            rows.append((way.name, median, *quartile, 1000 * self.work / median, way.peak / 2**20))
+        ratio = f"ratio {with_interval(*self.ratio)} over {counted(len(self.ways[0].seconds), 'pair')}"
+        ideal = f"; ideal, by MACs, {self.ideal:.3f}" if self.ideal else ""
+        return [self.title, *(f"  {line}" for line in (*table(columns, rows).lines(), ratio + ideal))]
 
 
 def quartiles(values: Sequence[float]) -> tuple[float, float | None, float | None]:
@@ -83,68 +106,30 @@ def quartiles(values: Sequence[float]) -> tuple[float, float | None, float | Non
     return (median, low, high) if len(values) > 1 else (median, None, None)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Contest:
-    """Two ways of doing a thing, side by side: names, timings, and `facts`, further numbers by what they are.
-
-    A call of either does `work` units of what `unit` names.
-    """
-
-    title: str
-    plain: str
-    ours: str
-    work: float
-    unit: str
-    timings: Timings
-    facts: Mapping[str, float] = field(default_factory=dict)
-
-    @property
-    def table(self) -> Table:
-        """A row for either way: milliseconds of a call with their quartiles, units a second, and MiB at the peak."""
-        times = Column("milliseconds", low="low", high="high"), Column("low"), Column("high")
-        columns = Column("way", "text"), *times, Column(f"{self.unit}/s", "whole"), Column("peak MiB", "whole")
-        rows = []
-        for name, seconds, peak in zip(
-            (self.plain, self.ours), (self.timings.plain, self.timings.ours), self.timings.peaks, strict=True
-        ):
-            milliseconds = quartiles([1000 * value for value in seconds])
-            speed = 1000 * self.work / milliseconds[0]
-            rows.append((name, *milliseconds, speed, peak / 2**20))
-        return table(columns, rows)
-
-    def lines(self) -> list[str]:
-        """The table, the ratio, and the facts."""
-        ratio = f"ratio {with_interval(*self.timings.ratio)} over {counted(len(self.timings.plain), 'pair')}"
-        facts = [f"{name}: {decimals(value)}" for name, value in self.facts.items()]
-        return [self.title, *(f"  {line}" for line in (*self.table.lines(), ratio, *facts))]
-
-    def to_dict(self) -> dict[str, object]:
-        """Every number, as JSON takes it."""
-        ratio = dict(zip(("median", "low", "high"), self.timings.ratio, strict=True))
-        return {**asdict(self), "table": self.table.records(), "ratio": ratio}
-
-
-def compare(plain: Make, ours: Make, *, repeats: int, calls: int, warm_up: int = 0, device: str = "cpu") -> Timings:
-    """Time some calls of both `repeats` times alternately, the pair's order turned round every time.
+def compare(
+    ways: Mapping[str, Make], *, repeats: int, calls: int, warm_up: int = 0, device: str = "cpu"
+) -> tuple[Way, Way]:
+    """Time some calls of the plain way and of ours `repeats` times alternately, the pair's order turned round every
+    time.
 
     Each has a process of its own, to which its `make` has to be sent: what a contestant sets for its whole process,
     such as the allocator, does not reach the other. Raises ValueError in one line when a process fails, for example for
     want of memory.
     """
     spawn = multiprocessing.get_context("spawn")
-    results: tuple[list[tuple[float, int]], list[tuple[float, int]]] = ([], [])
+    measured: dict[str, list[tuple[float, int]]] = {name: [] for name in ways}
     with ProcessPoolExecutor(1, spawn) as plain_process, ProcessPoolExecutor(1, spawn) as our_process:
-        ways = (plain_process, plain), (our_process, ours)
+        processes = dict(zip(ways, (plain_process, our_process), strict=True))
         for pair in range(repeats):
-            for way in (0, 1) if pair % 2 == 0 else (1, 0):
-                process, make = ways[way]
+            for name in ways if pair % 2 == 0 else reversed(ways):
                 try:
-                    results[way].append(process.submit(measure, make, calls, warm_up, device).result())
+                    timed = processes[name].submit(measure, ways[name], calls, warm_up, device).result()
                 except (MemoryError, RuntimeError) as error:
                     reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
                     raise ValueError(f"in a process of its own: {reason}; measure something smaller") from error
-    (plain_seconds, plain_peaks), (our_seconds, our_peaks) = (zip(*measured, strict=True) for measured in results)
-    return Timings(plain_seconds, our_seconds, (plain_peaks[-1], our_peaks[-1]))
+                measured[name].append(timed)
+    plain, ours = (Way(name, tuple(seconds for seconds, _ in of), of[-1][1]) for name, of in measured.items())
+    return plain, ours
 
 
 _contestant: list = []
@@ -152,31 +137,22 @@ _contestant: list = []
 
 
 def measure(make: Make, calls: int, warm_up: int, device: str) -> tuple[float, int]:
-    """Seconds of a call and bytes at the peak so far, of this process's contestant. When this is asked for first, it is
-    made, and called to warm up."""
+    """Mean seconds of some calls, and bytes at the peak so far, of this process's contestant. When this is asked for
+    first, it is made, and called to warm up."""
     if not _contestant:
         _contestant.extend((resident("VmRSS"), make()))
         for _ in range(warm_up):
             _contestant[1]()
     before, call = _contestant
-    seconds = seconds_of(call, calls, device)
     on_device = torch.device(device).type == "cuda"
-    return seconds, torch.cuda.max_memory_allocated(device) if on_device else max(0, resident("VmHWM") - before)
-
-
-def seconds_of(call: Call, calls: int, device: str) -> float:
-    """Mean seconds of some calls, until the device has done what it was told."""
-
-    def wait() -> None:
-        if torch.device(device).type == "cuda":
-            torch.cuda.synchronize(device)
-
-    wait()
+    wait = torch.cuda.synchronize if on_device else lambda device: None
+    wait(device)
     start = time.perf_counter()
     for _ in range(calls):
         call()
-    wait()
-    return (time.perf_counter() - start) / calls
+    wait(device)
+    seconds = (time.perf_counter() - start) / calls
+    return seconds, torch.cuda.max_memory_allocated(device) if on_device else max(0, resident("VmHWM") - before)
 
 
 def resident(field: str) -> int:

@@ -25,48 +25,41 @@ def run_benchmarks(
 ) -> dict[str, object]:
     """Run benchmarks by their names, or all; say each result, and write all so far to a file, as it is known.
 
-    Returns all numbers: the environment, the setting, the seconds, and by benchmark its contests. Raises ValueError
-    for an unknown name, and where there is no folder for the file, before anything is measured.
+    Returns all numbers: the environment, the setting, and by benchmark its contests. Raises ValueError for an unknown
+    name, and where there is no folder for the file, before anything is measured.
     """
     if unknown := [name for name in only if name not in BENCHMARKS]:
         raise ValueError(f"unknown benchmark {unknown[0]!r}; choose from {', '.join(BENCHMARKS)}")
     if json_file and not json_file.absolute().parent.is_dir():
         raise ValueError(f"--json {json_file}: there is no folder {json_file.absolute().parent}; make it first")
-    start = time.monotonic()
-    machine = environment(setting)
+    start, machine = time.monotonic(), environment(setting.device)
     say("; ".join(f"{name} {value}" for name, value in machine.items()))
     say(
         f"skeleton {setting.skeleton}, {setting.shape.image_size} px, batch {setting.batch}; ratio = plain seconds / "
         "our seconds, pair by pair; peak memory on top of the imported libraries"
     )
-    contests: dict[str, list] = {}
-    report = {"environment": machine, "setting": asdict(setting), "seconds": 0.0, "benchmarks": contests}
-    for name in BENCHMARKS:
-        if only and name not in only:
-            continue
-        contests[name] = []
-        for contest in FUNCTIONS[name](setting):
-            contests[name].append(contest.to_dict())
+    benchmarks: dict[str, list] = {}
+    report = {"environment": machine, "setting": asdict(setting), "benchmarks": benchmarks}
+    for name in [name for name in BENCHMARKS if name in only or not only]:
+        contests = FUNCTIONS[name](setting)
+        benchmarks[name] = [{**asdict(contest), "ratio": contest.ratio} for contest in contests]
+        for contest in contests:
             say("\n" + "\n".join(contest.lines()))
-        report["seconds"] = time.monotonic() - start
         if json_file:
             write_json(json_file, report)
-    say(f"\nMeasured in {report['seconds']:.0f} s.")
+    say(f"\nMeasured in {time.monotonic() - start:.0f} s.")
     return report
 
 
-def environment(setting: Setting) -> dict[str, object]:
-    """The machine and the libraries, for the head of the report."""
+def environment(device: str) -> dict[str, object]:
+    """The machine and torch, for the head of the report."""
     listing = Path("/proc/cpuinfo")
     lines = listing.read_text(encoding="utf-8").splitlines() if listing.is_file() else []
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return {
-        "device": describe(torch.device(setting.device)),
+        "device": describe(torch.device(device)),
         "cpu": models[0] if models else platform.machine(),
         "cores": os.cpu_count(),
-        "python": platform.python_version(),
         "torch": torch.__version__,
-        "training dtype": str(setting.training_dtype).removeprefix("torch."),
-        "TF32": torch.device(setting.device).type == "cuda" and torch.backends.cudnn.allow_tf32,
         "load average": os.getloadavg()[0],
     }

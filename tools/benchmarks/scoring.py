@@ -1,6 +1,7 @@
 """Embedding a population by inherited weights, and ranking all images: the plain way, and ours."""
 
 import math
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -51,19 +52,15 @@ def scoring(setting: Setting) -> list[Contest]:
     proportional to these, so it may be more than all."""
     contests = []
     for name, genotypes in populations(setting.space, POPULATION).items():
-        apart, together = ([[genotype] for genotype in genotypes], [genotypes])
-        makers = [partial(embedding, setting, parts) for parts in (apart, together)]
-        timings = compare(*makers, repeats=setting.repeats, calls=1, warm_up=1, device=setting.device)
-        ideal = work(genotypes, setting.shape).saving
+        ways = {"one by one": [[genotype] for genotype in genotypes], "one trie": [genotypes]}
+        ways = {way: partial(embedding, setting, parts) for way, parts in ways.items()}
         contest = Contest(
             title=f"scoring: {name}, {len(genotypes)} genotypes of {SPACE}, {setting.batch} images (random pixels) "
             "with their mirror images, as many to calibrate",
-            plain="one by one",
-            ours="one trie",
             work=len(genotypes) * setting.batch,
             unit="images x genotypes",
-            timings=timings,
-            facts={"ideal ratio, by MACs": ideal, "share of it that is reached": timings.ratio[0] / ideal},
+            ways=compare(ways, repeats=setting.repeats, calls=1, warm_up=1, device=setting.device),
+            ideal=work(genotypes, setting.shape).saving,
         )
         contests.append(contest)
     return contests
@@ -72,20 +69,19 @@ def scoring(setting: Setting) -> list[Contest]:
 def ranks(setting: Setting) -> list[Contest]:
     """Ranks of many embeddings, or as many as the full sort has memory for; timed once, as it takes long."""
     images = min(EMBEDDINGS, math.isqrt(available_ram() // SORT_BYTES))
+    ways = {"sort all similarities": full_sort_ranks, "identification.ranks": counted_ranks}
     contest = Contest(
         title=f"ranks: {images:,} random embeddings of {DIMENSIONS} dimensions (numpy, on the CPU)",
-        plain="sort all similarities",
-        ours="identification.ranks",
         work=images,
         unit="probes",
-        timings=compare(*(partial(ranking, images, sort) for sort in (True, False)), repeats=1, calls=1),
+        ways=compare({name: partial(ranking, images, way) for name, way in ways.items()}, repeats=1, calls=1),
     )
     return [contest]
 
 
-def ranking(images: int, sort: bool) -> Call:
-    """The ranks of random embeddings, by the full sort or by the chunked count."""
-    return partial(full_sort_ranks if sort else counted_ranks, *random_embeddings(images))
+def ranking(images: int, ranks_of: Callable[[np.ndarray, np.ndarray], object]) -> Call:
+    """The ranks of random embeddings by a way of finding them."""
+    return partial(ranks_of, *random_embeddings(images))
 
 
 def random_embeddings(images: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

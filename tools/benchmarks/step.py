@@ -3,16 +3,14 @@
 The loop is timed twice: with PyTorch's own layout and allocator, and with those of the Trainer.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
-from statistics import median
 
 import torch
 from timm.optim import create_optimizer_v2
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
-from dualfair.benchmarks.contest import SPACE, Call, Contest, Setting, compare, seconds_of
+from dualfair.benchmarks.contest import SPACE, Call, Contest, Setting, compare
 from dualfair.runs.devices import keep_freed_memory, seeded
 from dualfair.supernet.images.augmentation import augment, draw, to_input
 from dualfair.supernet.images.noise import RandomFaces
@@ -28,8 +26,6 @@ IDENTITIES = 64
 """People in the random training faces."""
 CALLS, WARM_UP = 8, 2
 """Steps of a timing, and those before it."""
-SIDES = {"cpu": (512, 1024, 2048), "cuda": (2048, 4096, 8192)}
-"""Sides of the square matrices whose product is the best that a device could do."""
 
 
 def plain_steps(
@@ -109,47 +105,17 @@ def ours(setting: Setting) -> Call:
 
 
 def step(setting: Setting) -> list[Contest]:
-    """The loop both ways against the Trainer, with the share of the device's peak that is reached, by the FLOP of the
-    plain step."""
+    """The loop both ways against the Trainer."""
     paths = max(setting.space.sizes)
-    loops = {"PyTorch's defaults": False, "channels last, our allocator": True}
     timing = {"repeats": setting.repeats, "calls": CALLS, "warm_up": WARM_UP, "device": setting.device}
-    timings = {
-        name: compare(partial(plain, setting, like_ours), partial(ours, setting), **timing)
-        for name, like_ours in loops.items()
-    }
-    flops, peak = count_flops(plain(setting)), matmul_flops(setting.device, setting.training_dtype)
-    return [
-        Contest(
+    contests = []
+    for name, like_ours in {"PyTorch's defaults": False, "channels last, our allocator": True}.items():
+        loop = f"a pass for every path, {name}"
+        contest = Contest(
             title=f"step: one strictly fair update of {SPACE}, {paths} paths x {setting.batch} images (random pixels)",
-            plain=f"a pass for every path, {name}",
-            ours="Trainer",
             work=paths * setting.batch,
             unit="images x paths",
-            timings=timed,
-            facts={
-                "GFLOP of the plain step": flops / 1e9,
-                "GFLOP/s of a matrix product": peak / 1e9,
-                "share of it that plain reaches": flops / median(timed.plain) / peak,
-                "share of it that ours reaches": flops / median(timed.ours) / peak,
-            },
+            ways=compare({loop: partial(plain, setting, like_ours), "Trainer": partial(ours, setting)}, **timing),
         )
-        for name, timed in timings.items()
-    ]
-
-
-def count_flops(call: Callable[[], object]) -> int:
-    """Floating point operations of convolutions and matrix products in a call, two a multiply-accumulate."""
-    with FlopCounterMode(display=False) as counter:
-        call()
-    return counter.get_total_flops()
-
-
-def matmul_flops(device: str, dtype: torch.dtype, tries: int = 5) -> float:
-    """The largest FLOP/s of some products of square matrices."""
-    best = 0.0
-    for side in SIDES[torch.device(device).type]:
-        a, b = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
-        seconds = [seconds_of(lambda a=a, b=b: a @ b, 1, device) for _ in range(tries + 1)]
-        best = max(best, 2 * side**3 / min(seconds))
-    return best
+        contests.append(contest)
+    return contests
