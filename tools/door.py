@@ -309,8 +309,7 @@ def export(
     the network, or `to` holds something else than an export.
     """
     from dualfair.exporting import FORMATS
-    from dualfair.exporting.description import Terms
-    from dualfair.exporting.export import check_target
+    from dualfair.exporting.export import Terms, check_target
     from dualfair.exporting.export import export as export_source
     from dualfair.exporting.source import find_source
     from dualfair.supernet.production.onnx_model import check_packages
@@ -323,7 +322,7 @@ def export(
     source = find_source(str(network), _path(run), seed, inherit, say)
     licence, data_licence, dataset_name = (" ".join(text.split()) for text in (licence, data_licence, dataset_name))
     terms = Terms(licence=licence, data_licence=data_licence, dataset=dataset_name)
-    say(f"{source.training}: {source.why}")
+    say(f"{source.trained.training}: {source.why}")
     return export_source(source, Path(to), format, terms, fold_bn=fold_bn, class_weights=class_weights, say=say)
 
 

@@ -17,12 +17,11 @@ from huggingface_hub import ModelCard
 import dualfair
 import dualfair.supernet.production.timm_model  # It makes the networks known to timm.
 from dualfair.exporting.card import card, licence_on_hub
-from dualfair.exporting.description import Terms
-from dualfair.exporting.export import export
-from dualfair.exporting.source import Source
+from dualfair.exporting.export import Terms, export
+from dualfair.exporting.source import Source, metrics_of
 from dualfair.runs.layout import RunLayout
 from dualfair.runs.records.training import TrainConfig, TrainedOn
-from dualfair.runs.standalone import build_network, describe_network, open_standalone
+from dualfair.runs.standalone import Standalone, build_network, describe_network, open_standalone
 from dualfair.runs.training_spec import TrainingSpec
 from dualfair.supernet.files import write_json
 from dualfair.supernet.network import build
@@ -240,7 +239,10 @@ def test_what_a_user_names_stays_one_line_of_the_card(exported):
 def test_a_run_exports_what_its_report_recommends_by_the_best_seed(run, tmp_path, dualfair):
     found = dualfair("export", run, "--to", tmp_path / "out")
     assert found.status == 0, found.err
-    assert f"{BEST} seed 1: the network that the run's report recommends of 3 that were trained (" in found.out
+    assert (
+        f"{BEST} seed 1: the network that the run's report recommends of 3 that were trained: best compromise"
+        in found.out
+    )
     assert "seed 1, the one with the lowest error on validation people (then rank disparity) of 2" in found.out
     assert dualfair("export", run, "--to", tmp_path / "out", "--seed", 0).status == 0
     assert about(tmp_path / "out")["trained"]["seed"] == 0
@@ -384,7 +386,8 @@ def own_source():
     mine = dataclasses.replace(OPERATIONS["pre3"], name="mine")
     skeleton = dataclasses.replace(NANO, name="my_nets:skeleton", operations=(mine, Convolution("also", 1, "post")))
     network = build("010:cosface", skeleton, 3).eval()
-    return skeleton, Source(network, TrainingSpec(network.genotype), 3, TrainedOn("x", "group", "", 0), "named")
+    trained = Standalone(network, TrainingSpec(network.genotype), 3, TrainedOn("x", "group", "", 0))
+    return skeleton, Source(trained, "named", metrics_of(0))
 
 
 @torch.no_grad()
@@ -397,7 +400,7 @@ def test_a_skeleton_of_ones_own_is_kept_as_the_text_that_opens_it(tmp_path):
     assert about(tmp_path / "out")["skeleton"]["opened_by"] == "my_nets:skeleton"
     with pytest.raises(ValueError, match=r"of its author's own \(my_nets:skeleton\)"):
         open_export(tmp_path / "out")
-    assert torch.equal(open_export(tmp_path / "out", skeleton=skeleton)(images()), source.network(images()))
+    assert torch.equal(open_export(tmp_path / "out", skeleton=skeleton)(images()), source.trained.network(images()))
 
 
 def test_an_onnx_model_that_does_not_agree_leaves_nothing(run, exported, tmp_path, dualfair, monkeypatch):

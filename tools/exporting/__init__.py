@@ -1,5 +1,5 @@
-"""The parts of `dualfair export`: `source` finds the network that is meant and measures it, `description` tells all
-about it as data, `card` in words, and `export` writes the files.
+"""The parts of `dualfair export`: `source` finds the network that is meant and measures it, `export` tells all about it
+as data and writes the files, `card` tells it in words.
 
 `supernet.production.exported` opens what was written.
 """

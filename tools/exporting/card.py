@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from huggingface_hub import ModelCardData
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from dualfair.presentation.format import FEW_PEOPLE, spoken
+from dualfair.presentation.format import FEW_PEOPLE, decimals, spoken, whole, with_interval
 
 NOT_STATED = "not stated"
 HUB_LICENCES = (
@@ -23,17 +23,26 @@ HUB_LICENCES = (
 def card(about: Mapping) -> str:
     """The text of README.md, with the YAML header that model hubs read; `about` is what dualfair.json holds."""
     test, protocol = about["metrics"]["test"], about["metrics"]["judging"]
-    groups = [] if test is None else test["groups"]
     kind = {"backbone": "a backbone of timm's", "searched": f"skeleton {about['skeleton'].get('name')}"}
-    gallery = protocol.get("gallery", "all")
-    among = "" if gallery == "all" else f" in galleries of {gallery} people"
-    return _template().render(
+    header = ModelCardData(
+        **licence_on_hub(about["licence"]),
+        library_name="timm" if about["timm"] and about["exported_as"] != "state" else "dualfair",
+        pipeline_tag="image-feature-extraction",
+        tags=["face-recognition", "dualfair", *(["onnx"] if about.get("onnx") else [])],
+    )
+    environment = Environment(
+        loader=PackageLoader("dualfair.exporting", "."), undefined=StrictUndefined, keep_trailing_newline=True
+    )
+    environment.filters |= {"plain": _plain, "whole": whole, "decimals": decimals}
+    return environment.get_template("card.md.j2").render(
         about=about,
-        header=_header(about),
+        header=header.to_yaml(),
         what=kind.get(about["kind"], f"a skeleton of its own ({about['skeleton'].get('opened_by') or 'not named'})"),
-        disparity=f"{spoken(protocol.get('disparity', 'disparity'))}{among}",
-        interval=lambda name: _interval((test["intervals"] or {}).get(name, (None, None))),
-        few=[group["group"] for group in groups if group["people"] is not None and group["people"] < FEW_PEOPLE],
+        disparity=spoken(protocol.get("disparity", "disparity")),
+        interval=lambda name: with_interval(test[name], *(test["intervals"] or {}).get(name, (None, None))),
+        few=[group["group"] for group in test["groups"] if (group["people"] or FEW_PEOPLE) < FEW_PEOPLE]
+        if test
+        else [],
         few_people=FEW_PEOPLE,
     )
 
@@ -48,38 +57,6 @@ def licence_on_hub(licence: str) -> dict[str, str]:
     )
 
 
-def _header(about: Mapping) -> str:
-    tags = ["face-recognition", "dualfair", *(["onnx"] if about.get("onnx") else [])]
-    return ModelCardData(
-        **licence_on_hub(about["licence"]),
-        library_name="timm" if about["timm"] and about["exported_as"] != "state" else "dualfair",
-        pipeline_tag="image-feature-extraction",
-        tags=tags,
-    ).to_yaml()
-
-
-def _template():
-    environment = Environment(
-        loader=PackageLoader("dualfair.exporting", "."), undefined=StrictUndefined, keep_trailing_newline=True
-    )
-    environment.filters |= {"plain": _plain, "count": _count, "decimals": _decimals}
-    return environment.get_template("card.md.j2")
-
-
 def _plain(text: object) -> str:
     """A text of the user's in Markdown, on one line and without a cell's end."""
     return " ".join(str(text).replace("|", "/").replace("`", "'").replace("<", "(").replace(">", ")").split())
-
-
-def _interval(ends: tuple[float | None, float | None]) -> str:
-    if None in ends:
-        return ""
-    return f" (95 % percentile interval over people {_decimals(ends[0])} to {_decimals(ends[1])})"
-
-
-def _count(value: object) -> str:
-    return "not known" if value is None else f"{value:,}"
-
-
-def _decimals(value: object) -> str:
-    return "undefined" if value is None else f"{float(value):.3f}"

@@ -2,15 +2,16 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+import platform
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import safetensors.torch
 import torch
 
 from dualfair.exporting.card import card
-from dualfair.exporting.description import Terms, describe
 from dualfair.exporting.source import Source
 from dualfair.presentation.format import plain
 from dualfair.runs.training_spec import TrainingSpec
@@ -19,8 +20,11 @@ from dualfair.supernet.files import TEMPORARY, write_bytes
 from dualfair.supernet.production import onnx_model
 from dualfair.supernet.production.exported import (
     ABOUT,
+    BACKBONE,
     CLASS_WEIGHTS,
+    FORMAT,
     OWN,
+    VERSION,
     WEIGHTS,
     kind_and_skeleton,
     read_about,
@@ -29,13 +33,28 @@ from dualfair.supernet.production.exported import (
 )
 from dualfair.supernet.production.folding import Folding, fold
 from dualfair.supernet.production.onnx_model import Agreement
-from dualfair.supernet.production.timm_model import embedder_of
+from dualfair.supernet.production.timm_model import INPUT, embedder_of
 
 CARD, CONFIG, ONNX = "README.md", "config.json", "model.onnx"
 """The model card, timm's configuration and the ONNX model."""
 FILES = (ABOUT, WEIGHTS, CLASS_WEIGHTS, CONFIG, ONNX, CARD)
 LARGE = 10_000
 """Bytes from which on a file's size is told."""
+ALIGNED = {
+    True: "turned and scaled by five landmarks onto the usual 112 px template (supernet/images/importers/alignment.py)",
+    False: "the largest central square of each image; landmarks played no part in the import",
+    None: "not known",
+}
+"""How the training faces were cut out, by what faces.json says of them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Terms:
+    """What only the user can say: licences of the weights and of the faces behind them, and the name of these faces."""
+
+    licence: str = "not stated"
+    data_licence: str = "not stated"
+    dataset: str = ""
 
 
 @dataclass(frozen=True)
@@ -71,16 +90,17 @@ def export(
     Raises ValueError where the format cannot hold the network, or the ONNX model does not agree with torch; then
     nothing is written.
     """
-    network = source.network
+    network, training = source.trained.network, source.trained.training
     if exported_as == "timm" and kind_and_skeleton(network)[0] == OWN:
         raise ValueError(
-            f"{source.training.network} has a skeleton, operations or a head of your own, which timm's config.json "
-            "cannot hold; take --format onnx or --format state"
+            f"{training.network} has a skeleton, operations or a head of your own, which timm's config.json cannot "
+            "hold; take --format onnx or --format state"
         )
     # The model shares the network's layers: folding the one folds the other.
     model = embedder_of(network)
     folding = fold(model) if fold_bn else Folding((), ())
     about = describe(source, exported_as, terms, asdict(folding))
+    about["class_weights"] = class_weights
     weights, classes = weights_of(network)
     files = {WEIGHTS: safetensors.torch.save(weights)}
     if class_weights:
@@ -95,7 +115,6 @@ def export(
         about["onnx"] = {"opset": onnx_model.OPSET, "dynamic_batch": True, "compared_with_torch": compared}
     if exported_as != "state" and about["timm"]:
         files[CONFIG] = _as_json(timm_config(about))
-    about["class_weights"] = class_weights
     files[CARD] = card(about).encode()
     _write_folder(to, about, files)
     if fold_bn:
@@ -106,7 +125,59 @@ def export(
     sizes = {name: len(data) for name, data in files.items()}
     large = ", ".join(f"{name} {size / 1e6:.2f} MB" for name, size in sizes.items() if size >= LARGE)
     say(f"Everything is in {to} ({large}); {CARD} says what it is and what it is not")
-    return Exported(to, exported_as, source.training, source.why, sizes, folded, norms, agreement)
+    return Exported(to, exported_as, training, source.why, sizes, folded, norms, agreement)
+
+
+def describe(source: Source, exported_as: str, terms: Terms, folded: Mapping[str, Sequence[str]]) -> dict:
+    """Everything about an export but its files, as data: the value of `dualfair.json`, and what the card is made of."""
+    trained, faces = source.trained, source.faces
+    network, skeleton = trained.network, trained.network.skeleton
+    kind, skeleton_data = kind_and_skeleton(network)
+    neck = network.heads[network.spec.head].neck.linear
+    aligned = faces["aligned"] if isinstance(faces.get("aligned"), bool) else None
+    libraries = ("dualfair", "torch", "timm", "safetensors")
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "network": str(network.spec),
+        "training": trained.training.label,
+        "kind": kind,
+        "exported_as": exported_as,
+        "skeleton": skeleton_data,
+        "head": network.spec.head,
+        "own_heads": [head.source for head in skeleton.own_heads if head.name == network.spec.head],
+        "neck": {"pool": "mean over the feature map", "linear": [neck.in_features, neck.out_features], "norm": "BN"},
+        "folded": {name: list(norms) for name, norms in folded.items()},
+        "input": {
+            "name": "images",
+            "shape": ["batch", 3, skeleton.image_size, skeleton.image_size],
+            "channels": "RGB",
+            "pixels": "0 to 255",
+            "normalisation": "v / 127.5 - 1",
+            **{name: INPUT[name] for name in ("mean", "std", "interpolation", "crop_pct", "crop_mode")},
+            "alignment": {"aligned": aligned, "means": ALIGNED[aligned]},
+        },
+        "output": {
+            "name": "embeddings",
+            "shape": ["batch", neck.out_features],
+            "metric": "cosine of unit embeddings",
+            "measured_as": "sum of the embeddings of an image and of its mirror image, then scaled to length 1",
+        },
+        "trained": {
+            "seed": trained.training.seed,
+            "chosen": source.why,
+            "identities": trained.identities,
+            "recipe": asdict(source.recipe) if source.recipe else {},
+            "faces": terms.dataset or faces.get("name") or "not stated",
+            "faces_made_by": str(faces.get("made by") or "not known"),
+            **trained.trained_on.to_json(),
+        },
+        "metrics": source.metrics,
+        "licence": terms.licence,
+        "data_licence": terms.data_licence,
+        "timm": None if kind == OWN else ("dualfair_backbone" if kind == BACKBONE else "dualfair_dpn"),
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in libraries}},
+    }
 
 
 def check_target(folder: Path) -> None:

@@ -2,38 +2,46 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from dualfair.evaluation.protocol import Scores
+import numpy as np
+import torch
+
+from dualfair.evaluation.objectives import OBJECTIVES, EmbeddedFaces
+from dualfair.evaluation.protocol import EvaluationProtocol, Scores, evaluate_faces
+from dualfair.evaluation.scoring.embedding import embed
+from dualfair.evaluation.scoring.scorer import interval_columns
 from dualfair.presentation.format import listed, spoken
+from dualfair.runs.context import working
 from dualfair.runs.layout import RunLayout, TrainingsLayout
 from dualfair.runs.protocol import ProtocolOptions
 from dualfair.runs.records.codec import FLAT, FLAT_OPTIONAL, Record
 from dualfair.runs.records.search import SearchConfig
-from dualfair.runs.records.training import SPLITS, TrainConfig, TrainedOn, TrainingResult
+from dualfair.runs.records.training import MEASURES, SPLITS, TrainConfig, TrainingResult
 from dualfair.runs.run_files import RunFiles, open_runs, reason
+from dualfair.runs.standalone import Standalone, open_standalone
+from dualfair.runs.trained_run import calibration_images, faces_of, open_trained, recorded_setting
 from dualfair.runs.training_results import read_result
 from dualfair.runs.training_spec import TrainingSpec, recipe_with
 from dualfair.runs.watching import Say
-from dualfair.stages.recommendation import objective_names
+from dualfair.stages.inherited import recorded_search
+from dualfair.stages.recommendation import finished_trainings, objective_names, recommend, trained_networks_of
+from dualfair.supernet.calibration import calibrate_stage
 from dualfair.supernet.files import read_json
 from dualfair.supernet.genotype import Genotype
+from dualfair.supernet.images.store import ORIGIN
 from dualfair.supernet.training.recipe import Recipe
 
-ORIGINS = {
-    "front": "of the search's front",
-    "even": "an evenly spaced control",
-    "random": "drawn at random",
-    "named": "named by hand",
-    "shelf": "of the shelf",
-}
-"""Why a network was trained, in words."""
+MEASURED = "of this very network, as `dualfair evaluate` takes them"
+RECORDED = (
+    "recorded when it was trained, with BN statistics measured anew on training images: those of the exported weights "
+    "are a little different"
+)
+NOT_MEASURED = "not measured"
 RESAMPLES = 1000
 """Bootstrap resamples of an interval of this network's numbers."""
 _DAMAGE = (KeyError, TypeError, ValueError, AttributeError, OSError)
-
-Ends = tuple[float | None, float | None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,45 +52,16 @@ class StageConfig(Record):
     protocol: ProtocolOptions = field(metadata=FLAT)
 
 
-@dataclass(frozen=True)
-class FacesOrigin:
-    """The faces that a network was trained on: the name of their folder, what made them, and whether they were aligned
-    by landmarks. None as far as that is not known."""
-
-    name: str | None = None
-    made_by: str | None = None
-    aligned: bool | None = None
-
-
-@dataclass(frozen=True)
-class SplitScores:
-    """Scores on the people of a split: `people` by group, and by measure the ends of 95 % intervals over people as
-    probes. Both are None where they were not recorded, an end where it is undefined."""
-
-    scores: Scores
-    people: Mapping[str, int] | None = None
-    intervals: Mapping[str, Ends] | None = None
-
-
 @dataclass(frozen=True, eq=False)
 class Source:
-    """A trained network in evaluation mode on the CPU, with what is known of its training.
+    """A network on the CPU as it was `trained`, and `why` it is this one, with what is known of its training: the
+    recipe, the `name` of its faces and what their faces.json says, and `metrics` (those of `metrics_of`)."""
 
-    `training` names network, recipe changes and seed; `why` says how it was chosen. `measured` are the scores of this
-    very network by split, `results` those that the run recorded of all seeds of this training, `recipe` that of its
-    training, `protocol` how networks are evaluated. All as far as is known.
-    """
-
-    network: object
-    training: TrainingSpec
-    identities: int
-    trained_on: TrainedOn
+    trained: Standalone
     why: str
-    measured: Mapping[str, SplitScores] = field(default_factory=dict)
-    results: tuple[TrainingResult, ...] = ()
+    metrics: Mapping[str, object]
     recipe: Recipe | None = None
-    protocol: ProtocolOptions | None = None
-    faces: FacesOrigin = FacesOrigin()
+    faces: Mapping[str, object] = field(default_factory=dict)
 
 
 def find_source(network: str, run: Path | None, seed: int | None, inherit: bool, say: Say) -> Source:
@@ -113,8 +92,6 @@ def find_source(network: str, run: Path | None, seed: int | None, inherit: bool,
 
 def _recommended(run: Path, seed: int | None, say: Say) -> tuple[Path, str]:
     """The training's folder of the network that the report of a run recommends."""
-    from dualfair.stages.recommendation import finished_trainings, recommend, trained_networks_of
-
     (files,) = open_runs([run])
     names = objective_names(files)
     networks = trained_networks_of(files, finished_trainings(files), None)
@@ -126,147 +103,143 @@ def _recommended(run: Path, seed: int | None, say: Say) -> tuple[Path, str]:
     first = chosen[0]
     tied = f" (tied with {first.tied} others there, the smallest taken)" if first.tied else ""
     folder, which = _of_label(RunLayout(run), first.label, seed, names.measured)
-    samples = next(network.samples for network in networks if network.label == first.label)
-    drawn = " and ".join(ORIGINS[sample] for sample in samples)
     return folder, (
-        f"the network that the run's report recommends of {len(networks)} that were trained ({drawn}): "
-        f"{listed(first.because)} on validation people{tied}; {which}"
+        f"the network that the run's report recommends of {len(networks)} that were trained: {listed(first.because)} "
+        f"on validation people{tied}; {which}"
     )
 
 
 def _of_label(layout: RunLayout, label: str, seed: int | None, measures: Sequence[str]) -> tuple[Path, str]:
-    """The folder of a network's retrained training, of the seed that is asked for or did best on validation people."""
-    run, spec = layout.path, TrainingSpec.of_label(label)
-    results: dict[int, tuple[Path, TrainingResult]] = {}
+    """The folder of a network's retrained training, of the seed that is asked for or did best on validation people.
+
+    `101:cosface` stands for that triple in every block.
+    """
+    asked, results = TrainingSpec.of_label(label), {}
     for path in layout.retrain.results():
-        if _is_of(path.parent, spec):
-            result = read_result(path)
-            results[result.training.seed] = path.parent, result
+        try:
+            training = TrainingSpec.of_folder(path.parent)
+        except ValueError:
+            continue
+        networks = asked.network, training.network
+        blocks = [len(network.blocks) for network in networks if isinstance(network, Genotype)]
+        same = networks[0].repeat(blocks[1]) if len(blocks) == 2 and blocks[0] == 1 else networks[0]
+        if (same, asked.changes) == (training.network, training.changes):
+            results[training.seed] = path.parent, read_result(path).validation.measures
     if not results:
-        raise ValueError(f"{run} has no finished training of {label}; run 'dualfair retrain --run {run}'")
+        raise ValueError(
+            f"{layout.path} has no finished training of {label}; run 'dualfair retrain --run {layout.path}'"
+        )
     if seed is not None:
         if seed not in results:
-            raise ValueError(
-                f"{label} has no finished training of seed {seed} in {run}; seeds: {', '.join(map(str, results))}"
-            )
+            seeds = ", ".join(map(str, results))
+            raise ValueError(f"{label} has no finished training of seed {seed} in {layout.path}; seeds: {seeds}")
         return results[seed][0], f"seed {seed}, asked for"
-    first, *others = measures
     values = {
-        seed: [result.validation.measures.get(name, math.inf) for name in measures]
-        for seed, (_, result) in results.items()
+        (*(measured.get(name, math.inf) for name in measures), seed): seed for seed, (_, measured) in results.items()
     }
-    best = min(values, key=lambda seed: (*values[seed], seed))
+    best = values[min(values)]
     if len(results) == 1:
         return results[best][0], f"seed {best}, the only one"
-    tied = sum(value == values[best] for value in values.values()) > 1
-    rule = "the first of those with the lowest" if tied else "the one with the lowest"
-    then = f" (then {listed([spoken(name) for name in others])})" if others else ""
-    return results[best][0], f"seed {best}, {rule} {spoken(first)} on validation people{then} of {len(results)}"
-
-
-def _is_of(folder: Path, asked: TrainingSpec) -> bool:
-    """Whether a folder is of a network and recipe; `101:cosface` stands for that triple in every block."""
-    try:
-        training = TrainingSpec.of_folder(folder)
-    except ValueError:
-        return False
-    network = asked.network
-    if isinstance(network, Genotype) and isinstance(training.network, Genotype) and len(network.blocks) == 1:
-        asked = replace(asked, network=network.repeat(len(training.network.blocks)))
-    return asked.label == training.label
+    first, *others = (spoken(name) for name in measures)
+    then = f" (then {listed(others)})" if others else ""
+    return results[best][
+        0
+    ], f"seed {best}, the one with the lowest {first} on validation people{then} of {len(results)}"
 
 
 def _opened(path: Path, why: str, say: Say) -> Source:
     """The network of a training's folder or checkpoint, with what lies beside it and in its run."""
-    import torch
-
-    from dualfair.runs.standalone import open_standalone
-
-    standalone = open_standalone(path, torch.device("cpu"), say)
+    trained = open_standalone(path, torch.device("cpu"), say)
     folder = (path if path.is_dir() else path.parent).resolve()
     stage = TrainingsLayout(folder.parents[1])
     of_study = stage.folder.parent.name == "studies"
     run = RunLayout(stage.folder.parents[1] if of_study else stage.folder.parent)
-    trainings = of_study or stage.name in ("retrain", "short")
-    results = stage.results() if trainings else ()
+    if not (of_study or stage.name in ("retrain", "short")):
+        return _with_history(trained, why, run, None, (), say)
+    results = tuple(read_result(result) for result in stage.results() if result.parents[1] == folder.parent)
+    return _with_history(trained, why, run, stage, results, say)
+
+
+def _inherited(run: Path, label: str, say: Say) -> Source:
+    """The subnet of a genotype with the supernet's weights and BN statistics measured on training images."""
+    asked = TrainingSpec.of_label(label)
+    if not asked.plain:
+        raise ValueError(
+            f"{label} inherits no weights; --inherit takes a network of the run's space, such as 101:cosface"
+        )
+    with working(run, device="cpu", say=say) as place:
+        trained = open_trained(place.directory, place.processes)
+    protocol, setting, config = recorded_search(trained.directory).protocol, trained.setting, trained.config
+    genotype = setting.space.parse(str(asked.network.repeat(sum(setting.skeleton.blocks))))
+    network = trained.supernet.extract(genotype)
+    images = calibration_images(trained, protocol.calibrate)
+    if images is not None:
+        calibrate_stage(network, images)
+    network = network.to(memory_format=torch.channels_last).eval()
+    training, identities = TrainingSpec(genotype, (), config.options.seed), setting.splits["train"].identity_count
+    why = f"named, with weights inherited from a supernet and BN statistics of {protocol.calibrate} training images"
+    exported = Standalone(network, training, identities, config.trained_on)
+    return _with_history(exported, why, RunLayout(run.resolve()), None, (), say)
+
+
+def _with_history(
+    trained: Standalone,
+    why: str,
+    run: RunLayout,
+    stage: TrainingsLayout | None,
+    results: Sequence[TrainingResult],
+    say: Say,
+) -> Source:
+    """A network with what its run knows of its training: recipe, faces, and numbers measured on these.
+
+    `stage` is the one that the training is of, None for the supernet's; `results` are those of all seeds.
+    """
+    files, measured, protocol_options = RunFiles(run), {}, None
+    config = files.record(TrainConfig, run.train.config)
+    if config is None:
+        say("The run of this training is not at hand: nothing is measured on its faces")
+        return Source(trained, why, metrics_of(trained.training.seed, results))
+    of_stage = files.record(StageConfig, stage.config) if stage else None
+    searched = files.record(SearchConfig, run.search.config)
+    try:
+        protocol_options = of_stage.protocol if of_stage else searched.protocol if searched else ProtocolOptions()
+        measured = _measure(trained, run.path, config, protocol_options.protocol())
+    except _DAMAGE as error:
+        say(f"The network is not measured again ({reason(error)})")
+        protocol_options = None
     return Source(
-        standalone.network,
-        standalone.training,
-        standalone.identities,
-        standalone.trained_on,
+        trained,
         why,
-        results=tuple(read_result(result) for result in results if result.parents[1] == folder.parent),
-        **_about_run(run, stage.config if trainings else None, standalone.network, standalone.training, say),
+        metrics_of(trained.training.seed, results, measured, protocol_options),
+        recipe_with((of_stage or config).recipe, trained.training.changes),
+        _faces(run.path, config),
     )
 
 
-def _about_run(
-    layout: RunLayout, configuration: Path | None, network, training: TrainingSpec, say: Say
-) -> dict[str, object]:
-    """What a run knows of a training: its recipe, how it evaluates networks, its faces, and this network's numbers.
-
-    `configuration` is the file of the stage that the training is of, None for the supernet's.
-    """
-    files = RunFiles(layout)
-    config = files.record(TrainConfig, layout.train.config)
-    if config is None:
-        say("The run of this training is not at hand: nothing is measured on its faces")
-        return {}
-    trained = files.record(StageConfig, configuration) if configuration else None
-    searched = files.record(SearchConfig, layout.search.config)
-    protocol = trained.protocol if trained else searched.protocol if searched else ProtocolOptions()
-    history = {
-        "recipe": recipe_with((trained or config).recipe, training.changes),
-        "faces": _faces(layout.path, config),
-        "protocol": protocol,
-    }
+def _faces(run: Path, config: TrainConfig) -> dict[str, object]:
+    """The faces folder's name, and what its faces.json says where it is of the faces that the run was trained on."""
+    name = config.faces.rstrip("/").split("/")[-1]
     try:
-        return {**history, "measured": _measure(network, layout.path, config, protocol)}
-    except _DAMAGE as error:
-        say(f"The network is not measured again ({reason(error)})")
-        return {name: history[name] for name in ("recipe", "faces")}
-
-
-def _faces(run: Path, config: TrainConfig) -> FacesOrigin:
-    """The faces folder's name, and what its faces.json says of how the faces were cut out."""
-    from dualfair.runs.trained_run import faces_of
-    from dualfair.supernet.images.store import ORIGIN
-
-    try:
-        folder = faces_of(run, config)
-        origin = read_json(folder / ORIGIN)
-        if origin["fingerprint"] != config.faces_fingerprint:
-            return FacesOrigin(folder.name)
-        made_by, aligned = origin.get("made by"), origin.get("aligned")
-        return FacesOrigin(folder.name, made_by and str(made_by), aligned if isinstance(aligned, bool) else None)
+        origin = read_json(faces_of(run, config) / ORIGIN)
+        return {**(origin if origin["fingerprint"] == config.faces_fingerprint else {}), "name": name}
     except _DAMAGE:
-        return FacesOrigin(config.faces.rstrip("/").split("/")[-1])
+        return {"name": name}
 
 
-def _measure(network, run: Path, config: TrainConfig, protocol_options: ProtocolOptions) -> dict[str, SplitScores]:
-    """The scores on validation and test people of a run, with the people of every group and bootstrap intervals.
+def _measure(trained: Standalone, run: Path, config: TrainConfig, protocol: EvaluationProtocol) -> dict[str, dict]:
+    """The numbers (`_numbers`) on validation and test people of a run, with embeddings as of `dualfair evaluate`.
 
-    Embeddings are those of `dualfair evaluate`; `protocol_options` says how error and disparity are taken. Raises
-    ValueError where the faces are not at hand, or not those that the run was trained on.
+    Raises ValueError where the faces are not at hand, or not those that the run was trained on.
     """
-    import numpy as np
-
-    from dualfair.evaluation.objectives import OBJECTIVES, EmbeddedFaces
-    from dualfair.evaluation.protocol import evaluate_faces
-    from dualfair.evaluation.scoring.embedding import embed
-    from dualfair.evaluation.scoring.scorer import interval_columns
-    from dualfair.runs.trained_run import recorded_setting
-
-    setting = recorded_setting(run, config)
-    protocol, by_split = protocol_options.protocol(), {}
+    setting, by_split = recorded_setting(run, config), {}
     objectives = {"error": OBJECTIVES["error"], "disparity": protocol.disparity}
     for split in SPLITS:
         faces = setting.splits[split]
-        embedded = EmbeddedFaces(embed(network, faces), faces.identities, faces.groups, protocol.seed)
+        embedded = EmbeddedFaces(embed(trained.network, faces), faces.identities, faces.groups, protocol.seed)
         ends = interval_columns(embedded, objectives.values(), RESAMPLES)
         first = np.unique(faces.identities, return_index=True)[1]
         names, counts = np.unique(faces.groups[first], return_counts=True)
-        by_split[split] = SplitScores(
+        by_split[split] = _numbers(
             evaluate_faces(embedded, protocol),
             dict(zip(names.tolist(), counts.tolist(), strict=True)),
             {name: (ends[f"{of.column} low"], ends[f"{of.column} high"]) for name, of in objectives.items()},
@@ -274,35 +247,55 @@ def _measure(network, run: Path, config: TrainConfig, protocol_options: Protocol
     return by_split
 
 
-def _inherited(run: Path, label: str, say: Say) -> Source:
-    """The subnet of a genotype with the supernet's weights and BN statistics measured on training images."""
-    import torch
+def metrics_of(
+    seed: int,
+    results: Sequence[TrainingResult] = (),
+    measured: Mapping[str, dict] | None = None,
+    protocol_options: ProtocolOptions | None = None,
+) -> dict:
+    """The scores on validation and test people, every group with its people and images; None where there are none.
 
-    from dualfair.runs.context import working
-    from dualfair.runs.trained_run import calibration_images, open_trained
-    from dualfair.stages.inherited import recorded_search
-    from dualfair.supernet.calibration import calibrate_stage
+    They are those `measured` of the exported network itself by the protocol, else those that the training of this seed
+    recorded. "seeds" has the recorded test values of all trainings of the network.
+    """
+    recorded = {result.training.seed: result for result in results}
+    how = MEASURED if measured else NOT_MEASURED
+    if not measured and seed in recorded:
+        how, measured = RECORDED, {split: _numbers(recorded[seed].on(split)) for split in SPLITS}
+    judging = {}
+    if protocol_options:
+        judging = {**asdict(protocol_options), "disparity": protocol_options.protocol().disparity_name}
+    return {
+        "how": how,
+        "judging": judging,
+        **{split: measured[split] if measured else None for split in SPLITS},
+        "seeds": [
+            {"seed": of_seed, **{name: getattr(result.test, name) for name in MEASURES}}
+            for of_seed, result in sorted(recorded.items())
+        ],
+    }
 
-    training = TrainingSpec.of_label(label)
-    if not training.plain:
-        raise ValueError(
-            f"{label} inherits no weights; --inherit takes a network of the run's space, such as 101:cosface"
-        )
-    with working(run, device="cpu", say=say) as place:
-        trained = open_trained(place.directory, place.processes)
-    protocol = recorded_search(trained.directory).protocol
-    skeleton = trained.setting.skeleton
-    genotype = trained.setting.space.parse(str(training.network.repeat(sum(skeleton.blocks))))
-    network = trained.supernet.extract(genotype)
-    images = calibration_images(trained, protocol.calibrate)
-    if images is not None:
-        calibrate_stage(network, images)
-    network = network.to(memory_format=torch.channels_last).eval()
-    return Source(
-        network,
-        TrainingSpec(genotype, (), trained.config.options.seed),
-        trained.setting.splits["train"].identity_count,
-        trained.config.trained_on,
-        f"named, with weights inherited from a supernet and BN statistics of {protocol.calibrate} training images",
-        **_about_run(RunLayout(run.resolve()), None, network, training, say),
-    )
+
+def _numbers(
+    scores: Scores, people: Mapping[str, int] | None = None, intervals: Mapping[str, tuple] | None = None
+) -> dict:
+    """Scores as data: `people` by group, and by measure the ends of 95 % intervals over people as probes. Both are None
+    where they were not recorded, an end where it is undefined."""
+    groups = [
+        {
+            "group": group.group,
+            "people": (people or {}).get(group.group),
+            "images": group.probes,
+            "error": group.error,
+            "mean_rank": group.mean_rank,
+        }
+        for group in scores.groups
+    ]
+    return {
+        "people": sum(people.values()) if people else None,
+        "images": scores.probes,
+        **{name: getattr(scores, name) for name in MEASURES},
+        "intervals": intervals,
+        "measures": scores.measures,
+        "groups": groups,
+    }
