@@ -14,9 +14,8 @@ import timm
 import torch
 
 from dualfair import conformance
-from dualfair.doctor import environment
-from dualfair.doctor.checks import networks, verdict
-from dualfair.doctor.environment import FAILED, OK, WARNING, Finding, imports
+from dualfair.doctor import checks
+from dualfair.doctor.checks import FAILED, OK, WARNING, Finding, imports, networks, verdict
 
 ROOT = Path(__file__).parents[2]
 
@@ -71,14 +70,13 @@ def test_one_sentence_says_it_all(states, said):
 def installed(monkeypatch):
     """Have the installed package ask for something."""
 
-    def ask(*requires, python=">=3.11"):
+    def ask(*requires):
         package = SimpleNamespace(
             requires=list(requires),
             version="0.1.0",
-            metadata={"Requires-Python": python},
             locate_file=metadata.distribution("dualfair").locate_file,
         )
-        monkeypatch.setattr(environment, "installed_package", lambda: package)
+        monkeypatch.setattr(checks, "installed_package", lambda: package)
 
     return ask
 
@@ -86,14 +84,14 @@ def installed(monkeypatch):
 def test_libraries_are_held_against_what_the_package_asks_for(installed):
     have = metadata.version("numpy")
     installed("numpy>=2.0", "pillow", 'pytest>=999; extra == "test"')
-    found = environment.libraries()
+    found = checks.libraries()
     assert found.state == OK and f"numpy {have}" in found.text and "pillow" in found.text and "pytest" not in found.text
     installed("numpy>=999")
-    assert environment.libraries() == Finding(
+    assert checks.libraries() == Finding(
         WARNING, f"numpy {have} is not the >=999 that is asked for: pip install 'numpy>=999'"
     )
     installed("numpy>=999", "no-such-library>=1")
-    found = environment.libraries()
+    found = checks.libraries()
     assert found.state == FAILED and found.text.startswith(
         "no-such-library is missing: pip install 'no-such-library>=1'"
     )
@@ -105,29 +103,21 @@ def test_a_library_that_does_not_import_is_named(installed, tmp_path, monkeypatc
     (tmp_path / "fragile-1.0.dist-info/METADATA").write_text("Metadata-Version: 2.1\nName: fragile\nVersion: 1.0\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     installed("fragile>=0.5")
-    assert environment.libraries() == Finding(
-        FAILED, "fragile 1.0 cannot be imported (OSError: libgone.so: cannot open)"
-    )
-
-
-def test_an_old_python_fails(installed):
-    installed(python=">=9.0")
-    found = environment.python()
-    assert found.state == FAILED and found.text.endswith("dualfair asks for >=9.0")
+    assert checks.libraries() == Finding(FAILED, "fragile 1.0 cannot be imported (OSError: libgone.so: cannot open)")
 
 
 @pytest.fixture
 def only_one(monkeypatch):
     """Have no other DualFair installed than the one that runs, which may be a checkout beside an installed one."""
-    installed = environment._installed
+    installed = checks._installed
     monkeypatch.setattr(
-        environment, "_installed", lambda library, name: None if name == "dualfair" else installed(library, name)
+        checks, "_installed", lambda library, name: None if name == "dualfair" else installed(library, name)
     )
 
 
 def test_a_checkout_that_runs_in_place_of_the_installed_package_is_warned_about(tmp_path, monkeypatch):
     place = tmp_path / "site/dualfair"
-    monkeypatch.setattr(environment, "_installed", lambda library, name: place if name == "dualfair" else None)
+    monkeypatch.setattr(checks, "_installed", lambda library, name: place if name == "dualfair" else None)
     running = tmp_path / "checkout/dualfair/__init__.py"
     running.parent.mkdir(parents=True)
     running.write_text("")
@@ -135,7 +125,7 @@ def test_a_checkout_that_runs_in_place_of_the_installed_package_is_warned_about(
     found = imports(tmp_path)
     assert found.state == WARNING
     assert found.text.startswith(f"dualfair is {running.parent} instead of the installed {place}; ")
-    shared = environment.anonymous(found.text)
+    shared = checks.anonymous(found.text)
     assert str(tmp_path) not in shared
 
 
@@ -159,7 +149,7 @@ def test_a_library_that_pythonpath_shadows_fails_with_both_places(tmp_path):
     (tmp_path / "mine/timm").mkdir(parents=True)
     (tmp_path / "mine/timm/__init__.py").write_text("")
     code = (
-        "import sys; from pathlib import Path; from dualfair.doctor.environment import imports; "
+        "import sys; from pathlib import Path; from dualfair.doctor.checks import imports; "
         f"sys.path.insert(0, {str(tmp_path / 'mine')!r}); found = imports(Path.cwd()); print(found.state, found.text)"
     )
     run = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
@@ -172,9 +162,9 @@ def test_a_library_that_pythonpath_shadows_fails_with_both_places(tmp_path):
 
 def test_little_memory_is_warned_about(monkeypatch):
     monkeypatch.setattr("dualfair.supernet.memory.available_ram", lambda: 2 * 2**30)
-    assert environment.memory() == Finding(OK, "2.0 GiB free")
+    assert checks.memory() == Finding(OK, "2.0 GiB free")
     monkeypatch.setattr("dualfair.supernet.memory.available_ram", lambda: 2 * 2**30 - 1)
-    assert environment.memory().text.endswith("enough for small networks only")
+    assert checks.memory().text.endswith("enough for small networks only")
 
 
 def test_more_threads_than_processors_are_warned_about(tmp_path, monkeypatch):
@@ -183,20 +173,20 @@ def test_more_threads_than_processors_are_warned_about(tmp_path, monkeypatch):
         (tmp_path / name).write_text(quota)
     monkeypatch.setattr("dualfair.supernet.memory.control_group_files", lambda name: [tmp_path / n for n in quotas])
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1, 2, 3}, raising=False)
-    assert environment.allowed_processors() == 1.5
+    assert checks.allowed_processors() == 1.5
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
-    assert environment.cpu().state == OK
+    assert checks.processors().state == OK
     monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
-    found = environment.cpu()
+    found = checks.processors()
     assert found.state == WARNING and found.text.endswith("set OMP_NUM_THREADS=1")
 
 
 def test_little_room_is_warned_about(tmp_path, monkeypatch):
-    room = {"free": environment.LITTLE_DISK}
-    monkeypatch.setattr(environment.shutil, "disk_usage", lambda place: SimpleNamespace(**room))
-    assert environment.disks(tmp_path).state == OK
+    room = {"free": checks.LITTLE_DISK}
+    monkeypatch.setattr(checks.shutil, "disk_usage", lambda place: SimpleNamespace(**room))
+    assert checks.disks(tmp_path).state == OK
     room["free"] -= 1
-    found = environment.disks(tmp_path)
+    found = checks.disks(tmp_path)
     assert found.state == WARNING and found.text.endswith("little room in the current folder")
 
 
@@ -213,11 +203,11 @@ def gpu(monkeypatch):
 
 def test_a_device_is_told_with_its_memory_and_precision(gpu, monkeypatch):
     monkeypatch.setattr(torch, "ones", lambda *shape, device: torch.zeros(*shape))
-    found = environment.accelerators()
+    found = checks.accelerators()
     assert found.state == OK
     assert found.text.startswith("cuda:0 Card, 1.0 GiB of 8.0 GiB free, no bfloat16, so slower with --amp; torch is ")
     gpu.major = 8
-    assert "free, bfloat16; torch is" in environment.accelerators().text
+    assert "free, bfloat16; torch is" in checks.accelerators().text
 
 
 def test_a_device_that_a_build_has_no_code_for_is_warned_about(gpu, monkeypatch):
@@ -225,24 +215,15 @@ def test_a_device_that_a_build_has_no_code_for_is_warned_about(gpu, monkeypatch)
         raise RuntimeError("no kernel image is available for execution on the device")
 
     monkeypatch.setattr(torch, "ones", refuse)
-    found = environment.accelerators()
+    found = checks.accelerators()
     assert found.state == WARNING and "install another build or driver" in found.text
     assert found.text.startswith(
         "cuda:0 Card (compute capability 7.5) does not compute (RuntimeError: no kernel image is available"
     )
 
 
-def test_what_export_lacks_is_no_fault(installed):
-    installed("numpy", 'no-such-library>=1; extra == "onnx"', 'other>=1; extra == "test"')
-    found = environment.libraries()
-    assert found.state == OK
-    assert found.text.endswith('; only to export: no-such-library, pip install "dualfair[onnx]"')
-
-
 def test_texts_for_others_name_no_user_and_no_place(monkeypatch):
     monkeypatch.setattr(getpass, "getuser", lambda: "alice")
-    said = environment.anonymous(
-        "cannot read '/home/alice/private/torch.py' (C:\\Users\\alice\\x.dll) of alice; ./a/b, 3/4"
-    )
+    said = checks.anonymous("cannot read '/home/alice/private/torch.py' (C:\\Users\\alice\\x.dll) of alice; ./a/b, 3/4")
     assert said == "cannot read '.../torch.py' (.../x.dll) of USER; ./a/b, 3/4"
-    assert environment.anonymous(f"{os.getcwd()}/x y") == ".../x y"
+    assert checks.anonymous(f"{os.getcwd()}/x y") == ".../x y"

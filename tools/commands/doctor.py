@@ -17,8 +17,7 @@ def command(device: str, report: Path | None) -> None:
     The exit status is 1 where something does not work, and 0 otherwise. The file of --json names no user and holds no
     absolute paths and no environment variables.
     """
-    from dualfair.doctor.checks import checks, shareable, verdict
-    from dualfair.doctor.environment import FAILED
+    from dualfair.doctor.checks import FAILED, checks, shareable, verdict
 
     done = []
     for check in checks(device):

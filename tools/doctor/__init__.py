@@ -1,1 +1,2 @@
-"""Whether everything works on a machine: `checks` goes through its `environment`, and a self-test."""
+"""Whether everything works on a machine: `checks` looks at its libraries, devices, memory and disks, and runs a
+self-test."""
