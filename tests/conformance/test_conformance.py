@@ -11,9 +11,18 @@ import pytest
 import torch
 from torch import nn
 
-from dualfair.conformance import check_disparity, check_head, check_operation, check_sampler, check_space, spaces
+from dualfair.conformance import (
+    check_disparity,
+    check_head,
+    check_objective,
+    check_operation,
+    check_sampler,
+    check_space,
+    spaces,
+)
 from dualfair.evaluation.cost import macs
 from dualfair.evaluation.metrics.disparity import DISPARITIES
+from dualfair.evaluation.objectives import OBJECTIVES
 from dualfair.evaluation.scoring.sharing import work
 from dualfair.evaluation.scoring.trie import build_trie, leaves
 from dualfair.guides import inverted_residual
@@ -63,6 +72,36 @@ def _by_first_label(values, groups):
 )
 def test_a_faulty_disparity_is_told_what_is_wrong(disparity, said):
     (fault, *_) = check_disparity(disparity)
+    assert re.search(said, fault), fault
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_the_built_in_objectives_conform(name):
+    assert check_objective(OBJECTIVES[name]) == []
+
+
+def _first_norm(faces):
+    return float(np.linalg.norm(faces.embeddings[0]))
+
+
+def _normalises_in_place(faces):
+    faces.embeddings /= np.linalg.norm(faces.embeddings, axis=1, keepdims=True)
+    return float(faces.embeddings.std())
+
+
+@pytest.mark.parametrize(
+    ("objective", "said"),
+    [
+        (_first_norm, "it depends on the order of the images"),
+        (_normalises_in_place, "changes the arrays that it is given"),
+        (lambda faces: float("nan"), r"it is undefined \(NaN\) for 80 images"),
+        (lambda faces: faces.embeddings, "it raises ValueError: .* must return one number"),
+        (lambda faces, far: far, "further arguments need defaults"),
+        (lambda values, groups: float("nan"), "it returns nan"),
+    ],
+)
+def test_a_faulty_objective_is_told_what_is_wrong(objective, said):
+    (fault, *_) = check_objective(objective)
     assert re.search(said, fault), fault
 
 
@@ -351,6 +390,10 @@ def test_a_fault_ends_a_check_with_status_1(folder, dualfair):
     checked = dualfair("check", "--disparity", "bad:mean", "--disparity", "std")
     assert checked.status == 1
     assert "disparity bad:mean: it is" in checked.out and "disparity std: conforms" in checked.out
+    own = dualfair(
+        "check", "--objective", "own_objective:false_rejects", "--objective", "own_objective:tar_of_worst_group"
+    )
+    assert own.status == 0 and own.out.count("conforms") == 2, own.out + own.err
     sys.modules.pop("bad", None)
 
 

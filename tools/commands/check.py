@@ -17,13 +17,14 @@ from dualfair.commands.console import say
 @click.option(
     "--disparity", "disparities", multiple=True, help="module:function of your own f(values, groups). Repeatable."
 )
+@click.option("--objective", "objectives", multiple=True, help="module:object of your own objective. Repeatable.")
 def command(**plugged_in: object) -> None:
-    """Tell what is wrong with a space, a skeleton, operations, heads, samplers or disparities of your own.
+    """Tell what is wrong with a space, a skeleton, operations, heads, samplers, disparities or objectives of your own.
 
     Every operation is built wherever it may stand and its costs are counted; a small supernet is trained on random
     pixels, and subnets are compared with standalone networks. Takes seconds for small ones; exit status 1 on a fault.
     """
-    from dualfair.conformance.plugged_in import check_plugged_in
+    from dualfair.conformance.functions import check_plugged_in
 
     faults_by_name = check_plugged_in(**plugged_in)
     for name, faults in faults_by_name.items():

@@ -4,11 +4,11 @@ For your own tests:
 
     assert check_disparity(my_disparity) == []
 
-`functions` are disparities, margins of heads and samplers; `spaces` are operations, and spaces with their skeletons;
-`plugged_in` runs the checks on what `dualfair check` is named.
+`functions` are disparities, objectives, margins of heads and samplers, and what `dualfair check` is named; `spaces` are
+operations, and spaces with their skeletons.
 """
 
-from dualfair.conformance.functions import check_disparity, check_head, check_sampler
+from dualfair.conformance.functions import check_disparity, check_head, check_objective, check_sampler
 from dualfair.conformance.spaces import check_operation, check_space
 
-__all__ = ["check_disparity", "check_head", "check_operation", "check_sampler", "check_space"]
+__all__ = ["check_disparity", "check_head", "check_objective", "check_operation", "check_sampler", "check_space"]

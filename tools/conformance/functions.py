@@ -1,19 +1,25 @@
-"""What a disparity, a head's margin and a sampler have to be, whoever wrote them.
+"""What a disparity, an objective, a head's margin and a sampler have to be, whoever wrote them, and the checks of all
+that is plugged in by its name.
 
 Shape legend: P probes, B batch.
 """
 
 import math
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from dualfair.evaluation.metrics.disparity import values_of
+from dualfair.conformance.spaces import check_space
+from dualfair.evaluation.metrics.disparity import DISPARITIES, values_of
+from dualfair.evaluation.objectives import OBJECTIVES, EmbeddedFaces, Objective, own_objective
+from dualfair.runs.architectures import open_skeleton, open_space
+from dualfair.runs.plug_in import look_up
+from dualfair.supernet.heads import HEADS
 from dualfair.supernet.training import sampling
-from dualfair.supernet.training.sampling import SamplerFactory
+from dualfair.supernet.training.sampling import SAMPLERS, SamplerFactory
 
 
 def check_disparity(disparity: Callable[[np.ndarray, np.ndarray], float]) -> list[str]:
@@ -67,6 +73,33 @@ def _faults_of_disparity(
     unfair = disparity(np.where(groups == names[0], worst, values), groups)
     if not fair <= unfair:
         yield f"it is {fair + 0.0:.6g} where all groups fare alike, {unfair:.6g} where one fares worse; less is better"
+
+
+def check_objective(objective: Objective | Callable) -> list[str]:
+    """Faults of an objective f(faces), of an `Objective`, or of a disparity, which `check_disparity` knows.
+
+    For eighty images of twenty people it must give one number that is not NaN, the same for the images in another
+    order, and must not change its arguments. A cost has no faces to be tried on.
+    """
+    people, rng = np.repeat(np.arange(20), 4), np.random.default_rng(0)
+    embeddings = rng.standard_normal((20, 64))[people] + rng.standard_normal((80, 64))
+    faces = EmbeddedFaces(embeddings, people.astype(str), np.where(people % 2, "a", "b"))
+    kept, shuffled = faces.take(np.arange(80)), faces.take(rng.permutation(80))
+    try:
+        objective = own_objective(getattr(objective, "__name__", "of your own"), objective)
+        if objective.compares_groups or not objective.on_images:
+            return check_disparity(objective.of_probes) if objective.compares_groups else []
+        value, again = objective.value(faces), objective.value(shuffled)
+    except Exception as error:
+        return [f"it raises {type(error).__name__}: {error}"]
+    arrays = ("embeddings", "identities", "groups")
+    if not all(np.array_equal(getattr(faces, name), getattr(kept, name)) for name in arrays):
+        return ["it changes the arrays that it is given; work on copies"]
+    if math.isnan(value):
+        return ["it is undefined (NaN) for 80 images of 20 people; give a number wherever there are pairs and groups"]
+    if not math.isclose(value, again, rel_tol=1e-6, abs_tol=1e-9):
+        return [f"it depends on the order of the images: {value:.6g} and {again:.6g}"]
+    return []
 
 
 def check_head(margin: Callable[[Tensor, Tensor, float], tuple[Tensor, Tensor]]) -> list[str]:
@@ -129,3 +162,46 @@ def check_sampler(make: SamplerFactory) -> list[str]:
 
 def _shape(value: object) -> str:
     return f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
+
+
+CHECKS = {
+    "disparity": (DISPARITIES, check_disparity),
+    "objective": (OBJECTIVES, check_objective),
+    "head": (HEADS, check_head),
+    "sampler": (SAMPLERS, check_sampler),
+}
+"""Plug-ins that are one function or class: by kind, the table of the built-in ones and the check."""
+
+
+def check_plugged_in(
+    *,
+    space: str = "",
+    skeleton: str = "",
+    blocks: str = "",
+    size: int = 0,
+    heads: str = "",
+    sampler: str = "",
+    disparities: Sequence[str] = (),
+    objectives: Sequence[str] = (),
+) -> dict[str, list[str]]:
+    """The faults of whatever is named, by what it is; an empty list where it conforms.
+
+    A space is checked with its skeleton ("" = dpn81, nano), and only where all else is without fault. Raises ValueError
+    where nothing is named, or a name leads nowhere.
+    """
+    if not (space or skeleton or heads or sampler or disparities or objectives):
+        raise ValueError(
+            "nothing to check: give --space, --skeleton, --heads, --sampler, --disparity or --objective, each as "
+            "module:object"
+        )
+    shape = open_skeleton(skeleton or "nano", blocks, size, heads)
+    named = {"disparity": disparities, "objective": objectives, "head": heads.split(","), "sampler": [sampler]}
+    faults = {}
+    for kind, names in named.items():
+        table, check = CHECKS[kind]
+        faults |= {f"{kind} {name}": check(look_up(name, table, kind)) for name in map(str.strip, names) if name}
+    if (space or skeleton) and not any(faults.values()):
+        opened = open_space(space or "dpn81", shape, heads)
+        networks = f"space {space or 'dpn81'} ({opened.size:,} networks)"
+        faults[f"{networks} on skeleton {shape.name}, {shape.image_size} px"] = check_space(opened, shape)
+    return faults

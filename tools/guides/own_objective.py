@@ -1,5 +1,6 @@
 """Objectives of your own: a function of embedded faces, or a value that says more about itself.
 
+    dualfair check --objective own_objective:false_rejects --objective own_objective:tar_of_worst_group
     dualfair search --run run --objectives "own_objective:false_rejects(far=0.01),rank_disparity,macs"
     dualfair search --run run --objectives "error,own_objective:tar_of_worst_group(far=0.01)"
 
