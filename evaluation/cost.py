@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.skeleton import Skeleton, skeleton_of
+from dualfair.supernet.space import SearchSpace
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -35,6 +36,18 @@ def macs(genotype: Genotype | str, skeleton: Skeleton | str, size: int | None = 
     neck = skeleton.features * skeleton.embedding
     ends = skeleton.stem_cost()[1] + skeleton.tail_cost()[1]
     return ends + sum(block for _, block in block_costs(genotype, skeleton)) + neck
+
+
+def expected_macs(space: SearchSpace, skeleton: Skeleton) -> float:
+    """Mean of `macs` over a whole space; nothing is enumerated, as a position's cost depends on its operation only."""
+    total = skeleton.stem_cost()[1] + skeleton.tail_cost()[1] + skeleton.features * skeleton.embedding
+    total += sum(operation.macs(place) for operation, place in filter(None, skeleton.shortcut_layers()))
+    places = skeleton.block_places()
+    for choice_block, genes in zip(space.choice_blocks, space.genes, strict=True):
+        operations = [skeleton.operations[code] for code in choice_block.codes] if genes else []
+        for block, position in genes:
+            total += sum(operation.macs(places[block][position]) for operation in operations) / len(operations)
+    return total
 
 
 def block_costs(genotype: Genotype | str, skeleton: Skeleton | str) -> list[tuple[int, int]]:

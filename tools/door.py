@@ -293,7 +293,6 @@ def export(
     format: str = "timm",
     run: AnyPath | None = None,
     seed: int | None = None,
-    inherit: bool = False,
     fold_bn: bool = False,
     class_weights: bool = True,
     licence: str = "not stated",
@@ -304,9 +303,9 @@ def export(
     """Write a trained network to the folder `to`, for other programs: what was written.
 
     `network` is a training's folder, a run (then it is the network that the report recommends), or with `run` the name
-    of a network, such as "101:cosface"; `seed` chooses among its trainings, `inherit` takes the supernet's weights
-    instead. `format` is "timm", "onnx" (that and model.onnx) or "state". Raises ValueError where the format cannot hold
-    the network, or `to` holds something else than an export.
+    of a network, such as "101:cosface"; `seed` chooses among its trainings. `format` is "timm", "onnx" (that and
+    model.onnx) or "state". Raises ValueError where the format cannot hold the network, or `to` holds something else
+    than an export.
     """
     from dualfair.exporting import FORMATS
     from dualfair.exporting.export import Terms, check_target
@@ -319,7 +318,7 @@ def export(
     check_target(Path(to))
     if format == "onnx":
         check_packages()
-    source = find_source(str(network), _path(run), seed, inherit, say)
+    source = find_source(str(network), _path(run), seed, say)
     licence, data_licence, dataset_name = (" ".join(text.split()) for text in (licence, data_licence, dataset_name))
     terms = Terms(licence=licence, data_licence=data_licence, dataset=dataset_name)
     say(f"{source.trained.training}: {source.why}")

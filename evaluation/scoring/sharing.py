@@ -5,9 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dualfair.evaluation.cost import layer_costs
+import numpy as np
+
+from dualfair.evaluation.cost import expected_macs, layer_costs
 from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.skeleton import Skeleton
+from dualfair.supernet.space import SearchSpace
+
+DRAWN = 512
+"""About how many genotypes are drawn to see what random populations have in common."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,20 @@ def work(genotypes: Sequence[Genotype], skeleton: Skeleton) -> Work:
     layers = [_layers(genotype, skeleton) for genotype in dict.fromkeys(genotypes)]
     seen: set = set()
     return Work(sum(sum(costs.values()) for costs in layers), sum(_grow(seen, costs) for costs in layers))
+
+
+def expected_work(space: SearchSpace, skeleton: Skeleton, size: int, at_once: int) -> float:
+    """MACs of one image through `size` different random genotypes, `at_once` of which are scored together.
+
+    What they share is seen on some populations that are drawn. A search breeds relatives, which share more than that.
+    """
+    rng, drawn = np.random.default_rng(0), Work()
+    for _ in range(-(-DRAWN // size)):
+        # Those with a common beginning are scored together.
+        genotypes = sorted(space.sample_distinct(size, rng))
+        for start in range(0, size, at_once):
+            drawn += work(genotypes[start : start + at_once], skeleton)
+    return expected_macs(space, skeleton) * size / drawn.saving
 
 
 def divide(genotypes: Sequence[Genotype], parts: int, skeleton: Skeleton) -> list[list[Genotype]]:

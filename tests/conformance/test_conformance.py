@@ -20,13 +20,12 @@ from dualfair.conformance import (
     check_space,
     spaces,
 )
-from dualfair.evaluation.cost import macs
+from dualfair.evaluation.cost import expected_macs, macs
 from dualfair.evaluation.metrics.disparity import DISPARITIES
 from dualfair.evaluation.objectives import OBJECTIVES
 from dualfair.evaluation.scoring.sharing import work
 from dualfair.evaluation.scoring.trie import build_trie, leaves
 from dualfair.guides import inverted_residual
-from dualfair.planning.forecast import expected_macs
 from dualfair.supernet.heads import HEADS, arcface_margin
 from dualfair.supernet.network import Supernet
 from dualfair.supernet.operations import Convolution, Place

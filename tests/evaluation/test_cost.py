@@ -1,10 +1,12 @@
+import itertools
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from dualfair.evaluation.cost import block_costs, macs, measured_cost, parameters
+from dualfair.evaluation.cost import block_costs, expected_macs, macs, measured_cost, parameters
 from dualfair.supernet.families.backbone_network import build_backbone
 from dualfair.supernet.network import build
 from dualfair.supernet.operations import OPERATIONS, Place
@@ -99,3 +101,12 @@ def test_the_network_is_left_as_it_was(tiny):
     assert not any(module._forward_hooks for module in network.modules())
     with pytest.raises(ValueError, match="needs the network in evaluation mode"):
         measured_cost(network.train(), 24)
+
+
+@pytest.mark.parametrize("name", ["dpn81-shared", "dpn729-shared"])
+@pytest.mark.parametrize("skeleton", ["nano", "paper"])
+def test_expected_macs_are_the_mean_of_the_enumerated_space(name, skeleton):
+    space, skeleton = dpn_space(name), SKELETONS[skeleton].resized(75)
+    # MACs do not depend on the head, which comes last: every third genotype is enough.
+    every = itertools.islice(space.enumerate(), 0, None, 3)
+    assert expected_macs(space, skeleton) == pytest.approx(np.mean([macs(genotype, skeleton) for genotype in every]))

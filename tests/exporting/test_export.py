@@ -269,26 +269,6 @@ def test_a_network_is_found_by_its_name(run, tmp_path, dualfair):
     assert "name a training's folder, a run" in dualfair("export", "111:cosface", "--to", "q").err
 
 
-def test_inherited_weights_carry_measured_statistics(run, faces, tmp_path, dualfair):
-    from dualfair.supernet.network import Supernet
-
-    copy = shutil.copytree(run, tmp_path / "inherited")
-    layout = RunLayout(copy)
-    replace(TrainConfig.read(layout.train.config), faces=str(faces)).write(layout.train.config)
-    layout.search.folder.mkdir()
-    records.search_config(calibrate=16).write(layout.search.config)
-    net = Supernet("nano", 12)
-    machine = {"seconds": 1.0, "loss": None, "configuration": "", "device": "cpu", "threads": 1, "ranks": 1}
-    save_checkpoint(copy / "train", {"network": net.state_dict()}, step=4, steps=4, **machine)
-    found = dualfair("export", "101:magface", "--run", copy, "--inherit", "--to", tmp_path / "out")
-    assert found.status == 0, found.err
-    weights = safetensors.torch.load_file(tmp_path / "out/model.safetensors")
-    name = "trunk.stem.conv.conv.weight"
-    assert torch.equal(weights[name], net.state_dict()[name])
-    assert weights["trunk.stem.conv.bn.running_mean"].abs().max() > 0
-    assert about(tmp_path / "out")["metrics"]["test"]["people"]
-
-
 def test_without_the_run_the_card_says_that_nothing_was_measured(run, tmp_path, dualfair):
     alone = shutil.copytree(training(run), tmp_path / "alone")
     (alone / "result.json").unlink()

@@ -1,18 +1,16 @@
-"""Work by formula, against brute-force enumeration and independent sums; a forecast is work times what was measured."""
+"""A forecast is work by formula times what was measured."""
 
 import dataclasses
-import itertools
 
 import numpy as np
 import pytest
 
 from dualfair.evaluation.cost import macs
-from dualfair.evaluation.scoring.sharing import work
-from dualfair.planning.forecast import expected_macs, forecast, population_macs, search_macs, training_flops
+from dualfair.evaluation.scoring.sharing import expected_work
+from dualfair.planning.forecast import forecast, training_flops
 from dualfair.planning.measurement import Measurement, Span
 from dualfair.planning.options import PlanOptions, kilograms, kilowatt_hours
 from dualfair.runs.protocol import ProtocolOptions
-from dualfair.supernet.skeleton import skeleton_of
 from dualfair.supernet.space import dpn_space
 from dualfair.supernet.training.recipe import Recipe
 from tests.support.workloads import small_space, workload_of
@@ -55,7 +53,9 @@ def test_confirming_is_forecast_like_scoring_on_the_people_kept_for_it(planned):
     )
     without = dataclasses.replace(again, search=dataclasses.replace(search, confirm_candidates=0))
     alone = next(stage for stage in forecast(without, measured()).stages if stage.name == "search")
-    assert kept["search"].flops - alone.flops == pytest.approx(2 * population_macs(again, 8) * (80 + 2 * 2000))
+    assert kept["search"].flops - alone.flops == pytest.approx(
+        2 * expected_work(again.space, again.skeleton, 8, 8) * (80 + 2 * 2000)
+    )
     # Standalone networks are judged on all faces that a search may see, and on test faces.
     assert kept["retrain"].work == stages["retrain"].work
     assert kept["retrain"].seconds.middle == pytest.approx(stages["retrain"].seconds.middle, rel=0.001)
@@ -83,15 +83,6 @@ def test_devices_share_an_exhaustive_search(planned):
     assert search.wall_seconds.middle == pytest.approx(search.seconds.middle * 6 / 16)
 
 
-@pytest.mark.parametrize("name", ["dpn81-shared", "dpn729-shared"])
-@pytest.mark.parametrize("skeleton", ["nano", "paper"])
-def test_expected_macs_are_the_mean_of_the_enumerated_space(name, skeleton):
-    space, skeleton = dpn_space(name), skeleton_of(skeleton).resized(75)
-    # MACs do not depend on the head, which comes last: every third genotype is enough.
-    every = itertools.islice(space.enumerate(), 0, None, 3)
-    assert expected_macs(space, skeleton) == pytest.approx(np.mean([macs(genotype, skeleton) for genotype in every]))
-
-
 def test_training_flops_are_six_a_mac_of_every_path_image_and_step(tiny):
     space = dpn_space("dpn81-shared", 3)
     planned = workload_of(space, tiny, train=Recipe(epochs=2, batch=10))
@@ -99,23 +90,6 @@ def test_training_flops_are_six_a_mac_of_every_path_image_and_step(tiny):
     steps = planned.supernet_steps
     assert steps == 2 * (96 // 10)
     assert training_flops(planned, planned.train, 9 * steps) == pytest.approx(6 * path * 10 * 9 * steps)
-
-
-def test_populations_are_priced_as_the_mean_over_all_of_them(tiny):
-    space = small_space()
-    everything = sorted(space.enumerate())
-    for size in (1, 2, 3):
-        mean = np.mean([work(population, tiny).shared for population in itertools.combinations(everything, size)])
-        assert population_macs(workload_of(space, tiny), size) == pytest.approx(mean, rel=0.02)
-
-
-@pytest.mark.parametrize("search", [{"exhaustive": True}, {"population": 16, "generations": 1}])
-def test_a_search_shares_within_its_calls_and_not_between_them(tiny, search):
-    space = small_space()
-    everything = sorted(space.enumerate())
-    alone = work(everything[:8], tiny).shared + work(everything[8:], tiny).shared
-    assert search_macs(workload_of(space, tiny, **search)) == pytest.approx(alone)
-    assert alone > work(everything, tiny).shared
 
 
 def test_the_studys_emissions_come_out():

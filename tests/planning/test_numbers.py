@@ -16,7 +16,8 @@ baselines.LIMIT, options.BATCH, embedding.MIRRORED, search.FREE = 300, 11, 3, ("
 
 import math
 
-from dualfair.evaluation.scoring.sharing import work
+from dualfair.evaluation.cost import expected_macs
+from dualfair.evaluation.scoring.sharing import expected_work, work
 from dualfair.planning import forecast, measurement, memory
 from dualfair.planning.workload import FaceCounts, Workload
 from dualfair.supernet.skeleton import SKELETONS
@@ -32,8 +33,15 @@ everything = workload_of(dpn_space("dpn81-shared"), skeleton, faces=faces, exhau
 assert everything.confirmations == 2 + 4 and forecast.MIRRORED == 3
 genotypes = list(everything.space.enumerate())
 calls = [genotypes[start:start + 7] for start in range(0, 243, 7)]
-assert math.isclose(forecast.search_macs(everything), sum(work(call, skeleton).shared for call in calls))
+shared = sum(work(call, skeleton).shared for call in calls)
 one, nothing = forecast.Span(1, 1, 1), forecast.NOTHING
+passed = measurement.Measurement(
+    train_step=nothing, retrain_step=nothing, scoring=one, judging=nothing, repetitions={},
+)
+images = 512 + 3 * 40, 96 + 3 * 20
+confirmed = expected_work(everything.space, skeleton, 6, 7)
+macs = (shared + expected_macs(everything.space, skeleton)) * images[0] + confirmed * images[1]
+assert math.isclose(forecast.forecast(everything, passed).stages[1].seconds.middle, macs)
 measured = measurement.Measurement(
     train_step=nothing, retrain_step=nothing, scoring=nothing, judging=one, repetitions={},
 )

@@ -21,7 +21,6 @@ from dualfair.exporting import FORMATS
 )
 @click.option("--run", type=PATH, help="The run of a NETWORK that is given by its name.")
 @click.option("--seed", type=int, help="Which training of a run.  [default: the best on validation people]")
-@click.option("--inherit", is_flag=True, help="With --run: inherited weights of the supernet, not a training's.")
 @click.option("--fold-bn", is_flag=True, help="Fold batch normalisation into the layers in front of it.")
 @click.option(
     "--class-weights/--no-class-weights", default=True, help="Class weights: a vector of every training person."

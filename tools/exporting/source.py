@@ -13,7 +13,6 @@ from dualfair.evaluation.protocol import EvaluationProtocol, Scores, evaluate_fa
 from dualfair.evaluation.scoring.embedding import embed
 from dualfair.evaluation.scoring.scorer import interval_columns
 from dualfair.presentation.format import listed, spoken
-from dualfair.runs.context import working
 from dualfair.runs.layout import RunLayout, TrainingsLayout
 from dualfair.runs.protocol import ProtocolOptions
 from dualfair.runs.records.codec import FLAT, FLAT_OPTIONAL, Record
@@ -21,13 +20,11 @@ from dualfair.runs.records.search import SearchConfig
 from dualfair.runs.records.training import MEASURES, SPLITS, TrainConfig, TrainingResult
 from dualfair.runs.run_files import RunFiles, open_runs, reason
 from dualfair.runs.standalone import Standalone, open_standalone
-from dualfair.runs.trained_run import calibration_images, faces_of, open_trained, recorded_setting
+from dualfair.runs.trained_run import faces_of, recorded_setting
 from dualfair.runs.training_results import read_result
 from dualfair.runs.training_spec import TrainingSpec, recipe_with
 from dualfair.runs.watching import Say
-from dualfair.stages.inherited import recorded_search
 from dualfair.stages.recommendation import finished_trainings, objective_names, recommend, trained_networks_of
-from dualfair.supernet.calibration import calibrate_stage
 from dualfair.supernet.files import read_json
 from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.images.store import ORIGIN
@@ -64,7 +61,7 @@ class Source:
     faces: Mapping[str, object] = field(default_factory=dict)
 
 
-def find_source(network: str, run: Path | None, seed: int | None, inherit: bool, say: Say) -> Source:
+def find_source(network: str, run: Path | None, seed: int | None, say: Say) -> Source:
     """The network that the user means: a training's folder or checkpoint, a run, or the name of a network in a `run`.
 
     Of a run, the network that its report recommends, by the seed that validation people liked best. `say` hears of
@@ -74,14 +71,10 @@ def find_source(network: str, run: Path | None, seed: int | None, inherit: bool,
     if not path.exists():
         if run is None:
             raise ValueError(f"there is no {network}; name a training's folder, a run, or a network with --run RUN")
-        if inherit:
-            return _inherited(run, network, say)
         (files,) = open_runs([run])
         return _opened(*_of_label(files.layout, network, seed, objective_names(files).measured), say)
-    if run is not None or inherit:
-        raise ValueError(
-            f"{network} is on disk; --run and --inherit go with the name of a network, such as 101:cosface"
-        )
+    if run is not None:
+        raise ValueError(f"{network} is on disk; --run goes with the name of a network, such as 101:cosface")
     layout = RunLayout(path)
     if path.is_dir() and (layout.train.folder.is_dir() or layout.retrain.folder.is_dir()):
         return _opened(*_recommended(path, seed, say), say)
@@ -148,58 +141,21 @@ def _of_label(layout: RunLayout, label: str, seed: int | None, measures: Sequenc
 
 
 def _opened(path: Path, why: str, say: Say) -> Source:
-    """The network of a training's folder or checkpoint, with what lies beside it and in its run."""
+    """The network of a training's folder or checkpoint, with what its run knows of its training: recipe, faces, and
+    numbers measured on these."""
     trained = open_standalone(path, torch.device("cpu"), say)
     folder = (path if path.is_dir() else path.parent).resolve()
     stage = TrainingsLayout(folder.parents[1])
     of_study = stage.folder.parent.name == "studies"
     run = RunLayout(stage.folder.parents[1] if of_study else stage.folder.parent)
-    if not (of_study or stage.name in ("retrain", "short")):
-        return _with_history(trained, why, run, None, (), say)
-    results = tuple(read_result(result) for result in stage.results() if result.parents[1] == folder.parent)
-    return _with_history(trained, why, run, stage, results, say)
-
-
-def _inherited(run: Path, label: str, say: Say) -> Source:
-    """The subnet of a genotype with the supernet's weights and BN statistics measured on training images."""
-    asked = TrainingSpec.of_label(label)
-    if not asked.plain:
-        raise ValueError(
-            f"{label} inherits no weights; --inherit takes a network of the run's space, such as 101:cosface"
-        )
-    with working(run, device="cpu", say=say) as place:
-        trained = open_trained(place.directory, place.processes)
-    protocol, setting, config = recorded_search(trained.directory).protocol, trained.setting, trained.config
-    genotype = setting.space.parse(str(asked.network.repeat(sum(setting.skeleton.blocks))))
-    network = trained.supernet.extract(genotype)
-    images = calibration_images(trained, protocol.calibrate)
-    if images is not None:
-        calibrate_stage(network, images)
-    network = network.to(memory_format=torch.channels_last).eval()
-    training, identities = TrainingSpec(genotype, (), config.options.seed), setting.splits["train"].identity_count
-    why = f"named, with weights inherited from a supernet and BN statistics of {protocol.calibrate} training images"
-    exported = Standalone(network, training, identities, config.trained_on)
-    return _with_history(exported, why, RunLayout(run.resolve()), None, (), say)
-
-
-def _with_history(
-    trained: Standalone,
-    why: str,
-    run: RunLayout,
-    stage: TrainingsLayout | None,
-    results: Sequence[TrainingResult],
-    say: Say,
-) -> Source:
-    """A network with what its run knows of its training: recipe, faces, and numbers measured on these.
-
-    `stage` is the one that the training is of, None for the supernet's; `results` are those of all seeds.
-    """
-    files, measured, protocol_options = RunFiles(run), {}, None
+    files, measured, protocol_options, results, of_stage = RunFiles(run), {}, None, (), None
+    if of_study or stage.name in ("retrain", "short"):
+        results = tuple(read_result(result) for result in stage.results() if result.parents[1] == folder.parent)
+        of_stage = files.record(StageConfig, stage.config)
     config = files.record(TrainConfig, run.train.config)
     if config is None:
         say("The run of this training is not at hand: nothing is measured on its faces")
         return Source(trained, why, metrics_of(trained.training.seed, results))
-    of_stage = files.record(StageConfig, stage.config) if stage else None
     searched = files.record(SearchConfig, run.search.config)
     try:
         protocol_options = of_stage.protocol if of_stage else searched.protocol if searched else ProtocolOptions()

@@ -1,35 +1,30 @@
 """The forecast of a run: work by formula times what was measured, stage by stage.
 
 Work is floating-point operations, two a multiply-accumulate (`evaluation.cost`); backward costs twice forward. A random
-genotype stands for all that a stage passes through: strict fairness takes every operation equally often, and a
-position's cost depends on its own operation only.
+genotype stands for all that a stage passes through: strict fairness takes every operation equally often.
 """
 
 import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
-import numpy as np
-
+from dualfair.evaluation.cost import expected_macs
 from dualfair.evaluation.scoring.embedding import MIRRORED
-from dualfair.evaluation.scoring.sharing import Work, work
+from dualfair.evaluation.scoring.sharing import expected_work
 from dualfair.planning.measurement import Measurement, Span
 from dualfair.planning.memory import StageMemory
 from dualfair.planning.options import PlanOptions, kilograms, kilowatt_hours
 from dualfair.planning.workload import Workload
 from dualfair.stages.confirm import GENOTYPES_A_CALL
 from dualfair.stages.search import FREE
-from dualfair.supernet.skeleton import Skeleton
-from dualfair.supernet.space import SearchSpace
 from dualfair.supernet.training.recipe import Recipe
 
 FORWARD = 2
 """FLOPs a MAC of a forward pass."""
 TRAINING = 6
 """FLOPs a MAC of a forward and a backward pass."""
-DRAWN = 512
-"""About how many genotypes are drawn to see what random populations have in common."""
 RANKED_AGAIN = 2
 """A confirmed network's faces are ranked once to be judged and once for the intervals."""
 NOTHING = Span(0.0, 0.0, 0.0)
@@ -124,15 +119,17 @@ def _search(workload: Workload, measured: Measurement) -> Costs:
     """The search: its evaluations and the errors to beat, and the confirmation of its front."""
     evaluations, calibrate, images = workload.evaluations, workload.protocol.calibrate, workload.searched
     words = f"{evaluations:,} evaluations, each on {calibrate:,} images for BN statistics and {images:,} mirrored ones"
+    expected = partial(expected_work, workload.space, workload.skeleton, at_once=GENOTYPES_A_CALL)
+    macs = sum(expected(size) * times for size, times in Counter(workload.generations).items())
     # Of the errors to beat only that of an untrained network takes a pass.
-    macs = search_macs(workload) + expected_macs(workload.space, workload.skeleton)
+    macs += expected_macs(workload.space, workload.skeleton)
     flops, seconds = _scoring(measured, macs, calibrate, images, evaluations + len(FREE))
     if confirmations := workload.confirmations:
         calibrate, images = workload.confirmation_calibrate(calibrate), workload.faces.confirmation
-        words += f"; {confirmations:,} confirmed, each on {calibrate:,} and {images:,} mirrored ones"
-        words += " of people kept for that"
-        macs = population_macs(workload, confirmations)
-        more, longer = _scoring(measured, macs, calibrate, images, RANKED_AGAIN * confirmations)
+        words += (
+            f"; {confirmations:,} confirmed, each on {calibrate:,} and {images:,} mirrored ones of people kept for that"
+        )
+        more, longer = _scoring(measured, expected(confirmations), calibrate, images, RANKED_AGAIN * confirmations)
         flops, seconds = flops + more, seconds + longer
     return words, flops, seconds
 
@@ -162,36 +159,3 @@ def training_flops(workload: Workload, recipe: Recipe, passes: int) -> float:
     """FLOPs of so many passes of a batch along a path, each whole, with the class weights of the identities."""
     path = expected_macs(workload.space, workload.skeleton) + workload.faces.identities * workload.skeleton.embedding
     return TRAINING * path * recipe.batch * passes
-
-
-def expected_macs(space: SearchSpace, skeleton: Skeleton) -> float:
-    """Mean of `evaluation.cost.macs` over the whole space, for one image; nothing is enumerated."""
-    total = skeleton.stem_cost()[1] + skeleton.tail_cost()[1] + skeleton.features * skeleton.embedding
-    total += sum(operation.macs(place) for operation, place in filter(None, skeleton.shortcut_layers()))
-    for number, places in enumerate(skeleton.block_places()):
-        for position, place in enumerate(places):
-            deciding = zip(space.choice_blocks, space.genes, strict=True)
-            codes = next(choice_block.codes for choice_block, genes in deciding if (number, position) in genes)
-            total += float(np.mean([skeleton.operations[code].macs(place) for code in codes]))
-    return total
-
-
-def search_macs(workload: Workload) -> float:
-    """MACs of one image through all that the search scores."""
-    return sum(population_macs(workload, size) * n for size, n in Counter(workload.generations).items())
-
-
-def population_macs(workload: Workload, size: int) -> float:
-    """MACs of one image through `size` different random genotypes that the search scores together.
-
-    What they share within a score call, where equal beginnings run once, is seen on some that are drawn. A search
-    breeds relatives, which share more than that.
-    """
-    space, skeleton, rng = workload.space, workload.skeleton, np.random.default_rng(0)
-    drawn = Work()
-    for _ in range(math.ceil(DRAWN / size)):
-        # Those with a common beginning come into one call.
-        genotypes = sorted(space.sample_distinct(size, rng))
-        for start in range(0, size, GENOTYPES_A_CALL):
-            drawn += work(genotypes[start : start + GENOTYPES_A_CALL], skeleton)
-    return expected_macs(space, skeleton) * size / drawn.saving

@@ -7,10 +7,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from dualfair.evaluation.cost import macs
 from dualfair.evaluation.scoring.scorer import population_embeddings
-from dualfair.evaluation.scoring.sharing import Work, divide, work
+from dualfair.evaluation.scoring.sharing import Work, divide, expected_work, work
 from dualfair.supernet.images.face_set import FaceSet
 from dualfair.supernet.network import Supernet
 from dualfair.supernet.space import dpn_space
+from tests.support.workloads import small_space
 
 SPACE = dpn_space("dpn81", 3)
 
@@ -72,3 +73,19 @@ def test_more_parts_than_genotypes_leaves_some_empty_and_drops_none(tiny):
     result = divide([*genotypes, genotypes[0]], 7, tiny)
     assert len(result) == 7 and sorted(g for part in result for g in part) == sorted(genotypes)
     assert divide([], 2, tiny) == [[], []]
+
+
+def test_the_work_of_random_populations_is_the_mean_over_all_of_them(tiny):
+    space = small_space()
+    everything = sorted(space.enumerate())
+    for size in (1, 2, 3):
+        mean = np.mean([work(population, tiny).shared for population in itertools.combinations(everything, size)])
+        assert expected_work(space, tiny, size, size) == pytest.approx(mean, rel=0.02)
+
+
+def test_populations_share_what_is_scored_at_once_and_nothing_else(tiny):
+    space = small_space()
+    everything = sorted(space.enumerate())
+    alone = work(everything[:8], tiny).shared + work(everything[8:], tiny).shared
+    assert expected_work(space, tiny, 16, 8) == pytest.approx(alone)
+    assert alone > work(everything, tiny).shared
