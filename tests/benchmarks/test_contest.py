@@ -8,7 +8,7 @@ import torch
 
 from dualfair.benchmarks import contest
 from dualfair.benchmarks.contest import Contest, Way, compare, quartiles
-from dualfair.benchmarks.scoring import counted_ranks, full_sort_ranks, ranking
+from dualfair.benchmarks.contests import counted_ranks, full_sort_ranks, ranking
 
 
 class InlineProcess:

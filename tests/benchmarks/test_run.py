@@ -5,9 +5,9 @@ import json
 import pytest
 import torch
 
-from dualfair.benchmarks import BENCHMARKS, scoring, step
+from dualfair.benchmarks import BENCHMARKS, contests
 from dualfair.benchmarks.contest import Setting, Way
-from dualfair.benchmarks.run import FUNCTIONS, run_benchmarks
+from dualfair.benchmarks.run import run_benchmarks
 
 
 @pytest.fixture
@@ -20,13 +20,12 @@ def no_processes(monkeypatch):
         plain, ours = ways
         return Way(plain, (6.0,) * repeats, 30 * 2**20), Way(ours, (2.0,) * repeats, 10 * 2**20)
 
-    for module in (scoring, step):
-        monkeypatch.setattr(module, "compare", compare)
-    monkeypatch.setattr(scoring, "available_ram", lambda: 2**20)
+    monkeypatch.setattr(contests, "compare", compare)
+    monkeypatch.setattr(contests, "available_ram", lambda: 2**20)
 
 
 def test_every_benchmark_of_the_table_can_be_run():
-    assert list(FUNCTIONS) == list(BENCHMARKS)
+    assert list(contests.CONTESTS) == list(BENCHMARKS)
 
 
 def test_json_holds_what_is_printed(dualfair, tmp_path, no_processes):
@@ -55,12 +54,12 @@ def test_json_holds_what_is_printed(dualfair, tmp_path, no_processes):
 
 
 def test_ranks_are_of_as_many_embeddings_as_the_full_sort_has_memory_for(no_processes):
-    (contest,) = scoring.ranks(Setting())
+    (contest,) = contests.ranks(Setting())
     assert contest.work == 204 and "204 random embeddings" in contest.title
 
 
 def test_scoring_is_held_against_what_sharing_could_give(monkeypatch, no_processes):
-    monkeypatch.setattr(scoring, "POPULATION", 3)
+    monkeypatch.setattr(contests, "POPULATION", 3)
     printed = []
     report = run_benchmarks(Setting(batch=4, repeats=1), ["scoring"], say=printed.append)
     random, all_heads = report["benchmarks"]["scoring"]

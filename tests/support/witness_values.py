@@ -24,7 +24,7 @@ EXCLUDED: tuple[str, ...] = (
     # Energy is counted by time, and so is how often `plan` could measure.
     r"plan\.json: \.((kwh|kg_co2eq)\.(low|middle|high)|repetitions\..*)",
     # `plan` tells memory in another way, prices a search by the call, leaves correlate out and names its options.
-    r"plan\.json: \.(stages length|stages\[1\]\.flops|stages\[3\].*|stages.*\.memory.*|terms.*|options.*|scratch.*)",
+    r"plan\.json: \.(stages length|stages\[1\]\.flops|stages\[3\].*|stages.*\.memory.*|terms.*|options.*)",
     r"printed by plan: stdout.*",
     r".*/report-(cost|cost-instead|runs)\.csv: \[\d+\]\.(device hours|kWh|kg CO2eq|times train and search)",
     r".*/report\.json: \.runs\[\d\]\.cost\.((spent|instead)\.rows\[\d+\]\[[2456]\]|supernet_hours)",

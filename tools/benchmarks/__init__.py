@@ -1,7 +1,7 @@
 """Benchmarks of `dualfair bench`: the plain way of doing a thing beside ours, measured in turn in one run.
 
-`contest` times two ways in turn, measures their memory, and prints them; `run` goes through the benchmarks, which are
-functions of one setting in `step` and `scoring`.
+`contest` times two ways in turn, measures their memory, and prints them; `contests` are those that there are, functions
+of one setting; `run` goes through them.
 """
 
 BENCHMARKS = {

@@ -3,21 +3,18 @@
 import os
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 import torch
 
 from dualfair.benchmarks import BENCHMARKS
-from dualfair.benchmarks.contest import Contest, Setting
-from dualfair.benchmarks.scoring import ranks, scoring
-from dualfair.benchmarks.step import step
+from dualfair.benchmarks.contest import Setting
+from dualfair.benchmarks.contests import CONTESTS
 from dualfair.runs.devices import describe
 from dualfair.runs.watching import Say, silent
 from dualfair.supernet.files import write_json
-
-FUNCTIONS: dict[str, Callable[[Setting], list[Contest]]] = {"step": step, "scoring": scoring, "ranks": ranks}
 
 
 def run_benchmarks(
@@ -41,7 +38,7 @@ def run_benchmarks(
     benchmarks: dict[str, list] = {}
     report = {"environment": machine, "setting": asdict(setting), "benchmarks": benchmarks}
     for name in [name for name in BENCHMARKS if name in only or not only]:
-        contests = FUNCTIONS[name](setting)
+        contests = CONTESTS[name](setting)
         benchmarks[name] = [{**asdict(contest), "ratio": contest.ratio} for contest in contests]
         for contest in contests:
             say("\n" + "\n".join(contest.lines()))

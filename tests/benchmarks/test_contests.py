@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from dualfair.benchmarks.contest import Setting
-from dualfair.benchmarks.scoring import embedding, full_sort_ranks, populations, random_embeddings
-from dualfair.benchmarks.step import plain_steps
+from dualfair.benchmarks.contests import embedding, full_sort_ranks, plain_steps, populations, random_embeddings
 from dualfair.evaluation.metrics.identification import ranks
 from dualfair.supernet.network import Supernet
 from dualfair.supernet.space import dpn_space
