@@ -25,27 +25,21 @@ ROUNDS = 20
 
 
 class NothingFeasible(ValueError):
-    """No genotype that was looked at keeps all limits; `smallest` (k,) are the least costs seen, over limit, minus 1.
-
-    The least of every cost by itself: they need not be of one genotype. NaN for a cost that was never looked at.
-    """
-
-    def __init__(self, space: SearchSpace, smallest: np.ndarray) -> None:
-        self.smallest = tuple(smallest.tolist())
-        shown = ", ".join(f"{1 + value:.3g}" for value in self.smallest)
-        super().__init__(
-            f"no genotype of space {space.name} keeps the limits: the smallest costs seen are {shown} of them"
-        )
+    """No genotype that was looked at keeps all limits."""
 
 
 class Constraints:
     """Which genotypes of a space keep the limits of `costs`, each of which is asked about once.
 
-    `costs` has to give a genotype the same values whenever it is asked, or a run cannot be repeated.
+    `costs` has to give a genotype the same values whenever it is asked, or a run cannot be repeated. `too_tight` says
+    that no genotype keeps the limits, by the least costs (k,) that were seen, over limit, minus 1: each by itself, they
+    need not be of one genotype, and NaN for a cost that was never looked at.
     """
 
-    def __init__(self, space: SearchSpace, costs: Costs) -> None:
-        self.space, self._costs = space, costs
+    def __init__(
+        self, space: SearchSpace, costs: Costs, too_tight: Callable[[Sequence[float]], str] | None = None
+    ) -> None:
+        self.space, self._costs, self._too_tight = space, costs, too_tight or self._in_shares
         self._costs_by_genotype: dict[Genotype, np.ndarray] = {}
 
     def costs(self, genotypes: Sequence[Genotype]) -> np.ndarray:
@@ -96,7 +90,11 @@ class Constraints:
     def nothing_feasible(self) -> NothingFeasible:
         """The error for a space in which no genotype that keeps the limits was found."""
         # Where every one is NaN fmin gives NaN, and no warning.
-        return NothingFeasible(self.space, np.fmin.reduce(list(self._costs_by_genotype.values())))
+        return NothingFeasible(self._too_tight(np.fmin.reduce(list(self._costs_by_genotype.values())).tolist()))
+
+    def _in_shares(self, smallest: Sequence[float]) -> str:
+        shown = ", ".join(f"{1 + value:.3g}" for value in smallest)
+        return f"no genotype of space {self.space.name} keeps the limits: the smallest costs seen are {shown} of them"
 
     def _enumerated(self, n: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
         """The whole space in random order, `n` vectors at a time."""

@@ -9,17 +9,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dualfair.evaluation.protocol import ObjectiveNames
 from dualfair.evolution.archive import Evaluation
 from dualfair.evolution.nsga2 import evolve
+from dualfair.evolution.run import SearchResult
 from dualfair.evolution.storage import glance
 from dualfair.runs.directory import RunDirectory
 from dualfair.runs.options import SearchOptions
 from dualfair.runs.protocol import ProtocolOptions, measurement, people_in_words
 from dualfair.runs.records.search import Front, FrontNetwork
 from dualfair.runs.trained_run import open_trained
-from dualfair.stages.confirm import Confirmation, candidates, confirmed_front, knee_and_extremes
-from dualfair.stages.confirmation_output import confirmed_table, csv_rows, record_of, sentences
+from dualfair.stages.confirm import candidates, confirmed_front, judged, knee_and_extremes
 from dualfair.stages.search import random_subnets
+from dualfair.stages.search_output import confirmed_table, sentences, write_tables
 from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.space import dpn_space
 from dualfair.supernet.training.process_group import ALONE
@@ -46,27 +48,21 @@ def brute_front(values):
     return [place for place, each in enumerate(values) if not dominated(each, values)]
 
 
-def confirmation_of(before, after, random, *, leading=None):
+def confirmed_front_of(before, after, random, *, leading=None):
     """All networks but those that are random only compete; they lead where nobody dominates them in the search."""
     n = len(before)
-    names = genotypes(n)
     fresh = [(*row, *(row[0] + end for end in (-0.1, 0.1)), *(row[1] + end for end in (-1, 1))) for row in after]
+    networks = [
+        FrontNetwork(name, dict(zip(NAMES, row, strict=True)), dict(zip(FRESH, held_out, strict=True)))
+        for name, row, held_out in zip(genotypes(n), np.asarray(before).tolist(), fresh, strict=True)
+    ]
     if leading is None:
         leading = np.isin(np.arange(n), brute_front(np.asarray(before)))
-    return Confirmation(
-        columns=NAMES,
-        fresh_columns=FRESH,
-        objectives=NAMES,
-        measured=NAMES,
-        searched=tuple(Evaluation(name, tuple(row)) for name, row in zip(names, before, strict=True)),
-        fresh=tuple(Evaluation(name, tuple(row)) for name, row in zip(names, fresh, strict=True)),
-        leading=leading,
-        candidates=np.ones(n, bool),
-        random=np.asarray(random),
-        people=300,
-        images=3000,
-        calibrate=2048,
+    measured_on = {"people": 300, "images": 3000, "calibrate": 2048}
+    front, confirmation = judged(
+        networks, leading, np.ones(n, bool), np.asarray(random), ObjectiveNames(NAMES, NAMES, NAMES[1]), measured_on
     )
+    return Front(search_config(), NAMES, 96, {"raw pixels": 0.9}, front, confirmation)
 
 
 @pytest.mark.parametrize("least", [1, 5, 12, 16, 200])
@@ -107,11 +103,12 @@ def test_the_confirmed_front_is_the_front_of_the_fresh_scores_among_candidates()
     rng = np.random.default_rng(2)
     after = rng.random((20, 2)).round(1)
     after[3] = np.nan, 0
-    made = confirmation_of(rng.random((20, 2)), after, np.zeros(20, bool))
+    made = confirmed_front_of(rng.random((20, 2)), after, np.zeros(20, bool))
     finite = [place for place in range(20) if place != 3]
-    expected = {finite[place] for place in brute_front(after[finite])}
-    assert set(np.flatnonzero(made.confirmed)) == expected == set(made.order)
-    assert after[made.order][:, 0].tolist() == sorted(after[made.order][:, 0])
+    expected = {genotypes(20)[finite[place]] for place in brute_front(after[finite])}
+    assert {network.genotype for network in made.networks} == expected
+    errors = [network.confirmed["error"] for network in made.networks]
+    assert errors == sorted(errors)
 
 
 def test_a_front_that_pure_luck_made_does_not_survive_and_a_true_one_does():
@@ -122,17 +119,17 @@ def test_a_front_that_pure_luck_made_does_not_survive_and_a_true_one_does():
     kept = np.concatenate([np.flatnonzero(leading), np.flatnonzero(~leading)[:60]])
     n = leading.sum()
     random = np.arange(len(kept)) >= len(kept) - 32
-    lucky = confirmation_of(before[kept], after[kept], random)
-    assert (lucky.leading & lucky.confirmed).sum() <= n / 2
+    lucky = confirmed_front_of(before[kept], after[kept], random)
+    assert lucky.confirmation.survived <= n / 2
     for name, spread in zip(NAMES, (0.05, 1), strict=True):
-        searched, fresh = lucky.shift(name, lucky.leading)
+        searched, fresh = lucky.confirmation.means[name]["search front"]
         assert fresh - searched > 0.5 * spread
-        searched, fresh = lucky.shift(name, random)
+        searched, fresh = lucky.confirmation.means[name]["random subnets"]
         assert abs(fresh - searched) < 0.5 * spread
     text = " ".join(sentences(lucky))
     assert "error rose from" in text and text.count("no better than chance") == 2
-    true = confirmation_of(before[kept], before[kept], random)
-    assert (true.confirmed == true.leading).all()
+    true = confirmed_front_of(before[kept], before[kept], random)
+    assert {network.genotype for network in true.networks} == {n.genotype for n in true.confirmation.search_front}
     text = " ".join(sentences(true))
     assert f"{n} of the search's {n} front networks stay on the front, 0 from" in text
     assert text.count("better than chance") == 2 and "no better" not in text
@@ -143,10 +140,9 @@ def test_p_counts_the_random_networks_as_good_by_brute_force(seed):
     rng = np.random.default_rng(seed)
     before, after = rng.random((2, 25, 2)).round(1)
     random = rng.random(25) < 0.6
-    made = confirmation_of(before, after, random)
-    for number in range(2):
-        chance = made.chance(NAMES[number])
-        best = [str(evaluation.genotype) for evaluation in made.fresh].index(str(chance.genotype))
+    made = confirmed_front_of(before, after, random)
+    for number, chance in enumerate(made.confirmation.against_random):
+        best = genotypes(25).index(chance.genotype)
         assert before[best, number] == min(before[:, number])
         rivals = [after[place, number] for place in range(25) if random[place] and place != best]
         assert chance.random == len(rivals) and chance.value == after[best, number]
@@ -157,7 +153,7 @@ def test_the_sentence_says_n_and_p_and_where_nothing_can_be_told():
     before = np.array([[0.1, 2.0], *([0.5, 3.0] for _ in range(32))])
     random = np.arange(33) > 0
     after = np.array([[0.12, 1.0], *([0.5, 0.5 if place < 11 else 2.0] for place in range(32))])
-    made = confirmation_of(before, after, random)
+    made = confirmed_front_of(before, after, random)
     _, _, error, disparity = sentences(made)
     assert error == (
         "error: the search's best has 0.120 [0.020, 0.220] on 300 fresh people; 0 of 32 random subnets are as good "
@@ -165,32 +161,35 @@ def test_the_sentence_says_n_and_p_and_where_nothing_can_be_told():
     )
     assert disparity.startswith("rank disparity: the search's best has 1.000 [0.000, 2.000] on 300 fresh people; 11 of")
     assert disparity.endswith("as good (p = 0.36): no better than chance")
-    few = sentences(confirmation_of(before[:11], after[:11], random[:11]))
+    few = sentences(confirmed_front_of(before[:11], after[:11], random[:11]))
     assert few[2].endswith("0 of 10 random subnets are as good (p = 0.09): too few random subnets to tell")
     after[0] = 0.1, np.nan
-    assert sentences(confirmation_of(before, after, random))[3].startswith("rank disparity: undefined for")
+    assert sentences(confirmed_front_of(before, after, random))[3].startswith("rank disparity: undefined for")
 
 
-def test_both_scores_stand_in_the_table_and_in_the_file():
+def test_both_scores_stand_in_the_table_and_in_the_file(tmp_path):
     before = np.array([[0.1, 2.0], [0.2, 1.0], [0.3, 3.0]])
     after = np.array([[0.5, 2.0], [0.2, 1.0], [0.1, 3.0]])
-    made = confirmation_of(before, after, [False, False, True])
+    made = confirmed_front_of(before, after, [False, False, True])
     rows = confirmed_table(made).records()
     assert [row["on the front of"] for row in rows] == ["fresh", "search and fresh", "search"]
     header, first, *_ = confirmed_table(made).lines()
     assert header.split("  ")[-1].strip() == "rank disparity, fresh"
     assert first.endswith("0.300  0.100 [0.000, 0.200]                   3.000   3.000 [2.000, 4.000]")
-    header, *written = csv_rows(made, made.order)
-    assert header[:4] == ["genotype", "error", "rank_disparity", "error, confirmed"] and len(written) == 2
-    assert written[0][header.index("rank_disparity high, confirmed")] == 4.0
-    kept = record_of(made)
+    layout = RunDirectory(tmp_path).layout.search
+    layout.folder.mkdir()
+    write_tables(layout, SearchResult(NAMES, 2, (), (), (), (), (), 0, 0, "done"), made)
+    written = list(csv.DictReader(layout.front_table.open()))
+    assert [*written[0]][:4] == ["genotype", "error", "rank_disparity", "error, confirmed"] and len(written) == 2
+    assert written[0]["rank_disparity high, confirmed"] == "4.0"
+    kept = made.confirmation
     assert kept.survived == 1 and [network.values["error"] for network in kept.search_front] == [0.1, 0.2]
     assert kept.search_front[0].confirmed["error"] == 0.5
     assert kept.to_json()["search front"][0] == {
-        "genotype": str(made.searched[0].genotype),
+        "genotype": str(genotypes(3)[0]),
         "error": 0.1,
         "rank_disparity": 2.0,
-        "confirmed": dict(zip(FRESH, made.fresh[0].values, strict=True)),
+        "confirmed": dict(zip(FRESH, (0.5, 2.0, 0.4, 0.6, 1.0, 3.0), strict=True)),
     }
 
 
@@ -212,7 +211,7 @@ def fronted(tmp_path):
     """A run whose search has a confirmed front: the run, and what its file holds."""
     directory = RunDirectory(tmp_path)
     config = search_config(population=9)
-    made = confirmation_of([[0.1, 2.0]], [[0.1, 2.0]], [True])
+    made = confirmed_front_of([[0.1, 2.0]], [[0.1, 2.0]], [True])
     networks = tuple(
         FrontNetwork(
             Genotype.parse(name),
@@ -225,7 +224,7 @@ def fronted(tmp_path):
             ("000-444:arcface", 0.9, 0),
         )
     )
-    front = Front(config, NAMES, 96, {"raw pixels": 0.9}, networks, record_of(made))
+    front = Front(config, NAMES, 96, {"raw pixels": 0.9}, networks, made.confirmation)
     directory.claim(directory.layout.search, config)
     front.write(directory.layout.search.front)
     return SimpleNamespace(directory=directory, setting=SimpleNamespace(space=SPACE)), front

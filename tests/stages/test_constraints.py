@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
+from dualfair.evaluation import latency as timing
 from dualfair.evaluation.cost import macs, parameters
+from dualfair.evaluation.latency import REPEATS, WARM_UP, Latencies, median_milliseconds
 from dualfair.evaluation.scoring.scorer import InheritedScorer
 from dualfair.runs.options import ConstraintOptions
 from dualfair.runs.records.search import SearchConfig
-from dualfair.stages import latency as timing
 from dualfair.stages.constraints import NetworkConstraints
-from dualfair.stages.latency import REPEATS, WARM_UP, Latencies, median_milliseconds
 from dualfair.stages.search import random_subnets, read_starts
 from dualfair.supernet.published import PUBLISHED
 from dualfair.supernet.skeleton import skeleton_of

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from dualfair.evaluation import latency
 from dualfair.runs.directory import RunDirectory
 from dualfair.runs.options import RetrainOptions
 from dualfair.runs.trained_run import open_trained
-from dualfair.stages import latency
 from dualfair.stages.inherited import scored_networks
 from dualfair.stages.retrain import select
 from dualfair.supernet.training.process_group import ALONE

@@ -1,21 +1,21 @@
 """A front measured again on people that the search has not seen: the best of many noisy scores is partly luck.
 
-Shape legend: n networks, m objectives.
+Shape legend: n networks.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import compress
 
 import numpy as np
 
+from dualfair.evaluation.protocol import ObjectiveNames
 from dualfair.evolution.archive import Evaluation
 from dualfair.evolution.pareto import knee, non_dominated
-from dualfair.evolution.run import Run, SearchResult, feasible, objectives_of
+from dualfair.evolution.run import Run, SearchResult, feasible
 from dualfair.runs.options import BATCH
-from dualfair.runs.records.search import Chance, Front, FrontNetwork, SearchConfig
+from dualfair.runs.records.search import Chance, ConfirmedFront, Front, FrontNetwork, SearchConfig
 from dualfair.runs.trained_run import TrainedRun
-from dualfair.stages.inherited import HELD_OUT, calibrating, open_scoring
+from dualfair.stages.inherited import HELD_OUT, RESAMPLES, calibrating, open_scoring
 from dualfair.supernet.genotype import Genotype
 
 GENOTYPES_A_CALL = 8
@@ -26,79 +26,57 @@ LEVEL = 0.05
 """The search's best beats random subnets where p is no larger."""
 
 
-@dataclass(frozen=True)
-class Confirmation:
-    """The same n networks as the search scored them and on fresh people; both are in the order of the networks.
+def judged(
+    networks: Sequence[FrontNetwork],
+    leading: np.ndarray,
+    competing: np.ndarray,
+    random: np.ndarray,
+    names: ObjectiveNames,
+    measured_on: Mapping[str, int],
+) -> tuple[tuple[FrontNetwork, ...], ConfirmedFront]:
+    """The confirmed front and how the search's fared, from the scores of n networks in the search and on fresh people.
 
-    `columns` and `fresh_columns` name the values, `objectives` are the first m of both, and `measured` those of them
-    that are measured on images; costs are the same for any people. `leading`, `candidates` and `random` are bool (n,):
-    which are on the search's front, which compete for the confirmed one, and which are random subnets. A network can be
-    more than one of these.
+    Bool (n,) each: which are `leading`, on the search's front, which are `competing` for the confirmed one, and which
+    are `random` subnets; a network can be more than one of these. The confirmed front are the competing ones that no
+    other one dominates on fresh people, sorted by their fresh scores. `measured_on` holds the numbers of people, images
+    and calibration images.
     """
+    after = np.array([[network.confirmed[name] for name in names.minimised] for network in networks])
+    confirmed = competing & np.isfinite(after).all(axis=1)
+    confirmed[confirmed] = non_dominated(after[confirmed])
+    order = sorted(np.flatnonzero(confirmed), key=lambda place: (*after[place], networks[place].genotype))
+    search_front, drawn = tuple(compress(networks, leading)), tuple(compress(networks, random))
+    compared = {"search front": search_front, "random subnets": tuple(compress(networks, random & ~leading))}
+    return tuple(networks[place] for place in order), ConfirmedFront(
+        **measured_on,
+        resamples=RESAMPLES,
+        candidates=int(competing.sum()),
+        random_subnets=len(drawn),
+        survived=int((leading & confirmed).sum()),
+        search_front=search_front,
+        means={name: {who: _means(of, name) for who, of in compared.items()} for name in names.measured},
+        against_random=tuple(_chance(name, search_front, drawn) for name in names.measured),
+    )
 
-    columns: tuple[str, ...]
-    fresh_columns: tuple[str, ...]
-    objectives: tuple[str, ...]
-    measured: tuple[str, ...]
-    searched: tuple[Evaluation, ...]
-    fresh: tuple[Evaluation, ...]
-    leading: np.ndarray
-    candidates: np.ndarray
-    random: np.ndarray
-    people: int
-    images: int
-    calibrate: int
 
-    @cached_property
-    def before(self) -> np.ndarray:
-        """The search's scores of the objectives, (n, m)."""
-        return objectives_of(self.searched, len(self.objectives))
+def _means(networks: Sequence[FrontNetwork], name: str) -> tuple[float, float]:
+    """Means of an objective over networks, in the search and on fresh people; NaN without any that are finite."""
+    values = np.array(
+        [[network.values[name] for network in networks], [network.confirmed[name] for network in networks]]
+    )
+    values = values[:, np.isfinite(values).all(axis=0)]
+    return tuple(values.mean(axis=1).tolist()) if values.size else (float("nan"), float("nan"))
 
-    @cached_property
-    def after(self) -> np.ndarray:
-        """The fresh scores of the objectives, (n, m); not finite where undefined."""
-        return objectives_of(self.fresh, len(self.objectives))
 
-    @cached_property
-    def confirmed(self) -> np.ndarray:
-        """Which candidates no other candidate dominates on fresh people, bool (n,)."""
-        front = self.candidates & np.isfinite(self.after).all(axis=1)
-        front[front] = non_dominated(self.after[front])
-        return front
-
-    @cached_property
-    def order(self) -> list[int]:
-        """The confirmed networks, sorted by their fresh scores."""
-        places = np.flatnonzero(self.confirmed).tolist()
-        return sorted(places, key=lambda place: (*self.after[place], self.fresh[place].genotype))
-
-    def intervals(self, places: Sequence[int], names: Sequence[str]) -> np.ndarray:
-        """Value, low and high of objectives of some networks on fresh people, (networks, names, 3); costs have no ends,
-        which are NaN."""
-        fresh = [dict(zip(self.fresh_columns, self.fresh[place].values, strict=True)) for place in places]
-        parts = ("", " low", " high")
-        values = [[[row.get(f"{name}{end}", np.nan) for end in parts] for name in names] for row in fresh]
-        return np.array(values).reshape(-1, len(names), len(parts))
-
-    def chance(self, name: str) -> Chance:
-        """The search's first network in an objective on images against the other networks that are random."""
-        objective = self.objectives.index(name)
-        best = min(np.flatnonzero(self.leading), key=lambda place: (self.before[place, objective], place))
-        value, low, high = self.intervals([best], [name])[0, 0].tolist()
-        others = self.random & (np.arange(len(self.random)) != best)
-        rivals = self.after[others, objective]
-        rivals = rivals[~np.isnan(rivals)]
-        as_good = int(np.count_nonzero(rivals <= value))
-        p = None if np.isnan(value) else (1 + as_good) / (1 + len(rivals))
-        genotype = self.fresh[best].genotype
-        return Chance(name, genotype, value, low, high, as_good, len(rivals), p, _verdict(p, len(rivals)))
-
-    def shift(self, name: str, which: np.ndarray) -> tuple[float, float]:
-        """Means of an objective over some networks, in the search and on fresh people; nan without any."""
-        objective = self.objectives.index(name)
-        values = np.stack([self.before[which, objective], self.after[which, objective]])
-        values = values[:, np.isfinite(values).all(axis=0)]
-        return tuple(values.mean(axis=1).tolist()) if values.size else (float("nan"), float("nan"))
+def _chance(name: str, search_front: Sequence[FrontNetwork], random: Sequence[FrontNetwork]) -> Chance:
+    """The search's first network in an objective on images against the other networks that are random."""
+    best = min(search_front, key=lambda network: network.values[name])
+    value, low, high = (best.confirmed[f"{name}{end}"] for end in ("", " low", " high"))
+    rivals = np.array([network.confirmed[name] for network in random if network is not best])
+    rivals = rivals[~np.isnan(rivals)]
+    as_good = int(np.count_nonzero(rivals <= value))
+    p = None if np.isnan(value) else (1 + as_good) / (1 + len(rivals))
+    return Chance(name, best.genotype, value, low, high, as_good, len(rivals), p, _verdict(p, len(rivals)))
 
 
 def _verdict(p: float | None, random: int) -> str:
@@ -134,11 +112,11 @@ def candidates(evaluations: Iterable[Evaluation], objectives: int, least: int) -
 
 def confirm(
     run: TrainedRun, config: SearchConfig, result: SearchResult, random: Sequence[Genotype], batch: int = BATCH
-) -> Confirmation | None:
+) -> tuple[tuple[FrontNetwork, ...], ConfirmedFront] | None:
     """Score the candidates of a search and the first RANDOM of the `random` subnets that it scored, on fresh people.
 
     The scores are kept in the same file under a measurement of their own: what is known is not scored again. `batch`
-    images are scored at once. None where no network has finite scores.
+    images are scored at once. Returns what `judged` does, None where no network has finite scores.
     """
     layers = candidates(result.scored, result.objectives, config.options.confirm_candidates)
     competing = {evaluation.genotype: evaluation for layer in layers for evaluation in layer}
@@ -156,21 +134,23 @@ def confirm(
             f"of {faces.identity_count:,} people that the search has not seen; BN statistics on {calibrate:,} images"
         )
         Run(scorer, scoring.archive, steps=1, batch=GENOTYPES_A_CALL * run.processes.size).step(list(searched))
-        scores = tuple(scoring.archive.get(searched).values())
+        fresh = scoring.archive.get(searched)
         scorer.dismiss()
-    return Confirmation(
-        columns=result.columns,
-        fresh_columns=scorer.columns,
-        objectives=config.names.minimised,
-        measured=config.names.measured,
-        searched=tuple(searched.values()),
-        fresh=scores,
-        leading=np.arange(len(searched)) < len(layers[0]),
-        candidates=np.arange(len(searched)) < len(competing),
-        random=np.array([genotype in baseline for genotype in searched]),
-        people=faces.identity_count,
-        images=len(faces),
-        calibrate=calibrate,
+    networks = [
+        FrontNetwork(
+            genotype,
+            dict(zip(result.columns, evaluation.values, strict=True)),
+            dict(zip(scorer.columns, fresh[genotype].values, strict=True)),
+        )
+        for genotype, evaluation in searched.items()
+    ]
+    return judged(
+        networks,
+        leading=np.arange(len(networks)) < len(layers[0]),
+        competing=np.arange(len(networks)) < len(competing),
+        random=np.array([network.genotype in baseline for network in networks]),
+        names=config.names,
+        measured_on={"people": faces.identity_count, "images": len(faces), "calibrate": calibrate},
     )
 
 

@@ -1,16 +1,15 @@
 """What a network may cost, as options of a search: parameters, multiply-accumulates, latency."""
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from dualfair.evaluation.latency import Latencies
 from dualfair.evaluation.objectives import OBJECTIVES, Candidate
-from dualfair.evolution.constraints import Constraints, NothingFeasible
+from dualfair.evolution.constraints import Constraints
 from dualfair.runs.options import ConstraintOptions
-from dualfair.stages.latency import Latencies
 from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.skeleton import Skeleton
 from dualfair.supernet.space import SearchSpace
@@ -49,7 +48,7 @@ class NetworkConstraints:
             _Cost("latency", options.max_latency, "ms", ",.3f"),
         )
         self._costs = tuple(cost for cost in costs if cost.limit)
-        self.constraints = Constraints(space, self)
+        self.constraints = Constraints(space, self, self.too_tight)
 
     def __call__(self, genotypes: Sequence[Genotype]) -> np.ndarray:
         """Each limited cost over its limit, minus 1: float64 (n, k), as `evolution.constraints.Constraints` takes it.
@@ -94,17 +93,6 @@ class NetworkConstraints:
                         f"{cost.flag}; leave it out, or raise the limit"
                     )
 
-    def columns(self, genotypes: Sequence[Genotype]) -> dict[str, list[float]]:
-        """Costs that are limited and need not be among the scores, by column: the latency."""
-        if not self.options.max_latency:
-            return {}
-        return {"latency in ms": [self.latency(genotype) for genotype in genotypes]}
-
-
-@contextmanager
-def said_by(limits: NetworkConstraints | None) -> Iterator[None]:
-    """Have limits that no network keeps reported in the units of the user: as ValueError."""
-    try:
-        yield
-    except NothingFeasible as error:
-        raise ValueError(limits.too_tight(error.smallest)) from None
+    def unscored(self, genotype: Genotype) -> dict[str, float]:
+        """The cost of a genotype that is limited and need not be among its scores, by name: its latency."""
+        return {"latency in ms": self.latency(genotype)} if self.options.max_latency else {}

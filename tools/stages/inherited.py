@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from dualfair.evaluation.latency import Latencies
 from dualfair.evaluation.scoring.scorer import InheritedScorer
 from dualfair.evolution.archive import Archive, Evaluation
 from dualfair.evolution.constraints import within
@@ -18,7 +19,6 @@ from dualfair.runs.records.search import SearchConfig
 from dualfair.runs.records.training import RetrainConfig
 from dualfair.runs.trained_run import TrainedRun, calibration_images
 from dualfair.stages.constraints import NetworkConstraints
-from dualfair.stages.latency import Latencies
 from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.images.face_set import some_people
 from dualfair.supernet.memory import Batch

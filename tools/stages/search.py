@@ -1,6 +1,6 @@
 """Stage 2: NSGA-II over genotypes scored by the weights that they inherit."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
@@ -9,7 +9,7 @@ from dualfair.evaluation.metrics.identification import error, ranks
 from dualfair.evaluation.scoring.baseline import pixel_embeddings
 from dualfair.evaluation.scoring.scorer import population_embeddings
 from dualfair.evolution.archive import Evaluation
-from dualfair.evolution.baselines import exhaustive
+from dualfair.evolution.baselines import draw, exhaustive
 from dualfair.evolution.constraints import Constraints
 from dualfair.evolution.nsga2 import evolve
 from dualfair.evolution.run import Progress as Generation
@@ -20,15 +20,13 @@ from dualfair.runs.devices import seeded
 from dualfair.runs.directory import RunDirectory
 from dualfair.runs.options import BATCH, ConstraintOptions, SearchOptions
 from dualfair.runs.protocol import ProtocolOptions, people_in_words
-from dualfair.runs.records.search import Front, SearchConfig
+from dualfair.runs.records.search import Front, FrontNetwork, SearchConfig
 from dualfair.runs.records.training import RetrainConfig
 from dualfair.runs.trained_run import TrainedRun, calibration_images
 from dualfair.runs.watching import Progress, ShouldStop, ShowProgress, Stopped, never, silent
-from dualfair.stages.confirm import GENOTYPES_A_CALL, Confirmation, confirm
-from dualfair.stages.confirmation_output import confirmed_table, sentences
-from dualfair.stages.constraints import said_by
-from dualfair.stages.inherited import HELD_OUT, Scoring, open_scorer, open_scoring
-from dualfair.stages.search_output import announcement, front_of, front_table, write_tables
+from dualfair.stages.confirm import GENOTYPES_A_CALL, confirm
+from dualfair.stages.inherited import HELD_OUT, SEARCHED, Scoring, open_scorer, open_scoring
+from dualfair.stages.search_output import announcement, confirmed_table, front_table, sentences, write_tables
 from dualfair.stages.searchability import reliability_on
 from dualfair.stages.searchability import sentences as sentences_of_reliability
 from dualfair.supernet.genotype import Genotype
@@ -64,29 +62,6 @@ class SearchTask:
             raise ValueError(f"confirm_candidates must be 0 or more, got {self.options.confirm_candidates}")
 
 
-@dataclass(frozen=True)
-class _Prepared:
-    """All that a search has before its first generation.
-
-    `random` are subnets that it is compared with, `floor` the errors to beat. `ranks` processes score; `unconfirmed`
-    says why the front will not be confirmed, "" where it will.
-    """
-
-    directory: RunDirectory
-    space: SearchSpace
-    scoring: Scoring
-    config: SearchConfig
-    random: Sequence[Genotype]
-    floor: Mapping[str, float]
-    ranks: int
-    unconfirmed: str
-
-    def say(self, lines: Sequence[str]) -> None:
-        """Say lines of text."""
-        for line in lines:
-            self.directory.say(line)
-
-
 def search(
     run: TrainedRun, task: SearchTask, *, progress: ShowProgress = silent, should_stop: ShouldStop = never
 ) -> Front | None:
@@ -98,20 +73,53 @@ def search(
     """
     off = task.options.confirm_candidates == 0
     unconfirmed = "no candidates are confirmed: --confirm-candidates 0" if off else run.setting.unconfirmed
+    splits = [SEARCHED] if unconfirmed else [SEARCHED, HELD_OUT]
     if not run.processes.leads:
-        open_scorer(run, task.protocol, batch=task.batch).serve()
-        if not unconfirmed:
-            open_scorer(run, task.protocol, split=HELD_OUT, batch=task.batch).serve()
+        for split in splits:
+            open_scorer(run, task.protocol, split=split, batch=task.batch).serve()
         return None
-    prepared = _prepare(run, task, unconfirmed)
-    with prepared.scoring:
-        result = _explore(prepared, progress, should_stop)
-        confirmation = None if unconfirmed else confirm(run, prepared.config, result, prepared.random, task.batch)
-        return _conclude(prepared, result, confirmation)
+    say, layout = run.directory.say, run.directory.layout.search
+    scoring, config, random, begins = _prepare(run, task)
+    with scoring:
+        floor = floor_errors(run, task.protocol.calibrate, scoring.scorer.faces)
+        for line in (*announcement(config, run.setting.space, scoring, floor, in_words(run.processes)), *begins):
+            say(line)
+        result = _explore(run, config, scoring, random, len(splits), progress, should_stop)
+        columns = result.columns
+        own = [FrontNetwork(each.genotype, dict(zip(columns, each.values, strict=True))) for each in result.front]
+        for line in (*result.notes, *front_table(_limited(own, scoring), columns, config).lines()):
+            say(line)
+        confirmed = None if unconfirmed else confirm(run, config, result, random, task.batch)
+        networks, confirmation = confirmed or (own, None)
+        front = Front(
+            config=config,
+            objectives=config.names.minimised,
+            images=len(scoring.scorer.faces),
+            errors_to_beat=floor,
+            networks=_limited(networks, scoring),
+            confirmation=confirmation,
+        )
+    for line in (*confirmed_table(front).lines(), *sentences(front)) if confirmation else ():
+        say(line)
+    if unconfirmed:
+        say(f"Not confirmed on fresh people: {unconfirmed}")
+    write_tables(layout, result, front)
+    front.write(layout.front)
+    if result.fresh:
+        say(f"Common beginnings were run once: {scoring.scorer.work.saving:.2f} times less work than one by one")
+    within = " within the limits" if scoring.limits else ""
+    say(
+        f"Searched: {result.evaluations} genotypes, {result.reused} of them known before; {result.ended}. "
+        f"The front has {len(front.networks)} networks of {len(result.scored)} scored{within}; see {layout.figure}"
+    )
+    return front
 
 
-def _prepare(run: TrainedRun, task: SearchTask, unconfirmed: str) -> _Prepared:
-    """Open all that the search needs, check what is asked for against the run, record it, and say what begins."""
+def _prepare(run: TrainedRun, task: SearchTask) -> tuple[Scoring, SearchConfig, list[Genotype], list[str]]:
+    """Open what the search scores by, check what is asked for against the run, and record it.
+
+    Also the random subnets that the search is compared with, and lines on networks that it cannot begin with.
+    """
     space, directory = run.setting.space, run.directory
     start, left_out = read_starts(task.start, space)
     config = SearchConfig.of(
@@ -125,8 +133,7 @@ def _prepare(run: TrainedRun, task: SearchTask, unconfirmed: str) -> _Prepared:
     scoring = open_scoring(run, config, batch=task.batch)
     if scoring.limits:
         scoring.limits.check_starts(start)
-    with said_by(scoring.limits):
-        random = random_subnets(space, config, scoring.constraints)
+    random = random_subnets(space, config, scoring.constraints)
     evolved = min(task.options.population * task.options.generations, space.size)
     config = replace(
         config,
@@ -135,24 +142,29 @@ def _prepare(run: TrainedRun, task: SearchTask, unconfirmed: str) -> _Prepared:
         evaluations=space.size if task.exhaustive else evolved,
     )
     config.write(directory.layout.search.config)
-    devices = in_words(run.processes)
-    directory.record_command(directory.layout.search, devices)
-    floor = floor_errors(run, task.protocol.calibrate, scoring.scorer.faces)
-    prepared = _Prepared(directory, space, scoring, config, random, floor, run.processes.size, unconfirmed)
-    prepared.say(announcement(config, space, scoring, floor, devices) + [f"        {line}" for line in left_out])
-    return prepared
+    directory.record_command(directory.layout.search, in_words(run.processes))
+    return scoring, config, random, [f"        {line}" for line in left_out]
 
 
-def _explore(prepared: _Prepared, progress: ShowProgress, should_stop: ShouldStop) -> SearchResult:
-    """Evolve, or score the whole space, and say what was reached on the search's own people."""
-    scorer, config, directory = prepared.scoring.scorer, prepared.config, prepared.directory
+def _explore(
+    run: TrainedRun,
+    config: SearchConfig,
+    scoring: Scoring,
+    random: Sequence[Genotype],
+    scorers: int,
+    progress: ShowProgress,
+    should_stop: ShouldStop,
+) -> SearchResult:
+    """Evolve, or score the whole space; the other ranks serve so many `scorers`, one after the other."""
+    scorer, layout = scoring.scorer, run.directory.layout.search
 
     def tell_reliability(evaluations: Sequence[Evaluation]) -> None:
-        reliability = reliability_on(scorer, evaluations, prepared.random)
-        reliability.write(directory.layout.search.reliability)
-        prepared.say(sentences_of_reliability(reliability, scorer.protocol.objectives))
+        reliability = reliability_on(scorer, evaluations, random)
+        reliability.write(layout.reliability)
+        for line in sentences_of_reliability(reliability, scorer.protocol.objectives):
+            run.directory.say(line)
 
-    with search_board(directory.layout.search.tensorboard, scorer.columns, config.names) as log:
+    with search_board(layout.tensorboard, scorer.columns, config.names) as log:
 
         def follow(generation: Generation) -> None:
             log(generation)
@@ -161,50 +173,32 @@ def _explore(prepared: _Prepared, progress: ShowProgress, should_stop: ShouldSto
             if generation.generation == 1 and not config.exhaustive:
                 tell_reliability(generation.fresh)
             if should_stop() and generation.generation < generation.generations:
-                # The other ranks wait for what is to be scored, here and to confirm the front.
-                for _ in range(1 if prepared.unconfirmed else 2):
+                for _ in range(scorers):
                     scorer.dismiss()
                 raise Stopped(f"the search was stopped behind generation {generation.generation}; its scores are kept")
 
         how = {
-            "archive": prepared.scoring.archive,
-            "batch": GENOTYPES_A_CALL * prepared.ranks,
+            "archive": scoring.archive,
+            "batch": GENOTYPES_A_CALL * run.processes.size,
             "progress": follow,
-            "constraints": prepared.scoring.constraints,
+            "constraints": scoring.constraints,
         }
         if config.exhaustive:
-            result = exhaustive(prepared.space, scorer, len(scorer.objectives), **how)
+            result = exhaustive(run.setting.space, scorer, len(scorer.objectives), **how)
         else:
             how |= {name: value for name, value in asdict(config.options).items() if name != "confirm_candidates"}
-            result = evolve(prepared.space, scorer, len(scorer.objectives), initial_population=config.start, **how)
+            result = evolve(run.setting.space, scorer, len(scorer.objectives), initial_population=config.start, **how)
     scorer.dismiss()
     if config.exhaustive:
         tell_reliability(result.evaluated)
-    prepared.say([*result.notes, *front_table(result.front, prepared.scoring, config).lines()])
     return result
 
 
-def _conclude(prepared: _Prepared, result: SearchResult, confirmation: Confirmation | None) -> Front:
-    """Write what the search came to, the front last, and say it."""
-    layout, scoring = prepared.directory.layout.search, prepared.scoring
-    if confirmation:
-        prepared.say([*confirmed_table(confirmation).lines(), *sentences(confirmation)])
-    elif prepared.unconfirmed:
-        prepared.say([f"Not confirmed on fresh people: {prepared.unconfirmed}"])
-    write_tables(layout, result, prepared.config.names.minimised, confirmation)
-    front = front_of(prepared.config, result, scoring, prepared.floor, confirmation)
-    front.write(layout.front)
-    if result.fresh:
-        saving = scoring.scorer.work.saving
-        prepared.say([f"Common beginnings were run once: {saving:.2f} times less work than one by one"])
-    within = " within the limits" if scoring.limits else ""
-    prepared.say(
-        [
-            f"Searched: {result.evaluations} genotypes, {result.reused} of them known before; {result.ended}. "
-            f"The front has {len(front.networks)} networks of {len(result.scored)} scored{within}; see {layout.figure}"
-        ]
-    )
-    return front
+def _limited(networks: Sequence[FrontNetwork], scoring: Scoring) -> tuple[FrontNetwork, ...]:
+    """Networks with the costs among their values that are limited and not scored."""
+    if not scoring.limits:
+        return tuple(networks)
+    return tuple(replace(n, values={**n.values, **scoring.limits.unscored(n.genotype)}) for n in networks)
 
 
 def _refuse_other_protocol(directory: RunDirectory, protocol: ProtocolOptions) -> None:
@@ -241,13 +235,8 @@ def random_subnets(space: SearchSpace, config: SearchConfig, limits: Constraints
     Its first generation without the networks that it starts from, or of an exhaustive search a seeded sample.
     """
     options = config.options
-    if config.exhaustive and limits:
-        drawn = limits.draw(SAMPLE, set(), np.random.default_rng(options.seed))
-        if not len(drawn):
-            raise limits.nothing_feasible()
-        return [space.decode(vector) for vector in drawn]
     if config.exhaustive:
-        return space.sample_distinct(min(SAMPLE, space.size), np.random.default_rng(options.seed))
+        return draw(space, SAMPLE, np.random.default_rng(options.seed), limits)
 
     def nothing(genotypes: Sequence[Genotype]) -> np.ndarray:
         return np.zeros((len(genotypes), 2))

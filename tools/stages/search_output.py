@@ -1,26 +1,24 @@
-"""What a search says before and after, and what it leaves behind: lines of text, tables, a figure, the front."""
+"""What a search says before and after, and what it leaves behind: lines of text, tables and a figure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 
 from dualfair.evaluation.protocol import LITERAL
-from dualfair.evolution.archive import Evaluation
+from dualfair.evaluation.scoring.scorer import ENDS
 from dualfair.evolution.run import SearchResult, feasible
 from dualfair.presentation.figures import front_figure, save
-from dualfair.presentation.format import spoken
+from dualfair.presentation.format import listed, spoken, with_interval
+from dualfair.presentation.search_board import GROUP
 from dualfair.presentation.table import Column, Table, table
 from dualfair.runs.layout import SearchLayout
 from dualfair.runs.records.search import Front, FrontNetwork, SearchConfig
-from dualfair.stages.confirm import Confirmation
-from dualfair.stages.confirmation_output import COSTS, csv_rows, front_network, record_of
 from dualfair.stages.inherited import Scoring
 from dualfair.supernet.files import write_csv
 from dualfair.supernet.space import SearchSpace
 
-GROUP = "error of "
-"""What the columns with the errors of groups begin with; the group follows."""
+COSTS = {"params": Column("params", "millions"), "macs": Column("MACs", "millions")}
+"""Columns of costs; any other is a number by its name."""
 
 
 def announcement(
@@ -45,66 +43,102 @@ def announcement(
     return lines
 
 
-def front_table(evaluations: Sequence[Evaluation], scoring: Scoring, config: SearchConfig) -> Table:
-    """Scored networks: objectives on images, error and rank disparity where they are not among these, the errors of the
-    groups, costs."""
-    names = scoring.scorer.columns
+def front_table(networks: Sequence[FrontNetwork], columns: Sequence[str], config: SearchConfig) -> Table:
+    """Scored networks, `columns` being those of the scores: objectives on images, error and rank disparity where they
+    are not among these, the errors of the groups, costs."""
     measured = dict.fromkeys((*config.names.measured, "error", LITERAL))
-    groups = [name for name in names if name.startswith(GROUP)]
+    groups = [name for name in columns if name.startswith(GROUP)]
     costs = dict.fromkeys(("params", "macs", *config.names.minimised))
     costs = [name for name in costs if name not in measured]
-    further = scoring.limits.columns([each.genotype for each in evaluations]) if scoring.limits else {}
-    columns = [Column("genotype", "text"), *(Column(spoken(name)) for name in measured)]
-    columns += [Column(f"error {name.removeprefix(GROUP)}") for name in groups]
-    columns += [*(COSTS.get(name) or Column(spoken(name)) for name in costs), *map(Column, further)]
-    rows = []
-    for place, evaluation in enumerate(evaluations):
-        value = dict(zip(names, evaluation.values, strict=True))
-        shown = (value[name] for name in (*measured, *groups, *costs))
-        rows.append([str(evaluation.genotype), *shown, *(of[place] for of in further.values())])
-    return table(columns, rows, "The front of the search")
+    costs += [name for name in (networks[0].values if networks else ()) if name not in columns]
+    shown = [Column("genotype", "text"), *(Column(spoken(name)) for name in measured)]
+    shown += [Column(f"error {name.removeprefix(GROUP)}") for name in groups]
+    shown += [COSTS.get(name) or Column(spoken(name)) for name in costs]
+    rows = [[str(n.genotype), *(n.values[name] for name in (*measured, *groups, *costs))] for n in networks]
+    return table(shown, rows, "The front of the search")
 
 
-def write_tables(layout: SearchLayout, result: SearchResult, names: Sequence[str], c: Confirmation | None) -> None:
-    """Tables of all scores, of the front and of its hypervolume, and a figure of it; `names` are the objectives."""
-
-    def rows(evaluations: Sequence[Evaluation]) -> list[list]:
-        scores = ([str(evaluation.genotype), *evaluation.values] for evaluation in evaluations)
-        return [["genotype", *result.columns], *scores]
-
-    write_csv(layout.scores_table, rows(result.scored))
-    write_csv(layout.front_table, csv_rows(c, c.order) if c else rows(result.front))
+def write_tables(layout: SearchLayout, result: SearchResult, front: Front) -> None:
+    """Tables of all scores, of the front and of its hypervolume, and a figure of it."""
+    names, confirmation = front.config.names, front.confirmation
+    scores = ([str(evaluation.genotype), *evaluation.values] for evaluation in result.scored)
+    write_csv(layout.scores_table, [["genotype", *result.columns], *scores])
+    ends = [f"{name} {end}" for name in names.measured for end in ENDS]
+    fresh = [*names.minimised, *ends] if confirmation else []
+    header = ["genotype", *result.columns, *(f"{name}, confirmed" for name in fresh)]
+    rows = (
+        [str(n.genotype), *(n.values[name] for name in result.columns), *(n.confirmed[name] for name in fresh)]
+        for n in front.networks
+    )
+    write_csv(layout.front_table, [header, *rows])
     below = " ".join(f"{value:g}" for value in result.reference)
     write_csv(layout.hypervolume_table, [["evaluations", f"hypervolume below {below}"], *result.trace])
     if result.front:
         confirmed = lost = None
-        if c:
-            confirmed = c.intervals(c.order, names[:2])
-            lost = c.intervals(np.flatnonzero(c.leading & ~c.confirmed), names[:2])
+        if confirmation:
+            drawn = names.minimised[:2]
+            stayed = {network.genotype for network in front.networks}
+            confirmed = _intervals(front.networks, drawn)
+            lost = _intervals([n for n in confirmation.search_front if n.genotype not in stayed], drawn)
         scored = feasible(result.scored, result.objectives)[1]
-        save(front_figure(scored, result.front_values, names, confirmed, lost), layout.figure)
+        save(front_figure(scored, result.front_values, names.minimised, confirmed, lost), layout.figure)
 
 
-def front_of(
-    config: SearchConfig, result: SearchResult, scoring: Scoring, floor: Mapping[str, float], c: Confirmation | None
-) -> Front:
-    """The front of a search: the confirmed one, with the search's scores and the fresh ones, else the search's own.
+def _intervals(networks: Sequence[FrontNetwork], names: Sequence[str]) -> np.ndarray:
+    """Value, low and high of objectives on fresh people, (networks, names, 3); costs have no ends, which are NaN."""
+    parts = ("", *(f" {end}" for end in ENDS))
+    values = [[[n.confirmed.get(f"{name}{part}", np.nan) for part in parts] for name in names] for n in networks]
+    return np.array(values).reshape(-1, len(names), len(parts))
 
-    `floor` are the errors to beat; costs that are limited and not scored stand among a network's values.
-    """
-    if c:
-        networks = [front_network(c, place) for place in c.order]
-    else:
-        values = [dict(zip(result.columns, evaluation.values, strict=True)) for evaluation in result.front]
-        networks = [FrontNetwork(each.genotype, of) for each, of in zip(result.front, values, strict=True)]
-    further = scoring.limits.columns([network.genotype for network in networks]) if scoring.limits else {}
-    for name, column in further.items():
-        networks = [replace(n, values={**n.values, name: value}) for n, value in zip(networks, column, strict=True)]
-    return Front(
-        config=config,
-        objectives=config.names.minimised,
-        images=len(scoring.scorer.faces),
-        errors_to_beat=floor,
-        networks=tuple(networks),
-        confirmation=record_of(c) if c else None,
-    )
+
+def confirmed_table(front: Front) -> Table:
+    """The networks of either front as text: which it is on, objectives in the search and on fresh people, costs."""
+    names = front.config.names
+    columns = [Column("genotype", "text"), Column("on the front of", "text")]
+    for name in map(spoken, names.measured):
+        ends = [f"{name}, fresh {end}" for end in ENDS]
+        columns += [Column(f"{name}, search"), Column(f"{name}, fresh", low=ends[0], high=ends[1]), *map(Column, ends)]
+    costs = [name for name in names.minimised if name not in names.measured]
+    columns += [COSTS.get(name) or Column(spoken(name)) for name in costs]
+    fronts = {"search": front.confirmation.search_front, "fresh": front.networks}
+    either = {network.genotype: network for networks in fronts.values() for network in networks}
+    rows = []
+    for network in sorted(
+        either.values(), key=lambda n: tuple(np.nan_to_num([n.confirmed[name] for name in names.minimised], nan=np.inf))
+    ):
+        on = (name for name, networks in fronts.items() if network.genotype in {each.genotype for each in networks})
+        row: list[object] = [str(network.genotype), " and ".join(on)]
+        for name, fresh in zip(names.measured, _intervals([network], names.measured)[0].tolist(), strict=True):
+            row += [network.values[name], *(None if np.isnan(value) else value for value in fresh)]
+        rows.append([*row, *(network.values[name] for name in costs)])
+    return table(columns, rows, "The search's front and the confirmed one")
+
+
+def sentences(front: Front) -> list[str]:
+    """How the search's front fared on fresh people, in words with n."""
+    c, moves = front.confirmation, []
+    for name, means in c.means.items():
+        (before, after), plain = means["search front"], means["random subnets"]
+        verb = "rose" if after > before else "went"
+        moves.append(
+            f"{spoken(name)} {verb} from {before:.3f} to {after:.3f} (random subnets: from {plain[0]:.3f} to "
+            f"{plain[1]:.3f})"
+        )
+    lines = [
+        f"Confirmed on {c.people:,} people that the search has not seen: {c.survived} of the search's "
+        f"{len(c.search_front)} front networks stay on the front, {len(front.networks) - c.survived} from the layers "
+        "behind join it",
+        f"On average over the search's front {listed(moves)}: a rise beyond that of the random subnets is the winner's "
+        "luck",
+    ]
+    for chance in c.against_random:
+        name = spoken(chance.objective)
+        if chance.p is None:
+            lines.append(f"{name}: undefined for the search's best on {c.people:,} fresh people")
+            continue
+        lines.append(
+            f"{name}: the search's best has {with_interval(chance.value, chance.low, chance.high)} on {c.people:,} "
+            f"fresh people; {chance.as_good} of {chance.random} random subnets are as good (p = {chance.p:.2f}): "
+            f"{chance.verdict}"
+        )
+    return lines

@@ -3,8 +3,8 @@
 import json
 
 from dualfair.evaluation.cost import macs
+from dualfair.evaluation.latency import Latencies
 from dualfair.evaluation.scoring.scorer import InheritedScorer
-from dualfair.stages.latency import Latencies
 from dualfair.supernet.skeleton import skeleton_of
 from dualfair.supernet.space import SPACES
 

@@ -15,7 +15,6 @@ from dualfair.runs.records.search import SearchConfig
 from dualfair.runs.records.study import StudyCost, StudyFigure, StudyReport
 from dualfair.runs.trained_run import TrainedRun
 from dualfair.runs.watching import Progress, Say, ShouldStop, ShowProgress, Stopped, never, silent
-from dualfair.stages.constraints import said_by
 from dualfair.stages.inherited import open_scoring
 from dualfair.studies.compare.figure import draw
 from dualfair.studies.compare.records import CompareConfig, CompareLayout, Comparison, SearchComparison
@@ -56,7 +55,7 @@ def compare(
         if should_stop():
             raise Stopped(f"the comparison was stopped in {work}; its scores are kept")
 
-    with open_scoring(run, searched) as scoring, said_by(scoring.limits):
+    with open_scoring(run, searched) as scoring:
         faces = scoring.scorer.faces
         directory.say(
             f"Compare: NSGA-II and random search, {seeds} seeds each, {options.population} genotypes x "

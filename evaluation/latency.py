@@ -6,8 +6,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import torch
+
 from dualfair.supernet.files import read_json, write_json
 from dualfair.supernet.genotype import Genotype
+from dualfair.supernet.network import build
+from dualfair.supernet.skeleton import Skeleton
 
 WARM_UP = 3
 """Passes before those that are timed."""
@@ -26,8 +31,8 @@ class Latencies:
     def __init__(
         self,
         file: Path,
-        skeleton,
-        device,
+        skeleton: Skeleton,
+        device: torch.device,
         batch: int,
         measure: Callable[[Genotype], float] | None = None,
     ) -> None:
@@ -46,10 +51,6 @@ class Latencies:
         return times[name]
 
     def _time(self, genotype: Genotype) -> float:
-        import torch
-
-        from dualfair.supernet.network import build
-
         side = self.skeleton.image_size
         # Weights of any kind do, but drawing them must not move the generator that others draw from.
         with torch.random.fork_rng(devices=[]), torch.inference_mode():
@@ -60,15 +61,11 @@ class Latencies:
 
     def _wait(self) -> None:
         if self.device.type == "cuda":
-            import torch
-
             torch.cuda.synchronize(self.device)
 
 
 def median_milliseconds(work: Callable[[], object], wait: Callable[[], None]) -> float:
     """Median time of REPEATS calls of `work` in milliseconds, after WARM_UP others; `wait` returns when it is done."""
-    import numpy as np
-
     times = []
     for _ in range(WARM_UP + REPEATS):
         wait()
@@ -79,12 +76,11 @@ def median_milliseconds(work: Callable[[], object], wait: Callable[[], None]) ->
     return float(np.median(times[WARM_UP:])) * 1000
 
 
-def device_in_words(device) -> str:
+def device_in_words(device: torch.device) -> str:
     """A device as latencies are kept by it: the name of a GPU; the processor and the number of threads of a CPU."""
-    from dualfair.runs.devices import describe
-
-    words = describe(device)
-    return words if device.type == "cuda" else f"{platform.processor() or platform.machine()} {words}"
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{platform.processor() or platform.machine()} cpu, {torch.get_num_threads()} threads"
 
 
 def _read(file: Path) -> dict[str, dict[str, float]]:
