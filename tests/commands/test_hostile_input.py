@@ -535,7 +535,7 @@ def crafted(quiet, run_files, place, monkeypatch):
     """Run the commands that read a file of the run directory, with this text in it."""
 
     # Pictures take most of the time; tests/stages/test_pipeline.py looks at one.
-    monkeypatch.setattr("dualfair.stages.correlate._draw", lambda *drawn: None)
+    monkeypatch.setattr("dualfair.stages.correlate.draw", lambda *drawn: None)
 
     def call(file, text):
         for folder in ("faces", "run"):

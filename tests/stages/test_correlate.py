@@ -74,7 +74,7 @@ def correlate(monkeypatch, dualfair, tmp_path):
         monkeypatch.setattr("dualfair.stages.correlate.recorded_search", lambda directory: search_config())
         monkeypatch.setattr("dualfair.stages.inherited.open_scoring", lambda *given, **options: scoring)
         # Pictures take most of the time; test_pipeline.py looks at one.
-        monkeypatch.setattr("dualfair.stages.correlate._draw", lambda *drawn: None)
+        monkeypatch.setattr("dualfair.stages.correlate.draw", lambda *drawn: None)
         result = dualfair("correlate", "--run", tmp_path / "run", "--resamples", 50)
         ranking = tmp_path / "run/correlate/ranking.json"
         result.report = json.loads(ranking.read_text()) if ranking.exists() else None

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from dualfair.evaluation.ranking_study import ScoreTables, TopOverlap, samples_of
 from dualfair.evolution.pareto import hypervolume, non_dominated, reference_point
-from dualfair.runs.records.ranking import TableStudy, TopOverlap
-from dualfair.stages.ranking_study import ScoreTables, ranking_study, samples_of
-from dualfair.stages.ranking_words import sample_lines
+from dualfair.runs.records.ranking import TableStudy
+from dualfair.stages.correlate import ranking_study
+from dualfair.stages.ranking_output import sample_lines
 
 FEW = {"resamples": 200}
 

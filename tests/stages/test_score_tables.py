@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from scipy import stats
 
-from dualfair.stages.score_tables import read_score_tables
+from dualfair.evaluation.score_tables import read_score_tables
 
 MACRO = Path(__file__).with_name("nas_bench_macro.csv")
 

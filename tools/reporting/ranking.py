@@ -3,11 +3,12 @@ believed, in sentences that anybody can read."""
 
 from collections.abc import Mapping
 
+from dualfair.evaluation.ranking_study import MeasureStudy
 from dualfair.presentation.figures import CEILING
 from dualfair.presentation.format import SUPERNET, capital, counted, listed, number, spoken, two, with_interval
 from dualfair.presentation.table import Column, Table, interval_columns, table
 from dualfair.reporting.statements import CONTRADICTED, NOT_SHOWN, PARTLY, SHOWN, UNKNOWN, statement
-from dualfair.runs.records.ranking import MeasureStudy, RankingStudy, TableStudy
+from dualfair.runs.records.ranking import RankingStudy, TableStudy
 from dualfair.runs.run_files import RunFiles
 
 OURS = "inherited score"

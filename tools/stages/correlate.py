@@ -5,22 +5,24 @@ from pathlib import Path
 
 import numpy as np
 
-from dualfair.presentation.figures import ranking_figure, save
+from dualfair.evaluation.ranking_study import ScoreTables, mean_over_seeds, measure_study, samples_of
+from dualfair.evaluation.score_tables import read_score_tables
+from dualfair.evolution.pareto import front_agreement, hypervolume, non_dominated, reference_point
 from dualfair.runs.devices import describe
 from dualfair.runs.layout import CorrelateLayout
 from dualfair.runs.options import RESAMPLES
-from dualfair.runs.records.ranking import RankingStudy, TableStudy
+from dualfair.runs.records.ranking import FrontStudy, RankingStudy, SampleStudy, TableStudy
 from dualfair.runs.records.training import SPLITS, TrainingResult
 from dualfair.runs.trained_run import TrainedRun
 from dualfair.runs.training_results import TrainingResults, collect, read_short
 from dualfair.runs.watching import Say, silent
 from dualfair.stages.inherited import inherited_scores, recorded_search
-from dualfair.stages.ranking_study import ScoreTables, mean_over_seeds, ranking_study, samples_of
-from dualfair.stages.ranking_words import bars_of, sentences, title_of
-from dualfair.stages.score_tables import read_score_tables
+from dualfair.stages.ranking_output import draw, sentences
 
 BASELINES = ("params", "macs")
 """Costs that an inherited score has to rank better than."""
+DRAWS = 200
+"""Random choices that a front is compared with."""
 
 _AXES = ("inherited weights", "trained from scratch")
 _COMPARED = "inherited scores on validation identities against the mean of standalone trainings"
@@ -45,7 +47,7 @@ def correlate(run: TrainedRun, *, resamples: int = RESAMPLES) -> RankingStudy:
         directory.say(f"Numbers: {layout.correlate.ranking}")
         return ranking
     tables = tables_of(trained, inherited, measures, SPLITS[0], short)
-    _draw(layout.correlate.figure, tables, ranking.studies[f"{SPLITS[0]} identities"], _AXES)
+    draw(layout.correlate.figure, tables, ranking.studies[f"{SPLITS[0]} identities"], _AXES)
     directory.say(f"Numbers: {layout.correlate.ranking}, scatter: {layout.correlate.figure}")
     return ranking
 
@@ -59,16 +61,16 @@ def correlate_tables(
     resamples: int = RESAMPLES,
     say: Say = silent,
 ) -> RankingStudy:
-    """The ranking study of two CSV tables (`stages.score_tables`), which is also written to the folder `out`."""
+    """The ranking study of two CSV tables (`evaluation.score_tables`), which is also written to the folder `out`."""
     read = read_score_tables(inherited, standalone, maximise)
     of_tables = ranking_study(read.tables, resamples=resamples)
     ranking = RankingStudy(
         networks=of_tables.networks,
         seeds=of_tables.seeds,
-        maximised=tuple(read.maximised),
+        maximised=tuple(maximise),
         only_inherited=read.only_inherited,
         only_standalone=read.only_standalone,
-        left_out=tuple(read.left_out),
+        left_out=read.left_out,
         missing=(),
         damaged=(),
         measures=of_tables.samples["all"].measures,
@@ -79,7 +81,7 @@ def correlate_tables(
     ranking.write(layout.ranking)
     for line in sentences(ranking, f"{inherited} against the mean of {standalone}"):
         say(line)
-    _draw(layout.figure, read.tables, of_tables, (inherited.name, standalone.name), maximise)
+    draw(layout.figure, read.tables, of_tables, (inherited.name, standalone.name), maximise)
     say(f"Numbers: {layout.ranking}, scatter: {layout.figure}")
     return ranking
 
@@ -156,21 +158,30 @@ def _halves_of(trained: TrainingResults, name: str, split: str) -> np.ndarray | 
         return None
 
 
-def _draw(
-    path: Path, tables: ScoreTables, study: TableStudy, axes: tuple[str, str], maximised: Sequence[str] = ()
-) -> None:
-    """Draw the random sample of a study, or all networks where there is none."""
-    samples = samples_of(tables)
-    name = "random" if "random" in samples else "all"
-    part = tables.only(samples[name])
-    panels = []
-    for measure, scores in part.inherited.items():
-        standalone = part.standalone[measure]
-        n, seeds = standalone.shape
-        with np.errstate(invalid="ignore"):
-            spread = standalone.std(axis=1, ddof=1) / seeds**0.5 if seeds > 1 else np.zeros(n)
-        shown = f"-{measure}" if measure in maximised else measure
-        measured = study.samples[name].measures[measure]
-        names = tuple(f"{shown}, {axis}" for axis in axes)
-        panels.append((scores, mean_over_seeds(standalone), spread, names, title_of(name, measured), bars_of(measured)))
-    save(ranking_figure(panels), path)
+def ranking_study(tables: ScoreTables, *, resamples: int = RESAMPLES, seed: int = 0) -> TableStudy:
+    """The study of score tables. `resamples` are the bootstrap's; everything random follows `seed`."""
+    samples = {}
+    for name, rows in samples_of(tables).items():
+        part = tables.only(rows)
+        samples[name] = SampleStudy(
+            part.names,
+            len(rows),
+            {measure: measure_study(part, measure, resamples, seed) for measure in part.inherited},
+            front_study(part, seed) if len(part.inherited) > 1 else None,
+        )
+    return TableStudy(tables.names, tables.seeds, samples)
+
+
+def front_study(tables: ScoreTables, seed: int = 0) -> FrontStudy:
+    """Agreement of the front by the inherited scores with the true one, beside as many networks drawn at random."""
+    inherited = np.stack([np.asarray(scores, dtype=float) for scores in tables.inherited.values()], axis=1)
+    truth = np.stack([mean_over_seeds(np.asarray(each, dtype=float)) for each in tables.standalone.values()], axis=1)
+    if not len(inherited):
+        return FrontStudy(None, None, None, "undefined for 0 networks")
+    if not (np.isfinite(inherited).all() and np.isfinite(truth).all()):
+        return FrontStudy(None, None, None, "undefined: some networks have a score that is not finite")
+    chosen = int(non_dominated(inherited).sum())
+    reference, rng = reference_point(truth), np.random.default_rng(seed)
+    volumes = [hypervolume(truth[rng.choice(len(truth), chosen, replace=False)], reference) for _ in range(DRAWS)]
+    at_random = float(np.mean(volumes)) / hypervolume(truth, reference)
+    return FrontStudy(front_agreement(inherited, truth), chosen, at_random, None)

@@ -1,71 +1,10 @@
 """The ranking study: does an inherited score rank networks as training them does?"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from dualfair.evaluation.statistics.ceiling import NoiseCeiling, TruthCeiling
-from dualfair.evaluation.statistics.ranking import Estimate, RankingCorrelation
-from dualfair.runs.records.codec import FLAT, Record, keyed
-
-
-@dataclass(frozen=True)
-class TopOverlap(Record):
-    """The share of the truly best `k` networks among the `k` that a score puts first, and what chance gives."""
-
-    k: int
-    overlap: float
-    chance: float
-
-
-@dataclass(frozen=True)
-class Ceiling(Record):
-    """The tau that the exact truth would reach, and the `share` of it that the score reaches: above 1 is possible, by
-    luck, and where both kinds of scores share the people they were measured on."""
-
-    truth: TruthCeiling = field(metadata=FLAT)
-    share: float | None
-
-
-@dataclass(frozen=True)
-class Rival(Record):
-    """A baseline's correlation with the truth, and `difference`: that of the score minus the baseline's."""
-
-    correlation: RankingCorrelation = field(metadata=FLAT)
-    difference: Estimate
-
-
-@dataclass(frozen=True)
-class Beyond(Record):
-    """What a measure's score tells beyond the one of the first `measure`: Kendall's partial tau given that one, the
-    corrected one that conclusions rest on, and that one as a baseline ("disparity follows error")."""
-
-    measure: str
-    partial_tau: Estimate
-    corrected: Estimate
-    instead: Rival
-
-
-@dataclass(frozen=True)
-class MeasureStudy(Record):
-    """Does the score of a measure rank `n` networks as the mean of their trainings does?
-
-    `p` is one-sided, by permutations; in `weighted_tau` the truly best weigh most; `regret` and `regret_at_random` are
-    in units of the truth; `noise_ceiling` is tau between seeds. `beyond` is None for the first measure. `conclusions`
-    follow, in words. None where undefined: the correlation says why.
-    """
-
-    n: int
-    correlation: RankingCorrelation
-    p: float | None
-    weighted_tau: float | None
-    top_k: TopOverlap | None
-    regret: float | None
-    regret_at_random: float | None
-    noise_ceiling: NoiseCeiling
-    ceiling: Ceiling
-    baselines: Mapping[str, Rival]
-    beyond: Beyond | None
-    conclusions: tuple[str, ...] = ()
+from dualfair.evaluation.ranking_study import MeasureStudy
+from dualfair.runs.records.codec import Record, keyed
 
 
 @dataclass(frozen=True)

@@ -1,18 +1,19 @@
-"""The ranking study: from tables of inherited and standalone scores to numbers; `ranking_words` says what follows.
+"""The ranking study: from tables of inherited and standalone scores to numbers, and what may be concluded from them.
 
 Shape legend: n networks, S training seeds, 2 disjoint halves of the people.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Self
 
 import numpy as np
 
-from dualfair.evaluation.statistics.ceiling import noise_ceiling, truth_ceiling
+from dualfair.evaluation.statistics.ceiling import NoiseCeiling, TruthCeiling, noise_ceiling, truth_ceiling
 from dualfair.evaluation.statistics.kendall import permutation_p
 from dualfair.evaluation.statistics.ranking import (
+    Estimate,
+    RankingCorrelation,
     correlation,
     evenly_spaced,
     partial_tau,
@@ -21,25 +22,15 @@ from dualfair.evaluation.statistics.ranking import (
     top_k_overlap,
     weighted_tau,
 )
-from dualfair.evolution.pareto import front_agreement, hypervolume, non_dominated, reference_point
-from dualfair.runs.options import RESAMPLES
-from dualfair.runs.records.ranking import (
-    Beyond,
-    Ceiling,
-    FrontStudy,
-    MeasureStudy,
-    Rival,
-    SampleStudy,
-    TableStudy,
-    TopOverlap,
-)
-from dualfair.stages.ranking_words import conclusions
 
 SPACED = (13, 30)
 """Sizes of the evenly spaced samples that are picked from all networks; FairNAS showed 13."""
-
-_DRAWS = 200
-"""Random choices that a front is compared with."""
+NEAR_CEILING = 0.9
+"""From this share of the ceiling on, a score ranks as well as the truth's own noise allows."""
+LEAST_CEILING = 0.5
+"""Below this ceiling the truth itself does not rank the networks."""
+BESIDE = {"flat": True, "optional": False}
+"""Metadata of a field whose own fields stand beside those of the record in a file."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,13 +60,12 @@ class ScoreTables:
             )
         if len(self.samples) != n:
             raise ValueError(f"samples must be one a network, got {len(self.samples)} for {n}")
-        seeds = self.seeds
-        by_shape = {(n,): [*self.inherited.values(), *self.baselines.values()], (n, seeds): [*self.standalone.values()]}
-        by_shape[(n, seeds, 2)] = [*self.halves.values()]
-        for baselines in self.measure_baselines.values():
-            by_shape[(n,)] += baselines.values()
-        for shape, tables in by_shape.items():
-            for table in tables:
+        for shape, groups in (
+            ((n,), (self.inherited, self.baselines, *self.measure_baselines.values())),
+            ((n, self.seeds), (self.standalone,)),
+            ((n, self.seeds, 2), (self.halves,)),
+        ):
+            for table in (table for tables in groups for table in tables.values()):
                 if np.shape(table) != shape:
                     raise ValueError(f"a table must have the shape {shape}, got {np.shape(table)}")
 
@@ -89,7 +79,7 @@ class ScoreTables:
         """The measure that samples are spaced in and that others are studied beyond: `error`, or else the first."""
         return "error" if "error" in self.inherited else next(iter(self.inherited))
 
-    def only(self, rows: np.ndarray) -> ScoreTables:
+    def only(self, rows: np.ndarray) -> Self:
         """The tables of the networks with these numbers."""
 
         def taken(tables: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -131,18 +121,64 @@ def samples_of(tables: ScoreTables) -> dict[str, np.ndarray]:
     return numbers | {"all": np.arange(len(tables.names))}
 
 
-def ranking_study(tables: ScoreTables, *, resamples: int = RESAMPLES, seed: int = 0) -> TableStudy:
-    """The study of score tables. `resamples` are the bootstrap's; everything random follows `seed`."""
-    samples = {}
-    for name, rows in samples_of(tables).items():
-        part = tables.only(rows)
-        samples[name] = SampleStudy(
-            part.names,
-            len(rows),
-            {measure: measure_study(part, measure, resamples, seed) for measure in part.inherited},
-            front_study(part, seed) if len(part.inherited) > 1 else None,
-        )
-    return TableStudy(tables.names, tables.seeds, samples)
+@dataclass(frozen=True)
+class TopOverlap:
+    """The share of the truly best `k` networks among the `k` that a score puts first, and what chance gives."""
+
+    k: int
+    overlap: float
+    chance: float
+
+
+@dataclass(frozen=True)
+class Ceiling:
+    """The tau that the exact truth would reach, and the `share` of it that the score reaches: above 1 is possible, by
+    luck, and where both kinds of scores share the people they were measured on."""
+
+    truth: TruthCeiling = field(metadata=BESIDE)
+    share: float | None
+
+
+@dataclass(frozen=True)
+class Rival:
+    """A baseline's correlation with the truth, and `difference`: that of the score minus the baseline's."""
+
+    correlation: RankingCorrelation = field(metadata=BESIDE)
+    difference: Estimate
+
+
+@dataclass(frozen=True)
+class Beyond:
+    """What a measure's score tells beyond the one of the first `measure`: Kendall's partial tau given that one, the
+    corrected one that conclusions rest on, and that one as a baseline ("disparity follows error")."""
+
+    measure: str
+    partial_tau: Estimate
+    corrected: Estimate
+    instead: Rival
+
+
+@dataclass(frozen=True)
+class MeasureStudy:
+    """Does the score of a measure rank `n` networks as the mean of their trainings does?
+
+    `p` is one-sided, by permutations; in `weighted_tau` the truly best weigh most; `regret` and `regret_at_random` are
+    in units of the truth; `noise_ceiling` is tau between seeds. `beyond` is None for the first measure. `conclusions`
+    follow, in words. None where undefined: the correlation says why.
+    """
+
+    n: int
+    correlation: RankingCorrelation
+    p: float | None
+    weighted_tau: float | None
+    top_k: TopOverlap | None
+    regret: float | None
+    regret_at_random: float | None
+    noise_ceiling: NoiseCeiling
+    ceiling: Ceiling
+    baselines: Mapping[str, Rival]
+    beyond: Beyond | None
+    conclusions: tuple[str, ...] = ()
 
 
 def measure_study(tables: ScoreTables, measure: str, resamples: int, seed: int) -> MeasureStudy:
@@ -194,16 +230,51 @@ def _beyond(tables: ScoreTables, scores: np.ndarray, mean: np.ndarray, how: dict
     )
 
 
-def front_study(tables: ScoreTables, seed: int = 0) -> FrontStudy:
-    """Agreement of the front by the inherited scores with the true one, beside as many networks drawn at random."""
-    inherited = np.stack([np.asarray(scores, dtype=float) for scores in tables.inherited.values()], axis=1)
-    truth = np.stack([mean_over_seeds(np.asarray(each, dtype=float)) for each in tables.standalone.values()], axis=1)
-    if not len(inherited):
-        return FrontStudy(None, None, None, "undefined for 0 networks")
-    if not (np.isfinite(inherited).all() and np.isfinite(truth).all()):
-        return FrontStudy(None, None, None, "undefined: some networks have a score that is not finite")
-    chosen = int(non_dominated(inherited).sum())
-    reference, rng = reference_point(truth), np.random.default_rng(seed)
-    volumes = [hypervolume(truth[rng.choice(len(truth), chosen, replace=False)], reference) for _ in range(_DRAWS)]
-    at_random = float(np.mean(volumes)) / hypervolume(truth, reference)
-    return FrontStudy(front_agreement(inherited, truth), chosen, at_random, None)
+def conclusions(study: MeasureStudy) -> list[str]:
+    """What may be concluded from a measure's numbers, in words, by these rules:
+
+    - Tau or its interval undefined, or the interval holds 0: nothing, and why.
+    - The interval above 0: it ranks better than chance; below 0: it ranks the wrong way round.
+    - The ceiling below 0.5: the truth itself does not rank these networks. Else, with an interval above 0, tau at 0.9
+      of the ceiling or more: it ranks as well as the truth's own noise allows.
+    - The interval of ours - baseline, paired, below 0: it is worse than the baseline. Only with an interval of tau
+      above 0: better than those below it, and not shown to be better than those whose interval holds 0.
+    - Of a measure beside the first: unless tau and the corrected partial tau given the first both have intervals above
+      0, it adds nothing beyond the first that these networks can show.
+    """
+    ours, ceiling = study.correlation, study.ceiling
+    lines, positive = [], False
+    if ours.tau is None or ours.interval is None:
+        lines.append(f"nothing can be concluded: {ours.reason}")
+    else:
+        low, high = ours.interval
+        positive = low > 0
+        if low <= 0 <= high:
+            lines.append(f"nothing can be concluded: the interval holds 0 with n = {study.n}")
+        else:
+            lines.append("ranks better than chance" if positive else "ranks the wrong way round")
+    if ceiling.truth.tau is not None and ceiling.truth.tau < LEAST_CEILING:
+        lines.append("the truth itself does not rank these networks: train more seeds or judge on more people")
+    elif positive and ceiling.share is not None and ceiling.share >= NEAR_CEILING:
+        lines.append("ranks as well as the truth's own noise allows")
+    lines += _beside(study.baselines, positive)
+    if study.beyond and ours.tau is not None:
+        interval = study.beyond.corrected.interval
+        more = positive and interval is not None and interval[0] > 0
+        tells = "tells more than" if more else "adds nothing that these networks can show beyond"
+        lines.append(f"{tells} {study.beyond.measure}")
+    return lines
+
+
+def _beside(baselines: Mapping[str, Rival], positive: bool) -> list[str]:
+    """Which baselines are better; and, of a score that ranks at all, which are not shown to be worse."""
+    intervals = {name: rival.difference.interval for name, rival in baselines.items() if rival.difference.interval}
+    worse = [name for name, (_, high) in intervals.items() if high < 0]
+    unclear = [name for name, (low, high) in intervals.items() if low <= 0 <= high]
+    better = [name for name, (low, _) in intervals.items() if low > 0]
+    lines = [f"worse than {' and '.join(worse)}"] if worse else []
+    if positive and better:
+        lines.append(f"better than {' and '.join(better)}")
+    if positive and unclear:
+        lines.append(f"not shown to be better than {' and '.join(unclear)}")
+    return lines

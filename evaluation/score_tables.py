@@ -8,8 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dualfair.presentation.format import number
-from dualfair.stages.ranking_study import ScoreTables
+from dualfair.evaluation.ranking_study import ScoreTables
 from dualfair.supernet.images.manifest import read_table
 
 NETWORK, SEED = "network", "seed"
@@ -20,13 +19,12 @@ FIRST_LINE = 2
 
 @dataclass(frozen=True)
 class Read:
-    """Score tables of the networks that both files have, `maximised` columns with their sign changed.
+    """Score tables of the networks that both files have, columns of which more is better with their sign changed.
 
     `only_inherited` and `only_standalone` count networks that one file lacks; `left_out` lack a seed that most have.
     """
 
     tables: ScoreTables
-    maximised: tuple[str, ...]
     only_inherited: int
     only_standalone: int
     left_out: tuple[str, ...]
@@ -81,7 +79,7 @@ def read_score_tables(inherited: Path, standalone: Path, maximise: Sequence[str]
         baselines={name: signed(cheap, name)[rows] for name in scores if name not in measures},
     )
     left_out = tuple(name for name in names if name not in whole)
-    return Read(tables, tuple(maximise), len(row_of) - len(names), len(seeds_of) - len(names), left_out)
+    return Read(tables, len(row_of) - len(names), len(seeds_of) - len(names), left_out)
 
 
 def _read(path: Path) -> dict[str, tuple]:
@@ -106,8 +104,11 @@ def _read(path: Path) -> dict[str, tuple]:
 def _numbers(path: Path, name: str, cells: Sequence[str]) -> tuple[float, ...]:
     values = []
     for line, cell in enumerate(cells, FIRST_LINE):
-        values.append(number(cell))
-        if values[-1] is None or not math.isfinite(values[-1]):
+        try:
+            values.append(float(cell))
+        except ValueError:
+            values.append(math.nan)
+        if not math.isfinite(values[-1]):
             raise ValueError(
                 f"{path}, line {line}: {name} must be a finite number, got {cell[:40]!r}; leave that row out"
             )
