@@ -21,7 +21,7 @@ from dualfair.runs.records.search import Front, FrontNetwork
 from dualfair.runs.trained_run import open_trained
 from dualfair.stages.confirm import candidates, confirmed_front, judged, knee_and_extremes
 from dualfair.stages.search import random_subnets
-from dualfair.stages.search_output import confirmed_table, sentences, write_tables
+from dualfair.stages.search_output import confirmation_sentences, confirmed_table, write_tables
 from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.space import dpn_space
 from dualfair.supernet.training.process_group import ALONE
@@ -126,11 +126,11 @@ def test_a_front_that_pure_luck_made_does_not_survive_and_a_true_one_does():
         assert fresh - searched > 0.5 * spread
         searched, fresh = lucky.confirmation.means[name]["random subnets"]
         assert abs(fresh - searched) < 0.5 * spread
-    text = " ".join(sentences(lucky))
+    text = " ".join(confirmation_sentences(lucky))
     assert "error rose from" in text and text.count("no better than chance") == 2
     true = confirmed_front_of(before[kept], before[kept], random)
     assert {network.genotype for network in true.networks} == {n.genotype for n in true.confirmation.search_front}
-    text = " ".join(sentences(true))
+    text = " ".join(confirmation_sentences(true))
     assert f"{n} of the search's {n} front networks stay on the front, 0 from" in text
     assert text.count("better than chance") == 2 and "no better" not in text
 
@@ -154,17 +154,18 @@ def test_the_sentence_says_n_and_p_and_where_nothing_can_be_told():
     random = np.arange(33) > 0
     after = np.array([[0.12, 1.0], *([0.5, 0.5 if place < 11 else 2.0] for place in range(32))])
     made = confirmed_front_of(before, after, random)
-    _, _, error, disparity = sentences(made)
+    _, _, error, disparity = confirmation_sentences(made)
     assert error == (
         "error: the search's best has 0.120 [0.020, 0.220] on 300 fresh people; 0 of 32 random subnets are as good "
         "(p = 0.03): better than chance"
     )
     assert disparity.startswith("rank disparity: the search's best has 1.000 [0.000, 2.000] on 300 fresh people; 11 of")
     assert disparity.endswith("as good (p = 0.36): no better than chance")
-    few = sentences(confirmed_front_of(before[:11], after[:11], random[:11]))
+    few = confirmation_sentences(confirmed_front_of(before[:11], after[:11], random[:11]))
     assert few[2].endswith("0 of 10 random subnets are as good (p = 0.09): too few random subnets to tell")
     after[0] = 0.1, np.nan
-    assert sentences(confirmed_front_of(before, after, random))[3].startswith("rank disparity: undefined for")
+    made = confirmed_front_of(before, after, random)
+    assert confirmation_sentences(made)[3].startswith("rank disparity: undefined for")
 
 
 def test_both_scores_stand_in_the_table_and_in_the_file(tmp_path):

@@ -5,16 +5,17 @@ import pytest
 
 from dualfair.evaluation.objectives import parse_objectives
 from dualfair.evaluation.scoring.scorer import half_column
+from dualfair.evaluation.searchability import searchability
 from dualfair.evaluation.statistics.reliability import normal_scores, reliability
 from dualfair.runs.records.search import SearchReliability
-from dualfair.stages.searchability import searchability, sentences
+from dualfair.stages.search_output import reliability_sentences
 
 PEOPLE = {"a": 50, "b": 50}
 
 
 def lines_of(measures, chosen):
     objectives = parse_objectives("error,macs" if chosen == "error" else f"error,{chosen}")
-    return sentences(SearchReliability(PEOPLE, 0.8, measures), objectives)
+    return reliability_sentences(SearchReliability(PEOPLE, 0.8, measures), objectives)
 
 
 def columns(networks=32, seed=0, **noise):
@@ -82,11 +83,11 @@ def test_a_noisy_choice_is_told_the_most_reliable_disparity_and_never_the_error(
 def test_the_advice_keeps_the_other_objectives_and_can_be_pasted():
     noise = {"1 - tar": 0.1, "rank_disparity(gallery=40)": 3.0, "rank_disparity": 0.1}
     measures = searchability(columns(**noise), list(noise), 100)
-    *_, warning = sentences(
+    *_, warning = reliability_sentences(
         SearchReliability(PEOPLE, 0.8, measures), parse_objectives("tar,rank_disparity(gallery=40),macs")
     )
     assert warning.endswith("can be: --objectives tar,rank_disparity,macs")
-    *_, warning = sentences(
+    *_, warning = reliability_sentences(
         SearchReliability(PEOPLE, 0.8, searchability(columns(**{"1 - tar": 3.0}), ["1 - tar"], 100)),
         parse_objectives("tar,macs"),
     )

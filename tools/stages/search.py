@@ -26,9 +26,15 @@ from dualfair.runs.trained_run import TrainedRun, calibration_images
 from dualfair.runs.watching import Progress, ShouldStop, ShowProgress, Stopped, never, silent
 from dualfair.stages.confirm import GENOTYPES_A_CALL, confirm
 from dualfair.stages.inherited import HELD_OUT, SEARCHED, Scoring, open_scorer, open_scoring
-from dualfair.stages.search_output import announcement, confirmed_table, front_table, sentences, write_tables
-from dualfair.stages.searchability import reliability_on
-from dualfair.stages.searchability import sentences as sentences_of_reliability
+from dualfair.stages.search_output import (
+    announcement,
+    confirmation_sentences,
+    confirmed_table,
+    front_table,
+    reliability_on,
+    reliability_sentences,
+    write_tables,
+)
 from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.images.face_set import FaceSet
 from dualfair.supernet.network import build
@@ -99,7 +105,7 @@ def search(
             networks=_limited(networks, scoring),
             confirmation=confirmation,
         )
-    for line in (*confirmed_table(front).lines(), *sentences(front)) if confirmation else ():
+    for line in (*confirmed_table(front).lines(), *confirmation_sentences(front)) if confirmation else ():
         say(line)
     if unconfirmed:
         say(f"Not confirmed on fresh people: {unconfirmed}")
@@ -161,7 +167,7 @@ def _explore(
     def tell_reliability(evaluations: Sequence[Evaluation]) -> None:
         reliability = reliability_on(scorer, evaluations, random)
         reliability.write(layout.reliability)
-        for line in sentences_of_reliability(reliability, scorer.protocol.objectives):
+        for line in reliability_sentences(reliability, scorer.protocol.objectives):
             run.directory.say(line)
 
     with search_board(layout.tensorboard, scorer.columns, config.names) as log:

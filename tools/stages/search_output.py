@@ -1,20 +1,24 @@
 """What a search says before and after, and what it leaves behind: lines of text, tables and a figure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from dualfair.evaluation.objectives import Objective
 from dualfair.evaluation.protocol import LITERAL
-from dualfair.evaluation.scoring.scorer import ENDS
+from dualfair.evaluation.scoring.scorer import ENDS, InheritedScorer
+from dualfair.evaluation.searchability import ENOUGH, LEAST_NETWORKS, MeasureReliability, searchability, warning
+from dualfair.evolution.archive import Evaluation
 from dualfair.evolution.run import SearchResult, feasible
 from dualfair.presentation.figures import front_figure, save
-from dualfair.presentation.format import listed, spoken, with_interval
+from dualfair.presentation.format import listed, spoken, two, with_interval
 from dualfair.presentation.search_board import GROUP
 from dualfair.presentation.table import Column, Table, table
 from dualfair.runs.layout import SearchLayout
-from dualfair.runs.records.search import Front, FrontNetwork, SearchConfig
+from dualfair.runs.records.search import Front, FrontNetwork, SearchConfig, SearchReliability
 from dualfair.stages.inherited import Scoring
 from dualfair.supernet.files import write_csv
+from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.space import SearchSpace
 
 COSTS = {"params": Column("params", "millions"), "macs": Column("MACs", "millions")}
@@ -114,7 +118,7 @@ def confirmed_table(front: Front) -> Table:
     return table(columns, rows, "The search's front and the confirmed one")
 
 
-def sentences(front: Front) -> list[str]:
+def confirmation_sentences(front: Front) -> list[str]:
     """How the search's front fared on fresh people, in words with n."""
     c, moves = front.confirmation, []
     for name, means in c.means.items():
@@ -142,3 +146,38 @@ def sentences(front: Front) -> list[str]:
             f"{chance.verdict}"
         )
     return lines
+
+
+def reliability_on(
+    scorer: InheritedScorer, evaluations: Iterable[Evaluation], random: Sequence[Genotype]
+) -> SearchReliability:
+    """How far every measure tells the `random` subnets of evaluations apart, on the people of their scorer."""
+    faces = scorer.faces
+    scored = {evaluation.genotype: evaluation.values for evaluation in evaluations}
+    rows = np.array([scored[genotype] for genotype in random]).reshape(-1, len(scorer.columns))
+    values = dict(zip(scorer.columns, rows.T, strict=True))
+    people = {group: len(set(faces.identities[faces.groups == group].tolist())) for group in faces.group_names}
+    return SearchReliability(people, ENOUGH, searchability(values, scorer.protocol.measures, faces.identity_count))
+
+
+def reliability_sentences(reliability: SearchReliability, objectives: Sequence[Objective]) -> list[str]:
+    """A small table, and a warning for every objective that cannot be searched on, with what can be done."""
+    of_groups = ", ".join(f"{group} {people:,}" for group, people in reliability.people.items())
+    n = max(measure.networks for measure in reliability.measures.values())
+    about = f"{n} random networks, {sum(reliability.people.values()):,} people ({of_groups})"
+    if n < LEAST_NETWORKS:
+        return [f"Reliability of the measures: not estimated, {n} networks are too few ({LEAST_NETWORKS} are needed)"]
+    lines = [f"Reliability of the measures, 1 = people do not matter; roughly estimated from {about}:"]
+    width = max(map(len, reliability.measures))
+    lines += [f"  {name.ljust(width)}  {_in_words(measure)}" for name, measure in reliability.measures.items()]
+    return lines + [line for each in objectives for line in warning(reliability.measures, each, objectives)]
+
+
+def _in_words(measure: MeasureReliability) -> str:
+    if measure.networks < LEAST_NETWORKS:
+        return f"not estimated: finite for {measure.networks} networks, {LEAST_NETWORKS} are needed"
+    if measure.reliability is None:
+        return "networks do not differ"
+    people = measure.people
+    needed = "no number of people is enough" if people is None else f"{ENOUGH} takes about {people:,} people"
+    return f"{with_interval(measure.reliability, measure.low, measure.high, two)}  {needed}"

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from dualfair.evaluation.protocol import PUBLISHED, ObjectiveNames
+from dualfair.evaluation.searchability import MeasureReliability
 from dualfair.runs.options import ConstraintOptions, SearchOptions
 from dualfair.runs.protocol import ProtocolOptions
 from dualfair.runs.records.codec import FLAT, FLAT_OPTIONAL, Damaged, Record, decode, keyed
@@ -114,17 +115,6 @@ class Front(Record):
     errors_to_beat: Mapping[str, float] = keyed("errors to beat")
     networks: tuple[FrontNetwork, ...] = keyed("front")
     confirmation: ConfirmedFront | None
-
-
-@dataclass(frozen=True)
-class MeasureReliability(Record):
-    """How far a measure is expected to rank networks alike, whoever the people are; see `stages.searchability`."""
-
-    networks: int
-    reliability: float | None
-    low: float | None
-    high: float | None
-    people: int | None
 
 
 @dataclass(frozen=True)
