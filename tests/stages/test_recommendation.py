@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from dualfair.evaluation.over_seeds import SeedMean, TrainedNetwork, over_seeds, standing
 from dualfair.evaluation.protocol import PUBLISHED
 from dualfair.runs.layout import RunLayout
 from dualfair.runs.records.training import PlannedTraining, TrainingPlan
@@ -11,17 +12,14 @@ from dualfair.runs.run_files import RunFiles
 from dualfair.runs.training_spec import TrainingSpec
 from dualfair.stages.recommendation import (
     Recommendation,
-    SeedMean,
-    TrainedNetwork,
     finished_trainings,
-    over_seeds,
     planned_trainings,
     recommend,
-    standing,
     trained_networks,
 )
+from dualfair.supernet.files import write_json
 from dualfair.supernet.skeleton import SKELETONS
-from tests.support.records import result_of
+from tests.support.records import result_of, search_config
 
 FRONT, RANDOM, SHELF = "101-101-101-101:cosface", "343-282-080-535:cosface", "timm.resnet18:arcface"
 
@@ -32,7 +30,7 @@ def at(*values):
 
 
 def network(label, error, disparity, macs=1, test=0.5):
-    return TrainedNetwork(label, ("random",), 1, 1, macs, at(error, disparity), at(test, test), 10, ())
+    return TrainedNetwork(label, 1, at(error, disparity), at(test, test), 10, (), macs=macs)
 
 
 def tried(label, errors, disparities=(1.0, 1.0)):
@@ -88,16 +86,23 @@ def test_a_standard_error_needs_two_values():
     assert over_seeds([1.0, 3.0]) == SeedMean((1.0, 3.0), 2.0, pytest.approx(1.0))
 
 
-def test_networks_are_summed_up_over_seeds_with_samples_and_sizes():
+def test_networks_are_summed_up_over_seeds_with_samples_sizes_and_latencies(tmp_path):
     results = [result_of(RANDOM, seed, 0.3 + seed / 10) for seed in range(2)]
     results += [result_of(FRONT, 0, 0.1), result_of(SHELF, 0, 0.9, params=11, macs=None)]
     trainings = [(RANDOM, 0, {"random"}), (RANDOM, 1, {"even"}), (FRONT, 0, {"front"})]
     jobs = [PlannedTraining(TrainingSpec.of_label(label, seed), frozenset(of)) for label, seed, of in trainings]
-    networks = trained_networks(results, TrainingPlan(tuple(jobs)), SKELETONS["nano"], PUBLISHED)
+    files = RunFiles(RunLayout(tmp_path), "run")
+    for folder in (files.layout.retrain.folder, files.layout.search.folder):
+        folder.mkdir()
+    TrainingPlan(tuple(jobs)).write(files.layout.retrain.plan)
+    replace(search_config(), timed_on="this").write(files.layout.search.config)
+    write_json(files.layout.search.latencies, {"this": {FRONT: 0.5}, "another": {RANDOM: 9.0}})
+    networks = trained_networks(files, results, SKELETONS["nano"])
     assert [each.label for each in networks] == [FRONT, RANDOM, SHELF]
     assert [each.samples for each in networks] == [("front",), ("even", "random"), ("named",)]
     assert networks[1].seeds == 2 and networks[1].validation["error"].mean == pytest.approx(0.35)
     assert [group.group for group in networks[1].groups] == ["a", "b"]
+    assert [each.latency for each in networks] == [0.5, None, None]
     assert networks[0].macs > 0 and (networks[2].params, networks[2].macs) == (11, None)
 
 

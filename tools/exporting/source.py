@@ -24,7 +24,7 @@ from dualfair.runs.trained_run import faces_of, recorded_setting
 from dualfair.runs.training_results import read_result
 from dualfair.runs.training_spec import TrainingSpec, recipe_with
 from dualfair.runs.watching import Say
-from dualfair.stages.recommendation import finished_trainings, objective_names, recommend, trained_networks_of
+from dualfair.stages.recommendation import finished_trainings, objective_names, recommend, trained_networks
 from dualfair.supernet.files import read_json
 from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.images.store import ORIGIN
@@ -87,7 +87,7 @@ def _recommended(run: Path, seed: int | None, say: Say) -> tuple[Path, str]:
     """The training's folder of the network that the report of a run recommends."""
     (files,) = open_runs([run])
     names = objective_names(files)
-    networks = trained_networks_of(files, finished_trainings(files), None)
+    networks = trained_networks(files, finished_trainings(files), None)
     chosen = recommend(networks, names).chosen
     for problem in files.problems:
         say(problem)

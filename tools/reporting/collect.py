@@ -18,7 +18,7 @@ from dualfair.runs.records.search import Front
 from dualfair.runs.records.study import StudyReport
 from dualfair.runs.run_files import RunFiles, reason
 from dualfair.runs.training_spec import TrainingSpec
-from dualfair.stages.recommendation import finished_trainings, objective_names, trained_networks_of
+from dualfair.stages.recommendation import finished_trainings, objective_names, trained_networks
 from dualfair.supernet.genotype import Genotype
 
 _DAMAGE = (KeyError, TypeError, ValueError, AttributeError, IndexError)
@@ -51,7 +51,7 @@ def collect_run(files: RunFiles, factors: Factors) -> dict:
     """The data of a run. What is missing is None; what is damaged too, and told in "problems"."""
     setting, names = open_setting(files), objective_names(files)
     results = finished_trainings(files)
-    trained = _guarded(files, "retrain", lambda: trained_networks_of(files, results, setting.skeleton)) or ()
+    trained = _guarded(files, "retrain", lambda: trained_networks(files, results, setting.skeleton)) or ()
     networks = [network_data(network, names) for network in trained]
     choice = _guarded(files, "retrain", lambda: choice_data(trained, names)) or choice_data((), names)
     front = files.record(Front, files.layout.search.front)

@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
+from dualfair.evaluation.over_seeds import SeedMean, TrainedNetwork, standing
 from dualfair.evaluation.protocol import ObjectiveNames
 from dualfair.presentation.format import spoken
 from dualfair.presentation.table import Column, Table, spread_columns, table
 from dualfair.runs.records.training import SPLITS
-from dualfair.stages.recommendation import Recommendation, SeedMean, TrainedNetwork, recommend, standing
+from dualfair.stages.recommendation import Recommendation, recommend
 
 
 def network_data(network: TrainedNetwork, names: ObjectiveNames) -> dict:

@@ -4,13 +4,11 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from dualfair.evaluation.cost import measured_cost
 from dualfair.evaluation.protocol import ObjectiveNames, Scores, evaluate
 from dualfair.evaluation.scoring.scorer import population_embeddings
 from dualfair.presentation.format import spoken
-from dualfair.presentation.table import Column, table
+from dualfair.presentation.table import Column, spread_columns, table
 from dualfair.presentation.training_board import write_training_outcome
 from dualfair.runs.devices import seeded
 from dualfair.runs.layout import TrainingLayout, TrainingsLayout
@@ -22,7 +20,7 @@ from dualfair.runs.trained_run import TrainedRun, calibration_images
 from dualfair.runs.training_results import read_result
 from dualfair.runs.training_spec import TrainingSpec, recipe_with
 from dualfair.runs.watching import ShouldStop, ShowProgress, never, silent
-from dualfair.stages.recommendation import over_seeds
+from dualfair.stages.recommendation import over_trainings
 from dualfair.stages.training import run_training
 from dualfair.supernet.network import Network
 from dualfair.supernet.training.process_group import ALONE, ProcessGroup, divide
@@ -161,20 +159,14 @@ def evaluate_standalone(run: TrainedRun, network: Network, protocol_options: Pro
 
 def summary(results: Sequence[TrainingResult], names: ObjectiveNames) -> list[str]:
     """Lines of mean and standard error over seeds, one a network, by test error."""
-    by_label: dict[str, list[TrainingResult]] = {}
-    for result in results:
-        by_label.setdefault(result.training.label, []).append(result)
-    measures, groups = dict.fromkeys(("error", *names.measured)), [group.group for group in results[0].test.groups]
+    networks, measures = over_trainings(results, names), dict.fromkeys(("error", *names.measured))
     titles = [f"{split} {spoken(name)}" for split in ("val", "test") for name in measures]
-    titles += [f"test error {group}" for group in groups]
+    titles += [f"test error {group.group}" for group in networks[0].groups]
     columns = [Column("network", "text"), Column("n", "whole")]
-    for title in titles:
-        columns += [Column(title, spread=f"{title} SE"), Column(f"{title} SE")]
+    columns += [column for title in titles for column in spread_columns(title)]
     rows = []
-    for label, trained in by_label.items():
-        values = [[result.on(split).measures[name] for result in trained] for split in SPLITS for name in measures]
-        values += [[result.test.groups[place].error for result in trained] for place in range(len(groups))]
-        means = map(over_seeds, values)
-        rows.append([label, len(trained), *(part for mean in means for part in (mean.mean, mean.standard_error))])
-    rows.sort(key=lambda row: np.mean([result.test.error for result in by_label[row[0]]]))
+    for network in networks:
+        means = [network.on(split)[name] for split in SPLITS for name in measures]
+        means += [group.error for group in network.groups]
+        rows.append([network.label, network.seeds, *(part for of in means for part in (of.mean, of.standard_error))])
     return [*table(columns, rows).lines(), "n = training seeds; mean ± standard error over them"]
