@@ -194,7 +194,7 @@ def test_the_surveys_that_come_along_name_backbones_that_timm_has():
         ("backbone = ['a']", "unknown name 'backbone'; known: backbones, heads, recipes"),
         ("heads = ['cosface']", "backbones must be a list of names"),
         ("backbones = ['a']\nheads = ['softmax']", "unknown head 'softmax'"),
-        ("backbones = ['a']\n[[recipes]]\nrate = 1", "unknown recipe option 'rate'"),
+        ("backbones = ['a']\n[[recipes]]\nrate = 1", "unknown recipe field 'rate'"),
         ("backbones = ['a']\n[[recipes]]\nlr = -1.0", "lr must be above 0, got -1.0"),
         ("backbones = ['a']\nrecipes = 3", "recipes must be tables"),
         ("backbones = [", "is not TOML"),

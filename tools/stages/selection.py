@@ -6,14 +6,12 @@ Needs no torch to be read.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dualfair.runs.architectures import head_name
-from dualfair.runs.config import changed, read_toml
-from dualfair.runs.layout import TrainingsLayout
+from dualfair.runs.config import read_toml
 from dualfair.runs.records.training import BASELINE, NAMED
 from dualfair.runs.training_spec import TrainingSpec, differences, recipe_with
 from dualfair.supernet.families.backbone import Backbone
@@ -87,18 +85,16 @@ class Selection:
         return samples
 
 
-def _buildable(run, named: Sequence[str], surveyed: Sequence[str]) -> list[str]:
+def _buildable(run: TrainedRun, named: Sequence[str], surveyed: Sequence[str]) -> list[str]:
     """The backbones that can be trained, found out by the leader for every rank: before hours of others' training."""
     names = []
     if run.processes.leads:
         from dualfair.supernet.families.backbone_network import build_backbone, check_name
 
-        there = _begun_names(run.directory.layout.retrain)
         for name in dict.fromkeys((*named, *surveyed)):
             try:
                 check_name(name)
-                if name not in there:
-                    build_backbone(Backbone(name, "cosface"), run.setting.skeleton)
+                build_backbone(Backbone(name, "cosface"), run.setting.skeleton)
             except ValueError as error:
                 if name in named:
                     raise
@@ -106,16 +102,6 @@ def _buildable(run, named: Sequence[str], surveyed: Sequence[str]) -> list[str]:
             else:
                 names.append(name)
     return run.processes.broadcast(" ".join(names)).split()
-
-
-def _begun_names(stage: TrainingsLayout) -> set[str]:
-    """The backbones of which a training has begun."""
-    names = set()
-    for label, _ in stage.begun_trainings():
-        with suppress(ValueError):
-            network = TrainingSpec.of_label(label).network
-            names |= {network.name} if isinstance(network, Backbone) else set()
-    return names
 
 
 def surveys() -> list[str]:
@@ -129,39 +115,28 @@ def read_survey(survey: str) -> Survey:
     Raises ValueError naming what in the file is wrong.
     """
     path = SURVEYS / f"{survey}.toml" if survey in surveys() else Path(survey)
-    values = read_toml(path, "survey")
-    names = ("backbones", "heads", "recipes")
-    for name in values:
-        if name not in names:
-            raise ValueError(f"survey {path}: unknown name {name[:60]!r}; known: {', '.join(names)}")
-    backbones = _texts(path, values, "backbones", None)
-    heads = _texts(path, values, "heads", HEAD_NAMES)
-    recipes = values.get("recipes", [{}])
-    if not isinstance(recipes, list) or not recipes or not all(isinstance(table, dict) for table in recipes):
-        raise ValueError(f"survey {path}: recipes must be tables [[recipes]] of recipe options")
+    values = {"backbones": None, "heads": HEAD_NAMES, "recipes": [{}]}
+    names, values = [*values], values | read_toml(path, "survey")
     try:
-        for name in backbones:
-            Backbone(name, HEAD_NAMES[0])
-        if strange := [head for head in heads if head not in HEAD_NAMES]:
+        if unknown := [name for name in values if name not in names]:
+            raise ValueError(f"unknown name {unknown[0][:60]!r}; known: {', '.join(names)}")
+        backbones, heads = (_texts(name, values[name]) for name in ("backbones", "heads"))
+        if unknown := [head for head in heads if head not in HEAD_NAMES]:
             known = ", ".join(HEAD_NAMES)
-            raise ValueError(f"unknown head {strange[0][:40]!r}; known: {known}; name your own with --head")
-        for table in recipes:
-            _check(table)
+            raise ValueError(f"unknown head {unknown[0][:40]!r}; known: {known}; name your own with --head")
+        recipes = values["recipes"]
+        if not isinstance(recipes, list) or not recipes or not all(isinstance(table, dict) for table in recipes):
+            raise ValueError("recipes must be tables [[recipes]] of recipe options")
+        recipes = tuple(tuple(table.items()) for table in recipes)
+        for name in backbones:
+            for changes in recipes:
+                TrainingSpec(Backbone(name, heads[0]), changes)
     except ValueError as error:
         raise ValueError(f"survey {path}: {error}") from None
-    return Survey(backbones, heads, tuple(tuple(table.items()) for table in recipes))
+    return Survey(backbones, heads, recipes)
 
 
-def _texts(path: Path, values: dict, name: str, default: tuple[str, ...] | None) -> tuple[str, ...]:
-    texts = values.get(name, default)
-    if not isinstance(texts, (list, tuple)) or not texts or not all(isinstance(text, str) for text in texts):
-        raise ValueError(f"survey {path}: {name} must be a list of names, such as {name} = ['...']")
-    return tuple(dict.fromkeys(texts))
-
-
-def _check(table: dict) -> None:
-    fields = Recipe.__dataclass_fields__
-    for name in table:
-        if name not in fields:
-            raise ValueError(f"unknown recipe option {name[:60]!r}; known: {', '.join(fields)}")
-    changed(Recipe(), table)
+def _texts(name: str, values: object) -> tuple[str, ...]:
+    if not isinstance(values, (list, tuple)) or not values or not all(isinstance(text, str) for text in values):
+        raise ValueError(f"{name} must be a list of names, such as {name} = ['...']")
+    return tuple(dict.fromkeys(values))

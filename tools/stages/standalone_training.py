@@ -11,7 +11,7 @@ from dualfair.presentation.format import spoken
 from dualfair.presentation.table import Column, spread_columns, table
 from dualfair.presentation.training_board import write_training_outcome
 from dualfair.runs.devices import seeded
-from dualfair.runs.layout import TrainingLayout, TrainingsLayout
+from dualfair.runs.layout import TrainingsLayout
 from dualfair.runs.options import CHECKPOINT_MINUTES
 from dualfair.runs.protocol import ProtocolOptions
 from dualfair.runs.records.training import SPLITS, TrainingResult
@@ -79,14 +79,22 @@ def train_standalone(run: TrainedRun, stage: TrainingStage, training: TrainingSp
     team.agree("which networks are trained", done)
     if done:
         return
+    # Seeds of another stage begin otherwise, while results are named by the training's own.
     drawn = replace(training, seed=stage.seeds_from + training.seed)
-    recipe = recipe_with(stage.recipe, training.changes)
+    faces, skeleton = run.setting.splits["train"], run.setting.skeleton
+    configuration = stage.configuration
+    if training.changes:
+        configuration = hashlib.sha256(f"{configuration} {training.changes}".encode()).hexdigest()
     with seeded(drawn.seed):
-        trainer = _trainer(run, stage, drawn, recipe, place, team)
-        course = run_training(
+        network = build_network(drawn.network, skeleton, faces.identity_count)
+        if team.leads:
+            describe_network(drawn, skeleton, faces.identity_count, run.config.trained_on).write(place.description)
+        recipe = recipe_with(stage.recipe, training.changes)
+        trainer = Trainer(network, faces, recipe, seed=drawn.seed, device=run.device, processes=team)
+        seconds = run_training(
             trainer,
             place.folder,
-            configuration=configuration_of(stage.configuration, training),
+            configuration=configuration,
             minutes=stage.checkpoint_minutes,
             say=run.directory.say,
             progress=stage.progress,
@@ -94,37 +102,14 @@ def train_standalone(run: TrainedRun, stage: TrainingStage, training: TrainingSp
             label=str(training),
         )
     if team.leads:
-        _conclude(run, stage, training, trainer, place, round(course.seconds, 1))
+        _conclude(run, stage, training, trainer, round(seconds, 1))
 
 
-def _trainer(
-    run: TrainedRun,
-    stage: TrainingStage,
-    drawn: TrainingSpec,
-    recipe: Recipe,
-    place: TrainingLayout,
-    team: ProcessGroup,
-) -> Trainer:
-    """The trainer of a training with the seed that is drawn from; its folder says what its network is."""
-    faces, skeleton = run.setting.splits["train"], run.setting.skeleton
-    network = build_network(drawn.network, skeleton, faces.identity_count)
-    if team.leads:
-        describe_network(drawn, skeleton, faces.identity_count, run.config.trained_on).write(place.description)
-    return Trainer(network, faces, recipe, seed=drawn.seed, device=run.device, processes=team)
-
-
-def _conclude(
-    run: TrainedRun,
-    stage: TrainingStage,
-    training: TrainingSpec,
-    trainer: Trainer,
-    place: TrainingLayout,
-    seconds: float,
-) -> None:
+def _conclude(run: TrainedRun, stage: TrainingStage, training: TrainingSpec, trainer: Trainer, seconds: float) -> None:
     """Evaluate a trained network and write its result, which makes the training complete."""
-    network = trainer.network.eval()
+    network, place = trainer.network.eval(), stage.layout.training(training)
     params, macs = measured_cost(network, run.setting.skeleton.image_size)
-    scores = evaluate_standalone(run, network, stage.protocol)
+    scores = _scores(run, network, stage.protocol)
     write_training_outcome(
         place.tensorboard,
         training.network,
@@ -138,14 +123,7 @@ def _conclude(
     TrainingResult(training, params, macs, seconds, **scores).write(place.result)
 
 
-def configuration_of(stage: str, training: TrainingSpec) -> str:
-    """The digest that a training's checkpoints carry: that of its stage, and of its changes where it has some."""
-    if not training.changes:
-        return stage
-    return hashlib.sha256(f"{stage} {training.changes}".encode()).hexdigest()
-
-
-def evaluate_standalone(run: TrainedRun, network: Network, protocol_options: ProtocolOptions) -> dict[str, Scores]:
+def _scores(run: TrainedRun, network: Network, protocol_options: ProtocolOptions) -> dict[str, Scores]:
     """The scores of a standalone network by the scorer of the search, on validation and on test identities."""
     calibration = calibration_images(run, protocol_options.calibrate)
     protocol = protocol_options.protocol()

@@ -56,7 +56,7 @@ def train(
     with seeded(options.seed):
         trainer = _trainer(setting, options, sampler, recipe, processes)
         _announce(place, setting, trainer, recipe, options.sampler)
-        course = run_training(
+        seconds = run_training(
             trainer,
             stage.folder,
             configuration=configuration,
@@ -68,10 +68,8 @@ def train(
         )
     # The leading rank writes the last checkpoint, which all ranks name.
     processes.wait()
-    checkpoint = _checkpoint(trainer, setting.space, checkpoints(stage.folder)[-1], course.seconds)
-    directory.say(f"Trained in {course.seconds:.0f} s. {updates_in_words(checkpoint)}")
-    if course.saving:
-        directory.say(f"Checkpoints took {course.saving / course.here:.1%} of this command's training time")
+    checkpoint = _checkpoint(trainer, setting.space, checkpoints(stage.folder)[-1], seconds)
+    directory.say(f"Trained in {seconds:.0f} s. {updates_in_words(checkpoint)}")
     return checkpoint
 
 

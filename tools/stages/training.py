@@ -2,28 +2,15 @@
 
 import math
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from dualfair.presentation.training_board import TrainingBoard, training_board
 from dualfair.runs.layout import StageLayout
-from dualfair.runs.watching import Progress as Shown
-from dualfair.runs.watching import Say, ShouldStop, ShowProgress, Stopped, never, silent
+from dualfair.runs.watching import Progress, Say, ShouldStop, ShowProgress, Stopped, never, silent
 from dualfair.supernet.memory import is_shortage, reason_of
-from dualfair.supernet.training.checkpoint import Record
 from dualfair.supernet.training.resuming import resume, save
-from dualfair.supernet.training.trainer import Progress, Trainer
-
-
-@dataclass(frozen=True)
-class Course:
-    """How long a training took: seconds in all, over every restart, and of `here`, this process, those that `saving`
-    took."""
-
-    seconds: float
-    here: float
-    saving: float
+from dualfair.supernet.training.trainer import Trainer
 
 
 def run_training(
@@ -37,12 +24,13 @@ def run_training(
     should_stop: ShouldStop = never,
     label: str = "train",
     images: int = 0,
-) -> Course:
+) -> float:
     """Train from the newest intact checkpoint of `folder` to the end, with a checkpoint every so many minutes.
 
-    TensorBoard gets curves, and `images` of the first batch as the network sees them. When `should_stop` says so, the
-    step at hand is finished and saved before `Stopped` is raised. Raises ValueError where a step does not fit into
-    memory, and `supernet.training.trainer.NonFinite` where too many in a row leave the finite numbers.
+    Returns the seconds that it took in all, over every restart. TensorBoard gets curves, and `images` of the first
+    batch as the network sees them. When `should_stop` says so, the step at hand is finished and saved before `Stopped`
+    is raised. Raises ValueError where a step does not fit into memory, and `supernet.training.trainer.NonFinite` where
+    too many in a row leave the finite numbers.
     """
     if not minutes >= 0:
         raise ValueError(f"checkpoint_every must be 0 (every step) or more minutes, got {minutes:g}")
@@ -50,10 +38,17 @@ def run_training(
     if record:
         say(f"       continuing from step {trainer.step:,}")
     with training_board(trainer, StageLayout(folder).tensorboard, images) as board:
-        keeper = _Keeper(trainer, folder, configuration, 60 * minutes, record, board)
+        keeper = _Keeper(trainer, folder, configuration, 60 * minutes, board, record.seconds if record else 0.0)
+        keeper.saved_step = record.step if record else None
+        began = time.monotonic()
         try:
-            for step in _shown(trainer, label, should_stop, board, progress):
-                keeper.follow(step)
+            for step in trainer.run(stop=should_stop):
+                if board:
+                    board.log(step, time.monotonic() - began)
+                    note = f"loss {step.loss:.2f}, lr {step.lr:.2g}, skipped {step.skipped}"
+                    progress(Progress(label, trainer.step, trainer.steps, "step", note))
+                keeper.follow(step.loss)
+                began = time.monotonic()
         except (MemoryError, RuntimeError) as error:
             if not is_shortage(error):
                 raise
@@ -67,65 +62,45 @@ def run_training(
             reached = f"at step {trainer.step:,} of {trainer.steps:,}"
             say(f"Stopped {reached}; the same command continues there")
             raise Stopped(f"{label} was stopped {reached}, and saved")
-    return Course(keeper.seconds, time.monotonic() - keeper.start, keeper.saving)
-
-
-def _shown(
-    trainer: Trainer, label: str, should_stop: ShouldStop, board: TrainingBoard | None, show: ShowProgress
-) -> Iterator[Progress]:
-    """The steps of a trainer; on the leading rank with progress and curves."""
-    if board is None:
-        yield from trainer.run(stop=should_stop)
-        return
-    began = time.monotonic()
-    for step in trainer.run(stop=should_stop):
-        board.log(step, time.monotonic() - began)
-        note = f"loss {step.loss:.2f}, lr {step.lr:.2g}, skipped {step.skipped}"
-        show(Shown(label, trainer.step, trainer.steps, "step", note))
-        yield step
-        began = time.monotonic()
+    return keeper.seconds
 
 
 @dataclass
 class _Keeper:
-    """Writes checkpoints as time passes, on the leading rank, and knows what they cost."""
+    """Writes checkpoints as time passes, on the leading rank; `before` are the seconds of earlier starts."""
 
     trainer: Trainer
     folder: Path
     configuration: str
     interval: float
-    record: Record | None
-    board: TrainingBoard | None = None
-    start: float = field(default_factory=time.monotonic)
-    saving: float = 0.0
+    board: TrainingBoard | None
+    before: float
+    saved_step: int | None = None
     _losses: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._last = self.start
-        self._saved_step = self.record.step if self.record else None
+        self._start = self._last = time.monotonic()
 
     @property
     def seconds(self) -> float:
         """Of training until here, over every restart."""
-        return (self.record.seconds if self.record else 0.0) + time.monotonic() - self.start
+        return self.before + time.monotonic() - self._start
 
-    def follow(self, progress: Progress) -> None:
-        """Take a step's progress in, and save when it is time."""
-        if math.isfinite(progress.loss):
-            self._losses.append(progress.loss)
+    def follow(self, loss: float) -> None:
+        """Take a step's loss in, and save when it is time."""
+        if math.isfinite(loss):
+            self._losses.append(loss)
         if time.monotonic() - self._last >= self.interval:
             self.save()
 
     def save(self) -> None:
         """Write a checkpoint, unless there is one of this step."""
-        if not self.trainer.processes.leads or self.trainer.step == self._saved_step:
+        if not self.trainer.processes.leads or self.trainer.step == self.saved_step:
             return
-        began = time.monotonic()
         if self.board:
             self.board.flush()
         loss = sum(self._losses) / len(self._losses) if self._losses else math.nan
         save(self.trainer, self.folder, seconds=self.seconds, loss=loss, configuration=self.configuration)
         self._losses.clear()
-        self._saved_step = self.trainer.step
+        self.saved_step = self.trainer.step
         self._last = time.monotonic()
-        self.saving += self._last - began
