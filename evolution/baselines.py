@@ -42,7 +42,7 @@ def random_search(
     evaluations = at_least("evaluations", evaluations, 1)
     rng = np.random.default_rng(at_least("seed", seed, 0))
     archive = archive_or_memory(archive, columns, objectives)
-    genotypes = draw(space, evaluations, rng, constraints)
+    genotypes = _draw(space, evaluations, rng, constraints)
     count = len(genotypes)
     notes = []
     ended = "space exhausted" if count == space.size else "evaluations done"
@@ -89,11 +89,7 @@ def exhaustive(
     return _sweep(run, genotypes, batch, "space exhausted")
 
 
-def draw(space: SearchSpace, n: int, rng: np.random.Generator, constraints: Constraints | None) -> list[Genotype]:
-    """At most `n` different genotypes of a space, drawn uniformly among those that keep the constraints.
-
-    Raises NothingFeasible when none is found.
-    """
+def _draw(space: SearchSpace, n: int, rng: np.random.Generator, constraints: Constraints | None) -> list[Genotype]:
     if constraints is None:
         return space.sample_distinct(min(n, space.size), rng)
     genotypes = [space.decode(vector) for vector in constraints.draw(n, set(), rng)]

@@ -19,7 +19,7 @@ from dualfair.runs.options import SearchOptions
 from dualfair.runs.protocol import ProtocolOptions, measurement, people_in_words
 from dualfair.runs.records.search import Front, FrontNetwork
 from dualfair.runs.trained_run import open_trained
-from dualfair.stages.confirm import candidates, confirmed_front, judged, knee_and_extremes
+from dualfair.stages.confirm import candidates, confirmed_front, judged
 from dualfair.stages.search import random_subnets
 from dualfair.stages.search_output import confirmation_sentences, confirmed_table, write_tables
 from dualfair.supernet.genotype import Genotype
@@ -231,11 +231,9 @@ def fronted(tmp_path):
     return SimpleNamespace(directory=directory, setting=SimpleNamespace(space=SPACE)), front
 
 
-def test_the_confirmed_front_is_read_back_with_its_knee_and_extremes(fronted):
+def test_the_confirmed_front_is_read_back(fronted):
     run, front = fronted
-    names = [network.genotype for network in front.networks]
     assert confirmed_front(run) == [*front.networks]
-    assert knee_and_extremes(run) == [names[1], names[0], names[2]]
 
 
 def test_there_is_no_confirmed_front_without_a_finished_confirmation(fronted):
@@ -244,9 +242,9 @@ def test_there_is_no_confirmed_front_without_a_finished_confirmation(fronted):
     of_another = replace(front.config, options=SearchOptions(population=8))
     for changed in ({"confirmation": None}, {"config": of_another}):
         replace(front, **changed).write(path)
-        assert confirmed_front(run) is None and knee_and_extremes(run) is None
+        assert confirmed_front(run) is None
     replace(front, networks=()).write(path)
-    assert confirmed_front(run) == [] == knee_and_extremes(run)
+    assert confirmed_front(run) == []
     path.unlink()
     assert confirmed_front(run) is None
 
@@ -261,7 +259,7 @@ def test_a_damaged_front_is_named(fronted, text):
     undefined = replace(front.networks[0], confirmed={"error": float("nan"), "rank_disparity": 9.0})
     replace(front, networks=(undefined, *front.networks[1:])).write(path)
     with pytest.raises(ValueError, match="fresh scores that are not finite"):
-        knee_and_extremes(run)
+        confirmed_front(run)
     outside = replace(front.networks[0], genotype=Genotype.parse("680-101:cosface"))
     replace(front, networks=(outside,)).write(path)
     with pytest.raises(ValueError, match=r"front.json is damaged .*must have the same code"):

@@ -7,6 +7,7 @@ import pytest
 
 from dualfair.evolution.archive import Archive
 from dualfair.runs.options import RetrainOptions
+from dualfair.runs.records.search import FrontNetwork
 from dualfair.stages.inherited import Scoring
 from dualfair.stages.retrain import random_networks, select
 from dualfair.supernet.space import dpn_space
@@ -23,7 +24,7 @@ def select_of(monkeypatch, values, confirmed=None, **options):
     for module in ("inherited", "retrain"):
         monkeypatch.setattr(f"dualfair.stages.{module}.recorded_search", lambda directory: search_config())
     monkeypatch.setattr("dualfair.stages.inherited.open_scoring", lambda *given, **options: Scoring(None, archive))
-    monkeypatch.setattr("dualfair.stages.retrain.knee_and_extremes", lambda run: confirmed)
+    monkeypatch.setattr("dualfair.stages.retrain.confirmed_front", lambda run: confirmed)
     config = SimpleNamespace(options=SimpleNamespace(seed=0))
     run = SimpleNamespace(directory=None, setting=SimpleNamespace(space=SPACE), config=config)
     return {str(genotype): of for genotype, of in select(run, RetrainOptions(**options)).items()}
@@ -51,9 +52,15 @@ def test_front_controls_and_random_networks_are_selected_with_their_samples(monk
 
 def test_the_front_is_the_confirmed_one_where_there_is_one(monkeypatch):
     values = {name: (0.1 * place, 1.0 - 0.1 * place) for place, name in enumerate(NAMES)}
-    chosen = select_of(monkeypatch, values, confirmed=[SPACE.parse(NAMES[1])], controls=2)
-    assert [name for name, of in chosen.items() if "front" in of] == [NAMES[1]]
-    assert [name for name, of in chosen.items() if "even" in of] == [NAMES[0], NAMES[4]]
+    fresh = {NAMES[3]: (0.1, 9.0), NAMES[1]: (0.2, 1.0), NAMES[2]: (0.3, 0.9), NAMES[0]: (0.9, 0.0)}
+    confirmed = [
+        FrontNetwork(SPACE.parse(name), {}, {"error": error, "rank_disparity": disparity})
+        for name, (error, disparity) in fresh.items()
+    ]
+    chosen = select_of(monkeypatch, values, confirmed=confirmed, controls=2)
+    front = [name for name, of in chosen.items() if "front" in of]
+    assert front == [NAMES[1], NAMES[3], NAMES[0]], "the knee, then the best in each objective, on fresh people"
+    assert {name for name, of in chosen.items() if "even" in of} == {NAMES[2], NAMES[4]}
 
 
 @pytest.mark.parametrize(

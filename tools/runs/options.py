@@ -77,3 +77,10 @@ class RetrainOptions:
     )
     random: int = option(0, "Networks drawn uniformly from the space, whatever was searched: the honest sample.")
     ranks_per_job: int = option(1, "With torchrun: ranks that train one network together; has to divide their number.")
+
+    def __post_init__(self) -> None:
+        if self.seeds < 1 or self.controls < 0 or self.random < 0:
+            raise ValueError(
+                f"seeds must be 1 or more, controls and random 0 or more, got {self.seeds}, {self.controls} and "
+                f"{self.random}"
+            )

@@ -10,7 +10,7 @@ import numpy as np
 
 from dualfair.evaluation.protocol import ObjectiveNames
 from dualfair.evolution.archive import Evaluation
-from dualfair.evolution.pareto import knee, non_dominated
+from dualfair.evolution.pareto import non_dominated
 from dualfair.evolution.run import Run, SearchResult, feasible
 from dualfair.runs.options import BATCH
 from dualfair.runs.records.search import Chance, ConfirmedFront, Front, FrontNetwork, SearchConfig
@@ -175,17 +175,3 @@ def confirmed_front(run: TrainedRun) -> list[FrontNetwork] | None:
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{layout.front} is damaged ({error}); {remedy}") from None
     return list(front.networks)
-
-
-def knee_and_extremes(run: TrainedRun) -> list[Genotype] | None:
-    """The knee of the confirmed front, then its best network in every objective, by fresh scores; without repeats.
-
-    None and ValueError as `confirmed_front`; an empty list where no network has fresh scores.
-    """
-    networks = confirmed_front(run)
-    if not networks:
-        return networks
-    names = run.directory.config(run.directory.layout.search, SearchConfig).names.minimised
-    values = np.array([[network.confirmed[name] for name in names] for network in networks])
-    places = [knee(values), *np.argmin(values, axis=0).tolist()]
-    return [networks[place].genotype for place in dict.fromkeys(places)]

@@ -19,7 +19,7 @@ from dualfair.runs.trained_run import TrainedRun
 from dualfair.runs.training_results import add_to_plan, read_plan
 from dualfair.runs.training_spec import TrainingSpec, recipe_with
 from dualfair.runs.watching import ShouldStop, ShowProgress, never, silent
-from dualfair.stages.confirm import knee_and_extremes
+from dualfair.stages.confirm import confirmed_front
 from dualfair.stages.inherited import recorded_search, scored_networks
 from dualfair.stages.selection import Selection
 from dualfair.stages.standalone_training import TrainingStage, train_all
@@ -75,16 +75,17 @@ def select(run: TrainedRun, options: RetrainOptions) -> Networks:
     from the space by the run's seed, whatever was searched, so that they can be any of the others too. Raises
     ValueError where nothing was scored, or the space has not so many networks.
     """
-    _check(options)
     scored, values = scored_networks(run)
     if not scored:
         raise ValueError(f"the search in {run.directory.path} has no scores; run 'dualfair search' first")
-    chosen = knee_and_extremes(run)
-    if not chosen:
-        front = np.flatnonzero(non_dominated(values))
-        places = [front[knee(values[front])], *(front[np.argmin(values[front, m])] for m in range(values.shape[1]))]
-        chosen = [scored[place].genotype for place in places]
     names = recorded_search(run.directory).names
+    if networks := confirmed_front(run):
+        objectives = np.array([[network.confirmed[name] for name in names.minimised] for network in networks])
+        front = [network.genotype for network in networks]
+    else:
+        leading = np.flatnonzero(non_dominated(values))
+        objectives, front = values[leading], [scored[place].genotype for place in leading]
+    chosen = [front[place] for place in (knee(objectives), *np.argmin(objectives, axis=0))]
     spaced = values[:, names.minimised.index(names.measured[0])]
     rest = np.array([place for place, of in enumerate(scored) if of.genotype not in chosen], dtype=int)
     controls = rest[evenly_spaced(spaced[rest], min(options.controls, len(rest)))]
@@ -105,14 +106,6 @@ def random_networks(space: SearchSpace, n: int, seed: int) -> list[Genotype]:
     if n > space.size:
         raise ValueError(f"random must be at most {space.size:,}, all networks of space {space.name}; got {n:,}")
     return space.sample_distinct(n, np.random.default_rng([RANDOM_STREAM, seed]))
-
-
-def _check(options: RetrainOptions) -> None:
-    if options.seeds < 1 or options.controls < 0 or options.random < 0:
-        raise ValueError(
-            f"seeds must be 1 or more, controls and random 0 or more, got {options.seeds}, {options.controls} and "
-            f"{options.random}"
-        )
 
 
 def retrain(run: TrainedRun, networks: Networks, how: HowTrained) -> list[TrainingResult]:
@@ -167,7 +160,6 @@ def train_planned(
 
     Returns the results, one a training. Raises ValueError when the stage was claimed for another recipe.
     """
-    _check(how.options)
     directory = run.directory
     stage = _claimed(run, directory.layout.retrain, how)
     faces = run.setting.splits["train"]

@@ -9,7 +9,7 @@ from dualfair.evaluation.metrics.identification import error, ranks
 from dualfair.evaluation.scoring.baseline import pixel_embeddings
 from dualfair.evaluation.scoring.scorer import population_embeddings
 from dualfair.evolution.archive import Evaluation
-from dualfair.evolution.baselines import draw, exhaustive
+from dualfair.evolution.baselines import exhaustive
 from dualfair.evolution.constraints import Constraints
 from dualfair.evolution.nsga2 import evolve
 from dualfair.evolution.run import Progress as Generation
@@ -242,7 +242,13 @@ def random_subnets(space: SearchSpace, config: SearchConfig, limits: Constraints
     """
     options = config.options
     if config.exhaustive:
-        return draw(space, SAMPLE, np.random.default_rng(options.seed), limits)
+        rng = np.random.default_rng(options.seed)
+        if limits is None:
+            return space.sample_distinct(min(SAMPLE, space.size), rng)
+        drawn = [space.decode(vector) for vector in limits.draw(SAMPLE, set(), rng)]
+        if not drawn:
+            raise limits.nothing_feasible()
+        return drawn
 
     def nothing(genotypes: Sequence[Genotype]) -> np.ndarray:
         return np.zeros((len(genotypes), 2))
