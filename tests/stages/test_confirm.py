@@ -11,6 +11,7 @@ from PIL import Image
 
 from dualfair.evaluation.protocol import ObjectiveNames
 from dualfair.evolution.archive import Evaluation
+from dualfair.evolution.layers import front_layers
 from dualfair.evolution.nsga2 import evolve
 from dualfair.evolution.run import SearchResult
 from dualfair.evolution.storage import glance
@@ -19,7 +20,7 @@ from dualfair.runs.options import SearchOptions
 from dualfair.runs.protocol import ProtocolOptions, measurement, people_in_words
 from dualfair.runs.records.search import Front, FrontNetwork
 from dualfair.runs.trained_run import open_trained
-from dualfair.stages.confirm import candidates, confirmed_front, judged
+from dualfair.stages.confirm import confirmed_front, judged
 from dualfair.stages.search import random_subnets
 from dualfair.stages.search_output import confirmation_sentences, confirmed_table, write_tables
 from dualfair.supernet.genotype import Genotype
@@ -69,7 +70,7 @@ def confirmed_front_of(before, after, random, *, leading=None):
 def test_candidates_are_the_first_layers_by_brute_force(least):
     values = np.random.default_rng(1).random((60, 2)).round(1)
     values[7] = np.nan
-    layers = candidates(evaluations_of(values), 2, least)
+    layers = front_layers(evaluations_of(values), 2, least)
     layers = [{str(evaluation.genotype) for evaluation in layer} for layer in layers]
     names = np.array([str(name) for name in genotypes(60)])
     left = [place for place in range(60) if place != 7]
@@ -88,15 +89,15 @@ def test_candidates_are_the_first_layers_by_brute_force(least):
 
 def test_a_large_front_is_whole_and_a_large_layer_behind_it_is_cut_with_its_ends():
     front = np.stack([np.arange(30), 30 - np.arange(30)], axis=1)
-    layers = candidates(evaluations_of(front), 2, 4)
+    layers = front_layers(evaluations_of(front), 2, 4)
     assert [len(layer) for layer in layers] == [30]
-    layers = candidates(evaluations_of(np.concatenate([[[-1, -1]], front])), 2, 4)
+    layers = front_layers(evaluations_of(np.concatenate([[[-1, -1]], front])), 2, 4)
     assert [len(layer) for layer in layers] == [1, 7]
     assert {layers[1][0].values[0], layers[1][-1].values[0]} == {0, 29}
 
 
 def test_without_a_finite_score_there_are_no_candidates():
-    assert candidates(evaluations_of(np.full((3, 2), np.nan)), 2, 4) == []
+    assert front_layers(evaluations_of(np.full((3, 2), np.nan)), 2, 4) == []
 
 
 def test_the_confirmed_front_is_the_front_of_the_fresh_scores_among_candidates():

@@ -12,12 +12,13 @@ import torch
 from dualfair.evaluation import latency as timing
 from dualfair.evaluation.cost import macs, parameters
 from dualfair.evaluation.latency import REPEATS, WARM_UP, Latencies, median_milliseconds
+from dualfair.evaluation.limits import CostLimits
 from dualfair.evaluation.scoring.scorer import InheritedScorer
+from dualfair.evolution.constraints import Constraints
 from dualfair.runs.options import ConstraintOptions
 from dualfair.runs.records.search import SearchConfig
-from dualfair.stages.constraints import NetworkConstraints
-from dualfair.stages.search import random_subnets, read_starts
-from dualfair.supernet.published import PUBLISHED
+from dualfair.stages.search import random_subnets
+from dualfair.supernet.published import PUBLISHED, starts_of
 from dualfair.supernet.skeleton import skeleton_of
 from dualfair.supernet.space import SPACES, ChoiceBlock, SearchSpace
 from tests.support.records import search_config
@@ -28,7 +29,12 @@ CPU = torch.device("cpu")
 
 
 def network_limits(latency=None, **options):
-    return NetworkConstraints(ConstraintOptions(**options), SHARED, NANO, latency)
+    return CostLimits(SHARED, NANO, latency=latency, **options)
+
+
+def constraints_of(**options):
+    limits = network_limits(**options)
+    return Constraints(SHARED, limits, limits.too_tight)
 
 
 def test_costs_are_over_their_limits_minus_one_and_beyond_another_limit_nothing_is_timed():
@@ -50,7 +56,7 @@ def test_a_limit_is_kept_by_the_very_cost_and_not_by_one_more():
     genotype = SHARED.parse("121:arcface")
     exact = parameters(genotype, NANO)
     for most, kept in ((exact, True), (exact - 1, False), (exact + 1, True)):
-        assert network_limits(max_params=most).constraints.keeps(genotype) is kept
+        assert constraints_of(max_params=most).keeps(genotype) is kept
 
 
 @pytest.mark.parametrize(
@@ -124,13 +130,13 @@ def test_damaged_latencies_are_named(tmp_path, text):
 
 
 def test_starts_are_the_published_networks_of_the_space_and_each_once():
-    starts, left_out = read_starts(["010:cosface", "paper", "111:arcface", "010:cosface"], SHARED)
+    starts, left_out = starts_of(["010:cosface", "paper", "111:arcface", "010:cosface"], SHARED)
     triples = [str(genotype)[:3] for genotype in starts]
     assert triples == ["010", "000", "101", "111"] and {str(g)[-7:] for g in starts[:3]} == {"cosface"}
     assert left_out == ["Of --start paper, 680:cosface, 301:cosface lie outside of space dpn81-shared: left out"]
-    everything, nothing = read_starts(["paper"], SPACES["dpn729"])
+    everything, nothing = starts_of(["paper"], SPACES["dpn729"])
     assert len(everything) == len(PUBLISHED["paper"]) and not nothing
-    assert read_starts([], SHARED) == ([], [])
+    assert starts_of([], SHARED) == ([], [])
 
 
 @pytest.mark.parametrize(
@@ -143,18 +149,18 @@ def test_starts_are_the_published_networks_of_the_space_and_each_once():
 )
 def test_a_start_outside_of_the_space_is_named(word, message):
     with pytest.raises(ValueError) as error:
-        read_starts([word], SHARED)
+        starts_of([word], SHARED)
     assert str(error.value).startswith(message) and str(error.value).endswith("; or name a study: paper")
 
 
 def test_a_study_without_a_network_in_the_space_is_no_start():
     other = SearchSpace([ChoiceBlock("a", "pq"), ChoiceBlock("head", ("cosface",))], "mine")
     with pytest.raises(ValueError, match="no network of --start paper lies in space mine"):
-        read_starts(["paper"], other)
+        starts_of(["paper"], other)
 
 
 def test_random_subnets_keep_the_limits_and_are_none_of_the_starts():
-    limits = network_limits(max_macs=2_000_000).constraints
+    limits = constraints_of(max_macs=2_000_000)
     start = SHARED.parse("444:cosface")
     config = replace(search_config(population=9), start=(start,))
     drawn = random_subnets(SHARED, config, limits)

@@ -3,13 +3,13 @@
 Shape legend: n networks.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import compress
 
 import numpy as np
 
 from dualfair.evaluation.protocol import ObjectiveNames
-from dualfair.evolution.archive import Evaluation
+from dualfair.evolution.layers import front_layers
 from dualfair.evolution.pareto import non_dominated
 from dualfair.evolution.run import Run, SearchResult, feasible
 from dualfair.runs.options import BATCH
@@ -88,28 +88,6 @@ def _verdict(p: float | None, random: int) -> str:
     return "no better than chance" if 1 / (1 + random) <= LEVEL else "too few random subnets to tell"
 
 
-def candidates(evaluations: Iterable[Evaluation], objectives: int, least: int) -> list[list[Evaluation]]:
-    """The first non-dominated layers of evaluations, until they hold `least` networks or there are no more.
-
-    The first layer is the front and always whole. Of a later one that would bring the number above 2 x `least` as many
-    networks as fit are taken, evenly spaced in the first objective. Networks with an objective that is not finite are
-    left out; within a layer networks are sorted by objectives.
-    """
-    left, values = feasible(evaluations, objectives)
-    layers: list[list[Evaluation]] = []
-    while left and sum(map(len, layers)) < least:
-        front = non_dominated(values)
-        layer = [evaluation for evaluation, leads in zip(left, front, strict=True) if leads]
-        left = [evaluation for evaluation, leads in zip(left, front, strict=True) if not leads]
-        values = values[~front]
-        layer.sort(key=lambda evaluation: (evaluation.values[:objectives], evaluation.genotype))
-        room = 2 * least - sum(map(len, layers))
-        if layers and len(layer) > room:
-            layer = [layer[place] for place in np.linspace(0, len(layer) - 1, room).round().astype(int)]
-        layers.append(layer)
-    return layers
-
-
 def confirm(
     run: TrainedRun, config: SearchConfig, result: SearchResult, random: Sequence[Genotype], batch: int = BATCH
 ) -> tuple[tuple[FrontNetwork, ...], ConfirmedFront] | None:
@@ -118,7 +96,7 @@ def confirm(
     The scores are kept in the same file under a measurement of their own: what is known is not scored again. `batch`
     images are scored at once. Returns what `judged` does, None where no network has finite scores.
     """
-    layers = candidates(result.scored, result.objectives, config.options.confirm_candidates)
+    layers = front_layers(result.scored, result.objectives, config.options.confirm_candidates)
     competing = {evaluation.genotype: evaluation for layer in layers for evaluation in layer}
     scored = {evaluation.genotype: evaluation for evaluation in feasible(result.scored, result.objectives)[0]}
     baseline = {genotype: scored[genotype] for genotype in [g for g in random if g in scored][:RANDOM]}

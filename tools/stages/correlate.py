@@ -1,6 +1,7 @@
 """Stage 4: does the inherited score rank networks as training from scratch does?"""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -124,14 +125,23 @@ def tables_of(
     short: Sequence[TrainingResult] = (),
 ) -> ScoreTables:
     """`ScoreTables` of trained networks: inherited scores (n,) by column, taken on validation identities, and results
-    on a split. `short` are the results of all networks' short trainings, or empty."""
-    halves = {name: _halves_of(trained, name, split) for name in measures}
+    on a split; NaN where a measure was not taken. `short` are all networks' short trainings, or empty."""
+    shape = len(trained.genotypes), trained.seeds
+    scores = [[result.on(split) for result in results] for results in trained.results]
+    standalone, halves = {}, {}
+    for name in measures:
+        values = [[each.measures.get(name, np.nan) for each in of_network] for of_network in scores]
+        standalone[name] = np.array(values, dtype=float).reshape(shape)
+        # Results of some measures were taken on all people only.
+        with suppress(KeyError, ValueError):
+            values = [[[half[name] for half in each.halves] for each in of_network] for of_network in scores]
+            halves[name] = np.array(values, dtype=float).reshape(*shape, 2)
     return ScoreTables(
         tuple(map(str, trained.genotypes)),
         trained.samples,
         {name: inherited[name] for name in measures},
-        {name: _standalone_of(trained, name, split) for name in measures},
-        {name: table for name, table in halves.items() if table is not None},
+        standalone,
+        halves,
         {name: inherited[name] for name in BASELINES},
         {
             name: {"short training": np.array([result.on(SPLITS[0]).measures[name] for result in short], dtype=float)}
@@ -139,23 +149,6 @@ def tables_of(
             if short
         },
     )
-
-
-def _standalone_of(trained: TrainingResults, measure: str, split: str) -> np.ndarray:
-    """Standalone values of a measure on a split, shape (networks, seeds); nan where it was not taken."""
-    values = [[result.on(split).measures.get(measure, np.nan) for result in results] for results in trained.results]
-    return np.array(values, dtype=float).reshape(len(values), trained.seeds)
-
-
-def _halves_of(trained: TrainingResults, name: str, split: str) -> np.ndarray | None:
-    """Standalone values of a named measure on both halves of a split, (networks, seeds, 2); None where one has none."""
-    try:
-        values = [
-            [[half[name] for half in result.on(split).halves] for result in results] for results in trained.results
-        ]
-        return np.array(values, dtype=np.float64).reshape(len(values), trained.seeds, 2)
-    except (KeyError, ValueError):
-        return None
 
 
 def ranking_study(tables: ScoreTables, *, resamples: int = RESAMPLES, seed: int = 0) -> TableStudy:

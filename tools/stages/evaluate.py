@@ -1,6 +1,6 @@
 """Every measure of trained networks, or of the embeddings of any other system: measured, written and told."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -9,7 +9,8 @@ import numpy as np
 
 from dualfair.evaluation.metrics.disparity import DISPARITIES
 from dualfair.evaluation.options import EvaluateOptions
-from dualfair.evaluation.report import EvaluationReport, Number, Verification, against_baseline, bounds
+from dualfair.evaluation.report import EvaluationReport, Number, Verification, against_baseline
+from dualfair.evaluation.report_rows import disparity_rows, group_rows, network_rows
 from dualfair.evaluation.subject import Subject, measure_subject
 from dualfair.presentation.figures import bars_figure, cmc_figure, det_figure, save
 from dualfair.presentation.table import Column, table
@@ -54,7 +55,7 @@ def evaluate(
                 say(line)
     if processes.leads:
         if not single:
-            write_csv(out / "networks.csv", networks_table(reports))
+            write_csv(out / "networks.csv", network_rows(reports))
         say(f"Everything is in {out}")
     return reports
 
@@ -70,18 +71,8 @@ def read_baseline(path: Path) -> EvaluationReport:
 def _write(folder: Path, report: EvaluationReport, curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> None:
     """The report as it is, its numbers by group and its disparities as tables, and its curves as pictures."""
     write_json(folder / REPORT, encode(report))
-    rows = [
-        [group, measure, "insufficient" if number.value is None else number.value, number.n, *bounds(number.interval)]
-        for group, measure, number in _numbers(report)
-    ]
-    write_csv(folder / "groups.csv", [["group", "measure", "value", "n", "low", "high"], *rows])
-    points = report.verification.at_far if report.verification else ()
-    rows = [
-        [row.name, row.variant, row.value, row.fair, *bounds(row.interval), row.undefined]
-        for row in (*(report.disparities or ()), *(row for point in points for row in point.disparities))
-    ]
-    header = ["disparity", "variant", "value", "fair_at", "low", "high", "undefined"]
-    write_csv(folder / "disparities.csv", [header, *rows])
+    write_csv(folder / "groups.csv", group_rows(report))
+    write_csv(folder / "disparities.csv", disparity_rows(report))
     if report.identification:
         drawn = {f"{name} (n = {row.probes})": row for name, row in report.identification.rows.items() if row.probes}
         save(cmc_figure({label: row.cmc_by_identities for label, row in drawn.items()}), folder / "cmc.png")
@@ -89,30 +80,6 @@ def _write(folder: Path, report: EvaluationReport, curves: Mapping[str, tuple[np
         save(bars_figure(errors, "error (rank above 0)"), folder / "groups.png")
     if curves:
         save(det_figure(curves), folder / "det.png")
-
-
-def _numbers(report: EvaluationReport) -> Iterator[tuple[str, str, Number]]:
-    """Every number of a group, or of "all", with the name of its measure."""
-    for group, row in (report.identification.rows if report.identification else {}).items():
-        yield from ((group, name, number) for name, number in vars(row).items() if isinstance(number, Number))
-    for point in report.open_set.rates if report.open_set else ():
-        for group, rates in (("all", point.all), *point.groups.items()):
-            yield group, f"dir_at_fpir_{point.fpir_asked:g}", rates.dir
-    for point in report.verification.at_far if report.verification else ():
-        for group, rates in point.groups.items():
-            yield from ((group, f"{name}_at_far_{point.far_asked:g}", number) for name, number in rates.items())
-
-
-def networks_table(reports: Sequence[EvaluationReport]) -> list[list[object]]:
-    """One row a network: its error and every disparity."""
-    values = [{f"{row.name}, {row.variant}": row.value for row in report.disparities or ()} for report in reports]
-    columns = list(dict.fromkeys(column for of_report in values for column in of_report))
-    rows: list[list[object]] = [["network", "training_seed", "error", "probes", *columns]]
-    for report, of_report in zip(reports, values, strict=True):
-        everyone = report.identification and report.identification.all
-        error = [everyone.error.value, everyone.probes] if everyone else [None, None]
-        rows.append([report.name, report.training_seed, *error, *(of_report.get(column) for column in columns)])
-    return rows
 
 
 def sentences(report: EvaluationReport) -> list[str]:

@@ -1,16 +1,16 @@
 """Scores of subnets by the weights that they inherit, kept in the run's archive: what takes them is opened here."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 
 from dualfair.evaluation.latency import Latencies
+from dualfair.evaluation.limits import CostLimits
 from dualfair.evaluation.scoring.scorer import InheritedScorer
 from dualfair.evolution.archive import Archive, Evaluation
-from dualfair.evolution.constraints import within
+from dualfair.evolution.constraints import Constraints, within
 from dualfair.evolution.run import Run, feasible
 from dualfair.runs.directory import RunDirectory
 from dualfair.runs.options import BATCH
@@ -18,7 +18,6 @@ from dualfair.runs.protocol import ProtocolOptions, measurement, people_in_words
 from dualfair.runs.records.search import SearchConfig
 from dualfair.runs.records.training import RetrainConfig
 from dualfair.runs.trained_run import TrainedRun, calibration_images
-from dualfair.stages.constraints import NetworkConstraints
 from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.images.face_set import some_people
 from dualfair.supernet.memory import Batch
@@ -35,19 +34,16 @@ RESAMPLES = 400
 @dataclass(frozen=True)
 class Scoring:
     """What subnets are scored by, opened once: the scorer, the archive that keeps its scores, and the limits on what a
-    network may cost, None without any. `timed_on` is the device of latencies among the scores."""
+    network may cost with the constraints that follow, None without any. `timed_on` is the device of latencies among the
+    scores."""
 
     scorer: InheritedScorer
     archive: Archive
-    limits: NetworkConstraints | None = None
+    limits: CostLimits | None = None
+    constraints: Constraints | None = None
     timed_on: str = ""
 
-    @property
-    def constraints(self):
-        """The `evolution.constraints.Constraints` of the limits, None without any."""
-        return self.limits and self.limits.constraints
-
-    def __enter__(self) -> Scoring:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -128,10 +124,11 @@ def open_scoring(
     )
     if archive.repaired:
         directory.say(archive.repaired)
-    limits = None
-    if limited.max_params or limited.max_macs or limited.max_latency:
-        limits = NetworkConstraints(limited, run.setting.space, run.setting.skeleton, latency)
-    return Scoring(scorer, archive, limits, key)
+    space, skeleton = run.setting.space, run.setting.skeleton
+    limits = CostLimits(space, skeleton, limited.max_params, limited.max_macs, limited.max_latency, latency)
+    if not limits.costs:
+        return Scoring(scorer, archive, timed_on=key)
+    return Scoring(scorer, archive, limits, Constraints(space, limits, limits.too_tight), key)
 
 
 def inherited_scores(run: TrainedRun, genotypes: Sequence[Genotype], config: SearchConfig) -> dict[str, np.ndarray]:

@@ -38,7 +38,7 @@ from dualfair.stages.search_output import (
 from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.images.face_set import FaceSet
 from dualfair.supernet.network import build
-from dualfair.supernet.published import PUBLISHED
+from dualfair.supernet.published import starts_of
 from dualfair.supernet.space import SearchSpace
 
 SAMPLE = 32
@@ -49,7 +49,7 @@ FREE = ("raw pixels", "an untrained network")
 
 @dataclass(frozen=True, kw_only=True)
 class SearchTask:
-    """All that a search is asked for. `start` are words as `read_starts` reads them.
+    """All that a search is asked for. `start` are words as `supernet.published.starts_of` reads them.
 
     `exhaustive` scores the whole space instead of evolving; `batch` images are scored at once.
     """
@@ -127,7 +127,7 @@ def _prepare(run: TrainedRun, task: SearchTask) -> tuple[Scoring, SearchConfig, 
     Also the random subnets that the search is compared with, and lines on networks that it cannot begin with.
     """
     space, directory = run.setting.space, run.directory
-    start, left_out = read_starts(task.start, space)
+    start, left_out = starts_of(task.start, space)
     config = SearchConfig.of(
         task.protocol,
         options=task.options,
@@ -264,29 +264,3 @@ def random_subnets(space: SearchSpace, config: SearchConfig, limits: Constraints
         constraints=limits,
     )
     return [evaluation.genotype for evaluation in first.evaluated if evaluation.genotype not in config.start]
-
-
-def read_starts(words: Sequence[str], space: SearchSpace) -> tuple[list[Genotype], list[str]]:
-    """The genotypes to begin with that `words` name, each of them once, and sentences on what was left out.
-
-    A word is a genotype of the space, or the name of a study: those of its networks that lie in the space. Raises
-    ValueError for a genotype outside of it, and for a study of which no network lies in it.
-    """
-    genotypes: list[Genotype] = []
-    left_out: list[str] = []
-    for word in words:
-        within, outside = [], []
-        for text in PUBLISHED.get(word, (word,)):
-            try:
-                within.append(space.parse(text))
-            except ValueError as error:
-                if word not in PUBLISHED:
-                    studies = ", ".join(PUBLISHED)
-                    raise ValueError(f"--start {word[:60]}: {error}; or name a study: {studies}") from None
-                outside.append(text)
-        if not within:
-            raise ValueError(f"no network of --start {word} lies in space {space.name}; name genotypes of that space")
-        if outside:
-            left_out.append(f"Of --start {word}, {', '.join(outside)} lie outside of space {space.name}: left out")
-        genotypes += within
-    return list(dict.fromkeys(genotypes)), left_out

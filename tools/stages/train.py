@@ -18,7 +18,6 @@ from dualfair.supernet.training.checkpoint import checkpoints
 from dualfair.supernet.training.path_sharing import path_groups
 from dualfair.supernet.training.process_group import ProcessGroup, divide
 from dualfair.supernet.training.recipe import Recipe
-from dualfair.supernet.training.sampling import SamplerFactory
 from dualfair.supernet.training.trainer import Trainer
 
 IMAGES_SHOWN = 16
@@ -53,8 +52,19 @@ def train(
     stage = directory.layout.train
     configuration = directory.claim(stage, config)
     directory.record_command(stage, in_words(processes))
+    people, space = setting.splits["train"], setting.space
     with seeded(options.seed):
-        trainer = _trainer(setting, options, sampler, recipe, processes)
+        trainer = Trainer(
+            Supernet(setting.skeleton, people.identity_count, space.heads),
+            people,
+            recipe,
+            seed=options.seed,
+            space=space,
+            sampler=sampler,
+            device=processes.device,
+            processes=processes,
+            team=image_team(processes, sampler(space.sizes, options.seed).paths_per_step),
+        )
         _announce(place, setting, trainer, recipe, options.sampler)
         seconds = run_training(
             trainer,
@@ -68,26 +78,9 @@ def train(
         )
     # The leading rank writes the last checkpoint, which all ranks name.
     processes.wait()
-    checkpoint = _checkpoint(trainer, setting.space, checkpoints(stage.folder)[-1], seconds)
+    checkpoint = _checkpoint(trainer, space, checkpoints(stage.folder)[-1], seconds)
     directory.say(f"Trained in {seconds:.0f} s. {updates_in_words(checkpoint)}")
     return checkpoint
-
-
-def _trainer(
-    setting: Setting, options: TrainOptions, sampler: SamplerFactory, recipe: Recipe, processes: ProcessGroup
-) -> Trainer:
-    faces, space = setting.splits["train"], setting.space
-    return Trainer(
-        Supernet(setting.skeleton, faces.identity_count, space.heads),
-        faces,
-        recipe,
-        seed=options.seed,
-        space=space,
-        sampler=sampler,
-        device=processes.device,
-        processes=processes,
-        team=image_team(processes, sampler(space.sizes, options.seed).paths_per_step),
-    )
 
 
 def _announce(place: Workplace, setting: Setting, trainer: Trainer, recipe: Recipe, sampler: str) -> None:

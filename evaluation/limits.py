@@ -1,4 +1,4 @@
-"""What a network may cost, as options of a search: parameters, multiply-accumulates, latency."""
+"""What a network may cost at most: parameters, multiply-accumulates, latency."""
 
 import math
 from collections.abc import Sequence
@@ -8,8 +8,6 @@ import numpy as np
 
 from dualfair.evaluation.latency import Latencies
 from dualfair.evaluation.objectives import OBJECTIVES, Candidate
-from dualfair.evolution.constraints import Constraints
-from dualfair.runs.options import ConstraintOptions
 from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.skeleton import Skeleton
 from dualfair.supernet.space import SearchSpace
@@ -32,23 +30,26 @@ class _Cost:
         return format(value, self.format)
 
 
-class NetworkConstraints:
-    """The limits of `options` on networks of a space on a skeleton; `latency` gives milliseconds of a genotype.
+@dataclass(frozen=True)
+class CostLimits:
+    """What a network of a space on a skeleton may cost at most; 0 sets no limit. `latency` gives milliseconds."""
 
-    `constraints` is what the search keeps to.
-    """
+    space: SearchSpace
+    skeleton: Skeleton
+    max_params: int = 0
+    max_macs: int = 0
+    max_latency: float = 0.0
+    latency: Latencies | None = None
 
-    def __init__(
-        self, options: ConstraintOptions, space: SearchSpace, skeleton: Skeleton, latency: Latencies | None = None
-    ) -> None:
-        self.options, self.space, self.skeleton, self.latency = options, space, skeleton, latency
+    @property
+    def costs(self) -> tuple[_Cost, ...]:
+        """The costs that are limited."""
         costs = (
-            _Cost("params", options.max_params, "parameters"),
-            _Cost("macs", options.max_macs, "multiply-accumulates"),
-            _Cost("latency", options.max_latency, "ms", ",.3f"),
+            _Cost("params", self.max_params, "parameters"),
+            _Cost("macs", self.max_macs, "multiply-accumulates"),
+            _Cost("latency", self.max_latency, "ms", ",.3f"),
         )
-        self._costs = tuple(cost for cost in costs if cost.limit)
-        self.constraints = Constraints(space, self, self.too_tight)
+        return tuple(cost for cost in costs if cost.limit)
 
     def __call__(self, genotypes: Sequence[Genotype]) -> np.ndarray:
         """Each limited cost over its limit, minus 1: float64 (n, k), as `evolution.constraints.Constraints` takes it.
@@ -60,7 +61,7 @@ class NetworkConstraints:
     def _beyond(self, genotype: Genotype) -> list[float]:
         candidate = Candidate(genotype, self.skeleton, self.latency)
         beyond: list[float] = []
-        for cost in self._costs:
+        for cost in self.costs:
             skipped = cost.name == "latency" and max(beyond, default=0) > 0
             beyond.append(math.nan if skipped else OBJECTIVES[cost.name].value(candidate) / cost.limit - 1)
         return beyond
@@ -68,25 +69,25 @@ class NetworkConstraints:
     @property
     def in_words(self) -> str:
         """The limits, for people."""
-        where = f" at {self.latency.key}" if self.options.max_latency else ""
-        return " and ".join(f"at most {cost.shown(cost.limit)} {cost.unit}" for cost in self._costs) + where
+        where = f" at {self.latency.key}" if self.max_latency else ""
+        return " and ".join(f"at most {cost.shown(cost.limit)} {cost.unit}" for cost in self.costs) + where
 
     def too_tight(self, smallest: Sequence[float]) -> str:
         """A sentence for limits that no network keeps, by the least values of `__call__` that were seen."""
         seen = ", ".join(
             f"{cost.shown((1 + value) * cost.limit)} {cost.unit}"
-            for cost, value in zip(self._costs, smallest, strict=True)
+            for cost, value in zip(self.costs, smallest, strict=True)
             if not math.isnan(value)
         )
-        limits = " and ".join(cost.flag for cost in self._costs)
-        apart = " (each by itself)" if len(self._costs) > 1 else ""
+        limits = " and ".join(cost.flag for cost in self.costs)
+        apart = " (each by itself)" if len(self.costs) > 1 else ""
         none = f"no network of space {self.space.name} keeps {limits}"
         return f"{none}: the smallest seen{apart} has {seen}; raise the limit"
 
     def check_starts(self, genotypes: Sequence[Genotype]) -> None:
         """Raises ValueError naming the first of the genotypes to start from that breaks a limit, and its cost."""
         for genotype in genotypes:
-            for cost, beyond in zip(self._costs, self._beyond(genotype), strict=True):
+            for cost, beyond in zip(self.costs, self._beyond(genotype), strict=True):
                 if beyond > 0:
                     raise ValueError(
                         f"--start {genotype} has {cost.shown((1 + beyond) * cost.limit)} {cost.unit}, beyond "
@@ -95,4 +96,4 @@ class NetworkConstraints:
 
     def unscored(self, genotype: Genotype) -> dict[str, float]:
         """The cost of a genotype that is limited and need not be among its scores, by name: its latency."""
-        return {"latency in ms": self.latency(genotype)} if self.options.max_latency else {}
+        return {"latency in ms": self.latency(genotype)} if self.max_latency else {}
