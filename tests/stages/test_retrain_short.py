@@ -42,9 +42,9 @@ def test_every_planned_network_is_trained_shortly_and_another_number_of_them_is_
     add_to_plan(planned, {TrainingSpec.of_label(name, seed): ("even",) for name in names for seed in (0, 1)})
     for _ in range(2):
         retrain_short(run, how)
-        ((stage, trainings, _),) = trained
+        ((stage, trainings),) = trained
         assert [(training.label, training.seed) for training in trainings] == [(name, 0) for name in names]
-        assert stage.recipe == Recipe(epochs=2.0 * 9 / 5)
+        assert stage.how.recipe == Recipe(epochs=2.0 * 9 / 5)
         assert (stage.layout, stage.seeds_from) == (run.directory.layout.short, 10**6)
         trained.clear()
     add_to_plan(planned, {TrainingSpec.of_label("888-888:cosface"): ("named",)})

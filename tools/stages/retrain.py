@@ -1,7 +1,7 @@
 """Stage 3: chosen networks from scratch, evaluated by the very same scorer."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -10,19 +10,18 @@ from dualfair.evolution.pareto import knee, non_dominated
 from dualfair.runs.architectures import open_sampler, with_heads
 from dualfair.runs.context import in_words
 from dualfair.runs.layout import TrainingLayout, TrainingsLayout
-from dualfair.runs.options import CHECKPOINT_MINUTES, RetrainOptions
-from dualfair.runs.protocol import ProtocolOptions
+from dualfair.runs.options import RetrainOptions
 from dualfair.runs.records.codec import read_intact
 from dualfair.runs.records.search import SearchConfig
 from dualfair.runs.records.training import NAMED, NetworkDescription, RetrainConfig, TrainingResult
 from dualfair.runs.trained_run import TrainedRun
 from dualfair.runs.training_results import add_to_plan, read_plan
 from dualfair.runs.training_spec import TrainingSpec, recipe_with
-from dualfair.runs.watching import ShouldStop, ShowProgress, never, silent
+from dualfair.runs.watching import silent
 from dualfair.stages.confirm import confirmed_front
 from dualfair.stages.inherited import recorded_search, scored_networks
 from dualfair.stages.selection import Selection
-from dualfair.stages.standalone_training import TrainingStage, train_all
+from dualfair.stages.standalone_training import HowTrained, TrainingStage, train_all
 from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.space import SearchSpace
 from dualfair.supernet.training.recipe import Recipe
@@ -34,21 +33,6 @@ RANDOM_STREAM = 3
 
 Networks = Mapping[Genotype, Collection[str]]
 """Networks to train, each with its samples: why it is there."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class HowTrained:
-    """How standalone trainings go: the stage's recipe and options, watched and stopped by whoever called.
-
-    `checkpoint_minutes` pass between checkpoints. `protocol` is how networks are evaluated; None: as the run records.
-    """
-
-    options: RetrainOptions
-    recipe: Recipe
-    checkpoint_minutes: float = CHECKPOINT_MINUTES
-    protocol: ProtocolOptions | None = None
-    progress: ShowProgress = silent
-    should_stop: ShouldStop = never
 
 
 def recipe_of_stage(run: TrainedRun) -> Recipe:
@@ -171,7 +155,7 @@ def train_planned(
     )
     if directory.leads:
         add_to_plan(stage.layout, trainings)
-    return train_all(run, stage, [*trainings], how.options.ranks_per_job)
+    return train_all(run, stage, [*trainings])
 
 
 def retrain_short(run: TrainedRun, how: HowTrained) -> list[TrainingResult]:
@@ -205,7 +189,7 @@ def retrain_short(run: TrainedRun, how: HowTrained) -> list[TrainingResult]:
         f"path passes of the supernet's training; {in_words(run.processes)}"
     )
     trainings = [TrainingSpec(run.setting.space.parse(label)) for label in labels]
-    return train_all(run, stage, trainings, how.options.ranks_per_job)
+    return train_all(run, stage, trainings)
 
 
 def short_epochs(epochs: float, paths: int, networks: int, most: float) -> float:
@@ -224,13 +208,4 @@ def _claimed(run: TrainedRun, layout: TrainingsLayout, how: HowTrained, seeds_fr
     )
     configuration = run.directory.claim(layout, config)
     run.directory.record_command(layout, in_words(run.processes))
-    return TrainingStage(
-        layout=layout,
-        recipe=how.recipe,
-        protocol=search.protocol,
-        configuration=configuration,
-        checkpoint_minutes=how.checkpoint_minutes,
-        seeds_from=seeds_from,
-        progress=how.progress,
-        should_stop=how.should_stop,
-    )
+    return TrainingStage(layout, replace(how, protocol=search.protocol), configuration, seeds_from)

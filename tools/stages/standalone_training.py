@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from dualfair.evaluation.cost import measured_cost
 from dualfair.evaluation.protocol import ObjectiveNames, Scores, evaluate
@@ -12,7 +12,7 @@ from dualfair.presentation.table import Column, spread_columns, table
 from dualfair.presentation.training_board import write_training_outcome
 from dualfair.runs.devices import seeded
 from dualfair.runs.layout import TrainingsLayout
-from dualfair.runs.options import CHECKPOINT_MINUTES
+from dualfair.runs.options import CHECKPOINT_MINUTES, RetrainOptions
 from dualfair.runs.protocol import ProtocolOptions
 from dualfair.runs.records.training import SPLITS, TrainingResult
 from dualfair.runs.standalone import build_network, describe_network
@@ -29,33 +29,43 @@ from dualfair.supernet.training.trainer import Trainer
 
 
 @dataclass(frozen=True, kw_only=True)
+class HowTrained:
+    """How standalone trainings go: a recipe, which each training changes as it says, and options, watched and stopped
+    by whoever called.
+
+    `checkpoint_minutes` pass between checkpoints. `protocol` is how networks are evaluated; None: as the run records.
+    """
+
+    options: RetrainOptions = field(default_factory=RetrainOptions)
+    recipe: Recipe
+    checkpoint_minutes: float = CHECKPOINT_MINUTES
+    protocol: ProtocolOptions | None = None
+    progress: ShowProgress = silent
+    should_stop: ShouldStop = never
+
+
+@dataclass(frozen=True)
 class TrainingStage:
-    """How the networks of a stage are trained: the stage's recipe, which each training changes as it says.
+    """Where networks are trained and how, by a known protocol.
 
     `configuration` is the digest of what the stage recorded. `seeds_from` is added to the seeds that are drawn from:
     trainings of another stage begin otherwise.
     """
 
     layout: TrainingsLayout
-    recipe: Recipe
-    protocol: ProtocolOptions
+    how: HowTrained
     configuration: str
-    checkpoint_minutes: float = CHECKPOINT_MINUTES
     seeds_from: int = 0
-    progress: ShowProgress = silent
-    should_stop: ShouldStop = never
 
 
-def train_all(
-    run: TrainedRun, stage: TrainingStage, trainings: Sequence[TrainingSpec], ranks_per_job: int
-) -> list[TrainingResult]:
+def train_all(run: TrainedRun, stage: TrainingStage, trainings: Sequence[TrainingSpec]) -> list[TrainingResult]:
     """Train what has no result yet by teams of ranks; returns the results, one a training."""
-    team = divide(run.processes, ranks_per_job)
+    team = divide(run.processes, stage.how.options.ranks_per_job)
     for number in queue(run.processes, team, len(trainings)):
         train_standalone(run, stage, trainings[number], team)
     run.processes.wait()
     results = [read_result(stage.layout.training(training).result, run.setting.space) for training in trainings]
-    for line in summary(results, stage.protocol.protocol().names):
+    for line in summary(results, stage.how.protocol.protocol().names):
         run.directory.say(line)
     return results
 
@@ -89,16 +99,16 @@ def train_standalone(run: TrainedRun, stage: TrainingStage, training: TrainingSp
         network = build_network(drawn.network, skeleton, faces.identity_count)
         if team.leads:
             describe_network(drawn, skeleton, faces.identity_count, run.config.trained_on).write(place.description)
-        recipe = recipe_with(stage.recipe, training.changes)
+        recipe = recipe_with(stage.how.recipe, training.changes)
         trainer = Trainer(network, faces, recipe, seed=drawn.seed, device=run.device, processes=team)
         seconds = run_training(
             trainer,
             place.folder,
             configuration=configuration,
-            minutes=stage.checkpoint_minutes,
+            minutes=stage.how.checkpoint_minutes,
             say=run.directory.say,
-            progress=stage.progress,
-            should_stop=stage.should_stop,
+            progress=stage.how.progress,
+            should_stop=stage.how.should_stop,
             label=str(training),
         )
     if team.leads:
@@ -109,7 +119,7 @@ def _conclude(run: TrainedRun, stage: TrainingStage, training: TrainingSpec, tra
     """Evaluate a trained network and write its result, which makes the training complete."""
     network, place = trainer.network.eval(), stage.layout.training(training)
     params, macs = measured_cost(network, run.setting.skeleton.image_size)
-    scores = _scores(run, network, stage.protocol)
+    scores = _scores(run, network, stage.how.protocol)
     write_training_outcome(
         place.tensorboard,
         training.network,
@@ -117,7 +127,7 @@ def _conclude(run: TrainedRun, stage: TrainingStage, training: TrainingSpec, tra
         trainer.recipe,
         scores,
         {"parameters": params, "MACs": macs, "training (s)": seconds},
-        measures=stage.protocol.protocol().names.measured,
+        measures=stage.how.protocol.protocol().names.measured,
         step=trainer.steps,
     )
     TrainingResult(training, params, macs, seconds, **scores).write(place.result)

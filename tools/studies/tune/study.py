@@ -9,7 +9,7 @@ from dualfair.runs.trained_run import TrainedRun
 from dualfair.runs.watching import ShouldStop, ShowProgress, never, silent
 from dualfair.stages.inherited import recorded_search
 from dualfair.stages.retrain import recipe_of_stage
-from dualfair.stages.standalone_training import TrainingStage, train_standalone
+from dualfair.stages.standalone_training import HowTrained, TrainingStage, train_standalone
 from dualfair.studies.tune.ladder import Ladder, pool_of
 from dualfair.studies.tune.options import TuneOptions
 from dualfair.studies.tune.output import lines_of, report_of, result_of, trials_table
@@ -62,15 +62,14 @@ def tune(
     if directory.leads:
         ladder.forget_unfinished()
     run.processes.wait()
-    stage = TrainingStage(
-        layout=layout,
+    how = HowTrained(
         recipe=recipe,
         protocol=search.protocol,
-        configuration=configuration,
         checkpoint_minutes=checkpoint_minutes,
         progress=progress,
         should_stop=should_stop,
     )
+    stage = TrainingStage(layout, how, configuration)
     climb(run, ladder, stage)
     run.processes.wait()
     if not directory.leads:
