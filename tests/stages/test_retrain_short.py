@@ -1,6 +1,7 @@
 """Planned networks trained once more, together as long as the supernet."""
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -9,16 +10,11 @@ from dualfair.runs.directory import RunDirectory
 from dualfair.runs.options import RetrainOptions, TrainOptions
 from dualfair.runs.training_results import add_to_plan, read_plan
 from dualfair.runs.training_spec import TrainingSpec
-from dualfair.stages.retrain import HowTrained, retrain_short, short_epochs
+from dualfair.stages.retrain import HowTrained, retrain_short
 from dualfair.supernet.space import dpn_space
 from dualfair.supernet.training.process_group import ALONE
 from dualfair.supernet.training.recipe import Recipe
 from tests.support.records import search_config
-
-
-def test_short_trainings_take_together_the_path_passes_of_the_supernet():
-    assert short_epochs(epochs=18.0, paths=9, networks=54, most=12.0) == 3.0
-    assert short_epochs(epochs=18.0, paths=9, networks=54, most=2.0) == 2.0
 
 
 def test_every_planned_network_is_trained_shortly_and_another_number_of_them_is_refused(monkeypatch, tmp_path):
@@ -47,6 +43,8 @@ def test_every_planned_network_is_trained_shortly_and_another_number_of_them_is_
         assert stage.how.recipe == Recipe(epochs=2.0 * 9 / 5)
         assert (stage.layout, stage.seeds_from) == (run.directory.layout.short, 10**6)
         trained.clear()
+    with pytest.raises(ValueError, match=r"trainings of 3\.6 epochs, but 5 networks are planned, which is 1\.5 epochs"):
+        retrain_short(run, replace(how, recipe=Recipe(epochs=1.5)))
     add_to_plan(planned, {TrainingSpec.of_label("888-888:cosface"): ("named",)})
     with pytest.raises(ValueError, match=r"trainings of 3\.6 epochs, but 6 networks are planned, which is 3 epochs"):
         retrain_short(run, how)

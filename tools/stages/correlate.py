@@ -25,9 +25,6 @@ BASELINES = ("params", "macs")
 DRAWS = 200
 """Random choices that a front is compared with."""
 
-_AXES = ("inherited weights", "trained from scratch")
-_COMPARED = "inherited scores on validation identities against the mean of standalone trainings"
-
 
 def correlate(run: TrainedRun, *, resamples: int = RESAMPLES) -> RankingStudy:
     """The ranking study of a run, which is also written to it, with a scatter."""
@@ -40,7 +37,8 @@ def correlate(run: TrainedRun, *, resamples: int = RESAMPLES) -> RankingStudy:
     short = read_short(layout, trained, run.setting.space)
     ranking = study(trained, inherited, measures, resamples, short)
     ranking.write(layout.correlate.ranking)
-    for line in sentences(ranking, _COMPARED):
+    compared = "inherited scores on validation identities against the mean of standalone trainings"
+    for line in sentences(ranking, compared):
         directory.say(line)
     if not short and layout.short.folder.is_dir():
         directory.say("  short trainings are left out: not every network has one; run 'dualfair retrain --short'")
@@ -48,7 +46,8 @@ def correlate(run: TrainedRun, *, resamples: int = RESAMPLES) -> RankingStudy:
         directory.say(f"Numbers: {layout.correlate.ranking}")
         return ranking
     tables = tables_of(trained, inherited, measures, SPLITS[0], short)
-    draw(layout.correlate.figure, tables, ranking.studies[f"{SPLITS[0]} identities"], _AXES)
+    axes = "inherited weights", "trained from scratch"
+    draw(layout.correlate.figure, tables, ranking.studies[f"{SPLITS[0]} identities"], axes)
     directory.say(f"Numbers: {layout.correlate.ranking}, scatter: {layout.correlate.figure}")
     return ranking
 

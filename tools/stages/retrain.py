@@ -161,7 +161,7 @@ def train_planned(
 def retrain_short(run: TrainedRun, how: HowTrained) -> list[TrainingResult]:
     """Train every planned network once more, all of them together for as many path passes as the supernet's training.
 
-    That is `short_epochs` each, by the recipe of retraining otherwise: what the supernet's price buys without one. The
+    By the recipe of retraining otherwise, and for no more epochs: what the supernet's price buys without one. The
     results are in a stage of their own, by a seed of its own. Raises ValueError when no network is planned, or that
     stage holds trainings for another number of networks.
     """
@@ -174,7 +174,8 @@ def retrain_short(run: TrainedRun, how: HowTrained) -> list[TrainingResult]:
     sizes, supernet_epochs = run.setting.space.sizes, run.config.recipe.epochs
     sampler = open_sampler(run.config.options.sampler, sizes)(sizes, run.config.options.seed)
     paths = sampler.paths_per_step * sampler.updates_per_batch
-    epochs = short_epochs(supernet_epochs, paths, len(labels), how.recipe.epochs)
+    # An epoch of a supernet passes the faces along that many paths, a network's along one.
+    epochs = min(how.recipe.epochs, supernet_epochs * paths / len(labels))
     if layout.config.is_file():
         before = directory.config(layout, RetrainConfig).recipe.epochs
         if before != epochs:
@@ -190,14 +191,6 @@ def retrain_short(run: TrainedRun, how: HowTrained) -> list[TrainingResult]:
     )
     trainings = [TrainingSpec(run.setting.space.parse(label)) for label in labels]
     return train_all(run, stage, trainings)
-
-
-def short_epochs(epochs: float, paths: int, networks: int, most: float) -> float:
-    """Epochs of each of `networks` that together make as many path passes as a supernet, up to `most`.
-
-    An epoch of a supernet passes the faces along `paths` paths, a network's along one.
-    """
-    return min(most, epochs * paths / networks)
 
 
 def _claimed(run: TrainedRun, layout: TrainingsLayout, how: HowTrained, seeds_from: int = 0) -> TrainingStage:

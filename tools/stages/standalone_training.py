@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from dualfair.evaluation.cost import measured_cost
-from dualfair.evaluation.protocol import ObjectiveNames, Scores, evaluate
+from dualfair.evaluation.protocol import ObjectiveNames, evaluate
 from dualfair.evaluation.scoring.scorer import population_embeddings
 from dualfair.presentation.format import spoken
 from dualfair.presentation.table import Column, spread_columns, table
@@ -22,7 +22,6 @@ from dualfair.runs.training_spec import TrainingSpec, recipe_with
 from dualfair.runs.watching import ShouldStop, ShowProgress, never, silent
 from dualfair.stages.recommendation import over_trainings
 from dualfair.stages.training import run_training
-from dualfair.supernet.network import Network
 from dualfair.supernet.training.process_group import ALONE, ProcessGroup, divide
 from dualfair.supernet.training.recipe import Recipe
 from dualfair.supernet.training.trainer import Trainer
@@ -116,10 +115,15 @@ def train_standalone(run: TrainedRun, stage: TrainingStage, training: TrainingSp
 
 
 def _conclude(run: TrainedRun, stage: TrainingStage, training: TrainingSpec, trainer: Trainer, seconds: float) -> None:
-    """Evaluate a trained network and write its result, which makes the training complete."""
+    """Evaluate a network by the scorer of the search, and write its result, which makes the training complete."""
     network, place = trainer.network.eval(), stage.layout.training(training)
     params, macs = measured_cost(network, run.setting.skeleton.image_size)
-    scores = _scores(run, network, stage.how.protocol)
+    calibration = calibration_images(run, stage.how.protocol.calibrate)
+    protocol, scores = stage.how.protocol.protocol(), {}
+    for split in SPLITS:
+        faces = run.setting.splits[split]
+        embeddings = population_embeddings(network, [network.spec], faces, calibration)[network.spec]
+        scores[split] = evaluate(embeddings, faces.identities, faces.groups, protocol)
     write_training_outcome(
         place.tensorboard,
         training.network,
@@ -127,22 +131,10 @@ def _conclude(run: TrainedRun, stage: TrainingStage, training: TrainingSpec, tra
         trainer.recipe,
         scores,
         {"parameters": params, "MACs": macs, "training (s)": seconds},
-        measures=stage.how.protocol.protocol().names.measured,
+        measures=protocol.names.measured,
         step=trainer.steps,
     )
     TrainingResult(training, params, macs, seconds, **scores).write(place.result)
-
-
-def _scores(run: TrainedRun, network: Network, protocol_options: ProtocolOptions) -> dict[str, Scores]:
-    """The scores of a standalone network by the scorer of the search, on validation and on test identities."""
-    calibration = calibration_images(run, protocol_options.calibrate)
-    protocol = protocol_options.protocol()
-    scores = {}
-    for split in SPLITS:
-        faces = run.setting.splits[split]
-        embeddings = population_embeddings(network, [network.spec], faces, calibration)[network.spec]
-        scores[split] = evaluate(embeddings, faces.identities, faces.groups, protocol)
-    return scores
 
 
 def summary(results: Sequence[TrainingResult], names: ObjectiveNames) -> list[str]:

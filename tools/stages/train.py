@@ -46,7 +46,8 @@ def train(
         faces=os.path.relpath(faces, directory.path),
         options=options,
         recipe=recipe,
-        choices_digest=digest_of(setting.space),
+        # A space of the user's own may change under the same name.
+        choices_digest=hashlib.sha256(repr(setting.space.choice_blocks).encode()).hexdigest(),
         faces_fingerprint=setting.faces_fingerprint,
     )
     stage = directory.layout.train
@@ -95,11 +96,6 @@ def _announce(place: Workplace, setting: Setting, trainer: Trainer, recipe: Reci
         f"{trainer.steps:,} steps of {trainer.paths_per_step} paths x {recipe.batch} images ({sampler}); "
         f"{in_words(place.processes)}"
     )
-
-
-def digest_of(space: SearchSpace) -> str:
-    """SHA-256 of a space's choice blocks: a space of the user's own may change under the same name."""
-    return hashlib.sha256(repr(space.choice_blocks).encode()).hexdigest()
 
 
 def image_team(processes: ProcessGroup, paths: int) -> ProcessGroup:
