@@ -66,31 +66,22 @@ def searchability(
     return reliabilities
 
 
-def warning(
-    measures: Mapping[str, MeasureReliability], chosen: Objective, objectives: Sequence[Objective]
-) -> list[str]:
-    """One line where an objective's reliability is known to be below ENOUGH; else none, as for the error, which is
-    what it is. For a disparity another one is named that is reliable, or how many people one would take."""
-    if chosen.name == "error" or not chosen.on_images or (reached := measures[chosen.column].reliability) is None:
-        return []
-    if reached >= ENOUGH:
-        return []
+def warning(measures: Mapping[str, MeasureReliability], chosen: Objective, objectives: Sequence[Objective]) -> str:
+    """A sentence where an objective's reliability is known to be below ENOUGH; "" elsewhere, and for the error, which
+    is what it is. In place of a disparity another one is named, where one is reliable."""
+    reached = measures[chosen.column].reliability if chosen.on_images and chosen.name != "error" else None
+    if reached is None or reached >= ENOUGH:
+        return ""
     text = f"warning: {chosen.column} {reached:.2f} is too noisy on these people to be searched on ({ENOUGH} is needed)"
     if not chosen.compares_groups:
-        people = measures[chosen.column].people
-        return [f"{text}; about {people:,} people would do" if people else text]
+        return text
     others = {objective.column for objective in objectives} | {"error"}
-    rivals = {name: measure for name, measure in measures.items() if name not in others}
-    best = max(rivals, key=lambda name: rivals[name].reliability or 0, default=None)
-    if best is not None and (rivals[best].reliability or 0) >= ENOUGH:
-        instead = ",".join(best if objective is chosen else objective.name for objective in objectives)
-        return [f"{text}; {best} {rivals[best].reliability:.2f} can be: --objectives {shlex.quote(instead)}"]
-    disparities = {**rivals, chosen.column: measures[chosen.column]}
-    reachable = {name: measure.people for name, measure in disparities.items() if measure.people}
-    nearest = min(reachable, key=reachable.__getitem__, default=None)
-    if nearest is None:
-        return [f"{text}; no other disparity can be, and networks do not differ enough to say with how many people"]
-    return [f"{text}; no other disparity can be: {nearest} would take about {reachable[nearest]:,} people"]
+    rivals = {name: measure.reliability or 0.0 for name, measure in measures.items() if name not in others}
+    best = max(rivals, key=rivals.__getitem__, default="")
+    if not best or rivals[best] < ENOUGH:
+        return f"{text}; no other disparity can be"
+    instead = ",".join(best if objective is chosen else objective.name for objective in objectives)
+    return f"{text}; {best} {rivals[best]:.2f} can be: --objectives {shlex.quote(instead)}"
 
 
 def _of(halves: np.ndarray) -> Reliability:

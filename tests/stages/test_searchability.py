@@ -94,13 +94,13 @@ def test_the_advice_keeps_the_other_objectives_and_can_be_pasted():
     assert "warning: 1 - tar" in warning and "disparity" not in warning
 
 
-def test_where_no_disparity_can_be_searched_on_the_people_are_said_that_it_would_take():
+def test_where_no_disparity_can_be_searched_on_the_people_that_each_would_take_are_said():
     noise = {"error": 0.1, "rank_disparity": 2.5, "log_rank_disparity": 1.3}
     measures = searchability(columns(networks=300, **noise), list(noise), 100)
-    *_, warning = lines_of(measures, "rank_disparity")
+    *lines, warning = lines_of(measures, "rank_disparity")
     people = measures["log_rank_disparity"].people
-    assert f"no other disparity can be: log_rank_disparity would take about {people:,} people" in warning
-    assert people < measures["rank_disparity"].people
+    assert warning.endswith("; no other disparity can be")
+    assert f"0.8 takes about {people:,} people" in lines[-1] and people < measures["rank_disparity"].people
 
 
 def test_networks_without_a_value_do_not_count_and_few_are_not_estimated():

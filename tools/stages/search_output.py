@@ -170,7 +170,7 @@ def reliability_sentences(reliability: SearchReliability, objectives: Sequence[O
     lines = [f"Reliability of the measures, 1 = people do not matter; roughly estimated from {about}:"]
     width = max(map(len, reliability.measures))
     lines += [f"  {name.ljust(width)}  {_in_words(measure)}" for name, measure in reliability.measures.items()]
-    return lines + [line for each in objectives for line in warning(reliability.measures, each, objectives)]
+    return lines + [text for each in objectives if (text := warning(reliability.measures, each, objectives))]
 
 
 def _in_words(measure: MeasureReliability) -> str:
