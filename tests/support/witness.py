@@ -50,8 +50,6 @@ RENAMED: tuple[tuple[str, str | None], ...] = (
     (r"run/compare/(?:comparison\.json: \.(?:methods|random_search_needs|evaluations|nsga|sign|sentence)).*", None),
     (r"run/compare/hypervolume\.png.*", None),
     (r"run/(compare|tune)/(.*)", r"run/studies/\1/\2"),
-    # A plan says the counts of a stage in words, and leaves what all trainings would cost to the report.
-    (r"plan\.json: \.(?:stages\[\d\]\.counts|scratch_).*", None),
     # Objectives are one text, and what they are called stands beside it.
     (r".*/(?:config|comparison|front)\.json: (?:\.config)?\.(?:objectives.*|count|gallery|galleries)", None),
     (r".*/dualfair\.json: \.metrics\.judging\.(?:objectives|count|gallery|galleries)", None),
@@ -68,16 +66,16 @@ REWORDED: tuple[tuple[str, str], ...] = (
     (r"worst_group at gallery 4", "own:worst_group(gallery=4)"),
     (r"worst group at gallery 4", "own:worst group(gallery=4)"),
     (r"\(then disparity\)", "(then rank disparity)"),
-    # How a network was chosen says less of the others.
-    (r"that were trained \([^)]*\)", "that were trained"),
-    (r"the first of those with the lowest", "the one with the lowest"),
+    # The people that measures would take stand in the table above.
+    (
+        r"no other disparity can be(: \S+ would take about [\d,]+ people|, and networks do not differ .*)",
+        "no other disparity can be",
+    ),
 )
 """A regular expression for words in values and text files before, and what stands there after."""
 
 REMADE = re.compile(
     r".*/(cmc|det|groups|ranking|front)\.png: .*|network\.svg: .*|.*/search/tensorboard/.*: front @ .*|"
-    # The model card has intervals as everything has them.
-    r"as-(timm|onnx|state)/README\.md: .*|"
     r"printed by report(-two)?: .*|(report|two)/report(\.html|-(cost|cost-instead|runs|front|scored)\.csv): .*|"
     # Two columns read in millions, costs have no FLOPs, answers say how certain they are, tables have captions.
     r"(report|two)/report\.json: (\.comparison\b.*|.*\.caption|\.runs\[\d+\]\.("
