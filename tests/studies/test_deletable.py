@@ -11,8 +11,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 STUDIES = {
-    "compare": "compare",
-    "baselines": "shelf",
+    "compare.py": "compare",
+    "baselines.py": "shelf",
     "tune": "tune",
     "transfer": "transfer",
     "supernets": "study",

@@ -19,7 +19,7 @@ def command(run: Path, seeds: int, population: int | None, generations: int | No
     """Compare NSGA-II with random search at equal evaluations, over seeds; small spaces are scored as a whole."""
     from dualfair.runs.context import working
     from dualfair.runs.trained_run import open_trained
-    from dualfair.studies.compare.study import compare
+    from dualfair.studies.compare import compare
 
     with watching() as watched, working(run, say=watched["say"], **machine) as place:
         trained = open_trained(place.directory, place.processes)

@@ -21,7 +21,7 @@ def command(out: Path, seed: int, **machine: object) -> None:
     """All four stages on generated faces: a few minutes on 2 CPU cores, no downloads."""
     from dualfair.reporting.report import report
     from dualfair.runs.context import working, working_beside
-    from dualfair.studies.compare.study import compare
+    from dualfair.studies.compare import compare
     from dualfair.studies.demo import DemoLayout, demonstrate, summary
 
     layout = DemoLayout(out)
@@ -29,7 +29,7 @@ def command(out: Path, seed: int, **machine: object) -> None:
         stopping = {name: watched[name] for name in ("progress", "should_stop")}
 
         def compare_in_words(run: TrainedRun, seeds: int) -> str:
-            return compare(run, seeds, **stopping).comparison.sentence
+            return compare(run, seeds, **stopping).sentence
 
         with (
             working(layout.run, make=True, say=watched["say"], **machine) as place,

@@ -13,7 +13,7 @@ from dualfair.evolution.pareto import hypervolume, reference_point
 
 
 @dataclass(frozen=True)
-class Difference:
+class FrontDifference:
     """Hypervolumes of two fronts by the means over seeds, up to a common `reference` point, and the first less the
     second with its 95 % percentile `interval` over seeds, None where a network was trained but once. `ahead` is the
     share of resamples in which it is above 0, in [0, 1]."""
@@ -25,9 +25,9 @@ class Difference:
     reference: tuple[float, float]
 
 
-def difference(
+def front_difference(
     first: Sequence[np.ndarray], second: Sequence[np.ndarray], rng: np.random.Generator, resamples: int = 2000
-) -> Difference:
+) -> FrontDifference:
     """Compare two fronts; a network is an array (S, 2) of finite objectives, both minimised, a row a training seed.
 
     Both fronts have to be chosen by other numbers than these, or their luck is counted as merit. Seeds of different
@@ -45,7 +45,7 @@ def difference(
     drawn = np.array([ours - theirs for ours, theirs in map(volumes, resampled_means(both, resamples, rng))])
     low, high = np.quantile(drawn, (0.025, 0.975)).tolist()
     trained_once = any(len(values) == 1 for values in both)
-    return Difference(
+    return FrontDifference(
         measured,
         measured[0] - measured[1],
         None if trained_once else (low, high),
