@@ -15,7 +15,7 @@ from dualfair.runs.options import RESAMPLES
 def command(run: Path, resamples: int) -> None:
     """Networks of the search against backbones of timm's: error, disparity, fronts, and whether ours dominate."""
     from dualfair.runs.directory import RunDirectory
-    from dualfair.studies.baselines.study import study_baselines
+    from dualfair.studies.baselines import study_baselines
 
     with watching() as watched, RunDirectory(run, show=watched["say"]).locked() as directory:
         study_baselines(directory, resamples=resamples)

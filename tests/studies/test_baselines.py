@@ -13,24 +13,21 @@ from dualfair.runs.directory import RunDirectory
 from dualfair.runs.protocol import ProtocolOptions
 from dualfair.runs.records.study import StudyReport
 from dualfair.runs.records.training import RetrainConfig
-from dualfair.studies.baselines.numbers import gather, study
-from dualfair.studies.baselines.records import BaselineStudy
-from dualfair.studies.baselines.words import answer, details, networks_table
+from dualfair.studies.baselines import BaselineStudy, study
 from dualfair.supernet.training.recipe import Recipe
 from tests.support.records import save_result, scores, training_result
 
 LABELS = ["101:cosface", "101:arcface,lr=0.05", "680:magface", "timm.a:cosface", "timm.b:cosface,lr=0.05"]
 
 
-def results_of(values):
-    """Results by training; `values[label]` are (error, disparity) of every seed, on validation and on test people."""
-    results = {}
+def study_of(values, resamples=100):
+    """The study of trainings: `values[label]` are (error, disparity) of every seed, on validation and test people."""
+    results = []
     for label, rows in values.items():
         for seed, pairs in enumerate(rows):
             validation, test = (scores(error, disparity, own=disparity) for error, disparity in pairs)
-            result = training_result(label, seed, validation=validation, test=test)
-            results[result.training] = result
-    return results
+            results.append(training_result(label, seed, validation=validation, test=test))
+    return study(results, resamples=resamples)
 
 
 def scattered(labels, seeds=4):
@@ -41,21 +38,19 @@ def scattered(labels, seeds=4):
     }
 
 
-def study_of(values, resamples=100):
-    return study(*gather(results_of(values), "gap"), resamples=resamples)
-
-
 def said_of(report):
-    return "\n".join([*answer(report), *details(report)])
+    return "\n".join(report.sentences())
 
 
 def test_the_study_takes_our_front_from_validation_people_and_judges_it_on_test_people():
     """By validation people 101:cosface alone is our front; on test people all networks trade error for disparity."""
     report = study_of(scattered(LABELS))
-    assert report.measures == ("error", "gap", "rank_disparity", "own")
-    assert report.against["gap"].our_front == ("101:cosface",) and report.against["gap"].fewest_seeds == (4, 4)
+    assert report.measures == ("error", "rank_disparity", "own")
+    assert report.against["rank_disparity"].our_front == ("101:cosface",) and report.against[
+        "rank_disparity"
+    ].fewest_seeds == (4, 4)
     assert [network.network for network in report.networks] == LABELS
-    assert report.fronts["test"]["gap"] == tuple(LABELS) and report.fronts["validation"]["gap"] == (LABELS[0],)
+    assert report.fronts["rank_disparity"] == tuple(LABELS)
     said = said_of(replace(report, damaged=("x: damaged",)))
     assert "on test people the hypervolume of our front (101:cosface) is" in said and "at least 4 and 4 seeds" in said
     assert said.endswith("x: damaged") and "attention" not in said
@@ -70,9 +65,9 @@ def test_networks_trained_for_other_epochs_are_pointed_out():
 
 
 def test_the_correlation_is_spearmans_and_the_better_half_is_chosen_on_validation_people():
-    networks, measures = gather(results_of(scattered(LABELS)), "gap")
-    correlations = study(networks, measures, resamples=50).correlations["test"]["gap"]
-    means = [(network.mean("test", "error"), network.mean("test", "gap")) for network in networks]
+    report = study_of(scattered(LABELS), resamples=50)
+    correlations = report.correlations["rank_disparity"]
+    means = [(network.mean("test", "error"), network.mean("test", "rank_disparity")) for network in report.networks]
     assert correlations["all"].value == pytest.approx(spearmanr(*zip(*means, strict=True)).statistic)
     assert correlations["all"].n == 5
     assert correlations["better half in error"].n == 3 and correlations["baselines"].value is None
@@ -84,18 +79,20 @@ def test_a_front_that_is_apart_is_said_to_be_so(ours, verdict):
     report = study_of(
         {label: [((e + s / 100, d), (e + s / 100, d + s / 100)) for s in range(4)] for label, (e, d) in values.items()}
     )
-    comparison = report.against["gap"]
-    low, high = comparison.interval
-    assert low < comparison.difference < high and low * high > 0
-    assert comparison.hypervolume[0] - comparison.hypervolume[1] == pytest.approx(comparison.difference)
+    comparison = report.against["rank_disparity"]
+    low, high = comparison.volumes.interval
+    assert low < comparison.volumes.difference < high and low * high > 0
+    assert comparison.volumes.hypervolume[0] - comparison.volumes.hypervolume[1] == pytest.approx(
+        comparison.volumes.difference
+    )
     assert f"our front (101:cosface) is {verdict}: " in said_of(report)
 
 
 def test_a_network_trained_once_gives_no_interval():
     report = study_of({"101:cosface": [((0.1, 0.1), (0.1, 0.1))], "timm.a:cosface": [((0.5, 0.4), (0.5, 0.4))] * 3})
-    assert report.against["gap"].interval is None and "cannot be told, a network was trained but once" in said_of(
-        report
-    )
+    assert report.against[
+        "rank_disparity"
+    ].volumes.interval is None and "cannot be told, a network was trained but once" in said_of(report)
 
 
 def test_values_that_are_not_finite_are_undefined_and_left_out():
@@ -103,18 +100,19 @@ def test_values_that_are_not_finite_are_undefined_and_left_out():
     values["timm.a:cosface"][0] = ((0.1, 0.1), (0.1, float("nan")))
     report = study_of(values, resamples=20)
     row = next(row for row in report.networks if row.network == "timm.a:cosface")
-    assert (row.test["gap"].mean, row.test["gap"].standard_error) == (None, None)
-    assert report.against["gap"].left_out == ("timm.a:cosface",)
-    assert "timm.a:cosface" not in report.fronts["test"]["gap"]
+    assert np.isnan(row.mean("test", "rank_disparity")) and row.standard_error("test", "rank_disparity") is None
+    assert report.against["rank_disparity"].left_out == ("timm.a:cosface",)
+    assert "timm.a:cosface" not in report.fronts["rank_disparity"]
     said = said_of(report)
     assert "left out, values not finite: timm.a:cosface" in said and "undefined" in said
-    assert json.dumps(report.to_json(), allow_nan=False) and networks_table(report).lines()
+    [cells] = [row for row in report.table().records() if row["network"] == "timm.a:cosface"]
+    assert cells["test rank disparity"] is None and cells["validation rank disparity"] is not None
 
 
 def test_a_run_of_ours_alone_has_nothing_to_compare():
     report = study_of(scattered(LABELS[:3]), resamples=20)
-    assert report.against["gap"] is None
-    assert "gap: nothing to compare" in said_of(report)
+    assert report.against["rank_disparity"] is None
+    assert "rank disparity: nothing to compare" in said_of(report)
 
 
 def test_the_study_reads_back_as_it_was_written():

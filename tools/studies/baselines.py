@@ -1,0 +1,308 @@
+"""What would one take instead? Networks of the search against backbones of timm's, all trained and evaluated alike.
+
+Shape legend: S training seeds of a network.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from dualfair.evaluation.statistics.ranking import Estimate
+from dualfair.evaluation.statistics.spearman import spearman
+from dualfair.evolution.front_difference import FrontDifference, front_difference
+from dualfair.evolution.pareto import non_dominated
+from dualfair.presentation.figures import BLUE, ORANGE, panels, save
+from dualfair.presentation.format import capital, counted, listed, spoken
+from dualfair.presentation.table import Column, Table, spread_columns, table
+from dualfair.runs.directory import RunDirectory
+from dualfair.runs.layout import Inside, StudyLayout
+from dualfair.runs.options import RESAMPLES
+from dualfair.runs.records.codec import FLAT, Record, keyed
+from dualfair.runs.records.study import StudyFigure, StudyReport
+from dualfair.runs.records.training import SPLITS, TrainingResult
+from dualfair.runs.training_results import read_results
+from dualfair.supernet.files import write_csv
+
+OURS, BASELINES = "ours", "baselines"
+"""Searched networks, by whatever recipe, and backbones of timm's."""
+VALIDATION, TEST = SPLITS
+LOOKS = {OURS: (BLUE, "o", BLUE, "searched networks"), BASELINES: (ORANGE, "s", "white", "backbones of timm")}
+
+
+class BaselinesLayout(StudyLayout):
+    """The folder RUN/studies/baselines."""
+
+    numbers = Inside("baselines.json")
+    """The study, as a record."""
+    table = Inside("baselines.csv")
+    """Every network with its means and standard errors."""
+    figure = Inside("baselines.png")
+
+
+@dataclass(frozen=True)
+class TrainedNetwork(Record):
+    """A network with its recipe, by its label, and what its trainings came to.
+
+    It is one `of` OURS or BASELINES. By split and measure there is a value for each of the `seeds`, nan where it is
+    undefined. `params` and `macs` are None where the results do not say.
+    """
+
+    network: str
+    of: str
+    seeds: tuple[int, ...]
+    params: int | None
+    macs: int | None
+    values: Mapping[str, Mapping[str, tuple[float, ...]]]
+
+    def mean(self, split: str, measure: str) -> float:
+        """Mean over seeds; not finite where one value is not."""
+        return float(np.mean(self.values[split][measure]))
+
+    def standard_error(self, split: str, measure: str) -> float | None:
+        """Standard error of the mean over seeds, None for one seed or values that are not finite."""
+        values = self.values[split][measure]
+        if len(values) < 2 or not np.isfinite(values).all():
+            return None
+        return float(np.std(values, ddof=1) / len(values) ** 0.5)
+
+    def points(self, split: str, measure: str) -> np.ndarray:
+        """Error and a measure of every training, (S, 2)."""
+        return np.stack([self.values[split]["error"], self.values[split][measure]], axis=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrontComparison(Record):
+    """Our front against that of the backbones in error and one disparity: both chosen on validation people, by labels,
+    and measured on test people.
+
+    `left_out` have values that are not finite. `fewest_seeds` of a network of either front decide what can be told.
+    """
+
+    our_front: tuple[str, ...] = keyed("our front")
+    baselines_front: tuple[str, ...] = keyed("baselines' front")
+    left_out: tuple[str, ...] = keyed("left out")
+    fewest_seeds: tuple[int, int]
+    volumes: FrontDifference = field(metadata=FLAT)
+
+
+@dataclass(frozen=True)
+class BaselineStudy(Record):
+    """All standalone trainings of a run: searched networks against backbones.
+
+    `networks` are sorted by test error. By disparity there are `correlations` of error with it over several samples of
+    the networks and the Pareto front of all of them, on test people, and the comparison `against` the backbones, None
+    where one side is empty. `damaged` results could not be read.
+    """
+
+    measures: tuple[str, ...]
+    resamples: int
+    networks: tuple[TrainedNetwork, ...]
+    correlations: Mapping[str, Mapping[str, Estimate]]
+    fronts: Mapping[str, tuple[str, ...]]
+    against: Mapping[str, FrontComparison | None]
+    damaged: tuple[str, ...] = ()
+
+    def table(self, splits: Collection[str] = SPLITS) -> Table:
+        """Every network with mean and standard error of every measure on some people."""
+        columns = [Column("network", "text"), Column("of", "text"), Column("seeds", "whole")]
+        columns += [Column("params", "millions"), Column("MACs", "millions")]
+        measured = [(split, name) for split in splits for name in self.measures]
+        columns += [column for split, name in measured for column in spread_columns(f"{split} {spoken(name)}")]
+        rows = []
+        for network in self.networks:
+            row = [network.network, network.of, len(network.seeds), network.params, network.macs]
+            for of_split in measured:
+                mean = network.mean(*of_split)
+                row += [mean if np.isfinite(mean) else None, network.standard_error(*of_split)]
+            rows.append(row)
+        caption = "Searched networks and backbones of timm's, trained and judged alike, by test error"
+        return table(columns, rows, f"{caption} (mean ± standard error over training seeds)")
+
+    def sentences(self) -> list[str]:
+        """What our front has over that of the backbones, how error and disparities go together, and what to keep in
+        mind."""
+        ours, baselines = (sum(network.of == of for network in self.networks) for of in (OURS, BASELINES))
+        lines = [f"{counted(ours, 'searched network')} and {counted(baselines, 'backbone')} with a head, judged alike"]
+        if longer := sum(",epochs=" in network.network for network in self.networks):
+            lines.append(f"attention: {longer} of them were trained for other numbers of epochs, as their names say")
+        lines += [_compared(spoken(name), comparison) for name, comparison in self.against.items()]
+        for name, samples in self.correlations.items():
+            texts = [f"{sample} {_estimate(estimate)}" for sample, estimate in samples.items()]
+            lines.append(f"error and {spoken(name)}, test people, Spearman: {'; '.join(texts)}")
+        return lines + list(self.damaged)
+
+
+def study_baselines(directory: RunDirectory, *, resamples: int = RESAMPLES) -> BaselineStudy:
+    """The study of all standalone trainings of a run, which is also written to RUN/studies/baselines.
+
+    `resamples` are the bootstrap's. Raises ValueError when nothing was retrained.
+    """
+    if resamples < 1:
+        raise ValueError(f"resamples must be 1 or more, got {resamples}")
+    damaged: list[str] = []
+    results = read_results(directory.layout.retrain, damaged)
+    if not results:
+        raise ValueError(f"{directory.path} has no retrained networks; run 'dualfair retrain' first")
+    record = replace(study(list(results.values()), resamples=resamples), damaged=tuple(damaged))
+    layout = BaselinesLayout(directory.layout.study("baselines").folder)
+    directory.record_command(layout, "no device")
+    record.write(layout.numbers)
+    write_csv(layout.table, record.table().csv())
+    draw(layout.figure, record)
+    shown, sentences = record.table([TEST]), record.sentences()
+    StudyReport(
+        question="What would one take instead of a searched network?",
+        sentences=tuple(f"{capital(line)}." for line in sentences),
+        tables=(shown,),
+        figures=(StudyFigure(layout.figure.name, "Error against every disparity on test people"),),
+    ).write(layout.report)
+    for line in (*shown.lines(), *sentences):
+        directory.say(line)
+    directory.say(f"Numbers: {layout.numbers}, {layout.table}, figure: {layout.figure}")
+    return record
+
+
+def study(results: Sequence[TrainingResult], *, resamples: int = RESAMPLES, seed: int = 0) -> BaselineStudy:
+    """Everything that is said of some trainings, by the measures that all of them have.
+
+    `resamples` are the bootstrap's, and all that is random follows `seed`.
+    """
+    scores = [result.on(split).measures for result in results for split in SPLITS]
+    measures = tuple(name for name in scores[0] if all(name in names for names in scores))
+    by_label: dict[str, list[TrainingResult]] = {}
+    for result in sorted(results, key=lambda result: (result.training.label, result.training.seed)):
+        by_label.setdefault(result.training.label, []).append(result)
+    networks = [_network(label, trained, measures) for label, trained in by_label.items()]
+    networks.sort(key=lambda network: (network.mean(TEST, "error"), network.network))
+    disparities = [name for name in measures if name != "error"]
+    return BaselineStudy(
+        measures=measures,
+        resamples=resamples,
+        networks=tuple(networks),
+        correlations={name: _correlations(networks, name, resamples, seed) for name in disparities},
+        fronts={name: tuple(network.network for network in front(networks, TEST, name)) for name in disparities},
+        against={name: _against(networks, name, resamples, seed) for name in disparities},
+    )
+
+
+def _network(label: str, trained: Sequence[TrainingResult], measures: Sequence[str]) -> TrainedNetwork:
+    return TrainedNetwork(
+        label,
+        BASELINES if trained[0].training.is_backbone else OURS,
+        tuple(result.training.seed for result in trained),
+        trained[0].params,
+        trained[0].macs,
+        {
+            split: {name: tuple(result.on(split).measures[name] for result in trained) for name in measures}
+            for split in SPLITS
+        },
+    )
+
+
+def front(networks: Sequence[TrainedNetwork], split: str, measure: str) -> list[TrainedNetwork]:
+    """The networks that no other one dominates by its means on a split; those not finite are no rivals."""
+    means = np.array([[network.mean(split, "error"), network.mean(split, measure)] for network in networks])
+    means = means.reshape(-1, 2)
+    finite = np.flatnonzero(np.isfinite(means).all(axis=1))
+    return [networks[place] for place in finite[non_dominated(means[finite])].tolist()] if len(finite) else []
+
+
+def _correlations(networks: Sequence[TrainedNetwork], measure: str, resamples: int, seed: int) -> dict[str, Estimate]:
+    """Spearman's correlation of error and a disparity on test people, over samples of the networks.
+
+    The better half has the least error on validation people, so that nothing is chosen by its luck on test people.
+    """
+    order = sorted(networks, key=lambda network: network.mean(VALIDATION, "error"))
+    samples = {
+        "all": networks,
+        "better half in error": order[: -(-len(order) // 2)],
+        BASELINES: [network for network in networks if network.of == BASELINES],
+    }
+    correlations = {}
+    for name, sample in samples.items():
+        pairs = ([network.mean(TEST, each) for network in sample] for each in ("error", measure))
+        correlations[name] = spearman(*pairs, names=("error", measure), resamples=resamples, seed=seed)
+    return correlations
+
+
+def _against(networks: Sequence[TrainedNetwork], measure: str, resamples: int, seed: int) -> FrontComparison | None:
+    """Our front against that of the backbones; None where one of them is empty."""
+    finite = [each for each in networks if all(np.isfinite(each.points(split, measure)).all() for split in SPLITS)]
+    fronts = [front([each for each in finite if each.of == of], VALIDATION, measure) for of in (OURS, BASELINES)]
+    if not all(fronts):
+        return None
+    points = ([network.points(TEST, measure) for network in networks] for networks in fronts)
+    ours, baselines = (tuple(network.network for network in networks) for networks in fronts)
+    return FrontComparison(
+        our_front=ours,
+        baselines_front=baselines,
+        left_out=tuple(network.network for network in networks if network not in finite),
+        fewest_seeds=tuple(min(len(network.seeds) for network in networks) for networks in fronts),
+        volumes=front_difference(*points, np.random.default_rng(seed), resamples),
+    )
+
+
+def _estimate(estimate: Estimate) -> str:
+    if estimate.value is None:
+        return f"{estimate.reason} (n = {estimate.n})"
+    interval = estimate.interval
+    ends = f"[{interval[0]:.2f}, {interval[1]:.2f}]" if interval else "without interval"
+    return f"{estimate.value:.2f} {ends} (n = {estimate.n})"
+
+
+def _compared(name: str, comparison: FrontComparison | None) -> str:
+    """Our front and that of the backbones, in error and one disparity."""
+    if comparison is None:
+        return f"{name}: nothing to compare; there have to be trainings of ours and of backbones with finite values"
+    volumes, fewest = comparison.volumes, comparison.fewest_seeds
+    if volumes.interval is None:
+        verdict, ends = "cannot be told, a network was trained but once", ""
+    else:
+        low, high = volumes.interval
+        ends = f" [{low:.3g}, {high:.3g}] over training seeds"
+        verdict = "larger" if low > 0 else "smaller" if high < 0 else "not shown to differ"
+    text = (
+        f"error and {name}: on test people the hypervolume of our front ({listed(comparison.our_front)}) is {verdict}: "
+        f"{volumes.hypervolume[0]:.3g} against {volumes.hypervolume[1]:.3g} of the backbones' "
+        f"({listed(comparison.baselines_front)}), both chosen on validation people; difference "
+        f"{volumes.difference:.3g}{ends}, at least {fewest[0]} and {fewest[1]} seeds a network, ours larger in "
+        f"{volumes.ahead:.0%} of resamples"
+    )
+    return f"{text}; left out, values not finite: {listed(comparison.left_out)}" if comparison.left_out else text
+
+
+def draw(path: Path, study: BaselineStudy) -> None:
+    """A panel a disparity, on test people: mean and standard error over seeds.
+
+    Searched networks are filled circles, backbones open squares. Those on a panel's front are joined by a line and
+    numbered, and the numbers are explained below.
+    """
+    numbers = {label: str(n) for n, label in enumerate(sorted({*sum(study.fronts.values(), ())}), 1)}
+    figure, all_axes = panels(len(study.fronts), below=0.5 + 0.17 * len(numbers))
+    for axes, (measure, front_labels) in zip(all_axes, study.fronts.items(), strict=True):
+        on_front = []
+        for of, (colour, marker, fill, name) in LOOKS.items():
+            points = []
+            for network in study.networks:
+                mean = [network.mean(TEST, each) for each in ("error", measure)]
+                if network.of != of or not np.isfinite(mean).all():
+                    continue
+                points.append([*mean, *(network.standard_error(TEST, each) or 0.0 for each in ("error", measure))])
+                if network.network in front_labels:
+                    on_front.append((*mean, numbers[network.network]))
+            x, y, dx, dy = zip(*points, strict=True) if points else ((),) * 4
+            bars = {"fmt": marker, "color": colour, "mfc": fill, "ms": 6, "elinewidth": 0.8, "capsize": 2}
+            axes.errorbar(x, y, xerr=dx, yerr=dy, label=f"{name} (n = {len(points)})", **bars)
+        on_front.sort()
+        axes.step([p[0] for p in on_front], [p[1] for p in on_front], where="post", color="black", lw=0.8, ls="--")
+        for x, y, number in on_front:
+            axes.annotate(number, (x, y), xytext=(5, 5), textcoords="offset points", fontsize=9, fontweight="bold")
+        axes.set_xlabel("error, test people")
+        axes.set_ylabel(f"{spoken(measure)}, test people")
+        axes.legend(fontsize=8)
+    explained = "\n".join(f"{number}  {label}" for label, number in numbers.items())
+    bars = "bars: standard error over training seeds; dashed: front by the means"
+    figure.supxlabel(f"{bars}\n{explained}", fontsize=8, x=0.02, ha="left")
+    save(figure, path)
