@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -9,11 +10,8 @@ import pytest
 from dualfair.evaluation.protocol import EvaluationProtocol
 from dualfair.evolution.pareto import non_dominated
 from dualfair.runs.layout import RunLayout
-from dualfair.studies.transfer.measure import Measured, carried_over, measure, on_front
-from dualfair.studies.transfer.records import Population, TransferStudy
-from dualfair.studies.transfer.words import lines_of
+from dualfair.studies.transfer.study import TransferRow, TransferStudy, carried_over, measure, with_front
 from dualfair.supernet.training.process_group import ALONE
-from tests.support.records import scores
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +108,7 @@ def test_what_is_printed_says_who_was_measured_and_what_carries_over(found, plac
     assert "run on faces (at home), groups by group:" in said and "test people" in said
     assert "run -> other by hat: " in said and "n = 3 networks" in said
     assert "/" not in json.dumps(found["networks"])
-    assert "\n".join(lines_of(TransferStudy.from_json(found))) in said
+    assert "\n".join(TransferStudy.from_json(found).lines()) in said
     small = [line for line in said.splitlines() if "attention" in line]
     assert small == [
         "  attention: 2 groups have fewer than 5 people; a disparity between groups so small is mostly chance"
@@ -130,35 +128,56 @@ def test_what_cannot_be_measured_is_refused_in_one_line(dualfair, run, place, mo
     assert result.status == 2 and text in result.err and len(result.err.splitlines()) == 1
 
 
-def measured(network, errors, disparities, home=True):
-    of_seeds = tuple(scores(error, disparity) for error, disparity in zip(errors, disparities, strict=True))
-    return Measured("run", network, Population("faces", "group", "all", home), {"a": 3}, (0,) * len(errors), of_seeds)
+def row(network, error, disparity, home=True):
+    values = {"error": error, "error_standard_error": None, "disparity": disparity, "disparity_standard_error": None}
+    about = {"faces": "faces", "column": "group", "measured_on": "test people", "groups": "a 9", "small_groups": 0}
+    about |= {"people": 9, "images": 36, "seeds": 1, "undefined": ""}
+    return TransferRow(run="run", network=network, home=home, **values, **about)
 
 
-def test_the_front_is_that_of_the_means_and_leaves_out_the_undefined():
-    rng = np.random.default_rng(0)
-    points = rng.random((12, 2, 2))
-    rows = [measured(str(i), errors, disparities) for i, (errors, disparities) in enumerate(points)]
-    assert on_front(rows) == non_dominated(points.mean(axis=2)).tolist()
-    assert on_front([measured("x", [0.0], [float("nan")]), rows[0]]) == [False, True]
+def test_the_front_leaves_out_the_undefined():
+    points = np.random.default_rng(0).random((12, 2))
+    rows = [row(str(number), *point) for number, point in enumerate(points.tolist())]
+    assert [network.on_front for network in with_front(rows)] == non_dominated(points).tolist()
+    assert [network.on_front for network in with_front([row("x", 0.0, float("nan")), rows[0]])] == [False, True]
 
 
 def test_rankings_are_compared_over_the_networks_that_both_have():
-    home = [measured(str(i), [i / 10], [i / 10]) for i in range(6)]
-    away = [measured(str(i), [1 - i / 10], [i / 5], home=False) for i in (5, 3, 1, 0)]
+    home = [row(str(i), i / 10, i / 10) for i in range(6)]
+    away = [row(str(i), 1 - i / 10, i / 5, home=False) for i in (5, 3, 1, 0)]
     carried = carried_over(home, away, 200, 0)
     assert (carried["error"].n, carried["error"].tau, carried["disparity"].tau) == (4, -1, 1)
+    nothing = carried_over(home, [row("other", 0.5, 0.5, home=False)], 200, 0)["error"]
+    assert (nothing.n, nothing.tau) == (0, None)
+
+
+def test_faces_of_one_name_are_kept_apart_and_home_by_another_path_is_home(dualfair, run, place):
+    (place / "elsewhere").mkdir()
+    (place / "elsewhere/faces").symlink_to(place / "other")
+    (place / "again").symlink_to(place / "faces")
+    words = ("--to", place / "elsewhere/faces", "--to", place / "again", "--resamples", 20)
+    result = dualfair("transfer", "--run", run, *words, "--out", place / "alike")
+    assert result.status == 0, result.err
+    networks = json.loads((place / "alike/transfer.json").read_text())["networks"]
+    home, away = str(place / "faces"), str(place / "elsewhere/faces")
+    assert [network["faces"] for network in networks] == [home] * 3 + [away] * 3
+    assert f"run on {home} (at home)" in result.out and f"run on {away}, groups by group" in result.out
+
+
+def test_faces_that_were_imported_anew_are_told_in_one_line(dualfair, run, place):
+    for folder in ("run", "faces"):
+        shutil.copytree(place / folder, place / "changed" / folder)
+    origin = place / "changed/faces/faces.json"
+    origin.write_text(json.dumps({**json.loads(origin.read_text()), "fingerprint": "other"}))
+    result = dualfair("transfer", "--run", place / "changed/run", "--to", place / "other", "--out", place / "nothing")
+    assert result.status == 2 and "are not those that" in result.err and len(result.err.splitlines()) == 1
 
 
 def test_nothing_is_fitted_to_the_faces(run, place):
     """Measuring twice, with other networks in between, changes no weight on disk and no number."""
     before = {path: path.read_bytes() for path in run.glob("retrain/*/seed-*/*") if path.is_file()}
     once, again = (
-        [
-            network.values("error").tolist()
-            for network in measure(RunLayout(run), place / "other", ["hat"], EvaluationProtocol(), ALONE)
-        ]
-        for _ in range(2)
+        list(measure(RunLayout(run), place / "other", ["hat"], EvaluationProtocol(), ALONE)) for _ in range(2)
     )
     assert once == again and len(once) == 3
     assert before == {path: path.read_bytes() for path in run.glob("retrain/*/seed-*/*") if path.is_file()}

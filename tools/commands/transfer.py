@@ -6,7 +6,7 @@ import click
 
 from dualfair.commands.console import watching
 from dualfair.commands.options import PATH, config_options, deterministic_option, device_option
-from dualfair.studies.transfer.options import TransferOptions
+from dualfair.studies.transfer import TransferOptions
 
 
 @click.command()
