@@ -11,11 +11,9 @@ import pytest
 
 from dualfair.evolution.halving import Rungs, Turn
 from dualfair.runs.records.study import StudyReport
-from dualfair.studies.tune.ladder import Ladder
-from dualfair.studies.tune.options import TuneOptions
-from dualfair.studies.tune.output import result_of
-from dualfair.studies.tune.records import TuneLayout, TuneResult
-from dualfair.studies.tune.trials import LEARNING_RATES, draw_trial
+from dualfair.studies.tune import TuneOptions
+from dualfair.studies.tune.study import Ladder, TuneLayout
+from dualfair.studies.tune.trials import LEARNING_RATES, TuneResult, draw_trial
 from dualfair.supernet.space import dpn_space
 from dualfair.supernet.training.trainer import NonFinite
 from tests.support.records import scores, training_result
@@ -116,7 +114,7 @@ def _made(path):
 def test_the_front_is_that_of_the_validation_people_among_the_last_rung_only(tmp_path):
     ladder = ladder_in(tmp_path, 12)
     climb_alone(ladder)
-    result = result_of(ladder)
+    result = ladder.summary()
     last = [trial for trial in result.trials if trial.rungs[-1].epochs == 4]
     points = [tuple(trial.rungs[-1].validation.values()) for trial in last]
     for trial, mine in zip(last, points, strict=True):
@@ -142,7 +140,7 @@ def test_options_out_of_range_are_refused(changed, text):
 
 
 def test_a_damaged_list_of_turns_is_named(tmp_path):
-    (tmp_path / "turns.json").write_text('[{"trial": 1}]')
+    (tmp_path / "turns.json").write_text('{"turns": [{"trial": 1}]}')
     with pytest.raises(ValueError, match=r"turns\.json is damaged .*delete it, the same command takes the turns again"):
         ladder_in(tmp_path, 3).taken()
 
@@ -180,8 +178,9 @@ def test_what_was_killed_goes_on_to_the_same_result(dualfair, run):
     assert f"--genotype {top[0]['genotype']}" in result.out or len(top) > 1
     report = StudyReport.read(run / "studies/tune/study.json")
     lines = result.out.splitlines()
+    assert f"Everything is in {run / 'studies/tune'}" in lines
     assert all(line in lines for line in report.tables[0].lines()) and len(report.tables[0].rows) == 2
-    turns = json.loads((run / "studies/tune/turns.json").read_text())
+    turns = json.loads((run / "studies/tune/turns.json").read_text())["turns"]
     last = Turn(**turns[-1])
     trial = found["trials"][last.trial]
     label = (

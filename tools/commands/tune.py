@@ -7,7 +7,7 @@ import click
 from dualfair.commands.console import say_once, watching
 from dualfair.commands.options import PATH, config_options, deterministic_option, device_option
 from dualfair.runs.options import CHECKPOINT_MINUTES
-from dualfair.studies.tune.options import TuneOptions
+from dualfair.studies.tune import TuneOptions
 
 
 @click.command()
@@ -38,4 +38,4 @@ def command(
             trained = open_trained(place.directory, place.processes)
             (options,) = build_configs(given, preset, TuneOptions, stage="tune")
             tune(trained, options, checkpoint_minutes=checkpoint_every, progress=progress, should_stop=should_stop)
-    say_once(f"Everything is in {run / 'tune'}")
+    say_once(f"Everything is in {run / 'studies/tune'}")

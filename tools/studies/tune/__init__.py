@@ -1,3 +1,23 @@
-"""Networks and hyper-parameters together, by successive halving: `study`; `trials` are drawn, a `ladder` of rungs keeps
-what they came to, `output` tells it.
-"""
+"""Networks and hyper-parameters together: what is asked for, without torch. `study` climbs the rungs with `trials`."""
+
+from dataclasses import dataclass
+
+from dualfair.runs.config import option
+
+
+@dataclass(frozen=True, kw_only=True)
+class TuneOptions:
+    """Which networks and hyper-parameters are tried, and how much is spent on the best."""
+
+    trials: int = option(16, "Networks with an optimizer and a learning rate each; more may be added later.")
+    pool: int = option(8, "Networks that trials draw from: the best by the search's scores; 0 = any of the space.")
+    epochs: float = option(0.0, "Epochs of the last rung; 0 = as many as retrain's recipe has.")
+    first_rung: float = option(0.0, "Epochs that every trial gets; 0 = a quarter of the last rung's.")
+    eta: int = option(2, "One in so many trials of a rung goes on to the next, which has so many times the epochs.")
+    seed: int = option(0, "Seed of the trials.")
+    ranks_per_job: int = option(1, "With torchrun: ranks that train one network together; has to divide their number.")
+
+    def __post_init__(self) -> None:
+        for name, least in (("trials", 1), ("pool", 0), ("epochs", 0), ("first_rung", 0), ("seed", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be {least} or more, got {getattr(self, name)}")

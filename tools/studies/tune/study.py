@@ -1,22 +1,87 @@
 """Networks and hyper-parameters searched together, by asynchronous successive halving."""
 
-from collections.abc import Callable, Iterator
+import fcntl
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
-from dualfair.evolution.halving import Rungs, Turn
+import numpy as np
+
+from dualfair.evolution.halving import Rungs, Turn, next_turn, ranking
+from dualfair.evolution.pareto import non_dominated
+from dualfair.presentation.format import decimals, spoken
 from dualfair.runs.context import in_words
+from dualfair.runs.layout import Inside, StudyLayout
 from dualfair.runs.options import CHECKPOINT_MINUTES
+from dualfair.runs.protocol import ProtocolOptions
+from dualfair.runs.records.codec import FLAT, Record, keyed
+from dualfair.runs.records.study import StudyReport
+from dualfair.runs.records.training import SPLITS, TrainingResult
 from dualfair.runs.trained_run import TrainedRun
+from dualfair.runs.training_results import read_result
 from dualfair.runs.watching import ShouldStop, ShowProgress, never, silent
-from dualfair.stages.inherited import recorded_search
+from dualfair.stages.inherited import recorded_search, scored_networks
 from dualfair.stages.retrain import recipe_of_stage
 from dualfair.stages.standalone_training import HowTrained, TrainingStage, train_standalone
-from dualfair.studies.tune.ladder import Ladder, pool_of
-from dualfair.studies.tune.options import TuneOptions
-from dualfair.studies.tune.output import lines_of, report_of, result_of, trials_table
-from dualfair.studies.tune.records import SharedRecipe, TuneConfig, TuneLayout, TuneResult
+from dualfair.studies.tune import TuneOptions
+from dualfair.studies.tune.trials import RungResult, Trial, TuneResult, draw_trial
 from dualfair.supernet.files import write_csv
-from dualfair.supernet.training.process_group import ProcessGroup, divide
+from dualfair.supernet.genotype import Genotype
+from dualfair.supernet.space import SearchSpace
+from dualfair.supernet.training.process_group import divide
+from dualfair.supernet.training.recipe import Recipe
 from dualfair.supernet.training.trainer import NonFinite
+
+_PATIENCE = 1.0
+"""Seconds between two looks for a turn while other teams are at work."""
+
+
+class TuneLayout(StudyLayout):
+    """The folder RUN/studies/tune: a standalone training for every turn, and what they came to."""
+
+    turns = Inside("turns.json")
+    """The turns that were taken, as a record."""
+    turns_lock = Inside("turns.lock")
+    """What teams of ranks lock while they take a turn."""
+    numbers = Inside("tune.json")
+    """All trials, as a record."""
+    table = Inside("trials.csv")
+    """All trials, a row for every rung that they reached."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TuneConfig(Record):
+    """What decides about the trials and their results; not how many there are.
+
+    Trials train by the run's `recipe` but for optimizer, learning rate and epochs. They draw from the `pool`, which is
+    empty for any network of the space; it has up to `networks` of those searched. `rungs` are epochs.
+    """
+
+    recipe: Recipe = field(metadata=FLAT)
+    protocol: ProtocolOptions = field(metadata=FLAT)
+    weights: str
+    networks: int = keyed("networks asked for")
+    pool: tuple[Genotype, ...]
+    rungs: tuple[float, ...]
+    eta: int
+    seed: int = keyed("trials' seed")
+
+
+@dataclass(frozen=True)
+class TakenTurns(Record):
+    """The turns that were taken, in order."""
+
+    turns: tuple[Turn, ...] = ()
+
+
+@dataclass(frozen=True)
+class Failure(Record):
+    """Why a training has no result and never will."""
+
+    reason: str = keyed("failed")
 
 
 def tune(
@@ -34,14 +99,13 @@ def tune(
     nothing was searched, or the stage was begun with other options (but for `trials`).
     """
     directory, space = run.directory, run.setting.space
-    search = recorded_search(directory)
-    recipe = recipe_of_stage(run)
+    search, recipe = recorded_search(directory), recipe_of_stage(run)
     last = options.epochs or recipe.epochs
     rungs = Rungs(first=options.first_rung or last / 4, last=last, eta=options.eta)
     layout = TuneLayout(directory.layout.study("tune").folder)
     pool = pool_of(run, options.pool, layout)
     config = TuneConfig(
-        recipe=SharedRecipe(recipe),
+        recipe=replace(recipe, epochs=last),
         protocol=search.protocol,
         weights=run.digest,
         networks=options.pool,
@@ -50,7 +114,14 @@ def tune(
         eta=options.eta,
         seed=options.seed,
     )
-    configuration = directory.claim(layout, config)
+    how = HowTrained(
+        recipe=recipe,
+        protocol=search.protocol,
+        checkpoint_minutes=checkpoint_minutes,
+        progress=progress,
+        should_stop=should_stop,
+    )
+    stage = TrainingStage(layout, how, directory.claim(layout, config))
     directory.record_command(layout, in_words(run.processes))
     budgets = ", ".join(f"{epochs:g}" for epochs in rungs.budgets)
     where = f"{len(pool)} networks of the search" if pool else f"space {space.name}"
@@ -62,31 +133,138 @@ def tune(
     if directory.leads:
         ladder.forget_unfinished()
     run.processes.wait()
-    how = HowTrained(
-        recipe=recipe,
-        protocol=search.protocol,
-        checkpoint_minutes=checkpoint_minutes,
-        progress=progress,
-        should_stop=should_stop,
-    )
-    stage = TrainingStage(layout, how, configuration)
-    climb(run, ladder, stage)
+    _climb(run, ladder, stage)
     run.processes.wait()
     if not directory.leads:
         return None
-    result = result_of(ladder)
+    result = ladder.summary()
     result.write(layout.numbers)
-    write_csv(layout.table, trials_table(result).csv())
-    report_of(result).write(layout.report)
-    for line in lines_of(result, directory.path):
+    write_csv(layout.table, result.table().csv())
+    shown, sentences = result.top_table(), result.sentences()
+    question = "Which networks with which hyper-parameters?"
+    StudyReport(question=question, sentences=sentences, tables=(shown,)).write(layout.report)
+    for line in (*shown.lines(), *sentences):
         directory.say(line)
+    if chosen := next((trial for trial in result.top if trial.on_front), None):
+        directory.say(
+            f"Next: dualfair retrain --run {directory.path} --genotype {chosen.genotype} "
+            f"--optimizer {chosen.optimizer} --lr {chosen.lr:g} --epochs {result.rungs[-1]:g} --seeds 4"
+        )
     return result
 
 
-def climb(run: TrainedRun, ladder: Ladder, stage: TrainingStage) -> None:
+@dataclass(eq=False)
+class Ladder:
+    """The turns of a stage's folder, shared by all teams of ranks through its files, and what they came to."""
+
+    layout: TuneLayout
+    space: SearchSpace
+    pool: Sequence[Genotype]
+    rungs: Rungs
+    options: TuneOptions
+    measures: tuple[str, ...] = ("error", "rank_disparity")
+    _results: dict[Turn, TrainingResult | Failure] = field(default_factory=dict)
+
+    def trial(self, number: int) -> Trial:
+        """Trial `number`, as it was drawn."""
+        return draw_trial(number, self.options.seed, self.space, self.pool)
+
+    def training(self, turn: Turn):
+        """The `TrainingSpec` of a turn."""
+        return self.trial(turn.trial).training(self.rungs.budgets[turn.rung])
+
+    def take(self) -> Turn | None:
+        """The next turn for this team, which is noted as taken; waits for other teams where it has to."""
+        while True:
+            with _alone(self.layout.turns_lock):
+                taken = self.taken()
+                done = {turn: [*self.reached(turn).validation.values()] for turn in taken if self.result(turn)}
+                running = [turn for turn in taken if turn not in done]
+                turn = next_turn(done, running, self.options.trials, len(self.rungs.budgets), self.rungs.eta)
+                if turn is not None:
+                    TakenTurns((*taken, turn)).write(self.layout.turns)
+                    return turn
+            if not running:
+                return None
+            time.sleep(_PATIENCE)
+
+    def taken(self) -> tuple[Turn, ...]:
+        """The turns that were ever taken, in order. Raises ValueError when the list is damaged."""
+        path = self.layout.turns
+        if not path.is_file():
+            return ()
+        return TakenTurns.read(path, "delete it, the same command takes the turns again").turns
+
+    def forget_unfinished(self) -> None:
+        """Let turns without a result be taken again: whoever took them is gone."""
+        TakenTurns(tuple(turn for turn in self.taken() if self.result(turn))).write(self.layout.turns)
+
+    def result(self, turn: Turn) -> TrainingResult | Failure | None:
+        """What the training of a turn came to, None for nothing yet. Raises ValueError where that is damaged."""
+        if turn not in self._results:
+            place = self.layout.training(self.training(turn))
+            if place.failure.is_file():
+                self._results[turn] = Failure.read(place.failure, "delete it and run the same command again")
+            elif place.result.is_file():
+                self._results[turn] = read_result(place.result, self.space)
+        return self._results.get(turn)
+
+    def reached(self, turn: Turn) -> RungResult:
+        """What a finished turn came to, in numbers."""
+        result, epochs = self.result(turn), self.rungs.budgets[turn.rung]
+        if isinstance(result, Failure):
+            infinite = dict.fromkeys(self.measures, float("inf"))
+            return RungResult(epochs, infinite, infinite, result.reason)
+        return RungResult(
+            epochs, *({name: result.on(split).measures[name] for name in self.measures} for split in SPLITS)
+        )
+
+    def fail(self, turn: Turn, reason: str) -> None:
+        """Note that the training of a turn cannot be finished."""
+        place = self.layout.training(self.training(turn))
+        place.folder.mkdir(parents=True, exist_ok=True)
+        Failure(" ".join(reason.split())).write(place.failure)
+
+    def sentence(self, turn: Turn) -> str:
+        """A finished turn in words."""
+        rung = self.reached(turn)
+        values = ", ".join(f"{spoken(name)} {decimals(value)}" for name, value in rung.validation.items())
+        outcome = f"failed, {rung.failed}" if rung.failed else f"validation {values}"
+        return f"       {self.trial(turn.trial)}, {rung.epochs:g} epochs: {outcome}"
+
+    def summary(self) -> TuneResult:
+        """All trials with the numbers of every rung that they reached, and the front of the last rung."""
+        reached: dict[int, list[RungResult]] = defaultdict(list)
+        for turn in sorted(self.taken()):
+            reached[turn.trial].append(self.reached(turn))
+        budgets = self.rungs.budgets
+        ends = {
+            number: [*rungs[-1].validation.values()] for number, rungs in reached.items() if len(rungs) == len(budgets)
+        }
+        finite = {number: values for number, values in ends.items() if np.isfinite(values).all()}
+        on_front = (
+            dict(zip(finite, non_dominated(np.array([*finite.values()])).tolist(), strict=True)) if finite else {}
+        )
+        return TuneResult(
+            measures=self.measures,
+            rungs=budgets,
+            epochs_spent=sum(rung.epochs for rungs in reached.values() for rung in rungs),
+            trials=tuple(
+                replace(self.trial(number), rungs=tuple(rungs), on_front=on_front.get(number, False))
+                for number, rungs in reached.items()
+            ),
+        )
+
+
+def _climb(run: TrainedRun, ladder: Ladder, stage: TrainingStage) -> None:
     """Take turns until there are none left; every team of ranks by itself."""
     team = divide(run.processes, ladder.options.ranks_per_job)
-    for turn in turns(team, ladder.take):
+    while True:
+        turn = ladder.take() if team.leads else None
+        text = team.broadcast(f"{turn.trial} {turn.rung}" if turn else "")
+        if not text:
+            return
+        turn = Turn(*map(int, text.split()))
         try:
             train_standalone(run, stage, ladder.training(turn), team)
         except NonFinite as error:
@@ -97,11 +275,34 @@ def climb(run: TrainedRun, ladder: Ladder, stage: TrainingStage) -> None:
             run.directory.say(ladder.sentence(turn))
 
 
-def turns(team: ProcessGroup, take: Callable[[], Turn | None]) -> Iterator[Turn]:
-    """The turns that fall to this rank's team."""
-    while True:
-        turn = take() if team.leads else None
-        text = team.broadcast(f"{turn.trial} {turn.rung}" if turn else "")
-        if not text:
-            return
-        yield Turn(*map(int, text.split()))
+def pool_of(run: TrainedRun, networks: int, layout: TuneLayout) -> list[Genotype]:
+    """The `networks` best of the search by inherited scores, without regard to their heads; none for 0.
+
+    They are the same on every rank, and those that the stage recorded where it has begun: a search that went on since
+    does not change them. Raises ValueError when nothing was scored.
+    """
+    pool: Sequence[Genotype] = ()
+    if run.processes.leads and layout.config.is_file():
+        pool = TuneConfig.read(layout.config, f"delete the folder {layout.folder}").pool
+    elif run.processes.leads and networks:
+        pool = _best(run, networks)
+    return [run.setting.space.parse(text) for text in run.processes.broadcast(" ".join(map(str, pool))).split()]
+
+
+def _best(run: TrainedRun, networks: int) -> list[Genotype]:
+    """The best scored networks with different blocks, front by front."""
+    scored, values = scored_networks(run)
+    if not scored:
+        raise ValueError(f"the search in {run.directory.path} has no scores; run 'dualfair search' first, or --pool 0")
+    different: dict[tuple, Genotype] = {}
+    for place in ranking(values).tolist():
+        different.setdefault(scored[place].genotype.blocks, scored[place].genotype)
+    return [*different.values()][:networks]
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Keep the other teams out, on this machine or on others that share the folder."""
+    with open(path, "w", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
