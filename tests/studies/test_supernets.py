@@ -7,13 +7,11 @@ import numpy as np
 import pytest
 from scipy.stats import kendalltau
 
+from dualfair.presentation.format import NOTHING
 from dualfair.runs.options import TrainOptions
 from dualfair.runs.protocol import ProtocolOptions
-from dualfair.studies.supernets.options import StudyOptions
-from dualfair.studies.supernets.records import SupernetStudy
-from dualfair.studies.supernets.table import StandaloneScores, study_of
-from dualfair.studies.supernets.variants import COMPARISON, Variant, by_training, read_variants, variants_of
-from dualfair.studies.supernets.words import lines_of
+from dualfair.studies.supernets import StudyOptions
+from dualfair.studies.supernets.study import COMPARISON, SupernetStudy, Variant, study_of, variants_of
 from dualfair.supernet.training.recipe import Recipe
 
 BASE = Variant("default", TrainOptions(), Recipe(), ProtocolOptions())
@@ -24,11 +22,7 @@ def tables(n=24, seeds=3, seed=0, quality=(0.3, 3.0)):
     rng = np.random.default_rng(seed)
     exact = {name: rng.normal(size=n) for name in ("error", "rank_disparity")}
     halves = {name: value[:, None, None] + 0.2 * rng.normal(size=(n, seeds, 2)) for name, value in exact.items()}
-    standalone = StandaloneScores(
-        tuple(f"net{number}" for number in range(n)),
-        {split: {name: of.mean(axis=2) for name, of in halves.items()} for split in ("validation", "test")},
-        {split: halves for split in ("validation", "test")},
-    )
+    standalone = {name: np.concatenate([of.mean(axis=2, keepdims=True), of], axis=2) for name, of in halves.items()}
     costs = {"params": -exact["error"], "macs": rng.normal(size=n)}
     scores = {
         name: [{m: value + noise * rng.normal(size=n) for m, value in exact.items()} | costs for _ in range(3)]
@@ -37,12 +31,17 @@ def tables(n=24, seeds=3, seed=0, quality=(0.3, 3.0)):
     return standalone, scores
 
 
+def study_by(standalone, scores, resamples):
+    networks = tuple(f"net{number}" for number in range(len(standalone["error"])))
+    return study_of(networks, standalone, scores, StudyOptions(resamples=resamples))
+
+
 def test_taus_are_scipys_and_intervals_are_those_of_a_plain_bootstrap_over_networks():
     standalone, scores = tables()
-    study = study_of(scores, standalone, StudyOptions(resamples=400))
-    mean = standalone.values["test"]["error"].mean(axis=1)
+    study = study_by(standalone, scores, 400)
+    mean = standalone["error"][:, :, 0].mean(axis=1)
     for name, runs in scores.items():
-        cell = study.variants[name]["test"]["error"]
+        cell = study.variants[name]["error"]
         expected = [kendalltau(run["error"], mean).statistic for run in runs]
         assert cell.taus == pytest.approx(expected) and cell.mean == pytest.approx(np.mean(expected))
         rng = np.random.default_rng(5)
@@ -51,22 +50,21 @@ def test_taus_are_scipys_and_intervals_are_those_of_a_plain_bootstrap_over_netwo
             rows = rng.integers(len(mean), size=len(mean))
             drawn.append(np.mean([kendalltau(run["error"][rows], mean[rows]).statistic for run in runs]))
         assert cell.interval == pytest.approx(np.quantile(drawn, [0.025, 0.975]), abs=0.06)
-        assert cell.share == pytest.approx(cell.mean / study.standalone["test"]["error"].ceiling.tau)
 
 
 def test_a_worse_variant_is_told_and_an_equal_one_is_not():
     standalone, scores = tables()
     scores["same"] = scores["default"]
-    study = study_of(scores, standalone, StudyOptions(resamples=400))
-    assert study.variants["same"]["test"]["error"].difference_interval == (0.0, 0.0)
-    text = "\n".join(lines_of(study))
+    study = study_by(standalone, scores, 400)
+    assert study.variants["same"]["error"].difference_interval == (0.0, 0.0)
+    text = "\n".join(study.sentences())
     assert "noisy ranks error worse than default: -" in text and "same ranks" not in text
     assert "of 4 comparisons one in twenty would differ by luck" in text
 
 
 def test_a_baseline_counts_in_its_better_direction():
     standalone, scores = tables(quality=(1.0, 1.0))
-    cell = study_of(scores, standalone, StudyOptions(resamples=50)).baselines["params"]["test"]["error"]
+    cell = study_by(standalone, scores, 50).baselines["params"]["error"]
     assert cell.mean > 0.8 and len(cell.taus) == 1
 
 
@@ -74,24 +72,25 @@ def test_constant_scores_are_undefined_and_do_not_end_the_study():
     standalone, scores = tables(n=5)
     for run in scores["noisy"]:
         run["error"] = np.zeros(5)
-    cell = study_of(scores, standalone, StudyOptions(resamples=20)).variants["noisy"]["test"]["error"]
+    study = study_by(standalone, scores, 20)
+    cell = study.variants["noisy"]["error"]
     assert cell.mean is None and cell.interval is None and cell.taus == (None,) * 3
-    assert any("undefined" in line for line in lines_of(study_of(scores, standalone, StudyOptions(resamples=20))))
+    assert any(line.split()[:3] == ["error", "noisy", NOTHING] for line in study.table().lines())
 
 
 def variants_in(tmp_path, text):
     path = tmp_path / "variants.toml"
     path.write_text(text)
-    return read_variants(path, BASE)
+    return variants_of(BASE.train, BASE.recipe, BASE.protocol_options, path)
 
 
 def test_variants_share_supernets_when_only_their_scoring_differs(tmp_path):
     uniform = 'sampler = "uniform"\nepochs = 270\n'
     variants = variants_in(tmp_path, f"[uniform]\n{uniform}[rough]\ncalibrate = 64\n[plain]\n{uniform}")
-    assert [variant.name for variant in variants] == ["uniform", "rough", "plain"]
-    assert variants[0].recipe.epochs == 270.0 and variants[1].protocol_options.calibrate == 64
-    names = by_training([BASE, *variants])
-    assert [names[variant.training] for variant in variants] == ["uniform", "default", "uniform"]
+    assert [variant.name for variant in variants] == ["default", "uniform", "rough", "plain"]
+    default, of_uniform, rough, plain = variants
+    assert of_uniform.recipe.epochs == 270.0 and rough.protocol_options.calibrate == 64
+    assert rough.training == default.training != of_uniform.training == plain.training
 
 
 @pytest.mark.parametrize(
@@ -113,9 +112,9 @@ def test_a_bad_variants_file_is_refused_in_one_line(tmp_path, text, said):
 
 
 def test_the_comparison_that_comes_along_can_be_read():
-    assert {variant.name for variant in read_variants(COMPARISON, BASE)} >= {"uniform", "strict"}
     by_name = variants_of(BASE.train, BASE.recipe, BASE.protocol_options, Path("comparison"))
-    assert by_name == [BASE, *read_variants(COMPARISON, BASE)]
+    assert by_name == variants_of(BASE.train, BASE.recipe, BASE.protocol_options, COMPARISON)
+    assert by_name[0] == BASE and {variant.name for variant in by_name} >= {"uniform", "strict"}
     assert variants_of(BASE.train, BASE.recipe, BASE.protocol_options) == [BASE]
 
 
@@ -135,7 +134,8 @@ def test_the_command_trains_the_truth_once_and_continues_where_it_was(dualfair, 
     assert len(list(supernets.glob("*/retrain/*/seed-*/result.json"))) == 6
     study = SupernetStudy.read(tmp_path / "study/study.json")
     assert [*study.variants] == ["default", "uniform", "rough"] and len(study.networks) == 3
-    assert (tmp_path / "study/study.csv").read_text().count("uniform,test,error") == 2
+    rows = (tmp_path / "study/study.csv").read_text().splitlines()
+    assert rows[0].startswith("measure,variant,tau,tau low,tau high,less default") and "error,rough," in "\n".join(rows)
     assert (tmp_path / "study/study.png").stat().st_size > 5000
     splits = {json.loads((run / "train/config.json").read_text())["split_seed"] for run in supernets.iterdir()}
     assert splits == {0}, "all supernets see the same people"

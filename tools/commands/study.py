@@ -8,7 +8,7 @@ from dualfair.commands.console import watching
 from dualfair.commands.options import PATH, config_options, deterministic_option, device_option
 from dualfair.runs.options import TrainOptions
 from dualfair.runs.protocol import ProtocolOptions
-from dualfair.studies.supernets.options import StudyOptions
+from dualfair.studies.supernets import StudyOptions
 from dualfair.supernet.training.recipe import Recipe
 
 
@@ -35,8 +35,7 @@ def command(
     """Rank the same networks by several supernets and by training them: tau with intervals for every variant."""
     from dualfair.runs.config import build_configs
     from dualfair.runs.context import working
-    from dualfair.studies.supernets.study import study
-    from dualfair.studies.supernets.variants import variants_of
+    from dualfair.studies.supernets.study import study, variants_of
 
     options, *trained_by = build_configs(
         given, preset, StudyOptions, TrainOptions, Recipe, ProtocolOptions, stage="train"

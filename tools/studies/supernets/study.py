@@ -1,14 +1,28 @@
-"""Does the inherited score rank as standalone training does, over several supernets and ways of training them?"""
+"""Does the inherited score rank as standalone training does, over several supernets and ways of training them?
 
-from collections.abc import Sequence
+Shape legend: n networks, S training seeds.
+"""
+
+import dataclasses
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from matplotlib.figure import Figure
 
+from dualfair.evaluation.statistics.ceiling import NoiseCeiling, TruthCeiling, noise_ceiling, truth_ceiling
+from dualfair.evaluation.statistics.mean_tau import MeanTau, all_taus, mean_tau, resampled_networks
+from dualfair.presentation.figures import BLUE, GREY, ORANGE, save
+from dualfair.presentation.format import spoken, two
+from dualfair.presentation.table import Column, Table, interval_columns, table
+from dualfair.runs.config import changed, read_toml
 from dualfair.runs.context import Workplace, working_beside
 from dualfair.runs.devices import describe
-from dualfair.runs.options import RetrainOptions
+from dualfair.runs.options import RetrainOptions, TrainOptions
+from dualfair.runs.protocol import ProtocolOptions
+from dualfair.runs.records.codec import Record, keyed
 from dualfair.runs.records.search import SearchConfig
 from dualfair.runs.trained_run import open_trained
 from dualfair.runs.training_results import TrainingResults, collect
@@ -16,56 +30,126 @@ from dualfair.runs.watching import ShouldStop, ShowProgress, never, silent
 from dualfair.stages.inherited import inherited_scores
 from dualfair.stages.retrain import HowTrained, random_networks, retrain
 from dualfair.stages.train import train
-from dualfair.studies.supernets.figure import draw
-from dualfair.studies.supernets.options import StudyOptions
-from dualfair.studies.supernets.records import SupernetsLayout, SupernetStudy
-from dualfair.studies.supernets.table import standalone_scores, study_of
-from dualfair.studies.supernets.variants import Variant, by_training
-from dualfair.studies.supernets.words import lines_of, rows_of
+from dualfair.studies.supernets import StudyOptions
 from dualfair.supernet.files import write_csv
-from dualfair.supernet.genotype import Genotype
+from dualfair.supernet.training.recipe import Recipe
 
+COMPARISON = Path(__file__).parent / "comparison.toml"
+"""The comparison by which the defaults were chosen."""
+BASE = "default"
+"""The variant that differs in nothing; all others are compared with it."""
+COSTS = ("params", "macs")
 SAMPLE = ("random",)
 """Why the networks are trained."""
 
 
 @dataclass(frozen=True)
-class _Stages:
-    """The stages of a study: in folders beside its own, on the same faces, watched by whoever called."""
+class Variant:
+    """One way to train supernets and to score by their weights."""
 
-    place: Workplace
-    faces: Path
+    name: str
+    train: TrainOptions
+    recipe: Recipe
+    protocol_options: ProtocolOptions
+
+    @property
+    def training(self) -> tuple[TrainOptions, Recipe]:
+        """What decides about the weights: variants that are equal in it share their supernets."""
+        return self.train, self.recipe
+
+
+def variants_of(
+    train: TrainOptions, recipe: Recipe, protocol_options: ProtocolOptions, path: Path | None = None
+) -> list[Variant]:
+    """What the options say, and the variants of a file, or of the COMPARISON where `path` is its bare name.
+
+    Every table [name] of the file holds what differs: any field of the recipe, `sampler`, `calibrate` and `people`.
+    None of them changes what is true of a network that is trained by itself. Raises ValueError for a file that is not
+    TOML, or an option or a value that is not one of these.
+    """
+    variants = [Variant(BASE, train, recipe, protocol_options)]
+    path = COMPARISON if path is not None and str(path) == COMPARISON.stem else path
+    for name, values in (read_toml(path, "variants") if path else {}).items():
+        if not isinstance(values, dict):
+            raise ValueError(f"variants {path}: {name} = {values!r} stands in no table; write [name of the variant]")
+        if name == BASE:
+            raise ValueError(f"variants {path}: [{BASE}] is the name of what the options say; take another")
+        try:
+            _check_options(values)
+            configs = (changed(config, values) for config in (train, recipe, protocol_options))
+            variants.append(Variant(name, *configs))
+        except ValueError as error:
+            raise ValueError(f"variants {path}: [{name}] {error}") from None
+    return variants
+
+
+def _check_options(values: Mapping[str, object]) -> None:
+    known = ("sampler", "calibrate", "people", *(field.name for field in dataclasses.fields(Recipe)))
+    for option, value in values.items():
+        if option not in known:
+            raise ValueError(f"cannot set {option}; choose from {', '.join(known)}")
+        if isinstance(value, str) and ":" in value:
+            raise ValueError(f"cannot name {value!r}, which would run code; a file may not")
+
+
+@dataclass(frozen=True)
+class StandaloneCeilings(Record):
+    """How well the trainings rank networks themselves: tau between two of them, and what their exact mean would
+    reach."""
+
+    noise_ceiling: NoiseCeiling
+    ceiling: TruthCeiling
+
+
+@dataclass(frozen=True)
+class SupernetStudy(Record):
+    """The same `networks` ranked by the supernets of every variant, and by standalone trainings of so many seeds.
+
+    By measure, on test people, there are the ceilings of the `standalone` trainings, and tau of inherited scores with
+    their mean: of the `variants`, each beside the first one, and of the `baselines` params and macs, in the direction
+    that ranks better.
+    """
+
     options: StudyOptions
-    progress: ShowProgress
-    should_stop: ShouldStop
+    networks: tuple[str, ...]
+    seeds: int
+    standalone: Mapping[str, StandaloneCeilings] = keyed("truth")
+    variants: Mapping[str, Mapping[str, MeanTau]]
+    baselines: Mapping[str, Mapping[str, MeanTau]]
 
-    def train(self, run: Path, variant: Variant, number: int) -> None:
-        """Train supernet `number` of a variant, unless that is done."""
-        options = replace(variant.train, seed=variant.train.seed + number)
-        with working_beside(self.place, run, make=True) as place:
-            train(place, self.faces, options, variant.recipe, progress=self.progress, should_stop=self.should_stop)
+    def table(self) -> Table:
+        """A row a measure and variant, then those of the baselines and of the ceilings."""
+        columns = [Column("measure", "text"), Column("variant", "text"), *interval_columns("tau", "tau")]
+        columns += [*interval_columns(f"less {next(iter(self.variants))}", "tau"), Column("every supernet", "text")]
+        rows: list[list[object]] = []
+        for measure, of in self.standalone.items():
+            for name, by_measure in {**self.variants, **self.baselines}.items():
+                result = by_measure[measure]
+                single = " ".join(map(two, result.taus)) if len(result.taus) > 1 else None
+                ends = (result.interval or (None, None)), (result.difference_interval or (None, None))
+                rows.append([spoken(measure), name, result.mean, *ends[0], result.difference, *ends[1], single])
+            ceiling = of.ceiling.tau, *(of.ceiling.interval or (None, None))
+            rows.append([spoken(measure), "most that the truth's noise allows", *ceiling, *[None] * 4])
+            between = [of.noise_ceiling.mean, *[None] * 6]
+            rows.append([spoken(measure), "between two trainings of the truth", *between])
+        return table(columns, rows)
 
-    def retrain(self, host: Path, variant: Variant) -> TrainingResults:
-        """Train random networks by themselves, in the run directory of the first supernet."""
-        with working_beside(self.place, host) as place:
-            run = open_trained(place.directory, place.processes)
-            space = run.setting.space
-            networks = random_networks(space, self.options.networks, variant.train.seed)
-            how = HowTrained(
-                options=RetrainOptions(seeds=self.options.seeds, controls=0),
-                recipe=replace(variant.recipe, epochs=self.options.standalone_epochs),
-                protocol=variant.protocol_options,
-                progress=self.progress,
-                should_stop=self.should_stop,
-            )
-            retrain(run, dict.fromkeys(networks, SAMPLE), how)
-            return collect(place.directory.layout, space)
-
-    def score(self, run: Path, genotypes: Sequence[Genotype], variant: Variant) -> dict[str, np.ndarray]:
-        """Inherited scores (n,) of the networks by column, from one supernet."""
-        with working_beside(self.place, run) as place:
-            trained = open_trained(place.directory, place.processes)
-            return inherited_scores(trained, genotypes, SearchConfig.of(variant.protocol_options))
+    def sentences(self) -> list[str]:
+        """Variants whose difference to the first one has an interval without 0, and how many of the comparisons that
+        is."""
+        first, *others = self.variants
+        lines = []
+        for name, measure in ((name, measure) for name in others for measure in self.standalone):
+            result = self.variants[name][measure]
+            low, high = result.difference_interval or (0, 0)
+            if low > 0 or high < 0:
+                word = "better" if low > 0 else "worse"
+                difference = f"{result.difference:+.2f} [{low:.2f}, {high:.2f}]"
+                lines.append(f"{name} ranks {spoken(measure)} {word} than {first}: {difference}")
+        if compared := len(others) * len(self.standalone):
+            none = f"No other difference to {first} is shown" if lines else "No difference is shown"
+            lines.append(f"{none}; of {compared} comparisons one in twenty would differ by luck")
+        return lines
 
 
 def study(
@@ -83,25 +167,128 @@ def study(
     A training that `should_stop` ends is saved before `runs.watching.Stopped` is raised. Raises ValueError where
     options and faces do not fit, or the folder was begun with others.
     """
-    directory = place.directory
+    directory, folder = place.directory, place.directory.path
     directory.record_command(directory.layout.stage("study"), describe(place.processes.device))
-    layout, stages = SupernetsLayout(directory.path), _Stages(place, faces, options, progress, should_stop)
-    names = by_training(variants)
-    host = layout.supernet(variants[0].name, 0)
+    names: dict[tuple[TrainOptions, Recipe], str] = {}
     trained: TrainingResults | None = None
     inherited: dict[str, list[dict[str, np.ndarray]]] = {}
     for variant in variants:
-        runs = [layout.supernet(names[variant.training], number) for number in range(options.supernets)]
+        runs = _supernets(folder, names.setdefault(variant.training, variant.name), options.supernets)
         for number, run in enumerate(runs):
-            stages.train(run, variant, number)
-        trained = trained or stages.retrain(host, variant)
-        inherited[variant.name] = [stages.score(run, trained.genotypes, variant) for run in runs]
-        record = study_of(inherited, standalone_scores(trained), options)
-        record.write(layout.numbers)
-    for line in lines_of(record):
+            seeded = replace(variant.train, seed=variant.train.seed + number)
+            with working_beside(place, run, make=True) as beside:
+                train(beside, faces, seeded, variant.recipe, progress=progress, should_stop=should_stop)
+        if trained is None:
+            host = runs[0]
+            how = HowTrained(
+                options=RetrainOptions(seeds=options.seeds, controls=0),
+                recipe=replace(variant.recipe, epochs=options.standalone_epochs),
+                protocol=variant.protocol_options,
+                progress=progress,
+                should_stop=should_stop,
+            )
+            with working_beside(place, host) as beside:
+                trained = _retrain(beside, options.networks, variant.train.seed, how)
+        inherited[variant.name] = []
+        for run in runs:
+            with working_beside(place, run) as beside:
+                supernet, config = open_trained(beside.directory, beside.processes), variant.protocol_options
+                scores = inherited_scores(supernet, trained.genotypes, SearchConfig.of(config))
+                inherited[variant.name].append(scores)
+        record = study_of(tuple(map(str, trained.genotypes)), standalone_scores(trained), inherited, options)
+        record.write(folder / "study.json")
+    directory.say(
+        f"Study: {len(record.networks)} random networks, {record.seeds} trainings each; inherited scores on validation "
+        "people against the mean of the trainings on test people. Kendall's tau, mean of the supernets [95 % over "
+        "networks]"
+    )
+    for line in (*record.table().lines(), *record.sentences()):
         directory.say(line)
-    write_csv(layout.table, rows_of(record))
-    draw(layout.figure, record.to_json())
-    directory.say(f"Numbers: {layout.numbers} and {layout.table.name}, picture: {layout.figure}")
+    write_csv(folder / "study.csv", record.table().csv())
+    draw(folder / "study.png", record)
+    directory.say(f"Numbers: {folder / 'study.json'} and study.csv, picture: {folder / 'study.png'}")
     directory.say(f"Next: dualfair correlate --run {host}")
     return record
+
+
+def _supernets(folder: Path, training: str, count: int) -> list[Path]:
+    """The run directories of the supernets that are trained so."""
+    name = re.sub("[^a-z0-9]+", "-", training.lower())
+    return [folder / "supernets" / f"{name}-{number}" for number in range(count)]
+
+
+def _retrain(host: Workplace, networks: int, seed: int, how: HowTrained) -> TrainingResults:
+    """Train random networks by themselves, in the run directory of a supernet."""
+    run = open_trained(host.directory, host.processes)
+    retrain(run, dict.fromkeys(random_networks(run.setting.space, networks, seed), SAMPLE), how)
+    return collect(host.directory.layout, run.setting.space)
+
+
+def standalone_scores(trained: TrainingResults) -> dict[str, np.ndarray]:
+    """Every measure of the trainings on test people, and on two halves of them, (n, S, 3)."""
+
+    def of(measure: str) -> np.ndarray:
+        scores = ([result.test for result in results] for results in trained.results)
+        return np.array([[[each[measure] for each in (test.measures, *test.halves)] for test in row] for row in scores])
+
+    return {measure: of(measure) for measure in trained.results[0][0].test.measures}
+
+
+def study_of(
+    networks: tuple[str, ...],
+    standalone: Mapping[str, np.ndarray],
+    inherited: Mapping[str, Sequence[Mapping[str, np.ndarray]]],
+    options: StudyOptions,
+    *,
+    seed: int = 0,
+) -> SupernetStudy:
+    """The study of `standalone_scores`; `inherited` are the scores of every variant by supernet and column, (n,)."""
+    counts = resampled_networks(len(networks), options.resamples, seed)
+    first = next(iter(inherited))
+    variants: dict[str, dict[str, MeanTau]] = {name: {} for name in inherited}
+    baselines: dict[str, dict[str, MeanTau]] = {name: {} for name in COSTS}
+    for measure, scores in standalone.items():
+        truth = scores[:, :, 0].mean(axis=1)
+        base = all_taus([supernet[measure] for supernet in inherited[first]], truth, counts)
+        for name, supernets in inherited.items():
+            of_variant = all_taus([supernet[measure] for supernet in supernets], truth, counts)
+            variants[name][measure] = mean_tau(of_variant, None if name == first else base)
+        for name in COSTS:
+            of_cost = all_taus([inherited[first][0][name]], truth, counts)
+            baselines[name][measure] = mean_tau(-of_cost if of_cost[0, 0] < 0 else of_cost, base)
+    return SupernetStudy(
+        options=options,
+        networks=networks,
+        seeds=next(iter(standalone.values())).shape[1],
+        standalone={
+            name: StandaloneCeilings(noise_ceiling(of[:, :, 0]), truth_ceiling(of[:, :, 0], of[:, :, 1:], seed=seed))
+            for name, of in standalone.items()
+        },
+        variants=variants,
+        baselines=baselines,
+    )
+
+
+def draw(path: Path, study: SupernetStudy) -> None:
+    """A study of supernets on test people: a panel a measure, a row a variant or baseline with mean tau and interval,
+    a cross for every supernet, and a line at the most that the truth's noise allows."""
+    rows = {**study.variants, **study.baselines}
+    figure = Figure(figsize=(1.6 + 2.4 * len(study.standalone), 1.6 + 0.34 * len(rows)), layout="constrained")
+    panels = figure.subplots(1, len(study.standalone), sharey=True, sharex=True, squeeze=False)[0]
+    for axes, (measure, of) in zip(panels, study.standalone.items(), strict=True):
+        for place, (name, by_measure) in enumerate(rows.items()):
+            result, colour = by_measure[measure], BLUE if name in study.variants else GREY
+            if result.mean is None:
+                continue
+            axes.plot(result.interval or [result.mean] * 2, [place, place], color=colour, lw=1.5)
+            axes.plot(result.mean, place, "o", color=colour, ms=5)
+            single = [tau for tau in result.taus if tau is not None]
+            axes.plot(single, [place] * len(single), "x", color=ORANGE, ms=5)
+        axes.axvline(0, color=GREY, lw=0.8)
+        if of.ceiling.tau is not None:
+            axes.axvline(of.ceiling.tau, color="black", lw=0.8, ls="--")
+        axes.set_title(spoken(measure), fontsize=9)
+        axes.set_xlabel("Kendall's tau", fontsize=8)
+    panels[0].set_yticks(range(len(rows)), rows)
+    panels[0].invert_yaxis()
+    save(figure, path)
