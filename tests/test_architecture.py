@@ -128,7 +128,7 @@ FILES_OF_STUDIES = {
     if name.startswith("studies.")
     for file in file_names(path)
     if file.endswith((".json", ".csv", ".png"))
-} - FILES_OF_STAGES - {"manifest.csv"}
+} - {*FILES_OF_STAGES, "manifest.csv"}
 
 
 @pytest.mark.parametrize("name", [name for name in MODULES if room_of(name) not in ("studies", "commands")])

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.stats import kendalltau
 
 from dualfair.presentation.format import NOTHING
 from dualfair.runs.options import TrainOptions
@@ -34,22 +33,6 @@ def tables(n=24, seeds=3, seed=0, quality=(0.3, 3.0)):
 def study_by(standalone, scores, resamples):
     networks = tuple(f"net{number}" for number in range(len(standalone["error"])))
     return study_of(networks, standalone, scores, StudyOptions(resamples=resamples))
-
-
-def test_taus_are_scipys_and_intervals_are_those_of_a_plain_bootstrap_over_networks():
-    standalone, scores = tables()
-    study = study_by(standalone, scores, 400)
-    mean = standalone["error"][:, :, 0].mean(axis=1)
-    for name, runs in scores.items():
-        cell = study.variants[name]["error"]
-        expected = [kendalltau(run["error"], mean).statistic for run in runs]
-        assert cell.taus == pytest.approx(expected) and cell.mean == pytest.approx(np.mean(expected))
-        rng = np.random.default_rng(5)
-        drawn = []
-        for _ in range(400):
-            rows = rng.integers(len(mean), size=len(mean))
-            drawn.append(np.mean([kendalltau(run["error"][rows], mean[rows]).statistic for run in runs]))
-        assert cell.interval == pytest.approx(np.quantile(drawn, [0.025, 0.975]), abs=0.06)
 
 
 def test_a_worse_variant_is_told_and_an_equal_one_is_not():

@@ -10,10 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from textwrap import wrap
 
-from dualfair.evaluation.statistics.ranking import RankingCorrelation
 from dualfair.presentation.table import Column, Table, interval_columns, table
 from dualfair.runs.context import Workplace
-from dualfair.runs.layout import RunLayout
+from dualfair.runs.layout import Inside, RunLayout
 from dualfair.runs.options import RetrainOptions, SearchOptions, TrainOptions
 from dualfair.runs.protocol import ProtocolOptions
 from dualfair.runs.records.ranking import RankingStudy
@@ -27,7 +26,7 @@ from dualfair.stages.inherited import inherited_scores
 from dualfair.stages.retrain import HowTrained, retrain, select
 from dualfair.stages.search import SearchTask, search
 from dualfair.stages.train import train, updates_in_words
-from dualfair.supernet.images.store import FaceStore, open_store
+from dualfair.supernet.images.store import open_store
 from dualfair.supernet.images.synthetic.people import SyntheticFaces
 from dualfair.supernet.training.recipe import Recipe
 
@@ -51,22 +50,10 @@ class DemoLayout:
     """The folder of a demo: its faces, the run, the run whose supernet is trained by uniform sampling, and the page."""
 
     folder: Path
-
-    @property
-    def faces(self) -> Path:
-        return self.folder / "faces"
-
-    @property
-    def run(self) -> Path:
-        return self.folder / "run"
-
-    @property
-    def uniform(self) -> Path:
-        return self.folder / "run-uniform"
-
-    @property
-    def page(self) -> Path:
-        return self.folder / "report" / "report.html"
+    faces = Inside("faces")
+    run = Inside("run")
+    uniform = Inside("run-uniform")
+    page = Inside("report/report.html")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +103,10 @@ def demonstrate(
         return updates_in_words(checkpoint), open_trained(where.directory, where.processes)
 
     with timed("faces"):
-        for line in description(_faces(layout.faces, seed, progress)):
+        if not (layout.faces / "manifest.csv").is_file():
+            generated = SyntheticFaces(identities=IDENTITIES, images=IMAGES, size=SIZE, bias=BIAS, seed=seed)
+            generate(generated, layout.faces, progress)
+        for line in description(open_store(layout.faces)):
             say(line)
         say(f"pictures: {layout.faces / PREVIEW}")
     with timed("train"):
@@ -145,14 +135,6 @@ def demonstrate(
     )
 
 
-def _faces(folder: Path, seed: int, progress: ShowProgress) -> FaceStore:
-    """The faces, generated unless an earlier demo in this folder did."""
-    if not (folder / "manifest.csv").is_file():
-        config = SyntheticFaces(identities=IDENTITIES, images=IMAGES, size=SIZE, bias=BIAS, seed=seed)
-        generate(config, folder, progress)
-    return open_store(folder)
-
-
 def summary(demo: Demonstration, layout: DemoLayout) -> list[str]:
     """One screen: what came out, with its n."""
     total = sum(demo.seconds.values())
@@ -162,7 +144,11 @@ def summary(demo: Demonstration, layout: DemoLayout) -> list[str]:
         f"=== DualFair demo: {total / 60:.1f} minutes ({stages})",
         f"strict fairness: {demo.counters}",
         f"search: {demo.comparison}",
-        *_confirmed(demo.confirmation),
+        *(
+            f"on {demo.confirmation.people} held-out people: {chance.objective} of its best {chance.value:.3f}, "
+            f"{chance.as_good} of {chance.random} random subnets are as good: {chance.verdict}"
+            for chance in demo.confirmation.against_random
+        ),
         f"ranking, {len(strict.networks)} networks x {strict.seeds} seeds, validation identities: Kendall's tau",
         *(f"  {line}" for line in _taus(strict, uniform).lines()),
         "  strict and uniform had equal path passes; brackets are 95 % bootstrap intervals over networks;",
@@ -171,39 +157,21 @@ def summary(demo: Demonstration, layout: DemoLayout) -> list[str]:
         f"front: {files.search.figure}   ranking: {files.correlate.figure}",
         "A run this small shows that everything works; it proves nothing about your faces.",
     ]
-    return ["", *(part for line in told for part in _wrapped(line))]
-
-
-def _wrapped(line: str) -> list[str]:
-    """A sentence on as many lines as it takes; lines that name files, and those of a table, stay whole."""
-    return [line] if line.startswith(("  ", "Open ", "front: ")) else wrap(line, WIDTH, subsequent_indent="  ")
+    lines = [""]
+    for line in told:
+        # Lines that name files, and those of a table, stay whole.
+        whole = line.startswith(("  ", "Open ", "front: "))
+        lines += [line] if whole else wrap(line, WIDTH, subsequent_indent="  ")
+    return lines
 
 
 def _taus(strict: RankingStudy, uniform: RankingStudy) -> Table:
     """How either supernet ranks by every measure, and the most that could be reached."""
-    columns = [Column("", "text")]
-    for name in ("strict", "uniform"):
-        columns += interval_columns(name, "tau")
-    rows = [
-        [
-            name.split(",")[0],
-            *(end for ranking in (strict, uniform) for end in _ends(ranking.measures[name].correlation)),
-            measure.ceiling.truth.tau,
-        ]
-        for name, measure in strict.measures.items()
-        if name.endswith("validation identities")
-    ]
+    columns = [Column("", "text"), *interval_columns("strict", "tau"), *interval_columns("uniform", "tau")]
+    rows = []
+    for name, measure in strict.measures.items():
+        if name.endswith("validation identities"):
+            both = (ranking.measures[name].correlation for ranking in (strict, uniform))
+            taus = [end for each in both for end in (each.tau, *(each.interval or (None, None)))]
+            rows.append([name.split(",")[0], *taus, measure.ceiling.truth.tau])
     return table([*columns, Column("at most", "tau")], rows)
-
-
-def _ends(correlation: RankingCorrelation) -> tuple[float | None, float | None, float | None]:
-    return (correlation.tau, *(correlation.interval or (None, None)))
-
-
-def _confirmed(confirmation: ConfirmedFront) -> list[str]:
-    """How the search's best fared on people that the search had not seen."""
-    return [
-        f"on {confirmation.people} held-out people: {chance.objective} of its best "
-        f"{chance.value:.3f}, {chance.as_good} of {chance.random} random subnets are as good: {chance.verdict}"
-        for chance in confirmation.against_random
-    ]
