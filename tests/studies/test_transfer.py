@@ -10,7 +10,8 @@ import pytest
 from dualfair.evaluation.protocol import EvaluationProtocol
 from dualfair.evolution.pareto import non_dominated
 from dualfair.runs.layout import RunLayout
-from dualfair.studies.transfer.study import TransferRow, TransferStudy, carried_over, measure, with_front
+from dualfair.studies.transfer.measure import TransferRow, carried_over, measure, with_front
+from dualfair.studies.transfer.study import TransferStudy
 from dualfair.supernet.training.process_group import ALONE
 
 
