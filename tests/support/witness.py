@@ -46,6 +46,24 @@ RENAMED: tuple[tuple[str, str | None], ...] = (
     # Studies lie in a folder of their own; what they compute is what they keep, and verdicts of dominance are gone.
     (r"run/shelf/shelf\.(?:json: \.dominance|csv).*", None),
     (r"run/shelf/(?:commands\.jsonl|shelf\.png)(.*)", None),
+    # They keep every number once: those of test people, by seed, and curves in a record alone.
+    (r"run/shelf/shelf\.json: \.(?:networks\[\d+\]\.(?:validation|test)|(?:correlations|fronts)\.validation).*", None),
+    (r"run/shelf/shelf\.json: \.(correlations|fronts)\.test(.*)", r"run/studies/baselines/baselines.json: .\1\2"),
+    (
+        r"run/compare/hypervolume\.csv.*|study/study\.csv.*|carried/transfer\.json: \.rankings\[\d+\]\.(people|home)",
+        None,
+    ),
+    (r"study/study\.json: \.(?:supernets|truth\.validation|.*\.validation\.).*|study/study\.json: .*\.share", None),
+    (r"study/study\.json: (.*)\.test\.(.*)", r"study/study.json: \1.\2"),
+    (r"run/tune/turns\.json: (.*)", r"run/studies/tune/turns.json: .turns\1"),
+    (r"run/tune/tune\.json: (.*)\.(validation|test) error", r"run/studies/tune/tune.json: \1.\2.error"),
+    (r"run/tune/tune\.json: (.*)\.(validation|test) disparity", r"run/studies/tune/tune.json: \1.\2.rank_disparity"),
+    (r"run/tune/trials\.csv: header", None),
+    (r"run/tune/trials\.csv: (.*)\.(val|test)(?:idation)? error", r"run/studies/tune/trials.csv: \1.\2 error"),
+    (
+        r"run/tune/trials\.csv: (.*)\.(val|test)(?:idation)? disparity",
+        r"run/studies/tune/trials.csv: \1.\2 rank disparity",
+    ),
     (r"run/shelf/shelf\.json(.*)", r"run/studies/baselines/baselines.json\1"),
     (r"run/compare/(?:comparison\.json: \.(?:methods|random_search_needs|evaluations|nsga|sign|sentence)).*", None),
     (r"run/compare/hypervolume\.png.*", None),
