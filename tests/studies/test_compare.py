@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from dualfair.evaluation.cost import macs
+from dualfair.evaluation.latency import Latencies
 from dualfair.evaluation.scoring.scorer import InheritedScorer
 from dualfair.evolution.comparison import NSGA, RANDOM, Comparison, Reached
-from dualfair.evaluation.latency import Latencies
 from dualfair.studies.compare import SearchComparison
 from dualfair.supernet.skeleton import skeleton_of
 from dualfair.supernet.space import SPACES
