@@ -1,6 +1,6 @@
 """Every evaluation is kept: one SQLite file, written as evaluations become known, readable at any moment.
 
-`evolution.storage` says how it lies there, `evolution.opening` what happens to damaged files.
+`evolution.storage` says how it lies there, and what happens to damaged files.
 """
 
 from __future__ import annotations
@@ -17,8 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dualfair.evolution.opening import counted, opened
-from dualfair.evolution.storage import Heading, heading_of, transaction
+from dualfair.evolution.storage import Heading, counted, heading_of, opened, transaction
 from dualfair.supernet.genotype import Genotype
 
 OBJECTIVES = range(2, 5)
