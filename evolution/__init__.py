@@ -7,9 +7,9 @@ return the same `run.SearchResult`.
 
 Underneath, `archive.Archive` keeps every evaluation of a measurement and never lets one be made twice, so repeating
 an interrupted command continues it. `run.Run` scores what the archive lacks, counts and traces; `attempts` finds out
-whose fault it is when a score raises. `pareto` holds dominance, hypervolume, the reference point and the knee. `problem` and `operators` are the border to pymoo:
-integer vectors whose numbers are names, never magnitudes. `constraints` says which networks may be asked for at all,
-and finds such; `halving` spends more on fewer.
+whose fault it is when a score raises. `pareto` holds dominance, hypervolume, the reference point and the knee.
+`operators` is the border to pymoo: integer vectors whose numbers are names, never magnitudes. `constraints` says which
+networks may be asked for at all, and finds such; `halving` spends more on fewer.
 
 An archive is one SQLite file: `storage` has its tables and digests, checks it, and keeps of a damaged one what SQLite
 still reads.

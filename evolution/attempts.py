@@ -123,8 +123,6 @@ def checked_values(values: object, rows: int, archive: Archive) -> np.ndarray:
         array = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(f"score must return an array of numbers, got {type(values).__name__}: {error}") from error
-    if array.ndim == 2:
-        archive.name_details(array.shape[1])
     columns = archive.columns
     if array.shape != (rows, len(columns)):
         raise ValueError(

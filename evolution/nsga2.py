@@ -9,8 +9,13 @@ from pymoo.operators.selection.tournament import TournamentSelection
 
 from dualfair.evolution.archive import Archive, archive_or_memory
 from dualfair.evolution.constraints import Constraints, Vector
-from dualfair.evolution.operators import CategoricalMutation, DistinctMating, DistinctSampling, UniformCrossover
-from dualfair.evolution.problem import GenotypeProblem
+from dualfair.evolution.operators import (
+    CategoricalMutation,
+    DistinctMating,
+    DistinctSampling,
+    GenotypeProblem,
+    UniformCrossover,
+)
 from dualfair.evolution.run import Progress, Run, Score, SearchResult, at_least
 from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.space import SearchSpace
@@ -40,8 +45,8 @@ def evolve(
     `score(genotypes)` returns floats (n, columns); columns behind the objectives are details that are only kept. It
     is asked for each genotype at most once an archive and measurement: repeating an interrupted call with the same
     arguments and `archive` scores only what is missing and ends in the same front. `columns` name what score returns
-    where no archive is given (default: "objective 1", .., "detail 1", .., as many as it returns). `batch` caps the
-    genotypes of a score call (default: a whole generation), and what a call returned is safe from later interruptions.
+    where no archive is given (default: "objective 1", .., and no details). `batch` caps the genotypes of a score call
+    (default: a whole generation), and what a call returned is safe from later interruptions.
 
     A run asks for `population` x `generations` distinct genotypes, the random first generation included: children
     that it asked for before are drawn again. A population larger than the space is shrunk, and a run whose space is

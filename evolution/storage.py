@@ -183,7 +183,9 @@ def _check_and_repair(path: Path) -> str:
         return _repair(path)
     except (OSError, sqlite3.Error) as error:
         reason = error.__cause__ or error
-        raise OSError(f"archive {path} is damaged and could not be repaired: {reason}; nothing of it is lost") from error
+        raise OSError(
+            f"archive {path} is damaged and could not be repaired: {reason}; nothing of it is lost"
+        ) from error
 
 
 def _is_whole(connection: sqlite3.Connection, path: Path) -> bool:

@@ -309,7 +309,9 @@ def test_a_full_disk_during_a_repair_leaves_the_damaged_file_as_it_was(written, 
     ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (33_000, limits[1]))
-        with pytest.raises(OSError, match=r"scores.sqlite is damaged and could not be repaired: .*; nothing of it is lost"):
+        with pytest.raises(
+            OSError, match=r"scores.sqlite is damaged and could not be repaired: .*; nothing of it is lost"
+        ):
             read_both(path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)

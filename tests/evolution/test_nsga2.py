@@ -274,12 +274,8 @@ def cost_and_depth(genotypes):
     return np.stack([codes @ [3, 0, 1, 2], -codes[:, 2] - codes[:, 0]], axis=1)
 
 
-@pytest.mark.parametrize("details", [0, 1, 3])
-def test_a_space_and_a_score_are_enough_whether_it_returns_details_or_not(details):
-    def score(genotypes):
-        return np.hstack([cost_and_depth(genotypes), np.full((len(genotypes), details), 7.0)])
-
-    result = evolve(irregular_space(), score)
+def test_a_space_and_a_score_are_enough():
+    result = evolve(irregular_space(), cost_and_depth)
     assert result.evaluations == 30 and result.notes == (
         "population=32 is more than space custom holds: shrunk to its 30 genotypes",
     )
@@ -287,10 +283,8 @@ def test_a_space_and_a_score_are_enough_whether_it_returns_details_or_not(detail
     assert [str(genotype) for genotype in genotypes(result.front)] == [
         "0-0-0-0", "0-0-1-0", "1-0-1-0", "2-0-1-0", "3-0-1-0", "4-0-1-0",
     ]  # fmt: skip
-    assert result.front[1].values == (1.0, -1.0, *[7.0] * details) and result.front_values.shape == (6, 2)
-    assert result.columns == (
-        "objective 1", "objective 2", *(f"detail {number}" for number in range(1, details + 1)),
-    )  # fmt: skip
+    assert result.front[1].values == (1.0, -1.0) and result.front_values.shape == (6, 2)
+    assert result.columns == ("objective 1", "objective 2")
 
 
 def test_objectives_and_budget_may_be_named_or_in_order():
@@ -301,20 +295,9 @@ def test_objectives_and_budget_may_be_named_or_in_order():
     assert default.evaluated == evolve(LARGE, structured(0), 2, 32, 10, 0).evaluated and default.evaluations == 320
 
 
-def test_the_first_scores_say_how_many_details_there_are_also_after_a_failure():
-    calls = []
-
-    def score(genotypes):
-        calls.append(len(genotypes))
-        if len(calls) <= 2 or any(genotype.head == "arcface" for genotype in genotypes):
-            raise RuntimeError("no")
-        return np.hstack([structured(0)(genotypes), np.ones((len(genotypes), 1))])
-
-    result = evolve(LARGE, score, population=8, generations=2)
-    assert 0 < len(result.failed) < 16 and all(len(evaluation.values) == 3 for evaluation in result.evaluated)
-    widths = iter((3, 4))
-    with pytest.raises(ValueError, match=r"score returned shape \(8, 4\) for 8 genotypes, expected \(8, 3\)"):
-        evolve(LARGE, lambda g: structured(0, next(widths))(g), population=8, generations=2)
+def test_details_without_names_are_refused():
+    with pytest.raises(ValueError, match=r"score returned shape \(8, 3\) for 8 genotypes, .* name every column"):
+        evolve(LARGE, structured(0, 3), population=8, generations=2)
 
 
 def test_a_search_of_a_plain_score_loads_no_torch():
@@ -324,7 +307,7 @@ def test_a_search_of_a_plain_score_loads_no_torch():
         "from dualfair.supernet.space import ChoiceBlock, SearchSpace\n"
         "space = SearchSpace([ChoiceBlock('width', ('16', '32', '64')), ChoiceBlock('depth', ('1', '2'))])\n"
         "def score(genotypes):\n"
-        "    return [[sum(genotype.indices), -genotype.indices[0], 0.5] for genotype in genotypes]\n"
+        "    return [[sum(genotype.indices), -genotype.indices[0]] for genotype in genotypes]\n"
         "result = evolve(space, score, objectives=2, population=4, generations=2, seed=0)\n"
         "print(*(evaluation.genotype for evaluation in result.front))\n"
         "sys.exit('torch' in sys.modules)\n"
