@@ -4,6 +4,7 @@ Shape legend: N images, D embedding, P counted probes, G groups, K numbers.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import zip_longest
 
 import numpy as np
 
@@ -20,7 +21,6 @@ from dualfair.evaluation.metrics.open_set import OpenSet, dir_at_fpir, group_rat
 from dualfair.evaluation.options import EvaluateOptions
 from dualfair.evaluation.report import (
     DisparityRow,
-    GalleryDisparityRow,
     GroupRanks,
     Identification,
     Number,
@@ -30,12 +30,7 @@ from dualfair.evaluation.report import (
     SignedDifference,
     intervals,
 )
-from dualfair.evaluation.statistics.bootstrap import (
-    Interval,
-    Statistic,
-    difference_statistic,
-    disparity_statistic,
-)
+from dualfair.evaluation.statistics.bootstrap import Interval, Statistic, difference_statistic, disparity_statistic
 
 HIGHEST_RANK = 20
 """The end of the CMC curve."""
@@ -183,31 +178,23 @@ def _at_all(
     everyone = ranked.gallery_images == ranked.images
     against = "all against all" if everyone else f"gallery of {ranked.gallery_images} images"
     variant = f"{'correct or not' if takes_correct else f'ranks by {count}'}, {against}"
-    return DisparityRow(**_row(name, disparity, variant, result, of_values), signed=signed)
+    whole, *of_groups = of_values or [None]
+    return DisparityRow.of(
+        name, disparity, variant, result, whole, groups=_group_numbers(result, of_groups), signed=signed
+    )
 
 
 def _at_gallery(
     name: str, disparity: Callable, ranked: list, leave_out: Sequence[str], options: EvaluateOptions
-) -> GalleryDisparityRow:
+) -> DisparityRow:
     result = measure(disparity, ranked, leave_out=leave_out)
     single = [measure(disparity, [gallery], leave_out=leave_out).value for gallery in ranked]
     spread = float(np.std(single, ddof=1)) if len(single) > 1 and np.isfinite(single).all() else None
     variant = f"gallery of {int(options.gallery)} identities, mean of {len(ranked)} (seed {options.seed})"
-    return GalleryDisparityRow(**_row(name, disparity, variant, result, []), spread=spread)
+    return DisparityRow.of(name, disparity, variant, result, None, groups=_group_numbers(result, []), spread=spread)
 
 
-def _row(name: str, disparity: Callable, variant: str, result: DisparityResult, of_values: list) -> dict[str, object]:
-    """The fields of a row; `of_values` are the intervals of the disparity and of its groups' values, or fewer."""
-    whole, *of_groups = [*of_values, *[None] * (1 + len(result.groups) - len(of_values))]
-    return {
-        "name": name,
-        "variant": variant,
-        "value": None if result.undefined else result.value,
-        "fair": getattr(disparity, "fair", 0.0),
-        "interval": whole,
-        "undefined": result.undefined,
-        "groups": {
-            str(group): Number.of(value.value, value.n, interval)
-            for (group, value), interval in zip(result.groups.items(), of_groups, strict=True)
-        },
-    }
+def _group_numbers(result: DisparityResult, intervals_of_groups: Sequence[Interval | None]) -> dict[str, Number]:
+    """The values of the groups, with the intervals of the first ones."""
+    pairs = zip_longest(result.groups.items(), intervals_of_groups)
+    return {str(group): Number.of(value.value, value.n, interval) for (group, value), interval in pairs}

@@ -134,8 +134,7 @@ PAIR_DISPARITIES: dict[str, PairDisparity] = {
         PairDisparity("aod", ("fmr", "tpr"), average_odds_difference),
     )
 }
-"""The built-in measures; with two groups spd, eod and aod are absolute values of `signed_differences`, with more the
-largest over all pairs of groups."""
+"""The built-in measures; spd, eod and aod are the largest absolute differences over all pairs of groups."""
 
 
 def _extreme_ratio(values: np.ndarray) -> float:

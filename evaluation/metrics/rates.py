@@ -4,7 +4,7 @@ Shape legend: P pairs, G groups.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -61,15 +61,10 @@ class GroupRates:
 
 @dataclass(frozen=True)
 class RatesTable:
-    """The rates of all groups at one `threshold`, by group in sorted order.
-
-    `groups` are over the pairs of people of one group. `across` are over impostor pairs of two groups, as "a|b"; no
-    disparity takes those.
-    """
+    """The rates of all groups at one `threshold`, over pairs of people of one group, by group in sorted order."""
 
     threshold: float
     groups: Mapping[object, GroupRates]
-    across: Mapping[str, GroupRates] = field(default_factory=dict)
 
 
 def rates_at(
@@ -79,13 +74,11 @@ def rates_at(
     threshold: float,
     *,
     names: Iterable[object] = (),
-    within: bool = True,
 ) -> RatesTable:
     """The rates of every group where all scores (P,) of `threshold` or more are accepted, one threshold for all.
 
     `same` (P,) is true for genuine pairs. `groups` are labels of the pairs (P,), or of both people (P, 2). Impostor
-    pairs across groups are left out with `within=True`; otherwise they stand in `across`, by both groups ("a|b").
-    They never count for either group: impostors of another group are easier, and how many there are is chance.
+    pairs across groups count for neither: impostors of another group are easier, and how many there are is chance.
     `names` are groups to list even where no pair is theirs.
 
     Raises ValueError for shapes that do not fit, scores that are not finite, a threshold that is nan, and a genuine
@@ -98,24 +91,7 @@ def rates_at(
     accepted = scores >= threshold
     table = {name: GroupRates(0, 0, 0, 0) for name in np.asarray(list(names)).tolist()}
     table |= _counted(labels[inside], same[inside], accepted[inside])
-    across = {} if within else _counted(labels[~inside], same[~inside], accepted[~inside])
-    return RatesTable(float(threshold), dict(sorted(table.items())), across)
-
-
-def signed_differences(table: RatesTable, first: object, second: object) -> dict[str, float | None]:
-    """What two groups differ by, the first's minus the second's; 0 is fair, None where a rate is insufficient.
-
-    `spd`, statistical parity difference: P(accepted | a) - P(accepted | b). `eod`, equal opportunity difference:
-    TPR_a - TPR_b. `aod`, average odds difference: ((FPR_a - FPR_b) + (TPR_a - TPR_b)) / 2. The rows of
-    `PAIR_DISPARITIES` are their absolute values. Raises ValueError for a group that is not in the table.
-    """
-    for name in (first, second):
-        if name not in table.groups:
-            raise ValueError(f"no group {name!r}; there are {', '.join(map(repr, table.groups))}")
-    a, b = table.groups[first], table.groups[second]
-    spd, eod = _difference(a.accepted, b.accepted), _difference(a.tpr, b.tpr)
-    fpr = _difference(a.fmr, b.fmr)
-    return {"spd": spd, "eod": eod, "aod": None if fpr is None or eod is None else (fpr + eod) / 2}
+    return RatesTable(float(threshold), dict(sorted(table.items())))
 
 
 def accuracy_values(folds: Mapping[object, TenFold]) -> dict[object, GroupValue]:
@@ -142,7 +118,3 @@ def _counted(labels: np.ndarray, same: np.ndarray, accepted: np.ndarray) -> dict
 
 def _share(part: int, whole: int) -> GroupValue:
     return GroupValue(part / whole if whole >= MINIMUM_PAIRS else None, whole)
-
-
-def _difference(a: GroupValue, b: GroupValue) -> float | None:
-    return None if a.value is None or b.value is None else a.value - b.value
