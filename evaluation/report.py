@@ -19,8 +19,6 @@ from dualfair.evaluation.metrics.verification import TarAtFar, TenFold
 from dualfair.evaluation.options import EvaluateOptions
 from dualfair.evaluation.statistics.bootstrap import Interval, Statistic, identity_bootstrap
 
-CONFIDENCE = 0.95
-"""Of all intervals."""
 OMITTED: dict[str, Any] = {"default": None, "metadata": {"omitted": True}}
 
 
@@ -237,7 +235,6 @@ def intervals(statistic: Statistic, identities: np.ndarray, options: EvaluateOpt
         identities,
         resamples=options.resamples,
         seed=options.seed,
-        confidence=CONFIDENCE,
         method=options.interval,
     )
     return list(of_numbers) if isinstance(of_numbers, tuple) else [of_numbers]

@@ -159,8 +159,18 @@ class Run:
             reused=self._reused,
             infeasible=self._infeasible,
             ended=ended,
-            notes=(*notes, *_failures(self._evaluated.values())),
+            notes=(*notes, *_failures(self._evaluated.values()), *self._never_finite()),
         )
+
+    def _never_finite(self) -> list[str]:
+        """A note on every objective that was a number for none of the genotypes that could be scored."""
+        scored = [evaluation for evaluation in self._evaluated.values() if evaluation.reason is None]
+        values = objectives_of(scored, self._archive.objectives)
+        return [
+            f"{name} is not a finite number for any of the {len(scored)} genotypes scored, so none can be in a front"
+            for name, column in zip(self._archive.columns, values.T, strict=False)
+            if len(scored) and not np.isfinite(column).any()
+        ]
 
     def _follow(self, fresh: Sequence[Evaluation]) -> None:
         """Carry the run's own front and range on by fresh evaluations, and tell the progress."""

@@ -177,7 +177,8 @@ def measure(
     undefined = _undefined(table, name)
     if undefined:
         return DisparityResult(name, float("nan"), table, undefined)
-    return DisparityResult(name, float(np.mean([_number(disparity(*gallery), name) for gallery in probes])), table)
+    value = float(np.mean([_number(disparity(*gallery), name) for gallery in probes]))
+    return DisparityResult(name, value, table, f"undefined ({name} gives nan)" if np.isnan(value) else "")
 
 
 def largest_difference(values: np.ndarray) -> float:

@@ -149,15 +149,31 @@ def tar_at_far(scores: np.ndarray, same: np.ndarray, far: float) -> TarAtFar:
     curve = roc(scores, same)
     tar = curve.tar[np.searchsorted(curve.far, far, side="right") - 1]
     point = np.searchsorted(curve.tar, tar)
-    warning = ""
-    if far * curve.impostors < FEWEST_FALSE_ACCEPTS:
-        warning = (
-            f"FAR {far:g} of {curve.impostors} impostor pairs is {far * curve.impostors:.3g} false accepts; take a "
-            f"higher FAR or more pairs: below {FEWEST_FALSE_ACCEPTS} the threshold hangs on single pairs"
-        )
     return TarAtFar(
-        float(tar), float(curve.far[point]), float(curve.thresholds[point]), curve.genuine, curve.impostors, warning
+        tar=float(tar),
+        far=float(curve.far[point]),
+        threshold=float(curve.thresholds[point]),
+        genuine=curve.genuine,
+        impostors=curve.impostors,
+        warning=far_warning(far, curve.impostors),
     )
+
+
+def far_warning(far: float, impostors: int) -> str:
+    """What to say where so many impostor pairs are too few for a FAR, "" where they are not."""
+    if far * impostors >= FEWEST_FALSE_ACCEPTS:
+        return ""
+    return (
+        f"FAR {far:g} of {impostors} impostor pairs is {far * impostors:.3g} false accepts; take a higher FAR or more "
+        f"pairs: below {FEWEST_FALSE_ACCEPTS} the threshold hangs on single pairs"
+    )
+
+
+def pairs_of_images(identities: np.ndarray) -> tuple[int, int]:
+    """How many genuine and impostor pairs the images of identities (N,) make, each with each once."""
+    images = np.unique(identities, return_counts=True)[1]
+    n, genuine = int(images.sum()), int((images * (images - 1) // 2).sum())
+    return genuine, n * (n - 1) // 2 - genuine
 
 
 def tar_of_all_pairs(embeddings: np.ndarray, identities: np.ndarray, far: float) -> float:
@@ -169,9 +185,7 @@ def tar_of_all_pairs(embeddings: np.ndarray, identities: np.ndarray, far: float)
     """
     embeddings, identities = checked_faces(embeddings, identities)
     _, codes = np.unique(identities, return_inverse=True)
-    images = np.bincount(codes)
-    genuine_pairs = int((images * (images - 1) // 2).sum())
-    impostors = len(codes) * (len(codes) - 1) // 2 - genuine_pairs
+    genuine_pairs, impostors = pairs_of_images(identities)
     if not (genuine_pairs and impostors):
         return float("nan")
     accepted = min(int(far * impostors) + 1, impostors)

@@ -295,6 +295,16 @@ def test_objectives_and_budget_may_be_named_or_in_order():
     assert default.evaluated == evolve(LARGE, structured(0), 2, 32, 10, 0).evaluated and default.evaluations == 320
 
 
+def test_an_objective_that_is_never_a_number_is_named():
+    def score(genotypes):
+        return structured(0)(genotypes) * [1, np.nan]
+
+    result = evolve(LARGE, score, population=8, generations=2, columns=("error", "own:gap"))
+    assert result.front == () and result.notes == (
+        "own:gap is not a finite number for any of the 16 genotypes scored, so none can be in a front",
+    )
+
+
 def test_details_without_names_are_refused():
     with pytest.raises(ValueError, match=r"score returned shape \(8, 3\) for 8 genotypes, .* name every column"):
         evolve(LARGE, structured(0, 3), population=8, generations=2)

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field, replace
 import numpy as np
 
 from dualfair.evaluation.metrics.identification import error, ranks
+from dualfair.evaluation.objectives import caveats
 from dualfair.evaluation.scoring.baseline import pixel_embeddings
 from dualfair.evaluation.scoring.scorer import population_embeddings
 from dualfair.evolution.archive import Evaluation
@@ -139,7 +140,9 @@ def _prepare(run: TrainedRun, task: SearchTask, unconfirmed: str) -> _Prepared:
     directory.record_command(directory.layout.search, devices)
     floor = floor_errors(run, task.protocol.calibrate, scoring.scorer.faces)
     prepared = _Prepared(directory, space, scoring, config, random, floor, run.processes.size, unconfirmed)
-    prepared.say(announcement(config, space, scoring, floor, devices) + [f"        {line}" for line in left_out])
+    notes = caveats(scoring.scorer.protocol.objectives, scoring.scorer.faces.identities)
+    notes = [f"        {line}" for line in (*left_out, *notes)]
+    prepared.say(announcement(config, space, scoring, floor, devices) + notes)
     return prepared
 
 

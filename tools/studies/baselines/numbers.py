@@ -9,8 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dualfair.evaluation.protocol import Scores
-from dualfair.evaluation.statistics.ranking import Estimate
-from dualfair.evaluation.statistics.spearman import spearman
+from dualfair.evaluation.statistics.ranking import Estimate, spearman
 from dualfair.evolution.pareto import non_dominated
 from dualfair.runs.options import RESAMPLES
 from dualfair.runs.records.training import SPLITS, TrainingResult
