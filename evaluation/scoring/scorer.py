@@ -191,7 +191,7 @@ class InheritedScorer:
 
     def _part(self, genotypes: Sequence[Genotype]) -> list[Genotype]:
         """The genotypes that fall to this rank."""
-        return divide(genotypes, self.processes.size, self.supernet.skeleton)[self.processes.rank]
+        return divide(genotypes, self.processes.size)[self.processes.rank]
 
     def _row(self, embeddings: np.ndarray) -> list[float]:
         values: dict[str, float] = {}

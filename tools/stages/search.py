@@ -7,7 +7,7 @@ import numpy as np
 
 from dualfair.evaluation.metrics.identification import error, ranks
 from dualfair.evaluation.objectives import caveats
-from dualfair.evaluation.scoring.baseline import pixel_embeddings
+from dualfair.evaluation.scoring.embedding import pixel_embeddings
 from dualfair.evaluation.scoring.scorer import population_embeddings
 from dualfair.evolution.archive import Evaluation
 from dualfair.evolution.baselines import exhaustive
