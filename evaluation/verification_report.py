@@ -7,10 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dualfair.evaluation.metrics.disparity import DISPARITIES
-from dualfair.evaluation.metrics.pair_disparity import PAIR_DISPARITIES
+from dualfair.evaluation.metrics.disparity import DISPARITIES, GroupValue
+from dualfair.evaluation.metrics.pair_disparity import PAIR_DISPARITIES, rates_at
 from dualfair.evaluation.metrics.pairs import Pairs, groups_of_pairs, pair_scores
-from dualfair.evaluation.metrics.rates import accuracy_values, rates_at
 from dualfair.evaluation.metrics.verification import eer, group_ten_fold, roc, tar_at_far, ten_fold
 from dualfair.evaluation.options import EvaluateOptions
 from dualfair.evaluation.report import (
@@ -129,7 +128,8 @@ def _group_accuracies(scored: _Scored) -> dict[str, GroupAccuracies]:
             (interval,) = intervals(statistic, scored.people[members], scored.options)
             accuracies[str(group)] = Accuracy(**vars(result), interval=interval)
         names = ("std", "ser", "accuracy_disparity") if len(folds) > 1 else ()
-        spread = {name: DISPARITIES[name].reduce(accuracy_values(folds)).value for name in names}
+        values = {group: GroupValue(result.accuracy, result.n) for group, result in folds.items()}
+        spread = {name: DISPARITIES[name].reduce(values).value for name in names}
         report[rule] = GroupAccuracies(groups=accuracies, **spread)
     return report
 

@@ -166,33 +166,25 @@ def dir_at_fpir(scores: OpenSetScores, fpir: float) -> OpenSet:
 
 
 def open_set_split(
-    identities: np.ndarray,
-    groups: np.ndarray,
-    *,
-    share: float = 0.5,
-    images_per_identity: int = 1,
-    seed: int | np.random.Generator,
+    identities: np.ndarray, groups: np.ndarray, *, seed: int | np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Enrols a random share of every group's identities: numbers of the gallery's images and of the probes, ascending.
+    """Enrols a random half of every group's identities: numbers of the gallery's images and of the probes, ascending.
 
-    `identities` and `groups` (N,) are labels. Of an enrolled identity the gallery takes `images_per_identity` images,
-    as `gallery_split` does; its other images and all images of identities that are not enrolled are the probes. A group
-    of n identities enrols share * n, rounded, but at least 1 and at most n - 1.
+    `identities` and `groups` (N,) are labels. Of an enrolled identity the gallery takes one image, as `gallery_split`
+    does; its other images and all images of identities that are not enrolled are the probes. A group of n identities
+    enrols n / 2, rounded to even.
 
-    Raises ValueError for a share outside (0, 1), a group of a single identity, or an identity in two groups.
+    Raises ValueError for a group of a single identity, or an identity in two groups.
     """
-    if not 0 < share < 1:
-        raise ValueError(f"share must be between 0 and 1, the part of a group's identities to enrol, got {share}")
     identities = np.asarray(identities)
     rng = np.random.default_rng(seed)
     chosen = []
     for group, members in identities_of_groups(identities, groups).items():
         if len(members) < 2:
             raise ValueError(f"group {group!r} has one identity; an open set needs one to enrol and one to leave out")
-        size = min(max(round(share * len(members)), 1), len(members) - 1)
-        chosen.append(rng.permutation(members)[:size])
+        chosen.append(rng.permutation(members)[: round(len(members) / 2)])
     rows = np.flatnonzero(np.isin(identities, np.concatenate(chosen)))
-    gallery, _ = gallery_split(identities[rows], images_per_identity=images_per_identity, seed=rng)
+    gallery, _ = gallery_split(identities[rows], seed=rng)
     return rows[gallery], np.setdiff1d(np.arange(len(identities)), rows[gallery])
 
 

@@ -17,7 +17,7 @@ from dualfair.stages import latency as timing
 from dualfair.stages.constraints import NetworkConstraints
 from dualfair.stages.latency import REPEATS, WARM_UP, Latencies, median_milliseconds
 from dualfair.stages.search import random_subnets, read_starts
-from dualfair.supernet.published import PUBLISHED
+from dualfair.supernet.genotype import PUBLISHED
 from dualfair.supernet.skeleton import skeleton_of
 from dualfair.supernet.space import SPACES, ChoiceBlock, SearchSpace
 from tests.support.records import search_config

@@ -281,7 +281,7 @@ def _inherited(run: Path, label: str, say: Say) -> Source:
     from dualfair.runs.context import working
     from dualfair.runs.trained_run import calibration_images, open_trained
     from dualfair.stages.inherited import recorded_search
-    from dualfair.supernet.calibration import calibrate_stage
+    from dualfair.supernet.network import calibrate_stage
 
     training = TrainingSpec.of_label(label)
     if not training.plain:

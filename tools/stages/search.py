@@ -32,10 +32,9 @@ from dualfair.stages.inherited import HELD_OUT, Scoring, open_scorer, open_scori
 from dualfair.stages.search_output import announcement, front_of, front_table, write_tables
 from dualfair.stages.searchability import reliability_on
 from dualfair.stages.searchability import sentences as sentences_of_reliability
-from dualfair.supernet.genotype import Genotype
+from dualfair.supernet.genotype import PUBLISHED, Genotype
 from dualfair.supernet.images.face_set import FaceSet
 from dualfair.supernet.network import build
-from dualfair.supernet.published import PUBLISHED
 from dualfair.supernet.space import SearchSpace
 
 SAMPLE = 32

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from sklearn.metrics import det_curve, roc_curve
 from torchmetrics.functional.classification import binary_accuracy, binary_roc
 
-from dualfair.evaluation.metrics.disparity import DISPARITIES
+from dualfair.evaluation.metrics.disparity import DISPARITIES, GroupValue
+from dualfair.evaluation.metrics.pair_disparity import rates_at
 from dualfair.evaluation.metrics.pairs import pair_scores
-from dualfair.evaluation.metrics.rates import accuracy_values, rates_at
 from dualfair.evaluation.metrics.verification import eer, group_ten_fold, roc, tar_at_far, ten_fold
 
 TIED = st.integers(-4, 4).map(lambda number: number / 4)
@@ -119,6 +119,10 @@ def test_a_groups_own_thresholds_are_those_of_the_group_alone(first, second):
         assert (shared[name].n, shared[name].genuine) == (len(s), y.sum())
 
 
+def values_of(folds):
+    return {group: GroupValue(result.accuracy, result.n) for group, result in folds.items()}
+
+
 def test_a_shared_threshold_shows_what_own_thresholds_hide():
     # Both groups are told apart without error, one at a cosine of 0.6 and one at 0.2.
     base, same = np.array([0.1, -0.1]), np.array([True, False])
@@ -129,10 +133,10 @@ def test_a_shared_threshold_shows_what_own_thresholds_hide():
     assert [result.accuracy for result in own.values()] == [1, 1]
     # Of the cuts at 0.6 (a right, b's genuine pairs lost) and 0.2 the strictest is taken.
     assert [result.accuracy for result in shared.values()] == [1, 0.5]
-    assert DISPARITIES["std"].reduce(accuracy_values(shared)).value == pytest.approx(50 / sqrt(2))
-    assert DISPARITIES["std"].reduce(accuracy_values(own)).value == 0
-    assert DISPARITIES["ser"].reduce(accuracy_values(own)).value == 1
-    assert accuracy_values(own)["a"].n == 8
+    assert DISPARITIES["std"].reduce(values_of(shared)).value == pytest.approx(50 / sqrt(2))
+    assert DISPARITIES["std"].reduce(values_of(own)).value == 0
+    assert DISPARITIES["ser"].reduce(values_of(own)).value == 1
+    assert own["a"].n == 8
 
 
 def test_pairs_across_groups_do_not_take_part_in_group_accuracies():

@@ -11,8 +11,7 @@ from dualfair.evaluation.protocol import EvaluationProtocol, evaluate_faces
 from dualfair.evaluation.scoring.embedding import embed, network_input
 from dualfair.evaluation.scoring.scorer import InheritedScorer, interval_columns, population_embeddings
 from dualfair.evaluation.statistics.bootstrap import disparity_statistic, identity_bootstrap
-from dualfair.supernet.calibration import calibrate_stage
-from dualfair.supernet.network import Supernet
+from dualfair.supernet.network import Supernet, calibrate_stage
 from dualfair.supernet.space import dpn_space
 from tests.support.embeddings import clustered
 
