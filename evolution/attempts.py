@@ -95,15 +95,16 @@ class Attempts:
     def _try(self, genotypes: tuple[Genotype, ...]) -> Scored:
         """One call, and a second one if it raises."""
         for _ in range(2):
-            start = time.perf_counter()
+            start, returned, reason = time.perf_counter(), None, None
             try:
                 returned = self._score(list(genotypes))
             except Exception as error:
-                failure = Scored(genotypes, None, (time.perf_counter() - start) / len(genotypes), reason_of(error))
-                continue
+                reason = reason_of(error)
             seconds = (time.perf_counter() - start) / len(genotypes)
-            return Scored(genotypes, checked_values(returned, len(genotypes), self._archive), seconds)
-        return failure
+            if reason is None:
+                returned = checked_values(returned, len(genotypes), self._archive)
+                break
+        return Scored(genotypes, returned, seconds, reason)
 
 
 def reason_of(error: Exception) -> str:

@@ -29,7 +29,6 @@ def random_search(
     columns: Sequence[str] | None = None,
     batch: int = 64,
     progress: Callable[[Progress], object] | None = None,
-    reference: Sequence[float] | None = None,
     constraints: Constraints | None = None,
 ) -> SearchResult:
     """Score `evaluations` different genotypes, drawn uniformly; the whole space when it holds no more than that.
@@ -53,7 +52,7 @@ def random_search(
         notes.append(
             f"evaluations={evaluations} is more than space {space.name} {holds}: all {count} genotypes were scored"
         )
-    return _sweep(genotypes, score, archive, batch, progress, reference, constraints).result(ended, notes)
+    return _sweep(genotypes, score, archive, batch, progress, constraints).result(ended, notes)
 
 
 def exhaustive(
@@ -66,7 +65,6 @@ def exhaustive(
     batch: int = 64,
     limit: int = LIMIT,
     progress: Callable[[Progress], object] | None = None,
-    reference: Sequence[float] | None = None,
     constraints: Constraints | None = None,
 ) -> SearchResult:
     """Score the whole space, or all of it that keeps the `constraints`, in the order of `space.enumerate`.
@@ -81,7 +79,7 @@ def exhaustive(
         )
     archive = archive_or_memory(archive, columns, objectives)
     genotypes = satisfying(space.enumerate(), constraints)
-    return _sweep(genotypes, score, archive, batch, progress, reference, constraints).result("space exhausted")
+    return _sweep(genotypes, score, archive, batch, progress, constraints).result("space exhausted")
 
 
 def _sweep(
@@ -90,12 +88,11 @@ def _sweep(
     archive: Archive,
     batch: int,
     progress: Callable[[Progress], object] | None,
-    reference: Sequence[float] | None,
     constraints: Constraints | None,
 ) -> Run:
     """The run that scores genotypes, `batch` at a time; a batch stands where NSGA-II has a generation."""
     starts = range(0, len(genotypes), at_least("batch", batch, 1))
-    run = Run(score, archive, steps=len(starts), progress=progress, reference=reference, constraints=constraints)
+    run = Run(score, archive, steps=len(starts), progress=progress, constraints=constraints)
     for start in starts:
         run.step(genotypes[start : start + batch])
     return run

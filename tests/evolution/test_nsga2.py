@@ -231,14 +231,6 @@ def test_a_population_larger_than_the_space_is_shrunk_and_noted(population, note
     )
 
 
-def test_by_default_half_a_block_with_a_choice_mutates_on_average():
-    arguments = {"population": 6, "generations": 4, "seed": 0}
-    default, sixth, none = (
-        evolve(irregular_space(), irregular_score, mutation_rate=rate, **arguments) for rate in (None, 0.5 / 3, 0)
-    )
-    assert default.evaluated == sixth.evaluated != none.evaluated
-
-
 def test_a_space_of_one_genotype_is_searched():
     space = SearchSpace([ChoiceBlock("only", "x")])
     result = evolve(space, lambda g: np.zeros((len(g), 2)), population=4, generations=3)
@@ -326,15 +318,6 @@ def test_a_search_of_a_plain_score_loads_no_torch():
     assert (done.returncode, done.stdout, done.stderr) == (0, "0-0 1-0 2-0\n", "")
 
 
-def test_a_given_reference_point_is_used_for_every_hypervolume():
-    seen = []
-    result = evolve(
-        LARGE, structured(5), population=10, generations=3, seed=0, progress=seen.append, reference=(50, 40)
-    )
-    assert result.reference == (50.0, 40.0)
-    assert [p.hypervolume for p in seen] == [point.hypervolume for point in result.trace]
-
-
 def test_a_batch_caps_the_genotypes_of_a_score_call():
     score = Counting(structured(0))
     evolve(LARGE, score, population=10, generations=2, batch=4)
@@ -356,9 +339,6 @@ def test_seconds_are_shares_of_the_score_call():
         ({"generations": 2.5}, "generations must be a whole number of at least 1, got 2.5"),
         ({"seed": -1}, "seed must be a whole number of at least 0, got -1"),
         ({"batch": 0}, "batch must be a whole number of at least 1, got 0"),
-        ({"mutation_rate": 1.5}, "mutation_rate is a probability from 0 to 1, got 1.5"),
-        ({"crossover_rate": -0.1}, "crossover_rate is a probability from 0 to 1, got -0.1"),
-        ({"reference": (1, 2, 3)}, "reference must be 2 finite numbers, one an objective, got (1, 2, 3)"),
         (
             {"archive": memory(("a", "b", "c"), 3)},
             "the archive was opened with objectives=3, the search got objectives=2; give both the same number",
