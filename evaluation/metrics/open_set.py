@@ -113,28 +113,16 @@ def open_set_scores(
 def rates_at(scores: OpenSetScores, threshold: float) -> OpenSet:
     """Both rates at a threshold, a cosine. Ties are pessimistic: an unknown probe's score within the tolerance below
     the threshold reaches it, an enrolled probe's does not."""
-    return _rates(scores.mates[scores.first], len(scores.mates), _reach(scores), threshold)
-
-
-def group_rates_at(scores: OpenSetScores, groups: np.ndarray, threshold: float) -> dict[object, OpenSet]:
-    """Both rates of every group at one threshold for all, as a system in operation has it, by group in sorted order.
-
-    `groups` (N,) are labels of all images. A group is judged by its own probes, against the gallery of all groups.
-    Raises ValueError for groups that are not one label an image.
-    """
-    groups = np.asarray(groups)
-    if groups.shape != (scores.images,):
-        raise ValueError(f"groups must be one for each of {scores.images} images, got shape {groups.shape}")
-    reach, enrolled_groups, unknown_groups = _reach(scores), groups[scores.enrolled], groups[scores.unknown]
-    return {
-        group: _rates(
-            scores.mates[scores.first & (enrolled_groups == group)],
-            int(np.count_nonzero(enrolled_groups == group)),
-            reach[unknown_groups == group],
-            threshold,
-        )
-        for group in np.unique(groups).tolist()
-    }
+    enrolled, unknown = len(scores.mates), len(scores.scores)
+    hits = int(np.count_nonzero(scores.mates[scores.first] >= threshold))
+    alarms = int(np.count_nonzero(_reach(scores) >= threshold))
+    return OpenSet(
+        dir=hits / enrolled if enrolled else None,
+        fpir=alarms / unknown if unknown else None,
+        threshold=float(threshold),
+        enrolled=enrolled,
+        unknown=unknown,
+    )
 
 
 def dir_at_fpir(scores: OpenSetScores, fpir: float) -> OpenSet:
@@ -191,15 +179,3 @@ def open_set_split(
 def _reach(scores: OpenSetScores) -> np.ndarray:
     """The highest threshold that every unknown probe's score reaches, (U,): the score and the tolerance."""
     return scores.scores + scores.tolerance
-
-
-def _rates(mates: np.ndarray, enrolled: int, reach: np.ndarray, threshold: float) -> OpenSet:
-    """Both rates of the `mates` of probes that are identified right, of `enrolled` ones, and of unknown probes."""
-    hits, alarms = int(np.count_nonzero(mates >= threshold)), int(np.count_nonzero(reach >= threshold))
-    return OpenSet(
-        dir=hits / enrolled if enrolled else None,
-        fpir=alarms / len(reach) if len(reach) else None,
-        threshold=float(threshold),
-        enrolled=enrolled,
-        unknown=len(reach),
-    )
