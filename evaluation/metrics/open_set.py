@@ -28,7 +28,6 @@ class OpenSetScores:
     identity, and `first` (E,) says that no image of another identity is as near, within `tolerance`; then it is the
     score. Of the probes of other people, images `unknown` (U,): `scores` (U,). Image numbers ascend. The `excluded`
     probes are the only image of their identity in the gallery: neither enrolled, apart from themselves, nor unknown.
-    `images` is N, how many images the numbers refer to.
     """
 
     enrolled: np.ndarray
@@ -37,7 +36,6 @@ class OpenSetScores:
     unknown: np.ndarray
     scores: np.ndarray
     excluded: int
-    images: int
     gallery_images: int
     gallery_identities: int
     tolerance: float
@@ -103,7 +101,6 @@ def open_set_scores(
         unknown=unknown,
         scores=best[unknown],
         excluded=len(probes) - len(enrolled) - len(unknown),
-        images=n,
         gallery_images=len(gallery),
         gallery_identities=len(np.unique(identities[gallery])),
         tolerance=tie_tolerance(embeddings.dtype),
