@@ -4,6 +4,7 @@ Shape legend: N images, D embedding, P counted probes, G groups, K numbers.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import zip_longest
 
 import numpy as np
 
@@ -16,11 +17,10 @@ from dualfair.evaluation.metrics.disparity import (
     values_of,
 )
 from dualfair.evaluation.metrics.identification import COUNTS, Ranks, cmc, galleries, ranks
-from dualfair.evaluation.metrics.open_set import OpenSet, dir_at_fpir, group_rates_at, open_set_scores, open_set_split
+from dualfair.evaluation.metrics.open_set import dir_at_fpir, open_set_scores, open_set_split
 from dualfair.evaluation.options import EvaluateOptions
 from dualfair.evaluation.report import (
     DisparityRow,
-    GalleryDisparityRow,
     GroupRanks,
     Identification,
     Number,
@@ -30,12 +30,7 @@ from dualfair.evaluation.report import (
     SignedDifference,
     intervals,
 )
-from dualfair.evaluation.statistics.bootstrap import (
-    Interval,
-    Statistic,
-    difference_statistic,
-    disparity_statistic,
-)
+from dualfair.evaluation.statistics.bootstrap import Interval, difference_statistic, disparity_statistic
 
 HIGHEST_RANK = 20
 """The end of the CMC curve."""
@@ -55,16 +50,11 @@ def rank_report(
     probe_groups, people = groups[by_images.probes], identities[by_images.probes]
     columns = np.stack([by_images.values > 0, by_images.values, by_identities.values], axis=1).astype(np.float64)
     names = np.unique(groups).tolist()
-    statistic = _means(columns, np.searchsorted(names, probe_groups), len(names))
-    values = statistic(np.arange(len(probe_groups))).tolist()
-    numbers = list(zip(values, intervals(statistic, people, options), strict=True))
     rows = []
-    for row, name in enumerate((None, *names)):
+    for name, means in zip((None, *names), _means(columns, probe_groups, names, people, options), strict=True):
         members = np.full(len(probe_groups), True) if name is None else probe_groups == name
-        n = int(members.sum())
-        means = [Number.of(value, n, interval) for value, interval in numbers[3 * row : 3 * row + 3]]
         curve = tuple(cmc(by_identities.values[members], HIGHEST_RANK).tolist())
-        rows.append(GroupRanks(len(np.unique(people[members])), n, *means, curve))
+        rows.append(GroupRanks(len(np.unique(people[members])), int(members.sum()), *means, curve))
     everyone, *by_group = rows
     return Identification(everyone, dict(zip(map(str, names), by_group, strict=True)))
 
@@ -111,43 +101,39 @@ def open_set_report(
     points = []
     for fpir in FPIRS:
         overall = dir_at_fpir(scores, fpir)
-        by_group = group_rates_at(scores, groups, overall.threshold)
         columns = np.full((len(probes), 2), np.nan)
         columns[: len(scores.enrolled), 0] = scores.first & (scores.mates >= overall.threshold)
         columns[len(scores.enrolled) :, 1] = scores.scores + scores.tolerance >= overall.threshold
-        statistic = _means(columns, np.searchsorted(names, groups)[probes], len(names))
-        of_rates = intervals(statistic, identities[probes], options)
-        everyone, *rows = (
-            _open_set_rates(rates, *of_rates[2 * row : 2 * row + 2])
-            for row, rates in enumerate((overall, *by_group.values()))
-        )
-        groups_rates = dict(zip(map(str, by_group), rows, strict=True))
-        points.append(OpenSetPoint(fpir, overall.threshold, overall.warning, everyone, groups_rates))
+        means = _means(columns, groups[probes], names, identities[probes], options)
+        everyone, *by_group = (OpenSetRates(*rates) for rates in means)
+        by_name = dict(zip(map(str, names), by_group, strict=True))
+        points.append(OpenSetPoint(fpir, overall.threshold, overall.warning, everyone, by_name))
     return OpenSetReport(scores.gallery_identities, scores.gallery_images, scores.excluded, tuple(points))
 
 
-def _open_set_rates(rates: OpenSet, of_dir: Interval | None, of_fpir: Interval | None) -> OpenSetRates:
-    return OpenSetRates(Number.of(rates.dir, rates.enrolled, of_dir), Number.of(rates.fpir, rates.unknown, of_fpir))
+def _means(
+    columns: np.ndarray, groups: np.ndarray, names: Sequence[object], people: np.ndarray, options: EvaluateOptions
+) -> list[list[Number]]:
+    """The means of columns (P, C) over all probes, then over those of every group in `names`: C numbers each.
 
-
-def _means(columns: np.ndarray, codes: np.ndarray, groups: int) -> Statistic:
-    """The means of columns (P, C), over all rows and over every group's: (1 + G) * C numbers; nan without enough rows.
-
-    A value that is nan belongs to no mean.
+    A value that is nan belongs to no mean and is not among its n; fewer than MINIMUM_PROBES have no mean.
     """
-    defined = np.isfinite(columns)
+    codes, defined = np.searchsorted(names, groups), np.isfinite(columns)
     filled = np.where(defined, columns, 0.0)
 
-    def statistic(rows: np.ndarray) -> np.ndarray:
-        means = []
-        for column in range(columns.shape[1]):
-            n = np.bincount(codes[rows], weights=defined[rows, column], minlength=groups)
-            total = np.bincount(codes[rows], weights=filled[rows, column], minlength=groups)
-            n, total = np.append(n.sum(), n), np.append(total.sum(), total)
-            means.append(np.where(n >= MINIMUM_PROBES, total / np.maximum(n, 1), np.nan))
-        return np.stack(means, axis=1).ravel()
+    def over_groups(table: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Sums (1 + G, C) of rows of a table, over all of them and over every group's."""
+        sums = [np.bincount(codes[rows], weights=each[rows], minlength=len(names)) for each in table.T]
+        return np.stack([np.append(each.sum(), each) for each in sums], axis=1)
 
-    return statistic
+    def statistic(rows: np.ndarray) -> np.ndarray:
+        n, total = over_groups(defined, rows), over_groups(filled, rows)
+        return np.where(n >= MINIMUM_PROBES, total / np.maximum(n, 1), np.nan).ravel()
+
+    everything = np.arange(len(columns))
+    n = over_groups(defined, everything).astype(int).ravel().tolist()
+    numbers = map(Number.of, statistic(everything).tolist(), n, intervals(statistic, people, options))
+    return [list(row) for row in zip(*[numbers] * columns.shape[1], strict=True)]
 
 
 def _at_all(
@@ -183,31 +169,23 @@ def _at_all(
     everyone = ranked.gallery_images == ranked.images
     against = "all against all" if everyone else f"gallery of {ranked.gallery_images} images"
     variant = f"{'correct or not' if takes_correct else f'ranks by {count}'}, {against}"
-    return DisparityRow(**_row(name, disparity, variant, result, of_values), signed=signed)
+    whole, *of_groups = of_values or [None]
+    return DisparityRow.of(
+        name, disparity, variant, result, whole, groups=_group_numbers(result, of_groups), signed=signed
+    )
 
 
 def _at_gallery(
     name: str, disparity: Callable, ranked: list, leave_out: Sequence[str], options: EvaluateOptions
-) -> GalleryDisparityRow:
+) -> DisparityRow:
     result = measure(disparity, ranked, leave_out=leave_out)
     single = [measure(disparity, [gallery], leave_out=leave_out).value for gallery in ranked]
     spread = float(np.std(single, ddof=1)) if len(single) > 1 and np.isfinite(single).all() else None
     variant = f"gallery of {int(options.gallery)} identities, mean of {len(ranked)} (seed {options.seed})"
-    return GalleryDisparityRow(**_row(name, disparity, variant, result, []), spread=spread)
+    return DisparityRow.of(name, disparity, variant, result, None, groups=_group_numbers(result, []), spread=spread)
 
 
-def _row(name: str, disparity: Callable, variant: str, result: DisparityResult, of_values: list) -> dict[str, object]:
-    """The fields of a row; `of_values` are the intervals of the disparity and of its groups' values, or fewer."""
-    whole, *of_groups = [*of_values, *[None] * (1 + len(result.groups) - len(of_values))]
-    return {
-        "name": name,
-        "variant": variant,
-        "value": None if result.undefined else result.value,
-        "fair": getattr(disparity, "fair", 0.0),
-        "interval": whole,
-        "undefined": result.undefined,
-        "groups": {
-            str(group): Number.of(value.value, value.n, interval)
-            for (group, value), interval in zip(result.groups.items(), of_groups, strict=True)
-        },
-    }
+def _group_numbers(result: DisparityResult, intervals_of_groups: Sequence[Interval | None]) -> dict[str, Number]:
+    """The values of the groups, with the intervals of the first ones."""
+    pairs = zip_longest(result.groups.items(), intervals_of_groups)
+    return {str(group): Number.of(value.value, value.n, interval) for (group, value), interval in pairs}

@@ -1,45 +1,29 @@
 """What networks are searched for and judged by: one visible table, which is open to objectives of one's own.
 
-An objective on images is a function of embedded faces, a cost one of a candidate network. `parse_objectives` reads a
-list of them as it is typed: `error,tar(far=0.01),macs`. What is searched on is minimised, and shown as it is minimised:
-the column of an objective of which more is better says so (`1 - tar(far=0.01)`), and no sign is turned later.
+An objective on images is a function of embedded faces, a cost one of a candidate network. What is searched on is
+minimised, and shown as it is minimised: the column of an objective of which more is better says so (`1 -
+tar(far=0.01)`), and no sign is turned later. `objective_grammar` reads lists of them.
 
 Shape legend: N images, D embedding, P probes.
 """
 
-from __future__ import annotations
-
 import inspect
-import re
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
+from typing import Self
 
 import numpy as np
 
 from dualfair.evaluation.cost import macs, parameters
-from dualfair.evaluation.metrics.disparity import (
-    DISPARITIES,
-    Disparity,
-    DisparityResult,
-    error_share,
-    measure,
-)
-from dualfair.evaluation.metrics.identification import COUNTS, Ranks, galleries, ranks
-from dualfair.evaluation.metrics.identification import error as error_of
-from dualfair.evaluation.metrics.verification import tar_of_all_pairs
+from dualfair.evaluation.metrics.disparity import DISPARITIES, Disparity, DisparityResult, error_share, measure
+from dualfair.evaluation.metrics.identification import COUNTS, Ranks, error, ranks
+from dualfair.evaluation.metrics.identification import galleries as balanced_galleries
+from dualfair.evaluation.metrics.verification import far_warning, pairs_of_images, tar_of_all_pairs
 from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.skeleton import Skeleton
 
 MINIMISE, MAXIMISE = DIRECTIONS = ("minimise", "maximise")
-NUMBER = range(2, 5)
-"""How many objectives a search can have: 2, 3 or 4."""
-
-_SHAPE = re.compile(r"([^()]+?)\s*(?:\((.*)\))?", re.DOTALL)
-_FORMS = (
-    "an objective of your own is f(faces), of dualfair.evaluation.objectives.EmbeddedFaces, or a disparity f(values, "
-    "groups); further arguments need defaults"
-)
 
 
 class EmbeddedFaces:
@@ -66,18 +50,18 @@ class EmbeddedFaces:
         """
         key = (gallery, galleries if gallery != "all" else 0, count)
         if key not in self._ranked:
-            images = [np.arange(len(self.identities))] if gallery == "all" else self._drawn(int(gallery), galleries)
+            images = [np.arange(len(self.identities))]
+            if gallery != "all":
+                rng = np.random.default_rng(self.seed)
+                images = balanced_galleries(self.identities, self.groups, int(gallery), galleries, rng)
             self._ranked[key] = tuple(
                 (ranks(self.embeddings[rows], self.identities[rows], count), rows) for rows in images
             )
         return self._ranked[key]
 
-    def take(self, rows: np.ndarray) -> EmbeddedFaces:
+    def take(self, rows: np.ndarray) -> Self:
         """Some of the images, by their numbers: faces of their own, whose galleries hold nobody else."""
         return EmbeddedFaces(self.embeddings[rows], self.identities[rows], self.groups[rows], self.seed)
-
-    def _drawn(self, size: int, repeats: int) -> list[np.ndarray]:
-        return galleries(self.identities, self.groups, size, repeats, np.random.default_rng(self.seed))
 
 
 def _not_timed(genotype: Genotype) -> float:
@@ -99,8 +83,10 @@ class Objective:
 
     `compute` takes `EmbeddedFaces`, or a `Candidate` where it is not `on_images`, and gives a number in `unit`; NaN is
     undefined. What the grammar may set are its further arguments that have a default of a number or a text, and
-    `arguments` are those that were set; `check` takes the same and raises ValueError where they are out of range. Of a
-    maximised one `best` is the highest value there is: searched on, and shown, is best - value, or -value without one.
+    `arguments` are those that were set; `check` takes the same and raises ValueError where they are out of range.
+    `best` and `worst` are the ends of the range of values, None where it has none. Of a maximised one searched on, and
+    shown, is best - value, or -value without a best. `caveat` takes the identities (N,) of faces and the arguments, and
+    says in a sentence that these are too few for it, "" where they are not.
 
     `of_probes` is for what is made of the ranks alone: f(values, groups) of the probes (P,) (see
     `metrics.disparity`), from which people can be resampled. `compares_groups` marks a disparity.
@@ -112,8 +98,10 @@ class Objective:
     direction: str = MINIMISE
     on_images: bool = True
     best: float | None = None
+    worst: float | None = None
     arguments: Mapping[str, object] = field(default_factory=dict)
     check: Callable[..., None] | None = None
+    caveat: Callable[..., str] | None = None
     of_probes: Callable[[np.ndarray, np.ndarray], float] | None = None
     compares_groups: bool = False
 
@@ -136,40 +124,49 @@ class Objective:
         return float(value) if self.direction == MINIMISE else (self.best or 0.0) - float(value)
 
     @property
+    def bounds(self) -> tuple[float, float]:
+        """The ends of the range of the value as it is minimised, infinite where there are none."""
+        best, worst = self.best, self.worst
+        if self.direction == MAXIMISE:
+            worst = None if worst is None else (best or 0.0) - worst
+            best = None if best is None else 0.0
+        return -math.inf if best is None else best, math.inf if worst is None else worst
+
+    @property
     def options(self) -> dict[str, object]:
         """What the grammar may set, with the defaults."""
         _, *parameters = inspect.signature(self.compute).parameters.values()
         return {each.name: each.default for each in parameters if isinstance(each.default, (str, int, float))}
 
-    def with_arguments(self, texts: Mapping[str, str]) -> Objective:
-        """The objective with arguments as they are typed. Raises ValueError for one that there is not, or is wrong."""
-        options, shown = self.options, ", ".join(f"{name}={value}" for name, value in self.options.items())
-        values: dict[str, object] = {}
-        for name, text in texts.items():
-            if name not in options:
-                raise ValueError(f"objective {self.name} has no argument {name!r}; it has {shown or 'none'}")
-            values[name] = _parsed(self.name, name, text, options[name])
+    def with_arguments(self, values: Mapping[str, object]) -> Self:
+        """The objective with arguments of its `options`. Its name has those that are not the default, and of one's own,
+        whose defaults may change, all that were given. Raises ValueError for one that is out of range."""
         if self.check:
             try:
-                self.check(**{**options, **values})
+                self.check(**{**self.options, **values})
             except ValueError as error:
                 raise ValueError(f"objective {self.name}: {error}") from None
-        changed = {name: values[name] for name in options if name in values and values[name] != options[name]}
-        written = ", ".join(f"{name}={value}" for name, value in changed.items())
-        return replace(self, name=f"{self.name}({written})" if changed else self.name, arguments=changed)
+        own = ":" in self.name
+        told = {name: values[name] for name, default in self.options.items() if name in values}
+        told = {name: value for name, value in told.items() if own or value != self.options[name]}
+        written = ", ".join(f"{name}={value}" for name, value in told.items())
+        return replace(self, name=f"{self.name}({written})" if told else self.name, arguments=told)
 
     def disparity(self, faces: EmbeddedFaces) -> DisparityResult:
         """What a function of the probes comes to, with the values of the groups and why it is undefined where it is."""
-        ranked = faces.galleries(**self.arguments)
-        return measure(self.of_probes, [(gallery_ranks, faces.groups[rows]) for gallery_ranks, rows in ranked])
+        return _measured(self.of_probes, faces, **self.arguments)
+
+
+def _measured(function: Callable[[np.ndarray, np.ndarray], float], faces: EmbeddedFaces, **gallery: object):
+    ranked = faces.galleries(**gallery)
+    return measure(function, [(gallery_ranks, faces.groups[rows]) for gallery_ranks, rows in ranked])
 
 
 def disparity_objective(name: str, function: Callable[[np.ndarray, np.ndarray], float]) -> Objective:
     """The objective that a disparity f(values, groups) is, at any gallery."""
 
     def compute(faces: EmbeddedFaces, *, gallery: str = "all", galleries: int = 8, count: str = "images") -> float:
-        ranked = faces.galleries(gallery, galleries, count)
-        return measure(function, [(gallery_ranks, faces.groups[rows]) for gallery_ranks, rows in ranked]).value
+        return _measured(function, faces, gallery=gallery, galleries=galleries, count=count).value
 
     unit = "ranks" if name in ("rank_disparity", "capped_rank_disparity") else "between groups"
     return Objective(
@@ -186,183 +183,81 @@ def _check_galleries(gallery: str, galleries: int, count: str) -> None:
         raise ValueError(f"count must be one of {', '.join(COUNTS)}, got {count!r}")
 
 
-def _error(faces: EmbeddedFaces) -> float:
-    return error_of(faces.ranks())
-
-
-def _share_of_errors(values: np.ndarray, groups: np.ndarray) -> float:
-    return float(np.mean(values > 0))
-
-
-WORST_GROUP = Disparity("worst_group_error", "correct", error_share, np.max)
-
-
-def _worst_group_error(faces: EmbeddedFaces) -> float:
-    return measure(WORST_GROUP, [(faces.ranks(), faces.groups)]).value
+def _check_far(far: float) -> None:
+    if not 0 < far < 1:
+        raise ValueError(f"far must be above 0 and below 1, the share of impostor pairs to accept at most, got {far}")
 
 
 def _tar(faces: EmbeddedFaces, *, far: float = 0.001) -> float:
     return tar_of_all_pairs(faces.embeddings, faces.identities, far)
 
 
-def _check_far(far: float) -> None:
-    if not 0 < far < 1:
-        raise ValueError(f"far must be above 0 and below 1, the share of impostor pairs to accept at most, got {far}")
+def _few_impostors(identities: np.ndarray, *, far: float = 0.001) -> str:
+    return far_warning(far, pairs_of_images(identities)[1])
 
 
-def _params(candidate: Candidate) -> float:
-    return parameters(candidate.genotype, candidate.skeleton)
-
-
-def _macs(candidate: Candidate) -> float:
-    return macs(candidate.genotype, candidate.skeleton)
-
-
-def _latency(candidate: Candidate) -> float:
-    return candidate.latency(candidate.genotype)
-
+WORST_GROUP = Disparity("worst_group_error", "correct", error_share, np.max)
 
 OBJECTIVES: dict[str, Objective] = {
     row.name: row
     for row in (
-        Objective(name="error", unit="share of probes", compute=_error, of_probes=_share_of_errors),
+        Objective(
+            name="error",
+            unit="share of probes",
+            compute=lambda faces: error(faces.ranks()),
+            of_probes=lambda values, groups: float(np.mean(values > 0)),
+            best=0.0,
+            worst=1.0,
+        ),
         *(disparity_objective(name, function) for name, function in DISPARITIES.items()),
-        Objective(name="worst_group_error", unit="share of probes", compute=_worst_group_error, of_probes=WORST_GROUP),
+        Objective(
+            name="worst_group_error",
+            unit="share of probes",
+            compute=lambda faces: _measured(WORST_GROUP, faces).value,
+            of_probes=WORST_GROUP,
+            best=0.0,
+            worst=1.0,
+        ),
         Objective(
             name="tar",
             unit="share of genuine pairs",
             compute=_tar,
             check=_check_far,
+            caveat=_few_impostors,
             direction=MAXIMISE,
             best=1.0,
+            worst=0.0,
         ),
-        Objective(name="params", unit="learnt parameters", compute=_params, on_images=False),
-        Objective(name="macs", unit="multiply-accumulates an image", compute=_macs, on_images=False),
-        Objective(name="latency", unit="milliseconds", compute=_latency, on_images=False),
+        Objective(
+            name="params",
+            unit="learnt parameters",
+            compute=lambda candidate: parameters(candidate.genotype, candidate.skeleton),
+            on_images=False,
+        ),
+        Objective(
+            name="macs",
+            unit="multiply-accumulates an image",
+            compute=lambda candidate: macs(candidate.genotype, candidate.skeleton),
+            on_images=False,
+        ),
+        Objective(
+            name="latency",
+            unit="milliseconds",
+            compute=lambda candidate: candidate.latency(candidate.genotype),
+            on_images=False,
+        ),
     )
 }
 """The built-in objectives: error, every disparity, the worst group's error, TAR at a FAR, and costs."""
-
-LookUp = Callable[[str, Mapping[str, object], str], object]
-"""A name, a table, what its rows are: the row, or what `module:object` names; ValueError where there is neither."""
-
-
-def _built_in(name: str, table: Mapping[str, object], kind: str) -> object:
-    if name not in table:
-        raise ValueError(f"unknown {kind} {name!r}; choose from {', '.join(table)}")
-    return table[name]
-
-
-def parse_objectives(text: str, look_up: LookUp = _built_in) -> tuple[Objective, ...]:
-    """The objectives that a text lists, two to four, such as `error,rank_disparity(gallery=200),macs`.
-
-    `look_up` finds what a name means (`runs.plug_in.look_up` also those of the user's own); without it there are those
-    of OBJECTIVES. Raises ValueError, in one line, for anything that cannot be searched on.
-
-    >>> [objective.column for objective in parse_objectives("error, tar(far=1e-2),params")]
-    ['error', '1 - tar(far=0.01)', 'params']
-    """
-    parts = _split(text)
-    if len(parts) not in NUMBER:
-        raise ValueError(f"objectives must be {NUMBER[0]} to {NUMBER[-1]}, joined by ',', got {len(parts)}: {text!r}")
-    objectives = tuple(_objective(part, look_up) for part in parts)
-    names = [objective.name for objective in objectives]
-    if twice := next((name for name in names if names.count(name) > 1), None):
-        raise ValueError(f"objectives {text!r}: {twice} is named twice")
-    if not any(objective.on_images for objective in objectives):
-        raise ValueError(
-            f"objectives {text!r}: none is measured on images, so nothing would be learnt from the supernet; add one "
-            f"of {', '.join(name for name, row in OBJECTIVES.items() if row.on_images)}"
-        )
-    return objectives
-
-
-def _split(text: str) -> list[str]:
-    """The parts between commas that are in no brackets. Raises ValueError for brackets that do not close."""
-    depth, parts = 0, [""]
-    for letter in text:
-        depth += {"(": 1, ")": -1}.get(letter, 0)
-        if letter == "," and not depth:
-            parts.append("")
-        else:
-            parts[-1] += letter
-        if depth not in (0, 1):
-            break
-    if depth:
-        raise ValueError(f"objectives {text!r}: brackets do not match; write name(argument=value)")
-    return [part.strip() for part in parts]
-
-
-def _objective(text: str, look_up: LookUp) -> Objective:
-    """One objective as it is typed."""
-    shape = _SHAPE.fullmatch(text)
-    if shape is None:
-        raise ValueError(f"objective {text!r}: expected a name, or name(argument=value)")
-    name, written = shape.groups()
-    row = look_up(name, OBJECTIVES, "objective")
-    objective = row if name in OBJECTIVES else own_objective(name, row)
-    arguments: dict[str, str] = {}
-    for part in _split(written) if written and written.strip() else []:
-        key, equals, value = (each.strip() for each in part.partition("="))
-        if not (key and equals and value):
-            raise ValueError(f"objective {text!r}: expected argument=value, got {part!r}")
-        if key in arguments:
-            raise ValueError(f"objective {text!r}: argument {key} is given twice")
-        arguments[key] = value
-    return objective.with_arguments(arguments)
-
-
-def own_objective(name: str, row: object) -> Objective:
-    """The objective that a value of the user's own is: an `Objective`, f(faces), or a disparity f(values, groups).
-
-    Raises ValueError for anything else.
-    """
-    if isinstance(row, Objective):
-        return replace(row, name=name)
-    try:
-        if not callable(row):
-            raise TypeError(f"it is a {type(row).__name__}")
-        parameters = inspect.signature(row).parameters.values()
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"objective {name!r}: {error}; {_FORMS}") from None
-    needed = [
-        each
-        for each in parameters
-        if each.default is each.empty and each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)
-    ]
-    positional = [each for each in needed if each.kind is not each.KEYWORD_ONLY]
-    # Whoever names the first of two parameters `faces` has forgotten a default.
-    of_faces = len(positional) == 2 and positional[0].name == "faces"
-    if len(needed) != len(positional) or len(positional) not in (1, 2) or of_faces:
-        raise ValueError(f"objective {name!r} takes {', '.join(each.name for each in needed) or 'nothing'}; {_FORMS}")
-    return disparity_objective(name, row) if len(positional) == 2 else Objective(name=name, compute=row)
-
-
-def _parsed(objective: str, name: str, text: str, default: object) -> object:
-    """An argument of the type of its default. Raises ValueError for another."""
-    if isinstance(default, bool):
-        if text.lower() not in ("true", "false"):
-            raise ValueError(f"objective {objective}: {name} must be true or false, got {text!r}")
-        return text.lower() == "true"
-    if isinstance(default, str):
-        return text
-    kind = type(default)
-    try:
-        value = kind(text)
-    except ValueError:
-        value = None
-    if value is None or not np.isfinite(value):
-        what = "a whole number" if kind is int else "a number"
-        raise ValueError(f"objective {objective}: {name} must be {what} such as {default}, got {text!r}")
-    return value
-
-
-@cache
-def default_objectives() -> tuple[Objective, ...]:
-    """The published ones: error and rank disparity."""
-    return parse_objectives("error,rank_disparity")
 
 
 def columns_of(objectives: Iterable[Objective]) -> tuple[str, ...]:
     """What the columns of objectives are called."""
     return tuple(objective.column for objective in objectives)
+
+
+def caveats(objectives: Iterable[Objective], identities: np.ndarray) -> list[str]:
+    """A sentence for every objective that faces of these identities (N,) are too few for."""
+    asked = [each for each in objectives if each.caveat]
+    texts = [(each.name, each.caveat(identities, **each.arguments)) for each in asked]
+    return [f"{name}: {text}" for name, text in texts if text]

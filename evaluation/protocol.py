@@ -10,13 +10,8 @@ import numpy as np
 
 from dualfair.evaluation.metrics.disparity import per_group
 from dualfair.evaluation.metrics.identification import error, halves
-from dualfair.evaluation.objectives import (
-    OBJECTIVES,
-    EmbeddedFaces,
-    Objective,
-    columns_of,
-    default_objectives,
-)
+from dualfair.evaluation.objective_grammar import default_objectives
+from dualfair.evaluation.objectives import OBJECTIVES, EmbeddedFaces, Objective, columns_of
 
 LITERAL = "rank_disparity"
 """The published objective; it stands beside any other that is searched on."""

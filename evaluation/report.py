@@ -13,13 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from dualfair.evaluation.metrics.disparity import DisparityResult
 from dualfair.evaluation.metrics.pair_disparity import bpc
 from dualfair.evaluation.metrics.verification import TarAtFar, TenFold
 from dualfair.evaluation.options import EvaluateOptions
 from dualfair.evaluation.statistics.bootstrap import Interval, Statistic, identity_bootstrap
 
-CONFIDENCE = 0.95
-"""Of all intervals."""
 OMITTED: dict[str, Any] = {"default": None, "metadata": {"omitted": True}}
 
 
@@ -84,7 +83,11 @@ class SignedDifference(Number):
 
 @dataclass(frozen=True, kw_only=True)
 class DisparityRow:
-    """A disparity by its variant, `fair` where groups fare alike. The value is None where `undefined` says why."""
+    """A disparity by its variant, `fair` where groups fare alike. The value is None where `undefined` says why.
+
+    `spread`, at a stated gallery size, is the standard deviation of the values of single galleries, which tells what
+    other people in the gallery would change.
+    """
 
     name: str
     variant: str
@@ -94,14 +97,23 @@ class DisparityRow:
     undefined: str
     groups: Mapping[str, Number] | None = field(**OMITTED)
     signed: SignedDifference | None = field(**OMITTED)
+    spread: float | None = field(**OMITTED)
 
-
-@dataclass(frozen=True, kw_only=True)
-class GalleryDisparityRow(DisparityRow):
-    """A disparity at a gallery size. `spread` is the standard deviation of the values of single galleries, which tells
-    what other people in the gallery would change; None where it is undefined."""
-
-    spread: float | None
+    @classmethod
+    def of(
+        cls, name: str, disparity: object, variant: str, result: DisparityResult, interval: Interval | None, **more: Any
+    ) -> DisparityRow:
+        """The row of what a disparity came to; `more` are its further fields."""
+        undefined = bool(result.undefined)
+        return cls(
+            name=name,
+            variant=variant,
+            value=None if undefined else float(result.value),
+            fair=getattr(disparity, "fair", 0.0),
+            interval=None if undefined else interval,
+            undefined=result.undefined,
+            **more,
+        )
 
 
 @dataclass(frozen=True)
@@ -140,14 +152,6 @@ class Accuracy(TenFold):
     interval: Interval | None
 
 
-@dataclass(frozen=True)
-class Accuracies:
-    """Accuracy with exact thresholds and, as printed figures have it, on the literature's grid."""
-
-    exact: Accuracy
-    grid: TenFold
-
-
 @dataclass(frozen=True, kw_only=True)
 class GroupAccuracies:
     """Accuracy of every group, and what they differ by where there are several; or why it is `undefined`."""
@@ -159,28 +163,15 @@ class GroupAccuracies:
     accuracy_disparity: float | None = field(**OMITTED)
 
 
-@dataclass(frozen=True)
-class SignedRates:
-    """The first group's rates minus the second's: see `rates.signed_differences`."""
-
-    first: str
-    second: str
-    spd: float | None
-    eod: float | None
-    aod: float | None
-
-
 @dataclass(frozen=True, kw_only=True)
 class AtFar(TarAtFar):
-    """TAR at a FAR; the rates of every group's pairs, and of those `across` groups ("a|b"), at that threshold."""
+    """TAR at a FAR, and the rates of every group's pairs at that threshold."""
 
     far_asked: float
     tar_interval: Interval | None
     far_interval: Interval | None
-    groups: Mapping[str, Mapping[str, Number]]
-    across: Mapping[str, Mapping[str, Number]]
-    disparities: tuple[DisparityRow, ...]
-    signed: SignedRates | None = field(**OMITTED)
+    groups: Mapping[str, Mapping[str, Number]] = field(default_factory=dict)
+    disparities: tuple[DisparityRow, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,7 +182,7 @@ class Verification:
     genuine: int
     impostors: int
     folds: int
-    accuracy: Accuracies
+    accuracy: Accuracy
     eer: Number
     at_far: tuple[AtFar, ...]
     accuracy_by_group: Mapping[str, GroupAccuracies] | None = field(**OMITTED)
@@ -228,7 +219,7 @@ class EvaluationReport:
     notes: tuple[str, ...]
     gallery: Mapping[str, object] | None = field(**OMITTED)
     identification: Identification | None = field(**OMITTED)
-    disparities: tuple[GalleryDisparityRow | DisparityRow, ...] | None = field(**OMITTED)
+    disparities: tuple[DisparityRow, ...] | None = field(**OMITTED)
     open_set: OpenSetReport | None = field(**OMITTED)
     verification: Verification | None = field(**OMITTED)
     bpc: tuple[BpcRow, ...] | None = field(**OMITTED)
@@ -244,7 +235,6 @@ def intervals(statistic: Statistic, identities: np.ndarray, options: EvaluateOpt
         identities,
         resamples=options.resamples,
         seed=options.seed,
-        confidence=CONFIDENCE,
         method=options.interval,
     )
     return list(of_numbers) if isinstance(of_numbers, tuple) else [of_numbers]

@@ -14,8 +14,9 @@ from dualfair.evaluation.metrics.disparity import Disparity, largest_ratio_gap
 from dualfair.evaluation.metrics.identification import COUNTS, gallery_split
 from dualfair.evaluation.metrics.pairs import make_pairs
 from dualfair.evaluation.options import EvaluateOptions
-from dualfair.evaluation.report import CONFIDENCE, EvaluationReport
+from dualfair.evaluation.report import EvaluationReport
 from dualfair.evaluation.scoring.distributed import ranks_together
+from dualfair.evaluation.statistics.bootstrap import CONFIDENCE
 from dualfair.evaluation.verification_report import PairedFaces, verification_report
 from dualfair.supernet.images.choice import Choice
 from dualfair.supernet.training.process_group import ALONE, ProcessGroup

@@ -3,24 +3,21 @@
 Shape legend: N images, D embedding, P pairs, G groups.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dualfair.evaluation.metrics.disparity import DISPARITIES
-from dualfair.evaluation.metrics.pair_disparity import PAIR_DISPARITIES
+from dualfair.evaluation.metrics.disparity import DISPARITIES, GroupValue
+from dualfair.evaluation.metrics.pair_disparity import PAIR_DISPARITIES, rates_at
 from dualfair.evaluation.metrics.pairs import Pairs, groups_of_pairs, pair_scores
-from dualfair.evaluation.metrics.rates import GroupRates, RatesTable, accuracy_values, rates_at, signed_differences
 from dualfair.evaluation.metrics.verification import eer, group_ten_fold, roc, tar_at_far, ten_fold
 from dualfair.evaluation.options import EvaluateOptions
 from dualfair.evaluation.report import (
-    Accuracies,
     Accuracy,
     AtFar,
     DisparityRow,
     GroupAccuracies,
     Number,
-    SignedRates,
     Verification,
     intervals,
 )
@@ -81,7 +78,7 @@ def verification_report(
         genuine=int(pairs.same.sum()),
         impostors=int(np.count_nonzero(~pairs.same)),
         folds=len(np.unique(pairs.fold)),
-        accuracy=_accuracies(scored),
+        accuracy=_accuracy(scored),
         eer=_eer(scored),
         at_far=tuple(_at_far(scored, faces.grouped, far) for far in FARS),
         accuracy_by_group=_group_accuracies(scored) if faces.grouped else None,
@@ -89,7 +86,7 @@ def verification_report(
     return report, curves
 
 
-def _accuracies(scored: _Scored) -> Accuracies:
+def _accuracy(scored: _Scored) -> Accuracy:
     scores, same, folds = scored.scores, scored.pairs.same, scored.pairs.fold
 
     def statistic(rows: np.ndarray) -> float:
@@ -99,9 +96,8 @@ def _accuracies(scored: _Scored) -> Accuracies:
             # A resample may leave a fold, or all others, without a kind of pairs.
             return float("nan")
 
-    exact = ten_fold(scores, same, folds)
     (interval,) = scored.intervals(statistic)
-    return Accuracies(Accuracy(**vars(exact), interval=interval), ten_fold(scores, same, folds, thresholds="grid"))
+    return Accuracy(**vars(ten_fold(scores, same, folds)), interval=interval)
 
 
 def _eer(scored: _Scored) -> Number:
@@ -132,7 +128,8 @@ def _group_accuracies(scored: _Scored) -> dict[str, GroupAccuracies]:
             (interval,) = intervals(statistic, scored.people[members], scored.options)
             accuracies[str(group)] = Accuracy(**vars(result), interval=interval)
         names = ("std", "ser", "accuracy_disparity") if len(folds) > 1 else ()
-        spread = {name: DISPARITIES[name].reduce(accuracy_values(folds)).value for name in names}
+        values = {group: GroupValue(result.accuracy, result.n) for group, result in folds.items()}
+        spread = {name: DISPARITIES[name].reduce(values).value for name in names}
         report[rule] = GroupAccuracies(groups=accuracies, **spread)
     return report
 
@@ -158,58 +155,29 @@ def _at_far(scored: _Scored, grouped: bool, far: float) -> AtFar:
         return np.array([decisions[kind].mean() if kind.any() else np.nan for kind in (kinds, ~kinds)])
 
     of_tar, of_far = scored.intervals(tar_and_far)
-    overall = {**vars(point), "far_asked": far, "tar_interval": of_tar, "far_interval": of_far}
+    at_far = AtFar(**vars(point), far_asked=far, tar_interval=of_tar, far_interval=of_far)
     if not grouped:
-        return AtFar(**overall, groups={}, across={}, disparities=())
-    of_pair, within = groups_of_pairs(labels, same)
-    names = np.unique(of_pair[within]).tolist()
-    table = rates_at(scores, same, labels, point.threshold, within=False)
+        return at_far
+    table = rates_at(scores, same, labels, point.threshold)
+    compared = PAIR_DISPARITIES if len(table.groups) > 1 else {}
 
     def statistic(rows: np.ndarray) -> np.ndarray:
-        drawn = rates_at(scores[rows], same[rows], labels[rows], point.threshold, names=names)
-        return np.concatenate([_rate_values(drawn), _disparities(drawn)])
+        drawn = rates_at(scores[rows], same[rows], labels[rows], point.threshold, names=table.groups)
+        rates = [getattr(group, rate).value for group in drawn.groups.values() for rate in RATES]
+        # A rate that is insufficient is None, as a float NaN.
+        return np.array([*rates, *(row.reduce(drawn).value for row in compared.values())], dtype=np.float64)
 
     of_numbers = iter(scored.intervals(statistic))
     groups = {
-        str(group): {name: _rate(rates, name, next(of_numbers)) for name in RATES}
+        str(group): {name: Number.of(*vars(getattr(rates, name)).values(), next(of_numbers)) for name in RATES}
         for group, rates in table.groups.items()
     }
-    across = {group: {name: _rate(rates, name, None) for name in RATES} for group, rates in table.across.items()}
-    rows, signed = [], None
-    if len(table.groups) > 1:
-        results = (row.reduce(table) for row in PAIR_DISPARITIES.values())
-        rows = [
-            DisparityRow(
-                name=result.name,
-                variant=f"threshold of FAR {far:g} over all pairs",
-                value=None if result.undefined else float(result.value),
-                fair=PAIR_DISPARITIES[result.name].fair,
-                interval=None if result.undefined else interval,
-                undefined=result.undefined,
-            )
-            for result, interval in zip(results, of_numbers, strict=True)
-        ]
-    if len(table.groups) == 2:
-        first, second = table.groups
-        signed = SignedRates(str(first), str(second), **signed_differences(table, first, second))
-    return AtFar(**overall, groups=groups, across=across, disparities=tuple(rows), signed=signed)
-
-
-def _disparities(table: RatesTable) -> np.ndarray:
-    if len(table.groups) < 2:
-        return np.full(len(PAIR_DISPARITIES), np.nan)
-    return np.array([row.reduce(table).value for row in PAIR_DISPARITIES.values()])
-
-
-def _rate_values(table: RatesTable) -> np.ndarray:
-    """The rates of all groups, group after group, nan where insufficient."""
-    values = [getattr(rates, name).value for rates in table.groups.values() for name in RATES]
-    return np.array([np.nan if value is None else value for value in values])
-
-
-def _rate(rates: GroupRates, name: str, interval: Interval | None) -> Number:
-    rate = getattr(rates, name)
-    return Number.of(rate.value, rate.n, interval)
+    variant = f"threshold of FAR {far:g} over all pairs"
+    rows = [
+        DisparityRow.of(name, row, variant, row.reduce(table), interval)
+        for (name, row), interval in zip(compared.items(), of_numbers, strict=True)
+    ]
+    return replace(at_far, groups=groups, disparities=tuple(rows))
 
 
 def _det(scores: np.ndarray, same: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -8,11 +8,11 @@ the third.
 
 Underneath, `archive.Archive` keeps every evaluation of a measurement and never lets one be made twice, so repeating an
 interrupted command continues it. `run.Run` scores what the archive lacks, counts and traces; `attempts` finds out whose
-fault it is when a score raises. `pareto` holds dominance, hypervolume, the reference point and the knee,
-`front_difference` what is sure of it when every point is a few trainings. `problem` and `operators` are the border to
-pymoo: integer vectors whose numbers are names, never magnitudes. `constraints` says which networks may be asked for at
-all, and finds such; `halving` spends more on fewer.
+fault it is when a score raises. `pareto` holds dominance, hypervolume, the reference point and the knee, `layers` the
+fronts behind the front, `front_difference` what is sure of two fronts when every point is a few trainings. `operators`
+is the border to pymoo: integer vectors whose numbers are names, never magnitudes. `constraints` says which networks may
+be asked for at all, and finds such; `halving` spends more on fewer.
 
-An archive is one SQLite file: `storage` has its tables and digests, `opening` checks it, and rebuilds a damaged one
-from what SQLite still reads.
+An archive is one SQLite file: `storage` has its tables and digests, checks it, and keeps of a damaged one what SQLite
+still reads.
 """

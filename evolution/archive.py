@@ -1,9 +1,7 @@
 """Every evaluation is kept: one SQLite file, written as evaluations become known, readable at any moment.
 
-`evolution.storage` says how it lies there, `evolution.opening` what happens to damaged files.
+`evolution.storage` says how it lies there, and what happens to damaged files.
 """
-
-from __future__ import annotations
 
 import contextlib
 import json
@@ -14,11 +12,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from numbers import Integral
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
-from dualfair.evolution.opening import counted, opened
-from dualfair.evolution.storage import Heading, heading_of, transaction
+from dualfair.evolution.storage import Heading, counted, heading_of, opened, transaction
 from dualfair.supernet.genotype import Genotype
 
 OBJECTIVES = range(2, 5)
@@ -44,16 +42,16 @@ class Archive:
 
     `measurement` says what the scores are taken with. A file may hold several measurements; they are never mixed, and
     `others` counts what was taken with another one. `columns` name the values: the first `objectives` of
-    them (2 to 4) are minimised, the rest are details. In memory they may be None, then they are called "objective 1",
-    .., "detail 1", .., and `name_details` says how many there are. Iterating gives every `Evaluation` in the order of
-    insertion. Several processes may read and write the same file at a time; the first score of a genotype stays.
+    them (2 to 4) are minimised, the rest are details; None is for objectives alone, called "objective 1", .. Iterating
+    gives every `Evaluation` in the order of insertion. Several processes may read and write the same file at a time;
+    the first score of a genotype stays.
 
     What `add` wrote survives a kill or a power cut at any later instant. Evaluations that do not say what was written
     are deleted on opening, never used, and what can be read of a damaged file is kept; `repaired` tells of both in a
     sentence for the user, "" for nothing.
 
-    Raises ValueError for a file that is no archive, when the file holds this measurement with other columns, or is
-    damaged while another process has it open; OSError when it cannot be written.
+    Raises ValueError for a file that is no archive, or when it holds this measurement with other columns; OSError when
+    it cannot be written.
     """
 
     def __init__(
@@ -61,9 +59,6 @@ class Archive:
     ) -> None:
         self.path = None if path is None else Path(path)
         self.measurement = measurement
-        self._details_unknown = columns is None and path is None
-        if self._details_unknown:
-            columns = _numbered("objective", _checked_objectives(objectives))
         self.columns, self.objectives = _checked_columns(columns, objectives)
         self.repaired = ""
         self._evaluations: dict[Genotype, Evaluation] = {}
@@ -116,15 +111,6 @@ class Archive:
         for evaluation in evaluations:
             known.setdefault(evaluation.genotype, evaluation)
 
-    def name_details(self, values: int) -> None:
-        """Have columns for so many values of a genotype, where none were named; only the first call changes anything.
-
-        To be called before anything is added.
-        """
-        if self._details_unknown:
-            self._details_unknown = False
-            self.columns = (*self.columns, *_numbered("detail", values - self.objectives))
-
     def get(self, genotypes: Iterable[Genotype]) -> dict[Genotype, Evaluation]:
         """The evaluations of those of the genotypes that are scored, in their order."""
         known = self._known()
@@ -147,7 +133,7 @@ class Archive:
         """Close the file; closing twice does no harm."""
         self._close()
 
-    def __enter__(self) -> Archive:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -242,24 +228,17 @@ def archive_or_memory(archive: Archive | None, columns: Sequence[str] | None, ob
     return archive
 
 
-def _numbered(name: str, count: int) -> list[str]:
-    return [f"{name} {number}" for number in range(1, count + 1)]
-
-
-def _checked_objectives(objectives: int) -> int:
+def _checked_columns(columns: Sequence[str] | None, objectives: int) -> tuple[tuple[str, ...], int]:
+    """Columns and number of objectives. Raises ValueError unless they are different names, and 2 to 4 of them."""
     if not isinstance(objectives, Integral) or objectives not in OBJECTIVES:
         raise ValueError(f"objectives must be {OBJECTIVES[0]} to {OBJECTIVES[-1]}, got {objectives!r}")
-    return int(objectives)
-
-
-def _checked_columns(columns: Sequence[str], objectives: int) -> tuple[tuple[str, ...], int]:
-    """Columns and number of objectives. Raises ValueError unless they are different names, and 2 to 4 of them."""
-    objectives = _checked_objectives(objectives)
-    if columns is None or isinstance(columns, str) or not all(isinstance(name, str) for name in columns):
+    if columns is None:
+        columns = [f"objective {number}" for number in range(1, objectives + 1)]
+    if isinstance(columns, str) or not all(isinstance(name, str) for name in columns):
         raise ValueError(f"columns must be a list of names, got {columns!r}")
     columns = tuple(columns)
     if len(columns) < objectives or len(set(columns)) < len(columns):
         raise ValueError(
             f"columns must be different names, {objectives} objectives first, got {', '.join(columns) or 'none'}"
         )
-    return columns, objectives
+    return columns, int(objectives)

@@ -95,15 +95,16 @@ class Attempts:
     def _try(self, genotypes: tuple[Genotype, ...]) -> Scored:
         """One call, and a second one if it raises."""
         for _ in range(2):
-            start = time.perf_counter()
+            start, returned, reason = time.perf_counter(), None, None
             try:
                 returned = self._score(list(genotypes))
             except Exception as error:
-                failure = Scored(genotypes, None, (time.perf_counter() - start) / len(genotypes), reason_of(error))
-                continue
+                reason = reason_of(error)
             seconds = (time.perf_counter() - start) / len(genotypes)
-            return Scored(genotypes, checked_values(returned, len(genotypes), self._archive), seconds)
-        return failure
+            if reason is None:
+                returned = checked_values(returned, len(genotypes), self._archive)
+                break
+        return Scored(genotypes, returned, seconds, reason)
 
 
 def reason_of(error: Exception) -> str:
@@ -123,8 +124,6 @@ def checked_values(values: object, rows: int, archive: Archive) -> np.ndarray:
         array = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(f"score must return an array of numbers, got {type(values).__name__}: {error}") from error
-    if array.ndim == 2:
-        archive.name_details(array.shape[1])
     columns = archive.columns
     if array.shape != (rows, len(columns)):
         raise ValueError(

@@ -4,7 +4,6 @@ Random search gets the same number of distinct evaluations. Exhaustive search sc
 true one.
 """
 
-import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -30,7 +29,6 @@ def random_search(
     columns: Sequence[str] | None = None,
     batch: int = 64,
     progress: Callable[[Progress], object] | None = None,
-    reference: Sequence[float] | None = None,
     constraints: Constraints | None = None,
 ) -> SearchResult:
     """Score `evaluations` different genotypes, drawn uniformly; the whole space when it holds no more than that.
@@ -42,9 +40,11 @@ def random_search(
     evaluations = at_least("evaluations", evaluations, 1)
     rng = np.random.default_rng(at_least("seed", seed, 0))
     archive = archive_or_memory(archive, columns, objectives)
-    genotypes = _draw(space, evaluations, rng, constraints)
-    count = len(genotypes)
-    notes = []
+    if constraints is None:
+        genotypes = space.sample_distinct(min(evaluations, space.size), rng)
+    elif not (genotypes := [space.decode(vector) for vector in constraints.draw(evaluations, set(), rng)]):
+        raise constraints.nothing_feasible()
+    count, notes = len(genotypes), []
     ended = "space exhausted" if count == space.size else "evaluations done"
     if evaluations > count:
         ended = ended if count == space.size else "no more networks found within the limits"
@@ -52,9 +52,7 @@ def random_search(
         notes.append(
             f"evaluations={evaluations} is more than space {space.name} {holds}: all {count} genotypes were scored"
         )
-    steps = math.ceil(count / at_least("batch", batch, 1))
-    run = Run(score, archive, steps=steps, progress=progress, reference=reference, constraints=constraints)
-    return _sweep(run, genotypes, batch, ended, notes)
+    return _sweep(genotypes, score, archive, batch, progress, constraints).result(ended, notes)
 
 
 def exhaustive(
@@ -67,15 +65,12 @@ def exhaustive(
     batch: int = 64,
     limit: int = LIMIT,
     progress: Callable[[Progress], object] | None = None,
-    reference: Sequence[float] | None = None,
     constraints: Constraints | None = None,
 ) -> SearchResult:
-    """Score the whole space, in the order of `space.enumerate`, `batch` genotypes a score call.
+    """Score the whole space, or all of it that keeps the `constraints`, in the order of `space.enumerate`.
 
-    With `constraints` that is all of it that keeps them.
-
-    The other arguments are those of `evolution.nsga2.evolve`. Raises ValueError when the space holds more than
-    `limit` genotypes, and as `evolution.nsga2.evolve` does.
+    The other arguments are those of `evolution.nsga2.evolve`; `batch` genotypes go into one score call. Raises
+    ValueError when the space holds more than `limit` genotypes, and as `evolution.nsga2.evolve` does.
     """
     if space.size > at_least("limit", limit, 1):
         raise ValueError(
@@ -84,22 +79,20 @@ def exhaustive(
         )
     archive = archive_or_memory(archive, columns, objectives)
     genotypes = satisfying(space.enumerate(), constraints)
-    steps = math.ceil(len(genotypes) / at_least("batch", batch, 1))
-    run = Run(score, archive, steps=steps, progress=progress, reference=reference, constraints=constraints)
-    return _sweep(run, genotypes, batch, "space exhausted")
+    return _sweep(genotypes, score, archive, batch, progress, constraints).result("space exhausted")
 
 
-def _draw(space: SearchSpace, n: int, rng: np.random.Generator, constraints: Constraints | None) -> list[Genotype]:
-    if constraints is None:
-        return space.sample_distinct(min(n, space.size), rng)
-    genotypes = [space.decode(vector) for vector in constraints.draw(n, set(), rng)]
-    if not genotypes:
-        raise constraints.nothing_feasible()
-    return genotypes
-
-
-def _sweep(run: Run, genotypes: Sequence[Genotype], batch: int, ended: str, notes: Sequence[str] = ()) -> SearchResult:
-    """Score genotypes, `batch` at a time; a batch stands where NSGA-II has a generation."""
-    for first in range(0, len(genotypes), batch):
-        run.step(genotypes[first : first + batch])
-    return run.result(ended, notes)
+def _sweep(
+    genotypes: Sequence[Genotype],
+    score: Score,
+    archive: Archive,
+    batch: int,
+    progress: Callable[[Progress], object] | None,
+    constraints: Constraints | None,
+) -> Run:
+    """The run that scores genotypes, `batch` at a time; a batch stands where NSGA-II has a generation."""
+    starts = range(0, len(genotypes), at_least("batch", batch, 1))
+    run = Run(score, archive, steps=len(starts), progress=progress, constraints=constraints)
+    for start in starts:
+        run.step(genotypes[start : start + batch])
+    return run

@@ -9,11 +9,19 @@ from pymoo.operators.selection.tournament import TournamentSelection
 
 from dualfair.evolution.archive import Archive, archive_or_memory
 from dualfair.evolution.constraints import Constraints, Vector
-from dualfair.evolution.operators import CategoricalMutation, DistinctMating, DistinctSampling, UniformCrossover
-from dualfair.evolution.problem import GenotypeProblem
+from dualfair.evolution.operators import (
+    CategoricalMutation,
+    DistinctMating,
+    DistinctSampling,
+    GenotypeProblem,
+    UniformCrossover,
+)
 from dualfair.evolution.run import Progress, Run, Score, SearchResult, at_least
 from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.space import SearchSpace
+
+MUTATED, CROSSED = 0.5, 0.9
+"""Choice blocks of a child that are redrawn on average, and the probability that two parents are crossed."""
 
 
 def evolve(
@@ -27,11 +35,8 @@ def evolve(
     archive: Archive | None = None,
     columns: Sequence[str] | None = None,
     batch: int | None = None,
-    mutation_rate: float | None = None,
-    crossover_rate: float = 0.9,
     siblings: int = 1,
     progress: Callable[[Progress], object] | None = None,
-    reference: Sequence[float] | None = None,
     initial_population: Sequence[Genotype] = (),
     constraints: Constraints | None = None,
 ) -> SearchResult:
@@ -40,18 +45,16 @@ def evolve(
     `score(genotypes)` returns floats (n, columns); columns behind the objectives are details that are only kept. It
     is asked for each genotype at most once an archive and measurement: repeating an interrupted call with the same
     arguments and `archive` scores only what is missing and ends in the same front. `columns` name what score returns
-    where no archive is given (default: "objective 1", .., "detail 1", .., as many as it returns). `batch` caps the
-    genotypes of a score call (default: a whole generation), and what a call returned is safe from later interruptions.
+    where no archive is given (default: "objective 1", .., and no details). `batch` caps the genotypes of a score call
+    (default: a whole generation), and what a call returned is safe from later interruptions.
 
     A run asks for `population` x `generations` distinct genotypes, the random first generation included: children
     that it asked for before are drawn again. A population larger than the space is shrunk, and a run whose space is
     exhausted ends early; `ended` and `notes` of the result say so. A genotype with an objective that is not finite
-    ranks behind all others. The better half of a population are its parents. `mutation_rate` is the probability that a
-    choice block is redrawn (default 0.5 / blocks with a choice), `crossover_rate` the probability that two parents are
-    crossed. With `siblings` above 1 so many children at a time have their first choices in common: less work for a
-    scorer that runs common beginnings once. `progress` is called after each generation; `reference` fixes the reference
-    point of all hypervolumes (`SearchResult` says how it is chosen otherwise). One seed gives one run, whatever was
-    archived.
+    ranks behind all others. The better half of a population are its parents; CROSSED of the pairs are crossed, and
+    MUTATED blocks with a choice of a child are redrawn, on average. With `siblings` above 1 so many children at a time
+    have their first choices in common: less work for a scorer that runs common beginnings once. `progress` is called
+    after each generation. One seed gives one run, whatever was archived.
 
     The first generation begins with the genotypes `initial_population`, which count as any other. With `constraints`
     only genotypes that keep them are asked for, and the front is one of such genotypes; where no more of them are
@@ -65,9 +68,7 @@ def evolve(
     population = at_least("population", population, 2)
     at_least("generations", generations, 1)
     size = min(population, space.size)
-    run = Run(
-        score, archive, steps=generations, batch=batch, progress=progress, reference=reference, constraints=constraints
-    )
+    run = Run(score, archive, steps=generations, batch=batch, progress=progress, constraints=constraints)
     problem = GenotypeProblem(space, objectives, run.step, constraints)
     proposed: set[Vector] = set()
     algorithm = NSGA2(
@@ -75,7 +76,14 @@ def evolve(
         sampling=DistinctSampling(
             proposed, _initial_vectors(space, initial_population, size, constraints), constraints
         ),
-        mating=_mating(space, mutation_rate, crossover_rate, at_least("siblings", siblings, 1), proposed, constraints),
+        mating=DistinctMating(
+            TournamentSelection(func_comp=binary_tournament),
+            UniformCrossover(CROSSED),
+            CategoricalMutation(MUTATED / max(sum(size > 1 for size in space.sizes), 1)),
+            proposed,
+            at_least("siblings", siblings, 1),
+            constraints,
+        ),
         eliminate_duplicates=False,
     )
     algorithm.setup(problem, seed=at_least("seed", seed, 0), termination=NoTermination())
@@ -110,25 +118,3 @@ def _initial_vectors(
         if constraints is not None and not constraints.keeps(genotype):
             raise ValueError(f"genotype '{genotype}' to start from breaks a limit; leave it out, or raise the limit")
     return np.array([space.encode(genotype) for genotype in distinct], dtype=np.int64).reshape(-1, len(space.sizes))
-
-
-def _mating(
-    space: SearchSpace,
-    mutation_rate: float | None,
-    crossover_rate: float,
-    siblings: int,
-    proposed: set[Vector],
-    constraints: Constraints | None,
-) -> DistinctMating:
-    if mutation_rate is None:
-        mutation_rate = 0.5 / max(sum(size > 1 for size in space.sizes), 1)
-    mutation = CategoricalMutation(_probability("mutation_rate", mutation_rate))
-    crossover = UniformCrossover(_probability("crossover_rate", crossover_rate))
-    selection = TournamentSelection(func_comp=binary_tournament)
-    return DistinctMating(selection, crossover, mutation, proposed, siblings, constraints)
-
-
-def _probability(name: str, value: float) -> float:
-    if not 0 <= value <= 1:
-        raise ValueError(f"{name} is a probability from 0 to 1, got {value!r}")
-    return float(value)

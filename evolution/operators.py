@@ -1,13 +1,14 @@
-"""pymoo operators on integer vectors whose numbers are names: nothing here treats a choice as greater than another.
+"""The border to pymoo: a search space as its problem, and operators on integer vectors whose numbers are names.
 
-A vector X has one number a choice block; `problem.sizes` (choice blocks,) says how many choices each block has.
-Together the operators ask for every vector at most once a run: `proposed` is the set of vectors handed out so far,
-shared by sampling and mating, so that every evaluation is spent on a distinct genotype. With `constraints` they ask for
-vectors that keep them only: the others cost no evaluation.
+Nothing here treats a choice as greater than another. A vector X has one number a choice block; `problem.sizes` (choice
+blocks,) says how many choices each block has. Together the operators ask for every vector at most once a run:
+`proposed` is the set of vectors handed out so far, shared by sampling and mating, so that every evaluation is spent on
+a distinct genotype. With `constraints` they ask for vectors that keep them only: the others cost no evaluation.
 """
 
 import itertools
 import math
+from collections.abc import Callable
 
 import numpy as np
 from pymoo.core.crossover import Crossover
@@ -15,12 +16,52 @@ from pymoo.core.duplicate import DuplicateElimination
 from pymoo.core.mating import Mating
 from pymoo.core.mutation import Mutation
 from pymoo.core.population import Population
+from pymoo.core.problem import Problem
 from pymoo.core.sampling import Sampling
 
 from dualfair.evolution.constraints import Constraints, Vector
+from dualfair.supernet.genotype import Genotype
+from dualfair.supernet.space import SearchSpace
+
+WORST = float(np.finfo(np.float32).max)
+"""What pymoo is told as every objective of an infeasible genotype: finite, since infinities upset crowding."""
 
 MATING_ROUNDS = 20
 """How often children that are turned away are replaced by other children, before random vectors fill up."""
+
+
+class GenotypeProblem(Problem):
+    """Minimise the first `objectives` columns of `evaluate(genotypes) -> (n, columns)` over a search space.
+
+    A genotype with an objective that is not finite violates the first constraint (G = 1, else -1): pymoo ranks it
+    behind every feasible one. The second constraint is how far a genotype is beyond the `constraints`, 0 where it keeps
+    them or there are none; one that does not is never evaluated.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        objectives: int,
+        evaluate: Callable[[list[Genotype]], np.ndarray],
+        constraints: Constraints | None = None,
+    ) -> None:
+        self.space = space
+        self.sizes = np.array(space.sizes)
+        self.evaluate_genotypes = evaluate
+        self.constraints = constraints
+        super().__init__(n_var=len(self.sizes), n_obj=objectives, n_ieq_constr=2, xl=0, xu=self.sizes - 1, vtype=int)
+
+    def _evaluate(self, X, out, *args, **kwargs):
+        violations = np.zeros(len(X)) if self.constraints is None else self.constraints.violations(X)
+        feasible = violations <= 0
+        objectives = np.full((len(X), self.n_obj), WORST)
+        finite = np.ones(len(X), dtype=bool)
+        if feasible.any():
+            values = self.evaluate_genotypes([self.space.decode(vector) for vector in X[feasible]])[:, : self.n_obj]
+            finite[feasible] = np.isfinite(values).all(axis=1)
+            objectives[feasible] = np.where(finite[feasible, None], values, WORST)
+        out["F"] = objectives
+        out["G"] = np.stack([np.where(finite, -1.0, 1.0), violations], axis=1)
 
 
 def draw_distinct(sizes: np.ndarray, n: int, excluded: set[Vector], rng: np.random.Generator) -> np.ndarray:
@@ -44,10 +85,7 @@ class DistinctSampling(Sampling):
     """The first generation: vectors `initial_population` (n, choice blocks), then other ones, uniformly at random."""
 
     def __init__(
-        self,
-        proposed: set[Vector],
-        initial_population: np.ndarray | None = None,
-        constraints: Constraints | None = None,
+        self, proposed: set[Vector], initial_population: np.ndarray, constraints: Constraints | None = None
     ) -> None:
         super().__init__()
         self.proposed, self.initial_population, self.constraints = proposed, initial_population, constraints
@@ -55,8 +93,6 @@ class DistinctSampling(Sampling):
     def _do(self, problem, n_samples, *args, random_state, **kwargs):
         """Raises NothingFeasible when no vector keeps the limits."""
         initial = self.initial_population
-        if initial is None:
-            initial = np.empty((0, len(problem.sizes)), dtype=np.int64)
         self.proposed.update(_vectors(initial))
         X = _draw(problem.sizes, n_samples - len(initial), self.proposed, random_state, self.constraints)
         self.proposed.update(_vectors(X))

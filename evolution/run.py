@@ -19,9 +19,9 @@ class Progress:
     """Where a run stands after a generation (of a sweep: a batch), over the genotypes of this run only.
 
     `evaluations` are distinct genotypes so far, of which `reused` were in the archive before. `front` counts those
-    that no other one dominates. `hypervolume` is relative to the reference point given to the search, else to
-    `reference_point` of the first generation with a feasible genotype. `fresh` are the evaluations of the genotypes
-    that this generation was the first to ask for, in order.
+    that no other one dominates. `hypervolume` is relative to the `reference_point` of the first generation with a
+    feasible genotype. `fresh` are the evaluations of the genotypes that this generation was the first to ask for, in
+    order.
     """
 
     generation: int
@@ -47,13 +47,12 @@ class SearchResult:
     `scored` are all evaluations of this measurement, earlier runs included; of a run with limits those that keep them.
     `columns` name their values, of which the first `objectives` are minimised. `front` are the feasible ones that no
     other dominates, sorted by the first objective, then the others. All else is about this run only: `evaluated` are
-    the distinct genotypes that it asked for, in order; `trace` has one point a generation, its hypervolumes are
-    relative to `reference`. That is the reference point given to the search, else `evolution.pareto.reference_point`
-    of all feasible genotypes of the run: in every objective worst + 0.1 (worst - best). It is empty, and every
-    hypervolume 0, when no genotype was feasible. `reused` of the evaluated genotypes came out of the archive.
-    `infeasible` ones had an objective that is not finite: kept in the archive, never in the front. `failed` are those
-    of them that could not be scored at all, each with the reason. `ended` says why the run stopped, `notes` what else
-    a reader has to know.
+    the distinct genotypes that it asked for, in order; `trace` has one point a generation, its hypervolumes relative to
+    `reference`, the `evolution.pareto.reference_point` of all feasible genotypes of the run; that is empty, and every
+    hypervolume 0, when none was feasible. `reused` of the evaluated genotypes came out of the archive. `infeasible`
+    ones had an objective that is not finite: kept in the archive, never in the front. `failed` are those of them that
+    could not be scored at all, each with the reason. `ended` says why the run stopped, `notes` what else a reader has
+    to know.
     """
 
     columns: tuple[str, ...]
@@ -106,14 +105,12 @@ class Run:
         steps: int,
         batch: int | None = None,
         progress: Callable[[Progress], object] | None = None,
-        reference: Sequence[float] | None = None,
         constraints: Constraints | None = None,
     ) -> None:
         self._constraints = constraints
         self._attempts = Attempts(score, archive, None if batch is None else at_least("batch", batch, 1))
         self._archive, self._steps, self._progress = archive, steps, progress
-        self._reference = _checked_reference(reference, archive.objectives)
-        self._shown_reference = self._reference
+        self._shown_reference: tuple[float, ...] = ()
         self._evaluated: dict[Genotype, Evaluation] = {}
         self._reused = self._infeasible = 0
         self._fronts: list[np.ndarray] = []
@@ -145,7 +142,7 @@ class Run:
 
     def result(self, ended: str, notes: Sequence[str] = ()) -> SearchResult:
         """The summary; `ended` and `notes` as in `SearchResult`."""
-        reference = self._reference or (reference_point(self._range) if len(self._range) else ())
+        reference = reference_point(self._range) if len(self._range) else ()
         volumes = [hypervolume(front, reference) if reference else 0.0 for front in self._fronts]
         scored = within(self._archive, self._constraints)
         return SearchResult(
@@ -159,8 +156,18 @@ class Run:
             reused=self._reused,
             infeasible=self._infeasible,
             ended=ended,
-            notes=(*notes, *_failures(self._evaluated.values())),
+            notes=(*notes, *_failures(self._evaluated.values()), *self._never_finite()),
         )
+
+    def _never_finite(self) -> list[str]:
+        """A note on every objective that was a number for none of the genotypes that could be scored."""
+        scored = [evaluation for evaluation in self._evaluated.values() if evaluation.reason is None]
+        values = objectives_of(scored, self._archive.objectives)
+        return [
+            f"{name} is not a finite number for any of the {len(scored)} genotypes scored, so none can be in a front"
+            for name, column in zip(self._archive.columns, values.T, strict=False)
+            if len(scored) and not np.isfinite(column).any()
+        ]
 
     def _follow(self, fresh: Sequence[Evaluation]) -> None:
         """Carry the run's own front and range on by fresh evaluations, and tell the progress."""
@@ -205,15 +212,6 @@ def at_least(name: str, value: int, least: int) -> int:
     if not isinstance(value, Integral) or value < least:
         raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
     return int(value)
-
-
-def _checked_reference(reference: Sequence[float] | None, objectives: int) -> tuple[float, ...]:
-    if reference is None:
-        return ()
-    numbers = tuple(float(number) for number in reference)
-    if len(numbers) != objectives or not np.isfinite(numbers).all():
-        raise ValueError(f"reference must be {objectives} finite numbers, one an objective, got {reference!r}")
-    return numbers
 
 
 def _failures(evaluations: Iterable[Evaluation]) -> list[str]:

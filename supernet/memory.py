@@ -96,21 +96,18 @@ class Batch:
         start = 0
         while start < images:
             place = slice(start, min(start + self.size, images))
-            shortage = _shortage(work, place)
+            shortage, tried = _shortage(work, place), place.stop - place.start
             if shortage is None:
                 start = place.stop
-            else:
-                self._halve(place.stop - place.start, shortage)
-
-    def _halve(self, tried: int, shortage: str) -> None:
-        if tried == 1:
-            raise ValueError(
-                f"not even one image at a time fits into memory ({shortage}); free memory, use a device with more, or "
-                "a smaller --size or skeleton"
-            )
-        self.size = tried // 2
-        free_caches()
-        self.say(f"memory ran out with {tried} images at once ({shortage}); going on with {self.size}")
+                continue
+            if tried == 1:
+                raise ValueError(
+                    f"not even one image at a time fits into memory ({shortage}); free memory, use a device with more, "
+                    "or a smaller --size or skeleton"
+                )
+            self.size = tried // 2
+            free_caches()
+            self.say(f"memory ran out with {tried} images at once ({shortage}); going on with {self.size}")
 
 
 def _shortage(work: Callable[[slice], object], place: slice) -> str | None:

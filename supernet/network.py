@@ -1,5 +1,5 @@
 """The supernet, with every candidate operation and every head, the standalone network of one path, and what any
-network by itself keeps.
+network by itself keeps; BN statistics of one path are measured anew on copies, never in the supernet itself.
 
 Shape legend: B batch, H height, W width, D embedding.
 """
@@ -8,7 +8,9 @@ import copy
 from collections.abc import Sequence
 from typing import Protocol
 
+import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from dualfair.supernet.families.backbone import Backbone
 from dualfair.supernet.genotype import HEAD_NAMES, Genotype
@@ -95,3 +97,25 @@ def build(genotype: Genotype | str, skeleton: Skeleton | str, identities: int = 
 def with_own_statistics(module: nn.Module) -> nn.Module:
     """A copy that shares every weight with `module` but owns its buffers, BN statistics above all."""
     return copy.deepcopy(module, {id(parameter): parameter for parameter in module.parameters()})
+
+
+def calibrate_stage(stage: nn.Module, *inputs: object) -> Tensor:
+    """Set the BN statistics of `stage` to those of one batch, leave it in evaluation mode, return its output.
+
+    The output is computed with the batch's own statistics, so that the next stage sees what this one saw: calling
+    this stage after stage equals calibrating the whole network on the same batch. `stage` is changed; hand over a
+    copy that owns its statistics (`with_own_statistics`).
+    """
+    norms = [module for module in stage.modules() if isinstance(module, _BatchNorm)]
+    momenta = [norm.momentum for norm in norms]
+    # Only norms: layers that drop something at random would give statistics of what no face ever meets.
+    stage.eval()
+    for norm in norms:
+        norm.train()
+        norm.momentum = 1.0
+    with torch.no_grad():
+        output = stage(*inputs)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    stage.eval()
+    return output

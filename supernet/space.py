@@ -148,11 +148,6 @@ class SearchSpace:
             vector[place] = choice_block.codes.index(codes[0])
         return vector
 
-    def validate(self, genotype: Genotype) -> Genotype:
-        """Return the genotype when it lies in this space; raise ValueError naming the position at fault otherwise."""
-        self.encode(genotype)
-        return genotype
-
     def __contains__(self, genotype: Genotype) -> bool:
         try:
             self.encode(genotype)
@@ -161,8 +156,13 @@ class SearchSpace:
         return True
 
     def parse(self, text: str) -> Genotype:
-        """The genotype of this space that `text` names; one block stands for all (`101:cosface`)."""
-        return self.validate(Genotype.parse(text).repeat(self.blocks))
+        """The genotype of this space that `text` names; one block stands for all (`101:cosface`).
+
+        Raises ValueError naming the position at fault where it lies outside.
+        """
+        genotype = Genotype.parse(text).repeat(self.blocks)
+        self.encode(genotype)
+        return genotype
 
     def sample(self, rng: np.random.Generator) -> Genotype:
         """One genotype, uniformly at random."""

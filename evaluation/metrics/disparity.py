@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 
@@ -21,6 +20,9 @@ VALUES = ("ranks", "correct")
 
 MINIMUM_PROBES = 2
 """A group with fewer probes has no value: it is insufficient, and a disparity over it is undefined."""
+
+HIGHEST_RANK = 20
+"""Where ranks are capped (`mean_capped_rank`)."""
 
 Statistic = Callable[[np.ndarray], float]
 
@@ -177,7 +179,8 @@ def measure(
     undefined = _undefined(table, name)
     if undefined:
         return DisparityResult(name, float("nan"), table, undefined)
-    return DisparityResult(name, float(np.mean([_number(disparity(*gallery), name) for gallery in probes])), table)
+    value = float(np.mean([_number(disparity(*gallery), name) for gallery in probes]))
+    return DisparityResult(name, value, table, f"undefined ({name} gives nan)" if np.isnan(value) else "")
 
 
 def largest_difference(values: np.ndarray) -> float:
@@ -249,9 +252,10 @@ def mean_log_rank(values: np.ndarray) -> float:
     return float(np.mean(np.log1p(values)))
 
 
-def mean_capped_rank(values: np.ndarray, highest: int) -> float:
-    """Mean of min(rank, `highest`): how far beyond `highest` a rank lies makes no difference."""
-    return float(np.mean(np.minimum(values, highest)))
+def mean_capped_rank(values: np.ndarray) -> float:
+    """Mean of min(rank, HIGHEST_RANK): how far beyond it a rank lies makes no difference, so a few very bad probes do
+    not decide, and the mean is less noisy."""
+    return float(np.mean(np.minimum(values, HIGHEST_RANK)))
 
 
 def error_share(values: np.ndarray) -> float:
@@ -259,27 +263,12 @@ def error_share(values: np.ndarray) -> float:
     return float(np.mean(1 - values))
 
 
-def capped(highest: int = 20) -> Disparity:
-    """Difference of mean ranks, each rank capped at `highest`: in units of ranks, smaller is better, 0 is fair.
-
-    Less noisy than the difference of mean ranks, which a few very bad probes decide. With `highest` 1 it is the
-    accuracy disparity. Raises ValueError for `highest` below 1.
-
-    >>> capped(2)([0, 9, 1, 1], ["a", "a", "b", "b"])  # capped ranks 0, 2 and 1, 1
-    0.0
-    """
-    if highest < 1:
-        raise ValueError(f"highest must be a rank of 1 or more to cap at, got {highest}")
-    name = "capped_rank_disparity" + ("" if highest == 20 else f"_at_{highest}")
-    return Disparity(name, "ranks", partial(mean_capped_rank, highest=highest), largest_difference)
-
-
 DISPARITIES: dict[str, Disparity] = {
     row.name: row
     for row in (
         Disparity("rank_disparity", "ranks", np.mean, largest_difference),
         Disparity("log_rank_disparity", "ranks", mean_log_rank, largest_difference),
-        capped(20),
+        Disparity("capped_rank_disparity", "ranks", mean_capped_rank, largest_difference),
         Disparity("rank_ratio", "ranks", np.mean, largest_ratio_gap),
         Disparity("accuracy_disparity", "correct", np.mean, largest_difference),
         Disparity("accuracy_ratio", "correct", np.mean, largest_ratio_gap),

@@ -64,9 +64,8 @@ def ranks(embeddings: np.ndarray, identities: np.ndarray, count: str = "images",
     >>> ranks(np.array([[1, 0], [3, 4], [4, 3], [0, 1]]), np.array(["a", "a", "b", "b"])).values
     array([1, 2, 2, 1])
     """
-    embeddings, identities = checked_faces(embeddings, identities)
     everyone = np.arange(len(identities))
-    return _ranked(embeddings, identities, everyone, everyone, count, chunk)
+    return split_ranks(embeddings, identities, everyone, everyone, count, chunk=chunk)
 
 
 def split_ranks(
@@ -89,15 +88,20 @@ def split_ranks(
     """
     embeddings, identities = checked_faces(embeddings, identities)
     gallery = checked_rows("gallery", gallery, len(identities))
-    return _ranked(
-        embeddings,
-        identities,
-        gallery,
-        checked_rows("probes", probes, len(identities)),
-        count,
-        chunk,
-        " of the gallery",
-    )
+    probes = checked_rows("probes", probes, len(identities))
+    if count not in COUNTS:
+        raise ValueError(f"count must be one of {', '.join(COUNTS)}, got {count!r}")
+    names = np.unique(identities[gallery])
+    if len(names) < 2:
+        raise ValueError(f"identities of a gallery must be two or more, got {names.tolist()}; ranks need impostors")
+    ranked = probes[mates_in_gallery(identities, gallery, probes) > 0]
+    image_ranks = np.empty(len(identities), dtype=np.int64)
+    for part in comparisons(embeddings, identities, gallery, ranked, chunk):
+        others = part.others if count == "images" else np.maximum.reduceat(part.others, part.starts, axis=1)
+        nearer = others >= part.bars[:, None]
+        image_ranks[part.probes] = [np.count_nonzero(row) for row in nearer]
+    excluded = len(probes) - len(ranked)
+    return Ranks(image_ranks[ranked], ranked, excluded, count, len(gallery), len(names), len(identities))
 
 
 def error(ranks: Ranks) -> float:
@@ -211,30 +215,6 @@ def identities_of_groups(identities: np.ndarray, groups: np.ndarray) -> dict[obj
             f"and {np.count_nonzero(times > 1)} of {len(names)} identities have more than one"
         )
     return decks
-
-
-def _ranked(
-    embeddings: np.ndarray,
-    identities: np.ndarray,
-    gallery: np.ndarray,
-    probes: np.ndarray,
-    count: str,
-    chunk: int | None,
-    where: str = "",
-) -> Ranks:
-    if count not in COUNTS:
-        raise ValueError(f"count must be one of {', '.join(COUNTS)}, got {count!r}")
-    names = np.unique(identities[gallery])
-    if len(names) < 2:
-        raise ValueError(f"identities{where} must name at least two, got {names.tolist()}; ranks need impostors")
-    ranked = probes[mates_in_gallery(identities, gallery, probes) > 0]
-    image_ranks = np.empty(len(identities), dtype=np.int64)
-    for part in comparisons(embeddings, identities, gallery, ranked, chunk):
-        others = part.others if count == "images" else np.maximum.reduceat(part.others, part.starts, axis=1)
-        nearer = others >= part.bars[:, None]
-        image_ranks[part.probes] = [np.count_nonzero(row) for row in nearer]
-    excluded = len(probes) - len(ranked)
-    return Ranks(image_ranks[ranked], ranked, excluded, count, len(gallery), len(names), len(identities))
 
 
 def _hands(members: np.ndarray, share: int, rng: np.random.Generator) -> Iterator[np.ndarray]:

@@ -28,7 +28,6 @@ class OpenSetScores:
     identity, and `first` (E,) says that no image of another identity is as near, within `tolerance`; then it is the
     score. Of the probes of other people, images `unknown` (U,): `scores` (U,). Image numbers ascend. The `excluded`
     probes are the only image of their identity in the gallery: neither enrolled, apart from themselves, nor unknown.
-    `images` is N, how many images the numbers refer to.
     """
 
     enrolled: np.ndarray
@@ -37,7 +36,6 @@ class OpenSetScores:
     unknown: np.ndarray
     scores: np.ndarray
     excluded: int
-    images: int
     gallery_images: int
     gallery_identities: int
     tolerance: float
@@ -103,7 +101,6 @@ def open_set_scores(
         unknown=unknown,
         scores=best[unknown],
         excluded=len(probes) - len(enrolled) - len(unknown),
-        images=n,
         gallery_images=len(gallery),
         gallery_identities=len(np.unique(identities[gallery])),
         tolerance=tie_tolerance(embeddings.dtype),
@@ -113,28 +110,16 @@ def open_set_scores(
 def rates_at(scores: OpenSetScores, threshold: float) -> OpenSet:
     """Both rates at a threshold, a cosine. Ties are pessimistic: an unknown probe's score within the tolerance below
     the threshold reaches it, an enrolled probe's does not."""
-    return _rates(scores.mates[scores.first], len(scores.mates), _reach(scores), threshold)
-
-
-def group_rates_at(scores: OpenSetScores, groups: np.ndarray, threshold: float) -> dict[object, OpenSet]:
-    """Both rates of every group at one threshold for all, as a system in operation has it, by group in sorted order.
-
-    `groups` (N,) are labels of all images. A group is judged by its own probes, against the gallery of all groups.
-    Raises ValueError for groups that are not one label an image.
-    """
-    groups = np.asarray(groups)
-    if groups.shape != (scores.images,):
-        raise ValueError(f"groups must be one for each of {scores.images} images, got shape {groups.shape}")
-    reach, enrolled_groups, unknown_groups = _reach(scores), groups[scores.enrolled], groups[scores.unknown]
-    return {
-        group: _rates(
-            scores.mates[scores.first & (enrolled_groups == group)],
-            int(np.count_nonzero(enrolled_groups == group)),
-            reach[unknown_groups == group],
-            threshold,
-        )
-        for group in np.unique(groups).tolist()
-    }
+    enrolled, unknown = len(scores.mates), len(scores.scores)
+    hits = int(np.count_nonzero(scores.mates[scores.first] >= threshold))
+    alarms = int(np.count_nonzero(_reach(scores) >= threshold))
+    return OpenSet(
+        dir=hits / enrolled if enrolled else None,
+        fpir=alarms / unknown if unknown else None,
+        threshold=float(threshold),
+        enrolled=enrolled,
+        unknown=unknown,
+    )
 
 
 def dir_at_fpir(scores: OpenSetScores, fpir: float) -> OpenSet:
@@ -166,48 +151,28 @@ def dir_at_fpir(scores: OpenSetScores, fpir: float) -> OpenSet:
 
 
 def open_set_split(
-    identities: np.ndarray,
-    groups: np.ndarray,
-    *,
-    share: float = 0.5,
-    images_per_identity: int = 1,
-    seed: int | np.random.Generator,
+    identities: np.ndarray, groups: np.ndarray, *, seed: int | np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Enrols a random share of every group's identities: numbers of the gallery's images and of the probes, ascending.
+    """Enrols a random half of every group's identities: numbers of the gallery's images and of the probes, ascending.
 
-    `identities` and `groups` (N,) are labels. Of an enrolled identity the gallery takes `images_per_identity` images,
-    as `gallery_split` does; its other images and all images of identities that are not enrolled are the probes. A group
-    of n identities enrols share * n, rounded, but at least 1 and at most n - 1.
+    `identities` and `groups` (N,) are labels. Of an enrolled identity the gallery takes one image, as `gallery_split`
+    does; its other images and all images of identities that are not enrolled are the probes. A group of n identities
+    enrols n / 2, rounded to even.
 
-    Raises ValueError for a share outside (0, 1), a group of a single identity, or an identity in two groups.
+    Raises ValueError for a group of a single identity, or an identity in two groups.
     """
-    if not 0 < share < 1:
-        raise ValueError(f"share must be between 0 and 1, the part of a group's identities to enrol, got {share}")
     identities = np.asarray(identities)
     rng = np.random.default_rng(seed)
     chosen = []
     for group, members in identities_of_groups(identities, groups).items():
         if len(members) < 2:
             raise ValueError(f"group {group!r} has one identity; an open set needs one to enrol and one to leave out")
-        size = min(max(round(share * len(members)), 1), len(members) - 1)
-        chosen.append(rng.permutation(members)[:size])
+        chosen.append(rng.permutation(members)[: round(len(members) / 2)])
     rows = np.flatnonzero(np.isin(identities, np.concatenate(chosen)))
-    gallery, _ = gallery_split(identities[rows], images_per_identity=images_per_identity, seed=rng)
+    gallery, _ = gallery_split(identities[rows], seed=rng)
     return rows[gallery], np.setdiff1d(np.arange(len(identities)), rows[gallery])
 
 
 def _reach(scores: OpenSetScores) -> np.ndarray:
     """The highest threshold that every unknown probe's score reaches, (U,): the score and the tolerance."""
     return scores.scores + scores.tolerance
-
-
-def _rates(mates: np.ndarray, enrolled: int, reach: np.ndarray, threshold: float) -> OpenSet:
-    """Both rates of the `mates` of probes that are identified right, of `enrolled` ones, and of unknown probes."""
-    hits, alarms = int(np.count_nonzero(mates >= threshold)), int(np.count_nonzero(reach >= threshold))
-    return OpenSet(
-        dir=hits / enrolled if enrolled else None,
-        fpir=alarms / len(reach) if len(reach) else None,
-        threshold=float(threshold),
-        enrolled=enrolled,
-        unknown=len(reach),
-    )

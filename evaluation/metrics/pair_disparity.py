@@ -1,20 +1,98 @@
-"""How differently pairs of groups' people are matched at one threshold: the rates of `rates`, then a reducer.
+"""How differently pairs of groups' people are matched at one threshold: rates a group first, then a reducer.
 
-`PAIR_DISPARITIES` lists the measures of the biometrics literature that reduce the rates of any
-number of groups to one number. All of them depend on the threshold: state how it was chosen (`verification.tar_at_far`
-gives that of a FAR over all pairs). Standard deviation and skewed error ratio of verification accuracies, as RFW is
-reported, are `disparity.DISPARITIES["std"]` and `["ser"]`: `reduce` them from `rates.accuracy_values`.
+`PAIR_DISPARITIES` lists the measures of the biometrics literature that reduce the rates of any number of groups to one
+number. All of them depend on the threshold: state how it was chosen (`verification.tar_at_far` gives that of a FAR over
+all pairs). Standard deviation and skewed error ratio of verification accuracies, as RFW is reported, are
+`disparity.DISPARITIES["std"]` and `["ser"]`.
 
 Shape legend: P pairs, G groups.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from dualfair.evaluation.metrics.disparity import DisparityResult, largest_difference
-from dualfair.evaluation.metrics.rates import MINIMUM_PAIRS, RatesTable, rates_at
+from dualfair.evaluation.metrics.disparity import DisparityResult, GroupValue, largest_difference
+from dualfair.evaluation.metrics.pairs import checked_pairs, groups_of_pairs
+
+MINIMUM_PAIRS = 2
+"""A rate over fewer pairs has no value: it is insufficient, and a disparity over it is undefined."""
+
+
+@dataclass(frozen=True)
+class GroupRates:
+    """How a group's pairs fare at a threshold: counts, and the rates in [0, 1] that follow from them.
+
+    `false_matches` are accepted impostor pairs, `false_non_matches` rejected genuine ones. Every rate comes with the
+    number of pairs it is over, and without a value where they are fewer than `MINIMUM_PAIRS`.
+    """
+
+    genuine: int
+    impostors: int
+    false_matches: int
+    false_non_matches: int
+
+    @property
+    def fmr(self) -> GroupValue:
+        """False match rate, also FAR or FPR: the share of impostor pairs accepted; lower is better."""
+        return _share(self.false_matches, self.impostors)
+
+    @property
+    def fnmr(self) -> GroupValue:
+        """False non-match rate: the share of genuine pairs rejected; lower is better."""
+        return _share(self.false_non_matches, self.genuine)
+
+    @property
+    def tpr(self) -> GroupValue:
+        """True positive rate, also TAR: the share of genuine pairs accepted; higher is better."""
+        return _share(self.genuine - self.false_non_matches, self.genuine)
+
+    @property
+    def accepted(self) -> GroupValue:
+        """The share of all pairs accepted. It depends on how many of them are genuine."""
+        return _share(self.genuine - self.false_non_matches + self.false_matches, self.genuine + self.impostors)
+
+    @property
+    def accuracy(self) -> GroupValue:
+        """The share of all pairs judged right; higher is better."""
+        pairs = self.genuine + self.impostors
+        return _share(pairs - self.false_matches - self.false_non_matches, pairs)
+
+
+@dataclass(frozen=True)
+class RatesTable:
+    """The rates of all groups at one `threshold`, over pairs of people of one group, by group in sorted order."""
+
+    threshold: float
+    groups: Mapping[object, GroupRates]
+
+
+def rates_at(
+    scores: np.ndarray,
+    same: np.ndarray,
+    groups: np.ndarray,
+    threshold: float,
+    *,
+    names: Iterable[object] = (),
+) -> RatesTable:
+    """The rates of every group where all scores (P,) of `threshold` or more are accepted, one threshold for all.
+
+    `same` (P,) is true for genuine pairs. `groups` are labels of the pairs (P,), or of both people (P, 2). Impostor
+    pairs across groups count for neither: impostors of another group are easier, and how many there are is chance.
+    `names` are groups to list even where no pair is theirs.
+
+    Raises ValueError for shapes that do not fit, scores that are not finite, a threshold that is nan, and a genuine
+    pair across groups.
+    """
+    scores, same = checked_pairs(scores, same)
+    if np.isnan(threshold):
+        raise ValueError("threshold must be a number, got nan")
+    labels, inside = groups_of_pairs(groups, same)
+    accepted = scores >= threshold
+    table = {name: GroupRates(0, 0, 0, 0) for name in np.asarray(list(names)).tolist()}
+    table |= _counted(labels[inside], same[inside], accepted[inside])
+    return RatesTable(float(threshold), dict(sorted(table.items())))
 
 
 @dataclass(frozen=True)
@@ -57,31 +135,28 @@ class PairDisparity:
         return DisparityResult(self.name, float(self.reducer(*arrays)), table.groups)
 
 
-def fdr(fmr: np.ndarray, fnmr: np.ndarray, alpha: float = 0.5) -> float:
-    """Fairness discrepancy rate: 1 - (alpha * max |FMR_i - FMR_j| + (1 - alpha) * max |FNMR_i - FNMR_j|).
+def fdr(fmr: np.ndarray, fnmr: np.ndarray) -> float:
+    """Fairness discrepancy rate: 1 - (max |FMR_i - FMR_j| + max |FNMR_i - FNMR_j|) / 2, alpha = 0.5.
 
     Of rates (G,), the maxima over all pairs of groups. In [0, 1], higher is better, 1 is fair.
     """
-    _check_alpha(alpha)
-    return 1 - (alpha * largest_difference(fmr) + (1 - alpha) * largest_difference(fnmr))
+    return 1 - (0.5 * largest_difference(fmr) + 0.5 * largest_difference(fnmr))
 
 
-def inequity_rate(fmr: np.ndarray, fnmr: np.ndarray, alpha: float = 0.5) -> float:
-    """(max FMR / min FMR)^alpha * (max FNMR / min FNMR)^(1 - alpha), extremes over the groups (G,).
+def inequity_rate(fmr: np.ndarray, fnmr: np.ndarray) -> float:
+    """(max FMR / min FMR)^0.5 * (max FNMR / min FNMR)^0.5, extremes over the groups (G,), alpha = 0.5.
 
     At least 1, lower is better, 1 is fair. 0/0 is 1, all groups being equal; any other division by 0 is infinite.
     """
-    _check_alpha(alpha)
-    return _extreme_ratio(fmr) ** alpha * _extreme_ratio(fnmr) ** (1 - alpha)
+    return _extreme_ratio(fmr) ** 0.5 * _extreme_ratio(fnmr) ** 0.5
 
 
-def garbe(fmr: np.ndarray, fnmr: np.ndarray, alpha: float = 0.5) -> float:
-    """Gini aggregation rate: alpha * G(FMR) + (1 - alpha) * G(FNMR) over the groups (G,).
+def garbe(fmr: np.ndarray, fnmr: np.ndarray) -> float:
+    """Gini aggregation rate: (G(FMR) + G(FNMR)) / 2 over the groups (G,), alpha = 0.5; see `gini`.
 
-    In [0, 1], lower is better, 0 is fair; 1 where one group makes all the errors of both kinds. See `gini`.
+    In [0, 1], lower is better, 0 is fair; 1 where one group makes all the errors of both kinds.
     """
-    _check_alpha(alpha)
-    return alpha * gini(fmr) + (1 - alpha) * gini(fnmr)
+    return 0.5 * gini(fmr) + 0.5 * gini(fnmr)
 
 
 def average_odds_difference(fmr: np.ndarray, tpr: np.ndarray) -> float:
@@ -134,8 +209,7 @@ PAIR_DISPARITIES: dict[str, PairDisparity] = {
         PairDisparity("aod", ("fmr", "tpr"), average_odds_difference),
     )
 }
-"""The built-in measures; with two groups spd, eod and aod are absolute values of `signed_differences`, with more the
-largest over all pairs of groups."""
+"""The built-in measures; spd, eod and aod are the largest absolute differences over all pairs of groups."""
 
 
 def _extreme_ratio(values: np.ndarray) -> float:
@@ -151,6 +225,22 @@ def _lost_share(before: float, after: float) -> float:
     return (before - after) / before if before else -float("inf")
 
 
-def _check_alpha(alpha: float) -> None:
-    if not 0 <= alpha <= 1:
-        raise ValueError(f"alpha must be 0 to 1, the weight of the FMR, got {alpha}")
+def _counted(labels: np.ndarray, same: np.ndarray, accepted: np.ndarray) -> dict[object, GroupRates]:
+    names, codes = np.unique(labels, return_inverse=True)
+    kinds = codes * 4 + same * 2 + accepted
+    counts = np.bincount(kinds, minlength=4 * len(names)).reshape(-1, 4).tolist()
+    return {
+        name: GroupRates(
+            false_non_matches + true_matches,
+            true_non_matches + false_matches,
+            false_matches=false_matches,
+            false_non_matches=false_non_matches,
+        )
+        for name, (true_non_matches, false_matches, false_non_matches, true_matches) in zip(
+            names.tolist(), counts, strict=True
+        )
+    }
+
+
+def _share(part: int, whole: int) -> GroupValue:
+    return GroupValue(part / whole if whole >= MINIMUM_PAIRS else None, whole)

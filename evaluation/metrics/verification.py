@@ -15,12 +15,6 @@ import numpy as np
 from dualfair.evaluation.metrics.pairs import checked_pairs, groups_of_pairs
 from dualfair.evaluation.metrics.similarity import CHUNK_BYTES, checked_faces, normalised
 
-THRESHOLDS = ("exact", "grid")
-"""How a fold's threshold is chosen: exactly, among all scores, or on the literature's grid. See `ten_fold`."""
-
-GRID = np.arange(0, 4, 0.01)
-"""Squared Euclidean distances of unit vectors that the evaluation programs of FaceNet and insightface try."""
-
 FEWEST_FALSE_ACCEPTS = 10
 """A FAR that fewer impostor pairs than this make up says little: `TarAtFar.warning` tells so."""
 
@@ -31,7 +25,7 @@ class TenFold:
 
     `accuracy` is the mean over folds and `sd` their sample standard deviation (n - 1); the literature's programs print
     that of the population, sqrt((F - 1) / F) times as large. `accuracies` and `thresholds` are those of the folds in
-    the order of their labels, the thresholds as cosines. `n` pairs, `genuine` of them; `rule` is one of `THRESHOLDS`.
+    the order of their labels, the thresholds as cosines. `n` pairs, `genuine` of them.
     """
 
     accuracy: float
@@ -40,7 +34,6 @@ class TenFold:
     thresholds: tuple[float, ...]
     n: int
     genuine: int
-    rule: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,34 +77,25 @@ class TarAtFar:
     warning: str = ""
 
 
-def ten_fold(scores: np.ndarray, same: np.ndarray, folds: np.ndarray, *, thresholds: str = "exact") -> TenFold:
+def ten_fold(scores: np.ndarray, same: np.ndarray, folds: np.ndarray) -> TenFold:
     """Accuracy on every fold at the threshold that is best on all other folds, any number of them, as for LFW.
 
-    `scores` (P,), `same` (P,) true for genuine pairs, `folds` (P,) labels. With `thresholds="exact"` every cut between
-    the scores of the other folds is tried. Of several best cuts the strictest is taken, and the threshold lies midway
-    between the scores it separates; above the highest score it is the next number, below the lowest it is that score.
-    The rule never looks at the fold that is judged, so a network that embeds all images alike, for which accepting all
-    and accepting nothing are equally good, has exactly 0.5 on balanced folds.
-
-    `thresholds="grid"` is what the programs of FaceNet and insightface do: accept where the squared Euclidean distance
-    of the unit vectors, 2 - 2 * cosine, is below one of `GRID`, the smallest of the best. Only for figures that are to
-    be compared with printed ones.
+    `scores` (P,), `same` (P,) true for genuine pairs, `folds` (P,) labels. Every cut between the scores of the other
+    folds is tried (the programs of FaceNet and insightface try 400 distances instead). Of several best cuts the
+    strictest is taken, and the threshold lies midway between the scores it separates; above the highest score it is the
+    next number, below the lowest it is that score. The rule never looks at the fold that is judged, so a network that
+    embeds all images alike, for which accepting all and accepting nothing are equally good, has exactly 0.5 on balanced
+    folds.
 
     Raises ValueError for shapes that do not fit, fewer than two folds, other folds without a genuine and an impostor
-    pair, scores that are not finite, and, for the grid, scores that are no cosines.
+    pair, and scores that are not finite.
     """
     scores, same = checked_pairs(scores, same)
-    return _over_folds(scores, same, _checked_folds(folds, len(scores)), np.ones(len(scores), bool), thresholds)
+    return _over_folds(scores, same, _checked_folds(folds, len(scores)), np.ones(len(scores), bool))
 
 
 def group_ten_fold(
-    scores: np.ndarray,
-    same: np.ndarray,
-    folds: np.ndarray,
-    groups: np.ndarray,
-    *,
-    shared: bool,
-    thresholds: str = "exact",
+    scores: np.ndarray, same: np.ndarray, folds: np.ndarray, groups: np.ndarray, *, shared: bool
 ) -> dict[object, TenFold]:
     """`ten_fold` of every group, by group in sorted order.
 
@@ -131,10 +115,10 @@ def group_ten_fold(
         if len(lacking):
             raise ValueError(f"group {name!r} has no pair in fold {lacking[0]!s}; every fold must hold all groups")
         if shared:
-            ten_folds[name] = _over_folds(scores, same, folds, members, thresholds)
+            ten_folds[name] = _over_folds(scores, same, folds, members)
             continue
         try:
-            ten_folds[name] = ten_fold(scores[members], same[members], folds[members], thresholds=thresholds)
+            ten_folds[name] = ten_fold(scores[members], same[members], folds[members])
         except ValueError as error:
             raise ValueError(f"group {name!r}: {error}") from error
     return ten_folds
@@ -165,15 +149,31 @@ def tar_at_far(scores: np.ndarray, same: np.ndarray, far: float) -> TarAtFar:
     curve = roc(scores, same)
     tar = curve.tar[np.searchsorted(curve.far, far, side="right") - 1]
     point = np.searchsorted(curve.tar, tar)
-    warning = ""
-    if far * curve.impostors < FEWEST_FALSE_ACCEPTS:
-        warning = (
-            f"FAR {far:g} of {curve.impostors} impostor pairs is {far * curve.impostors:.3g} false accepts; take a "
-            f"higher FAR or more pairs: below {FEWEST_FALSE_ACCEPTS} the threshold hangs on single pairs"
-        )
     return TarAtFar(
-        float(tar), float(curve.far[point]), float(curve.thresholds[point]), curve.genuine, curve.impostors, warning
+        tar=float(tar),
+        far=float(curve.far[point]),
+        threshold=float(curve.thresholds[point]),
+        genuine=curve.genuine,
+        impostors=curve.impostors,
+        warning=far_warning(far, curve.impostors),
     )
+
+
+def far_warning(far: float, impostors: int) -> str:
+    """What to say where so many impostor pairs are too few for a FAR, "" where they are not."""
+    if far * impostors >= FEWEST_FALSE_ACCEPTS:
+        return ""
+    return (
+        f"FAR {far:g} of {impostors} impostor pairs is {far * impostors:.3g} false accepts; take a higher FAR or more "
+        f"pairs: below {FEWEST_FALSE_ACCEPTS} the threshold hangs on single pairs"
+    )
+
+
+def pairs_of_images(identities: np.ndarray) -> tuple[int, int]:
+    """How many genuine and impostor pairs the images of identities (N,) make, each with each once."""
+    images = np.unique(identities, return_counts=True)[1]
+    n, genuine = int(images.sum()), int((images * (images - 1) // 2).sum())
+    return genuine, n * (n - 1) // 2 - genuine
 
 
 def tar_of_all_pairs(embeddings: np.ndarray, identities: np.ndarray, far: float) -> float:
@@ -185,9 +185,7 @@ def tar_of_all_pairs(embeddings: np.ndarray, identities: np.ndarray, far: float)
     """
     embeddings, identities = checked_faces(embeddings, identities)
     _, codes = np.unique(identities, return_inverse=True)
-    images = np.bincount(codes)
-    genuine_pairs = int((images * (images - 1) // 2).sum())
-    impostors = len(codes) * (len(codes) - 1) // 2 - genuine_pairs
+    genuine_pairs, impostors = pairs_of_images(identities)
     if not (genuine_pairs and impostors):
         return float("nan")
     accepted = min(int(far * impostors) + 1, impostors)
@@ -242,15 +240,11 @@ def _checked_folds(folds: np.ndarray, pairs: int) -> np.ndarray:
     return folds
 
 
-def _over_folds(scores: np.ndarray, same: np.ndarray, folds: np.ndarray, judged: np.ndarray, rule: str) -> TenFold:
+def _over_folds(scores: np.ndarray, same: np.ndarray, folds: np.ndarray, judged: np.ndarray) -> TenFold:
     """Accuracy of the `judged` pairs (P,) of every fold at the threshold from all pairs of the other folds."""
-    if rule not in THRESHOLDS:
-        raise ValueError(f"thresholds must be one of {', '.join(THRESHOLDS)}, got {rule!r}")
     names = np.unique(folds)
     if len(names) < 2:
         raise ValueError(f"folds must be at least two, one to judge and one to learn from, got {len(names)}")
-    if rule == "grid" and np.abs(scores).max() > 1 + 1e-6:
-        raise ValueError(f"scores must be cosines for the grid of distances, got one of {np.abs(scores).max():g}")
     accuracies, thresholds = [], []
     for name in names:
         held_out = folds == name
@@ -262,14 +256,8 @@ def _over_folds(scores: np.ndarray, same: np.ndarray, folds: np.ndarray, judged:
                 "within groups, or more people"
             )
         tested = held_out & judged
-        if rule == "exact":
-            threshold = _best_threshold(scores[~held_out], training_same)
-            accepted = scores[tested] >= threshold
-        else:
-            distance = _best_distance(scores[~held_out], training_same)
-            accepted, threshold = _distances(scores[tested]) < distance, 1 - distance / 2
-        thresholds.append(float(threshold))
-        accuracies.append(float(np.mean(accepted == same[tested])))
+        thresholds.append(_best_threshold(scores[~held_out], training_same))
+        accuracies.append(float(np.mean((scores[tested] >= thresholds[-1]) == same[tested])))
     return TenFold(
         accuracy=float(np.mean(accuracies)),
         sd=float(np.std(accuracies, ddof=1)),
@@ -277,7 +265,6 @@ def _over_folds(scores: np.ndarray, same: np.ndarray, folds: np.ndarray, judged:
         thresholds=tuple(thresholds),
         n=int(np.count_nonzero(judged)),
         genuine=int(np.count_nonzero(same[judged])),
-        rule=rule,
     )
 
 
@@ -298,18 +285,3 @@ def _best_threshold(scores: np.ndarray, same: np.ndarray) -> float:
     lowest_accepted, highest_rejected = thresholds[cut], thresholds[cut + 1]
     midway = highest_rejected + (lowest_accepted - highest_rejected) / 2
     return float(midway if midway > highest_rejected else lowest_accepted)
-
-
-def _distances(scores: np.ndarray) -> np.ndarray:
-    return np.maximum(2 - 2 * scores, 0)
-
-
-def _best_distance(scores: np.ndarray, same: np.ndarray) -> float:
-    """The smallest of the distances of `GRID` below which accepting is right most often."""
-
-    def below(distances: np.ndarray) -> np.ndarray:
-        return np.searchsorted(np.sort(distances), GRID, side="left")
-
-    distances = _distances(scores)
-    right = below(distances[same]) - below(distances[~same])
-    return float(GRID[np.argmax(right)])

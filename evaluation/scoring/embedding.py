@@ -74,3 +74,13 @@ def summed(outputs: Tensor) -> np.ndarray:
     """L2-normalised sums of the embeddings of images and of their mirror images, (2B, D) -> float32 (B, D)."""
     plain, mirrored = outputs.float().chunk(2)
     return functional.normalize(plain + mirrored).cpu().numpy()
+
+
+def pixel_embeddings(faces: Faces) -> np.ndarray:
+    """Every image as its own embedding, float32 (N, S * S * 3): pixels less their mean over the image.
+
+    Their cosines compare pictures as they are. Faces that raw pixels already tell apart say little about a network.
+    """
+    pixels = faces.read(np.arange(len(faces.identities))).numpy()
+    flat = pixels.reshape(len(pixels), -1).astype(np.float32)
+    return flat - flat.mean(axis=1, keepdims=True)

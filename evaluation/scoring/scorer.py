@@ -191,7 +191,7 @@ class InheritedScorer:
 
     def _part(self, genotypes: Sequence[Genotype]) -> list[Genotype]:
         """The genotypes that fall to this rank."""
-        return divide(genotypes, self.processes.size, self.supernet.skeleton)[self.processes.rank]
+        return divide(genotypes, self.processes.size)[self.processes.rank]
 
     def _row(self, embeddings: np.ndarray) -> list[float]:
         values: dict[str, float] = {}
@@ -224,8 +224,8 @@ def interval_columns(faces: EmbeddedFaces, objectives: Sequence[Objective], resa
 
     What is made of the probes' ranks: percentiles of so many resamples of the identities as probes; the gallery is
     fixed (`bootstrap.identity_bootstrap`, which also says how an absolute difference near 0 fares). Anything else: the
-    value plus and minus 1.96 standard errors by leaving out groups of people (`jackknife.group_jackknife`). Both by the
-    seed of the faces. NaN where undefined.
+    value plus and minus 1.96 standard errors by leaving out groups of people (`jackknife.group_jackknife`), within the
+    objective's bounds. Both by the seed of the faces. NaN where undefined.
     """
     columns = {}
     for objective in objectives:
@@ -238,7 +238,9 @@ def interval_columns(faces: EmbeddedFaces, objectives: Sequence[Objective], resa
 def _of_images(faces: EmbeddedFaces, objective: Objective, resamples: int) -> tuple[float | None, float | None]:
     """The interval of a function of embedded faces; None where it is undefined without some of the people."""
     try:
-        return group_jackknife(lambda rows: objective.value(faces.take(rows)), faces.identities, seed=faces.seed)
+        return group_jackknife(
+            lambda rows: objective.value(faces.take(rows)), faces.identities, seed=faces.seed, bounds=objective.bounds
+        )
     except ValueError:
         return None, None
 

@@ -1,9 +1,9 @@
 """How much work a population shares: genotypes with a common beginning run it once. Needs no torch."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Self
 
 import numpy as np
 
@@ -23,7 +23,7 @@ class Work:
     one_by_one: int = 0
     shared: int = 0
 
-    def __add__(self, other: Work) -> Work:
+    def __add__(self, other: Self) -> Self:
         return Work(self.one_by_one + other.one_by_one, self.shared + other.shared)
 
     @property
@@ -39,8 +39,8 @@ def work(genotypes: Sequence[Genotype], skeleton: Skeleton) -> Work:
     and the neck of every genotype.
     """
     layers = [_layers(genotype, skeleton) for genotype in dict.fromkeys(genotypes)]
-    seen: set = set()
-    return Work(sum(sum(costs.values()) for costs in layers), sum(_grow(seen, costs) for costs in layers))
+    shared = {name: cost for costs in layers for name, cost in costs.items()}
+    return Work(sum(sum(costs.values()) for costs in layers), sum(shared.values()))
 
 
 def expected_work(space: SearchSpace, skeleton: Skeleton, size: int, at_once: int) -> float:
@@ -57,23 +57,15 @@ def expected_work(space: SearchSpace, skeleton: Skeleton, size: int, at_once: in
     return expected_macs(space, skeleton) * size / drawn.saving
 
 
-def divide(genotypes: Sequence[Genotype], parts: int, skeleton: Skeleton) -> list[list[Genotype]]:
-    """Share distinct genotypes out among `parts`, so that the largest part is as little work as can be.
+def divide(genotypes: Sequence[Genotype], parts: int) -> list[list[Genotype]]:
+    """Share distinct genotypes out among `parts`, as many to each as to any other but for one.
 
     In the order of their paths, genotypes with a common beginning are neighbours; each part takes consecutive ones.
     With fewer genotypes than parts some are empty.
     """
     ordered = sorted(dict.fromkeys(genotypes), key=lambda genotype: (genotype.blocks, genotype.head))
-    layers = {genotype: _layers(genotype, skeleton) for genotype in ordered}
-    low, high = 0, sum(sum(costs.values()) for costs in layers.values())
-    while low < high:
-        middle = (low + high) // 2
-        if len(_fill(layers, middle, parts)) <= parts:
-            high = middle
-        else:
-            low = middle + 1
-    filled = _fill(layers, high, parts)
-    return filled + [[] for _ in range(parts - len(filled))]
+    ends = [len(ordered) * part // parts for part in range(parts + 1)]
+    return [ordered[start:end] for start, end in pairwise(ends)]
 
 
 def _layers(genotype: Genotype, skeleton: Skeleton) -> dict[object, int]:
@@ -91,28 +83,3 @@ def _layers(genotype: Genotype, skeleton: Skeleton) -> dict[object, int]:
         names = [(before, codes[: position + 1]) for position in range(len(codes))] + [(before, "shortcut")]
         layers |= {name: cost for name, (_, cost) in zip(names, block_costs, strict=False)}
     return layers
-
-
-def _grow(seen: set, layers: dict[object, int]) -> int:
-    """Add the layers to those seen; returns the work of those that were not."""
-    added = sum(cost for name, cost in layers.items() if name not in seen)
-    seen.update(layers)
-    return added
-
-
-def _fill(layers: dict[Genotype, dict], most: int, parts: int) -> list[list[Genotype]]:
-    """Consecutive genotypes, each part of `most` work or less; `parts` + 1 of them where that is not enough."""
-    filled: list[list[Genotype]] = []
-    seen: set = set()
-    room = 0
-    for genotype, costs in layers.items():
-        cost = _grow(seen, costs)
-        if not filled or cost > room:
-            seen, room = set(), most
-            cost = _grow(seen, costs)
-            filled.append([])
-            if cost > most or len(filled) > parts:
-                return [[] for _ in range(parts + 1)]
-        room -= cost
-        filled[-1].append(genotype)
-    return filled

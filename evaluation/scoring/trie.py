@@ -15,10 +15,9 @@ from functools import partial
 
 from torch import Tensor, nn
 
-from dualfair.supernet.calibration import calibrate_stage
 from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.memory import free_caches, is_shortage, reason_of
-from dualfair.supernet.network import with_own_statistics
+from dualfair.supernet.network import calibrate_stage, with_own_statistics
 from dualfair.supernet.trunk import SearchedBlock
 
 State = tuple[Tensor, Tensor | None]

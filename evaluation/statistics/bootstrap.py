@@ -14,6 +14,9 @@ from scipy.special import ndtr, ndtri
 
 from dualfair.evaluation.metrics.disparity import MINIMUM_PROBES, Disparity
 
+CONFIDENCE = 0.95
+"""Of all intervals over people."""
+
 METHODS = ("percentile", "bca")
 """Quantiles of the resamples as they are, or corrected for bias and acceleration (Efron 1987)."""
 
@@ -47,7 +50,6 @@ def identity_bootstrap(
     *,
     resamples: int = 1000,
     seed: int,
-    confidence: float = 0.95,
     method: str = "percentile",
 ) -> Interval | tuple[Interval, ...]:
     """The interval of a statistic over identities; of K numbers a tuple of intervals, from the same resamples.
@@ -76,10 +78,8 @@ def identity_bootstrap(
     that are nan, and a number that is the same in every resample. Raises ValueError for a statistic that returns
     neither a number nor a list of numbers, and for arguments out of range.
     """
-    if resamples < 1 or not 0 < confidence < 1:
-        raise ValueError(
-            f"resamples must be 1 or more and confidence between 0 and 1, got {resamples} and {confidence}"
-        )
+    if resamples < 1:
+        raise ValueError(f"resamples must be 1 or more, got {resamples}")
     if method not in METHODS:
         raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
     codes, n = _coded(identities)
@@ -93,7 +93,7 @@ def identity_bootstrap(
     if method == "bca" and n > 1:
         left_out = np.array([_evaluated(statistic, _without(codes, identity), estimate) for identity in range(n)])
     intervals = tuple(
-        _interval(float(value), drawn[:, k], left_out[:, k], method, confidence, n)
+        _interval(float(value), drawn[:, k], left_out[:, k], method, n)
         for k, value in enumerate(np.atleast_1d(estimate))
     )
     return intervals if estimate.ndim else intervals[0]
@@ -190,9 +190,7 @@ def _evaluated(statistic: Statistic, rows: np.ndarray, like: np.ndarray) -> np.n
     return np.atleast_1d(numbers)
 
 
-def _interval(
-    estimate: float, drawn: np.ndarray, left_out: np.ndarray, method: str, confidence: float, identities: int
-) -> Interval:
+def _interval(estimate: float, drawn: np.ndarray, left_out: np.ndarray, method: str, identities: int) -> Interval:
     defined = np.sort(drawn[~np.isnan(drawn)])
     low = high = reason = None
     if np.isnan(estimate):
@@ -204,7 +202,7 @@ def _interval(
     elif defined[0] == defined[-1] or np.isclose(defined[0], defined[-1], rtol=1e-12, atol=0):
         reason = f"interval undefined: the number is the same in every resample of these {identities} identities"
     else:
-        shares = (1 - confidence) / 2, (1 + confidence) / 2
+        shares = (1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2
         if method == "bca":
             corrected = _corrected(estimate, defined, left_out, shares)
             shares = corrected or shares
@@ -212,7 +210,7 @@ def _interval(
                 method, reason = "percentile", "BCa is undefined: too few resamples on one side, or without an identity"
         low, high = (_quantile(defined, share) for share in shares)
     undefined = len(drawn) - len(defined)
-    return Interval(estimate, low, high, method, confidence, len(drawn), undefined, identities, reason)
+    return Interval(estimate, low, high, method, CONFIDENCE, len(drawn), undefined, identities, reason)
 
 
 def _corrected(

@@ -61,8 +61,6 @@ def noise_ceiling(truth: np.ndarray) -> NoiseCeiling:
     """The noise ceiling of scores (n, S), one column a training seed. Raises ValueError for another shape."""
     truth = _table(truth)
     n, seeds = truth.shape
-    if seeds < 2:
-        return NoiseCeiling(n, seeds, 0, None, None, None, f"undefined for {seeds} seed(s); at least 2 are needed")
     taus, reasons = [], []
     for first, second in combinations(range(seeds), 2):
         reason = undefined({f"seed column {first}": truth[:, first], f"seed column {second}": truth[:, second]})
@@ -71,9 +69,10 @@ def noise_ceiling(truth: np.ndarray) -> NoiseCeiling:
         else:
             reasons.append(reason)
     reason = f"{len(reasons)} of {seeds * (seeds - 1) // 2} pairs of seeds {reasons[0]}" if reasons else None
-    if not taus:
-        return NoiseCeiling(n, seeds, 0, None, None, None, reason)
-    return NoiseCeiling(n, seeds, len(taus), float(np.mean(taus)), min(taus), max(taus), reason)
+    if seeds < 2:
+        reason = f"undefined for {seeds} seed(s); at least 2 are needed"
+    summary = (float(np.mean(taus)), min(taus), max(taus)) if taus else (None, None, None)
+    return NoiseCeiling(n, seeds, len(taus), *summary, reason)
 
 
 def truth_ceiling(truth: np.ndarray, halves: np.ndarray | None = None, *, seed: int = 0) -> TruthCeiling:

@@ -1,4 +1,4 @@
-"""Kendall's tau-b over thousands of resamples or permutations of the same networks.
+"""Kendall's tau-b and Spearman's rho over thousands of resamples or permutations of the same networks.
 
 A resample is how often every network was drawn, counts c (n,). With S_x the signs of x_i - x_j over all pairs, its
 tau-b is c'(S_x * S_y)c / sqrt(c'|S_x|c c'|S_y|c), so all resamples together cost a few matrix products.
@@ -13,6 +13,8 @@ from math import factorial
 
 import numpy as np
 from scipy.stats import bootstrap
+
+from dualfair.evaluation.statistics.bootstrap import CONFIDENCE
 
 
 def taus(first: np.ndarray, second: np.ndarray, counts: np.ndarray) -> np.ndarray:
@@ -53,10 +55,24 @@ def _partial(t12: np.ndarray, t1g: np.ndarray, t2g: np.ndarray) -> np.ndarray:
     return (t12 - t1g * t2g) / np.sqrt(np.where(defined, (1 - t1g**2) * (1 - t2g**2), np.nan))
 
 
+def rhos(first: np.ndarray, second: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Spearman's rho (R,) of two scores (n,), ties sharing their mean rank, in every resample `counts` (R, n).
+
+    NaN where a resample holds equal scores only.
+    """
+    totals = counts.sum(axis=1, keepdims=True)
+    centred = [_mean_ranks(values, counts) for values in (first, second)]
+    centred = [ranks - (counts * ranks).sum(axis=1, keepdims=True) / totals for ranks in centred]
+    covariance = (counts * centred[0] * centred[1]).sum(axis=1)
+    spread = np.sqrt((counts * centred[0] ** 2).sum(axis=1) * (counts * centred[1] ** 2).sum(axis=1))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(spread > 1e-9, covariance / spread, np.nan)
+
+
 def interval_of(
-    statistic: Callable[[np.ndarray], np.ndarray], n: int, *, resamples: int, seed: int, confidence: float
+    statistic: Callable[[np.ndarray], np.ndarray], n: int, resamples: int, seed: int
 ) -> tuple[tuple[float, float] | None, str | None]:
-    """The bootstrap interval over `n` networks of a statistic of counts (R, n) -> (R,), and its method.
+    """The 95 % bootstrap interval over `n` networks of a statistic of counts (R, n) -> (R,), and its method.
 
     "BCa", or "percentile" of the finite resamples where BCa is undefined. (None, None) where all resamples agree,
     which bounds nothing.
@@ -69,7 +85,7 @@ def interval_of(
             lambda drawn, axis: statistic(_counts(drawn, n)).reshape(drawn.shape[:-1]),
             vectorized=True,
             n_resamples=resamples,
-            confidence_level=confidence,
+            confidence_level=CONFIDENCE,
             method="BCa",
             random_state=np.random.default_rng(seed),
         )
@@ -79,7 +95,7 @@ def interval_of(
     interval = result.confidence_interval
     if np.isfinite(interval).all():
         return (float(interval.low), float(interval.high)), "BCa"
-    low, high = np.quantile(values, [(1 - confidence) / 2, (1 + confidence) / 2])
+    low, high = np.quantile(values, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return (float(low), float(high)), "percentile"
 
 
@@ -109,6 +125,13 @@ def _concordance(signs: np.ndarray, places: np.ndarray) -> np.ndarray:
     for i in range(len(signs) - 1):
         concordance += np.sign(places[:, i + 1 :] - places[:, i : i + 1]) @ signs[i + 1 :, i]
     return concordance
+
+
+def _mean_ranks(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """The mean rank (R, n) of every value among all that are there."""
+    below = (values[None] < values[:, None]).astype(np.float64)
+    alike = (values[None] == values[:, None]).astype(np.float64)
+    return counts @ below.T + (counts @ alike.T + 1) / 2
 
 
 def _signs(values: np.ndarray) -> np.ndarray:

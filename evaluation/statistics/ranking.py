@@ -12,7 +12,8 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.stats import kendalltau, spearmanr, weightedtau
 
-from dualfair.evaluation.statistics.kendall import corrected_partial_taus, interval_of, partial_taus, taus
+from dualfair.evaluation.statistics.bootstrap import CONFIDENCE
+from dualfair.evaluation.statistics.kendall import corrected_partial_taus, interval_of, partial_taus, rhos, taus
 
 LEAST_NETWORKS = 3
 """Fewer networks have no ranking worth a number: two agree or disagree by a toss of a coin."""
@@ -22,7 +23,7 @@ LEAST_NETWORKS = 3
 class RankingCorrelation:
     """How alike two scores of `n` networks rank them: Kendall's tau-b and Spearman's rho, 1 alike, -1 reversed.
 
-    `interval` holds tau at the given `confidence`, from a bootstrap over networks: `method` is "BCa", or "percentile"
+    `interval` holds tau at the `confidence`, from a bootstrap over networks: `method` is "BCa", or "percentile"
     where BCa is undefined. `ties_cheap` and `ties_truth` count the pairs of networks with equal scores. What is
     undefined is None, never 0, and `reason` says why.
     """
@@ -52,30 +53,41 @@ class Estimate:
 
 
 def correlation(
-    cheap: Sequence[float],
-    truth: Sequence[float],
-    *,
-    resamples: int = 2000,
-    seed: int = 0,
-    confidence: float = 0.95,
+    cheap: Sequence[float], truth: Sequence[float], *, resamples: int = 2000, seed: int = 0
 ) -> RankingCorrelation:
     """The rank correlation of two scores (n,) of the same networks.
 
     Undefined for fewer than three networks, a score that is nan or infinite, or equal scores throughout. Raises
-    ValueError for lists that do not fit, `resamples` below 1, or a `confidence` outside (0, 1).
+    ValueError for lists that do not fit, or `resamples` below 1.
     """
     cheap, truth = _paired(cheap, truth)
-    bootstrap = resamples, seed, confidence
-    _check(bootstrap)
-    tau = spearman = interval = method = None
+    _check(resamples)
+    tau = rho = interval = method = None
     reason = undefined({"cheap": cheap, "truth": truth})
     if reason is None:
-        tau, spearman = tau_b(cheap, truth), float(spearmanr(cheap, truth).statistic)
-        interval, method = _interval(lambda counts: taus(cheap, truth, counts), len(cheap), bootstrap)
+        tau, rho = tau_b(cheap, truth), float(spearmanr(cheap, truth).statistic)
+        interval, method = interval_of(lambda counts: taus(cheap, truth, counts), len(cheap), resamples, seed)
         if interval is None:
             reason = f"interval undefined: tau is the same in every resample of these {len(cheap)} networks"
     ties = _tied_pairs(cheap), _tied_pairs(truth)
-    return RankingCorrelation(len(cheap), tau, spearman, interval, confidence, method, resamples, *ties, reason)
+    return RankingCorrelation(len(cheap), tau, rho, interval, CONFIDENCE, method, resamples, *ties, reason)
+
+
+def spearman(
+    first: Sequence[float],
+    second: Sequence[float],
+    *,
+    names: tuple[str, str] = ("first", "second"),
+    resamples: int = 2000,
+    seed: int = 0,
+) -> Estimate:
+    """Spearman's rho in [-1, 1] of two measures (n,), ties sharing their mean rank, with an interval over networks.
+
+    Undefined and raising as `correlation`; the reason has the `names`.
+    """
+    first, second = _paired(first, second)
+    scores = dict(zip(names, (first, second), strict=True))
+    return _estimate(lambda counts: rhos(first, second, counts), scores, resamples, seed)
 
 
 def tau_difference(
@@ -85,7 +97,6 @@ def tau_difference(
     *,
     resamples: int = 2000,
     seed: int = 0,
-    confidence: float = 0.95,
 ) -> Estimate:
     """Tau-b of `cheap` with the truth minus that of the `other` score (all (n,)), in [-2, 2]; above 0, cheap is better.
 
@@ -97,7 +108,8 @@ def tau_difference(
     return _estimate(
         lambda counts: taus(cheap, truth, counts) - taus(other, truth, counts),
         {"cheap": cheap, "the other score": other, "truth": truth},
-        (resamples, seed, confidence),
+        resamples,
+        seed,
     )
 
 
@@ -109,7 +121,6 @@ def partial_tau(
     corrected: bool = False,
     resamples: int = 2000,
     seed: int = 0,
-    confidence: float = 0.95,
 ) -> Estimate:
     """Kendall's partial tau of cheap and true scores (n,), `given` a third (n,), in [-1, 1].
 
@@ -126,7 +137,8 @@ def partial_tau(
     estimate = _estimate(
         lambda counts: function(cheap, truth, given, counts),
         {"cheap": cheap, "truth": truth, "the third score": given},
-        (resamples, seed, confidence),
+        resamples,
+        seed,
     )
     if corrected and estimate.value is not None and abs(estimate.value) > 1 - 1e-9:
         return Estimate(
@@ -224,33 +236,25 @@ def tau_b(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def _estimate(
-    statistic: Callable[[np.ndarray], np.ndarray], scores: dict[str, np.ndarray], bootstrap: tuple[int, int, float]
+    statistic: Callable[[np.ndarray], np.ndarray], scores: dict[str, np.ndarray], resamples: int, seed: int
 ) -> Estimate:
-    """A statistic of counts (R, n) at the networks themselves, with its interval; `bootstrap` as in `_interval`."""
-    n = len(scores["truth"])
-    _check(bootstrap)
+    """A statistic of counts (R, n) at the networks themselves, with its interval."""
+    n = len(next(iter(scores.values())))
+    _check(resamples)
     reason = undefined(scores)
     if reason is not None:
         return Estimate(n, None, None, None, reason)
     value = float(statistic(np.ones((1, n)))[0])
     if not np.isfinite(value):
         return Estimate(n, None, None, None, "undefined: two of the scores order these networks just alike")
-    interval, method = _interval(statistic, n, bootstrap)
+    interval, method = interval_of(statistic, n, resamples, seed)
     reason = None if interval else f"interval undefined: the same in every resample of these {n} networks"
     return Estimate(n, value, interval, method, reason)
 
 
-def _interval(statistic: Callable[[np.ndarray], np.ndarray], n: int, bootstrap: tuple[int, int, float]):
-    resamples, seed, confidence = bootstrap
-    return interval_of(statistic, n, resamples=resamples, seed=seed, confidence=confidence)
-
-
-def _check(bootstrap: tuple[int, int, float]) -> None:
-    resamples, _, confidence = bootstrap
-    if resamples < 1 or not 0 < confidence < 1:
-        raise ValueError(
-            f"resamples must be 1 or more and confidence between 0 and 1, got {resamples} and {confidence}"
-        )
+def _check(resamples: int) -> None:
+    if resamples < 1:
+        raise ValueError(f"resamples must be 1 or more, got {resamples}")
 
 
 def _tied_pairs(values: np.ndarray) -> int:

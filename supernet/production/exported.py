@@ -93,15 +93,6 @@ def read_about(folder: Path) -> dict:
     return about
 
 
-def class_weights(folder: Path | str) -> Tensor:
-    """The class weights (K, D) of the training identities that an export holds. Raises ValueError as `open_export`."""
-    folder = Path(folder)
-    tensors = _verified(folder, read_about(folder), CLASS_WEIGHTS)
-    if set(tensors) != {"weight"}:
-        raise ValueError(f"{folder / CLASS_WEIGHTS} holds {', '.join(sorted(tensors))[:80]}; expected weight")
-    return tensors["weight"]
-
-
 def weights_of(network: Network) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """What the two files hold of a standalone network: its embedding part, and its class weights."""
     head = network.heads[network.spec.head]

@@ -129,12 +129,7 @@ def _searched(
         raise ValueError("dualfair_dpn needs a genotype, such as genotype='101:cosface'")
     _check_channels(in_chans)
     shape = skeleton_from(skeleton).resized(_side(img_size), blocks)
-    network = build(_with_head(genotype), shape)
-    if folded:
-        fold(network)
-    model = embedder_of(network, num_classes)
-    model.image_size = shape.image_size
-    return model
+    return _embedder(build(_with_head(genotype), shape), num_classes, folded)
 
 
 def _backbone(
@@ -150,6 +145,10 @@ def _backbone(
         raise ValueError("dualfair_backbone needs the name of a backbone of timm's, such as backbone='resnet18'")
     _check_channels(in_chans)
     network = build_backbone(Backbone(backbone, head), backbone_skeleton(_side(img_size), embedding))
+    return _embedder(network, num_classes, folded)
+
+
+def _embedder(network: Network, num_classes: int, folded: bool) -> FaceEmbedder:
     if folded:
         fold(network)
     model = embedder_of(network, num_classes)

@@ -8,7 +8,15 @@ import pytest
 from dualfair.evaluation.cost import macs, parameters
 from dualfair.evaluation.metrics.disparity import DISPARITIES
 from dualfair.evaluation.metrics.verification import tar_at_far, tar_of_all_pairs
-from dualfair.evaluation.objectives import OBJECTIVES, Candidate, EmbeddedFaces, Objective, parse_objectives
+from dualfair.evaluation.objective_grammar import parse_objectives
+from dualfair.evaluation.objectives import (
+    OBJECTIVES,
+    Candidate,
+    EmbeddedFaces,
+    Objective,
+    caveats,
+    disparity_objective,
+)
 from dualfair.evaluation.protocol import EvaluationProtocol, evaluate_faces
 from dualfair.evaluation.scoring.scorer import interval_columns
 from dualfair.evaluation.statistics.jackknife import group_jackknife
@@ -79,6 +87,8 @@ def faces_of(**options):
         ),
         ("error,own:spread(power=3),own:depth", None, ["error", "own:spread(power=3)", "own:depth"]),
         ("own:worst(gallery=4),own:accuracy", None, ["own:worst(gallery=4)", "-own:accuracy"]),
+        # The default of one's own may change, so what was asked for stands there.
+        ("error,own:spread(power=2)", None, ["error", "own:spread(power=2)"]),
     ],
 )
 def test_a_list_is_read_and_written_in_one_way(own, text, names, columns):
@@ -98,6 +108,10 @@ def test_a_list_is_read_and_written_in_one_way(own, text, names, columns):
         ("error,std,ser,macs,params", "objectives must be 2 to 4, joined by ',', got 5: 'error,std,ser,macs,params'"),
         ("error,tar(far=0.001),tar", "objectives 'error,tar(far=0.001),tar': tar is named twice"),
         (
+            "own:spread(power=2),own:spread",
+            "objectives 'own:spread(power=2),own:spread': own:spread is named twice",
+        ),
+        (
             "params,macs",
             "objectives 'params,macs': none is measured on images, so nothing would be learnt from the supernet; add "
             f"one of error, {', '.join(DISPARITIES)}, worst_group_error, tar",
@@ -107,12 +121,9 @@ def test_a_list_is_read_and_written_in_one_way(own, text, names, columns):
             f"unknown objective 'speed'; choose from {', '.join(OBJECTIVES)}, or give module:object",
         ),
         ("error,", "objective '': expected a name, or name(argument=value)"),
-        ("error,tar(far=0.1", "objectives 'error,tar(far=0.1': brackets do not match; write name(argument=value)"),
-        ("error,tar)far=0.1(", "objectives 'error,tar)far=0.1(': brackets do not match; write name(argument=value)"),
-        (
-            "error,tar((far=0.1))",
-            "objectives 'error,tar((far=0.1))': brackets do not match; write name(argument=value)",
-        ),
+        ("error,tar(far=0.1", "objective 'tar(far=0.1': expected a name, or name(argument=value)"),
+        ("error,tar)far=0.1(", "objectives must be 2 to 4, joined by ',', got 1: 'error,tar)far=0.1('"),
+        ("error,tar((far=0.1))", "objective 'tar((far=0.1))': expected a name, or name(argument=value)"),
         ("error,tar(0.1)", "objective 'tar(0.1)': expected argument=value, got '0.1'"),
         ("error,tar(far=0.1)x", "objective 'tar(far=0.1)x': expected a name, or name(argument=value)"),
         ("error,tar(far=0.1,far=0.2)", "objective 'tar(far=0.1,far=0.2)': argument far is given twice"),
@@ -227,6 +238,23 @@ def test_an_objective_has_to_give_a_number(own):
         wordy.value(faces_of())
 
 
+def test_a_disparity_of_ones_own_that_gives_nan_is_undefined_and_named():
+    def gap(values, groups):
+        return float("nan")
+
+    result = disparity_objective("own:gap", gap).disparity(faces_of())
+    assert np.isnan(result.value) and result.undefined == "undefined (gap gives nan)"
+
+
+def test_a_far_that_the_impostor_pairs_cannot_resolve_is_told_with_pairs_and_far():
+    identities = np.repeat(np.arange(10), 4)
+    objectives = parse_objectives("error,tar(far=0.001),tar(far=0.1)")
+    assert caveats(objectives, identities) == [
+        "tar: FAR 0.001 of 720 impostor pairs is 0.72 false accepts; take a higher FAR or more pairs: below 10 the "
+        "threshold hangs on single pairs"
+    ]
+
+
 def test_what_is_ranked_once_is_kept():
     faces = faces_of()
     assert faces.ranks() is faces.ranks() and faces.ranks("identities") is not faces.ranks()
@@ -256,4 +284,17 @@ def test_intervals_cover_any_objective_on_images():
         f"{name} {end}" for name in ("error", "worst_group_error", "1 - tar(far=0.05)") for end in ("low", "high")
     ]
     for objective in objectives[:3]:
+        assert objective.bounds == (0, 1)
         assert columns[f"{objective.column} low"] < objective.value(faces) < columns[f"{objective.column} high"]
+
+
+def test_intervals_of_a_share_by_leaving_people_out_stay_in_its_range():
+    # Of few people the normal approximation reaches above 1.
+    faces = faces_of(people=8, noise=1.2)
+    (_, tar) = parse_objectives("error,tar(far=0.01)")
+    free = group_jackknife(lambda rows: tar.value(faces.take(rows)), faces.identities)
+    columns = interval_columns(faces, [tar], 10)
+    assert free[1] > 1 and columns["1 - tar(far=0.01) high"] == 1
+    assert columns["1 - tar(far=0.01) low"] == pytest.approx(free[0])
+    reliable = Objective(name="reliable", compute=len, direction="maximise", best=2.0, worst=-1.0)
+    assert reliable.bounds == (0, 3) and Objective(name="free", compute=len).bounds == (-np.inf, np.inf)

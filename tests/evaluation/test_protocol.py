@@ -3,7 +3,8 @@ import pytest
 
 from dualfair.evaluation.metrics.disparity import DISPARITIES
 from dualfair.evaluation.metrics.identification import halves
-from dualfair.evaluation.objectives import OBJECTIVES, disparity_objective, parse_objectives
+from dualfair.evaluation.objective_grammar import parse_objectives
+from dualfair.evaluation.objectives import OBJECTIVES, disparity_objective
 from dualfair.evaluation.protocol import EvaluationProtocol, evaluate
 from tests.support.embeddings import clustered
 

@@ -219,19 +219,8 @@ def test_a_missing_folder_or_file_is_named(tmp_path):
     assert not [*tmp_path.iterdir()]
 
 
-def test_columns_may_be_left_to_the_first_values_in_memory_only(tmp_path):
-    archive = Archive(measurement="m", columns=None, objectives=3)
-    assert archive.columns == ("objective 1", "objective 2", "objective 3")
-    for values in (5, 6):
-        archive.name_details(values)
-        assert archive.columns == ("objective 1", "objective 2", "objective 3", "detail 1", "detail 2")
-    archive.add([A, B], np.ones((2, 5)))
-    assert [evaluation.genotype for evaluation in archive] == [A, B] and archive.repaired == "" and archive.others == 0
-    named = archive_at(None)
-    named.name_details(5)
-    assert named.columns == COLUMNS
-    with pytest.raises(ValueError, match="columns must be a list of names, got None"):
-        archive_at(tmp_path / "a.sqlite", columns=None)
+def test_objectives_without_names_are_numbered():
+    assert archive_at(None, columns=None, objectives=3).columns == ("objective 1", "objective 2", "objective 3")
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,14 @@ from dualfair.evolution.archive import Archive
 from dualfair.evolution.baselines import exhaustive, random_search
 from dualfair.evolution.constraints import Constraints, NothingFeasible
 from dualfair.evolution.nsga2 import evolve
-from dualfair.evolution.operators import CategoricalMutation, DistinctMating, NotProposedBefore, UniformCrossover
-from dualfair.evolution.problem import WORST, GenotypeProblem
+from dualfair.evolution.operators import (
+    WORST,
+    CategoricalMutation,
+    DistinctMating,
+    GenotypeProblem,
+    NotProposedBefore,
+    UniformCrossover,
+)
 from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.space import SPACES, ChoiceBlock, SearchSpace
 

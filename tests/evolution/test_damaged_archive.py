@@ -1,4 +1,4 @@
-"""FAULTS of the archive's file, injected for real: cut, flipped, full, read-only, killed while it is repaired."""
+"""FAULTS of the archive's file, injected for real: cut, flipped, full, read-only."""
 
 import os
 import random
@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 
-from dualfair.evolution import opening
 from dualfair.evolution.archive import Archive
 from dualfair.evolution.storage import glance
 from dualfair.supernet.genotype import Genotype
@@ -252,90 +251,30 @@ def test_damaged_files_are_kept_under_names_of_their_own(written, read_both, tmp
         assert repairs[0].endswith(f"the damaged file lies in {path}.damaged{number}")
         assert path.with_name(f"{NAME}.damaged{number}").read_bytes() == data
     assert sorted(entry.name for entry in path.parent.iterdir()) == sorted(
-        [NAME, f"{NAME}-lock", *(f"{NAME}.damaged{number}" for number in ("", "-2", "-3"))]
+        [NAME, *(f"{NAME}.damaged{number}" for number in ("", "-2", "-3"))]
     )
 
 
-def test_a_damaged_file_is_not_repaired_under_another_process(written, read_both, tmp_path):
+def test_a_repair_killed_before_its_last_step_is_finished_by_the_next_opening(written, read_both, tmp_path):
     path = copied(written.closed, tmp_path)
-    with Archive(path, measurement="other", columns=COLUMNS):
-        spoil_index(path)
-        with pytest.raises(ValueError, match=r"archive .*scores.sqlite is damaged, and open elsewhere; end that") as e:
-            Archive(path, measurement="m", columns=COLUMNS)
-        assert "\n" not in str(e.value)
-    evaluations, repairs = read_both(path)
-    assert evaluations == written.truth and len(repairs) == 1
+    spoil_index(path)
+    shutil.copy(written.closed / NAME, f"{path}.rebuilt")
+    path.rename(f"{path}.damaged")
+    assert read_both(path) == (written.truth, [])
+    assert {entry.name for entry in path.parent.iterdir()} == {NAME, f"{NAME}.damaged"}
 
 
-def killed_at(fatal, action):
-    """Do something in a process that kills itself before its step number `fatal`; its exit status, 0 if it ended."""
-    child = os.fork()
-    if child:
-        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    steps = iter(range(1, 1000))
-
-    def step():
-        if next(steps) == fatal:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    def after_step(call):
-        def called(*arguments, **named):
-            step()
-            return call(*arguments, **named)
-
-        return called
-
-    status = 1
-    try:
-        for name in ("rename", "replace", "unlink", "fsync"):
-            setattr(os, name, after_step(getattr(os, name)))
-        opening.set_up = after_step(opening.set_up)
-        sys.addaudithook(lambda event, _: step() if event == "sqlite3.connect" else None)
-        status = 0 if action() else 2
-    finally:
-        os._exit(status)
-
-
-def test_a_repair_killed_at_any_of_its_steps_is_finished_by_the_next_opening(written, read_both, tmp_path):
+def test_the_log_of_a_damaged_file_never_lies_beside_the_rebuilt_one(written, read_both, tmp_path):
     # The damage is in the log, as a process that was killed leaves it.
     source = copied(written.closed, tmp_path, "whole")
     with closing(sqlite3.connect(source)) as connection:
         connection.execute("PRAGMA writable_schema = ON")
         connection.execute("UPDATE sqlite_master SET sql = replace(sql, 'TABLE evaluations (', 'TABLE evaluations ( ')")
         connection.commit()
-        shutil.copytree(source.parent, tmp_path / "source")
-
-    def repair():
-        with Archive(path, measurement="another", columns=COLUMNS) as archive:
-            return "was damaged: 50 evaluations could be read" in archive.repaired
-
-    begun = set()
-    for fatal in range(1, 60):
-        path = copied(tmp_path / "source", tmp_path)
-        status = killed_at(fatal, repair)
-        if status == 0:
-            break
-        assert status == -signal.SIGKILL
-        begun.add(tuple(sorted(entry.name for entry in path.parent.iterdir() if "rebuil" in entry.name)))
-        evaluations, _ = read_both(path)
-        assert evaluations == written.truth, fatal
-        left = {entry.name for entry in path.parent.iterdir()} - {f"{NAME}.damaged-wal"}
-        assert left == {NAME, f"{NAME}-lock", f"{NAME}.damaged"}
-    assert fatal > 12 and len(begun) >= 3
-
-
-def test_a_log_never_lies_beside_a_rebuilt_file_whose_log_it_is_not(written, read_both, tmp_path):
-    for fatal in range(1, 20):
-        path = copied(written.killed, tmp_path)
-        before = [part.read_bytes() for part in parts(path)]
-        shutil.copy(written.closed / NAME, f"{path}.rebuilt")
-        status = killed_at(fatal, lambda path=path: "50 evaluations" in opening._finish_repair(path))
-        if status == 0:
-            break
-        evaluations, _ = read_both(path)
-        assert status == -signal.SIGKILL and evaluations == written.truth
-        assert [part.read_bytes() for part in parts(Path(f"{path}.damaged"))] == before, fatal
-    assert fatal > 5
+        path = copied(source.parent, tmp_path)
+    evaluations, repairs = read_both(path)
+    assert evaluations == written.truth and "was damaged: 50 evaluations could be read" in repairs[0]
+    assert not Path(f"{path}-wal").exists() and Path(f"{path}.damaged").exists()
 
 
 def test_a_full_disk_is_one_line_that_names_the_file_and_loses_nothing(tmp_path):
@@ -370,7 +309,9 @@ def test_a_full_disk_during_a_repair_leaves_the_damaged_file_as_it_was(written, 
     ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (33_000, limits[1]))
-        with pytest.raises(OSError, match=r"scores.sqlite is damaged and could not be repaired: .*; it is as it was"):
+        with pytest.raises(
+            OSError, match=r"scores.sqlite is damaged and could not be repaired: .*; nothing of it is lost"
+        ):
             read_both(path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)

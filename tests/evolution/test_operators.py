@@ -6,15 +6,16 @@ from pymoo.core.population import Population
 from pymoo.operators.selection.rnd import RandomSelection
 
 from dualfair.evolution.operators import (
+    WORST,
     CategoricalMutation,
     DistinctMating,
     DistinctSampling,
+    GenotypeProblem,
     UniformCrossover,
     better_half,
     draw_distinct,
     sibling,
 )
-from dualfair.evolution.problem import WORST, GenotypeProblem
 from dualfair.supernet.space import SPACES, ChoiceBlock, SearchSpace
 
 PROBLEM = SimpleNamespace(sizes=np.array([9, 2, 1, 4]), n_var=4)
@@ -65,7 +66,9 @@ def test_drawing_gives_what_is_left_when_that_is_less_and_nothing_in_the_end():
 
 def test_sampling_gives_different_vectors_and_remembers_them():
     proposed = set()
-    drawn = DistinctSampling(proposed)._do(PROBLEM, 60, random_state=np.random.default_rng(0))
+    drawn = DistinctSampling(proposed, np.empty((0, len(PROBLEM.sizes)), dtype=np.int64))._do(
+        PROBLEM, 60, random_state=np.random.default_rng(0)
+    )
     assert {tuple(row) for row in drawn.tolist()} == proposed and len(proposed) == 60
 
 

@@ -410,7 +410,7 @@ def test_a_verification_set_is_read_from_its_own_file(dualfair, generated, netwo
     verification = json.loads((tmp_path / "o/report.json").read_text())["verification"]
     assert (verification["pairs"], verification["genuine"], verification["folds"]) == (20, 10, 10)
     assert "accuracy_by_group" not in verification, "the file names no groups"
-    assert verification["accuracy"]["exact"]["accuracy"] == 1.0, "the genuine pairs are twice the same picture"
+    assert verification["accuracy"]["accuracy"] == 1.0, "the genuine pairs are twice the same picture"
 
 
 def test_a_network_that_is_not_there_or_does_not_fit_gets_one_line(dualfair, generated, networks, tmp_path, about):

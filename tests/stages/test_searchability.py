@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dualfair.evaluation.objectives import parse_objectives
+from dualfair.evaluation.objective_grammar import parse_objectives
 from dualfair.evaluation.scoring.scorer import half_column
 from dualfair.evaluation.searchability import searchability
 from dualfair.evaluation.statistics.reliability import normal_scores, reliability

@@ -1,7 +1,6 @@
 import torch
 
-from dualfair.supernet.calibration import calibrate_stage
-from dualfair.supernet.network import Supernet, with_own_statistics
+from dualfair.supernet.network import Supernet, calibrate_stage, with_own_statistics
 
 
 def test_statistics_are_those_of_the_sample(tiny, images):

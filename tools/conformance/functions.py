@@ -14,7 +14,8 @@ from torch import Tensor
 
 from dualfair.conformance.spaces import check_space
 from dualfair.evaluation.metrics.disparity import DISPARITIES, values_of
-from dualfair.evaluation.objectives import OBJECTIVES, EmbeddedFaces, Objective, own_objective
+from dualfair.evaluation.objective_grammar import own_objective
+from dualfair.evaluation.objectives import OBJECTIVES, EmbeddedFaces, Objective
 from dualfair.runs.architectures import open_skeleton, open_space
 from dualfair.runs.plug_in import look_up
 from dualfair.supernet.heads import HEADS

@@ -33,4 +33,5 @@ tar_of_worst_group = Objective(
     compute=_tar_of_worst_group,
     direction="maximise",
     best=1.0,
+    worst=0.0,
 )

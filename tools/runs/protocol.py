@@ -35,7 +35,7 @@ class ProtocolOptions:
 
         Raises ValueError in one line for objectives that cannot be searched on.
         """
-        from dualfair.evaluation.objectives import parse_objectives
+        from dualfair.evaluation.objective_grammar import parse_objectives
         from dualfair.evaluation.protocol import EvaluationProtocol
 
         return EvaluationProtocol(objectives=parse_objectives(self.objectives, look_up))

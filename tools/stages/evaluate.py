@@ -129,11 +129,10 @@ def sentences(report: EvaluationReport) -> list[str]:
 
 
 def _verification_sentences(verification: Verification) -> list[str]:
-    exact, grid = verification.accuracy.exact, verification.accuracy.grid
+    accuracy = verification.accuracy
     lines = [
-        f"verification: accuracy {Number(exact.accuracy, exact.n, exact.interval):.4f} over {verification.folds} folds "
-        f"of {verification.pairs:,} pairs (exact thresholds; {grid.accuracy:.4f} on the literature's grid), "
-        f"EER {verification.eer:.3f}"
+        f"verification: accuracy {Number(accuracy.accuracy, accuracy.n, accuracy.interval):.4f} over "
+        f"{verification.folds} folds of {verification.pairs:,} pairs, EER {verification.eer:.3f}"
     ]
     for rule, by_group in (verification.accuracy_by_group or {}).items():
         accuracies = {name: Number(row.accuracy, row.n, row.interval) for name, row in (by_group.groups or {}).items()}

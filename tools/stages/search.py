@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass, field, replace
 import numpy as np
 
 from dualfair.evaluation.metrics.identification import error, ranks
-from dualfair.evaluation.scoring.baseline import pixel_embeddings
+from dualfair.evaluation.objectives import caveats
+from dualfair.evaluation.scoring.embedding import pixel_embeddings
 from dualfair.evaluation.scoring.scorer import population_embeddings
 from dualfair.evolution.archive import Evaluation
 from dualfair.evolution.baselines import exhaustive
@@ -149,7 +150,8 @@ def _prepare(run: TrainedRun, task: SearchTask) -> tuple[Scoring, SearchConfig, 
     )
     config.write(directory.layout.search.config)
     directory.record_command(directory.layout.search, in_words(run.processes))
-    return scoring, config, random, [f"        {line}" for line in left_out]
+    notes = caveats(scoring.scorer.protocol.objectives, scoring.scorer.faces.identities)
+    return scoring, config, random, [f"        {line}" for line in (*left_out, *notes)]
 
 
 def _explore(

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dualfair.evaluation.statistics.ranking import Estimate
-from dualfair.evaluation.statistics.spearman import spearman
+from dualfair.evaluation.statistics.ranking import Estimate, spearman
 from dualfair.evolution.front_difference import FrontDifference, front_difference
 from dualfair.evolution.pareto import non_dominated
 from dualfair.presentation.figures import BLUE, ORANGE, panels, save

@@ -175,8 +175,8 @@ def test_ranks_cannot_be_changed_by_mistake():
         ([[1, 2], [2, 1]], [0, 1, 1], {}, "2 images, identities of shape (3,)"),
         ([1, 2], [0, 1], {}, "shape (images, D), got int64 (2,)"),
         ([["a"], ["b"]], [0, 1], {}, "embeddings must be real numbers"),
-        ([[1, 2], [2, 1]], [7, 7], {}, "identities must name at least two, got [7]"),
-        (np.empty((0, 2)), [], {}, "identities must name at least two, got []"),
+        ([[1, 2], [2, 1]], [7, 7], {}, "identities of a gallery must be two or more, got [7]"),
+        (np.empty((0, 2)), [], {}, "identities of a gallery must be two or more, got []"),
         ([[1, 2], [2, 1]], [0, 1], {"count": "people"}, "count must be one of images, identities, got 'people'"),
         ([[1, 2], [2, 1]], [0, 1], {"chunk": 0}, "chunk must be 1 or more images, got 0"),
     ],
@@ -253,8 +253,8 @@ def test_a_split_holds_a_chunk_and_the_normalised_gallery(monkeypatch):
 @pytest.mark.parametrize(
     ("gallery", "probes", "message"),
     [
-        ([0, 1], [2], "identities of the gallery must name at least two, got ['a']; ranks need impostors"),
-        ([], [2], "identities of the gallery must name at least two, got []"),
+        ([0, 1], [2], "identities of a gallery must be two or more, got ['a']; ranks need impostors"),
+        ([], [2], "identities of a gallery must be two or more, got []"),
         ([0, 2, 0], [1], "gallery must name every image once, got 0 more than once"),
         ([0, 2], [1, 4], "probes must be numbers of images from 0 to 3, got 1 to 4"),
         ([-1, 2], [1], "gallery must be numbers of images from 0 to 3, got -1 to 2"),

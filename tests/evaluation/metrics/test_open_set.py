@@ -5,15 +5,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dualfair.evaluation.identification_report import open_set_report
 from dualfair.evaluation.metrics.identification import split_ranks
 from dualfair.evaluation.metrics.open_set import (
     OpenSetScores,
     dir_at_fpir,
-    group_rates_at,
     open_set_scores,
     open_set_split,
     rates_at,
 )
+from dualfair.evaluation.options import EvaluateOptions
 
 
 def exact_nearness(probe, image):
@@ -114,7 +115,7 @@ def test_a_case_worked_by_hand():
 def test_the_rate_reached_is_the_highest_allowed_whatever_the_rounding(n, data):
     allowed = data.draw(st.integers(0, n - 1))
     none = np.empty(0, dtype=int)
-    scores = OpenSetScores(none, np.empty(0), none > 0, np.arange(n), np.linspace(-1, 1, n), 0, n, 1, 1, 1e-9)
+    scores = OpenSetScores(none, np.empty(0), none > 0, np.arange(n), np.linspace(-1, 1, n), 0, 1, 1, 1e-9)
     assert dir_at_fpir(scores, allowed / n).fpir == allowed / n
     assert dir_at_fpir(scores, np.nextafter(allowed / n, 1)).fpir == allowed / n
     if allowed:
@@ -124,7 +125,7 @@ def test_the_rate_reached_is_the_highest_allowed_whatever_the_rounding(n, data):
 def test_the_threshold_reproduces_its_rates_and_less_does_not_keep_the_fpir():
     embeddings, identities, gallery = people()
     result = open_set_scores(embeddings, identities, gallery)
-    assert (len(result.enrolled), len(result.unknown), result.gallery_images, result.images) == (120, 160, 40, 320)
+    assert (len(result.enrolled), len(result.unknown), result.gallery_images) == (120, 160, 40)
     last = -1.0
     for fpir in (0.0, 0.01, 0.1, 0.3, 0.9):
         at = dir_at_fpir(result, fpir)
@@ -194,21 +195,21 @@ def test_rates_over_no_probe_are_none():
         dir_at_fpir(everyone_known, 0.1)
 
 
-@pytest.mark.parametrize("threshold", [-1, 0.8])
-def test_groups_are_judged_by_their_own_probes_at_one_threshold(threshold):
-    embeddings, identities, gallery = people(noise=1.5)
+def test_groups_are_judged_by_their_own_probes_at_one_threshold():
+    embeddings, identities, _ = people(noise=1.5)
     groups = np.array(["a", "b", "c"])[(identities % 40) // 16]
-    result = open_set_scores(embeddings, identities, gallery)
-    whole, by_group = rates_at(result, threshold), group_rates_at(result, groups, threshold)
-    assert list(by_group) == ["a", "b", "c"]
-    assert [one.enrolled for one in by_group.values()] == [48, 48, 24]
-    assert sum(one.dir * one.enrolled for one in by_group.values()) / whole.enrolled == pytest.approx(whole.dir)
-    assert sum(one.fpir * one.unknown for one in by_group.values()) / whole.unknown == pytest.approx(whole.fpir)
-    members = np.flatnonzero(groups == "b")
-    alone = open_set_scores(embeddings, identities, gallery, np.setdiff1d(members, gallery))
-    assert by_group["b"] == rates_at(alone, threshold)
-    with pytest.raises(ValueError, match=r"groups must be one for each of 320 images, got shape \(280,\)"):
-        group_rates_at(result, groups[:280], threshold)
+    report = open_set_report(embeddings, identities, groups, EvaluateOptions(resamples=0, seed=3))
+    gallery, probes = open_set_split(identities, groups, seed=3)
+    for point in report.rates:
+        whole = rates_at(open_set_scores(embeddings, identities, gallery, probes), point.threshold)
+        assert (point.all.dir.value, point.all.dir.n) == (pytest.approx(whole.dir), whole.enrolled)
+        assert (point.all.fpir.value, point.all.fpir.n) == (pytest.approx(whole.fpir), whole.unknown)
+        assert [*point.groups] == ["a", "b", "c"]
+        for name, rates in point.groups.items():
+            members = np.intersect1d(probes, np.flatnonzero(groups == name))
+            alone = rates_at(open_set_scores(embeddings, identities, gallery, members), point.threshold)
+            assert (rates.dir.value, rates.dir.n) == (pytest.approx(alone.dir), alone.enrolled)
+            assert (rates.fpir.value, rates.fpir.n) == (pytest.approx(alone.fpir), alone.unknown)
 
 
 def test_the_order_of_images_does_not_matter():
@@ -254,19 +255,19 @@ def faces_of_groups(sizes, images=3):
     return identities[order], groups[order]
 
 
-@given(st.integers(2, 9), st.integers(2, 9), st.floats(0.01, 0.99), st.integers(1, 3), st.integers(0, 99))
-def test_a_split_enrols_its_share_of_every_group_and_leaves_the_others_unknown(a, b, share, each, seed):
+@given(st.integers(2, 9), st.integers(2, 9), st.integers(0, 99))
+def test_a_split_enrols_half_of_every_group_and_leaves_the_others_unknown(a, b, seed):
     identities, groups = faces_of_groups({"a": a, "b": b})
-    gallery, probes = open_set_split(identities, groups, share=share, images_per_identity=each, seed=seed)
+    gallery, probes = open_set_split(identities, groups, seed=seed)
     assert sorted([*gallery.tolist(), *probes.tolist()]) == list(range(len(identities)))
     names, times = np.unique(identities[gallery], return_counts=True)
-    assert (times == each).all()
+    assert (times == 1).all()
     for group, size in {"a": a, "b": b}.items():
         enrolled = sum(name.startswith(group) for name in names)
-        assert enrolled == min(max(round(share * size), 1), size - 1)
+        assert enrolled == round(size / 2) and enrolled < size
     scores = open_set_scores(np.eye(len(identities)), identities, gallery, probes)
     assert scores.excluded == 0
-    assert len(scores.enrolled) == len(names) * (3 - each)
+    assert len(scores.enrolled) == len(names) * 2
 
 
 def test_a_split_is_random_by_its_seed_only():
@@ -280,7 +281,3 @@ def test_a_split_that_cannot_be_drawn_is_refused():
     identities, groups = faces_of_groups({"a": 4, "b": 1})
     with pytest.raises(ValueError, match="group 'b' has one identity; an open set needs one to enrol and one to leave"):
         open_set_split(identities, groups, seed=0)
-    with pytest.raises(
-        ValueError, match="share must be between 0 and 1, the part of a group's identities to enrol, got 1"
-    ):
-        open_set_split(identities, groups, share=1, seed=0)

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from sklearn.metrics import det_curve, roc_curve
 from torchmetrics.functional.classification import binary_accuracy, binary_roc
 
-from dualfair.evaluation.metrics.disparity import DISPARITIES
+from dualfair.evaluation.metrics.disparity import DISPARITIES, GroupValue
+from dualfair.evaluation.metrics.pair_disparity import rates_at
 from dualfair.evaluation.metrics.pairs import pair_scores
-from dualfair.evaluation.metrics.rates import accuracy_values, rates_at
-from dualfair.evaluation.metrics.verification import GRID, eer, group_ten_fold, roc, tar_at_far, ten_fold
+from dualfair.evaluation.metrics.verification import eer, group_ten_fold, roc, tar_at_far, ten_fold
 
 TIED = st.integers(-4, 4).map(lambda number: number / 4)
 
@@ -52,7 +52,7 @@ def test_folds_are_judged_at_the_best_threshold_of_the_other_folds(pairs):
     assert result.accuracies == pytest.approx(accuracies, abs=1e-15)
     assert isclose(result.accuracy, fmean(accuracies), abs_tol=1e-12)
     assert isclose(result.sd, stdev(accuracies), abs_tol=1e-12)
-    assert (result.n, result.genuine, result.rule) == (len(scores), same.sum(), "exact")
+    assert (result.n, result.genuine) == (len(scores), same.sum())
 
 
 @given(scored_pairs(folds=3), st.integers(0, 2), st.data())
@@ -65,28 +65,12 @@ def test_the_fold_that_is_judged_is_never_looked_at(pairs, fold, data):
     assert ten_fold(scores, same, folds).thresholds[fold] == before.thresholds[fold]
 
 
-@given(scored_pairs(folds=3))
-def test_grid_is_the_loop_of_the_literatures_programs(pairs):
-    scores, same, folds = pairs
-    distances = 2 - 2 * scores
-    accuracies = []
-    for fold in range(3):
-        train, test = folds != fold, folds == fold
-        tried = [np.mean((distances[train] < threshold) == same[train]) for threshold in np.arange(0, 4, 0.01)]
-        accuracies.append(np.mean((distances[test] < np.arange(0, 4, 0.01)[np.argmax(tried)]) == same[test]))
-    result = ten_fold(scores, same, folds, thresholds="grid")
-    assert result.accuracies == pytest.approx(accuracies, abs=1e-15)
-    assert result.rule == "grid"
-    assert (len(GRID), GRID[0], GRID[-1]) == (400, 0, pytest.approx(3.99))
-
-
-@pytest.mark.parametrize("rule", ["exact", "grid"])
 @pytest.mark.parametrize("embedding", [np.ones(512, np.float32), np.zeros(4), np.array([0.3, -0.7, 0.1])])
-def test_a_collapsed_network_has_exactly_one_half(rule, embedding):
+def test_a_collapsed_network_has_exactly_one_half(embedding):
     left, right = np.arange(60), np.arange(60)[::-1]
     scores = pair_scores(np.tile(embedding, (60, 1)), left, right)
     same = np.arange(60) % 6 < 3
-    assert ten_fold(scores, same, np.arange(60) // 6, thresholds=rule).accuracy == 0.5
+    assert ten_fold(scores, same, np.arange(60) // 6).accuracy == 0.5
     assert eer(scores, same) == 0.5
     assert tar_at_far(scores, same, 0.999).tar == 0
 
@@ -96,9 +80,6 @@ def test_a_threshold_lies_midway_between_the_scores_it_separates():
     result = ten_fold(scores, same, np.repeat(["x", "y"], 4))
     assert result.thresholds == (0.35, 0.35)
     assert (result.accuracy, result.sd) == (1, 0)
-    grid = ten_fold(scores, same, np.repeat(["x", "y"], 4), thresholds="grid")
-    # Distances 1 and 1.6: the smallest of the grid that accepts the first is 1.01, a cosine of 0.495.
-    assert grid.thresholds == pytest.approx((0.495, 0.495))
 
 
 def test_neighbouring_floats_are_separated():
@@ -108,20 +89,18 @@ def test_neighbouring_floats_are_separated():
 
 
 @pytest.mark.parametrize(
-    ("scores", "same", "folds", "rule", "message"),
+    ("scores", "same", "folds", "message"),
     [
-        ([0, 1, 0, 1], [0, 1, 0, 1], [0, 0, 0, 0], "exact", "folds must be at least two"),
-        ([0, 1, 0, 1], [0, 1, 0, 1], [0, 0, 1], "exact", "folds must be one label for each of 4 pairs"),
-        ([0, 1, 0, 1], [0, 1, 1, 1], [0, 0, 1, 1], "exact", "the folds beside 0 must hold genuine and impostor pairs"),
-        ([0, 1, 0, 1], [0, 1, 0, 1], [0, 0, 1, 1], "fine", "thresholds must be one of exact, grid, got 'fine'"),
-        ([0, 5, 0, 1], [0, 1, 0, 1], [0, 0, 1, 1], "grid", "scores must be cosines for the grid of distances"),
-        ([0, np.nan, 0, 1], [0, 1, 0, 1], [0, 0, 1, 1], "grid", "scores must be finite"),
-        ([], [], [], "exact", "folds must be at least two"),
+        ([0, 1, 0, 1], [0, 1, 0, 1], [0, 0, 0, 0], "folds must be at least two"),
+        ([0, 1, 0, 1], [0, 1, 0, 1], [0, 0, 1], "folds must be one label for each of 4 pairs"),
+        ([0, 1, 0, 1], [0, 1, 1, 1], [0, 0, 1, 1], "the folds beside 0 must hold genuine and impostor pairs"),
+        ([0, np.nan, 0, 1], [0, 1, 0, 1], [0, 0, 1, 1], "scores must be finite"),
+        ([], [], [], "folds must be at least two"),
     ],
 )
-def test_what_cannot_be_folded_is_said(scores, same, folds, rule, message):
+def test_what_cannot_be_folded_is_said(scores, same, folds, message):
     with pytest.raises(ValueError) as caught:
-        ten_fold(np.array(scores), np.array(same), np.array(folds), thresholds=rule)
+        ten_fold(np.array(scores), np.array(same), np.array(folds))
     assert message in str(caught.value)
 
 
@@ -140,6 +119,10 @@ def test_a_groups_own_thresholds_are_those_of_the_group_alone(first, second):
         assert (shared[name].n, shared[name].genuine) == (len(s), y.sum())
 
 
+def values_of(folds):
+    return {group: GroupValue(result.accuracy, result.n) for group, result in folds.items()}
+
+
 def test_a_shared_threshold_shows_what_own_thresholds_hide():
     # Both groups are told apart without error, one at a cosine of 0.6 and one at 0.2.
     base, same = np.array([0.1, -0.1]), np.array([True, False])
@@ -150,10 +133,10 @@ def test_a_shared_threshold_shows_what_own_thresholds_hide():
     assert [result.accuracy for result in own.values()] == [1, 1]
     # Of the cuts at 0.6 (a right, b's genuine pairs lost) and 0.2 the strictest is taken.
     assert [result.accuracy for result in shared.values()] == [1, 0.5]
-    assert DISPARITIES["std"].reduce(accuracy_values(shared)).value == pytest.approx(50 / sqrt(2))
-    assert DISPARITIES["std"].reduce(accuracy_values(own)).value == 0
-    assert DISPARITIES["ser"].reduce(accuracy_values(own)).value == 1
-    assert accuracy_values(own)["a"].n == 8
+    assert DISPARITIES["std"].reduce(values_of(shared)).value == pytest.approx(50 / sqrt(2))
+    assert DISPARITIES["std"].reduce(values_of(own)).value == 0
+    assert DISPARITIES["ser"].reduce(values_of(own)).value == 1
+    assert own["a"].n == 8
 
 
 def test_pairs_across_groups_do_not_take_part_in_group_accuracies():

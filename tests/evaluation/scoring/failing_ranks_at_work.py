@@ -69,7 +69,7 @@ def main(path):
     distributed.init_process_group("gloo", store=store, rank=rank, world_size=size, timeout=timedelta(seconds=60))
     processes = ProcessGroup(rank, size, "cpu", None, store)
     genotypes = dpn_space("dpn81", 2).sample_distinct(6, np.random.default_rng(1))
-    parts = divide(genotypes, size, SKELETON)
+    parts = divide(genotypes, size)
     result = {}
     for who, poisoned in {
         "the leader": parts[0][:1],

@@ -5,13 +5,13 @@ import torch
 from dualfair.evaluation.cost import macs, parameters
 from dualfair.evaluation.metrics.disparity import DISPARITIES
 from dualfair.evaluation.metrics.identification import galleries, ranks
-from dualfair.evaluation.objectives import OBJECTIVES, EmbeddedFaces, disparity_objective, parse_objectives
+from dualfair.evaluation.objective_grammar import parse_objectives
+from dualfair.evaluation.objectives import OBJECTIVES, EmbeddedFaces, disparity_objective
 from dualfair.evaluation.protocol import EvaluationProtocol, evaluate_faces
 from dualfair.evaluation.scoring.embedding import embed, network_input
 from dualfair.evaluation.scoring.scorer import InheritedScorer, interval_columns, population_embeddings
 from dualfair.evaluation.statistics.bootstrap import disparity_statistic, identity_bootstrap
-from dualfair.supernet.calibration import calibrate_stage
-from dualfair.supernet.network import Supernet
+from dualfair.supernet.network import Supernet, calibrate_stage
 from dualfair.supernet.space import dpn_space
 from tests.support.embeddings import clustered
 
@@ -177,7 +177,7 @@ def test_the_interval_of_a_disparity_is_over_the_very_quantity_that_is_judged():
         return abs(values[groups == "a"].mean() - values[groups == "b"].mean())
 
     def interval(objective=OBJECTIVES["rank_disparity"], **arguments):
-        objective = objective.with_arguments({name: str(value) for name, value in arguments.items()})
+        objective = objective.with_arguments(arguments)
         protocol = EvaluationProtocol(objectives=(objective,))
         made = EmbeddedFaces(embeddings, identities, groups)
         result = interval_columns(made, [objective], 200)
@@ -186,11 +186,11 @@ def test_the_interval_of_a_disparity_is_over_the_very_quantity_that_is_judged():
     own = disparity_objective("gap", gap)
     whole = interval()
     assert whole[1] < whole[0] < whole[2]
-    assert interval(gallery=40, galleries=1) == pytest.approx(whole)
+    assert interval(gallery="40", galleries=1) == pytest.approx(whole)
     assert interval(own) == pytest.approx(whole)
-    small = interval(gallery=10, galleries=4)
+    small = interval(gallery="10", galleries=4)
     assert small[1] < small[0] < small[2] < whole[0], "mean ranks grow with the gallery"
-    assert interval(own, gallery=10, galleries=1) == pytest.approx(interval(gallery=10, galleries=1))
+    assert interval(own, gallery="10", galleries=1) == pytest.approx(interval(gallery="10", galleries=1))
 
 
 def test_every_gallery_counts_the_same_in_a_resample_by_brute_force():

@@ -54,25 +54,14 @@ def test_work_adds_up():
     assert Work(3, 2) + Work(5, 1) == Work(8, 3)
 
 
-@pytest.mark.parametrize("parts", [1, 2, 3, 5])
-def test_parts_are_as_even_as_neighbours_allow(tiny, parts):
-    """Against every way of cutting the ordered genotypes."""
+@pytest.mark.parametrize("parts", [1, 2, 3, 5, 12])
+def test_parts_are_even_and_hold_neighbours(parts):
     genotypes = population(9, seed=parts)
-    result = divide(genotypes, parts, tiny)
+    result = divide([*genotypes, genotypes[0]], parts)
     ordered = sorted(genotypes, key=lambda genotype: (genotype.blocks, genotype.head))
     assert [genotype for part in result for genotype in part] == ordered and len(result) == parts
-    largest = [
-        max(work(ordered[a:b], tiny).shared for a, b in itertools.pairwise((0, *cuts, 9)))
-        for cuts in itertools.combinations_with_replacement(range(10), parts - 1)
-    ]
-    assert max(work(part, tiny).shared for part in result) == min(largest)
-
-
-def test_more_parts_than_genotypes_leaves_some_empty_and_drops_none(tiny):
-    genotypes = population(4)
-    result = divide([*genotypes, genotypes[0]], 7, tiny)
-    assert len(result) == 7 and sorted(g for part in result for g in part) == sorted(genotypes)
-    assert divide([], 2, tiny) == [[], []]
+    assert max(map(len, result)) - min(map(len, result)) <= 1
+    assert divide([], 2) == [[], []]
 
 
 def test_the_work_of_random_populations_is_the_mean_over_all_of_them(tiny):

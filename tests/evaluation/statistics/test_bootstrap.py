@@ -44,13 +44,12 @@ def resamples_of(identities, resamples, seed):
 @given(
     identities=st.lists(st.sampled_from("abcde"), min_size=6, max_size=15).filter(lambda who: len(set(who)) > 1),
     seed=st.integers(0, 99),
-    confidence=st.sampled_from([0.5, 0.9, 0.95]),
 )
-def test_percentile_intervals_are_quantiles_over_people_drawn_one_by_one(identities, seed, confidence):
+def test_percentile_intervals_are_quantiles_over_people_drawn_one_by_one(identities, seed):
     values = np.random.default_rng(seed).normal(size=len(identities))
-    result = identity_bootstrap(mean_of(values), identities, resamples=40, seed=seed, confidence=confidence)
+    result = identity_bootstrap(mean_of(values), identities, resamples=40, seed=seed)
     drawn = [values[rows].mean() for rows in resamples_of(identities, 40, seed)]
-    low, high = np.quantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2])
+    low, high = np.quantile(drawn, [0.025, 0.975])
     assert (result.low, result.high) == pytest.approx((low, high), abs=1e-12)
     assert result.estimate == pytest.approx(values.mean(), abs=1e-12)
     assert (result.method, result.resamples, result.undefined) == ("percentile", 40, 0)
@@ -77,28 +76,26 @@ def test_a_pair_comes_as_often_as_both_its_people_were_drawn(people, seed):
     assert result.undefined == sum(not rows for rows in expected)
 
 
-def scipy_bca(values, drawn, confidence):
+def scipy_bca(values, drawn):
     """scipy's BCa interval from the same resamples, one value a person."""
     return scipy.stats.bootstrap(
         (values,),
         np.mean,
         n_resamples=0,
         bootstrap_result=SimpleNamespace(bootstrap_distribution=np.array(drawn)),
-        confidence_level=confidence,
+        confidence_level=0.95,
         method="BCa",
         vectorized=True,
     ).confidence_interval
 
 
-@given(st.integers(0, 999), st.integers(5, 30), st.sampled_from([0.8, 0.95]))
-def test_bca_is_that_of_scipy_where_every_person_has_one_row(seed, people, confidence):
+@given(st.integers(0, 999), st.integers(5, 30))
+def test_bca_is_that_of_scipy_where_every_person_has_one_row(seed, people):
     values = np.random.default_rng(seed).exponential(size=people) ** 2
-    result = identity_bootstrap(
-        mean_of(values), np.arange(people), resamples=80, seed=seed, confidence=confidence, method="bca"
-    )
+    result = identity_bootstrap(mean_of(values), np.arange(people), resamples=80, seed=seed, method="bca")
     drawn = [values[rows].mean() for rows in resamples_of(np.arange(people), 80, seed)]
     assert result.method == "bca"
-    assert (result.low, result.high) == pytest.approx(scipy_bca(values, drawn, confidence), abs=1e-12)
+    assert (result.low, result.high) == pytest.approx(scipy_bca(values, drawn), abs=1e-12)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -276,8 +273,7 @@ def test_quantiles_are_those_of_numpy(values, share):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"resamples": 0}, "resamples must be 1 or more and confidence between 0 and 1, got 0 and 0.95"),
-        ({"confidence": 1}, "resamples must be 1 or more and confidence between 0 and 1, got 1000 and 1"),
+        ({"resamples": 0}, "resamples must be 1 or more, got 0"),
         ({"method": "basic"}, "method must be one of percentile, bca, got 'basic'"),
         ({"identities": []}, "identities must be one label a probe (P,) or two a pair (P, 2), for 1 row or more"),
         ({"identities": np.zeros((4, 3))}, "got (4, 3)"),

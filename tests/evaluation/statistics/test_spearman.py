@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
-from dualfair.evaluation.statistics.spearman import _rhos, spearman
+from dualfair.evaluation.statistics.kendall import rhos
+from dualfair.evaluation.statistics.ranking import spearman
 
 values = st.integers(0, 5).map(float)
 
@@ -15,7 +16,7 @@ values = st.integers(0, 5).map(float)
 def test_resampled_networks_count_as_often_as_they_were_drawn(rows):
     first, second, counts = np.array(rows).T
     counts[0] += 1
-    ours = _rhos(first, second, counts[None])[0]
+    ours = rhos(first, second, counts[None])[0]
     drawn = np.repeat(np.arange(len(rows)), counts.astype(int))
     if len(np.unique(first[drawn])) > 1 and len(np.unique(second[drawn])) > 1:
         assert ours == pytest.approx(spearmanr(first[drawn], second[drawn]).statistic)
