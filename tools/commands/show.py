@@ -21,8 +21,8 @@ def command(genotype: str, svg: Path | None, **shape: object) -> None:
     RUN/retrain/GENOTYPE/seed-0, is described as it was trained, whatever the options say.
     """
     from dualfair.presentation import figures
-    from dualfair.reporting.description import describe
-    from dualfair.reporting.pictures import network_picture
+    from dualfair.presentation.network import network_figure, network_title
+    from dualfair.reporting.architecture import describe
     from dualfair.supernet.files import write_bytes
 
     if svg is not None and svg.suffix != ".svg":
@@ -31,5 +31,6 @@ def command(genotype: str, svg: Path | None, **shape: object) -> None:
     for line in description.lines:
         click.echo(line)
     if svg is not None:
-        write_bytes(svg, figures.svg(*network_picture(description.architecture)).encode())
+        network = description.architecture
+        write_bytes(svg, figures.svg(network_figure(network), network_title(network)).encode())
         click.echo(f"drawn: {svg}")

@@ -9,13 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
-from types import MappingProxyType
 
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
@@ -72,13 +70,12 @@ def front_figure(
     names: Sequence[str],
     confirmed: np.ndarray | None = None,
     lost: np.ndarray | None = None,
-    to_beat: Mapping[str, float] = MappingProxyType({}),
 ) -> Figure:
     """Scored networks (n, 2+) and on top the front (m, 2+), by inherited weights; the first two objectives are drawn.
 
     On held-out people: `confirmed` (k, 2, 3) are value, low and high of the networks on the front there, and `lost`
-    those of the networks that were on the search's front only; an end that is nan is left out. `to_beat` are values of
-    the first objective that cost nothing, by name. Most of the scored networks lie inside; the legend counts the rest.
+    those of the networks that were on the search's front only; an end that is nan is left out. Most of the scored
+    networks lie inside; the legend counts the rest.
     """
     figure, axes = _figure(5.2, 4.6)
     over = f", over {', '.join(names)}" if scored.shape[1] > 2 else ""
@@ -103,11 +100,6 @@ def front_figure(
         _scatter(axes, each)
     axes.set_xlim(limits[0])
     axes.set_ylim(limits[1])
-    for (name, value), dash in zip(to_beat.items(), cycle(("--", ":")), strict=False):
-        if limits[0][0] <= value <= limits[0][1]:
-            axes.axvline(value, color=BLACK, lw=1, ls=dash, label=f"{name}: {names[0]} {value:.3f}")
-        else:
-            axes.plot([], [], color=BLACK, lw=1, ls=dash, label=f"{name}: {names[0]} {value:.3f}, outside")
     axes.set_xlabel(f"{names[0]} (inherited weights), lower is better")
     axes.set_ylabel(f"{names[1]}, lower is better")
     figure.legend(loc="outside lower left")
@@ -129,32 +121,6 @@ def scatter_figure(series: Sequence[Series], names: Sequence[str]) -> Figure:
 
 
 @rc_context(STYLE)
-def trace_figure(evaluations: Sequence[int], hypervolumes: Sequence[float]) -> Figure:
-    """The hypervolume of a front after so many networks scored."""
-    figure, axes = _figure(5.2, 3.2)
-    axes.plot(evaluations, hypervolumes, "o-", color=BLUE, ms=4)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_xlabel("networks scored")
-    axes.set_ylabel("hypervolume, higher is better")
-    return figure
-
-
-@rc_context(STYLE)
-def tau_figure(measures: Mapping[str, Bars]) -> Figure:
-    """Kendall's tau of what ranks networks, with intervals, for every measure by name."""
-    rows = [len(bars) for bars in measures.values()]
-    figure = Figure(figsize=(5.2, 0.9 + sum(0.5 + 0.24 * n for n in rows)), layout="constrained")
-    axes = figure.subplots(len(rows), 1, sharex=True, squeeze=False, height_ratios=rows)[:, 0]
-    for of_measure, (name, bars) in zip(axes, measures.items(), strict=True):
-        _draw_taus(of_measure, bars)
-        of_measure.set_title(name, loc="left", fontweight="bold")
-    axes[-1].set_xlabel("Kendall's tau with 95 % intervals")
-    low, high = axes[-1].get_xlim()
-    axes[-1].set_xlim(min(low, -0.1), max(high, 1.05))
-    return figure
-
-
-@rc_context(STYLE)
 def ranking_figure(panels: Sequence[tuple]) -> Figure:
     """A scatter a measure, and below it tau with its intervals.
 
@@ -172,31 +138,6 @@ def ranking_figure(panels: Sequence[tuple]) -> Figure:
         scatter.set_title(title)
         _draw_taus(below, bars)
         below.set_xlabel("Kendall's tau with the truth, 95 % interval over networks")
-    return figure
-
-
-@rc_context(STYLE)
-def usage_figure(places: Sequence[str], choices: Sequence[str], counts: np.ndarray, expected: np.ndarray) -> Figure:
-    """How many networks use each choice at each place, (places, choices), nan where it is not offered there.
-
-    Colours tell the difference to what is `expected`: blue is more, orange less.
-    """
-    figure, axes = _figure(1.4 + 0.52 * len(choices), 0.5 + 0.26 * len(places))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        relative = np.clip((counts - expected) / expected, -1, 1)
-    colours = LinearSegmentedColormap.from_list("usage", ["#f0c66b", "white", "#5aa5cf"])
-    axes.imshow(relative, cmap=colours, vmin=-1, vmax=1, aspect="auto")
-    for place, choice in zip(*np.nonzero(np.isfinite(counts)), strict=True):
-        axes.text(choice, place, f"{counts[place, choice]:,.0f}", ha="center", va="center", fontsize=9)
-    axes.set_xticks(range(len(choices)), choices, fontsize=8)
-    axes.set_yticks(range(len(places)), places, fontsize=8)
-    axes.tick_params(length=0, labeltop=True, labelbottom=False)
-    axes.set_xticks(np.arange(len(choices) + 1) - 0.5, minor=True)
-    axes.set_yticks(np.arange(len(places) + 1) - 0.5, minor=True)
-    axes.grid(False)
-    axes.grid(which="minor", color="white", lw=2)
-    axes.tick_params(which="minor", length=0)
-    axes.spines[:].set_visible(False)
     return figure
 
 

@@ -110,8 +110,8 @@ def capital(text: str) -> str:
 
 
 def spoken(name: str) -> str:
-    """The name of a measure as it is read: rank disparity."""
-    return name.replace("_", " ")
+    """The name of a measure as it is read: rank disparity. One of the user's own, `module:object`, stays as it is."""
+    return name if ":" in name else name.replace("_", " ")
 
 
 def listed(parts: Sequence[str]) -> str:

@@ -1,51 +1,103 @@
-"""The report as one HTML page, made of its data alone, as JSON holds them: nothing else is read but the templates."""
+"""The report as one HTML page that needs no other file, and the figures that are drawn for it."""
 
 import operator
-from collections.abc import Mapping
-from functools import cache
-from typing import Any
+from collections.abc import Sequence
 
+import numpy as np
 from jinja2 import Template
+from matplotlib.figure import Figure
 
 from dualfair.planning.spans import STUDY_WATTS
-from dualfair.presentation.figures import svg
-from dualfair.presentation.format import FRONT, SUPERNET
+from dualfair.presentation.figures import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, Series, scatter_figure, svg
+from dualfair.presentation.format import FRONT, SUPERNET, spoken
+from dualfair.presentation.network import network_figure, network_title
 from dualfair.presentation.page import embedded, environment
 from dualfair.presentation.table import Table
-from dualfair.reporting import pictures
+from dualfair.reporting.answer import Answer, concluded
+from dualfair.reporting.architecture import architecture
 from dualfair.reporting.choice import why
-from dualfair.reporting.ranking import concluded
-from dualfair.runs.records.codec import decode
+from dualfair.reporting.run import RunReport
+from dualfair.runs.training_spec import TrainingSpec
+from dualfair.stages.recommendation import SeedMean, TrainedNetwork
+from dualfair.supernet.genotype import Genotype
 
-LEAST_COUNTED = 3
-"""Networks of a front without which a heat map of their operations says nothing."""
+STYLES = {
+    "front": ("on the front", BLUE, "o"),
+    "even": ("evenly spaced controls", ORANGE, "s"),
+    "random": ("random networks", GREY, "X"),
+    "shelf": ("networks from a shelf", PURPLE, "^"),
+    "named": ("named by hand", GREEN, "D"),
+}
+"""Why a network was trained, in words, and how it is drawn; a network of several samples counts as the first."""
+MOST_LABELS = 40
+"""Up to so many networks their rows of the table stand beside them."""
 
 
-def page(data: Mapping) -> str:
-    """The whole page of a report's data, as JSON holds them."""
-    return _template().render(_with_tables(data))
+def page(runs: Sequence[tuple[RunReport, Answer]], comparison: Table | None = None) -> str:
+    """The page of some runs with their answers; several of them stand side by side in a `comparison`."""
+    return _template().render(runs=runs, comparison=comparison)
 
 
-@cache
 def _template() -> Template:
     made = environment("dualfair.reporting")
-    made.globals |= {"concluded": concluded, "pictures": pictures, "why": why}
-    made.globals |= {"FRONT": FRONT, "LEAST_COUNTED": LEAST_COUNTED, "STUDY_WATTS": STUDY_WATTS, "SUPERNET": SUPERNET}
-    made.filters["drawn"] = _drawn
+    made.globals |= {"FRONT": FRONT, "STUDY_WATTS": STUDY_WATTS, "SUPERNET": SUPERNET, "concluded": concluded}
+    made.globals |= {"drawings": drawings, "embedded": embedded, "trained_picture": trained_picture}
+    made.filters["drawn"] = lambda figure, alt: embedded(svg(figure, alt).encode(), "svg+xml")
     made.tests["contains"] = operator.contains
     return made.get_template("report.html")
 
 
-def _drawn(picture: pictures.Picture) -> dict[str, str]:
-    """A figure of the page: {"address", "alt"}."""
-    figure, alt = picture
-    return {"address": embedded(svg(figure, alt).encode(), "svg+xml"), "alt": alt}
+def trained_picture(run: RunReport) -> tuple[Figure, str]:
+    """Networks trained from scratch on test people, with standard errors over seeds, numbered as in their table; and
+    what there is to see in words.
+
+    The axes are the first two objectives on images; the second is multiply-accumulates where there is one only.
+    """
+    axes = [*run.objectives[:2], "macs"][:2]
+    by_style: dict[str, list[tuple[int, TrainedNetwork]]] = {}
+    for place, network in enumerate(run.networks, 1):
+        sample = next((name for name in STYLES if name in network.samples), "named")
+        by_style.setdefault(sample, []).append((place, network))
+    # Retraining takes the front on fresh people where there is one, and the search's own else.
+    on = " on fresh people" if run.front and run.front.confirmation else " of the search"
+    first = [run.network(choice.label) for choice in run.choice.chosen[:1]]
+    series = [Series("first choice", _on_test(first, axes)[:, :, 0], BLACK, "o", hollow=True, size=150)]
+    for name, (words, colour, marker) in STYLES.items():
+        if name in by_style:
+            places, networks = zip(*by_style[name], strict=True)
+            title = f"{words}{on if name == 'front' else ''} (n = {len(networks)})"
+            labels = [str(place) for place in places] if len(run.networks) <= MOST_LABELS else ()
+            values = _on_test(networks, axes)
+            series.append(Series(title, values[:, :, 0], colour, marker, values[:, :, 1:], labels))
+    names = [f"{spoken(axes[0])}, test people", "MACs" if axes[1] == "macs" else f"{spoken(axes[1])}, test people"]
+    alt = f"{names[0]} against {names[1]} of {len(run.networks)} networks trained from scratch"
+    return scatter_figure(series, names), alt
 
 
-def _with_tables(value: Any) -> Any:
-    """The data in which tables are `Table`s again."""
-    if isinstance(value, Mapping):
-        if value.keys() == {"columns", "rows", "caption"}:
-            return decode(Table, value)
-        return {name: _with_tables(inner) for name, inner in value.items()}
-    return [_with_tables(inner) for inner in value] if isinstance(value, list) else value
+def drawings(run: RunReport) -> list[tuple[Figure, str, str]]:
+    """The chosen networks that are networks of the run's skeleton: a drawing, what there is to see in words, and why
+    the network is chosen."""
+    drawn = []
+    for choice in run.choice.chosen:
+        network = TrainingSpec.of_label(choice.label).network
+        if run.setting.skeleton is not None and isinstance(network, Genotype):
+            try:
+                described = architecture(network, run.setting.skeleton)
+            except ValueError:
+                # A genotype of another skeleton.
+                continue
+            caption = f"{choice.label}: {why(run, choice)}."
+            drawn.append((network_figure(described), network_title(described), caption))
+    return drawn
+
+
+def _on_test(networks: Sequence[TrainedNetwork], axes: Sequence[str]) -> np.ndarray:
+    """Means of networks on test people and the ends of their standard errors, (networks, 2, 3); nan where unknown."""
+    values = np.full((len(networks), 2, 3), np.nan)
+    for row, network in zip(values, networks, strict=True):
+        measures = {**network.test, "macs": SeedMean((), network.macs, None)}
+        for place, mean in zip(row, (measures[axis] for axis in axes), strict=True):
+            if mean.mean is not None and np.isfinite(mean.mean):
+                error = np.nan if mean.standard_error is None else mean.standard_error
+                place[:] = mean.mean, mean.mean - error, mean.mean + error
+    return values
