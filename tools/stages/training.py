@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dualfair.presentation.training_board import TrainingBoard, training_board
+from dualfair.presentation.boards import TrainingBoard, training_board
 from dualfair.runs.layout import StageLayout
 from dualfair.runs.watching import Progress as Shown
 from dualfair.runs.watching import Say, ShouldStop, ShowProgress, Stopped, never, silent
