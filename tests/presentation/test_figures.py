@@ -19,6 +19,7 @@ from dualfair.presentation.figures import (
     save,
     scatter_figure,
     svg,
+    tau_figure,
 )
 
 HOSTILE = 'a $x^ <script>"&\\frac{ __'
@@ -35,6 +36,7 @@ def front():
 FIGURES = {
     "front": front,
     "scatter": lambda: scatter_figure([Series(HOSTILE, np.array([[1.0, 2.0]]), "#000000", labels=[HOSTILE])], NAMES),
+    "tau": lambda: tau_figure({HOSTILE: BARS}),
     "ranking": lambda: ranking_figure([(np.arange(3), np.arange(3), np.zeros(3), NAMES, HOSTILE, BARS)]),
     "cmc": lambda: cmc_figure({HOSTILE: [0.5, 1.0]}),
     "det": lambda: det_figure({HOSTILE: (np.array([0.1, 0.01]), np.array([0.1, 0.2]))}),

@@ -17,7 +17,7 @@ def environment(package: str) -> Environment:
     """What renders the templates of a package, which may import the macros of `page.html`."""
     loader = ChoiceLoader([PackageLoader(package), PackageLoader("dualfair.presentation")])
     made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    names = ("capital", "compact", "decimals", "listed", "spoken", "two", "whole")
+    names = ("decimals", "listed", "spoken", "whole")
     made.filters |= {name: getattr(formats, name) for name in names}
     made.globals |= {"counted": formats.counted, "LONG": LONG, "FOLDED": FOLDED}
     return made

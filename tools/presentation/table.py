@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from dualfair.presentation.format import NOTHING, compact, decimals, general, millions, percent, two, whole
+from dualfair.presentation.format import NOTHING, decimals, millions, shown, two, whole
 
 SHOWN: dict[str, Callable[[object], str]] = {
     "text": lambda value: NOTHING if value is None else str(value),
     "mark": lambda value: NOTHING if value is None else "yes" if value else "no",
     "whole": whole,
     "number": decimals,
-    "compact": compact,
-    "general": general,
+    "compact": lambda value: shown(value, ".2g"),
+    "general": lambda value: shown(value, "g"),
     "tau": two,
-    "percent": percent,
+    "percent": lambda value: shown(value, ".1%"),
     "millions": millions,
 }
 """How the values of a column are shown, by its kind: as they are, yes or no, 1,234, 0.123, 1.2e+03, 0.00123, 0.12,

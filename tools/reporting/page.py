@@ -8,7 +8,18 @@ from jinja2 import Template
 from matplotlib.figure import Figure
 
 from dualfair.planning.spans import STUDY_WATTS
-from dualfair.presentation.figures import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, Series, scatter_figure, svg
+from dualfair.presentation.figures import (
+    BLACK,
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    Series,
+    scatter_figure,
+    svg,
+    tau_figure,
+)
 from dualfair.presentation.format import FRONT, SUPERNET, spoken
 from dualfair.presentation.network import network_figure, network_title
 from dualfair.presentation.page import embedded, environment
@@ -17,7 +28,9 @@ from dualfair.reporting.answer import Answer, concluded
 from dualfair.reporting.architecture import architecture
 from dualfair.reporting.choice import why
 from dualfair.reporting.run import RunReport
+from dualfair.reporting.tables import RankedSample
 from dualfair.runs.training_spec import TrainingSpec
+from dualfair.stages.ranking_words import bars_of
 from dualfair.stages.recommendation import SeedMean, TrainedNetwork
 from dualfair.supernet.genotype import Genotype
 
@@ -42,6 +55,7 @@ def _template() -> Template:
     made = environment("dualfair.reporting")
     made.globals |= {"FRONT": FRONT, "STUDY_WATTS": STUDY_WATTS, "SUPERNET": SUPERNET, "concluded": concluded}
     made.globals |= {"drawings": drawings, "embedded": embedded, "trained_picture": trained_picture}
+    made.globals["tau_picture"] = tau_picture
     made.filters["drawn"] = lambda figure, alt: embedded(svg(figure, alt).encode(), "svg+xml")
     made.tests["contains"] = operator.contains
     return made.get_template("report.html")
@@ -72,6 +86,11 @@ def trained_picture(run: RunReport) -> tuple[Figure, str]:
     names = [f"{spoken(axes[0])}, test people", "MACs" if axes[1] == "macs" else f"{spoken(axes[1])}, test people"]
     alt = f"{names[0]} against {names[1]} of {len(run.networks)} networks trained from scratch"
     return scatter_figure(series, names), alt
+
+
+def tau_picture(study: RankedSample) -> Figure:
+    """Kendall's tau of what ranks the networks of a study, by measure."""
+    return tau_figure({spoken(name): bars for name, of in study.measures.items() if (bars := bars_of(of))})
 
 
 def drawings(run: RunReport) -> list[tuple[Figure, str, str]]:

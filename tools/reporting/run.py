@@ -93,7 +93,7 @@ def read_run(files: RunFiles, factors: Factors) -> RunReport:
     study = files.record(RankingStudy, layout.correlate.ranking)
     counted = _guarded(files, "train", lambda: count_updates(files, setting))
     studies = {of.name: report for of in layout.studies() if (report := files.record(StudyReport, of.report))}
-    pictures = {"search": layout.search.figure, "correlate": layout.correlate.figure}
+    pictures = {"search": layout.search.figure}
     for of in layout.studies():
         figures = studies[of.name].figures if of.name in studies else ()
         pictures |= {f"{of.name}/{figure.file}": of.folder / figure.file for figure in figures}
