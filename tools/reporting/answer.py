@@ -8,7 +8,6 @@ from dualfair.presentation.format import (
     FEW_PEOPLE,
     FRONT,
     SUPERNET,
-    capital,
     counted,
     decimals,
     listed,
@@ -81,23 +80,6 @@ def cheap(run: RunReport) -> Statement:
     return Statement(f"The cheap scores {'; they '.join(parts)}.", certainty, sentences, steps)
 
 
-def concluded(name: str, measure: MeasureStudy) -> str:
-    """What may be concluded of one measure: its numbers first, with how many networks they rest on."""
-    p = "" if measure.p is None else f", one-sided p = {measure.p:.2g}"
-    n = counted(measure.n, "network")
-    text = f"{capital(spoken(name))}: rank agreement (tau) {_agreement(measure)} with n = {n}{p}"
-    if measure.ceiling.truth.tau is not None:
-        text += f"; the truth's own ceiling is {_most(measure)}"
-    # The first conclusion tells where the interval lies, which is said here in plainer words.
-    first = {
-        "above": "The interval lies above 0: ranks better than chance",
-        "below": "The interval lies below 0: ranks the wrong way round",
-        "holds": "The interval includes chance (0), so nothing can be concluded",
-        "undefined": f"Nothing can be concluded: {measure.correlation.reason or 'the interval is undefined'}",
-    }[_verdict(measure)]
-    return f"{text}. {'; '.join([first, *measure.conclusions[1:]])}."
-
-
 def _verdict(measure: MeasureStudy) -> str:
     """Where the interval of a measure's rank agreement lies: "above" 0, "below" it, "holds" it, or "undefined"."""
     if measure.correlation.tau is None or measure.correlation.interval is None:
@@ -125,35 +107,28 @@ def held(run: RunReport) -> Statement:
         step = Step("Keep people to confirm the front", "dualfair train --confirm 0.5")
         text = "It was not measured on people it has not seen."
         return Statement("Whether the search's front holds is not known.", UNKNOWN, (text,), (step,))
-    searched = {network.genotype: network.values for network in fresh.search_front}
-    holds = {0: "did not hold", len(searched): "held"}.get(fresh.survived, "held in part")
+    of = len(fresh.search_front)
+    holds = {0: "did not hold", of: "held"}.get(fresh.survived, "held in part")
     better = [spoken(chance.objective) for chance in fresh.against_random if chance.verdict == BETTER]
     random = f"beats random networks in {listed(better)}" if better else "is not shown to beat random networks"
-    sentences = [
-        f"{fresh.survived} of its {counted(len(searched), 'network')} stayed on the front ({FRONT}) when measured on "
+    stayed = (
+        f"{fresh.survived} of its {counted(of, 'network')} stayed on the front ({FRONT}) when measured on "
         f"{counted(fresh.people, 'person', 'people')} ({fresh.images:,} images) that the search has not seen."
-    ]
-    if fresh.against_random:
-        moved = [
-            f"in {spoken(chance.objective)} {chance.genotype} went from its search score "
-            f"{decimals(searched.get(chance.genotype, {}).get(chance.objective))} to its fresh score "
-            f"{with_interval(chance.value, chance.low, chance.high)}"
-            for chance in fresh.against_random
-        ]
-        sentences.append(f"Of the networks that the search had put first, {'; '.join(moved)}.")
-        sentences += _against_random(fresh.against_random)
+    )
     whole, none = holds == "held" and better, holds == "did not hold" and not better
     certainty = SHOWN if whole else NOT_SHOWN if none else PARTLY
     judge = Step("Train its networks from scratch, beside random ones", run.command("retrain", BESIDE_RANDOM))
     headline = f"The search's front {holds} on fresh people, and {random}."
-    return Statement(headline, certainty, tuple(sentences), () if certainty == SHOWN else (judge,))
+    sentences = (stayed, *_against_random(fresh.against_random))
+    return Statement(headline, certainty, sentences, () if certainty == SHOWN else (judge,))
 
 
 def _against_random(chances: Sequence[Chance]) -> list[str]:
-    """How many random networks do as well, said once for all measures that share it."""
+    """How many random networks do as well as the search's first one, said once for all measures that share it."""
     shared: dict[str, list[str]] = {}
     for chance in chances:
-        text = f"{chance.as_good} of {counted(chance.random, 'random network')} were as good"
+        random = f"{chance.as_good} of {counted(chance.random, 'random network')} were"
+        text = f"{random} as good as the search's first"
         p = f"(p = {decimals(chance.p)}; {NEEDED:g} is needed)"
         if chance.p is None:
             text += ", as its fresh score is undefined"

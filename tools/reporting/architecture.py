@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -84,46 +83,34 @@ def _blocks(genotype: Genotype, skeleton: Skeleton) -> list[dict]:
     return blocks
 
 
-@dataclass(frozen=True)
-class Description:
-    """A network as `architecture` has it, which a drawing is made of, and `notes` on where it comes from."""
-
-    architecture: Mapping
-    notes: tuple[str, ...] = ()
-
-    @property
-    def lines(self) -> list[str]:
-        """The network as lines of text: a row a block, the cost of every part, and the notes."""
-        network = self.architecture
-        stem, blocks = network["stem"], network["blocks"]
-        on = f"on skeleton {network['skeleton']}, " if blocks else ""
-        size = f"{network['image_size']} px, head {network['head']}, embedding {network['embedding']:,}"
-        lines = [
-            f"{network['genotype']}  {on}{size}",
-            f"{stem['what']}: {stem['width']:,} channels of {stem['side']} x {stem['side']}",
-        ]
-        if blocks:
-            shape = ("block", "in", "out", "stride", "side")
-            columns = [*(Column(name, "whole") for name in shape), Column("operations, first to last", "text")]
-            rows = [
-                [
-                    *(block[name] for name in shape),
-                    " ".join(operation["name"] for operation in block["operations"]),
-                    *(block["parameters"], block["macs"]),
-                ]
-                for block in blocks
-            ]
-            lines += table([*columns, Column("parameters", "whole"), Column("MACs", "whole")], rows).lines()
-        for part, cost in network["costs"].items():
-            title = "total with stem, tail and neck" if part == "total" and blocks else part
-            lines.append(f"{title}: {cost['parameters']:,} parameters, {cost['macs']:,} MACs")
-        return [*lines, *self.notes]
+def lines(network: Mapping) -> list[str]:
+    """A network that is described as lines of text: a row a block, the cost of every part, and the notes."""
+    stem, blocks = network["stem"], network["blocks"]
+    on = f"on skeleton {network['skeleton']}, " if blocks else ""
+    size = f"{network['image_size']} px, head {network['head']}, embedding {network['embedding']:,}"
+    text = [
+        f"{network['genotype']}  {on}{size}",
+        f"{stem['what']}: {stem['width']:,} channels of {stem['side']} x {stem['side']}",
+    ]
+    if blocks:
+        shape, costs = ("block", "in", "out", "stride", "side"), ("parameters", "macs")
+        columns = [*(Column(name, "whole") for name in shape), Column("operations, first to last", "text")]
+        rows = []
+        for block in blocks:
+            operations = " ".join(operation["name"] for operation in block["operations"])
+            rows.append([*(block[name] for name in shape), operations, *(block[name] for name in costs)])
+        text += table([*columns, Column("parameters", "whole"), Column("MACs", "whole")], rows).lines()
+    for part, cost in network["costs"].items():
+        title = "total with stem, tail and neck" if part == "total" and blocks else part
+        text.append(f"{title}: {cost['parameters']:,} parameters, {cost['macs']:,} MACs")
+    return [*text, *network["notes"]]
 
 
 def describe(
     network: str, *, skeleton: str = "nano", blocks: str = "", size: int = 0, heads: str = "", say: Say = silent
-) -> Description:
-    """The network of a genotype or of a backbone's name on a skeleton, or of a training's folder, as it was trained.
+) -> dict:
+    """The network of a genotype or of a backbone's name on a skeleton, or of a training's folder, as it was trained:
+    its `architecture`, and in "notes" where it comes from.
 
     `say` hears of damaged checkpoints. Raises ValueError for what is no network, or does not fit the skeleton.
     """
@@ -134,11 +121,11 @@ def describe(
         return _trained(Path(network), say)
     shape = open_skeleton(skeleton, blocks, size, heads)
     if network.startswith(PREFIX):
-        return Description(_measured(build_backbone(network, shape).eval(), network))
+        return {**_measured(build_backbone(network, shape).eval(), network), "notes": []}
     return _searched(network, shape)
 
 
-def _searched(text: str, skeleton: Skeleton) -> Description:
+def _searched(text: str, skeleton: Skeleton) -> dict:
     """The network of a genotype, and the built-in spaces that it lies in."""
     described = architecture(text, skeleton)
     heads = (*HEAD_NAMES, *(head.name for head in skeleton.own_heads))
@@ -146,10 +133,10 @@ def _searched(text: str, skeleton: Skeleton) -> Description:
         raise ValueError(f"genotype '{text}' needs a head: one of {', '.join(heads)}, as in '101:cosface'")
     genotype, blocks = Genotype.parse(described["genotype"]), len(described["blocks"])
     homes = [name for name, space in SPACES.items() if blocks == space.blocks and genotype in space]
-    return Description(described, (f"in the spaces: {', '.join(homes)}",) if homes else ())
+    return {**described, "notes": [f"in the spaces: {', '.join(homes)}"] if homes else []}
 
 
-def _trained(folder: Path, say: Say) -> Description:
+def _trained(folder: Path, say: Say) -> dict:
     """The network of a training's folder; its whole cost is measured while it runs."""
     from dualfair.runs.devices import choose_device
     from dualfair.runs.standalone import open_standalone
@@ -159,11 +146,11 @@ def _trained(folder: Path, say: Say) -> Description:
     trained_as = f"trained as {training.label} with seed {training.seed} on {opened.identities:,} people"
     measured = _measured(network, str(training.network))
     if isinstance(training.network, Backbone):
-        return Description(measured, (trained_as,))
+        return {**measured, "notes": [trained_as]}
     described = _searched(str(training.network), network.skeleton)
     weights, multiplied = measured["costs"]["total"].values()
     cost = f"measured while it runs: {weights:,} parameters, {multiplied:,} MACs"
-    return Description(described.architecture, (trained_as, cost, *described.notes))
+    return {**described, "notes": [trained_as, cost, *described["notes"]]}
 
 
 def _measured(network: nn.Module, name: str) -> dict:

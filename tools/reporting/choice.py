@@ -6,7 +6,7 @@ from dualfair.presentation.format import capital, counted, decimals, listed, ord
 from dualfair.reporting import statements
 from dualfair.reporting.run import RunReport
 from dualfair.reporting.statements import Statement, Step
-from dualfair.stages.recommendation import Choice, TrainedNetwork
+from dualfair.stages.recommendation import TrainedNetwork
 
 
 def take(run: RunReport) -> Statement:
@@ -40,17 +40,10 @@ def take(run: RunReport) -> Statement:
         headline, certainty = f"These data support no choice among the {of} networks.", statements.UNDECIDED
         details[:1] = [untold, f"Where one must be taken, take {first.label}: {tested}"]
     elif better:
-        headline = f"Take {first.label}, but on test people {listed(sorted(better))} did better."
+        who = listed(sorted(better)) if len(better) < 3 else f"{len(better)} others"
+        headline = f"Take {first.label}, but on test people {who} did better."
         certainty = statements.CONTRADICTED
     return Statement(headline, certainty, tuple(details), () if certainty == statements.SHOWN else _more(run))
-
-
-def why(run: RunReport, chosen: Choice) -> str:
-    """Why a network is chosen, in few words, for a caption: never more than validation people said."""
-    if chosen.tied:
-        others = counted(chosen.tied, "other")
-        return f"chosen on validation people (tied with {others}; {_decided(run.network(chosen.label))})"
-    return f"chosen on validation people: {listed(chosen.because)} there"
 
 
 def weak_measures(run: RunReport) -> list[str]:
@@ -127,8 +120,7 @@ def _place(run: RunReport) -> str:
         return ""
     for name in run.objectives:
         at = standing.places[name]
-        shared = f" (shared with {counted(at.shared, 'other')})" if at.shared else ""
-        places.append(f"{ordinal(at.place)} of {standing.networks} in {spoken(name)}{shared}")
+        places.append(f"{ordinal(at.place)} of {standing.networks} in {spoken(name)}")
         for way, labels in (("better", at.better), ("worse", at.worse)):
             if labels:
                 verb = "is" if len(labels) == 1 else "are"

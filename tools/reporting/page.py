@@ -1,13 +1,15 @@
 """The report as one HTML page that needs no other file, and the figures that are drawn for it."""
 
 import operator
+from base64 import b64encode
 from collections.abc import Sequence
 
 import numpy as np
-from jinja2 import Template
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 
 from dualfair.planning.spans import STUDY_WATTS
+from dualfair.presentation import format as formats
 from dualfair.presentation.figures import (
     BLACK,
     BLUE,
@@ -20,18 +22,15 @@ from dualfair.presentation.figures import (
     svg,
     tau_figure,
 )
-from dualfair.presentation.format import FRONT, SUPERNET, spoken
 from dualfair.presentation.network import network_figure, network_title
-from dualfair.presentation.page import embedded, environment
 from dualfair.presentation.table import Table
-from dualfair.reporting.answer import Answer, concluded
+from dualfair.reporting.answer import Answer
 from dualfair.reporting.architecture import architecture
-from dualfair.reporting.choice import why
 from dualfair.reporting.run import RunReport
 from dualfair.reporting.tables import RankedSample
 from dualfair.runs.training_spec import TrainingSpec
 from dualfair.stages.ranking_words import bars_of
-from dualfair.stages.recommendation import SeedMean, TrainedNetwork
+from dualfair.stages.recommendation import Choice, SeedMean, TrainedNetwork
 from dualfair.supernet.genotype import Genotype
 
 STYLES = {
@@ -42,23 +41,34 @@ STYLES = {
     "named": ("named by hand", GREEN, "D"),
 }
 """Why a network was trained, in words, and how it is drawn; a network of several samples counts as the first."""
+LONG, FOLDED = 40, 12
+"""Letters from which on a cell of text may break over lines, and rows from which on a table is to be opened."""
 MOST_LABELS = 40
 """Up to so many networks their rows of the table stand beside them."""
 
 
 def page(runs: Sequence[tuple[RunReport, Answer]], comparison: Table | None = None) -> str:
     """The page of some runs with their answers; several of them stand side by side in a `comparison`."""
-    return _template().render(runs=runs, comparison=comparison)
+    return environment().get_template("report.html").render(runs=runs, comparison=comparison)
 
 
-def _template() -> Template:
-    made = environment("dualfair.reporting")
-    made.globals |= {"FRONT": FRONT, "STUDY_WATTS": STUDY_WATTS, "SUPERNET": SUPERNET, "concluded": concluded}
-    made.globals |= {"drawings": drawings, "embedded": embedded, "trained_picture": trained_picture}
-    made.globals["tau_picture"] = tau_picture
+def environment() -> Environment:
+    """What renders the templates; whatever text comes in is escaped."""
+    loader = PackageLoader("dualfair.reporting")
+    made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    made.globals |= {"FRONT": formats.FRONT, "SUPERNET": formats.SUPERNET, "STUDY_WATTS": STUDY_WATTS}
+    made.globals |= {"LONG": LONG, "FOLDED": FOLDED, "counted": formats.counted}
+    made.globals |= {"drawings": drawings, "tau_picture": tau_picture, "trained_picture": trained_picture}
+    made.filters |= {name: getattr(formats, name) for name in ("capital", "decimals", "listed", "spoken", "whole")}
     made.filters["drawn"] = lambda figure, alt: embedded(svg(figure, alt).encode(), "svg+xml")
+    made.filters["png"] = lambda picture: embedded(picture, "png")
     made.tests["contains"] = operator.contains
-    return made.get_template("report.html")
+    return made
+
+
+def embedded(picture: bytes, kind: str) -> str:
+    """A picture of a kind, "png" or "svg+xml", as the address of an image that needs no file."""
+    return f"data:image/{kind};base64,{b64encode(picture).decode()}"
 
 
 def trained_picture(run: RunReport) -> tuple[Figure, str]:
@@ -83,19 +93,18 @@ def trained_picture(run: RunReport) -> tuple[Figure, str]:
             labels = [str(place) for place in places] if len(run.networks) <= MOST_LABELS else ()
             values = _on_test(networks, axes)
             series.append(Series(title, values[:, :, 0], colour, marker, values[:, :, 1:], labels))
-    names = [f"{spoken(axes[0])}, test people", "MACs" if axes[1] == "macs" else f"{spoken(axes[1])}, test people"]
-    alt = f"{names[0]} against {names[1]} of {len(run.networks)} networks trained from scratch"
+    names = ["MACs" if axis == "macs" else f"{formats.spoken(axis)}, test people" for axis in axes]
+    alt = f"{' against '.join(names)} of {formats.counted(len(run.networks), 'network')} trained from scratch"
     return scatter_figure(series, names), alt
 
 
 def tau_picture(study: RankedSample) -> Figure:
     """Kendall's tau of what ranks the networks of a study, by measure."""
-    return tau_figure({spoken(name): bars for name, of in study.measures.items() if (bars := bars_of(of))})
+    return tau_figure({formats.spoken(name): bars for name, of in study.measures.items() if (bars := bars_of(of))})
 
 
-def drawings(run: RunReport) -> list[tuple[Figure, str, str]]:
-    """The chosen networks that are networks of the run's skeleton: a drawing, what there is to see in words, and why
-    the network is chosen."""
+def drawings(run: RunReport) -> list[tuple[Figure, str, Choice]]:
+    """Drawings of the choices that are networks of the run's skeleton: (figure, what there is to see, choice)."""
     drawn = []
     for choice in run.choice.chosen:
         network = TrainingSpec.of_label(choice.label).network
@@ -105,8 +114,7 @@ def drawings(run: RunReport) -> list[tuple[Figure, str, str]]:
             except ValueError:
                 # A genotype of another skeleton.
                 continue
-            caption = f"{choice.label}: {why(run, choice)}."
-            drawn.append((network_figure(described), network_title(described), caption))
+            drawn.append((network_figure(described), network_title(described), choice))
     return drawn
 
 

@@ -17,8 +17,6 @@ PURPOSES = {
 }
 """What the people of every split are for."""
 UNOPENED = (ValueError, KeyError, TypeError, AttributeError, ImportError, OSError)
-MACHINE = ("device", "dualfair", "python", "torch")
-"""What is told of the machine that trained."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +31,6 @@ class Setting:
     space: SearchSpace | None = None
     people: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     images: Mapping[str, int] = field(default_factory=dict)
-    machine: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def question(self) -> dict[str, object]:
@@ -47,7 +44,6 @@ class Setting:
             "networks": self.space and self.space.size,
             "skeleton": options and options.skeleton,
             "image_size": self.skeleton and self.skeleton.image_size,
-            "machine": dict(self.machine),
         }
 
 
@@ -55,7 +51,7 @@ def open_setting(files: RunFiles) -> Setting:
     """The setting of a run; what cannot be opened is told among the run's problems."""
     from dualfair.runs.architectures import open_skeleton, open_space
 
-    config, typed = files.record(TrainConfig, files.layout.train.config), files.last_command(files.layout.train)
+    config = files.record(TrainConfig, files.layout.train.config)
     if config is None:
         return Setting()
     options, skeleton, space, people, images = config.options, None, None, {}, {}
@@ -68,8 +64,7 @@ def open_setting(files: RunFiles) -> Setting:
         people, images = _counts(files, config)
     except UNOPENED as error:
         files.add_problem(f"the faces cannot be counted ({reason(error)}); numbers of people are left out")
-    machine = {name: getattr(typed, name) for name in MACHINE if typed and getattr(typed, name)}
-    return Setting(config, skeleton, space, people, images, machine)
+    return Setting(config, skeleton, space, people, images)
 
 
 def people_table(setting: Setting) -> Table:
