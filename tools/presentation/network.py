@@ -79,7 +79,9 @@ def amount(number: int) -> str:
     """Three digits and a letter for thousands, millions and (US) billions."""
     for letter, unit in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if number >= 0.9995 * unit:
-            return f"{f'{number / unit:#.3g}'.rstrip('.')} {letter}"
+            value = number / unit
+            decimals = 2 if value < 9.995 else 1 if value < 99.95 else 0
+            return f"{value:,.{decimals}f} {letter}"
     return f"{number}"
 
 
