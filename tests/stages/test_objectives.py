@@ -69,7 +69,7 @@ def test_a_search_without_disparity_and_error_goes_through_all_stages(dualfair, 
     retrained = dualfair("retrain", "--run", trained, *QUICK)
     assert retrained.status == 0, retrained.err
     heading = next(line for line in retrained.out.splitlines() if line.startswith("network "))
-    assert "val error" in heading and "test own objective:false rejects(far=0.1)" in heading
+    assert "val error" in heading and "test own_objective:false_rejects(far=0.1)" in heading
     studied = dualfair("correlate", "--run", trained, "--resamples", 50)
     assert studied.status in (0, 3), studied.err
     ranking = json.loads((trained / "correlate/ranking.json").read_text())

@@ -68,6 +68,7 @@ RENAMED: tuple[tuple[str, str | None], ...] = (
     (r"run/compare/(?:comparison\.json: \.(?:methods|random_search_needs|evaluations|nsga|sign|sentence)).*", None),
     (r"run/compare/hypervolume\.png.*", None),
     (r"run/(compare|tune)/(.*)", r"run/studies/\1/\2"),
+    (r"(?:report|two)/report-(?:scored|operations|heads|hypervolume|head-updates|ranking-baselines)\.csv: .*", None),
     # Objectives are one text, and what they are called stands beside it.
     (r".*/(?:config|comparison|front)\.json: (?:\.config)?\.(?:objectives.*|count|gallery|galleries)", None),
     (r".*/dualfair\.json: \.metrics\.judging\.(?:objectives|count|gallery|galleries)", None),
@@ -94,11 +95,10 @@ REWORDED: tuple[tuple[str, str], ...] = (
 
 REMADE = re.compile(
     r".*/(cmc|det|groups|ranking|front)\.png: .*|network\.svg: .*|.*/search/tensorboard/.*: front @ .*|"
-    r"printed by report(-two)?: .*|(report|two)/report(\.html|-(cost|cost-instead|runs|front|scored)\.csv): .*|"
-    # Two columns read in millions, costs have no FLOPs, answers say how certain they are, tables have captions.
-    r"(report|two)/report\.json: (\.comparison\b.*|.*\.caption|\.runs\[\d+\]\.("
-    r"(cost|answer|commands|network_table\.columns|studies|shelf|hypervolume|front|objectives|standing)\b.*|"
-    r"networks\[\d+\]\.(test|validation)\b.*))"
+    # The report is made of the records of stages, and repeats none of their tables. TensorBoard has fewer charts.
+    r"printed by report(-two)?: .*|(report|two)/report\.(html|json): .*|"
+    r"(report|two)/report-(cost|cost-instead|runs|front|updates|ranking)\.csv: .*|"
+    r".*/tensorboard/.*: (custom_scalars__config__|_hparams_/experiment)\b.*"
 )
 """Names "file: key" of what is written in another way on purpose; it is not compared."""
 

@@ -24,7 +24,9 @@ def command(runs: tuple[Path, ...], out: Path, watts: float, grams_per_kwh: floa
     data = report(runs, out, Factors(watts, grams_per_kwh / 1000))
     for run in data["runs"]:
         for part in (run["answer"][name] for name in ("take", "cheap", "held")):
-            click.echo(f"{run['name']}: {part['headline']} [{part['certainty']}] {part['details']}".rstrip())
+            click.echo(
+                f"{run['name']}: {part['headline']} [{part['certainty']}] {' '.join(part['sentences'])}".rstrip()
+            )
             for step in part["next"]:
                 click.echo(f"  {step['what']}: {step['command']}")
         for problem in run["problems"]:

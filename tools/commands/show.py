@@ -21,15 +21,15 @@ def command(genotype: str, svg: Path | None, **shape: object) -> None:
     RUN/retrain/GENOTYPE/seed-0, is described as it was trained, whatever the options say.
     """
     from dualfair.presentation import figures
-    from dualfair.reporting.description import describe
-    from dualfair.reporting.pictures import network_picture
+    from dualfair.presentation.network import network_figure, network_title
+    from dualfair.reporting.architecture import describe, lines
     from dualfair.supernet.files import write_bytes
 
     if svg is not None and svg.suffix != ".svg":
         raise ValueError(f"svg must name a file that ends in .svg, got {str(svg)!r}")
-    description = describe(genotype, say=lambda line: click.echo(line, err=True), **shape)
-    for line in description.lines:
+    network = describe(genotype, say=lambda line: click.echo(line, err=True), **shape)
+    for line in lines(network):
         click.echo(line)
     if svg is not None:
-        write_bytes(svg, figures.svg(*network_picture(description.architecture)).encode())
+        write_bytes(svg, figures.svg(network_figure(network), network_title(network)).encode())
         click.echo(f"drawn: {svg}")

@@ -9,13 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
-from types import MappingProxyType
 
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
@@ -23,7 +21,7 @@ from dualfair.evaluation.report import Number
 from dualfair.supernet.files import replacing
 
 BLUE, ORANGE, GREY, BLACK = "#0072b2", "#d55e00", "#999999", "#1a1a1a"
-YELLOW, GREEN, PURPLE, SKY = "#e69f00", "#009e73", "#cc79a7", "#56b4e9"
+YELLOW, GREEN, PURPLE = "#e69f00", "#009e73", "#cc79a7"
 CLOUD = 0.9
 """Share of the scored networks that a front's figure holds at least, in each objective: outliers would squeeze it."""
 ROOM = 0.06
@@ -52,7 +50,7 @@ Bars = Mapping[str, tuple[float, tuple[float, float] | None]]
 class Series:
     """Points (n, 2) under a name; `ends` (n, 2, 2) are low and high of both coordinates, nan where there are none.
 
-    `labels` are written beside the points.
+    `labels` are written beside the points; `stepped` points are joined, as a front is.
     """
 
     name: str
@@ -62,80 +60,50 @@ class Series:
     ends: np.ndarray | None = None
     labels: Sequence[str] = ()
     hollow: bool = False
+    stepped: bool = False
     size: float = 36
 
 
-@rc_context(STYLE)
 def front_figure(
     scored: np.ndarray,
     front: np.ndarray,
     names: Sequence[str],
     confirmed: np.ndarray | None = None,
     lost: np.ndarray | None = None,
-    to_beat: Mapping[str, float] = MappingProxyType({}),
 ) -> Figure:
     """Scored networks (n, 2+) and on top the front (m, 2+), by inherited weights; the first two objectives are drawn.
 
     On held-out people: `confirmed` (k, 2, 3) are value, low and high of the networks on the front there, and `lost`
-    those of the networks that were on the search's front only; an end that is nan is left out. `to_beat` are values of
-    the first objective that cost nothing, by name. Most of the scored networks lie inside; the legend counts the rest.
+    those of the networks that were on the search's front only; an end that is nan is left out.
     """
-    figure, axes = _figure(5.2, 4.6)
     over = f", over {', '.join(names)}" if scored.shape[1] > 2 else ""
-    by_search = "front of the search" if confirmed is not None else "front"
-    series = [Series(f"{by_search} (n = {len(front)}{over})", front[:, :2], YELLOW, "o", hollow=True)]
+    by_search = f"{'front of the search' if confirmed is not None else 'front'} (n = {len(front)}{over})"
+    series = [Series(by_search, front[:, :2], YELLOW, "o", hollow=True, stepped=scored.shape[1] == 2)]
     for values, name, colour, marker in (
         (confirmed, "front on held-out people, 95 % intervals", BLUE, "s"),
         (lost, "of the search's front, not on that one", ORANGE, "x"),
     ):
         if values is not None and len(values):
             series.append(Series(f"{name} (n = {len(values)})", values[:, :, 0], colour, marker, values[:, :, 1:]))
-    limits = [_limits([each for each in series if len(each.points)], scored, axis) for axis in (0, 1)]
-    inside = np.all(
-        [(scored[:, axis] >= low) & (scored[:, axis] <= high) for axis, (low, high) in enumerate(limits)], 0
-    )
-    outside = f", {np.sum(~inside):,} outside" if not inside.all() else ""
-    cloud = Series(f"scored networks (n = {len(scored):,}{outside})", scored[inside, :2], GREY, "o", size=12)
-    if scored.shape[1] == 2:
-        order = np.argsort(front[:, 0])
-        axes.step(front[order, 0], front[order, 1], where="post", color=YELLOW, lw=1)
-    for each in (cloud, *series):
-        _scatter(axes, each)
-    axes.set_xlim(limits[0])
-    axes.set_ylim(limits[1])
-    for (name, value), dash in zip(to_beat.items(), cycle(("--", ":")), strict=False):
-        if limits[0][0] <= value <= limits[0][1]:
-            axes.axvline(value, color=BLACK, lw=1, ls=dash, label=f"{name}: {names[0]} {value:.3f}")
-        else:
-            axes.plot([], [], color=BLACK, lw=1, ls=dash, label=f"{name}: {names[0]} {value:.3f}, outside")
-    axes.set_xlabel(f"{names[0]} (inherited weights), lower is better")
-    axes.set_ylabel(f"{names[1]}, lower is better")
-    figure.legend(loc="outside lower left")
-    return figure
+    return scatter_figure(series, (f"{names[0]} (inherited weights)", names[1]), scored[:, :2])
 
 
 @rc_context(STYLE)
-def scatter_figure(series: Sequence[Series], names: Sequence[str]) -> Figure:
-    """Points with error bars by series; `names` are those of the axes."""
+def scatter_figure(series: Sequence[Series], names: Sequence[str], scored: np.ndarray | None = None) -> Figure:
+    """Points with error bars by series, in front of `scored` networks (n, 2), most of which lie inside; the legend
+    counts the rest. `names` are those of the axes."""
     figure, axes = _figure(5.2, 4.6)
+    cloud = np.empty((0, 2)) if scored is None else scored
+    limits = np.array([_limits([each for each in series if len(each.points)], cloud, axis) for axis in (0, 1)])
+    if scored is not None:
+        inside = ((cloud >= limits[:, 0]) & (cloud <= limits[:, 1])).all(axis=1)
+        outside = f", {np.sum(~inside):,} outside" if not inside.all() else ""
+        _scatter(axes, Series(f"scored networks (n = {len(cloud):,}{outside})", cloud[inside], GREY, size=12))
     for each in series:
         _scatter(axes, each)
-    for axis, set_limits in enumerate((axes.set_xlim, axes.set_ylim)):
-        set_limits(_limits([each for each in series if len(each.points)], np.empty((0, 2)), axis))
-    axes.set_xlabel(f"{names[0]}, lower is better")
-    axes.set_ylabel(f"{names[1]}, lower is better")
+    axes.set(xlim=limits[0], ylim=limits[1])
+    axes.set(xlabel=f"{names[0]}, lower is better", ylabel=f"{names[1]}, lower is better")
     figure.legend(loc="outside lower left")
-    return figure
-
-
-@rc_context(STYLE)
-def trace_figure(evaluations: Sequence[int], hypervolumes: Sequence[float]) -> Figure:
-    """The hypervolume of a front after so many networks scored."""
-    figure, axes = _figure(5.2, 3.2)
-    axes.plot(evaluations, hypervolumes, "o-", color=BLUE, ms=4)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_xlabel("networks scored")
-    axes.set_ylabel("hypervolume, higher is better")
     return figure
 
 
@@ -148,9 +116,8 @@ def tau_figure(measures: Mapping[str, Bars]) -> Figure:
     for of_measure, (name, bars) in zip(axes, measures.items(), strict=True):
         _draw_taus(of_measure, bars)
         of_measure.set_title(name, loc="left", fontweight="bold")
-    axes[-1].set_xlabel("Kendall's tau with 95 % intervals")
     low, high = axes[-1].get_xlim()
-    axes[-1].set_xlim(min(low, -0.1), max(high, 1.05))
+    axes[-1].set(xlabel="Kendall's tau with 95 % intervals", xlim=(min(low, -0.1), max(high, 1.05)))
     return figure
 
 
@@ -167,36 +134,9 @@ def ranking_figure(panels: Sequence[tuple]) -> Figure:
         scatter.errorbar(
             inherited, standalone, yerr=np.nan_to_num(error), fmt="o", color=BLUE, ecolor=GREY, ms=5, capsize=2
         )
-        scatter.set_xlabel(names[0])
-        scatter.set_ylabel(names[1])
-        scatter.set_title(title)
+        scatter.set(xlabel=names[0], ylabel=names[1], title=title)
         _draw_taus(below, bars)
         below.set_xlabel("Kendall's tau with the truth, 95 % interval over networks")
-    return figure
-
-
-@rc_context(STYLE)
-def usage_figure(places: Sequence[str], choices: Sequence[str], counts: np.ndarray, expected: np.ndarray) -> Figure:
-    """How many networks use each choice at each place, (places, choices), nan where it is not offered there.
-
-    Colours tell the difference to what is `expected`: blue is more, orange less.
-    """
-    figure, axes = _figure(1.4 + 0.52 * len(choices), 0.5 + 0.26 * len(places))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        relative = np.clip((counts - expected) / expected, -1, 1)
-    colours = LinearSegmentedColormap.from_list("usage", ["#f0c66b", "white", "#5aa5cf"])
-    axes.imshow(relative, cmap=colours, vmin=-1, vmax=1, aspect="auto")
-    for place, choice in zip(*np.nonzero(np.isfinite(counts)), strict=True):
-        axes.text(choice, place, f"{counts[place, choice]:,.0f}", ha="center", va="center", fontsize=9)
-    axes.set_xticks(range(len(choices)), choices, fontsize=8)
-    axes.set_yticks(range(len(places)), places, fontsize=8)
-    axes.tick_params(length=0, labeltop=True, labelbottom=False)
-    axes.set_xticks(np.arange(len(choices) + 1) - 0.5, minor=True)
-    axes.set_yticks(np.arange(len(places) + 1) - 0.5, minor=True)
-    axes.grid(False)
-    axes.grid(which="minor", color="white", lw=2)
-    axes.tick_params(which="minor", length=0)
-    axes.spines[:].set_visible(False)
     return figure
 
 
@@ -207,8 +147,7 @@ def cmc_figure(curves: Mapping[str, Sequence[float]]) -> Figure:
     for (name, curve), style in zip(curves.items(), _styles(), strict=False):
         axes.plot(np.arange(1, len(curve) + 1), curve, label=name, **style)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_xlabel("k")
-    axes.set_ylabel("share of probes whose person is among the k nearest")
+    axes.set(xlabel="k", ylabel="share of probes whose person is among the k nearest")
     axes.legend()
     return figure
 
@@ -222,8 +161,7 @@ def det_figure(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
         axes.plot(fmr[drawn], fnmr[drawn], label=name, **style)
     if any(len(line.get_xdata()) for line in axes.lines):
         # Without an error of either kind there is nothing to draw, and no logarithm of it.
-        axes.set_xscale("log")
-        axes.set_yscale("log")
+        axes.loglog()
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
             axis.set_minor_formatter("")
@@ -282,6 +220,9 @@ def _figure(width: float, height: float) -> tuple[Figure, Axes]:
 
 def _scatter(axes: Axes, series: Series) -> None:
     x, y = series.points.T
+    if series.stepped:
+        order = np.argsort(x)
+        axes.step(x[order], y[order], where="post", color=series.colour, lw=1)
     if series.ends is not None and len(x):
         (left, right), (low, high) = series.ends.transpose(1, 2, 0)
         axes.hlines(y, left, right, color=series.colour, lw=1, alpha=0.7)

@@ -45,34 +45,20 @@ def decimals(value: object) -> str:
     return f"{read:,.0f}" if abs(read) >= 1000 else f"{read:.3f}"
 
 
+def shown(value: object, specification: str) -> str:
+    """A number by one of Python's format specifications, e.g. ".1%"; a dash for none."""
+    read = number(value)
+    return NOTHING if read is None else format(read, specification)
+
+
 def two(value: object) -> str:
     """Two decimals, for correlations; a dash for none."""
-    read = number(value)
-    return NOTHING if read is None else f"{read:.2f}"
+    return shown(value, ".2f")
 
 
 def whole(value: object) -> str:
     """A count with separators of thousands; a dash for none."""
-    read = number(value)
-    return NOTHING if read is None or read in (float("inf"), float("-inf")) else f"{read:,.0f}"
-
-
-def compact(value: object) -> str:
-    """Two digits, with an exponent where the number is large; a dash for none."""
-    read = number(value)
-    return NOTHING if read is None else f"{read:.2g}"
-
-
-def general(value: object) -> str:
-    """Six digits, without trailing zeros; a dash for none."""
-    read = number(value)
-    return NOTHING if read is None else f"{read:g}"
-
-
-def percent(value: object) -> str:
-    """A share in [0, 1] as 12.3%; a dash for none."""
-    read = number(value)
-    return NOTHING if read is None else f"{read:.1%}"
+    return shown(value, ",.0f")
 
 
 def millions(value: object) -> str:
@@ -110,8 +96,8 @@ def capital(text: str) -> str:
 
 
 def spoken(name: str) -> str:
-    """The name of a measure as it is read: rank disparity."""
-    return name.replace("_", " ")
+    """The name of a measure as it is read: rank disparity. One of the user's own, `module:object`, stays as it is."""
+    return name if ":" in name else name.replace("_", " ")
 
 
 def listed(parts: Sequence[str]) -> str:

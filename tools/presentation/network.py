@@ -68,6 +68,13 @@ def network_figure(network: Mapping) -> Figure:
     return figure
 
 
+def network_title(network: Mapping) -> str:
+    """What there is to see in the drawing of a network, in words."""
+    names = " ".join(operation["name"] for block in network["blocks"] for operation in block["operations"])
+    blocks = f"{len(network['blocks'])} blocks with the operations {names}" if names else "no searched blocks"
+    return f"Drawing of network {network['genotype']}: {blocks}"
+
+
 def amount(number: int) -> str:
     """Three digits and a letter for thousands, millions and (US) billions."""
     for letter, unit in (("G", 1e9), ("M", 1e6), ("k", 1e3)):

@@ -5,23 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from dualfair.presentation.format import NOTHING, compact, decimals, general, millions, percent, two, whole
+from dualfair.presentation.format import NOTHING, decimals, millions, shown, two, whole
 
 SHOWN: dict[str, Callable[[object], str]] = {
     "text": lambda value: NOTHING if value is None else str(value),
     "mark": lambda value: NOTHING if value is None else "yes" if value else "no",
     "whole": whole,
     "number": decimals,
-    "compact": compact,
-    "general": general,
+    "compact": lambda value: shown(value, ".2g"),
+    "general": lambda value: shown(value, "g"),
     "tau": two,
-    "percent": percent,
+    "percent": lambda value: shown(value, ".1%"),
     "millions": millions,
 }
 """How the values of a column are shown, by its kind: as they are, yes or no, 1,234, 0.123, 1.2e+03, 0.00123, 0.12,
 12.3%, 1.23 M."""
-MEASURED = ("number", "compact", "tau", "percent")
-"""Kinds of columns that hold what was measured."""
 
 
 @dataclass(frozen=True)
@@ -87,12 +85,6 @@ class Table:
             for column, of_column in zip(self.columns, values, strict=True)
             if column.name not in parts and any(value is not None for value in of_column)
         ]
-
-    def measured(self) -> Table:
-        """The table without rows whose measured values, of which it has some, are all missing."""
-        places = [place for place, column in enumerate(self.columns) if column.kind in MEASURED]
-        full = (row for row in self.rows if not places or any(row[place] is not None for place in places))
-        return Table(self.columns, tuple(full), self.caption)
 
     def lines(self) -> list[str]:
         """The table as lines of text, without its caption."""

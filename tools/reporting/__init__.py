@@ -1,7 +1,5 @@
-"""What `dualfair report` shows: data from a run's files first, then one page made of these data alone.
+"""What `dualfair report` shows, and what `dualfair show` says of one network (`architecture`).
 
-`runs.run_files` reads; `setting`, `networks`, `front`, `ranking`, `usage`, `architecture` and `cost` make the numbers
-of a section each; `choice`, `ranking` and `answer` put them in `statements`; `comparison` sets runs side by side;
-`collect` joins them all. From there on no file is read: `pictures` draws, and `page` fills `templates/report.html`.
-Tables are data too, so CSV, JSON and page agree. `report` writes the files; `description` says what one network is.
+`run` reads the records of a run, with `setting`, `tables` and `cost`; `choice` and `answer` put them in `statements`;
+`page` draws and fills `templates/report.html`, and `report` writes page, JSON and CSV from the same values.
 """

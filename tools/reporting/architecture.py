@@ -1,86 +1,178 @@
-"""What a drawing of a network needs: its blocks with operations, widths, sizes and costs."""
+"""What a network is made of and what it costs: as data for a drawing, and as lines."""
+
+from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from dualfair.evaluation.cost import block_costs, macs, parameters
-from dualfair.supernet.genotype import Genotype
-from dualfair.supernet.operations import Operation, Place
+from dualfair.evaluation.cost import block_costs, macs, measured_cost, parameters
+from dualfair.presentation.table import Column, table
+from dualfair.runs.watching import Say, silent
+from dualfair.supernet.families.backbone import PREFIX, Backbone
+from dualfair.supernet.genotype import HEAD_NAMES, Genotype
 from dualfair.supernet.skeleton import DualPathSkeleton, Skeleton
+from dualfair.supernet.space import SPACES
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 def architecture(network: Genotype | str, skeleton: Skeleton) -> dict:
     """The blocks of a network on a skeleton, first to last, and what every part costs.
 
     {"genotype", "head", "skeleton", "image_size", "stem": {"what", "width", "side"}, "blocks": [{"block", "in", "out",
-    "stride", "shortcut", "side": of its output in px, "operations": [{"name", "kernel", "norm", "in", "out",
-    "groups"}], "parameters", "macs"}], "tail": in words, "features", "embedding", "costs": {"stem and tail", "blocks",
-    "neck", "total": {"parameters", "macs"}}}. Kernel and norm are None for operations that have none. Raises ValueError
-    for a genotype that does not fit.
+    "stride", "shortcut", "side": of its output in px, "operations": [{"name", "norm", "in", "out", "groups"}],
+    "parameters", "macs"}], "tail": in words, "features", "embedding", "costs": {"stem and tail", "blocks", "neck",
+    "total": {"parameters", "macs"}}}. The norm is None for operations that have none. Raises ValueError for a genotype
+    that does not fit.
     """
     genotype = skeleton.fit(network)
+    first, dual_path = skeleton.block_places()[0][0], isinstance(skeleton, DualPathSkeleton)
+    stem = f"stem {skeleton.stem_kernel}x{skeleton.stem_kernel}, stride 2" if dual_path else "stem"
     blocks = _blocks(genotype, skeleton)
-    first = skeleton.block_places()[0][0]
-    what, tail = _ends_in_words(skeleton)
+    total = {"parameters": parameters(genotype, skeleton), "macs": macs(genotype, skeleton)}
+    stem_and_tail = zip(total, skeleton.stem_cost(), skeleton.tail_cost(), strict=True)
+    ends = {name: at_stem + at_tail for name, at_stem, at_tail in stem_and_tail}
+    inside = {name: sum(block[name] for block in blocks) for name in total}
+    neck = {name: total[name] - ends[name] - inside[name] for name in total}
     return {
         "genotype": str(genotype),
         "head": genotype.head,
         "skeleton": skeleton.name,
         "image_size": skeleton.image_size,
-        "stem": {"what": what, "width": first.in_channels, "side": first.side},
+        "stem": {
+            "what": f"{stem}, 3x3 max pool" if dual_path and skeleton.stem_pool else stem,
+            "width": first.in_channels,
+            "side": first.side,
+        },
         "blocks": blocks,
-        "tail": tail,
+        "tail": "BN, ELU" if dual_path else "tail",
         "features": skeleton.features,
         "embedding": skeleton.embedding,
-        "costs": _costs(genotype, skeleton, blocks),
+        "costs": {"stem and tail": ends, "blocks": inside, "neck": neck, "total": total},
     }
 
 
 def _blocks(genotype: Genotype, skeleton: Skeleton) -> list[dict]:
     """The rows of the blocks. What a block gives is what the next one reads, and the last one its last operation."""
-    places = skeleton.block_places()
+    places, shortcuts = skeleton.block_places(), skeleton.shortcut_layers()
     last = places[-1][-1]
     # The tail of a dual path network keeps the channels, which two paths make up.
     out = skeleton.features if isinstance(skeleton, DualPathSkeleton) else last.out_channels
     behind = [(row[0].in_channels, row[0].side) for row in places[1:]] + [(out, last.out_side)]
-    blocks = zip(
-        genotype.blocks, places, behind, skeleton.shortcut_layers(), block_costs(genotype, skeleton), strict=True
-    )
-    return [
-        {
-            "block": number,
-            "in": row[0].in_channels,
-            "out": out,
-            "stride": math.prod(place.stride for place in row),
-            "shortcut": shortcut is not None,
-            "side": side,
-            "operations": [_operation(skeleton.operations[code], at) for code, at in zip(codes, row, strict=True)],
-            "parameters": weights,
-            "macs": multiplied,
-        }
-        for number, (codes, row, (out, side), shortcut, (weights, multiplied)) in enumerate(blocks, 1)
+    costs, blocks = block_costs(genotype, skeleton), []
+    for codes, row, (out, side), shortcut, (weights, multiplied) in zip(
+        genotype.blocks, places, behind, shortcuts, costs, strict=True
+    ):
+        operations = [
+            # An operation of one's own need not have a norm.
+            {
+                "name": skeleton.operations[code].name,
+                "norm": getattr(skeleton.operations[code], "norm", None),
+                "in": place.in_channels,
+                "out": place.out_channels,
+                "groups": place.groups,
+            }
+            for code, place in zip(codes, row, strict=True)
+        ]
+        block = {"block": len(blocks) + 1, "in": row[0].in_channels, "out": out, "side": side}
+        block |= {"stride": math.prod(place.stride for place in row), "shortcut": shortcut is not None}
+        blocks.append({**block, "operations": operations, "parameters": weights, "macs": multiplied})
+    return blocks
+
+
+def lines(network: Mapping) -> list[str]:
+    """A network that is described as lines of text: a row a block, the cost of every part, and the notes."""
+    stem, blocks = network["stem"], network["blocks"]
+    on = f"on skeleton {network['skeleton']}, " if blocks else ""
+    size = f"{network['image_size']} px, head {network['head']}, embedding {network['embedding']:,}"
+    text = [
+        f"{network['genotype']}  {on}{size}",
+        f"{stem['what']}: {stem['width']:,} channels of {stem['side']} x {stem['side']}",
     ]
+    if blocks:
+        shape, costs = ("block", "in", "out", "stride", "side"), ("parameters", "macs")
+        columns = [*(Column(name, "whole") for name in shape), Column("operations, first to last", "text")]
+        rows = []
+        for block in blocks:
+            operations = " ".join(operation["name"] for operation in block["operations"])
+            rows.append([*(block[name] for name in shape), operations, *(block[name] for name in costs)])
+        text += table([*columns, Column("parameters", "whole"), Column("MACs", "whole")], rows).lines()
+    for part, cost in network["costs"].items():
+        title = "total with stem, tail and neck" if part == "total" and blocks else part
+        text.append(f"{title}: {cost['parameters']:,} parameters, {cost['macs']:,} MACs")
+    return [*text, *network["notes"]]
 
 
-def _operation(operation: Operation, place: Place) -> dict:
-    """An operation of one's own has a name, and need not have a kernel or a norm."""
-    about = {"name": operation.name, "kernel": getattr(operation, "kernel", None)}
-    about["norm"] = getattr(operation, "norm", None)
-    return {**about, "in": place.in_channels, "out": place.out_channels, "groups": place.groups}
+def describe(
+    network: str, *, skeleton: str = "nano", blocks: str = "", size: int = 0, heads: str = "", say: Say = silent
+) -> dict:
+    """The network of a genotype or of a backbone's name on a skeleton, or of a training's folder, as it was trained:
+    its `architecture`, and in "notes" where it comes from.
+
+    `say` hears of damaged checkpoints. Raises ValueError for what is no network, or does not fit the skeleton.
+    """
+    from dualfair.runs.architectures import open_skeleton
+    from dualfair.supernet.families.backbone_network import build_backbone
+
+    if Path(network).is_dir():
+        return _trained(Path(network), say)
+    shape = open_skeleton(skeleton, blocks, size, heads)
+    if network.startswith(PREFIX):
+        return {**_measured(build_backbone(network, shape).eval(), network), "notes": []}
+    return _searched(network, shape)
 
 
-def _ends_in_words(skeleton: Skeleton) -> tuple[str, str]:
-    """What the stem and the tail are made of, as far as the skeleton tells."""
-    if not isinstance(skeleton, DualPathSkeleton):
-        return "stem", "tail"
-    kernel = skeleton.stem_kernel
-    pool = ", 3x3 max pool" if skeleton.stem_pool else ""
-    return f"stem {kernel}x{kernel}, stride 2{pool}", "BN, ELU"
+def _searched(text: str, skeleton: Skeleton) -> dict:
+    """The network of a genotype, and the built-in spaces that it lies in."""
+    described = architecture(text, skeleton)
+    heads = (*HEAD_NAMES, *(head.name for head in skeleton.own_heads))
+    if described["head"] not in heads:
+        raise ValueError(f"genotype '{text}' needs a head: one of {', '.join(heads)}, as in '101:cosface'")
+    genotype, blocks = Genotype.parse(described["genotype"]), len(described["blocks"])
+    homes = [name for name, space in SPACES.items() if blocks == space.blocks and genotype in space]
+    return {**described, "notes": [f"in the spaces: {', '.join(homes)}"] if homes else []}
 
 
-def _costs(genotype: Genotype, skeleton: Skeleton, blocks: list[dict]) -> dict[str, dict[str, int]]:
-    total = {"parameters": parameters(genotype, skeleton), "macs": macs(genotype, skeleton)}
-    costs = skeleton.stem_cost(), skeleton.tail_cost()
-    ends = {name: stem + tail for name, stem, tail in zip(total, *costs, strict=True)}
-    inside = {name: sum(block[name] for block in blocks) for name in total}
-    neck = {name: total[name] - ends[name] - inside[name] for name in total}
-    return {"stem and tail": ends, "blocks": inside, "neck": neck, "total": total}
+def _trained(folder: Path, say: Say) -> dict:
+    """The network of a training's folder; its whole cost is measured while it runs."""
+    from dualfair.runs.devices import choose_device
+    from dualfair.runs.standalone import open_standalone
+
+    opened = open_standalone(folder, choose_device("cpu"), say)
+    training, network = opened.training, opened.network
+    trained_as = f"trained as {training.label} with seed {training.seed} on {opened.identities:,} people"
+    measured = _measured(network, str(training.network))
+    if isinstance(training.network, Backbone):
+        return {**measured, "notes": [trained_as]}
+    described = _searched(str(training.network), network.skeleton)
+    weights, multiplied = measured["costs"]["total"].values()
+    cost = f"measured while it runs: {weights:,} parameters, {multiplied:,} MACs"
+    return {**described, "notes": [trained_as, cost, *described["notes"]]}
+
+
+def _measured(network: nn.Module, name: str) -> dict:
+    """What `architecture` says of a genotype, of a network without searched blocks."""
+    family, _, head = name.partition(":")
+    size, neck = network.skeleton.image_size, network.heads[head].neck
+    weights, multiplied = measured_cost(network, size)
+    learnt = sum(weight.numel() for weight in neck.parameters() if weight.requires_grad)
+    linear, features = neck.linear.weight.numel(), neck.linear.in_features
+    return {
+        "genotype": name,
+        "head": head,
+        "skeleton": network.skeleton.name,
+        "image_size": size,
+        "stem": {"what": family, "width": features, "side": 1},
+        "blocks": [],
+        "tail": "",
+        "features": features,
+        "embedding": neck.linear.out_features,
+        "costs": {
+            "backbone": {"parameters": weights - learnt, "macs": multiplied - linear},
+            "neck": {"parameters": learnt, "macs": linear},
+            "total": {"parameters": weights, "macs": multiplied},
+        },
+    }

@@ -1,26 +1,15 @@
 """Which network to take, in sentences; or why the data support no choice, and what would."""
 
 import shlex
-from collections.abc import Mapping
 
-from dualfair.presentation.format import (
-    FEW_PEOPLE,
-    capital,
-    counted,
-    decimals,
-    listed,
-    ordinal,
-    spoken,
-    two,
-    with_error,
-)
-from dualfair.reporting.statements import CONTRADICTED, NOT_SHOWN, PARTLY, SHOWN, UNDECIDED, UNKNOWN, statement
-
-SINGLE = 3
-"""Up to so many trainings their single values stand beside the mean."""
+from dualfair.presentation.format import capital, counted, decimals, listed, ordinal, spoken, two, with_error
+from dualfair.reporting import statements
+from dualfair.reporting.run import RunReport
+from dualfair.reporting.statements import Statement, Step
+from dualfair.stages.recommendation import TrainedNetwork
 
 
-def take(run: Mapping) -> dict:
+def take(run: RunReport) -> Statement:
     """The statement on which network to take.
 
     The data support no choice where the first choice is told from no other network (two standard errors of the
@@ -28,185 +17,152 @@ def take(run: Mapping) -> dict:
     A choice is shown where every other network is told apart as worse in some objective, and contradicted where one is
     better in some objective and worse in none.
     """
-    networks = {network["genotype"]: network for network in run["networks"]}
-    if not run["choice"]["chosen"]:
-        sentences = ["None was trained from scratch and judged on test people."]
-        steps = [("Train some", run["commands"]["retrain"])]
-        return statement("No network can be recommended yet.", UNKNOWN, sentences, steps)
-    first = run["choice"]["chosen"][0]
-    best, of = networks[first["genotype"]], run["standing"]["of"]
-    reasons = _undecided(run, first, best)
-    tested = f"on {tested_on(run, best)} it has {on_test_people(run, best)} ({_spread(run, best)})."
-    details = [_by_group(run, best), _fared(run), _chosen(run, first, best), *_others(run, networks)]
-    sentences = [capital(tested), *details]
+    if not run.choice.chosen:
+        text = "None was trained from scratch and judged on test people."
+        steps = (Step("Train some", run.command("retrain")),)
+        return Statement("No network can be recommended yet.", statements.UNKNOWN, (text,), steps)
+    first, of = run.choice.chosen[0], run.standing.networks
+    best = run.network(first.label)
+    spread = f"mean ± standard error of {best.seeds} trainings" if best.seeds > 1 else "trained once, without a spread"
+    tested = f"on {_tested_on(run, best)} it has {_on_test_people(run, best)} ({spread})."
+    details = [_by_group(best), _place(run), _chosen(run, best), *_others(run)]
+    details = [capital(tested), *(text for text in details if text)]
     if of < 2:
-        more = [("Train others beside it", f"{run['commands']['retrain']} --random 24 --seeds 3")]
-        only = f"Only {first['genotype']} was trained from scratch, so there is nothing to choose from."
-        return statement(only, UNKNOWN, sentences, more)
-    if reasons:
-        why_not = f"No other network is told apart from {first['genotype']} on test people, and {listed(reasons)}."
-        must = f"Where one must be taken, take {first['genotype']}: {tested}"
-        headline = f"These data support no choice among the {of} networks."
-        return statement(headline, UNDECIDED, [why_not, must, *details], _more(run, first))
-    if better := _apart(run, "better") - _apart(run, "worse"):
-        but = f"Take {first['genotype']}, but on test people {listed(sorted(better))} did better."
-        return statement(but, CONTRADICTED, sentences, _more(run, first))
-    worse = len(_apart(run, "worse"))
-    certainty = SHOWN if worse == of - 1 else PARTLY if worse else NOT_SHOWN
-    return statement(f"Take {first['genotype']}.", certainty, sentences)
+        headline = f"Only {first.label} was trained from scratch, so there is nothing to choose from."
+        steps = (Step("Train others beside it", run.command("retrain", "--random 24 --seeds 3")),)
+        return Statement(headline, statements.UNKNOWN, tuple(details), steps)
+    worse = _apart(run, "worse")
+    better = _apart(run, "better") - worse
+    headline, certainty = f"Take {first.label}.", statements.PARTLY if worse else statements.NOT_SHOWN
+    if len(worse) == of - 1:
+        certainty = statements.SHOWN
+    elif untold := _undecided(run, best):
+        headline, certainty = f"These data support no choice among the {of} networks.", statements.UNDECIDED
+        details[:1] = [untold, f"Where one must be taken, take {first.label}: {tested}"]
+    elif better:
+        who = listed(sorted(better)) if len(better) < 3 else f"{len(better)} others"
+        headline = f"Take {first.label}, but on test people {who} did better."
+        certainty = statements.CONTRADICTED
+    return Statement(headline, certainty, tuple(details), () if certainty == statements.SHOWN else _more(run))
 
 
-def on_test_people(run: Mapping, network: Mapping) -> str:
-    """What a network reaches on test people, in words with standard errors."""
-    numbers = ((name, network["test"][name]) for name in run["objectives"])
-    return listed([f"{spoken(name)} {with_error(of['mean'], of['se'])}" for name, of in numbers])
-
-
-def tested_on(run: Mapping, network: Mapping) -> str:
-    """What a network was tested on: people by group, and images."""
-    people = run["people"].get("test")
-    if not people:
-        return f"{network['probes']} images"
-    groups = ", ".join(f"{group} {n:,}" for group, n in people.items())
-    return f"{counted(sum(people.values()), 'test person', 'test people')} ({groups}; {network['probes']} images)"
-
-
-def why(run: Mapping, chosen: Mapping) -> str:
-    """Why a network is chosen, in few words, for a caption: never more than validation people said."""
-    if chosen["tied"]:
-        return f"chosen on validation people (tied with {counted(chosen['tied'], 'other')}; {_decided(run, chosen)})"
-    return f"chosen on validation people: {listed(chosen['because'])} there"
-
-
-def weak_measures(run: Mapping) -> list[str]:
+def weak_measures(run: RunReport) -> list[str]:
     """The objectives that are not reliable enough on the people of the search, with their reliability."""
-    reliability = run["reliability"] or {"measures": {}}
-    values = {name: of["value"] for name, of in reliability["measures"].items() if name in run["objectives"]}
+    reliability = run.reliability
     return [
-        f"{spoken(name)} {two(value)}"
-        for name, value in values.items()
-        if value is not None and value < reliability["enough"]
+        f"{spoken(name)} {two(of.reliability)}"
+        for name, of in (reliability.measures.items() if reliability else ())
+        if name in run.objectives and of.reliability is not None and of.reliability < reliability.enough
     ]
 
 
-def _unknown_measures(run: Mapping) -> list[str]:
-    """The objectives of which the search could not tell how reliable they are on its people."""
-    measures = (run["reliability"] or {"measures": {}})["measures"]
-    return [spoken(name) for name, of in measures.items() if name in run["objectives"] and of["value"] is None]
-
-
-def _undecided(run: Mapping, first: Mapping, best: Mapping) -> list[str]:
-    """Why no choice is supported; nothing where one is."""
+def _undecided(run: RunReport, best: TrainedNetwork) -> str:
+    """Why no choice is supported, in a sentence; "" where one is."""
     if _apart(run, "better") or _apart(run, "worse"):
-        return []
-    reasons = ["each was trained once"] if best["seeds"] < 2 else []
-    if first["tied"]:
-        reasons.append(f"{first['tied'] + 1} of them tie on validation people")
+        return ""
+    reasons, tied = [], run.choice.chosen[0].tied
+    if tied:
+        reasons.append(f"{tied + 1} of them tie on validation people")
     if weak := weak_measures(run):
         reasons.append(f"the search's people tell networks apart too poorly (reliability of {listed(weak)})")
-    if unknown := _unknown_measures(run):
+    measures = run.reliability.measures if run.reliability else {}
+    unknown = [spoken(name) for name, of in measures.items() if name in run.objectives and of.reliability is None]
+    if unknown:
         reasons.append(f"how well the search's people tell networks apart in {listed(unknown)} was not estimated")
-    return reasons
+    if best.seeds < 2:
+        of_which = "each" if run.standing.most < 2 else f"of {best.label}"
+        return f"{'; '.join([f'One training {of_which} cannot tell networks apart on test people', *reasons])}."
+    untold = f"No other network is told apart from {best.label} on test people"
+    return f"{untold}, and {listed(reasons)}." if reasons else ""
 
 
-def _more(run: Mapping, first: Mapping) -> list[tuple[str, str]]:
+def _more(run: RunReport) -> tuple[Step, ...]:
     """What would support a choice."""
-    seeds = max(3, 2 * run["standing"]["most"])
-    steps = [("Train each network with more seeds", f"{run['commands']['retrain']} --seeds {seeds}")]
-    if first["tied"] or weak_measures(run):
-        command = f"dualfair train --faces MORE-FACES --out {shlex.quote(run['name'] + '-2')}"
-        steps.append(("Import faces of more people, and begin with them", command))
-    return steps
+    seeds = max(3, 2 * run.standing.most)
+    steps = [Step("Train each network with more seeds", run.command("retrain", f"--seeds {seeds}"))]
+    if run.choice.chosen[0].tied or weak_measures(run):
+        command = f"dualfair train --faces MORE-FACES --out {shlex.quote(run.name + '-2')}"
+        steps.append(Step("Import faces of more people, and begin with them", command))
+    return tuple(steps)
 
 
-def _apart(run: Mapping, way: str) -> set[str]:
+def _apart(run: RunReport, way: str) -> set[str]:
     """The networks that are better or worse than the first choice on test people, in some objective."""
-    return {label for name in run["objectives"] for label in run["standing"][name][way]}
+    return {label for name in run.objectives for label in getattr(run.standing.places[name], way)}
 
 
-def _spread(run: Mapping, network: Mapping) -> str:
-    """What the ± of a network is, with the single values where these are few."""
-    n = network["seeds"]
-    if n < 2:
-        return "trained once, so without a spread"
-    single = [
-        f"{spoken(name)} {listed([decimals(value) for value in network['test'][name]['values']])}"
-        for name in run["objectives"]
-    ]
-    return f"mean ± standard error of {n} trainings" + (f": {'; '.join(single)}" if n <= SINGLE else "")
+def _on_test_people(run: RunReport, network: TrainedNetwork) -> str:
+    """What a network reaches on test people, in words with standard errors."""
+    means = {name: network.test[name] for name in run.objectives}
+    return listed([f"{spoken(name)} {with_error(of.mean, of.standard_error)}" for name, of in means.items()])
 
 
-def _by_group(run: Mapping, network: Mapping) -> str:
-    """The error of every group, with its people, where there are several."""
-    if len(network["groups"]) < 2:
+def _tested_on(run: RunReport, network: TrainedNetwork) -> str:
+    """What a network was tested on: people by group, and images."""
+    if not run.test_people:
+        return f"{network.probes} images"
+    groups = ", ".join(f"{group} {n:,}" for group, n in run.test_people.items())
+    people = counted(sum(run.test_people.values()), "test person", "test people")
+    return f"{people} ({groups}; {network.probes} images)"
+
+
+def _by_group(network: TrainedNetwork) -> str:
+    """The error of every group, where there are several."""
+    errors = {group.group: group.error for group in network.groups}
+    texts = [f"{group} {with_error(of.mean, of.standard_error)}" for group, of in errors.items()]
+    return f"Error by group: {'; '.join(texts)}." if len(texts) > 1 else ""
+
+
+def _place(run: RunReport) -> str:
+    """The first choice's place on test people among all that were trained, and which of them are apart from it."""
+    standing, places, apart = run.standing, [], []
+    if standing.networks < 2:
         return ""
-    people, parts = run["people"].get("test", {}), []
-    for group in network["groups"]:
-        n = people.get(group["group"])
-        many = "" if n is None else f", {counted(n, 'person', 'people')}"
-        parts.append(f"{group['group']} {with_error(group['error']['mean'], group['error']['se'])}{many}")
-    few = [group["group"] for group in network["groups"] if people.get(group["group"], FEW_PEOPLE) < FEW_PEOPLE]
-    weak = f"; too few to rely on below {FEW_PEOPLE} people a group ({listed(few)})" if few else ""
-    return f"Error by group: {'; '.join(parts)}{weak}."
-
-
-def _fared(run: Mapping) -> str:
-    """Its place on test people among all that were trained, and which of them are apart from it."""
-    standing, objectives = run["standing"], run["objectives"]
-    if standing["of"] < 2:
-        return ""
-    places = []
-    for name in objectives:
-        place = standing[name]
-        shared = f" (shared with {counted(place['shared'], 'other')})" if place["shared"] else ""
-        places.append(f"{ordinal(place['place'])} of {standing['of']} in {spoken(name)}{shared}")
+    for name in run.objectives:
+        at = standing.places[name]
+        places.append(f"{ordinal(at.place)} of {standing.networks} in {spoken(name)}")
+        for way, labels in (("better", at.better), ("worse", at.worse)):
+            if labels:
+                verb = "is" if len(labels) == 1 else "are"
+                apart.append(f"in {spoken(name)} {len(labels)} {verb} {way} ({', '.join(labels)})")
     begin = f"On test people it came {listed(places)}"
-    unknown = max(standing[name]["unknown"] for name in objectives)
-    if all(standing[name]["unknown"] == standing["of"] - 1 for name in objectives):
+    unknown = [standing.places[name].unknown for name in run.objectives]
+    if min(unknown) == standing.networks - 1:
         return f"{begin}; without several trainings each, no difference between them can be told from luck."
-    trainings = counted(standing["fewest"], "training")
-    if standing["fewest"] < standing["most"]:
-        trainings = f"{standing['fewest']} to {counted(standing['most'], 'training')}"
-    apart = [
-        f"in {spoken(name)} {len(labels)} {'is' if len(labels) == 1 else 'are'} {way} ({', '.join(labels)})"
-        for name in objectives
-        for way in ("better", "worse")
-        if (labels := standing[name][way])
-    ]
     differences = "none of the others is more than two standard errors of the difference away"
     if apart:
         differences = f"by more than two standard errors of the difference {'; '.join(apart)}"
-    unsaid = f"; {unknown} cannot be compared, having no spread" if unknown else ""
-    return f"{begin}; with {trainings} each, {differences}{unsaid}."
+    unsaid = f"; {max(unknown)} cannot be compared, trained once" if max(unknown) else ""
+    return f"{begin}; {differences}{unsaid}."
 
 
-def _chosen(run: Mapping, chosen: Mapping, network: Mapping) -> str:
+def _chosen(run: RunReport, network: TrainedNetwork) -> str:
     """How validation people chose a network: by its values there, or, where these tie, not at all."""
-    people, trained = run["people"].get("validation"), len(run["networks"])
+    chosen, trained = run.choice.chosen[0], len(run.networks)
+    people = run.setting.people.get("validation")
     who = f"the {sum(people.values()):,} validation people" if people else "validation people"
-    means = {name: network["validation"][name]["mean"] for name in run["objectives"]}
+    means = {name: network.validation[name].mean for name in run.objectives}
     values = ", ".join(f"{spoken(name)} {decimals(mean)}" for name, mean in means.items())
-    if not chosen["tied"]:
-        best = f", of {trained} trained from scratch the {listed(chosen['because'])} there" if trained > 1 else ""
+    if not chosen.tied:
+        best = f", of {trained} trained from scratch the {listed(chosen.because)} there" if trained > 1 else ""
         return f"It was chosen on {who} ({values}{best}); test people had no say."
     did = "made no mistake" if means.get("error") == 0 else "had the very same values"
     return (
-        f"Test people had no say in the choice: {chosen['tied'] + 1} of {trained} networks {did} on {who} ({values}), "
-        f"so these could not choose between them; the {_decided(run, chosen)} was taken."
+        f"Test people had no say in the choice: {chosen.tied + 1} of {trained} networks {did} on {who} ({values}), "
+        f"so these could not choose between them; the {_decided(network)} was taken."
     )
 
 
-def _others(run: Mapping, networks: Mapping[str, Mapping]) -> list[str]:
+def _others(run: RunReport) -> list[str]:
     """What else may be taken, and for what."""
     sentences = []
-    for other in run["choice"]["chosen"][1:]:
-        text = f"For the {listed(other['because'])} there take {other['genotype']}"
-        same = f"; {counted(other['tied'], 'other')} tied with it on validation people" if other["tied"] else ""
-        sentences.append(f"{text} ({on_test_people(run, networks[other['genotype']])}){same}.")
+    for other in run.choice.chosen[1:]:
+        text = f"For the {listed(other.because)} there take {other.label}"
+        same = f"; {counted(other.tied, 'other')} tied with it on validation people" if other.tied else ""
+        sentences.append(f"{text} ({_on_test_people(run, run.network(other.label))}){same}.")
     return sentences
 
 
-def _decided(run: Mapping, chosen: Mapping) -> str:
+def _decided(network: TrainedNetwork) -> str:
     """What decided between networks that tie: the fewest multiply-accumulates, or names where these are unknown."""
-    macs = next(network["macs"] for network in run["networks"] if network["genotype"] == chosen["genotype"])
-    return "first by name" if macs is None else "smallest"
+    return "first by name" if network.macs is None else "smallest"

@@ -30,46 +30,38 @@ class Factors:
                 raise ValueError(f"{name} must be a finite number of 0 or more, got {value:g}")
 
 
-def cost_section(files: RunFiles, setting: Setting, results: Sequence[TrainingResult], factors: Factors) -> dict:
-    """What was spent, stage by stage, beside what training every candidate from scratch once would cost.
+def cost_tables(
+    files: RunFiles, setting: Setting, results: Sequence[TrainingResult], factors: Factors
+) -> dict[str, Table]:
+    """What was spent by every stage and together, "cost", and "cost-instead", what training from scratch all networks
+    that the search scored and the whole space would have cost, by the mean of the run's own trainings.
 
-    {"factors", "spent": table (what, count, device hours, kWh, kg CO2eq) with a sum, "instead": table of the same for
-    all networks that the search scored and for the whole space, None without a measured training, "seconds_each" of a
-    training, "trainings", "supernet_hours": of train and search together}. A device hour is one device at work for an
-    hour.
+    A device hour is one device at work for an hour. What was not measured is not there.
     """
-    layout = files.layout
-    train, search = _train(files), _search(files)
+    layout, train, search = files.layout, _train(files), _search(files)
     stages = [*train, *search, *_trainings(files, layout.retrain), *_trainings(files, layout.short)]
     for study in layout.studies():
         report = files.record(StudyReport, study.report)
         named = (StudyCost(f"{study.name}: {of.what}", of.count, of.seconds) for of in (report.costs if report else ()))
         stages += [*named, *_trainings(files, study)]
-    seconds = [result.seconds for result in results if number(result.seconds) is not None]
-    each = sum(seconds) / len(seconds) if seconds else None
-    supernet = train[0].seconds + search[0].seconds if train and search else None
+    if not stages:
+        return {}
     rows = [(stage.what, stage.count, stage.seconds) for stage in stages]
-    total = [("together", None, sum(stage.seconds for stage in stages))] if stages else []
-    return {
-        "factors": {"watts": factors.watts, "kg_per_kwh": factors.kg_per_kwh},
-        "spent": _table([*rows, *total], factors, "Spent; a device hour is one device at work for an hour"),
-        "seconds_each": each,
-        "trainings": len(seconds),
-        "supernet_hours": None if supernet is None else supernet / 3600,
-        "instead": None if each is None else _instead(files, setting, each, factors, supernet),
-    }
-
-
-def _instead(files: RunFiles, setting: Setting, each: float, factors: Factors, supernet: float | None) -> Table:
-    """The cost of training all candidates, `each` seconds, beside the seconds of train and search."""
-    config = files.record(SearchConfig, files.layout.search.config)
-    counts = {"every network that the search scored": config.evaluations if config else None}
-    counts["every network of the space"] = setting.space.size if setting.space else None
-    rows = [(name, n, n * each) for name, n in counts.items() if n is not None]
-    costs = _table(rows, factors, f"Instead: training from scratch, once each, {duration(each)} a training")
-    times = (None if not supernet else seconds / supernet for _, _, seconds in rows)
-    columns = [*costs.columns, Column("times train and search", "compact")]
-    return table(columns, [[*row, more] for row, more in zip(costs.rows, times, strict=True)], costs.caption)
+    rows.append(("together", None, sum(stage.seconds for stage in stages)))
+    tables = {"cost": _table(rows, factors, "Spent; a device hour is one device at work for an hour")}
+    seconds = [result.seconds for result in results if number(result.seconds) is not None]
+    if seconds:
+        each, supernet = sum(seconds) / len(seconds), sum(stage.seconds for stage in (*train, *search))
+        config = files.record(SearchConfig, layout.search.config)
+        counts = {"every network that the search scored": config and config.evaluations}
+        counts["every network of the space"] = setting.space and setting.space.size
+        rows = [(name, n, n * each) for name, n in counts.items() if n is not None]
+        instead = _table(rows, factors, f"Instead: training from scratch, once each, {duration(each)} a training")
+        times = [row[2] * 3600 / supernet if train and search and supernet else None for row in instead.rows]
+        columns = [*instead.columns, Column("times train and search", "compact")]
+        rows = [[*row, more] for row, more in zip(instead.rows, times, strict=True)]
+        tables["cost-instead"] = table(columns, rows, instead.caption)
+    return tables
 
 
 def _table(rows: Iterable[tuple[str, int | None, float]], factors: Factors, caption: str) -> Table:

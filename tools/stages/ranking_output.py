@@ -107,12 +107,12 @@ def draw(
         title = f"{name} networks, n = {n}\ntau {_tau(measured.correlation)}"
         title += "" if ceiling is None else f"; ceiling {ceiling:.2f}"
         names = tuple(f"{shown}, {axis}" for axis in axes)
-        panels.append((scores, mean_over_seeds(standalone), spread, names, title, _bars(measured)))
+        panels.append((scores, mean_over_seeds(standalone), spread, names, title, bars_of(measured)))
     save(ranking_figure(panels), path)
 
 
-def _bars(study: MeasureStudy) -> dict[str, tuple[float, tuple[float, float] | None]]:
-    """Tau of the inherited score, of every baseline, and the ceiling, with intervals."""
+def bars_of(study: MeasureStudy) -> dict[str, tuple[float, tuple[float, float] | None]]:
+    """Tau of the inherited score, of every baseline, and the ceiling, with intervals: what a figure shows."""
     taus = {"ours": study.correlation, **{name: rival.correlation for name, rival in study.baselines.items()}}
     if study.beyond:
         taus[study.beyond.measure] = study.beyond.instead.correlation

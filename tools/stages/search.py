@@ -15,7 +15,7 @@ from dualfair.evolution.constraints import Constraints
 from dualfair.evolution.nsga2 import evolve
 from dualfair.evolution.run import Progress as Generation
 from dualfair.evolution.run import SearchResult
-from dualfair.presentation.search_board import search_board
+from dualfair.presentation.boards import search_board
 from dualfair.runs.context import in_words
 from dualfair.runs.devices import seeded
 from dualfair.runs.directory import RunDirectory

@@ -10,9 +10,9 @@ from dualfair.evaluation.scoring.scorer import ENDS, InheritedScorer
 from dualfair.evaluation.searchability import ENOUGH, LEAST_NETWORKS, MeasureReliability, searchability, warning
 from dualfair.evolution.archive import Evaluation
 from dualfair.evolution.run import SearchResult, feasible
+from dualfair.presentation.boards import GROUP
 from dualfair.presentation.figures import front_figure, save
 from dualfair.presentation.format import listed, spoken, two, with_interval
-from dualfair.presentation.search_board import GROUP
 from dualfair.presentation.table import Column, Table, table
 from dualfair.runs.layout import SearchLayout
 from dualfair.runs.records.search import Front, FrontNetwork, SearchConfig, SearchReliability

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from dualfair.evaluation.cost import measured_cost
 from dualfair.evaluation.protocol import ObjectiveNames, evaluate
 from dualfair.evaluation.scoring.scorer import population_embeddings
+from dualfair.presentation.boards import write_training_outcome
 from dualfair.presentation.format import spoken
 from dualfair.presentation.table import Column, spread_columns, table
-from dualfair.presentation.training_board import write_training_outcome
 from dualfair.runs.devices import seeded
 from dualfair.runs.layout import TrainingsLayout
 from dualfair.runs.options import CHECKPOINT_MINUTES, RetrainOptions

@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dualfair.presentation.training_board import TrainingBoard, training_board
+from dualfair.presentation.boards import TrainingBoard, training_board
 from dualfair.runs.layout import StageLayout
 from dualfair.runs.watching import Progress, Say, ShouldStop, ShowProgress, Stopped, never, silent
 from dualfair.supernet.memory import is_shortage, reason_of
