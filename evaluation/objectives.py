@@ -256,7 +256,7 @@ def _built_in(name: str, table: Mapping[str, object], kind: str) -> object:
 def parse_objectives(text: str, look_up: LookUp = _built_in) -> tuple[Objective, ...]:
     """The objectives that a text lists, two to four, such as `error,rank_disparity(gallery=200),macs`.
 
-    `look_up` finds what a name means (`runs.plug_in.look_up` also those of the user's own); without it there are those
+    `look_up` finds what a name means (`runs.config.look_up` also those of the user's own); without it there are those
     of OBJECTIVES. Raises ValueError, in one line, for anything that cannot be searched on.
 
     >>> [objective.column for objective in parse_objectives("error, tar(far=1e-2),params")]

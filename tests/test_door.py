@@ -15,8 +15,7 @@ import torch
 import dualfair
 from dualfair import door
 from dualfair.evaluation.options import EvaluateOptions
-from dualfair.runs.options import ConstraintOptions, RetrainOptions, SearchOptions, TrainOptions
-from dualfair.runs.protocol import ProtocolOptions
+from dualfair.runs.options import ConstraintOptions, ProtocolOptions, RetrainOptions, SearchOptions, TrainOptions
 from dualfair.runs.watching import Stopped
 from dualfair.supernet.training.recipe import Recipe
 

@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from dualfair.commands.console import Interrupted, leaving_on_signals
+from dualfair.commands.console import Interrupted, on_signals
 
 COMMANDS = {
     "faces": "Make a faces folder: generate faces, or import your own.",
@@ -64,7 +64,7 @@ def main() -> None:
     """Run the command line. A user's mistake or a full disk ends in one line and exit status 2, an interrupted run in
     130 (Ctrl-C) or 143 (SIGTERM)."""
     try:
-        with leaving_on_signals():
+        with on_signals():
             cli.main(prog_name="dualfair", standalone_mode=False)
     except (Interrupted, click.Abort) as leaving:
         click.echo("\nInterrupted. The same command continues from what is on disk.", err=True)

@@ -13,10 +13,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from dualfair.__main__ import COMMANDS
-from dualfair.runs.config import build_configs
-from dualfair.runs.options import SearchOptions, TrainOptions
-from dualfair.runs.plug_in import look_up
-from dualfair.runs.protocol import ProtocolOptions
+from dualfair.runs.config import build_configs, look_up
+from dualfair.runs.options import ProtocolOptions, SearchOptions, TrainOptions
 from dualfair.runs.records.training import RetrainConfig
 from dualfair.stages.evaluate import EvaluateOptions
 from dualfair.stages.retrain import RetrainOptions

@@ -9,7 +9,7 @@ from dualfair.planning.forecast import forecast
 from dualfair.planning.measurement import Measurement
 from dualfair.planning.options import PlanOptions
 from dualfair.planning.spans import Span
-from dualfair.runs.protocol import ProtocolOptions
+from dualfair.runs.options import ProtocolOptions
 from tests.support.workloads import small_space
 
 

@@ -9,8 +9,7 @@ from dualfair import generate_faces
 from dualfair.planning.options import PlanOptions
 from dualfair.planning.plan import planned_workload
 from dualfair.planning.report import duration
-from dualfair.runs.options import RetrainOptions, SearchOptions, TrainOptions
-from dualfair.runs.protocol import ProtocolOptions
+from dualfair.runs.options import ProtocolOptions, RetrainOptions, SearchOptions, TrainOptions
 from dualfair.runs.trained_run import open_setting
 from dualfair.supernet.training.recipe import Recipe
 

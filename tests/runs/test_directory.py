@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from dualfair.runs.directory import RunDirectory
-from dualfair.runs.protocol import ProtocolOptions
+from dualfair.runs.options import ProtocolOptions
 from dualfair.runs.records.search import SearchConfig
 from dualfair.runs.records.training import RetrainConfig
 from dualfair.supernet.training.recipe import Recipe

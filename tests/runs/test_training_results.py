@@ -85,7 +85,7 @@ def test_a_damaged_result_is_named_and_missing_and_the_others_are_used(tmp_path)
     trained = collect(RunLayout(tmp_path), SPACE)
     assert [str(genotype) for genotype in trained.genotypes] == [A] and trained.missing == (f"{B} seed 0",)
     (sentence,) = trained.damaged
-    assert sentence.startswith(f"{stage.of_label(B, 0).result}: damaged, ")
+    assert sentence.startswith(f"{stage.of_label(B, 0).result} is damaged (")
     assert sentence.endswith("; delete it and run 'dualfair retrain' again")
     stage.of_label(BACKBONE, 0).result.write_text("{")
     damaged = []
@@ -119,7 +119,7 @@ def test_a_genotype_outside_of_the_space_is_damage_where_a_space_is_given(tmp_pa
     path = save_result(tmp_path, training_result("680-680:cosface"))
     assert read_result(path).training == spec("680-680:cosface")
     with pytest.raises(
-        ValueError, match=r"result.json: damaged, genotype '680-680:cosface' is not in space dpn81-shared"
+        ValueError, match=r"result.json is damaged \(genotype '680-680:cosface' is not in space dpn81-shared"
     ):
         read_result(path, SPACE)
 
@@ -128,7 +128,7 @@ def test_a_genotype_outside_of_the_space_is_damage_where_a_space_is_given(tmp_pa
 def test_a_damaged_result_names_the_command_that_makes_it_again(tmp_path, stage, command):
     path = save_result(tmp_path, training_result(A), stage)
     path.write_text("{}")
-    with pytest.raises(ValueError, match=f"'training' is missing in it; delete it and run '{command}' again$"):
+    with pytest.raises(ValueError, match=rf"'training' is missing in it\); delete it and run '{command}' again$"):
         read_result(path, SPACE)
 
 
@@ -141,7 +141,7 @@ def test_short_trainings_count_when_every_network_has_one(tmp_path):
     save(tmp_path, (A, 0), (C, 0), stage="short")
     assert [result.training for result in read_short(layout, trained, SPACE)] == [spec(A), spec(B)]
     layout.short.of_label(B, 0).result.write_text("")
-    with pytest.raises(ValueError, match=r"short/.*/result.json: damaged, .* run 'dualfair retrain --short' again"):
+    with pytest.raises(ValueError, match=r"short/.*/result.json is damaged .* run 'dualfair retrain --short' again"):
         read_short(layout, trained, SPACE)
 
 
@@ -163,17 +163,6 @@ def test_the_plan_remembers_in_order_why_each_training_was_asked_for(tmp_path):
     assert stage.plan.read_bytes() == before
 
 
-def test_a_plan_of_an_older_version_is_read_and_kept(tmp_path):
-    """Its keys were "genotype"; without samples a training was named by hand."""
-    stage = RunLayout(tmp_path).retrain
-    stage.folder.mkdir()
-    stage.plan.write_text(json.dumps({"jobs": [{"genotype": A, "seed": 0}]}))
-    save(tmp_path, (A, 0), (B, 0), (C, 0))
-    plan(tmp_path, {(B, 0): ("random",)})
-    assert read_plan(stage).jobs == (PlannedTraining(spec(A)), PlannedTraining(spec(B), frozenset({"random"})))
-    assert collect(RunLayout(tmp_path), SPACE).samples == ({"named"}, {"random"}, {"named"})
-
-
 @pytest.mark.parametrize(
     ("samples", "message"),
     [
@@ -189,9 +178,9 @@ def test_samples_that_are_none_are_a_damaged_plan_which_is_not_written_over(tmp_
     stage.folder.mkdir()
     text = f'{{"jobs": [{{"training": "{A}", "seed": 0, "samples": {samples}}}]}}'
     stage.plan.write_text(text)
-    with pytest.raises(ValueError, match=rf"plan.json: damaged, jobs: {message}$"):
+    with pytest.raises(ValueError, match=rf"plan.json is damaged \(jobs: {message}\); restore it"):
         read_plan(stage)
-    with pytest.raises(ValueError, match=r"plan.json: damaged"):
+    with pytest.raises(ValueError, match="plan.json is damaged"):
         plan(tmp_path, {(B, 0): ("random",)})
     assert stage.plan.read_text() == text
 
@@ -203,7 +192,9 @@ def test_a_damaged_plan_is_named_and_what_has_begun_is_used(tmp_path):
     stage.of_label(B, 0).folder.mkdir(parents=True)
     trained = collect(RunLayout(tmp_path), SPACE)
     assert [str(genotype) for genotype in trained.genotypes] == [A] and trained.missing == (f"{B} seed 0",)
-    assert trained.damaged == (f"{stage.plan}: damaged, it holds no names and values, but []",)
+    assert trained.damaged == (
+        f"{stage.plan} is damaged (it holds no names and values, but []); restore it, or use another directory",
+    )
 
 
 @given(data=st.data())

@@ -8,8 +8,7 @@ from dualfair.evaluation.protocol import GroupScores, Scores
 from dualfair.evaluation.statistics.ceiling import NoiseCeiling, TruthCeiling
 from dualfair.evaluation.statistics.ranking import Estimate, RankingCorrelation
 from dualfair.runs.layout import TrainingsLayout
-from dualfair.runs.options import ConstraintOptions, SearchOptions, TrainOptions
-from dualfair.runs.protocol import ProtocolOptions
+from dualfair.runs.options import ConstraintOptions, ProtocolOptions, SearchOptions, TrainOptions
 from dualfair.runs.records.ranking import Ceiling, MeasureStudy, RankingStudy, Rival, SampleStudy, TableStudy
 from dualfair.runs.records.search import Chance, ConfirmedFront, Front, FrontNetwork, SearchConfig
 from dualfair.runs.records.training import RetrainConfig, TrainConfig, TrainingResult

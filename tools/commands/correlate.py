@@ -6,8 +6,7 @@ from pathlib import Path
 import click
 
 from dualfair.commands.console import say_once, watching
-from dualfair.commands.options import PATH, deterministic_option, device_option
-from dualfair.runs.options import RESAMPLES
+from dualfair.commands.options import PATH, machine_options, resamples_option
 
 PARTIAL = 3
 """Exit status of a study in which a correlation is undefined, or a training that was asked for is missing."""
@@ -23,9 +22,8 @@ PARTIAL = 3
 )
 @click.option("--out", type=PATH, help="Folder for the study of tables.")
 @click.option("--maximise", multiple=True, help="A column of the tables of which more is better; may be repeated.")
-@click.option("--resamples", type=int, default=RESAMPLES, show_default=True, help="Bootstrap resamples of an interval.")
-@device_option
-@deterministic_option
+@resamples_option
+@machine_options
 def command(run: Path | None, **given: object) -> None:
     """Stage 4: rank correlation of inherited and standalone scores, for error and for disparity."""
     from dualfair.door import correlate

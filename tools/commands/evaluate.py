@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from dualfair.commands.console import watching
-from dualfair.commands.options import PATH, config_options, deterministic_option, device_option
+from dualfair.commands.options import PATH, config_options, machine_options
 from dualfair.evaluation.options import EvaluateOptions
 
 
@@ -27,8 +27,7 @@ from dualfair.evaluation.options import EvaluateOptions
 @click.option("--baseline", type=PATH, help="Result of a baseline, for bpc.")
 @click.option("--out", type=PATH, required=True, help="Folder for the results.")
 @config_options(EvaluateOptions)
-@device_option
-@deterministic_option
+@machine_options
 def command(out: Path, **given: object) -> None:
     """Measure networks, or embeddings of any other system, on faces and groups.
 

@@ -8,6 +8,7 @@ from typing import get_type_hints
 import click
 
 from dualfair.runs.config import presets
+from dualfair.runs.options import CHECKPOINT_MINUTES, RESAMPLES
 
 PATH = click.Path(path_type=Path)
 
@@ -53,7 +54,20 @@ def device_option(command: Callable) -> Callable:
     return click.option("--device", default="auto", help=text)(command)
 
 
-def deterministic_option(command: Callable) -> Callable:
-    """Add --deterministic to a command."""
+def machine_options(command: Callable) -> Callable:
+    """Add --device and --deterministic to a command."""
     text = "Only operations that give the same result in every run, or an error; for CUDA, a CPU has no others."
-    return click.option("--deterministic", is_flag=True, help=text)(command)
+    return device_option(click.option("--deterministic", is_flag=True, help=text)(command))
+
+
+def checkpoint_option(command: Callable) -> Callable:
+    """Add --checkpoint-every to a command."""
+    return click.option(
+        "--checkpoint-every", default=CHECKPOINT_MINUTES, show_default=True, help="Minutes between checkpoints."
+    )(command)
+
+
+def resamples_option(command: Callable) -> Callable:
+    """Add --resamples to a command."""
+    text = "Bootstrap resamples of an interval."
+    return click.option("--resamples", default=RESAMPLES, show_default=True, help=text)(command)

@@ -8,8 +8,7 @@ import click
 from dualfair.commands.console import say
 from dualfair.commands.options import PATH, config_options, device_option
 from dualfair.planning.options import PlanOptions
-from dualfair.runs.options import RetrainOptions, SearchOptions, TrainOptions
-from dualfair.runs.protocol import ProtocolOptions
+from dualfair.runs.options import ProtocolOptions, RetrainOptions, SearchOptions, TrainOptions
 from dualfair.supernet.training.recipe import Recipe
 
 

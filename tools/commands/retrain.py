@@ -5,8 +5,8 @@ from pathlib import Path
 import click
 
 from dualfair.commands.console import say_once, watching
-from dualfair.commands.options import PATH, config_options, deterministic_option, device_option
-from dualfair.runs.options import CHECKPOINT_MINUTES, RetrainOptions
+from dualfair.commands.options import PATH, checkpoint_option, config_options, machine_options
+from dualfair.runs.options import RetrainOptions
 from dualfair.stages.selection import surveys
 from dualfair.supernet.training.recipe import Recipe
 
@@ -20,12 +20,9 @@ from dualfair.supernet.training.recipe import Recipe
 )
 @click.option("--survey", help="TOML file of backbones, heads and recipes, or one of: " + ", ".join(surveys()) + ".")
 @click.option("--short", is_flag=True, help="Train all planned networks once more, together as long as the supernet.")
-@click.option(
-    "--checkpoint-every", type=float, default=CHECKPOINT_MINUTES, show_default=True, help="Minutes between checkpoints."
-)
+@checkpoint_option
 @config_options(RetrainOptions, Recipe)
-@device_option
-@deterministic_option
+@machine_options
 def command(run: Path, backbone: tuple[str, ...], survey: str | None, **given: object) -> None:
     """Stage 3: train networks from scratch, by the supernet's recipe unless told otherwise.
 

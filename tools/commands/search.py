@@ -5,9 +5,8 @@ from pathlib import Path
 import click
 
 from dualfair.commands.console import say_once, watching
-from dualfair.commands.options import PATH, config_options, deterministic_option, device_option
-from dualfair.runs.options import BATCH, ConstraintOptions, SearchOptions
-from dualfair.runs.protocol import ProtocolOptions
+from dualfair.commands.options import PATH, config_options, machine_options
+from dualfair.runs.options import BATCH, ConstraintOptions, ProtocolOptions, SearchOptions
 
 
 @click.command()
@@ -16,8 +15,7 @@ from dualfair.runs.protocol import ProtocolOptions
 @click.option("--batch", type=int, default=BATCH, show_default=True, help="Images scored at once.")
 @click.option("--start", multiple=True, help="A genotype to begin with, or 'paper' for the published ones; repeatable.")
 @config_options(SearchOptions, ProtocolOptions, ConstraintOptions)
-@device_option
-@deterministic_option
+@machine_options
 def command(run: Path, **given: object) -> None:
     """Stage 2: evolve subnets; every score is kept and never computed again."""
     from dualfair.door import search

@@ -6,14 +6,12 @@ from pathlib import Path
 
 import click
 
+from dualfair.commands.options import PATH
 from dualfair.runs.status import Stage, Status, status
-
-_FEW = 4
-"""So many trainings are named one by one; of more, only the number is said."""
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=PATH)
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 def command(run: Path, as_json: bool) -> None:
     """What of a run is finished, what is missing, and what it will cost. Only reads, also while a command works."""
@@ -24,40 +22,20 @@ def command(run: Path, as_json: bool) -> None:
 
 def lines(run_status: Status) -> list[str]:
     """The status as lines of text."""
-    text = []
-    for stage in run_status.stages:
-        words = [_amount(stage)]
-        if stage.half_done:
-            words.append(f"half done: {_named(stage.half_done)}")
-        if stage.not_begun:
-            words.append(f"not begun: {_named(stage.not_begun)}")
-        if stage.state != "finished":
-            words.append(f"left: {_hours(stage.hours_left)}")
-        text.append(f"{stage.name:<10} {stage.state:<12} {'; '.join([*words, *stage.notes])}")
+    text = [f"{stage.name:<10} {stage.state:<12} {'; '.join(_words(stage))}" for stage in run_status.stages]
     if holder := run_status.running:
         text.append(f"running    {holder.command}, process {holder.pid} on host {holder.host}")
     text += [f"set aside  {name}" for name in run_status.damaged]
     text += [f"attention  {problem}" for problem in run_status.problems]
-    unknown = f"unknown for {', '.join(run_status.unknown)}" if run_status.unknown else ""
-    known = f"{_hours(run_status.hours_left)} at the speed measured so far" if run_status.hours_left else ""
-    if known or unknown:
-        text.append(f"left       {'; '.join(filter(None, (known, unknown)))}")
-    if run_status.next:
-        text.append(f"Next: {run_status.next}")
-    return text
+    return [*text, f"Next: {run_status.next}"] if run_status.next else text
 
 
-def _amount(stage: Stage) -> str:
-    if stage.total is None:
-        return f"{stage.done:,} {stage.unit}" + ("" if stage.state == "not begun" else ", of how many is not known")
-    return f"{stage.done:,} of {stage.total:,} {stage.unit}"
-
-
-def _named(trainings: tuple[str, ...]) -> str:
-    return ", ".join(trainings) if len(trainings) <= _FEW else str(len(trainings))
-
-
-def _hours(hours: float | None) -> str:
-    if hours is None:
-        return "unknown"
-    return "under 0.01 hours" if 0 < hours < 0.01 else f"{hours:,.2f} hours"
+def _words(stage: Stage) -> list[str]:
+    if stage.total is not None:
+        amount = f"{stage.done:,} of {stage.total:,} {stage.unit}"
+    else:
+        amount = f"{stage.done:,} {stage.unit}" + ("" if stage.state == "not begun" else ", of how many is not known")
+    if stage.state == "finished":
+        return [amount, *stage.notes]
+    hours = "unknown" if stage.hours_left is None else f"{stage.hours_left:,.2f} hours"
+    return [amount, *stage.notes, f"left: {hours}"]

@@ -5,20 +5,17 @@ from pathlib import Path
 import click
 
 from dualfair.commands.console import say_once, watching
-from dualfair.commands.options import PATH, config_options, deterministic_option, device_option
-from dualfair.runs.options import CHECKPOINT_MINUTES, TrainOptions
+from dualfair.commands.options import PATH, checkpoint_option, config_options, machine_options
+from dualfair.runs.options import TrainOptions
 from dualfair.supernet.training.recipe import Recipe
 
 
 @click.command()
 @click.option("--faces", type=PATH, required=True, help="Faces folder.")
 @click.option("--out", type=PATH, required=True, help="Run directory to make or to continue.")
-@click.option(
-    "--checkpoint-every", type=float, default=CHECKPOINT_MINUTES, show_default=True, help="Minutes between checkpoints."
-)
+@checkpoint_option
 @config_options(TrainOptions, Recipe)
-@device_option
-@deterministic_option
+@machine_options
 def command(faces: Path, out: Path, **given: object) -> None:
     """Stage 1: train a supernet over the space; continues from the newest checkpoint by itself."""
     from dualfair.door import train

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from dualfair.commands.console import watching
-from dualfair.commands.options import PATH, config_options, deterministic_option, device_option
+from dualfair.commands.options import PATH, config_options, machine_options
 from dualfair.studies.transfer.options import TransferOptions
 
 
@@ -17,8 +17,7 @@ from dualfair.studies.transfer.options import TransferOptions
 @click.option("--group", "columns", multiple=True, help="Column of groups; may be repeated.  [default: group]")
 @click.option("--out", type=PATH, required=True, help="Folder for the results.")
 @config_options(TransferOptions)
-@device_option
-@deterministic_option
+@machine_options
 def command(
     runs: tuple[Path, ...],
     targets: tuple[Path, ...],
@@ -36,7 +35,7 @@ def command(
     carries over. Of other faces, all people are measured. Writes transfer.json and transfer.csv.
     """
     from dualfair.runs.config import build_configs
-    from dualfair.runs.context import joined
+    from dualfair.runs.devices import joined
     from dualfair.runs.directory import RunDirectory
     from dualfair.studies.transfer.study import transfer
 

@@ -5,19 +5,15 @@ from pathlib import Path
 import click
 
 from dualfair.commands.console import say_once, watching
-from dualfair.commands.options import PATH, config_options, deterministic_option, device_option
-from dualfair.runs.options import CHECKPOINT_MINUTES
+from dualfair.commands.options import PATH, checkpoint_option, config_options, machine_options
 from dualfair.studies.tune.options import TuneOptions
 
 
 @click.command()
 @click.option("--run", type=PATH, required=True, help="Run directory of the search.")
-@click.option(
-    "--checkpoint-every", type=float, default=CHECKPOINT_MINUTES, show_default=True, help="Minutes between checkpoints."
-)
+@checkpoint_option
 @config_options(TuneOptions)
-@device_option
-@deterministic_option
+@machine_options
 def command(
     run: Path, checkpoint_every: float, preset: str | None, device: str, deterministic: bool, **given: object
 ) -> None:
@@ -28,14 +24,12 @@ def command(
     by error and disparity on the validation people. Every rung is a whole training with a schedule of its own.
     """
     from dualfair.runs.config import build_configs
-    from dualfair.runs.context import working
-    from dualfair.runs.trained_run import open_trained
+    from dualfair.runs.trained_run import working_on
     from dualfair.studies.tune.study import tune
 
     with watching(finishing=True) as watched:
-        say, progress, should_stop = watched["say"], watched["progress"], watched["should_stop"]
-        with working(run, device=device, deterministic=deterministic, say=say) as place:
-            trained = open_trained(place.directory, place.processes)
+        machine = {"device": device, "deterministic": deterministic, "say": watched.pop("say")}
+        with working_on(run, **machine) as trained:
             (options,) = build_configs(given, preset, TuneOptions, stage="tune")
-            tune(trained, options, checkpoint_minutes=checkpoint_every, progress=progress, should_stop=should_stop)
+            tune(trained, options, checkpoint_minutes=checkpoint_every, **watched)
     say_once(f"Everything is in {run / 'tune'}")

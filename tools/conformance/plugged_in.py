@@ -6,7 +6,7 @@ from dualfair.conformance.functions import check_disparity, check_head, check_sa
 from dualfair.conformance.spaces import check_space
 from dualfair.evaluation.metrics.disparity import DISPARITIES
 from dualfair.runs.architectures import open_skeleton, open_space
-from dualfair.runs.plug_in import look_up
+from dualfair.runs.config import look_up
 from dualfair.supernet.heads import HEADS
 from dualfair.supernet.training.sampling import SAMPLERS
 

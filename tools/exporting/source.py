@@ -4,17 +4,19 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Self
 
 from dualfair.evaluation.protocol import Scores
 from dualfair.presentation.format import listed, spoken
+from dualfair.runs.config import changed
 from dualfair.runs.layout import RunLayout, TrainingsLayout
-from dualfair.runs.protocol import ProtocolOptions
-from dualfair.runs.records.codec import FLAT, FLAT_OPTIONAL, Record
+from dualfair.runs.options import ProtocolOptions
+from dualfair.runs.records.codec import FLAT, Record
 from dualfair.runs.records.search import SearchConfig
 from dualfair.runs.records.training import SPLITS, TrainConfig, TrainedOn, TrainingResult
 from dualfair.runs.run_files import RunFiles, open_runs, reason
 from dualfair.runs.training_results import read_result
-from dualfair.runs.training_spec import TrainingSpec, recipe_with
+from dualfair.runs.training_spec import TrainingSpec
 from dualfair.runs.watching import Say
 from dualfair.stages.recommendation import objective_names
 from dualfair.supernet.files import read_json
@@ -40,8 +42,12 @@ Ends = tuple[float | None, float | None]
 class StageConfig(Record):
     """What trainings of a stage have in common; a field of the recipe that varies is part of each training's name."""
 
-    recipe: Recipe = field(metadata=FLAT_OPTIONAL)
+    recipe: Recipe = field(metadata=FLAT)
     protocol: ProtocolOptions = field(metadata=FLAT)
+
+    @classmethod
+    def from_json(cls, value: object) -> Self:
+        return super().from_json({**vars(Recipe()), **value} if isinstance(value, dict) else value)
 
 
 @dataclass(frozen=True)
@@ -216,7 +222,7 @@ def _about_run(
     searched = files.record(SearchConfig, layout.search.config)
     protocol = trained.protocol if trained else searched.protocol if searched else ProtocolOptions()
     history = {
-        "recipe": recipe_with((trained or config).recipe, training.changes),
+        "recipe": changed((trained or config).recipe, dict(training.changes)),
         "faces": _faces(layout.path, config),
         "protocol": protocol,
     }
@@ -278,7 +284,7 @@ def _inherited(run: Path, label: str, say: Say) -> Source:
     """The subnet of a genotype with the supernet's weights and BN statistics measured on training images."""
     import torch
 
-    from dualfair.runs.context import working
+    from dualfair.runs.devices import working
     from dualfair.runs.trained_run import calibration_images, open_trained
     from dualfair.stages.inherited import recorded_search
     from dualfair.supernet.calibration import calibrate_stage

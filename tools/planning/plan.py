@@ -13,8 +13,7 @@ from dualfair.planning.workload import FaceCounts, Workload
 from dualfair.runs.architectures import open_skeleton, open_space
 from dualfair.runs.config import build_configs, numbers
 from dualfair.runs.devices import choose_device, describe, seeded
-from dualfair.runs.options import RetrainOptions, SearchOptions, TrainOptions
-from dualfair.runs.protocol import ProtocolOptions
+from dualfair.runs.options import ProtocolOptions, RetrainOptions, SearchOptions, TrainOptions
 from dualfair.runs.trained_run import open_setting
 from dualfair.runs.watching import Say, silent
 from dualfair.supernet.images.face_set import some_people

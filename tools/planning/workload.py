@@ -8,8 +8,7 @@ from functools import cached_property
 
 from dualfair.evolution.baselines import LIMIT
 from dualfair.runs.architectures import open_sampler
-from dualfair.runs.options import BATCH, RetrainOptions, SearchOptions, TrainOptions
-from dualfair.runs.protocol import ProtocolOptions
+from dualfair.runs.options import BATCH, ProtocolOptions, RetrainOptions, SearchOptions, TrainOptions
 from dualfair.runs.records.training import SPLITS
 from dualfair.stages.confirm import RANDOM
 from dualfair.stages.inherited import CALIBRATION

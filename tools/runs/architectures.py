@@ -3,8 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from dualfair.runs.config import numbers
-from dualfair.runs.plug_in import look_up
+from dualfair.runs.config import look_up, numbers
 from dualfair.supernet.genotype import HEAD_NAMES
 from dualfair.supernet.skeleton import SKELETONS, OwnHead, Skeleton
 from dualfair.supernet.space import SPACE_NAMES, SearchSpace, dpn_space

@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-import shlex
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,8 +14,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from dualfair.runs.layout import RunLayout, StageLayout
-from dualfair.runs.lock import locked
-from dualfair.runs.records.codec import Record, names_and_values, read_whole
+from dualfair.runs.lock import locked, typed_command
+from dualfair.runs.records.codec import Record
 from dualfair.runs.watching import Say, silent
 from dualfair.supernet.files import append_line, remove_temporaries, write_json
 
@@ -26,19 +24,12 @@ _LIBRARIES = ("dualfair", "torch", "timm", "numpy", "pymoo")
 Config = TypeVar("Config", bound=Record)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class RecordedCommand(Record):
-    """When a command was typed, on which device it ran, and the versions of Python and of the libraries."""
+    """What readers want to know of a command that was recorded: what was typed, and on which device it ran."""
 
-    time: str = ""
     command: str
     device: str = ""
-    python: str = ""
-    dualfair: str = ""
-    torch: str = ""
-    timm: str = ""
-    numpy: str = ""
-    pymoo: str = ""
 
 
 class RunDirectory:
@@ -80,7 +71,7 @@ class RunDirectory:
 
         Raises ValueError with the difference when another is recorded.
         """
-        values = json.loads(json.dumps(config.to_json()))
+        values = config.to_json()
         digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
         if not self.leads:
             return digest
@@ -88,7 +79,7 @@ class RunDirectory:
             self.make(stage)
             write_json(stage.config, values)
             return digest
-        recorded = read_whole(stage.config, names_and_values)
+        recorded = type(config).read(stage.config).to_json()
         different = [name for name in {**recorded, **values} if recorded.get(name) != values.get(name)]
         if different:
             shown = "; ".join(f"{name} = {recorded.get(name)!r} there, {values.get(name)!r} here" for name in different)
@@ -102,18 +93,18 @@ class RunDirectory:
         return kind.read(stage.config)
 
     def record_command(self, stage: StageLayout, device: str) -> None:
-        """Append the command as typed, the libraries' versions and the device to what the stage was done by."""
+        """Append when and on which device a command was typed, and the libraries' versions, to its stage's commands."""
         if not self.leads:
             return
-        record = RecordedCommand(
-            time=datetime.now(UTC).isoformat(timespec="seconds"),
-            command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
-            device=device,
-            python=platform.python_version(),
+        record = {
+            "time": datetime.now(UTC).isoformat(timespec="seconds"),
+            "command": typed_command(),
+            "device": device,
+            "python": platform.python_version(),
             **{library: version(library) for library in _LIBRARIES},
-        )
+        }
         self.make(stage)
-        append_line(stage.commands, json.dumps(record.to_json()))
+        append_line(stage.commands, json.dumps(record))
 
     def say(self, text: str = "") -> None:
         """Show a line and keep it in the run's log."""

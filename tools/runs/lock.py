@@ -58,8 +58,7 @@ def locked(path: Path, say: Callable[[str], object]) -> Iterator[None]:
             say(f"A stale lock was taken over: {path}, {gone}")
         file.seek(0)
         file.truncate()
-        command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
-        this_process = Holder(socket.gethostname(), os.getpid(), started(os.getpid()), command)
+        this_process = Holder(socket.gethostname(), os.getpid(), started(os.getpid()), typed_command())
         file.write(json.dumps(this_process.to_json(), indent=2) + "\n")
         file.flush()
         try:
@@ -75,6 +74,11 @@ def holder(path: Path) -> Holder | None:
     except OSError:
         return None
     return named if named and named.alive else None
+
+
+def typed_command() -> str:
+    """The command that this process was started by."""
+    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
 
 
 def started(pid: int) -> str:

@@ -3,17 +3,19 @@
 import csv
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
 from dualfair.runs.directory import RecordedCommand
 from dualfair.runs.layout import RunLayout, StageLayout, TrainingsLayout
-from dualfair.runs.records.codec import Record, read_intact
+from dualfair.runs.records.codec import Record
 from dualfair.runs.records.training import TrainingResult
+from dualfair.supernet.files import read_json
 
 Kind = TypeVar("Kind", bound=Record)
+Value = TypeVar("Value")
 
 _ABSOLUTE = re.compile(r"(?<![\w.])/(?:[^/\s'\"]+/)+([^/\s'\"]*)")
 LONGEST_REASON = 200
@@ -34,7 +36,7 @@ class RunFiles:
 
     def record(self, kind: type[Kind], path: Path) -> Kind | None:
         """The record in a file; None where there is none, or it is damaged."""
-        return read_intact(path, kind.from_json, lambda error: self.add_damage(path, error))
+        return self._read(path, lambda: kind.from_json(read_json(path)))
 
     def results(self, stage: TrainingsLayout) -> dict[Path, TrainingResult]:
         """The results of all trainings of a stage by their files, in order."""
@@ -43,38 +45,31 @@ class RunFiles:
 
     def csv(self, path: Path) -> list[list[str]] | None:
         """The rows of a CSV file, the header first; None where there is none, or it is damaged."""
-        if not path.is_file():
-            return None
-        try:
-            with open(path, newline="", encoding="utf-8") as lines:
-                return list(csv.reader(lines))
-        except (OSError, ValueError, csv.Error) as error:
-            self.add_damage(path, error)
-            return None
+        return self._read(path, lambda: list(csv.reader(path.read_text(encoding="utf-8").splitlines())))
 
     def last_command(self, stage: StageLayout) -> RecordedCommand | None:
         """The last command of a stage; None where there is none, or that cannot be read."""
-        if not stage.commands.exists():
-            return None
-        try:
-            lines = stage.commands.read_text(encoding="utf-8").splitlines()
-            return RecordedCommand.from_json(json.loads(lines[-1] if lines else ""))
-        except (OSError, ValueError) as error:
-            self.add_damage(stage.commands, error)
-            return None
+        path = stage.commands
+        lines = self._read(path, lambda: path.read_text(encoding="utf-8").splitlines())
+        return lines and self._read(path, lambda: RecordedCommand.from_json(json.loads(lines[-1])))
 
     def shown(self, path: Path) -> str:
         """A file's name as sentences have it: its way from the run directory."""
         return path.relative_to(self.path).as_posix()
 
-    def add_damage(self, path: Path, error: Exception) -> None:
-        """Keep a sentence on a file that is damaged, once."""
-        self.add_problem(f"{self.shown(path)} is damaged: {reason(error)}")
-
     def add_problem(self, problem: str) -> None:
         """Keep a sentence on what could not be read, once."""
         if problem not in self.problems:
             self.problems.append(problem)
+
+    def _read(self, path: Path, read: Callable[[], Value]) -> Value | None:
+        if not path.exists():
+            return None
+        try:
+            return read()
+        except (OSError, ValueError, csv.Error) as error:
+            self.add_problem(f"{self.shown(path)} is damaged: {reason(error)}")
+            return None
 
 
 def open_runs(paths: Sequence[Path]) -> list[RunFiles]:

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dualfair.runs.layout import RunLayout, TrainingsLayout
+from dualfair.runs.records.codec import read_whole
 from dualfair.runs.records.training import NAMED, PlannedTraining, TrainingPlan, TrainingResult
 from dualfair.runs.training_spec import TrainingSpec, is_plain, label_of_folder
-from dualfair.supernet.files import read_json
 from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.space import SearchSpace
 
@@ -95,14 +95,16 @@ def read_result(path: Path, space: SearchSpace | None = None) -> TrainingResult:
 
     Raises ValueError, naming the file, when it is not whole, or of another training than its folder's.
     """
-    try:
-        result = TrainingResult.from_json(read_json(path))
-        if space is not None and not result.training.is_backbone:
-            network = space.parse(str(result.training.network))
-            result = replace(result, training=replace(result.training, network=network))
-    except ValueError as error:
-        again = "dualfair retrain --short" if path.parents[2].name == "short" else "dualfair retrain"
-        raise ValueError(f"{path}: damaged, {_one_line(error)}; delete it and run '{again}' again") from None
+
+    def parse(value: object) -> TrainingResult:
+        result = TrainingResult.from_json(value)
+        if space is None or result.training.is_backbone:
+            return result
+        network = space.parse(str(result.training.network))
+        return replace(result, training=replace(result.training, network=network))
+
+    again = "dualfair retrain --short" if path.parents[2].name == "short" else "dualfair retrain"
+    result = read_whole(path, parse, f"delete it and run '{again}' again")
     if Path(*path.parts[-3:-1]) != result.training.folder:
         raise ValueError(f"{path}: it is of {result.training}, not of this folder's network; delete it")
     return result
@@ -119,12 +121,7 @@ def read_short(layout: RunLayout, trained: TrainingResults, space: SearchSpace) 
 
 def read_plan(stage: TrainingsLayout) -> TrainingPlan:
     """The trainings that were ever asked for; none where there is no plan. Raises ValueError for a damaged plan."""
-    if not stage.plan.exists():
-        return TrainingPlan()
-    try:
-        return TrainingPlan.from_json(read_json(stage.plan))
-    except ValueError as error:
-        raise ValueError(f"{stage.plan}: damaged, {_one_line(error)}") from None
+    return TrainingPlan.read(stage.plan) if stage.plan.exists() else TrainingPlan()
 
 
 def add_to_plan(stage: TrainingsLayout, trainings: Mapping[TrainingSpec, Collection[str]]) -> None:
@@ -133,7 +130,3 @@ def add_to_plan(stage: TrainingsLayout, trainings: Mapping[TrainingSpec, Collect
     for training, added in trainings.items():
         samples[training] = samples.get(training, frozenset()) | {*added}
     TrainingPlan(tuple(PlannedTraining(training, of) for training, of in samples.items())).write(stage.plan)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

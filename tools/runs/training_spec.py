@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_type_hints
@@ -29,7 +29,7 @@ class TrainingSpec:
     `changes` are (field, value) pairs in the order of `Recipe`'s fields. The `label` names network and changes, and
     with the seed the folder of the training's results.
 
-    >>> training = TrainingSpec.parse("timm.dpn68b:cosface,optimizer=adamw,lr=0.001 seed 2")
+    >>> training = TrainingSpec.of_label("timm.dpn68b:cosface,optimizer=adamw,lr=0.001", seed=2)
     >>> training.changes, training.seed
     ((('optimizer', 'adamw'), ('lr', 0.001)), 2)
     >>> training.folder
@@ -92,14 +92,6 @@ class TrainingSpec:
         return cls(network, tuple((name, _parsed(name, value)) for name, _, value in changes), seed)
 
     @classmethod
-    def parse(cls, text: str) -> TrainingSpec:
-        """The training that prints as `text`. Raises ValueError where none does."""
-        label, word, seed = text.rpartition(" seed ")
-        if not word or not _SEED.fullmatch(seed):
-            raise ValueError(f"a training is written as LABEL seed NUMBER, got {text[:80]!r}")
-        return cls.of_label(label, int(seed))
-
-    @classmethod
     def of_folder(cls, path: Path) -> TrainingSpec:
         """The training whose results a folder LABEL/seed-NUMBER holds. Raises ValueError where that is no training."""
         seed = path.name.removeprefix("seed-")
@@ -138,11 +130,6 @@ def is_plain(label: str) -> bool:
 def differences(recipe: Recipe, base: Mapping[str, object]) -> tuple[tuple[str, object], ...]:
     """The fields of a recipe whose values are not those of `base`, as a training's changes."""
     return tuple((name, value) for name, value in dataclasses.asdict(recipe).items() if base.get(name) != value)
-
-
-def recipe_with(recipe: Recipe, changes: Sequence[tuple[str, object]]) -> Recipe:
-    """A recipe with a training's changes. Raises ValueError for values that it refuses."""
-    return changed(recipe, dict(changes))
 
 
 def _parsed(name: str, text: str) -> object:

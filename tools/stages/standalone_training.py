@@ -12,15 +12,15 @@ from dualfair.evaluation.scoring.scorer import population_embeddings
 from dualfair.presentation.format import spoken
 from dualfair.presentation.table import Column, table
 from dualfair.presentation.training_board import write_training_outcome
+from dualfair.runs.config import changed
 from dualfair.runs.devices import seeded
 from dualfair.runs.layout import TrainingLayout, TrainingsLayout
-from dualfair.runs.options import CHECKPOINT_MINUTES
-from dualfair.runs.protocol import ProtocolOptions
+from dualfair.runs.options import CHECKPOINT_MINUTES, ProtocolOptions
 from dualfair.runs.records.training import SPLITS, TrainingResult
 from dualfair.runs.standalone import build_network, describe_network
 from dualfair.runs.trained_run import TrainedRun, calibration_images
 from dualfair.runs.training_results import read_result
-from dualfair.runs.training_spec import TrainingSpec, recipe_with
+from dualfair.runs.training_spec import TrainingSpec
 from dualfair.runs.watching import ShouldStop, ShowProgress, never, silent
 from dualfair.stages.recommendation import over_seeds
 from dualfair.stages.training import run_training
@@ -82,7 +82,7 @@ def train_standalone(run: TrainedRun, stage: TrainingStage, training: TrainingSp
     if done:
         return
     drawn = replace(training, seed=stage.seeds_from + training.seed)
-    recipe = recipe_with(stage.recipe, training.changes)
+    recipe = changed(stage.recipe, dict(training.changes))
     with seeded(drawn.seed):
         trainer = _trainer(run, stage, drawn, recipe, place, team)
         course = run_training(

@@ -12,10 +12,9 @@ from textwrap import wrap
 
 from dualfair.evaluation.statistics.ranking import RankingCorrelation
 from dualfair.presentation.table import Column, Table, interval_columns, table
-from dualfair.runs.context import Workplace
+from dualfair.runs.devices import Workplace
 from dualfair.runs.layout import RunLayout
-from dualfair.runs.options import RetrainOptions, SearchOptions, TrainOptions
-from dualfair.runs.protocol import ProtocolOptions
+from dualfair.runs.options import ProtocolOptions, RetrainOptions, SearchOptions, TrainOptions
 from dualfair.runs.records.ranking import RankingStudy
 from dualfair.runs.records.search import ConfirmedFront
 from dualfair.runs.trained_run import TrainedRun, open_trained

@@ -10,7 +10,7 @@ from PIL import Image
 from scipy.stats import spearmanr
 
 from dualfair.runs.directory import RunDirectory
-from dualfair.runs.protocol import ProtocolOptions
+from dualfair.runs.options import ProtocolOptions
 from dualfair.runs.records.study import StudyReport
 from dualfair.runs.records.training import RetrainConfig
 from dualfair.studies.baselines.numbers import gather, study

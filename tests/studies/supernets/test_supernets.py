@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 from scipy.stats import kendalltau
 
-from dualfair.runs.options import TrainOptions
-from dualfair.runs.protocol import ProtocolOptions
+from dualfair.runs.options import ProtocolOptions, TrainOptions
 from dualfair.studies.supernets.options import StudyOptions
 from dualfair.studies.supernets.records import SupernetStudy
 from dualfair.studies.supernets.table import StandaloneScores, study_of

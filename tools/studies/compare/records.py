@@ -9,8 +9,7 @@ from scipy.stats import binomtest
 
 from dualfair.evaluation.protocol import ObjectiveNames
 from dualfair.runs.layout import StudyLayout
-from dualfair.runs.options import SearchOptions
-from dualfair.runs.protocol import ProtocolOptions
+from dualfair.runs.options import ProtocolOptions, SearchOptions
 from dualfair.runs.records.codec import FLAT, Record, keyed
 
 NSGA, RANDOM = "NSGA-II", "random search"

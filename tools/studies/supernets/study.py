@@ -6,8 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dualfair.runs.context import Workplace, working_beside
-from dualfair.runs.devices import describe
+from dualfair.runs.devices import Workplace, describe, working_beside
 from dualfair.runs.options import RetrainOptions
 from dualfair.runs.records.search import SearchConfig
 from dualfair.runs.trained_run import open_trained

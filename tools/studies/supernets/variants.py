@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dualfair.runs.config import changed, read_toml
-from dualfair.runs.options import TrainOptions
-from dualfair.runs.protocol import ProtocolOptions
+from dualfair.runs.options import ProtocolOptions, TrainOptions
 from dualfair.supernet.training.recipe import Recipe
 
 COMPARISON = Path(__file__).parent / "comparison.toml"

@@ -7,7 +7,7 @@ from typing import Self
 
 from dualfair.evolution.halving import Turn
 from dualfair.runs.layout import StudyLayout
-from dualfair.runs.protocol import ProtocolOptions
+from dualfair.runs.options import ProtocolOptions
 from dualfair.runs.records.codec import FLAT, Record, decode, encode, keyed
 from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.training.recipe import Recipe

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from dualfair.evolution.halving import Rungs, Turn
-from dualfair.runs.context import in_words
+from dualfair.runs.devices import in_words
 from dualfair.runs.options import CHECKPOINT_MINUTES
 from dualfair.runs.trained_run import TrainedRun
 from dualfair.runs.watching import ShouldStop, ShowProgress, never, silent
