@@ -28,7 +28,6 @@ from dualfair.runs.options import (
     TrainOptions,
 )
 from dualfair.runs.records.codec import Record
-from dualfair.runs.records.ranking import RankingStudy
 from dualfair.runs.records.search import Front, SearchConfig, SearchReliability
 from dualfair.runs.records.training import Checkpoint, TrainConfig, TrainingPlan, TrainingResult
 from dualfair.runs.status import Status, status
@@ -40,6 +39,7 @@ from dualfair.supernet.training.recipe import Recipe
 if TYPE_CHECKING:
     from dualfair.evaluation.report import EvaluationReport
     from dualfair.exporting.export import Exported
+    from dualfair.runs.records.ranking import RankingStudy
     from dualfair.supernet.images.store import FaceStore
 
 AnyPath = str | Path
@@ -361,6 +361,8 @@ class OpenedRun:
     @cached_property
     def ranking(self) -> RankingStudy:
         """The ranking study."""
+        from dualfair.runs.records.ranking import RankingStudy
+
         return self._read(RankingStudy, self.layout.correlate.ranking)
 
     def _read(self, kind: type[RecordKind], path: Path) -> RecordKind:

@@ -180,7 +180,7 @@ def test_samples_that_are_none_are_a_damaged_plan_which_is_not_written_over(tmp_
     stage.plan.write_text(text)
     with pytest.raises(ValueError, match=rf"plan.json is damaged \(jobs: {message}\); restore it"):
         read_plan(stage)
-    with pytest.raises(ValueError, match="plan.json is damaged"):
+    with pytest.raises(ValueError, match=r"plan.json is damaged"):
         plan(tmp_path, {(B, 0): ("random",)})
     assert stage.plan.read_text() == text
 
@@ -192,9 +192,8 @@ def test_a_damaged_plan_is_named_and_what_has_begun_is_used(tmp_path):
     stage.of_label(B, 0).folder.mkdir(parents=True)
     trained = collect(RunLayout(tmp_path), SPACE)
     assert [str(genotype) for genotype in trained.genotypes] == [A] and trained.missing == (f"{B} seed 0",)
-    assert trained.damaged == (
-        f"{stage.plan} is damaged (it holds no names and values, but []); restore it, or use another directory",
-    )
+    (sentence,) = trained.damaged
+    assert sentence.startswith(f"{stage.plan} is damaged (it holds no names and values, but []); restore it")
 
 
 @given(data=st.data())

@@ -88,7 +88,7 @@ def test_selected_networks_are_still_refused_another_recipe(dualfair, run):
 
 
 def test_the_status_counts_and_names_trainings_by_their_labels(run, tmp_path):
-    from dualfair.commands.status import lines
+    from dualfair.commands.looking import lines
     from dualfair.runs.status import status
 
     shutil.copytree(run.parent, tmp_path / "copy")

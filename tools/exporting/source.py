@@ -92,7 +92,7 @@ class Source:
 
 
 def find_source(network: str, run: Path | None, seed: int | None, inherit: bool, say: Say) -> Source:
-    """The network that the user means: a training's folder or checkpoint, a run, or the name of a network in a `run`.
+    """The network that the user means: a training's folder, a run, or the name of a network in a `run`.
 
     Of a run, the network that its report recommends, by the seed that validation people liked best. `say` hears of
     damaged files. Raises ValueError with the next step where nothing trained is found.
@@ -183,7 +183,7 @@ def _is_of(folder: Path, asked: TrainingSpec) -> bool:
 
 
 def _opened(path: Path, why: str, say: Say) -> Source:
-    """The network of a training's folder or checkpoint, with what lies beside it and in its run."""
+    """The network of a training's folder, with what lies beside it and in its run."""
     import torch
 
     from dualfair.runs.standalone import open_standalone
