@@ -9,7 +9,7 @@ the leading one gets the result of a search.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -30,8 +30,8 @@ from dualfair.runs.options import (
 from dualfair.runs.records.codec import Record
 from dualfair.runs.records.search import Front, SearchConfig, SearchReliability
 from dualfair.runs.records.training import Checkpoint, TrainConfig, TrainingPlan, TrainingResult
+from dualfair.runs.run_files import read_plan, read_result
 from dualfair.runs.status import Status, status
-from dualfair.runs.training_results import read_plan, read_result
 from dualfair.runs.watching import Say, ShouldStop, ShowProgress, never, silent
 from dualfair.supernet.training.process_group import ALONE
 from dualfair.supernet.training.recipe import Recipe
@@ -379,14 +379,11 @@ def _configs(function: str, options: Mapping[str, object], preset: str | None, *
 
 
 def _check_names(function: str, options: Mapping[str, object], *configs: type) -> None:
-    """Raise TypeError for a name that is no option, and for an option without a default that is not given."""
-    known = {field.name: field for config in configs for field in fields(config)}
+    """Raise TypeError for a name that is no option."""
+    known = [field.name for config in configs for field in fields(config)]
     for name in options:
         if name not in known:
             raise TypeError(f"{function}() got an unexpected option {name!r}; known: {', '.join(known)}")
-    missing = [name for name, field in known.items() if field.default is MISSING and name not in options]
-    if missing:
-        raise TypeError(f"{function}() misses the option {missing[0]!r}")
 
 
 def _path(path: AnyPath | None) -> Path | None:

@@ -9,7 +9,7 @@ import pytest
 from dualfair.evaluation.cost import macs, parameters
 from dualfair.runs.layout import RunLayout
 from dualfair.runs.records.training import BASELINE
-from dualfair.runs.training_results import collect, read_plan, read_results
+from dualfair.runs.run_files import RunFiles, collect, read_plan
 from dualfair.stages.selection import Selection, Survey, read_survey, surveys
 from dualfair.supernet.skeleton import skeleton_of
 from dualfair.supernet.space import dpn_space
@@ -67,17 +67,19 @@ def test_the_ranking_study_sees_only_searched_networks_by_the_recorded_recipe(ru
     assert [*map(str, trained.genotypes)] == ["101-101-101-101:cosface"]
     assert (trained.missing, trained.damaged, trained.left_out) == ((), (), ())
     assert trained.samples == ({"named"},)
-    everything = read_results(RunLayout(run).retrain, [])
+    everything = results_of(run)
     plain = "101-101-101-101:cosface"
     labels = {plain: 0, f"{plain},lr=0.05": 0, BACKBONE: 1}
-    assert {str(training) for training in everything} == {
-        f"{label} seed {seed}" for label, last in labels.items() for seed in range(last + 1)
-    }
-    assert all(result.training == training for training, result in everything.items())
+    assert {*everything} == {f"{label} seed {seed}" for label, last in labels.items() for seed in range(last + 1)}
+
+
+def results_of(run):
+    files = RunFiles(RunLayout(run))
+    return {str(result.training): result for result in files.results(files.layout.retrain).values()}
 
 
 def test_a_changed_recipe_trains_another_network(run):
-    everything = {str(training): result for training, result in read_results(RunLayout(run).retrain, []).items()}
+    everything = results_of(run)
     plain, changed = everything["101-101-101-101:cosface seed 0"], everything["101-101-101-101:cosface,lr=0.05 seed 0"]
     assert plain.validation != changed.validation
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from dualfair.commands.console import watching
-from dualfair.commands.options import PATH, config_options, machine_options
+from dualfair.commands.options import PATH, config_options, machine, machine_options
 from dualfair.runs.options import ProtocolOptions, TrainOptions
 from dualfair.studies.supernets.options import StudyOptions
 from dualfair.supernet.training.recipe import Recipe
@@ -21,26 +21,18 @@ from dualfair.supernet.training.recipe import Recipe
 )
 @config_options(StudyOptions, TrainOptions, Recipe, ProtocolOptions)
 @machine_options
-def command(
-    faces: Path,
-    out: Path,
-    variants: Path | None,
-    preset: str | None,
-    device: str,
-    deterministic: bool,
-    **given: object,
-) -> None:
+def command(faces: Path, out: Path, variants: Path | None, preset: str | None, **given: object) -> None:
     """Rank the same networks by several supernets and by training them: tau with intervals for every variant."""
     from dualfair.runs.config import build_configs
     from dualfair.runs.devices import working
     from dualfair.studies.supernets.study import study
     from dualfair.studies.supernets.variants import variants_of
 
-    options, *trained_by = build_configs(
-        given, preset, StudyOptions, TrainOptions, Recipe, ProtocolOptions, stage="train"
-    )
+    kinds = (StudyOptions, TrainOptions, Recipe, ProtocolOptions)
+    options, *trained_by = build_configs(given, preset, *kinds, stage="train")
     compared = variants_of(*trained_by, variants)
-    with watching(finishing=True) as watched:
-        machine = {"device": device, "deterministic": deterministic, "say": watched.pop("say")}
-        with working(out, make=True, **machine) as place:
-            study(place, faces, compared, options, **watched)
+    with (
+        watching(finishing=True) as watched,
+        working(out, make=True, say=watched.pop("say"), **machine(given)) as place,
+    ):
+        study(place, faces, compared, options, **watched)

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from dualfair.commands.console import watching
-from dualfair.commands.options import PATH, config_options, machine_options
+from dualfair.commands.options import PATH, config_options, machine, machine_options
 from dualfair.studies.transfer.options import TransferOptions
 
 
@@ -19,14 +19,7 @@ from dualfair.studies.transfer.options import TransferOptions
 @config_options(TransferOptions)
 @machine_options
 def command(
-    runs: tuple[Path, ...],
-    targets: tuple[Path, ...],
-    columns: tuple[str, ...],
-    out: Path,
-    preset: str | None,
-    device: str,
-    deterministic: bool,
-    **given: object,
+    runs: tuple[Path, ...], targets: tuple[Path, ...], columns: tuple[str, ...], out: Path, **given: object
 ) -> None:
     """Measure all retrained networks of runs on other faces and by other attributes, without fine-tuning.
 
@@ -39,8 +32,8 @@ def command(
     from dualfair.runs.directory import RunDirectory
     from dualfair.studies.transfer.study import transfer
 
-    (options,) = build_configs(given, preset, TransferOptions, stage="transfer")
-    with watching() as watched, joined(device, deterministic) as processes:
+    (options,) = build_configs(given, given["preset"], TransferOptions, stage="transfer")
+    with watching() as watched, joined(**machine(given)) as processes:
         directories = [RunDirectory(run, processes.leads) for run in runs]
         columns = columns or ("group",)
         transfer(directories, targets, columns, options, out, processes=processes, say=watched["say"])

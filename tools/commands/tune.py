@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from dualfair.commands.console import say_once, watching
-from dualfair.commands.options import PATH, checkpoint_option, config_options, machine_options
+from dualfair.commands.options import PATH, checkpoint_option, config_options, machine, machine_options
 from dualfair.studies.tune.options import TuneOptions
 
 
@@ -14,9 +14,7 @@ from dualfair.studies.tune.options import TuneOptions
 @checkpoint_option
 @config_options(TuneOptions)
 @machine_options
-def command(
-    run: Path, checkpoint_every: float, preset: str | None, device: str, deterministic: bool, **given: object
-) -> None:
+def command(run: Path, checkpoint_every: float, preset: str | None, **given: object) -> None:
     """Search networks and hyper-parameters together: every trial a few epochs, the best ones more and more.
 
     A trial is a network from the front of the search, any head, SGD, Adam or AdamW, and a learning rate, in the ranges
@@ -27,9 +25,7 @@ def command(
     from dualfair.runs.trained_run import working_on
     from dualfair.studies.tune.study import tune
 
-    with watching(finishing=True) as watched:
-        machine = {"device": device, "deterministic": deterministic, "say": watched.pop("say")}
-        with working_on(run, **machine) as trained:
-            (options,) = build_configs(given, preset, TuneOptions, stage="tune")
-            tune(trained, options, checkpoint_minutes=checkpoint_every, **watched)
+    with watching(finishing=True) as watched, working_on(run, say=watched.pop("say"), **machine(given)) as trained:
+        (options,) = build_configs(given, preset, TuneOptions, stage="tune")
+        tune(trained, options, checkpoint_minutes=checkpoint_every, **watched)
     say_once(f"Everything is in {run / 'tune'}")

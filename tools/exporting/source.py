@@ -14,8 +14,7 @@ from dualfair.runs.options import ProtocolOptions
 from dualfair.runs.records.codec import FLAT, Record
 from dualfair.runs.records.search import SearchConfig
 from dualfair.runs.records.training import SPLITS, TrainConfig, TrainedOn, TrainingResult
-from dualfair.runs.run_files import RunFiles, open_runs, reason
-from dualfair.runs.training_results import read_result
+from dualfair.runs.run_files import RunFiles, open_runs, read_result, reason
 from dualfair.runs.training_spec import TrainingSpec
 from dualfair.runs.watching import Say
 from dualfair.stages.recommendation import objective_names

@@ -43,14 +43,7 @@ def build_configs(
     values = {**(defaults or {}), **(_read_preset(preset, stage, kinds) if preset else {})}
     values |= {name: value for name, value in given.items() if value is not None and name in kinds}
     values = {name: _checked(name, kinds.get(name, object), value) for name, value in values.items()}
-    built = []
-    for config in configs:
-        fields = dataclasses.fields(config)
-        missing = [field.name for field in fields if field.default is dataclasses.MISSING and field.name not in values]
-        if missing:
-            raise ValueError(f"missing option --{missing[0].replace('_', '-')}")
-        built.append(config(**{field.name: values[field.name] for field in fields if field.name in values}))
-    return built
+    return [config(**{name: values[name] for name in get_type_hints(config) if name in values}) for config in configs]
 
 
 def look_up(name: str, table: Mapping[str, object], kind: str) -> object:
@@ -70,8 +63,6 @@ def look_up(name: str, table: Mapping[str, object], kind: str) -> object:
     sys.path.insert(0, folder)
     try:
         imported = importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        raise ValueError(f"{kind} {name!r}: {error}") from error
     except Exception as error:
         raise ValueError(
             f"{kind} {name!r}: importing {module} failed: {type(error).__name__}: {error}; --debug shows where"
@@ -134,9 +125,7 @@ def read_toml(path: Path, what: str) -> dict[str, object]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ValueError(f"{what} {path} cannot be read: {error.strerror}") from None
-    except RecursionError:
-        raise ValueError(f"{what} {path} is not TOML: nested too deeply") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{what} {path} is not TOML: {error}") from None
 
 

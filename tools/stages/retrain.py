@@ -14,8 +14,8 @@ from dualfair.runs.layout import TrainingLayout, TrainingsLayout
 from dualfair.runs.options import CHECKPOINT_MINUTES, ProtocolOptions, RetrainOptions
 from dualfair.runs.records.search import SearchConfig
 from dualfair.runs.records.training import NAMED, NetworkDescription, RetrainConfig, TrainingResult
+from dualfair.runs.run_files import add_to_plan, read_plan
 from dualfair.runs.trained_run import TrainedRun
-from dualfair.runs.training_results import add_to_plan, read_plan
 from dualfair.runs.training_spec import TrainingSpec
 from dualfair.runs.watching import ShouldStop, ShowProgress, never, silent
 from dualfair.stages.confirm import knee_and_extremes

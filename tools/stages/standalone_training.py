@@ -17,9 +17,9 @@ from dualfair.runs.devices import seeded
 from dualfair.runs.layout import TrainingLayout, TrainingsLayout
 from dualfair.runs.options import CHECKPOINT_MINUTES, ProtocolOptions
 from dualfair.runs.records.training import SPLITS, TrainingResult
+from dualfair.runs.run_files import read_result
 from dualfair.runs.standalone import build_network, describe_network
 from dualfair.runs.trained_run import TrainedRun, calibration_images
-from dualfair.runs.training_results import read_result
 from dualfair.runs.training_spec import TrainingSpec
 from dualfair.runs.watching import ShouldStop, ShowProgress, never, silent
 from dualfair.stages.recommendation import over_seeds

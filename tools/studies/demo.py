@@ -17,8 +17,8 @@ from dualfair.runs.layout import RunLayout
 from dualfair.runs.options import ProtocolOptions, RetrainOptions, SearchOptions, TrainOptions
 from dualfair.runs.records.ranking import RankingStudy
 from dualfair.runs.records.search import ConfirmedFront
+from dualfair.runs.run_files import collect
 from dualfair.runs.trained_run import TrainedRun, open_trained
-from dualfair.runs.training_results import collect
 from dualfair.runs.watching import Say, ShouldStop, ShowProgress, never, silent
 from dualfair.stages.correlate import correlate, study
 from dualfair.stages.faces import PREVIEW, description, generate

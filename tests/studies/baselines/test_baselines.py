@@ -162,7 +162,7 @@ def test_a_damaged_result_is_told_and_left_out(dualfair, run):
     result = dualfair("shelf", "--run", run, "--resamples", 20)
     assert result.status == 0 and "1 searched network and 1 backbone" in result.out
     [damaged] = BaselineStudy.read(run / "studies/baselines/baselines.json").damaged
-    assert "101_cosface/seed-0/result.json: damaged" in damaged and damaged in result.out
+    assert "101_cosface/seed-0/result.json is damaged" in damaged and damaged in result.out
 
 
 @pytest.mark.parametrize(

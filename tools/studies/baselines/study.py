@@ -6,7 +6,7 @@ from dualfair.presentation.format import capital
 from dualfair.runs.directory import RunDirectory
 from dualfair.runs.options import RESAMPLES
 from dualfair.runs.records.study import StudyFigure, StudyReport
-from dualfair.runs.training_results import read_results
+from dualfair.runs.run_files import RunFiles
 from dualfair.stages.inherited import recorded_search
 from dualfair.studies.baselines.figure import draw
 from dualfair.studies.baselines.numbers import TEST, gather, study
@@ -22,12 +22,12 @@ def study_baselines(directory: RunDirectory, *, resamples: int = RESAMPLES) -> B
     """
     if resamples < 1:
         raise ValueError(f"resamples must be 1 or more, got {resamples}")
-    damaged: list[str] = []
-    results = read_results(directory.layout.retrain, damaged)
+    files = RunFiles(directory.layout)
+    results = {result.training: result for result in files.results(directory.layout.retrain).values()}
     if not results:
         raise ValueError(f"{directory.path} has no retrained networks; run 'dualfair retrain' first")
     networks, measures = gather(results, recorded_search(directory).names.disparity)
-    record = replace(study(networks, measures, resamples=resamples), damaged=tuple(damaged))
+    record = replace(study(networks, measures, resamples=resamples), damaged=tuple(files.problems))
     layout = BaselinesLayout(directory.layout.study("baselines").folder)
     directory.record_command(layout, "no device")
     write_csv(layout.table, networks_table(record).csv())

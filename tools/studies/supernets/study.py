@@ -9,8 +9,8 @@ import numpy as np
 from dualfair.runs.devices import Workplace, describe, working_beside
 from dualfair.runs.options import RetrainOptions
 from dualfair.runs.records.search import SearchConfig
+from dualfair.runs.run_files import TrainingResults, collect
 from dualfair.runs.trained_run import open_trained
-from dualfair.runs.training_results import TrainingResults, collect
 from dualfair.runs.watching import ShouldStop, ShowProgress, never, silent
 from dualfair.stages.inherited import inherited_scores
 from dualfair.stages.retrain import HowTrained, random_networks, retrain

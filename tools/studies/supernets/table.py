@@ -12,7 +12,7 @@ from dualfair.evaluation.protocol import Scores
 from dualfair.evaluation.statistics.ceiling import noise_ceiling, truth_ceiling
 from dualfair.evaluation.statistics.kendall import taus
 from dualfair.runs.records.training import SPLITS
-from dualfair.runs.training_results import TrainingResults
+from dualfair.runs.run_files import TrainingResults
 from dualfair.studies.supernets.options import StudyOptions
 from dualfair.studies.supernets.records import StandaloneCeilings, SupernetStudy, VariantTau
 

@@ -17,8 +17,8 @@ from dualfair.evolution.pareto import non_dominated
 from dualfair.runs.config import numbers
 from dualfair.runs.layout import RunLayout
 from dualfair.runs.records.training import MEASURES, TrainedOn
+from dualfair.runs.run_files import read_result
 from dualfair.runs.standalone import open_standalone
-from dualfair.runs.training_results import read_result
 from dualfair.runs.watching import Say, silent
 from dualfair.studies.transfer.records import Population
 from dualfair.supernet.images.face_set import FaceSet

@@ -10,8 +10,8 @@ from pathlib import Path
 from dualfair.evolution.halving import Rungs, Turn, next_turn, ranking
 from dualfair.presentation.format import decimals, spoken
 from dualfair.runs.records.training import TrainingResult
+from dualfair.runs.run_files import read_result
 from dualfair.runs.trained_run import TrainedRun
-from dualfair.runs.training_results import read_result
 from dualfair.runs.training_spec import TrainingSpec
 from dualfair.stages.inherited import scored_networks
 from dualfair.studies.tune.options import TuneOptions
