@@ -46,11 +46,12 @@ def build_configs(
     return [config(**{name: values[name] for name in get_type_hints(config) if name in values}) for config in configs]
 
 
-def look_up(name: str, table: Mapping[str, object], kind: str) -> object:
+def look_up(name: str, table: Mapping[str, object], kind: str, expected: type = object) -> object:
     """The entry of `table`, or the object that `module:object` names; the current folder is searched for modules.
 
     This imports the module, so it runs the user's own code, which takes a name that the user typed. Raises ValueError
-    naming the built-ins when there is neither, and with the reason when the module cannot be imported.
+    naming the built-ins when there is neither, with the reason when the module cannot be imported, and for an object
+    that is not of the `expected` type.
     """
     if name in table:
         return table[name]
@@ -71,7 +72,11 @@ def look_up(name: str, table: Mapping[str, object], kind: str) -> object:
         sys.path.remove(folder)
     if not hasattr(imported, attribute):
         raise ValueError(f"{kind} {name!r}: module {module} has no {attribute!r}")
-    return getattr(imported, attribute)
+    plugged_in = getattr(imported, attribute)
+    if not isinstance(plugged_in, expected):
+        of_type = f"{expected.__module__}.{expected.__qualname__}"
+        raise ValueError(f"{kind} {name!r} is a {type(plugged_in).__name__}; expected a {of_type}")
+    return plugged_in
 
 
 def numbers(text: str, separator: str, kind: type, name: str) -> tuple:

@@ -1,7 +1,5 @@
 """A run directory explains itself: configuration, commands with versions and device, log, TensorBoard, results."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import platform
@@ -46,7 +44,7 @@ class RunDirectory:
         self.show = show
 
     @contextmanager
-    def locked(self, make: bool = False) -> Iterator[RunDirectory]:
+    def locked(self, make: bool = False) -> Iterator["RunDirectory"]:
         """Be the only command that writes here. Raises ValueError naming the one that does.
 
         A directory that is not there is an error too, unless it is to be made.

@@ -1,13 +1,11 @@
 """One standalone training as a value: which network, by which changes of the recipe, which seed. Needs no torch."""
 
-from __future__ import annotations
-
 import dataclasses
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_type_hints
+from typing import Self, get_type_hints
 
 from dualfair.runs.config import changed
 from dualfair.supernet.families.backbone import PREFIX, Backbone
@@ -78,7 +76,7 @@ class TrainingSpec:
         return not (self.is_backbone or self.changes)
 
     @classmethod
-    def of_label(cls, label: str, seed: int = 0) -> TrainingSpec:
+    def of_label(cls, label: str, seed: int = 0) -> Self:
         """The training of a label and a seed. Raises ValueError naming what is wrong with the label."""
         if not isinstance(label, str):
             raise ValueError(f"a training is parsed from text, got {type(label).__name__}")
@@ -92,7 +90,7 @@ class TrainingSpec:
         return cls(network, tuple((name, _parsed(name, value)) for name, _, value in changes), seed)
 
     @classmethod
-    def of_folder(cls, path: Path) -> TrainingSpec:
+    def of_folder(cls, path: Path) -> Self:
         """The training whose results a folder LABEL/seed-NUMBER holds. Raises ValueError where that is no training."""
         seed = path.name.removeprefix("seed-")
         if not path.name.startswith("seed-") or not _SEED.fullmatch(seed):
