@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dualfair.evolution.archive import Archive
+from dualfair.runs.directory import started
 from dualfair.runs.layout import RunLayout
-from dualfair.runs.lock import started
 from dualfair.runs.records.search import Front
 from dualfair.runs.records.training import PlannedTraining, TrainingPlan
 from dualfair.runs.status import status

@@ -38,7 +38,7 @@ EXCLUDED: tuple[str, ...] = (
 CUT: tuple[str, ...] = (
     r"[\d.,]+ (ms|s|min|h)\b",  # durations
     r"Checkpoints took [\d.]+%",  # a share of the time
-    r'"seconds_each": [\d.]+',  # status --json
+    r'"seconds_each": [\d.]+|^  "hours_left": [\d.]+',  # status --json, which had them
     r"^Energy: .*kg CO2eq \(|^Measured: .*; medians|time, [\d.]+ times as much",  # plan, which counts energy by time
     # Tables of a report that count device hours; their numbers are compared in its CSV and JSON.
     r'^h[23] id="[\w-]*cost">What it cost[\s\S]*?(?=^h[23] )|^h2 id="runs">[\s\S]*?(?=^section )',

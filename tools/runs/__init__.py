@@ -1,4 +1,4 @@
-"""A run directory and what it holds: `directory` and `lock`, what is in it, and how that is opened.
+"""A run directory and what it holds: `directory`, what is in it, and how that is opened.
 
 `config` turns files into configurations, those of `options`, and `architectures` names into objects; `devices` says
 where a rank computes. `layout` knows every file of a stage, `records` what is in them. `trained_run` opens a run with

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dualfair.evolution.storage import glance
+from dualfair.runs.directory import Holder, holder
 from dualfair.runs.layout import RunLayout, StageLayout, StudyLayout, TrainingLayout, TrainingsLayout
-from dualfair.runs.lock import Holder, holder
 from dualfair.runs.options import measured_alike
 from dualfair.runs.records.search import Front, SearchConfig
 from dualfair.runs.records.study import StudyReport
