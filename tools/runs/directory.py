@@ -32,12 +32,19 @@ _LIBRARIES = ("dualfair", "torch", "timm", "numpy", "pymoo")
 Config = TypeVar("Config", bound=Record)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RecordedCommand(Record):
-    """What readers want to know of a command that was recorded: what was typed, and on which device it ran."""
+    """When a command was typed, on which device it ran, and the versions of Python and of the libraries."""
 
+    time: str = ""
     command: str
     device: str = ""
+    python: str = ""
+    dualfair: str = ""
+    torch: str = ""
+    timm: str = ""
+    numpy: str = ""
+    pymoo: str = ""
 
 
 class RunDirectory:
@@ -104,15 +111,15 @@ class RunDirectory:
         """Append when and on which device a command was typed, and the libraries' versions, to its stage's commands."""
         if not self.leads:
             return
-        record = {
-            "time": datetime.now(UTC).isoformat(timespec="seconds"),
-            "command": typed_command(),
-            "device": device,
-            "python": platform.python_version(),
+        record = RecordedCommand(
+            time=datetime.now(UTC).isoformat(timespec="seconds"),
+            command=typed_command(),
+            device=device,
+            python=platform.python_version(),
             **{library: version(library) for library in _LIBRARIES},
-        }
+        )
         self.make(stage)
-        append_line(stage.commands, json.dumps(record))
+        append_line(stage.commands, json.dumps(record.to_json()))
 
     def say(self, text: str = "") -> None:
         """Show a line and keep it in the run's log."""
