@@ -130,7 +130,9 @@ def read_toml(path: Path, what: str) -> dict[str, object]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ValueError(f"{what} {path} cannot be read: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:
+    except RecursionError:
+        raise ValueError(f"{what} {path} is not TOML: nested too deeply") from None
+    except ValueError as error:
         raise ValueError(f"{what} {path} is not TOML: {error}") from None
 
 
