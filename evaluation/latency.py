@@ -40,7 +40,7 @@ class Latencies:
         self.file, self.skeleton, self.device, self.batch = file, skeleton, device, batch
         self.key = f"{device_in_words(device)}, batch {batch}, {skeleton.image_size} px"
         self._measure = measure or self._time
-        self._known = _read(file)
+        self._known = latencies_in(file)
 
     def __call__(self, genotype: Genotype) -> float:
         times = self._known.setdefault(self.key, {})
@@ -83,7 +83,11 @@ def device_in_words(device: torch.device) -> str:
     return f"{platform.processor() or platform.machine()} cpu, {torch.get_num_threads()} threads"
 
 
-def _read(file: Path) -> dict[str, dict[str, float]]:
+def latencies_in(file: Path) -> dict[str, dict[str, float]]:
+    """The milliseconds of networks by device and genotype that a file holds; none where there is no file.
+
+    Raises ValueError for a damaged one.
+    """
     if not file.is_file():
         return {}
     try:

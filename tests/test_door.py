@@ -14,9 +14,9 @@ import torch
 
 import dualfair
 from dualfair import door
+from dualfair.__main__ import load_command
 from dualfair.evaluation.options import EvaluateOptions
-from dualfair.runs.options import ConstraintOptions, RetrainOptions, SearchOptions, TrainOptions
-from dualfair.runs.protocol import ProtocolOptions
+from dualfair.runs.options import ConstraintOptions, ProtocolOptions, RetrainOptions, SearchOptions, TrainOptions
 from dualfair.runs.watching import Stopped
 from dualfair.supernet.training.recipe import Recipe
 
@@ -35,7 +35,7 @@ SMALL = {"space": "dpn81-shared", "size": 32, "split": "0.4,0.4,0.2", "epochs": 
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_keyword_arguments_are_the_options_of_the_command(name):
-    command = importlib.import_module(f"dualfair.commands.{name}").command
+    command = load_command(name)
     options = {parameter.name for parameter in command.params}
     signature = inspect.signature(getattr(door, name)).parameters
     named = {each.name for each in signature.values() if each.kind is not each.VAR_KEYWORD} - WATCHING
@@ -50,7 +50,7 @@ def test_an_export_has_the_defaults_of_its_command():
         for name, parameter in inspect.signature(door.export).parameters.items()
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY and name != "say"
     }
-    command = importlib.import_module("dualfair.commands.export").command
+    command = load_command("export")
     options = command.make_context("export", ["NETWORK", "--to", "FOLDER"]).params
     assert keywords == {name: value for name, value in options.items() if name not in ("network", "to")}
 

@@ -48,34 +48,10 @@ _HOMES = {
 """Where the names at the door live."""
 _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
 
-__all__ = [
-    "DISPARITIES",
-    "OBJECTIVES",
-    "SPACES",
-    "Candidate",
-    "ChoiceBlock",
-    "EmbeddedFaces",
-    "Genotype",
-    "Objective",
-    "Recipe",
-    "SearchSpace",
-    "StrictFairSampler",
-    "Supernet",
-    "Trainer",
-    "build",
-    "correlate",
-    "evaluate",
-    "evolve",
-    "export",
-    "generate_faces",
-    "macs",
-    "open_run",
-    "parameters",
-    "ranks",
-    "retrain",
-    "search",
-    "train",
-]
+__all__ = ["correlate", "evaluate", "export", "generate_faces", "open_run", "retrain", "search", "train"]
+__all__ += ["DISPARITIES", "OBJECTIVES", "SPACES", "Candidate", "ChoiceBlock", "EmbeddedFaces", "Genotype", "Objective"]
+__all__ += ["Recipe", "SearchSpace", "StrictFairSampler", "Supernet", "Trainer", "build", "evolve", "macs"]
+__all__ += ["parameters", "ranks"]
 
 
 def __getattr__(name: str) -> object:

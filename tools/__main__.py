@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from dualfair.commands.console import Interrupted, leaving_on_signals
+from dualfair.commands.console import Interrupted, on_signals
 
 COMMANDS = {
     "faces": "Make a faces folder: generate faces, or import your own.",
@@ -30,9 +30,22 @@ COMMANDS = {
     "doctor": "Check this machine, and test DualFair on it for some seconds.",
     "demo": "All four stages on generated faces, a few CPU minutes.",
 }
-"""The modules of `commands` with a word on each."""
+"""The commands with a word on each."""
+ROOMS = {
+    "stages": ("train", "search", "retrain", "correlate", "evaluate", "export"),
+    "looking": ("status", "report", "show"),
+    "machine": ("plan", "check", "bench"),
+}
+"""The modules of `commands` that hold several commands, each a function of its name; any other one has its own."""
 TOGETHER = ("train", "search", "retrain", "tune", "transfer", "evaluate")
 """Commands that the ranks of torchrun share."""
+
+
+def load_command(name: str) -> click.Command:
+    """The command of a name, whose module is imported."""
+    room = next((room for room, names in ROOMS.items() if name in names), None)
+    module = importlib.import_module(f"dualfair.commands.{room or name}")
+    return getattr(module, name if room else "command")
 
 
 class LazyGroup(click.Group):
@@ -46,7 +59,7 @@ class LazyGroup(click.Group):
             return None
         if int(os.environ.get("WORLD_SIZE", "1")) > 1 and name not in TOGETHER:
             raise click.UsageError(f"'dualfair {name}' runs in one process; start it without torchrun")
-        return importlib.import_module(f"dualfair.commands.{name}").command
+        return load_command(name)
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -64,7 +77,7 @@ def main() -> None:
     """Run the command line. A user's mistake or a full disk ends in one line and exit status 2, an interrupted run in
     130 (Ctrl-C) or 143 (SIGTERM)."""
     try:
-        with leaving_on_signals():
+        with on_signals():
             cli.main(prog_name="dualfair", standalone_mode=False)
     except (Interrupted, click.Abort) as leaving:
         click.echo("\nInterrupted. The same command continues from what is on disk.", err=True)

@@ -9,23 +9,29 @@ the leading one gets the result of a search.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, asdict, fields
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from dualfair.runs.config import build_configs
-from dualfair.runs.context import joined, working
-from dualfair.runs.directory import RunDirectory
+from dualfair.runs.devices import joined, working
+from dualfair.runs.layout import RunLayout
 from dualfair.runs.options import (
     BATCH,
     CHECKPOINT_MINUTES,
     RESAMPLES,
     ConstraintOptions,
+    ProtocolOptions,
     RetrainOptions,
     SearchOptions,
     TrainOptions,
 )
-from dualfair.runs.protocol import ProtocolOptions
+from dualfair.runs.records.codec import Record
+from dualfair.runs.records.search import Front, SearchConfig, SearchReliability
+from dualfair.runs.records.training import Checkpoint, TrainConfig, TrainingPlan, TrainingResult
+from dualfair.runs.run_files import read_plan, read_result
+from dualfair.runs.status import Status, status
 from dualfair.runs.watching import Say, ShouldStop, ShowProgress, never, silent
 from dualfair.supernet.training.process_group import ALONE
 from dualfair.supernet.training.recipe import Recipe
@@ -33,13 +39,11 @@ from dualfair.supernet.training.recipe import Recipe
 if TYPE_CHECKING:
     from dualfair.evaluation.report import EvaluationReport
     from dualfair.exporting.export import Exported
-    from dualfair.runs.opened import OpenedRun
     from dualfair.runs.records.ranking import RankingStudy
-    from dualfair.runs.records.search import Front
-    from dualfair.runs.records.training import Checkpoint, TrainingResult
     from dualfair.supernet.images.store import FaceStore
 
 AnyPath = str | Path
+RecordKind = TypeVar("RecordKind", bound=Record)
 
 
 def generate_faces(
@@ -87,18 +91,10 @@ def train(
     """
     from dualfair.stages.train import train as train_supernet
 
-    _check_names("train", options, TrainOptions, Recipe)
-    train_options, recipe = build_configs(options, preset, TrainOptions, Recipe, stage="train")
+    configs = _configs("train", options, preset, TrainOptions, Recipe)
+    watching = {"checkpoint_minutes": checkpoint_every, "progress": progress, "should_stop": should_stop}
     with working(out, make=True, device=device, deterministic=deterministic, say=say) as place:
-        return train_supernet(
-            place,
-            Path(faces),
-            train_options,
-            recipe,
-            checkpoint_minutes=checkpoint_every,
-            progress=progress,
-            should_stop=should_stop,
-        )
+        return train_supernet(place, Path(faces), *configs, **watching)
 
 
 def search(
@@ -122,25 +118,16 @@ def search(
     space instead; `batch` images are scored at once; `start` are genotypes to begin with, or "paper". `options` are
     those of `SearchOptions`, `ProtocolOptions` and `ConstraintOptions`, as `dualfair search --help` lists them.
     """
-    from dualfair.runs.trained_run import open_trained
+    from dualfair.runs.trained_run import working_on
     from dualfair.stages.search import SearchTask
     from dualfair.stages.search import search as search_run
 
-    configs = (SearchOptions, ProtocolOptions, ConstraintOptions)
     if objectives:
         options["objectives"] = objectives if isinstance(objectives, str) else ",".join(objectives)
-    _check_names("search", options, *configs)
-    search_options, protocol, constraints = build_configs(options, preset, *configs, stage="search")
-    task = SearchTask(
-        options=search_options,
-        protocol=protocol,
-        constraints=constraints,
-        exhaustive=exhaustive,
-        batch=batch,
-        start=tuple(map(str, start)),
-    )
-    with working(run, device=device, deterministic=deterministic, say=say) as place:
-        trained = open_trained(place.directory, place.processes)
+    configs = _configs("search", options, preset, SearchOptions, ProtocolOptions, ConstraintOptions)
+    asked_for = dict(zip(("options", "protocol", "constraints"), configs, strict=True))
+    task = SearchTask(**asked_for, exhaustive=exhaustive, batch=batch, start=tuple(map(str, start)))
+    with working_on(run, device=device, deterministic=deterministic, say=say) as trained:
         return search_run(trained, task, progress=progress, should_stop=should_stop)
 
 
@@ -167,30 +154,23 @@ def retrain(
     the front, controls and random networks are trained. `short` trains all planned networks once more, together as long
     as the supernet. `options` are those of `RetrainOptions` and `Recipe`, as `dualfair retrain --help` lists them.
     """
-    from dualfair.runs.trained_run import open_trained
+    from dualfair.runs.trained_run import working_on
     from dualfair.stages.retrain import HowTrained, recipe_of_stage, retrain_selection, retrain_short, selected
     from dualfair.stages.retrain import retrain as retrain_networks
     from dualfair.stages.selection import Selection, Survey, read_survey
 
-    _check_names("retrain", options, RetrainOptions, Recipe)
+    kinds = (RetrainOptions, Recipe)
+    _check_names("retrain", options, *kinds)
     selection = Selection(
         tuple(map(str, genotype)), tuple(backbone), tuple(head), read_survey(survey) if survey else Survey()
     )
     if short and selection:
         raise ValueError("--short trains every planned network; leave --genotype, --backbone and --survey out")
-    with working(run, device=device, deterministic=deterministic, say=say) as place:
-        trained = open_trained(place.directory, place.processes)
+    watching = {"checkpoint_minutes": checkpoint_every, "progress": progress, "should_stop": should_stop}
+    with working_on(run, device=device, deterministic=deterministic, say=say) as trained:
         base = recipe_of_stage(trained) if selection else trained.config.recipe
-        retrain_options, recipe = build_configs(
-            options, preset, RetrainOptions, Recipe, stage="retrain", defaults=asdict(base)
-        )
-        how = HowTrained(
-            options=retrain_options,
-            recipe=recipe,
-            checkpoint_minutes=checkpoint_every,
-            progress=progress,
-            should_stop=should_stop,
-        )
+        retrain_options, recipe = build_configs(options, preset, *kinds, stage="retrain", defaults=asdict(base))
+        how = HowTrained(options=retrain_options, recipe=recipe, **watching)
         if short:
             return retrain_short(trained, how)
         if selection:
@@ -214,7 +194,7 @@ def correlate(
     The study of two tables (inherited scores, standalone scores) is written to `out`; of the columns that `maximise`
     names more is better. `resamples` are the bootstrap's.
     """
-    from dualfair.runs.trained_run import open_trained
+    from dualfair.runs.trained_run import working_on
     from dualfair.stages.correlate import correlate as correlate_run
     from dualfair.stages.correlate import correlate_tables
 
@@ -227,8 +207,8 @@ def correlate(
         return correlate_tables(inherited, standalone, Path(out), maximise, resamples=resamples, say=say)
     if out is not None or maximise:
         raise ValueError("--out and --maximise belong to --table; a run's study is in its folder correlate")
-    with working(run, device=device, deterministic=deterministic, say=say) as place:
-        return correlate_run(open_trained(place.directory, place.processes), resamples=resamples)
+    with working_on(run, device=device, deterministic=deterministic, say=say) as trained:
+        return correlate_run(trained, resamples=resamples)
 
 
 def evaluate(
@@ -260,8 +240,7 @@ def evaluate(
     from dualfair.stages.evaluate import read_baseline
     from dualfair.stages.subjects import subject_of_embeddings, subjects_of_networks
 
-    _check_names("evaluate", options, EvaluateOptions)
-    (evaluate_options,) = build_configs(options, preset, EvaluateOptions, stage="evaluate")
+    (evaluate_options,) = _configs("evaluate", options, preset, EvaluateOptions)
     networks = [network] if isinstance(network, (str, Path)) else [*network]
     if bool(networks) == bool(embeddings):
         raise ValueError("name either --network with --faces, or --embeddings with --identities")
@@ -327,20 +306,82 @@ def export(
 
 def open_run(run: AnyPath) -> OpenedRun:
     """The results of a run directory, read when they are asked for. Nothing is locked or loaded."""
-    from dualfair.runs.opened import OpenedRun
+    return OpenedRun(RunLayout(Path(run)))
 
-    return OpenedRun(RunDirectory(run).layout)
+
+@dataclass(frozen=True)
+class OpenedRun:
+    """The results of a run directory, stage by stage. Every property raises ValueError where its stage has none yet, or
+    its file is damaged, naming the file."""
+
+    layout: RunLayout
+
+    @property
+    def path(self) -> Path:
+        """The run directory."""
+        return self.layout.path
+
+    @property
+    def status(self) -> Status:
+        """What of the run is finished, what is missing, and what it will cost."""
+        return status(self.layout)
+
+    @cached_property
+    def training(self) -> TrainConfig:
+        """What the supernet is trained by."""
+        return self._read(TrainConfig, self.layout.train.config)
+
+    @cached_property
+    def searched(self) -> SearchConfig:
+        """What the last search was asked for."""
+        return self._read(SearchConfig, self.layout.search.config)
+
+    @cached_property
+    def front(self) -> Front:
+        """The front of the last finished search."""
+        return self._read(Front, self.layout.search.front)
+
+    @cached_property
+    def reliability(self) -> SearchReliability:
+        """How reliable the measures are on the search's people."""
+        return self._read(SearchReliability, self.layout.search.reliability)
+
+    @cached_property
+    def plan(self) -> TrainingPlan:
+        """The trainings that were ever asked for."""
+        return read_plan(self.layout.retrain)
+
+    @cached_property
+    def results(self) -> tuple[TrainingResult, ...]:
+        """The results of all standalone trainings, searched networks and backbones, by any recipe."""
+        return tuple(map(read_result, self.layout.retrain.results()))
+
+    @cached_property
+    def ranking(self) -> RankingStudy:
+        """The ranking study."""
+        from dualfair.runs.records.ranking import RankingStudy
+
+        return self._read(RankingStudy, self.layout.correlate.ranking)
+
+    def _read(self, kind: type[RecordKind], path: Path) -> RecordKind:
+        stage = path.parent.name
+        if not path.is_file():
+            raise ValueError(f"{self.path} has no {path.name} of {stage} yet; run 'dualfair {stage}' first")
+        return kind.read(path, f"run the same 'dualfair {stage}' command again")
+
+
+def _configs(function: str, options: Mapping[str, object], preset: str | None, *kinds: type) -> list:
+    """The configurations of a function that its options and a preset ask for."""
+    _check_names(function, options, *kinds)
+    return build_configs(options, preset, *kinds, stage=function)
 
 
 def _check_names(function: str, options: Mapping[str, object], *configs: type) -> None:
-    """Raise TypeError for a name that is no option, and for an option without a default that is not given."""
-    known = {field.name: field for config in configs for field in fields(config)}
+    """Raise TypeError for a name that is no option."""
+    known = [field.name for config in configs for field in fields(config)]
     for name in options:
         if name not in known:
             raise TypeError(f"{function}() got an unexpected option {name!r}; known: {', '.join(known)}")
-    missing = [name for name, field in known.items() if field.default is MISSING and name not in options]
-    if missing:
-        raise TypeError(f"{function}() misses the option {missing[0]!r}")
 
 
 def _path(path: AnyPath | None) -> Path | None:

@@ -14,8 +14,7 @@ from PIL import Image
 
 from dualfair.__main__ import COMMANDS
 from dualfair.runs.config import build_configs, presets
-from dualfair.runs.options import RetrainOptions, SearchOptions, TrainOptions
-from dualfair.runs.protocol import ProtocolOptions
+from dualfair.runs.options import ProtocolOptions, RetrainOptions, SearchOptions, TrainOptions
 from dualfair.supernet.training.recipe import Recipe
 
 GUIDES = Path(__file__).parents[2] / "tools/guides"

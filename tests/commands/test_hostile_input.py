@@ -12,11 +12,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from dualfair.__main__ import COMMANDS
-from dualfair.runs.config import build_configs
-from dualfair.runs.options import SearchOptions, TrainOptions
-from dualfair.runs.plug_in import look_up
-from dualfair.runs.protocol import ProtocolOptions
+from dualfair.__main__ import COMMANDS, load_command
+from dualfair.runs.config import build_configs, look_up
+from dualfair.runs.options import ProtocolOptions, SearchOptions, TrainOptions
 from dualfair.runs.records.training import RetrainConfig
 from dualfair.stages.evaluate import EvaluateOptions
 from dualfair.stages.retrain import RetrainOptions
@@ -120,12 +118,10 @@ def options_of(command, path=()):
 @pytest.fixture(scope="module")
 def options():
     """The options of every command: {command: {subcommand words: [flags]}}."""
-    import importlib
-
     found = {}
     for name in COMMANDS:
         found[name] = {}
-        for path, flag in options_of(importlib.import_module(f"dualfair.commands.{name}").command):
+        for path, flag in options_of(load_command(name)):
             found[name].setdefault(path, []).extend([flag] if flag else [])
     return found
 
@@ -184,9 +180,7 @@ HOSTILE = {
 
 def parameters(path):
     """The options of a command as (flag, hostile values), None for a switch."""
-    import importlib
-
-    command = importlib.import_module(f"dualfair.commands.{path[0]}").command
+    command = load_command(path[0])
     for name in path[1:]:
         command = command.get_command(None, name)
     found = []

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from dualfair.commands.console import Interrupted, finishing_first, leaving_on_signals
+from dualfair.commands.console import Interrupted, on_signals
 from dualfair.supernet.training.checkpoint import checkpoints, verified
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -18,7 +18,7 @@ SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
 @pytest.mark.parametrize(("number", "status"), SIGNALS)
 def test_a_signal_leaves_with_its_status_and_handlers_come_back(number, status):
     before = signal.getsignal(number)
-    with pytest.raises(Interrupted) as leaving, leaving_on_signals():
+    with pytest.raises(Interrupted) as leaving, on_signals():
         os.kill(os.getpid(), number)
         time.sleep(5)
     assert leaving.value.exit_status == status
@@ -27,20 +27,20 @@ def test_a_signal_leaves_with_its_status_and_handlers_come_back(number, status):
 
 @pytest.mark.parametrize(("number", "status"), SIGNALS)
 def test_the_first_signal_is_a_wish(number, status):
-    with finishing_first() as wish:
-        assert not wish()
+    with on_signals(finishing=True) as received:
+        assert not received
         os.kill(os.getpid(), number)
-        assert wish() and wish.signal == number
+        assert received == [number]
 
 
 def test_a_second_ctrl_c_leaves_at_once_and_a_second_sigterm_does_not():
-    with pytest.raises(Interrupted), finishing_first():
+    with pytest.raises(Interrupted), on_signals(finishing=True):
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGINT)
-    with finishing_first() as wish:
+    with on_signals(finishing=True) as received:
         os.kill(os.getpid(), signal.SIGTERM)
         os.kill(os.getpid(), signal.SIGTERM)
-        assert wish.signal == signal.SIGTERM
+        assert received[0] == signal.SIGTERM
 
 
 @pytest.fixture(scope="module")

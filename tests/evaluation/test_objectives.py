@@ -20,8 +20,8 @@ from dualfair.evaluation.objectives import (
 from dualfair.evaluation.protocol import EvaluationProtocol, evaluate_faces
 from dualfair.evaluation.scoring.scorer import interval_columns
 from dualfair.evaluation.statistics.jackknife import group_jackknife
-from dualfair.runs.plug_in import look_up
-from dualfair.runs.protocol import ProtocolOptions
+from dualfair.runs.config import look_up
+from dualfair.runs.options import ProtocolOptions
 from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.skeleton import SKELETONS
 from tests.support.embeddings import clustered

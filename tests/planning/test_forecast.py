@@ -10,7 +10,7 @@ from dualfair.evaluation.scoring.sharing import expected_work
 from dualfair.planning.forecast import forecast, training_flops
 from dualfair.planning.measurement import Measurement, Span
 from dualfair.planning.options import PlanOptions, kilograms, kilowatt_hours
-from dualfair.runs.protocol import ProtocolOptions
+from dualfair.runs.options import ProtocolOptions
 from dualfair.supernet.space import dpn_space
 from dualfair.supernet.training.recipe import Recipe
 from tests.support.workloads import small_space, workload_of

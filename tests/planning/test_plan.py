@@ -8,8 +8,7 @@ import pytest
 from dualfair import generate_faces
 from dualfair.planning.options import PlanOptions, duration
 from dualfair.planning.workload import planned_workload
-from dualfair.runs.options import RetrainOptions, SearchOptions, TrainOptions
-from dualfair.runs.protocol import ProtocolOptions
+from dualfair.runs.options import ProtocolOptions, RetrainOptions, SearchOptions, TrainOptions
 from dualfair.runs.trained_run import open_setting
 from dualfair.supernet.training.recipe import Recipe
 

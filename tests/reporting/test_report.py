@@ -342,7 +342,7 @@ def test_a_search_without_fresh_people_is_not_said_to_hold(bare, tmp_path):
 
 
 def test_one_group_is_said_to_be_one(bare, tmp_path):
-    folder = bare / "retrain/x/seed-0"
+    folder = bare / "retrain" / FRONT.replace(":", "_") / "seed-0"
     folder.mkdir(parents=True)
     records.result_of(FRONT, 0, 0.1, 0.0, groups=("all",)).write(folder / "result.json")
     assert "There is one group only" in words(made(bare, tmp_path)[1])

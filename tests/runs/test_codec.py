@@ -17,9 +17,8 @@ from dualfair.evaluation.protocol import Scores
 from dualfair.evaluation.statistics.ranking import Estimate
 from dualfair.presentation.table import SHOWN, Column, Table
 from dualfair.runs import records
-from dualfair.runs.options import ConstraintOptions, SearchOptions, TrainOptions
-from dualfair.runs.protocol import ProtocolOptions
-from dualfair.runs.records.codec import Damaged, Record, decode
+from dualfair.runs.options import ConstraintOptions, ProtocolOptions, SearchOptions, TrainOptions
+from dualfair.runs.records.codec import Record, decode
 from dualfair.runs.records.search import Front, FrontNetwork, SearchConfig
 from dualfair.runs.records.study import StudyFigure
 from dualfair.runs.records.training import (
@@ -145,13 +144,13 @@ def test_any_damage_is_taken_or_told_in_one_short_line(kind, data):
     value = json.loads(json.dumps(data.draw(values_of(kind)).to_json()))
     try:
         kind.from_json(mutated(value, data))
-    except Damaged as error:
+    except ValueError as error:
         assert "\n" not in str(error) and 0 < len(str(error)) < 600
 
 
 def test_names_of_a_file_that_break_lines_do_not_break_the_message():
     value = {"genotype": "101:cosface", "error\nof a": "high"}
-    with pytest.raises(Damaged) as error:
+    with pytest.raises(ValueError) as error:
         FrontNetwork.from_json(value)
     assert str(error.value) == "error of a must be a float, got 'high'"
 
@@ -172,7 +171,7 @@ SEARCH = SearchConfig(
 )
 RESULT = training_result("101-101:cosface,lr=0.5", 3)
 DESCRIPTION = NetworkDescription(
-    TrainingSpec.parse("101-101:cosface seed 3"), "nano", (1, 1), 32, "cosface", 9, TrainedOn("f", "group", "1,1,1", 0)
+    TrainingSpec.of_label("101-101:cosface", 3), "nano", (1, 1), 32, "cosface", 9, TrainedOn("f", "group", "1,1,1", 0)
 )
 
 
@@ -194,16 +193,6 @@ def test_the_keys_of_files_are_stable():
     assert {"population", "calibrate", "max_macs", "objectives", "minimised", "scored on"} <= set(SEARCH.to_json())
     front = Front(SEARCH, ("error", "std"), 96, {"raw pixels": 0.5}, (), None)
     assert keys(front) == "config, objectives, images, errors to beat, front, confirmation"
-
-
-@pytest.mark.parametrize("record", [RESULT, DESCRIPTION, PlannedTraining(RESULT.training, frozenset({"even"}))])
-def test_files_of_older_versions_call_a_training_a_genotype(record):
-    value = record.to_json()
-    label = value.pop("training")
-    assert type(record).from_json({"genotype": label, **value}) == record
-    assert type(record).from_json({"genotype": "damaged", "training": label, **value}) == record
-    with pytest.raises(Damaged, match="'training' is missing in it"):
-        type(record).from_json(value)
 
 
 def changed(record, *keys_and_value):
@@ -255,21 +244,21 @@ def changed(record, *keys_and_value):
         (changed(SEARCH, "start", ["9x9:cosface"]), "start: genotype '9x9:cosface': block 1 is '9x9', position 2"),
         (
             (Front, {"config": {}, "objectives": [], "images": 1, "errors to beat": {}, "front": [3]}),
-            "config: 'calibrate' is missing in it",
+            "config: 'population' is missing in it",
         ),
     ],
     ids=lambda part: part if isinstance(part, str) else part[0].__name__,
 )
 def test_damage_is_told_by_its_key_and_its_value(damaged, message):
     kind, value = damaged
-    with pytest.raises(Damaged) as error:
+    with pytest.raises(ValueError) as error:
         kind.from_json(value)
     assert str(error.value).startswith(message) and "\n" not in str(error.value)
 
 
 def test_intervals_have_two_ends():
     value = {"n": 3, "value": 0.5, "interval": [0.1, 0.9, 1.0], "method": None}
-    with pytest.raises(Damaged, match="interval must be 2 values, got 3"):
+    with pytest.raises(ValueError, match="interval must be 2 values, got 3"):
         decode(Estimate, value)
     assert decode(Estimate, {**value, "interval": [0, 1]}).interval == (0.0, 1.0)
 
@@ -287,14 +276,6 @@ def test_whole_numbers_are_numbers_with_a_point_where_these_are_asked_for():
     kind, value = changed(RESULT, "seconds", 2)
     seconds = kind.from_json(value).seconds
     assert seconds == 2.0 and type(seconds) is float
-
-
-@pytest.mark.parametrize("name", ["population", "generations", "confirm_candidates", "max_params", "latency_batch"])
-def test_options_that_a_search_of_an_older_version_lacked_have_their_defaults(name):
-    kind, value = changed(SEARCH, name, ...)
-    defaults = {**vars(SearchOptions()), **vars(ConstraintOptions())}
-    read = kind.from_json(value)
-    assert {**vars(read.options), **vars(read.constraints)}[name] == defaults[name]
 
 
 def test_what_a_record_lacks_that_was_added_later_has_its_default():

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from dualfair.runs.directory import RunDirectory
-from dualfair.runs.protocol import ProtocolOptions
+from dualfair.runs.directory import RecordedCommand, RunDirectory
+from dualfair.runs.options import ProtocolOptions
 from dualfair.runs.records.search import SearchConfig
 from dualfair.runs.records.training import RetrainConfig
 from dualfair.supernet.training.recipe import Recipe
@@ -119,3 +119,4 @@ def test_commands_are_kept_as_typed_with_versions_and_device(tmp_path, monkeypat
     first, _ = map(json.loads, directory.layout.retrain.commands.read_text().splitlines())
     assert shlex.split(first["command"]) == ["dualfair", *words] and first["device"] == "cpu, 2 threads"
     assert {"time", "python", "torch", "timm", "numpy", "pymoo"} <= set(first)
+    assert RecordedCommand.from_json(first).to_json() == first

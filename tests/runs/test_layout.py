@@ -8,7 +8,7 @@ from dualfair.runs.layout import STAGES, CorrelateLayout, RunLayout
 from dualfair.runs.training_spec import TrainingSpec
 
 RUN = RunLayout(Path("run"))
-TRAINING = RUN.retrain.training(TrainingSpec.parse("timm.resnet18:cosface,lr=0.5 seed 3"))
+TRAINING = RUN.retrain.training(TrainingSpec.of_label("timm.resnet18:cosface,lr=0.5", 3))
 
 
 @pytest.mark.parametrize(
@@ -80,6 +80,6 @@ def test_a_stage_that_has_not_begun_has_no_trainings(tmp_path):
 
 
 def test_the_folder_of_a_label_is_that_of_its_training():
-    for text in ("101-101:cosface seed 0", "timm.swin_base_patch4_window7_224:magface,epochs=3,flip=no seed 12"):
-        training = TrainingSpec.parse(text)
+    for label in ("101-101:cosface", "timm.swin_base_patch4_window7_224:magface,epochs=3,flip=no"):
+        training = TrainingSpec.of_label(label, 12)
         assert RUN.retrain.of_label(training.label, training.seed) == RUN.retrain.training(training)

@@ -10,12 +10,12 @@ import time
 
 import pytest
 
-from dualfair.runs.lock import Holder, holder, locked, started
+from dualfair.runs.directory import Holder, holder, locked, started
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from dualfair.runs.lock import locked
+from dualfair.runs.directory import locked
 with locked(Path(sys.argv[1]), print):
     print("held", flush=True)
     time.sleep(60)
@@ -94,7 +94,7 @@ def test_the_same_process_cannot_enter_twice(tmp_path):
 RACE = """
 import sys, time
 from pathlib import Path
-from dualfair.runs.lock import locked
+from dualfair.runs.directory import locked
 lock, turns = Path(sys.argv[1]), 0
 while turns < 40:
     try:

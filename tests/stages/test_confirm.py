@@ -16,8 +16,7 @@ from dualfair.evolution.nsga2 import evolve
 from dualfair.evolution.run import SearchResult
 from dualfair.evolution.storage import glance
 from dualfair.runs.directory import RunDirectory
-from dualfair.runs.options import SearchOptions
-from dualfair.runs.protocol import ProtocolOptions, measurement, people_in_words
+from dualfair.runs.options import ProtocolOptions, SearchOptions, measurement, people_in_words
 from dualfair.runs.records.search import Front, FrontNetwork
 from dualfair.runs.trained_run import open_trained
 from dualfair.stages.confirm import confirmed_front, judged

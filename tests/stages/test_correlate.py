@@ -9,7 +9,7 @@ import torch
 
 from dualfair.evolution.archive import Archive
 from dualfair.runs.layout import RunLayout
-from dualfair.runs.training_results import add_to_plan
+from dualfair.runs.run_files import add_to_plan
 from dualfair.runs.training_spec import TrainingSpec
 from dualfair.stages.inherited import Scoring
 from dualfair.supernet.space import dpn_space

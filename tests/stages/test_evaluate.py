@@ -349,7 +349,7 @@ def test_a_network_is_judged_on_people_that_it_was_not_trained_on(dualfair, gene
     network.load_state_dict(load_checkpoint(networks[0] / "step-00000003.pt")["network"])
     expected = error(ranks(embed(network.eval(), splits["test"]), splits["test"].identities))
     assert report["identification"]["all"]["error"]["value"] == pytest.approx(expected)
-    everyone = dualfair("evaluate", "--network", networks[0] / "step-00000003.pt", "--faces", generated.folder,
+    everyone = dualfair("evaluate", "--network", networks[0], "--faces", generated.folder,
                         "--split", "all", "--metrics", "identification", "--out", tmp_path / "o", *FAST)  # fmt: skip
     assert "160 images of 40 people" in everyone.out and "its numbers are too good" in everyone.out
 

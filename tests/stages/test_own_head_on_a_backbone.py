@@ -10,7 +10,7 @@ import timm
 import torch
 
 from dualfair.runs.layout import RunLayout
-from dualfair.runs.training_results import read_plan
+from dualfair.runs.run_files import read_plan
 from dualfair.supernet.production.exported import open_export
 from dualfair.supernet.skeleton import SKELETONS
 

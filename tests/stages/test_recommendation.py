@@ -120,7 +120,7 @@ def test_damaged_undefined_and_missing_trainings_are_told(tmp_path):
     assert [result.training.seed for result in finished] == [0]
     assert len(planned_trainings(files, finished).jobs) == 3
     folder = "retrain/101-101-101-101_cosface"
-    assert files.problems[0].startswith(f"{folder}/seed-2/result.json is damaged: ")
+    assert files.problems[0].startswith(f"{folder}/seed-2/result.json is damaged (")
     assert files.problems[1:] == [
         f"{folder}/seed-1/result.json is damaged: it is not the result of a training",
         "retraining is not finished: 1 of 3 trainings are done, so the network to take may change",

@@ -8,7 +8,7 @@ import pytest
 
 from dualfair.runs.directory import RunDirectory
 from dualfair.runs.options import RetrainOptions, TrainOptions
-from dualfair.runs.training_results import add_to_plan, read_plan
+from dualfair.runs.run_files import add_to_plan, read_plan
 from dualfair.runs.training_spec import TrainingSpec
 from dualfair.stages.retrain import HowTrained, retrain_short
 from dualfair.supernet.space import dpn_space

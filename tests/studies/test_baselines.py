@@ -10,7 +10,7 @@ from PIL import Image
 from scipy.stats import spearmanr
 
 from dualfair.runs.directory import RunDirectory
-from dualfair.runs.protocol import ProtocolOptions
+from dualfair.runs.options import ProtocolOptions
 from dualfair.runs.records.study import StudyReport
 from dualfair.runs.records.training import RetrainConfig
 from dualfair.studies.baselines import BaselineStudy, study
@@ -160,7 +160,7 @@ def test_a_damaged_result_is_told_and_left_out(dualfair, run):
     result = dualfair("shelf", "--run", run, "--resamples", 20)
     assert result.status == 0 and "1 searched network and 1 backbone" in result.out
     [damaged] = BaselineStudy.read(run / "studies/baselines/baselines.json").damaged
-    assert "101_cosface/seed-0/result.json: damaged" in damaged and damaged in result.out
+    assert "101_cosface/seed-0/result.json is damaged" in damaged and damaged in result.out
 
 
 @pytest.mark.parametrize(

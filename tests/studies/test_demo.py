@@ -5,9 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from dualfair.runs.context import working, working_beside
-from dualfair.runs.options import RetrainOptions, SearchOptions
-from dualfair.runs.protocol import ProtocolOptions
+from dualfair.runs.devices import working, working_beside
+from dualfair.runs.options import ProtocolOptions, RetrainOptions, SearchOptions
 from dualfair.studies import demo
 from dualfair.studies.demo import DemoLayout, demonstrate, summary
 

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from dualfair.presentation.format import NOTHING
-from dualfair.runs.options import TrainOptions
-from dualfair.runs.protocol import ProtocolOptions
+from dualfair.runs.options import ProtocolOptions, TrainOptions
 from dualfair.studies.supernets import StudyOptions
 from dualfair.studies.supernets.study import COMPARISON, SupernetStudy, Variant, study_of, variants_of
 from dualfair.supernet.training.recipe import Recipe

@@ -9,8 +9,7 @@ from dualfair.evaluation.ranking_study import Ceiling, MeasureStudy, Rival
 from dualfair.evaluation.statistics.ceiling import NoiseCeiling, TruthCeiling
 from dualfair.evaluation.statistics.ranking import Estimate, RankingCorrelation
 from dualfair.runs.layout import TrainingsLayout
-from dualfair.runs.options import ConstraintOptions, SearchOptions, TrainOptions
-from dualfair.runs.protocol import ProtocolOptions
+from dualfair.runs.options import ConstraintOptions, ProtocolOptions, SearchOptions, TrainOptions
 from dualfair.runs.records.ranking import RankingStudy, SampleStudy, TableStudy
 from dualfair.runs.records.search import Chance, ConfirmedFront, Front, FrontNetwork, SearchConfig
 from dualfair.runs.records.training import RetrainConfig, TrainConfig, TrainingResult

@@ -1,8 +1,7 @@
 """Workloads for tests."""
 
 from dualfair.planning.workload import FaceCounts, Workload
-from dualfair.runs.options import RetrainOptions, SearchOptions
-from dualfair.runs.protocol import ProtocolOptions
+from dualfair.runs.options import ProtocolOptions, RetrainOptions, SearchOptions
 from dualfair.supernet.space import ChoiceBlock, SearchSpace
 from dualfair.supernet.training.recipe import Recipe
 

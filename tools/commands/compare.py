@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from dualfair.commands.console import watching
-from dualfair.commands.options import PATH, deterministic_option, device_option
+from dualfair.commands.options import PATH, machine_options
 
 
 @click.command()
@@ -13,14 +13,11 @@ from dualfair.commands.options import PATH, deterministic_option, device_option
 @click.option("--seeds", type=click.IntRange(2, 1000), default=10, show_default=True, help="Runs of each method.")
 @click.option("--population", type=click.IntRange(2), help="Genotypes a generation.  [default: the search's]")
 @click.option("--generations", type=click.IntRange(1), help="Generations of NSGA-II.  [default: the search's]")
-@device_option
-@deterministic_option
+@machine_options
 def command(run: Path, seeds: int, population: int | None, generations: int | None, **machine: object) -> None:
     """Compare NSGA-II with random search at equal evaluations, over seeds; small spaces are scored as a whole."""
-    from dualfair.runs.context import working
-    from dualfair.runs.trained_run import open_trained
+    from dualfair.runs.trained_run import working_on
     from dualfair.studies.compare import compare
 
-    with watching() as watched, working(run, say=watched["say"], **machine) as place:
-        trained = open_trained(place.directory, place.processes)
+    with watching() as watched, working_on(run, say=watched["say"], **machine) as trained:
         compare(trained, seeds, population=population, generations=generations, progress=watched["progress"])

@@ -6,12 +6,11 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 
 import click
 
 from dualfair.runs.devices import keep_freed_memory
-from dualfair.runs.watching import Progress, ShowProgress, Stopped, never
+from dualfair.runs.watching import Progress, ShowProgress, Stopped
 
 EXIT_STATUS = {signal.SIGINT: 130, signal.SIGTERM: 143}
 """128 + number of the signal, as shells have it."""
@@ -51,8 +50,7 @@ def bars() -> Iterator[ShowProgress]:
 
             close()
             work = progress.work
-            first = progress.done - 1
-            bar = tqdm(total=progress.total, initial=first, desc=work, unit=progress.unit, leave=False, disable=None)
+            bar = tqdm(initial=progress.done - 1, desc=work, unit=progress.unit, leave=False, disable=None)
         bar.total = progress.total
         bar.set_postfix_str(progress.note, refresh=False)
         bar.update(progress.done - bar.n)
@@ -72,48 +70,22 @@ def bars() -> Iterator[ShowProgress]:
 
 
 @contextmanager
-def leaving_on_signals() -> Iterator[None]:
-    """Within, SIGTERM and Ctrl-C raise `Interrupted`. What is written is whole at any instant."""
+def on_signals(*, finishing: bool = False) -> Iterator[list[int]]:
+    """Within, SIGTERM and Ctrl-C raise `Interrupted`; what is written is whole at any instant.
 
-    def leave(number: int, frame: object) -> None:
-        raise Interrupted(number)
-
-    with _handling(leave):
-        yield
-
-
-@dataclass
-class Wish:
-    """Whether a signal asked to stop, and which."""
-
-    signal: int | None = None
-
-    def __call__(self) -> bool:
-        return self.signal is not None
-
-
-@contextmanager
-def finishing_first() -> Iterator[Wish]:
-    """Within, the first SIGTERM or Ctrl-C only makes a wish, so that the step at hand can be finished and saved.
-
-    A second Ctrl-C raises `Interrupted` at once.
+    With `finishing` the first one is only put into the list, so that the step at hand can be finished and saved, and a
+    second Ctrl-C raises at once.
     """
-    wish = Wish()
+    received: list[int] = []
 
-    def note(number: int, frame: object) -> None:
-        if number == signal.SIGINT and wish.signal == signal.SIGINT:
+    def receive(number: int, frame: object) -> None:
+        if not finishing or number == signal.SIGINT in received:
             raise Interrupted(number)
-        wish.signal = wish.signal or number
+        received.append(number)
 
-    with _handling(note):
-        yield wish
-
-
-@contextmanager
-def _handling(handler: Callable[[int, object], None]) -> Iterator[None]:
-    before = {number: signal.signal(number, handler) for number in EXIT_STATUS}
+    before = {number: signal.signal(number, receive) for number in EXIT_STATUS}
     try:
-        yield
+        yield received
     finally:
         for number, earlier in before.items():
             signal.signal(number, earlier)
@@ -128,16 +100,17 @@ def watching(*, finishing: bool = False) -> Iterator[dict[str, Callable]]:
     line.
     """
     keep_freed_memory()
-    with bars() as progress, finishing_first() if finishing else nullcontext(never) as should_stop:
+    with bars() as progress, on_signals(finishing=finishing) as received:
+        watch = {"say": say, "progress": progress, "should_stop": lambda: bool(received)}
         try:
-            yield {"say": say, "progress": progress, **({"should_stop": should_stop} if finishing else {})}
+            yield watch if finishing else {name: watch[name] for name in ("say", "progress")}
         except Stopped:
-            raise Interrupted(should_stop.signal) from None
+            raise Interrupted(received[0] if received else None) from None
         except RuntimeError as error:
             from dualfair.supernet.training.trainer import NonFinite
 
             if not isinstance(error, NonFinite):
                 raise
             raise click.ClickException(str(error)) from error
-        if finishing and should_stop():
-            raise Interrupted(should_stop.signal)
+        if received:
+            raise Interrupted(received[0])

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dualfair.commands.console import watching
-from dualfair.commands.options import PATH, deterministic_option, device_option
+from dualfair.commands.options import PATH, machine_options
 
 if TYPE_CHECKING:
     from dualfair.runs.trained_run import TrainedRun
@@ -15,12 +15,11 @@ if TYPE_CHECKING:
 @click.command()
 @click.option("--out", type=PATH, default=Path("dualfair-demo"), show_default=True, help="Folder.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same result.")
-@device_option
-@deterministic_option
+@machine_options
 def command(out: Path, seed: int, **machine: object) -> None:
     """All four stages on generated faces: a few minutes on 2 CPU cores, no downloads."""
     from dualfair.reporting.report import report
-    from dualfair.runs.context import working, working_beside
+    from dualfair.runs.devices import working, working_beside
     from dualfair.studies.compare import compare
     from dualfair.studies.demo import DemoLayout, demonstrate, summary
 

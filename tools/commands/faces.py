@@ -37,7 +37,7 @@ class ImportGroup(click.Group):
         return list(_importers())
 
     def get_command(self, context: click.Context, name: str) -> click.Command:
-        from dualfair.runs.plug_in import look_up
+        from dualfair.runs.config import look_up
         from dualfair.stages.faces import import_faces
 
         importer = look_up(name, _importers(), "importer")

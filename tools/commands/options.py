@@ -1,13 +1,14 @@
 """Options of commands, made from configuration dataclasses: one field is one option, so the two cannot drift apart."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import get_type_hints
 
 import click
 
 from dualfair.runs.config import presets
+from dualfair.runs.options import CHECKPOINT_MINUTES, RESAMPLES
 
 PATH = click.Path(path_type=Path)
 
@@ -19,17 +20,15 @@ def config_options(*configs: type) -> Callable:
     preset or the dataclass can decide.
     """
 
+    text = f"TOML file with any of these options as name = value, or one of: {', '.join(presets())}."
+    options = {}
+    for config in configs:
+        hints = get_type_hints(config)
+        for field in dataclasses.fields(config):
+            options.setdefault(field.name, _option_of(field, hints[field.name]))
+
     def decorate(command: Callable) -> Callable:
-        preset = click.option(
-            "--preset", help=f"TOML file with any of these options as name = value, or one of: {', '.join(presets())}."
-        )
-        command = preset(command)
-        options = {}
-        for config in configs:
-            hints = get_type_hints(config)
-            for field in dataclasses.fields(config):
-                options.setdefault(field.name, _option_of(field, hints[field.name]))
-        for option in reversed(options.values()):
+        for option in (click.option("--preset", help=text), *reversed(options.values())):
             command = option(command)
         return command
 
@@ -38,8 +37,7 @@ def config_options(*configs: type) -> Callable:
 
 def _option_of(field: dataclasses.Field, kind: type) -> Callable:
     flag = field.name.replace("_", "-")
-    required = field.default is dataclasses.MISSING
-    stated = required or field.default in ("", None) or "[default:" in field.metadata["help"]
+    stated = field.default in ("", None) or "[default:" in field.metadata["help"]
     default = "" if stated else f"  [default: {field.default}]"
     text = field.metadata["help"] + default
     if kind is bool:
@@ -53,7 +51,25 @@ def device_option(command: Callable) -> Callable:
     return click.option("--device", default="auto", help=text)(command)
 
 
-def deterministic_option(command: Callable) -> Callable:
-    """Add --deterministic to a command."""
+def machine_options(command: Callable) -> Callable:
+    """Add --device and --deterministic to a command."""
     text = "Only operations that give the same result in every run, or an error; for CUDA, a CPU has no others."
-    return click.option("--deterministic", is_flag=True, help=text)(command)
+    return device_option(click.option("--deterministic", is_flag=True, help=text)(command))
+
+
+def machine(given: Mapping[str, object]) -> dict[str, object]:
+    """What a user gave of `machine_options`, for `runs.devices.joined` and all that take its options."""
+    return {name: given[name] for name in ("device", "deterministic")}
+
+
+def checkpoint_option(command: Callable) -> Callable:
+    """Add --checkpoint-every to a command."""
+    return click.option(
+        "--checkpoint-every", default=CHECKPOINT_MINUTES, show_default=True, help="Minutes between checkpoints."
+    )(command)
+
+
+def resamples_option(command: Callable) -> Callable:
+    """Add --resamples to a command."""
+    text = "Bootstrap resamples of an interval."
+    return click.option("--resamples", default=RESAMPLES, show_default=True, help=text)(command)

@@ -5,13 +5,12 @@ from pathlib import Path
 import click
 
 from dualfair.commands.console import watching
-from dualfair.commands.options import PATH
-from dualfair.runs.options import RESAMPLES
+from dualfair.commands.options import PATH, resamples_option
 
 
 @click.command()
 @click.option("--run", type=PATH, required=True, help="Run directory of retraining.")
-@click.option("--resamples", type=int, default=RESAMPLES, show_default=True, help="Bootstrap resamples of an interval.")
+@resamples_option
 def command(run: Path, resamples: int) -> None:
     """Networks of the search against backbones of timm's: error, disparity, fronts, and whether ours dominate."""
     from dualfair.runs.directory import RunDirectory

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from dualfair.commands.console import watching
-from dualfair.commands.options import PATH, config_options, deterministic_option, device_option
+from dualfair.commands.options import PATH, config_options, machine, machine_options
 from dualfair.studies.transfer import TransferOptions
 
 
@@ -17,17 +17,9 @@ from dualfair.studies.transfer import TransferOptions
 @click.option("--group", "columns", multiple=True, help="Column of groups; may be repeated.  [default: group]")
 @click.option("--out", type=PATH, required=True, help="Folder for the results.")
 @config_options(TransferOptions)
-@device_option
-@deterministic_option
+@machine_options
 def command(
-    runs: tuple[Path, ...],
-    targets: tuple[Path, ...],
-    columns: tuple[str, ...],
-    out: Path,
-    preset: str | None,
-    device: str,
-    deterministic: bool,
-    **given: object,
+    runs: tuple[Path, ...], targets: tuple[Path, ...], columns: tuple[str, ...], out: Path, **given: object
 ) -> None:
     """Measure all retrained networks of runs on other faces and by other attributes, without fine-tuning.
 
@@ -36,12 +28,12 @@ def command(
     carries over. Of other faces, all people are measured. Writes transfer.json and transfer.csv.
     """
     from dualfair.runs.config import build_configs
-    from dualfair.runs.context import joined
+    from dualfair.runs.devices import joined
     from dualfair.runs.directory import RunDirectory
     from dualfair.studies.transfer.study import transfer
 
-    (options,) = build_configs(given, preset, TransferOptions, stage="transfer")
-    with watching() as watched, joined(device, deterministic) as processes:
+    (options,) = build_configs(given, given["preset"], TransferOptions, stage="transfer")
+    with watching() as watched, joined(**machine(given)) as processes:
         directories = [RunDirectory(run, processes.leads) for run in runs]
         columns = columns or ("group",)
         transfer(directories, targets, columns, options, out, processes=processes, say=watched["say"])

@@ -17,7 +17,7 @@ from dualfair.evaluation.metrics.disparity import DISPARITIES, values_of
 from dualfair.evaluation.objective_grammar import own_objective
 from dualfair.evaluation.objectives import OBJECTIVES, EmbeddedFaces, Objective
 from dualfair.runs.architectures import open_skeleton, open_space
-from dualfair.runs.plug_in import look_up
+from dualfair.runs.config import look_up
 from dualfair.supernet.heads import HEADS
 from dualfair.supernet.training import sampling
 from dualfair.supernet.training.sampling import SAMPLERS, SamplerFactory

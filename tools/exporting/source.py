@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import torch
@@ -13,16 +14,16 @@ from dualfair.evaluation.protocol import EvaluationProtocol, Scores, evaluate_fa
 from dualfair.evaluation.scoring.embedding import embed
 from dualfair.evaluation.scoring.scorer import interval_columns
 from dualfair.presentation.format import listed, spoken
+from dualfair.runs.config import changed
 from dualfair.runs.layout import RunLayout, TrainingsLayout
-from dualfair.runs.protocol import ProtocolOptions
-from dualfair.runs.records.codec import FLAT, FLAT_OPTIONAL, Record
+from dualfair.runs.options import ProtocolOptions
+from dualfair.runs.records.codec import FLAT, Record
 from dualfair.runs.records.search import SearchConfig
 from dualfair.runs.records.training import MEASURES, SPLITS, TrainConfig, TrainingResult
-from dualfair.runs.run_files import RunFiles, open_runs, reason
+from dualfair.runs.run_files import RunFiles, open_runs, read_result, reason
 from dualfair.runs.standalone import Standalone, open_standalone
 from dualfair.runs.trained_run import faces_of, recorded_setting
-from dualfair.runs.training_results import read_result
-from dualfair.runs.training_spec import TrainingSpec, recipe_with
+from dualfair.runs.training_spec import TrainingSpec
 from dualfair.runs.watching import Say
 from dualfair.stages.recommendation import finished_trainings, objective_names, recommend, trained_networks
 from dualfair.supernet.files import read_json
@@ -45,8 +46,12 @@ _DAMAGE = (KeyError, TypeError, ValueError, AttributeError, OSError)
 class StageConfig(Record):
     """What trainings of a stage have in common; a field of the recipe that varies is part of each training's name."""
 
-    recipe: Recipe = field(metadata=FLAT_OPTIONAL)
+    recipe: Recipe = field(metadata=FLAT)
     protocol: ProtocolOptions = field(metadata=FLAT)
+
+    @classmethod
+    def from_json(cls, value: object) -> Self:
+        return super().from_json({**vars(Recipe()), **value} if isinstance(value, dict) else value)
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,7 +172,7 @@ def _opened(path: Path, why: str, say: Say) -> Source:
         trained,
         why,
         metrics_of(trained.training.seed, results, measured, protocol_options),
-        recipe_with((of_stage or config).recipe, trained.training.changes),
+        changed((of_stage or config).recipe, dict(trained.training.changes)),
         _faces(run.path, config),
     )
 

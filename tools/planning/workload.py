@@ -12,8 +12,7 @@ from dualfair.evolution.baselines import LIMIT
 from dualfair.planning.options import PlanOptions
 from dualfair.runs.architectures import open_sampler, open_skeleton, open_space
 from dualfair.runs.config import build_configs, numbers
-from dualfair.runs.options import BATCH, RetrainOptions, SearchOptions, TrainOptions
-from dualfair.runs.protocol import ProtocolOptions
+from dualfair.runs.options import BATCH, ProtocolOptions, RetrainOptions, SearchOptions, TrainOptions
 from dualfair.runs.records.training import SPLITS
 from dualfair.runs.trained_run import open_setting
 from dualfair.stages.confirm import RANDOM

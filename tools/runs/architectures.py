@@ -1,10 +1,9 @@
 """Skeletons, spaces, heads and samplers by the names that users type: built in, or `module:object` of their own."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
-from dualfair.runs.config import numbers
-from dualfair.runs.plug_in import look_up
+from dualfair.runs.config import look_up, numbers
 from dualfair.supernet.genotype import HEAD_NAMES
 from dualfair.supernet.skeleton import SKELETONS, OwnHead, Skeleton
 from dualfair.supernet.space import SPACE_NAMES, SearchSpace, dpn_space
@@ -17,11 +16,7 @@ def open_skeleton(name: str, blocks: str = "", size: int = 0, heads: str = "") -
     "" and 0 keep what the skeleton has. One of the user's own is named by where it comes from, so that it is found
     again. Raises ValueError for an unknown name, and where something does not fit.
     """
-    skeleton = look_up(name, SKELETONS, "skeleton")
-    if not isinstance(skeleton, Skeleton):
-        raise ValueError(
-            f"skeleton {name!r} is a {type(skeleton).__name__}; expected a dualfair.supernet.skeleton.Skeleton"
-        )
+    skeleton = look_up(name, SKELETONS, "skeleton", Skeleton)
     counts = numbers(blocks, "-", int, "blocks") if blocks else None
     return with_heads(replace(skeleton.resized(size or None, counts), name=name, own_heads=()), _split(heads))
 
@@ -35,7 +30,7 @@ def with_heads(skeleton: Skeleton, heads: Iterable[str]) -> Skeleton:
     for text in heads:
         if text in HEAD_NAMES or text in own_heads:
             continue
-        head = OwnHead(head_name(text), _margin(text), text)
+        head = OwnHead(head_name(text), look_up(text, dict.fromkeys(HEAD_NAMES), "head", Callable), text)
         if head.name in HEAD_NAMES or own_heads.setdefault(head.name, head).source != text:
             raise ValueError(f"head {text!r} is called like another one, {head.name!r}; rename the function")
     return replace(skeleton, own_heads=tuple(own_heads.values()))
@@ -50,17 +45,14 @@ def open_space(name: str, skeleton: Skeleton, heads: str = "") -> SearchSpace:
     chosen = tuple(map(head_name, _split(heads)))
     places = skeleton.block_places()
     if name in SPACE_NAMES:
-        three = all(len(positions) == 3 for positions in places)
-        if not three:
+        if any(len(positions) != 3 for positions in places):
             raise ValueError(
                 f"space {name} is of blocks of 3 positions, those of skeleton {skeleton.name} have "
                 f"{'-'.join(str(len(positions)) for positions in places)}; give --space module:object"
             )
         operations = [operation.name for operation in skeleton.operations]
         return dpn_space(name, len(places), operations, chosen or HEAD_NAMES)
-    space = look_up(name, dict.fromkeys(SPACE_NAMES), "space")
-    if not isinstance(space, SearchSpace):
-        raise ValueError(f"space {name!r} is a {type(space).__name__}; expected a dualfair.supernet.space.SearchSpace")
+    space = look_up(name, dict.fromkeys(SPACE_NAMES), "space", SearchSpace)
     if space.blocks != len(places) or not space.heads:
         raise ValueError(
             f"space {name!r} has {space.blocks} blocks and {len(space.heads)} heads; the skeleton has {len(places)} "
@@ -105,10 +97,3 @@ def _split(heads: str) -> list[str]:
     if len(set(short)) < len(short) or not all(names):
         raise ValueError(f"heads must be different names joined by ',', got {heads!r}")
     return names
-
-
-def _margin(text: str) -> object:
-    margin = look_up(text, dict.fromkeys(HEAD_NAMES), "head")
-    if not callable(margin):
-        raise ValueError(f"head {text!r} is a {type(margin).__name__}; expected a function, see 'Your own head'")
-    return margin

@@ -1,7 +1,10 @@
-"""Configurations: frozen dataclasses whose fields are options, filled from what was asked for and from presets."""
+"""Configurations: frozen dataclasses whose fields are options, filled from what was asked for and from presets, and
+plug-ins that these name."""
 
 import dataclasses
+import importlib
 import math
+import sys
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -40,14 +43,40 @@ def build_configs(
     values = {**(defaults or {}), **(_read_preset(preset, stage, kinds) if preset else {})}
     values |= {name: value for name, value in given.items() if value is not None and name in kinds}
     values = {name: _checked(name, kinds.get(name, object), value) for name, value in values.items()}
-    built = []
-    for config in configs:
-        fields = dataclasses.fields(config)
-        missing = [field.name for field in fields if field.default is dataclasses.MISSING and field.name not in values]
-        if missing:
-            raise ValueError(f"missing option --{missing[0].replace('_', '-')}")
-        built.append(config(**{field.name: values[field.name] for field in fields if field.name in values}))
-    return built
+    return [config(**{name: values[name] for name in get_type_hints(config) if name in values}) for config in configs]
+
+
+def look_up(name: str, table: Mapping[str, object], kind: str, expected: type = object) -> object:
+    """The entry of `table`, or the object that `module:object` names; the current folder is searched for modules.
+
+    This imports the module, so it runs the user's own code, which takes a name that the user typed. Raises ValueError
+    naming the built-ins when there is neither, with the reason when the module cannot be imported, and for an object
+    that is not of the `expected` type.
+    """
+    if name in table:
+        return table[name]
+    module, colon, attribute = name.partition(":")
+    if not colon:
+        raise ValueError(f"unknown {kind} {name!r}; choose from {', '.join(table)}, or give module:object")
+    if not all(part.isidentifier() for part in (*module.split("."), attribute)):
+        raise ValueError(f"{kind} {name!r}: expected module:object, two names of Python joined by ':'")
+    folder = str(Path.cwd())
+    sys.path.insert(0, folder)
+    try:
+        imported = importlib.import_module(module)
+    except Exception as error:
+        raise ValueError(
+            f"{kind} {name!r}: importing {module} failed: {type(error).__name__}: {error}; --debug shows where"
+        ) from error
+    finally:
+        sys.path.remove(folder)
+    if not hasattr(imported, attribute):
+        raise ValueError(f"{kind} {name!r}: module {module} has no {attribute!r}")
+    plugged_in = getattr(imported, attribute)
+    if not isinstance(plugged_in, expected):
+        of_type = f"{expected.__module__}.{expected.__qualname__}"
+        raise ValueError(f"{kind} {name!r} is a {type(plugged_in).__name__}; expected a {of_type}")
+    return plugged_in
 
 
 def numbers(text: str, separator: str, kind: type, name: str) -> tuple:

@@ -1,9 +1,7 @@
 """Where the files of a run directory lie. Every file name of a stage stands here, and nowhere else."""
 
-from __future__ import annotations
-
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -13,7 +11,7 @@ from dualfair.runs.training_spec import TrainingSpec, folder_of_label, label_of_
 STAGES = ("train", "search", "retrain", "short", "correlate")
 """The folders that stages make: the four, and beside them short trainings."""
 
-_SEED = re.compile(r"seed-(0|[1-9][0-9]{0,8})")
+_SEED = re.compile(r"seed-(?:0|[1-9][0-9]{0,8})")
 Kind = TypeVar("Kind")
 
 
@@ -23,7 +21,7 @@ class Inside(Generic[Kind]):
     def __init__(self, name: str, kind: Callable[[Path], Kind] = Path) -> None:
         self.name, self.kind = name, kind
 
-    def __get__(self, layout: _Folder, owner: type | None = None) -> Kind:
+    def __get__(self, layout: "_Folder", owner: type | None = None) -> Kind:
         return self.kind(layout.folder / self.name)
 
 
@@ -99,14 +97,13 @@ class TrainingsLayout(StageLayout):
         places = sorted(self.folder.glob("*/seed-*"))
         return [place for place in places if place.is_dir() and _SEED.fullmatch(place.name)]
 
-    def results(self) -> Iterator[Path]:
+    def results(self) -> list[Path]:
         """The results of all trainings, in the order of their paths, intact or not."""
-        results = (TrainingLayout(folder).result for folder in self.folders())
-        return (path for path in results if path.is_file())
+        return [path for folder in self.folders() if (path := TrainingLayout(folder).result).is_file()]
 
     def begun_trainings(self) -> list[tuple[str, int]]:
         """The trainings that have a folder, as (label, seed); labels may be damaged."""
-        return [(label_of_folder(place.parent.name), int(_SEED.fullmatch(place.name)[1])) for place in self.folders()]
+        return [(label_of_folder(place.parent.name), int(place.name.removeprefix("seed-"))) for place in self.folders()]
 
     def finished_trainings(self) -> list[tuple[str, int]]:
         """Those of `begun_trainings` that have a result, intact or not."""

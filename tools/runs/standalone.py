@@ -16,7 +16,7 @@ from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.network import Network, build
 from dualfair.supernet.production.exported import ABOUT, read_export
 from dualfair.supernet.skeleton import Skeleton
-from dualfair.supernet.training.checkpoint import Record, load_checkpoint, newest_intact, verified
+from dualfair.supernet.training.checkpoint import load_checkpoint, newest_intact
 
 
 @dataclass(frozen=True)
@@ -53,25 +53,19 @@ def describe_network(
     )
 
 
-def open_standalone(path: Path, device: torch.device, say: Callable[[str], object]) -> Standalone:
-    """The network of a checkpoint, or the newest intact one of a training's folder; `say` hears of damaged ones.
+def open_standalone(folder: Path, device: torch.device, say: Callable[[str], object]) -> Standalone:
+    """The network of a training's folder (its newest intact checkpoint), or of an export; `say` hears of damaged ones.
 
-    The folder may also be an export. Raises ValueError when there is none, when it is not finished, or when it does not
-    fit its description.
+    Raises ValueError when there is none, when it is not finished, or when it does not fit its description.
     """
-    if not path.exists():
-        raise ValueError(
-            f"there is no {path}; name a folder that 'dualfair retrain' made, such as RUN/retrain/GENOTYPE/seed-0, or "
-            "one that 'dualfair export' made"
-        )
-    folder = path if path.is_dir() else path.parent
-    if path == folder and (folder / ABOUT).is_file():
+    about, file = folder / ABOUT, TrainingLayout(folder).description
+    if about.is_file():
         return _open_exported(folder, device)
-    file = TrainingLayout(folder).description
     if not file.is_file():
+        problem = f"holds no trained network ({file.name} is not there)" if folder.is_dir() else "is no folder"
         raise ValueError(
-            f"{folder} holds no trained network ({file.name} is not there); name a folder that 'dualfair retrain' "
-            "made, such as RUN/retrain/GENOTYPE/seed-0"
+            f"{folder} {problem}; name one that 'dualfair retrain' made, such as RUN/retrain/GENOTYPE/seed-0, or one "
+            "that 'dualfair export' made"
         )
     description = NetworkDescription.read(file, "train the network again")
     try:
@@ -80,20 +74,28 @@ def open_standalone(path: Path, device: torch.device, say: Callable[[str], objec
         network = build_network(description.training.network, skeleton, description.identities)
     except (ValueError, RuntimeError) as error:
         raise ValueError(f"{file} is damaged ({error}); train the network again") from error
-    chosen, record = _intact(path, say)
+    newest = newest_intact(folder, say)
+    if newest is None:
+        raise ValueError(f"{folder} has no intact checkpoint; run the same 'dualfair retrain' command again")
+    path, record = newest
     if not record.finished:
         raise ValueError(
             f"training of {folder} is at step {record.step} of {record.steps}; run the same 'dualfair retrain' "
             "command again to finish it"
         )
-    state = load_checkpoint(chosen)
-    try:
-        network.load_state_dict(state["network"])
-    except (KeyError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"checkpoint {chosen} does not fit the network in {file}: {reason}") from error
+    load_weights(network, path)
     network = network.to(device, memory_format=torch.channels_last).eval()
     return Standalone(network, description.training, description.identities, description.trained_on)
+
+
+def load_weights(network: torch.nn.Module, checkpoint: Path) -> None:
+    """Give a network the weights of a checkpoint. Raises ValueError where it does not fit them."""
+    state = load_checkpoint(checkpoint)
+    try:
+        network.load_state_dict(state["network"])
+    except (KeyError, TypeError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"checkpoint {checkpoint} does not fit the network of its folder: {reason}") from error
 
 
 def _open_exported(folder: Path, device: torch.device) -> Standalone:
@@ -107,16 +109,3 @@ def _open_exported(folder: Path, device: torch.device) -> Standalone:
         raise ValueError(f"{folder / ABOUT} is damaged ({error}); export the network again") from error
     network = export.network.to(device, memory_format=torch.channels_last).eval()
     return Standalone(network, training, identities, trained_on)
-
-
-def _intact(path: Path, say: Callable[[str], object]) -> tuple[Path, Record]:
-    """The checkpoint that is meant, and its record."""
-    if path.is_dir():
-        newest = newest_intact(path, say)
-        if newest is None:
-            raise ValueError(f"{path} has no intact checkpoint; run the same 'dualfair retrain' command again")
-        return newest
-    try:
-        return path, verified(path)
-    except ValueError as error:
-        raise ValueError(f"checkpoint {path} is damaged ({error}); name its folder to take an intact one") from None

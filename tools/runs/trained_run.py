@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,15 +13,17 @@ import torch
 from dualfair.evaluation.scoring.embedding import network_input
 from dualfair.runs.architectures import open_skeleton, open_space
 from dualfair.runs.config import numbers
+from dualfair.runs.devices import working
 from dualfair.runs.directory import RunDirectory
 from dualfair.runs.options import TrainOptions
 from dualfair.runs.records.training import TrainConfig
+from dualfair.runs.standalone import load_weights
 from dualfair.supernet.images.face_set import FaceSet, TooFewPeople, divide_people, open_splits
 from dualfair.supernet.images.store import open_store
 from dualfair.supernet.network import Supernet
 from dualfair.supernet.skeleton import Skeleton
 from dualfair.supernet.space import SearchSpace
-from dualfair.supernet.training.checkpoint import load_checkpoint, newest_intact, read_record
+from dualfair.supernet.training.checkpoint import newest_intact, read_record
 from dualfair.supernet.training.process_group import ProcessGroup
 
 
@@ -103,17 +107,20 @@ def open_trained(directory: RunDirectory, processes: ProcessGroup) -> TrainedRun
             f"training in {run} is at step {record.step} of {record.steps}; run the same 'dualfair train' command "
             "again to finish it"
         )
-    state = load_checkpoint(path)
     setting = recorded_setting(run, config)
     supernet = Supernet(setting.skeleton, setting.splits["train"].identity_count, setting.space.heads)
-    try:
-        supernet.load_state_dict(state["network"])
-    except (KeyError, TypeError, RuntimeError) as error:
-        raise ValueError(f"checkpoint {path} does not fit the supernet of {run}: {error}") from error
+    load_weights(supernet, path)
     supernet = supernet.to(processes.device, memory_format=torch.channels_last).eval()
     digest = weights_digest(supernet)
     processes.agree("the weights of the supernet", digest)
     return TrainedRun(directory, config, setting, supernet, digest, processes)
+
+
+@contextmanager
+def working_on(run: Path | str, **how: object) -> Iterator[TrainedRun]:
+    """Hold a run directory and compute, as of `devices.working`, on its trained supernet."""
+    with working(run, **how) as place:
+        yield open_trained(place.directory, place.processes)
 
 
 def recorded_setting(run: Path, config: TrainConfig) -> Setting:

@@ -1,13 +1,11 @@
 """One standalone training as a value: which network, by which changes of the recipe, which seed. Needs no torch."""
 
-from __future__ import annotations
-
 import dataclasses
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_type_hints
+from typing import Self, get_type_hints
 
 from dualfair.runs.config import changed
 from dualfair.supernet.families.backbone import PREFIX, Backbone
@@ -29,7 +27,7 @@ class TrainingSpec:
     `changes` are (field, value) pairs in the order of `Recipe`'s fields. The `label` names network and changes, and
     with the seed the folder of the training's results.
 
-    >>> training = TrainingSpec.parse("timm.dpn68b:cosface,optimizer=adamw,lr=0.001 seed 2")
+    >>> training = TrainingSpec.of_label("timm.dpn68b:cosface,optimizer=adamw,lr=0.001", seed=2)
     >>> training.changes, training.seed
     ((('optimizer', 'adamw'), ('lr', 0.001)), 2)
     >>> training.folder
@@ -78,7 +76,7 @@ class TrainingSpec:
         return not (self.is_backbone or self.changes)
 
     @classmethod
-    def of_label(cls, label: str, seed: int = 0) -> TrainingSpec:
+    def of_label(cls, label: str, seed: int = 0) -> Self:
         """The training of a label and a seed. Raises ValueError naming what is wrong with the label."""
         if not isinstance(label, str):
             raise ValueError(f"a training is parsed from text, got {type(label).__name__}")
@@ -92,15 +90,7 @@ class TrainingSpec:
         return cls(network, tuple((name, _parsed(name, value)) for name, _, value in changes), seed)
 
     @classmethod
-    def parse(cls, text: str) -> TrainingSpec:
-        """The training that prints as `text`. Raises ValueError where none does."""
-        label, word, seed = text.rpartition(" seed ")
-        if not word or not _SEED.fullmatch(seed):
-            raise ValueError(f"a training is written as LABEL seed NUMBER, got {text[:80]!r}")
-        return cls.of_label(label, int(seed))
-
-    @classmethod
-    def of_folder(cls, path: Path) -> TrainingSpec:
+    def of_folder(cls, path: Path) -> Self:
         """The training whose results a folder LABEL/seed-NUMBER holds. Raises ValueError where that is no training."""
         seed = path.name.removeprefix("seed-")
         if not path.name.startswith("seed-") or not _SEED.fullmatch(seed):
@@ -138,11 +128,6 @@ def is_plain(label: str) -> bool:
 def differences(recipe: Recipe, base: Mapping[str, object]) -> tuple[tuple[str, object], ...]:
     """The fields of a recipe whose values are not those of `base`, as a training's changes."""
     return tuple((name, value) for name, value in dataclasses.asdict(recipe).items() if base.get(name) != value)
-
-
-def recipe_with(recipe: Recipe, changes: Sequence[tuple[str, object]]) -> Recipe:
-    """A recipe with a training's changes. Raises ValueError for values that it refuses."""
-    return changed(recipe, dict(changes))
 
 
 def _parsed(name: str, text: str) -> object:

@@ -14,8 +14,8 @@ from dualfair.runs.layout import CorrelateLayout
 from dualfair.runs.options import RESAMPLES
 from dualfair.runs.records.ranking import FrontStudy, RankingStudy, SampleStudy, TableStudy
 from dualfair.runs.records.training import SPLITS, TrainingResult
+from dualfair.runs.run_files import TrainingResults, collect, read_short
 from dualfair.runs.trained_run import TrainedRun
-from dualfair.runs.training_results import TrainingResults, collect, read_short
 from dualfair.runs.watching import Say, silent
 from dualfair.stages.inherited import inherited_scores, recorded_search
 from dualfair.stages.ranking_output import draw, sentences

@@ -14,7 +14,7 @@ from dualfair.evaluation.report_rows import disparity_rows, group_rows, network_
 from dualfair.evaluation.subject import Subject, measure_subject
 from dualfair.presentation.figures import bars_figure, cmc_figure, det_figure, save
 from dualfair.presentation.table import Column, table
-from dualfair.runs.plug_in import look_up
+from dualfair.runs.config import look_up
 from dualfair.runs.records.codec import decode, encode, read_whole
 from dualfair.runs.watching import Say, silent
 from dualfair.supernet.files import write_csv, write_json

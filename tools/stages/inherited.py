@@ -13,8 +13,7 @@ from dualfair.evolution.archive import Archive, Evaluation
 from dualfair.evolution.constraints import Constraints, within
 from dualfair.evolution.run import Run, feasible
 from dualfair.runs.directory import RunDirectory
-from dualfair.runs.options import BATCH
-from dualfair.runs.protocol import ProtocolOptions, measurement, people_in_words
+from dualfair.runs.options import BATCH, ProtocolOptions, measurement, people_in_words
 from dualfair.runs.records.search import SearchConfig
 from dualfair.runs.records.training import RetrainConfig
 from dualfair.runs.trained_run import TrainedRun, calibration_images

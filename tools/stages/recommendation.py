@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from dualfair.evaluation.cost import macs, parameters
+from dualfair.evaluation.latency import latencies_in
 from dualfair.evaluation.over_seeds import GroupOverSeeds, TrainedNetwork, over_seeds
 from dualfair.evaluation.protocol import PUBLISHED, ObjectiveNames
 from dualfair.evolution.pareto import knee, non_dominated
 from dualfair.presentation.format import spoken
-from dualfair.runs.records.codec import names_and_values, read_intact
 from dualfair.runs.records.search import SearchConfig
 from dualfair.runs.records.training import NAMED, SAMPLES, SPLITS, RetrainConfig, TrainingPlan, TrainingResult
 from dualfair.runs.run_files import RunFiles
@@ -79,9 +79,10 @@ def trained_networks(
     config = files.record(SearchConfig, files.layout.search.config)
     latencies = {}
     if config and config.timed_on:
-        path = files.layout.search.latencies
-        times = read_intact(path, names_and_values, lambda error: files.add_damage(path, error)) or {}
-        latencies = times.get(config.timed_on, {})
+        try:
+            latencies = latencies_in(files.layout.search.latencies).get(config.timed_on, {})
+        except ValueError as error:
+            files.add_problem(str(error))
     first = {result.training.label: result for result in reversed(results)}
     return tuple(
         replace(

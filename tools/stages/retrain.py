@@ -8,16 +8,15 @@ import numpy as np
 from dualfair.evaluation.statistics.ranking import evenly_spaced
 from dualfair.evolution.pareto import knee, non_dominated
 from dualfair.runs.architectures import open_sampler, with_heads
-from dualfair.runs.context import in_words
+from dualfair.runs.config import changed
+from dualfair.runs.devices import in_words
 from dualfair.runs.layout import TrainingLayout, TrainingsLayout
 from dualfair.runs.options import RetrainOptions
-from dualfair.runs.records.codec import read_intact
 from dualfair.runs.records.search import SearchConfig
 from dualfair.runs.records.training import NAMED, NetworkDescription, RetrainConfig, TrainingResult
+from dualfair.runs.run_files import add_to_plan, read_plan
 from dualfair.runs.trained_run import TrainedRun
-from dualfair.runs.training_results import add_to_plan, read_plan
-from dualfair.runs.training_spec import TrainingSpec, recipe_with
-from dualfair.runs.watching import silent
+from dualfair.runs.training_spec import TrainingSpec
 from dualfair.stages.confirm import confirmed_front
 from dualfair.stages.inherited import recorded_search, scored_networks
 from dualfair.stages.selection import Selection
@@ -129,8 +128,10 @@ def retrain_selection(run: TrainedRun, selection: Selection, how: HowTrained) ->
 
 def _check_head(place: TrainingLayout, source: str) -> None:
     """Raise ValueError where a training was begun with a head of the same name from elsewhere."""
-    description = read_intact(place.description, NetworkDescription.from_json, silent)
-    if description and source not in description.heads.split(","):
+    if not place.description.exists():
+        return
+    description = NetworkDescription.read(place.description, "delete it")
+    if source not in description.heads.split(","):
         raise ValueError(
             f"{place.folder} was trained with head {description.heads or 'of another origin'!r}, not with {source!r}; "
             "rename one of the functions"
@@ -147,7 +148,7 @@ def train_planned(
     directory = run.directory
     stage = _claimed(run, directory.layout.retrain, how)
     faces = run.setting.splits["train"]
-    epochs = sorted({recipe_with(how.recipe, training.changes).epochs for training in trainings})
+    epochs = sorted({changed(how.recipe, dict(training.changes)).epochs for training in trainings})
     directory.say(
         f"Retrain: {len({training.label for training in trainings})} networks x {how.options.seeds} seeds from scratch "
         f"on {len(faces):,} images of {faces.identity_count:,} people, "

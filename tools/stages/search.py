@@ -16,11 +16,9 @@ from dualfair.evolution.nsga2 import evolve
 from dualfair.evolution.run import Progress as Generation
 from dualfair.evolution.run import SearchResult
 from dualfair.presentation.boards import search_board
-from dualfair.runs.context import in_words
-from dualfair.runs.devices import seeded
+from dualfair.runs.devices import in_words, seeded
 from dualfair.runs.directory import RunDirectory
-from dualfair.runs.options import BATCH, ConstraintOptions, SearchOptions
-from dualfair.runs.protocol import ProtocolOptions, people_in_words
+from dualfair.runs.options import BATCH, ConstraintOptions, ProtocolOptions, SearchOptions, people_in_words
 from dualfair.runs.records.search import Front, FrontNetwork, SearchConfig
 from dualfair.runs.records.training import RetrainConfig
 from dualfair.runs.trained_run import TrainedRun, calibration_images

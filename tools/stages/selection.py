@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dualfair.runs.architectures import head_name
-from dualfair.runs.config import read_toml
+from dualfair.runs.config import changed, read_toml
 from dualfair.runs.records.training import BASELINE, NAMED
-from dualfair.runs.training_spec import TrainingSpec, differences, recipe_with
+from dualfair.runs.training_spec import TrainingSpec, differences
 from dualfair.supernet.families.backbone import Backbone
 from dualfair.supernet.genotype import HEAD_NAMES
 from dualfair.supernet.training.recipe import Recipe
@@ -78,7 +78,7 @@ class Selection:
         for name in (name for name in self.survey.backbones if name in buildable):
             for head in heads or self.survey.heads:
                 for row in self.survey.recipes:
-                    row_changes = differences(recipe_with(recipe, row), vars(base))
+                    row_changes = differences(changed(recipe, dict(row)), vars(base))
                     samples[TrainingSpec(Backbone(name, head), row_changes)] = BASELINE
         if not samples:
             raise ValueError("none of the survey's backbones can be built for this run's images")

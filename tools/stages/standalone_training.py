@@ -10,15 +10,15 @@ from dualfair.evaluation.scoring.scorer import population_embeddings
 from dualfair.presentation.boards import write_training_outcome
 from dualfair.presentation.format import spoken
 from dualfair.presentation.table import Column, spread_columns, table
+from dualfair.runs.config import changed
 from dualfair.runs.devices import seeded
 from dualfair.runs.layout import TrainingsLayout
-from dualfair.runs.options import CHECKPOINT_MINUTES, RetrainOptions
-from dualfair.runs.protocol import ProtocolOptions
+from dualfair.runs.options import CHECKPOINT_MINUTES, ProtocolOptions, RetrainOptions
 from dualfair.runs.records.training import SPLITS, TrainingResult
+from dualfair.runs.run_files import read_result
 from dualfair.runs.standalone import build_network, describe_network
 from dualfair.runs.trained_run import TrainedRun, calibration_images
-from dualfair.runs.training_results import read_result
-from dualfair.runs.training_spec import TrainingSpec, recipe_with
+from dualfair.runs.training_spec import TrainingSpec
 from dualfair.runs.watching import ShouldStop, ShowProgress, never, silent
 from dualfair.stages.recommendation import over_trainings
 from dualfair.stages.training import run_training
@@ -98,7 +98,7 @@ def train_standalone(run: TrainedRun, stage: TrainingStage, training: TrainingSp
         network = build_network(drawn.network, skeleton, faces.identity_count)
         if team.leads:
             describe_network(drawn, skeleton, faces.identity_count, run.config.trained_on).write(place.description)
-        recipe = recipe_with(stage.how.recipe, training.changes)
+        recipe = changed(stage.how.recipe, dict(training.changes))
         trainer = Trainer(network, faces, recipe, seed=drawn.seed, device=run.device, processes=team)
         seconds = run_training(
             trainer,

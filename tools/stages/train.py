@@ -5,8 +5,7 @@ import os
 from pathlib import Path
 
 from dualfair.runs.architectures import open_sampler
-from dualfair.runs.context import Workplace, in_words
-from dualfair.runs.devices import seeded
+from dualfair.runs.devices import Workplace, in_words, seeded
 from dualfair.runs.options import CHECKPOINT_MINUTES, TrainOptions
 from dualfair.runs.records.training import Checkpoint, TrainConfig
 from dualfair.runs.trained_run import Setting, open_setting

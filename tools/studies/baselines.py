@@ -21,7 +21,7 @@ from dualfair.runs.options import RESAMPLES
 from dualfair.runs.records.codec import FLAT, Record, keyed
 from dualfair.runs.records.study import StudyFigure, StudyReport
 from dualfair.runs.records.training import SPLITS, TrainingResult
-from dualfair.runs.training_results import read_results
+from dualfair.runs.run_files import RunFiles
 from dualfair.supernet.files import write_csv
 
 OURS, BASELINES = "ours", "baselines"
@@ -140,11 +140,11 @@ def study_baselines(directory: RunDirectory, *, resamples: int = RESAMPLES) -> B
     """
     if resamples < 1:
         raise ValueError(f"resamples must be 1 or more, got {resamples}")
-    damaged: list[str] = []
-    results = read_results(directory.layout.retrain, damaged)
+    files = RunFiles(directory.layout)
+    results = files.results(directory.layout.retrain)
     if not results:
         raise ValueError(f"{directory.path} has no retrained networks; run 'dualfair retrain' first")
-    record = replace(study(list(results.values()), resamples=resamples), damaged=tuple(damaged))
+    record = replace(study(list(results.values()), resamples=resamples), damaged=tuple(files.problems))
     layout = BaselinesLayout(directory.layout.study("baselines").folder)
     directory.record_command(layout, "no device")
     record.write(layout.numbers)

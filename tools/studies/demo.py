@@ -11,14 +11,13 @@ from pathlib import Path
 from textwrap import wrap
 
 from dualfair.presentation.table import Column, Table, interval_columns, table
-from dualfair.runs.context import Workplace
+from dualfair.runs.devices import Workplace
 from dualfair.runs.layout import Inside, RunLayout
-from dualfair.runs.options import RetrainOptions, SearchOptions, TrainOptions
-from dualfair.runs.protocol import ProtocolOptions
+from dualfair.runs.options import ProtocolOptions, RetrainOptions, SearchOptions, TrainOptions
 from dualfair.runs.records.ranking import RankingStudy
 from dualfair.runs.records.search import ConfirmedFront
+from dualfair.runs.run_files import collect
 from dualfair.runs.trained_run import TrainedRun, open_trained
-from dualfair.runs.training_results import collect
 from dualfair.runs.watching import Say, ShouldStop, ShowProgress, never, silent
 from dualfair.stages.correlate import correlate, study
 from dualfair.stages.faces import PREVIEW, description, generate

@@ -6,9 +6,8 @@ from typing import Self
 
 from dualfair.evaluation.protocol import PUBLISHED, ObjectiveNames
 from dualfair.evaluation.searchability import MeasureReliability
-from dualfair.runs.options import ConstraintOptions, SearchOptions
-from dualfair.runs.protocol import ProtocolOptions
-from dualfair.runs.records.codec import FLAT, FLAT_OPTIONAL, Damaged, Record, decode, keyed
+from dualfair.runs.options import ConstraintOptions, ProtocolOptions, SearchOptions
+from dualfair.runs.records.codec import FLAT, Record, decode, keyed
 from dualfair.supernet.genotype import Genotype
 
 
@@ -20,10 +19,10 @@ class SearchConfig(Record):
     `evaluations` are how many networks it asks for.
     """
 
-    options: SearchOptions = field(metadata=FLAT_OPTIONAL)
+    options: SearchOptions = field(metadata=FLAT)
     protocol: ProtocolOptions = field(metadata=FLAT)
     names: ObjectiveNames = field(metadata=FLAT, default=PUBLISHED)
-    constraints: ConstraintOptions = field(metadata=FLAT_OPTIONAL)
+    constraints: ConstraintOptions = field(metadata=FLAT)
     start: tuple[Genotype, ...] = ()
     scored_on: str = keyed("scored on", default="")
     timed_on: str = keyed("timed on", omitted=True, default="")
@@ -53,7 +52,7 @@ class FrontNetwork(Record):
     @classmethod
     def from_json(cls, value: object) -> Self:
         if not isinstance(value, Mapping) or "genotype" not in value:
-            raise Damaged("'genotype' is missing in a network of the front")
+            raise ValueError("'genotype' is missing in a network of the front")
         values = {name: inner for name, inner in value.items() if name not in ("genotype", "confirmed")}
         return cls(
             decode(Genotype, value["genotype"]),

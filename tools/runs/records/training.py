@@ -3,8 +3,7 @@
 from dataclasses import dataclass, field
 
 from dualfair.evaluation.protocol import PUBLISHED, ObjectiveNames, Scores
-from dualfair.runs.options import TrainOptions
-from dualfair.runs.protocol import ProtocolOptions
+from dualfair.runs.options import ProtocolOptions, TrainOptions
 from dualfair.runs.records.codec import FLAT, Record, keyed
 from dualfair.runs.training_spec import TrainingSpec
 from dualfair.supernet.training.recipe import Recipe

@@ -18,14 +18,12 @@ from dualfair.presentation.figures import BLUE, GREY, ORANGE, save
 from dualfair.presentation.format import spoken, two
 from dualfair.presentation.table import Column, Table, interval_columns, table
 from dualfair.runs.config import changed, read_toml
-from dualfair.runs.context import Workplace, working_beside
-from dualfair.runs.devices import describe
-from dualfair.runs.options import RetrainOptions, TrainOptions
-from dualfair.runs.protocol import ProtocolOptions
+from dualfair.runs.devices import Workplace, describe, working_beside
+from dualfair.runs.options import ProtocolOptions, RetrainOptions, TrainOptions
 from dualfair.runs.records.codec import Record, keyed
 from dualfair.runs.records.search import SearchConfig
+from dualfair.runs.run_files import TrainingResults, collect
 from dualfair.runs.trained_run import open_trained
-from dualfair.runs.training_results import TrainingResults, collect
 from dualfair.runs.watching import ShouldStop, ShowProgress, never, silent
 from dualfair.stages.inherited import inherited_scores
 from dualfair.stages.retrain import HowTrained, random_networks, retrain

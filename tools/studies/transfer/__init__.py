@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 
 from dualfair.runs.config import option
-from dualfair.runs.options import RESAMPLES
-from dualfair.runs.protocol import ProtocolOptions
+from dualfair.runs.options import RESAMPLES, ProtocolOptions
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,8 +18,8 @@ from dualfair.runs.config import numbers
 from dualfair.runs.layout import RunLayout
 from dualfair.runs.records.codec import Record, keyed
 from dualfair.runs.records.training import MEASURES, TrainedOn
+from dualfair.runs.run_files import read_result
 from dualfair.runs.standalone import open_standalone
-from dualfair.runs.training_results import read_result
 from dualfair.runs.watching import Say, silent
 from dualfair.supernet.images.face_set import FaceSet
 from dualfair.supernet.images.manifest import identity_groups, names_no_group, split_identities

@@ -13,15 +13,14 @@ import numpy as np
 from dualfair.evolution.halving import Rungs, Turn, next_turn, ranking
 from dualfair.evolution.pareto import non_dominated
 from dualfair.presentation.format import decimals, spoken
-from dualfair.runs.context import in_words
+from dualfair.runs.devices import in_words
 from dualfair.runs.layout import Inside, StudyLayout
-from dualfair.runs.options import CHECKPOINT_MINUTES
-from dualfair.runs.protocol import ProtocolOptions
+from dualfair.runs.options import CHECKPOINT_MINUTES, ProtocolOptions
 from dualfair.runs.records.codec import FLAT, Record, keyed
 from dualfair.runs.records.study import StudyReport
 from dualfair.runs.records.training import SPLITS, TrainingResult
+from dualfair.runs.run_files import read_result
 from dualfair.runs.trained_run import TrainedRun
-from dualfair.runs.training_results import read_result
 from dualfair.runs.watching import ShouldStop, ShowProgress, never, silent
 from dualfair.stages.inherited import recorded_search, scored_networks
 from dualfair.stages.retrain import recipe_of_stage
