@@ -1,6 +1,8 @@
-"""What a whole evaluation is asked for. Needs nothing but Python."""
+"""What a whole evaluation is asked for. Needs no torch."""
 
 from dataclasses import dataclass, field
+
+from dualfair.supernet.images.labels import DROP_UNKNOWN
 
 METRICS = ("identification", "disparity", "open-set", "verification")
 INTERVALS = ("percentile", "bca")
@@ -25,6 +27,7 @@ class EvaluateOptions:
     folds: int = _option(10, "Folds of pairs that are drawn; fewer where groups have few people.")
     within_group: bool = _option(False, "Draw impostor pairs within a group only, as in RFW.")
     seed: int = _option(0, "Seed of galleries, pairs, splits into enrolled and unknown people, and resamples.")
+    drop_unknown: bool = _option(False, DROP_UNKNOWN)
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.sections if name not in METRICS]

@@ -96,7 +96,8 @@ def measure_subject(
     if "verification" in asked:
         paired = subject.paired or _drawn_pairs(embeddings, identities, labels, options, notes)
         if paired is not None:
-            paired = replace(paired, grouped=paired.grouped and groups.compare)
+            of_list = paired.pairs.groups.ndim == 1
+            paired = replace(paired, grouped=paired.grouped and (of_list or groups.compare))
             sections["verification"], curves = verification_report(paired, options)
     report = EvaluationReport(
         name=subject.name,

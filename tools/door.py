@@ -253,14 +253,23 @@ def evaluate(
     if not networks:
         if not identities:
             raise ValueError("--embeddings needs --identities, a CSV with one row an embedding")
-        subject = subject_of_embeddings(Path(embeddings), Path(identities), _path(pairs), group, split)
+        subject = subject_of_embeddings(
+            Path(embeddings), Path(identities), _path(pairs), group, split, evaluate_options.drop_unknown
+        )
         return evaluate_subjects([subject], processes=ALONE, say=say, **how)
     if not faces:
         raise ValueError("--network needs --faces, the faces folder to evaluate on")
     with joined(device, deterministic) as processes:
         leading = say if processes.leads else silent
         subjects = subjects_of_networks(
-            [*map(Path, networks)], Path(faces), _path(pairs), group, split, processes, leading
+            [*map(Path, networks)],
+            Path(faces),
+            _path(pairs),
+            group,
+            split,
+            processes,
+            leading,
+            evaluate_options.drop_unknown,
         )
         return evaluate_subjects(subjects, processes=processes, say=leading, **how)
 

@@ -20,7 +20,7 @@ class Pairs:
     """Pairs of images, in the order of their folds, each array with one entry a pair.
 
     `left` and `right` (P,) are the numbers of the images, `same` (P,) is true for a genuine pair, `fold` (P,) counts
-    from 0, and `groups` (P, 2) are the groups of both people.
+    from 0, and `groups` (P, 2) are the groups of both people, or (P,) those that the pairs were published for.
     """
 
     left: np.ndarray

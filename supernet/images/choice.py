@@ -3,23 +3,26 @@
 Shape legend: M images chosen of a manifest.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from dualfair.supernet.images.manifest import SPLIT, Manifest, attributes_of, identity_groups, split_identities
+from dualfair.supernet.images.labels import GROUP, is_missing, known_labels, usual_column
+from dualfair.supernet.images.manifest import SPLIT, Manifest, attributes_of, given_splits
 
 
 @dataclass(frozen=True, eq=False)
 class Choice:
     """The images that are evaluated: rows (M,) of a manifest with their identities, and groups where there is a column
-    of them; the description says in words which images these are."""
+    of them; the description says in words which images these are, the notes what was decided about their labels."""
 
     rows: np.ndarray
     identities: np.ndarray
     groups: np.ndarray | None
     group_column: str | None
     description: str
+    notes: tuple[str, ...] = ()
 
 
 def choose(
@@ -27,35 +30,41 @@ def choose(
     where: str,
     group_column: str | None,
     split: str,
-    fractions: tuple = (),
-    seed: int = 0,
-    split_column: str | None = None,
+    deal: Callable[[Manifest], Mapping[str, np.ndarray]] | None = None,
+    drop_unknown: bool = False,
 ) -> Choice:
     """The rows of a split ("all" for every image) with their groups; a person's group is that of most images.
 
-    A split is drawn alike of every group of `split_column`, that of training: other groups have the same test people.
-    Without `group_column` the column `group` is taken where there is one. Raises ValueError for an unknown column, an
-    empty split, and a split where the manifest has none and no `fractions` say how to make it.
+    `deal` gives the splits as training dealt them, whatever the groups are here; without it the manifest has to have a
+    column of them. Without `group_column` the column `group` is taken where there is one that names groups. Raises
+    ValueError for an unknown column, an empty split, a split that is neither dealt nor given, and for unknown or
+    doubtful labels (`known_labels`).
     """
-    column = group_column or ("group" if "group" in manifest.columns else None)
+    column = group_column or usual_column(manifest)
     if column is not None and column not in manifest.columns:
         raise ValueError(
             f"unknown group column {column!r}; {where} has: {', '.join(attributes_of(manifest)) or 'no attributes'}"
         )
     rows = np.arange(len(manifest))
-    if split != "all":
-        if SPLIT not in manifest.columns and not fractions:
+    if split != "all" and deal:
+        rows = deal(manifest)[split]
+    elif split != "all":
+        if SPLIT not in manifest.columns:
             raise ValueError(
                 f"{where} has no column 'split', and these are not the faces that the network was trained on; "
                 "use --split all"
             )
-        rows = split_identities(manifest, split_column or column or "identity", fractions, seed)[split]
+        given_splits(manifest, {name for name in set(manifest.columns["identity"]) if not is_missing(name)})
+        rows = np.flatnonzero(manifest.column(SPLIT) == split)
     if not len(rows):
         raise ValueError(f"the {split} split of {where} is empty; use --split all")
-    identities = np.asarray(manifest.columns["identity"], dtype=str)[rows]
-    groups = None
-    if column is not None:
-        of_identity = identity_groups(manifest, column)
-        groups = np.asarray([of_identity[identity] for identity in identities.tolist()], dtype=str)
+    labels = known_labels(manifest, column, rows.tolist(), drop_unknown=drop_unknown)
+    notes = labels.decided
+    if column is None and GROUP in manifest.columns:
+        notes.append(f"column {GROUP!r} names no group, so that nobody is compared")
+    identities = manifest.column("identity")[rows]
+    known = np.array([identity in labels.group_of for identity in identities.tolist()])
+    rows, identities = rows[known], identities[known]
+    groups = np.array([labels.group_of[identity] for identity in identities.tolist()])
     what = "all images" if split == "all" else f"the {split} people"
-    return Choice(rows, identities, groups, column, f"{what} of {where}")
+    return Choice(rows, identities, None if column is None else groups, column, f"{what} of {where}", tuple(notes))

@@ -14,7 +14,8 @@ import numpy as np
 import torch
 
 from dualfair.supernet.images.augmentation import resize
-from dualfair.supernet.images.manifest import SPLITS, known_groups, split_identities
+from dualfair.supernet.images.labels import known_labels
+from dualfair.supernet.images.manifest import SPLITS, split_identities
 from dualfair.supernet.images.store import FaceStore
 
 LEAST_PEOPLE = 2
@@ -107,33 +108,40 @@ def some_people(faces: FaceSet, people: int, seed: int) -> FaceSet:
 
 
 def open_splits(
-    store: FaceStore, *, group_column: str, fractions: tuple[float, float, float], seed: int, size: int
+    store: FaceStore,
+    *,
+    group_column: str,
+    fractions: tuple[float, float, float],
+    seed: int,
+    size: int,
+    drop_unknown: bool = False,
 ) -> dict[str, FaceSet]:
     """The train, validation and test faces of a store, disjoint by identity, read at `size` px.
 
     Validation and test keep identities with at least two images only. Raises ValueError when the stored images are
-    smaller than `size`, when an evaluated group has fewer than two identities, when there is one group only, and for
-    identities in two splits or without a group, which are named.
+    smaller than `size`, when an evaluated group has fewer than two identities, when there is one group only, for
+    identities in two splits, which are named, and for unknown or doubtful labels (`known_labels`).
     """
     if store.size < size:
         raise ValueError(
             f"the faces are stored at {store.size} px, the network takes {size} px; "
             f"import them again with --size {size}, or train with --size {store.size}"
         )
-    rows = split_identities(store.manifest, group_column, fractions, seed)
-    of_identity = known_groups(store.manifest, group_column)
+    of_identity = known_labels(store.manifest, group_column, drop_unknown=drop_unknown).group_of
+    rows = split_identities(store.manifest, of_identity, fractions, seed)
     identities = np.asarray(store.manifest.columns["identity"], dtype=str)
-    groups = np.asarray([of_identity[identity] for identity in store.manifest.columns["identity"]], dtype=str)
-    if len(set(of_identity.values())) < 2:
+    groups = np.asarray([of_identity.get(identity, "") for identity in store.manifest.columns["identity"]], dtype=str)
+    names = sorted(set(of_identity.values()))
+    if len(names) < 2:
         raise ValueError(
-            f"group column {group_column!r} has one value only ({str(groups[0])!r}); disparity needs two groups or more"
+            f"group column {group_column!r} has one value only ({names[0]!r}); disparity needs two groups or more"
         )
     splits = {}
     for split in SPLITS:
         faces = FaceSet(store.pixels, rows[split], identities[rows[split]], groups[rows[split]], size)
         splits[split] = faces if split == "train" else faces.with_mates()
     for split in SPLITS[1:]:
-        for group in sorted(set(of_identity.values())):
+        for group in names:
             n = len(set(splits[split].identities[splits[split].groups == group].tolist()))
             if n < 2:
                 raise ValueError(

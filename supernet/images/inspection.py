@@ -7,28 +7,25 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from dualfair.supernet.images.importers.importing import PAIRS
-from dualfair.supernet.images.manifest import (
-    SPLIT,
-    SPLITS,
-    Manifest,
-    attributes_of,
-    identity_groups,
-    mixed_identities,
-    names_no_group,
-    shorten,
-    split_identities,
+from dualfair.supernet.images.labels import (
+    GROUP,
+    Labels,
+    doubts,
+    in_numbers,
+    is_missing,
+    labels_of,
+    usual_column,
 )
+from dualfair.supernet.images.manifest import SPLIT, SPLITS, Manifest, attributes_of, shorten, split_identities
 from dualfair.supernet.images.pairs import read_pairs
 from dualfair.supernet.images.store import FaceStore, seal
 
-EVERYONE = "all"
-"""The group of all people where there are no groups."""
 CHUNK_BYTES = 32 * 2**20
 EXAMPLES = 5
 
@@ -85,25 +82,23 @@ def inspect(
 ) -> Inspection:
     """Inspect a faces folder, with groups and splits as training would make them from the same arguments.
 
-    Without `group_column` the column `group` is taken where there is one. Pixels are streamed: beside the manifest,
+    Without `group_column` the column `group` is taken where there is one that names groups. Images and people whose
+    labels are unknown are not among the counts. Pixels are streamed: beside the manifest,
     memory is 16 bytes an image. `progress` wraps the iteration over chunks of images. Raises ValueError for an
     unknown column and for fractions that do not add up to 1.
     """
     manifest = store.manifest
-    column = group_column or ("group" if "group" in attributes_of(manifest) else None)
-    groups = dict.fromkeys(manifest.columns["identity"], EVERYONE)
-    if column is not None:
-        groups = identity_groups(manifest, column)
-    row_splits, findings = _splits(manifest, column, fractions, seed)
-    counts = _count(manifest, groups, row_splits)
+    labels = labels_of(manifest, group_column or usual_column(manifest))
+    row_splits, findings = _splits(manifest, labels.group_of, fractions, seed)
+    counts = _count(manifest, labels.group_of, row_splits)
     pixels = _read_pixels(store, progress)
     findings += [
-        *_check_groups(manifest, column, counts),
+        *_check_groups(manifest, labels, counts),
         *_check_origin(store, pixels),
         *_check_images(store, pixels),
         *_check_pairs(store),
     ]
-    images = sorted(Counter(manifest.columns["identity"]).values())
+    images = sorted(Counter(filter(lambda name: not is_missing(name), manifest.columns["identity"])).values())
     return Inspection(
         counts,
         (images[0], float(np.median(images)), images[-1]),
@@ -112,15 +107,12 @@ def inspect(
 
 
 def _splits(
-    manifest: Manifest, column: str | None, fractions: tuple[float, float, float], seed: int
+    manifest: Manifest, group_of: Mapping[str, str], fractions: tuple[float, float, float], seed: int
 ) -> tuple[np.ndarray, list[Finding]]:
-    """The split of every row (N,), and what is wrong with given ones."""
+    """The split of every row (N,) of people with a group, and what is wrong with given ones."""
     if SPLIT not in manifest.columns:
-        if column is None:
-            column = EVERYONE
-            manifest = Manifest({**manifest.columns, EVERYONE: (EVERYONE,) * len(manifest)})
-        row_splits = np.empty(len(manifest), dtype=object)
-        for split, rows in split_identities(manifest, column, fractions, seed).items():
+        row_splits = np.full(len(manifest), "", dtype=object)
+        for split, rows in split_identities(manifest, group_of, fractions, seed).items():
             row_splits[rows] = split
         return row_splits, []
     row_splits = np.asarray(manifest.columns[SPLIT], dtype=object)
@@ -130,18 +122,20 @@ def _splits(
         findings.append(Finding(True, f"unknown split {shorten(unknown)}; expected {', '.join(SPLITS)}"))
     splits_of = defaultdict(set)
     for identity, split in zip(manifest.columns["identity"], manifest.columns[SPLIT], strict=True):
-        splits_of[identity].add(split)
+        if identity in group_of:
+            splits_of[identity].add(split)
     torn = [identity for identity, splits in splits_of.items() if len(splits) > 1]
     if torn:
         findings.append(Finding(True, f"{len(torn)} identities stand in two splits: {shorten(torn)}"))
     return row_splits, findings
 
 
-def _count(manifest: Manifest, groups: dict[str, str], row_splits: np.ndarray) -> tuple[Count, ...]:
+def _count(manifest: Manifest, group_of: Mapping[str, str], row_splits: np.ndarray) -> tuple[Count, ...]:
     images: dict[tuple[str, str], Counter] = defaultdict(Counter)
     for identity, split in zip(manifest.columns["identity"], row_splits.tolist(), strict=True):
-        images[split, groups[identity]][identity] += 1
-    order = [*SPLITS, *sorted(set(row_splits.tolist()) - set(SPLITS))]
+        if identity in group_of:
+            images[split, group_of[identity]][identity] += 1
+    order = [*SPLITS, *sorted({split for split, _ in images} - set(SPLITS))]
     return tuple(
         Count(
             split,
@@ -151,28 +145,25 @@ def _count(manifest: Manifest, groups: dict[str, str], row_splits: np.ndarray) -
             sum(n > 1 for n in images[split, group].values()),
         )
         for split in order
-        for group in sorted(set(groups.values()))
+        for group in sorted(set(group_of.values()))
     )
 
 
-def _check_groups(manifest: Manifest, column: str | None, counts: Sequence[Count]) -> Iterator[Finding]:
+def _check_groups(manifest: Manifest, labels: Labels, counts: Sequence[Count]) -> Iterator[Finding]:
+    column = labels.column
+    for text in (*labels.unknown, *labels.alike):
+        yield Finding(True, text)
+    for text in (*labels.majorities, *doubts(manifest, column)):
+        yield Finding(False, text)
     if column is None:
-        names = ", ".join(attributes_of(manifest))
+        lacking = f"column {GROUP!r} names no group" if GROUP in manifest.columns else f"there is no column {GROUP!r}"
+        names = ", ".join(name for name in attributes_of(manifest) if name != GROUP)
         where = f"choose one with --group-column: {names}" if names else "training needs one to compare people by"
-        yield Finding(False, f"there is no column 'group'; {where}")
+        yield Finding(False, f"{lacking}; {where}")
         return
     names = sorted({count.group for count in counts})
-    if len(names) < 2:
+    if len(names) == 1:
         yield Finding(True, f"column {column!r} has the one value {names[0]!r}; disparity needs two groups or more")
-    nameless = sorted(
-        identity for identity, group in identity_groups(manifest, column).items() if names_no_group(group)
-    )
-    if nameless:
-        yield Finding(
-            True,
-            f"{len(nameless)} identities have no group in column {column!r}, it is empty or unknown: "
-            f"{shorten(nameless)}",
-        )
     for count in counts:
         if count.split in SPLITS[1:] and count.evaluable < 2:
             yield Finding(
@@ -180,14 +171,6 @@ def _check_groups(manifest: Manifest, column: str | None, counts: Sequence[Count
                 f"group {count.group!r} has {count.evaluable} identities with two or more images in the {count.split} "
                 "split; it needs at least 2",
             )
-    mixed = mixed_identities(manifest, column)
-    if mixed:
-        ties = sum(mixed.values())
-        yield Finding(
-            False,
-            f"{len(mixed)} identities have images of two values of {column!r}, the majority counts ({ties} ties): "
-            f"{shorten([*mixed])}",
-        )
 
 
 def _read_pixels(store: FaceStore, progress: Callable[[Iterable], Iterable]) -> _Pixels:
@@ -223,8 +206,9 @@ def _check_images(store: FaceStore, pixels: _Pixels) -> Iterator[Finding]:
     if len(pixels.constant):
         shown = shorten([paths[row] for row in pixels.constant[: EXAMPLES + 1]], EXAMPLES)
         yield Finding(True, f"{len(pixels.constant)} images are of one colour: {shown}")
-    across = [rows for rows in pixels.alike if len({identities[row] for row in rows}) > 1]
-    within = [rows for rows in pixels.alike if len({identities[row] for row in rows}) == 1]
+    people = [{identities[row] for row in rows if not is_missing(identities[row])} for rows in pixels.alike]
+    across = [rows for rows, whose in zip(pixels.alike, people, strict=True) if len(whose) > 1]
+    within = [rows for rows, whose in zip(pixels.alike, people, strict=True) if len(whose) == 1]
     for sets, fault, whose in (
         (across, store.origin.get("linked", True), "of different identities"),
         (within, False, "of one identity"),
@@ -245,10 +229,11 @@ def _check_pairs(store: FaceStore) -> Iterator[Finding]:
         yield Finding(True, str(error))
         return
     identities = np.asarray(store.manifest.columns["identity"], dtype=str)
+    by_group = "" if pairs.group is None else f", by group: {in_numbers(Counter(pairs.group.tolist()))}"
     yield Finding(
         False,
         f"{len(pairs):,} verification pairs, {int(pairs.same.sum()):,} of one person, in "
-        f"{len(np.unique(pairs.fold))} folds",
+        f"{len(np.unique(pairs.fold))} folds{by_group}",
     )
     wrong = np.flatnonzero((identities[pairs.left] == identities[pairs.right]) != pairs.same)
     if len(wrong):

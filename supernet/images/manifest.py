@@ -6,8 +6,7 @@ Shape legend: N images.
 from __future__ import annotations
 
 import csv
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,9 +15,6 @@ import numpy as np
 SPLITS = ("train", "validation", "test")
 REQUIRED = ("path", "identity")
 SPLIT = "split"
-
-NO_GROUP = ("", "?", "nan", "none", "null", "n/a", "unknown")
-"""What stands in tables for a group that is not known, in whatever case."""
 
 
 @dataclass(frozen=True)
@@ -111,74 +107,32 @@ def write_manifest(manifest: Manifest, path: Path) -> None:
         writer.writerows(zip(*manifest.columns.values(), strict=True))
 
 
-def identity_groups(manifest: Manifest, group_column: str) -> dict[str, str]:
-    """The group of every identity: the value most of its images have (first in the alphabet among equals)."""
-    return {
-        identity: min(count, key=lambda group: (-count[group], group))
-        for identity, count in _group_counts(manifest, group_column).items()
-    }
-
-
-def known_groups(manifest: Manifest, group_column: str) -> dict[str, str]:
-    """The group of every identity, as `identity_groups`. Raises ValueError naming the identities that have none."""
-    groups = identity_groups(manifest, group_column)
-    nameless = sorted(identity for identity, group in groups.items() if names_no_group(group))
-    if nameless:
-        raise ValueError(
-            f"{len(nameless)} identities have no group in column {group_column!r}, it is empty or unknown: "
-            f"{shorten(nameless)}; give each one a group, or leave these people out"
-        )
-    return groups
-
-
-def names_no_group(value: str) -> bool:
-    """Whether a value of a group column says that the group is not known, rather than naming one."""
-    return value.casefold() in NO_GROUP
-
-
-def mixed_identities(manifest: Manifest, group_column: str) -> dict[str, bool]:
-    """The identities whose images name more than one group, in the manifest's order, and whether the most frequent
-    ones are equally many: then `identity_groups` takes the first in the alphabet.
-    """
-    mixed = {}
-    for identity, count in _group_counts(manifest, group_column).items():
-        if len(count) > 1:
-            first, second = (images for _, images in count.most_common(2))
-            mixed[identity] = first == second
-    return mixed
-
-
-def _group_counts(manifest: Manifest, group_column: str) -> dict[str, Counter]:
-    manifest.require(group_column)
-    values: dict[str, Counter] = defaultdict(Counter)
-    for identity, group in zip(manifest.columns["identity"], manifest.columns[group_column], strict=True):
-        values[identity][group] += 1
-    return values
-
-
 def split_identities(
-    manifest: Manifest, group_column: str, fractions: tuple[float, float, float], seed: int
+    manifest: Manifest, group_of: Mapping[str, str], fractions: tuple[float, float, float], seed: int
 ) -> dict[str, np.ndarray]:
-    """Row numbers of every split, disjoint by identity.
+    """Row numbers of every split, disjoint by identity, of the people who have a group in `group_of`.
 
     A manifest with a column `split` (train, validation, test) keeps it; otherwise the identities of every group are
     shuffled by `seed` and dealt in the shares `fractions` of (train, validation, test). Raises ValueError when an
     identity stands in two splits, or the fractions do not add up to 1.
     """
     if SPLIT in manifest.columns:
-        of_identity = _given_splits(manifest)
+        of_identity = given_splits(manifest, group_of)
     else:
         if len(fractions) != 3 or not (all(share > 0 for share in fractions) and abs(sum(fractions) - 1) <= 1e-6):
             raise ValueError(f"split fractions must be three positive numbers that add up to 1, got {fractions}")
-        of_identity = _dealt_splits(identity_groups(manifest, group_column), fractions, seed)
-    row_splits = np.asarray([of_identity[identity] for identity in manifest.columns["identity"]])
+        of_identity = _dealt_splits(group_of, fractions, seed)
+    row_splits = np.asarray([of_identity.get(identity, "") for identity in manifest.columns["identity"]])
     return {split: np.flatnonzero(row_splits == split) for split in SPLITS}
 
 
-def _given_splits(manifest: Manifest) -> dict[str, str]:
+def given_splits(manifest: Manifest, people: Container[str]) -> dict[str, str]:
+    """The split of each of some people by the column `split`. Raises ValueError for someone in two of them."""
     of_identity: dict[str, str] = {}
     clashing: set[str] = set()
     for identity, split in zip(manifest.columns["identity"], manifest.columns[SPLIT], strict=True):
+        if identity not in people:
+            continue
         if split not in SPLITS:
             raise ValueError(f"identity {identity}: unknown split {split[:40]!r}; expected {', '.join(SPLITS)}")
         if of_identity.setdefault(identity, split) != split:

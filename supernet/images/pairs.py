@@ -6,12 +6,14 @@ Shape legend: N images of the manifest, P pairs.
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from dualfair.supernet.images.labels import in_numbers, missing_of, spelled_alike
 from dualfair.supernet.images.manifest import Manifest, read_table
 
 FOLDS = 10
@@ -41,7 +43,8 @@ class Pairs:
     """(P,) str: the group that a pair was published for; None when the list has no groups."""
 
     dropped: tuple[str, ...] = ()
-    """The pairs left out because an image of theirs is not in the manifest, each with its place in the list."""
+    """The pairs left out because an image of theirs is not in the manifest, or their group is unknown, each with its
+    place in the list."""
 
     def __len__(self) -> int:
         return len(self.left)
@@ -53,15 +56,13 @@ class Pairs:
         complete = (place[self.left] >= 0) & (place[self.right] >= 0)
         paths = manifest.columns["path"]
         lost = tuple(f"{paths[self.left[pair]]}, {paths[self.right[pair]]}" for pair in np.flatnonzero(~complete))
-        return replace(
-            self,
-            left=place[self.left[complete]],
-            right=place[self.right[complete]],
-            same=self.same[complete],
-            fold=self.fold[complete],
-            group=None if self.group is None else self.group[complete],
-            dropped=(*self.dropped, *lost),
-        )
+        return replace(self, left=place[self.left], right=place[self.right])._without(~complete, lost)
+
+    def _without(self, lost: np.ndarray, named: tuple[str, ...]) -> Pairs:
+        """The pairs but for the lost ones, bool (P,), whose names are added to `dropped`."""
+        arrays = {name: getattr(self, name) for name in (*COLUMNS, "group")}
+        kept = {name: array[~lost] for name, array in arrays.items() if array is not None}
+        return replace(self, **kept, dropped=(*self.dropped, *named))
 
 
 def folds_in_order(pairs: int, folds: int = FOLDS) -> np.ndarray:
@@ -87,22 +88,44 @@ def write_pairs(path: Path, pairs: Pairs, manifest: Manifest) -> None:
         writer.writerows(zip(*columns, strict=True))
 
 
-def read_pairs(path: Path, manifest: Manifest) -> Pairs:
-    """Read what `write_pairs` wrote, for the same manifest. Raises ValueError naming the line at fault."""
+def read_pairs(path: Path, manifest: Manifest, *, drop_unknown: bool = False) -> Pairs:
+    """Read what `write_pairs` wrote, for the same manifest; a list that names no group at all has no groups.
+
+    Raises ValueError naming the line at fault, for groups spelled in several ways, and for pairs without a group where
+    others have one, unless they are to be left out.
+    """
     try:
         columns = read_table(path)
         missing = [name for name in COLUMNS if name not in columns]
         if missing:
             raise ValueError(f"no column {missing[0]!r}; a list of pairs has {','.join(COLUMNS)}[,group]")
         row_of = _unique_rows(manifest.columns["path"])
-        return Pairs(
+        pairs = Pairs(
             *(np.fromiter(_rows(columns[side], row_of), dtype=np.int64) for side in ("left", "right")),
             np.array([_word(number, word, "01", "same") == "1" for number, word in enumerate(columns["same"], 2)]),
             np.array([_fold(number, word) for number, word in enumerate(columns["fold"], 2)], dtype=np.int64),
-            np.asarray(columns["group"], dtype=str) if "group" in columns else None,
         )
+        return _grouped(pairs, columns["group"], drop_unknown) if "group" in columns else pairs
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
+
+
+def _grouped(pairs: Pairs, groups: Sequence[str], drop_unknown: bool) -> Pairs:
+    counts = Counter(groups)
+    missing = missing_of(counts)
+    if missing == counts:
+        return pairs
+    alike = spelled_alike(counts.keys() - missing.keys(), "the pairs have groups")
+    if alike:
+        raise ValueError(f"{alike[0]}; give each one spelling")
+    if missing and not drop_unknown:
+        raise ValueError(
+            f"{missing.total()} of {len(pairs)} pairs have no group ({in_numbers(missing)}); correct that, or leave "
+            "them out with --drop-unknown"
+        )
+    lost = np.array([group in missing for group in groups])
+    named = tuple(f"line {row + 2} ({groups[row]!r} for a group)" for row in np.flatnonzero(lost))
+    return replace(pairs, group=np.asarray(groups, dtype=str))._without(lost, named)
 
 
 def _unique_rows(paths: Sequence[str]) -> dict[str, int]:

@@ -17,9 +17,12 @@ STAGES = ("train", "search", "retrain")
 """Commands whose options a preset may hold in a table of their own."""
 
 
-def option(default: object, text: str) -> object:
-    """A dataclass field that is an option, on the command line and at the Python door, with this help text."""
-    return dataclasses.field(default=default, metadata={"help": text})
+def option(default: object, text: str, *, omitted: bool = False) -> object:
+    """A dataclass field that is an option, on the command line and at the Python door, with this help text.
+
+    An `omitted` one is recorded only where it is not the default.
+    """
+    return dataclasses.field(default=default, metadata={"help": text, "omitted": omitted})
 
 
 def build_configs(

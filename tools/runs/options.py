@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Self
 
 from dualfair.runs.config import look_up, option
+from dualfair.supernet.images.labels import DROP_UNKNOWN
 
 if TYPE_CHECKING:
     from dualfair.evaluation.protocol import EvaluationProtocol
@@ -43,6 +44,7 @@ class TrainOptions:
     )
     split_seed: int = option(0, "Seed of the splits of the people: trainings of several seeds share them.")
     seed: int = option(0, "Seed of initial weights, paths and order of the faces.")
+    drop_unknown: bool = option(False, DROP_UNKNOWN, omitted=True)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,6 +19,7 @@ from dualfair.runs.options import TrainOptions
 from dualfair.runs.records.training import TrainConfig
 from dualfair.runs.standalone import load_weights
 from dualfair.supernet.images.face_set import FaceSet, TooFewPeople, divide_people, open_splits
+from dualfair.supernet.images.labels import labels_of
 from dualfair.supernet.images.store import open_store
 from dualfair.supernet.network import Supernet
 from dualfair.supernet.skeleton import Skeleton
@@ -32,7 +33,8 @@ class Setting:
     """What a run is about: the space, the skeleton and the splits of the faces.
 
     The splits are "train", "validation", which the search sees, "confirmation", validation people that it does not
-    see, and "test". Without "confirmation", `unconfirmed` says why.
+    see, and "test". Without "confirmation", `unconfirmed` says why. `decided` are sentences on labels that are unknown,
+    or not the same on all images of a person.
     """
 
     space: SearchSpace
@@ -40,6 +42,7 @@ class Setting:
     splits: dict[str, FaceSet]
     faces_fingerprint: str
     unconfirmed: str = ""
+    decided: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -71,9 +74,11 @@ def open_setting(options: TrainOptions, faces: Path) -> Setting:
         fractions=fractions,
         seed=options.split_seed,
         size=skeleton.image_size,
+        drop_unknown=options.drop_unknown,
     )
+    decided = labels_of(store.manifest, options.group_column).decided
     unconfirmed = keep_people(splits, options.confirm, options.split_seed)
-    return Setting(space, skeleton, splits, store.fingerprint, unconfirmed)
+    return Setting(space, skeleton, splits, store.fingerprint, unconfirmed, tuple(decided))
 
 
 def keep_people(splits: dict[str, FaceSet], share: float, seed: int) -> str:

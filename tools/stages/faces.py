@@ -16,7 +16,8 @@ from dualfair.supernet.images.importers import listing as listings
 from dualfair.supernet.images.importers.importing import PAIRS, ImportReport, import_listing
 from dualfair.supernet.images.importers.listing import Listing
 from dualfair.supernet.images.inspection import Inspection, inspect
-from dualfair.supernet.images.manifest import Manifest, attributes_of, identity_groups
+from dualfair.supernet.images.labels import GROUP, is_missing, labels_of, usual_column
+from dualfair.supernet.images.manifest import Manifest, attributes_of
 from dualfair.supernet.images.store import FaceStore, StoreWriter, open_store
 from dualfair.supernet.images.synthetic.people import SyntheticFaces, synthesize
 
@@ -137,14 +138,16 @@ def pairs_line(report: ImportReport) -> str:
 
 def description(store: FaceStore) -> list[str]:
     """What a faces folder holds, with the counts of its groups."""
-    lines = [_contents(store)]
-    attributes = attributes_of(store.manifest)
-    if "group" in attributes:
-        counts = Counter(identity_groups(store.manifest, "group").values())
-        return [*lines, "people by group: " + ", ".join(f"{group} {n}" for group, n in sorted(counts.items()))]
-    if attributes:
-        return [*lines, f"There is no column 'group'; use --group-column with one of: {', '.join(attributes)}"]
-    return [*lines, "There are no groups: training needs a column to compare people by"]
+    labels = labels_of(store.manifest, usual_column(store.manifest))
+    lines, attributes = [_contents(store)], [name for name in attributes_of(store.manifest) if name != GROUP]
+    if labels.column:
+        counts = Counter(labels.group_of.values())
+        lines.append("people by group: " + ", ".join(f"{group} {n}" for group, n in sorted(counts.items())))
+    elif attributes:
+        lines.append(f"No group stands in a column 'group'; use --group-column with one of: {', '.join(attributes)}")
+    else:
+        lines.append("There are no groups: training needs a column to compare people by")
+    return [*lines, *(f"Note: {text}" for text in (*labels.unknown, *labels.alike, *labels.majorities))]
 
 
 def findings(checked: CheckedFaces) -> list[str]:
@@ -164,5 +167,5 @@ def findings(checked: CheckedFaces) -> list[str]:
 
 
 def _contents(store: FaceStore) -> str:
-    people = len(set(store.manifest.columns["identity"]))
+    people = sum(not is_missing(identity) for identity in set(store.manifest.columns["identity"]))
     return f"{store.folder}: {len(store.manifest):,} images of {people:,} people at {store.size} px"

@@ -1,6 +1,8 @@
 """What is evaluated: embeddings with identities and groups, from networks or from a file."""
 
+from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,22 +12,30 @@ from dualfair.evaluation.subject import Subject
 from dualfair.evaluation.verification_report import PairedFaces
 from dualfair.runs.watching import Say, silent
 from dualfair.supernet.images.choice import Choice, choose
+from dualfair.supernet.images.labels import GROUP, in_numbers
 from dualfair.supernet.images.manifest import Manifest, read_table
 from dualfair.supernet.images.pairs import read_lfw_pairs, read_pairs
 from dualfair.supernet.training.process_group import ProcessGroup
 
 
 def subject_of_embeddings(
-    embeddings: Path, identities: Path, pairs: Path | None, group: str | None, split: str | None
+    embeddings: Path,
+    identities: Path,
+    pairs: Path | None,
+    group: str | None,
+    split: str | None,
+    drop_unknown: bool = False,
 ) -> Subject:
     """Embeddings of any other system with the table beside them. Needs no torch."""
     vectors = read_embeddings(embeddings)
     manifest = read_identities(identities, len(vectors))
-    choice = choose(manifest, identities.name, group, split or "all")
+    choice = choose(manifest, identities.name, group, split or "all", drop_unknown=drop_unknown)
     if pairs is not None and pairs.suffix == ".bin":
         raise ValueError(f"{pairs} holds images, which embeddings of another system do not answer for; give pairs.csv")
-    paired, notes = _paired(pairs, manifest, choice, vectors[choice.rows]) if pairs else (None, ())
-    return Subject(embeddings.stem, 0, vectors[choice.rows], choice, paired, notes)
+    chosen, paired, notes = vectors[choice.rows], None, ()
+    if pairs is not None:
+        paired, notes = _paired(pairs, manifest, choice, chosen, group, drop_unknown)
+    return Subject(embeddings.stem, 0, chosen, choice, paired, choice.notes + notes)
 
 
 def subjects_of_networks(
@@ -36,13 +46,13 @@ def subjects_of_networks(
     split: str | None,
     processes: ProcessGroup,
     say: Say,
+    drop_unknown: bool = False,
 ) -> list[Subject]:
     """Trained networks on the faces of a folder, one subject each.
 
     Without `split`, the test people where a network was trained on these very faces, and all images otherwise.
     """
     from dualfair.evaluation.scoring.distributed import embed_together
-    from dualfair.runs.config import numbers
     from dualfair.runs.standalone import open_standalone
     from dualfair.supernet.images.face_set import FaceSet
     from dualfair.supernet.images.importers.importing import PAIRS
@@ -59,11 +69,10 @@ def subjects_of_networks(
                 f"the faces are stored at {store.size} px, {path} takes {size} px; import them again with --size {size}"
             )
         if at_home := about.faces_fingerprint == store.fingerprint:
-            fractions = numbers(about.split, ",", float, "split")
-            splitting = (group or about.group_column, split or "test", fractions, about.split_seed, about.group_column)
+            chosen = (group or about.group_column, split or "test", about.splits)
         else:
-            splitting = (group, split or "all")
-        choice = choose(store.manifest, str(faces), *splitting)
+            chosen = (group, split or "all")
+        choice = choose(store.manifest, str(faces), *chosen, drop_unknown=drop_unknown)
         notes = () if at_home or split else (f"{path} was trained on other faces: all images here are evaluated",)
         if at_home and split in ("all", "train"):
             notes = ("the network was trained on some of these people: its numbers are too good",)
@@ -74,25 +83,38 @@ def subjects_of_networks(
         if pairs is not None and pairs.suffix == ".bin":
             paired = _verification_set(pairs, standalone.network, size)
         elif pairs is not None:
-            paired, of_pairs = _paired(pairs, store.manifest, choice, embeddings)
+            paired, of_pairs = _paired(pairs, store.manifest, choice, embeddings, group, drop_unknown)
         training = standalone.training
-        subjects.append(Subject(training.label, training.seed, embeddings, choice, paired, notes + of_pairs))
+        subjects.append(
+            Subject(training.label, training.seed, embeddings, choice, paired, notes + choice.notes + of_pairs)
+        )
     return subjects
 
 
 def _paired(
-    path: Path, manifest: Manifest, choice: Choice, embeddings: np.ndarray
+    path: Path, manifest: Manifest, choice: Choice, embeddings: np.ndarray, group: str | None, drop_unknown: bool
 ) -> tuple[PairedFaces, tuple[str, ...]]:
-    """The pairs of a file that are among the chosen images, and notes on those that are not."""
-    listed = (read_lfw_pairs if path.suffix == ".txt" else read_pairs)(path, manifest)
+    """The pairs of a file that are among the chosen images, and notes on those that are not.
+
+    Their groups are those that the list was published with, unless the user names another column; else their people's.
+    """
+    read = read_lfw_pairs if path.suffix == ".txt" else partial(read_pairs, drop_unknown=drop_unknown)
+    listed = read(path, manifest)
     kept = listed.take(choice.rows, manifest)
     if not len(kept):
         raise ValueError(f"{path}: none of the {len(listed)} pairs is of the evaluated images; use --split all")
+    notes = []
+    if kept.dropped:
+        notes.append(f"{len(kept.dropped)} pairs of {path} are left out, first {kept.dropped[0]}")
     groups = np.full(len(choice.rows), "everyone") if choice.groups is None else choice.groups
-    both = np.stack([groups[kept.left], groups[kept.right]], axis=1)
-    paired = PairedFaces(embeddings, choice.identities, Pairs(kept.left, kept.right, kept.same, kept.fold, both))
-    left_out = f"{len(kept.dropped)} pairs of {path} are not of the evaluated images"
-    return paired, (left_out,) if kept.dropped else ()
+    groups = np.stack([groups[kept.left], groups[kept.right]], axis=1)
+    if kept.group is not None and group in (None, GROUP):
+        groups = kept.group
+        notes.append(f"pairs are judged by the groups of their list: {in_numbers(Counter(groups.tolist()))}")
+    elif kept.group is not None:
+        notes.append(f"pairs are judged by column {group!r} of their people, not by the groups of their list")
+    paired = PairedFaces(embeddings, choice.identities, Pairs(kept.left, kept.right, kept.same, kept.fold, groups))
+    return paired, tuple(notes)
 
 
 def _verification_set(path: Path, network, size: int) -> PairedFaces:

@@ -95,6 +95,8 @@ def _announce(place: Workplace, setting: Setting, trainer: Trainer, recipe: Reci
         f"{trainer.steps:,} steps of {trainer.paths_per_step} paths x {recipe.batch} images ({sampler}); "
         f"{in_words(place.processes)}"
     )
+    for sentence in setting.decided:
+        say(f"       {sentence}")
 
 
 def image_team(processes: ProcessGroup, paths: int) -> ProcessGroup:

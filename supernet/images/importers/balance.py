@@ -5,33 +5,34 @@ Shape legend: N images.
 
 import numpy as np
 
-from dualfair.supernet.images.manifest import Manifest, known_groups
+from dualfair.supernet.images.labels import known_labels
+from dualfair.supernet.images.manifest import Manifest
 
 
 def balanced_rows(manifest: Manifest, group_column: str, *, seed: int, least_images: int = 3) -> np.ndarray:
     """Rows of a balanced part of a manifest, int64, ascending.
 
-    Only identities with at least `least_images` images take part; an identity belongs to the group that most of its
-    images name (`known_groups`), and all its images count there. From every group as many identities are drawn as
-    the group with the fewest has, each choice equally likely. The group whose drawn identities have the fewest images
-    keeps them all; in the others `least_images` random images of every identity are set aside and the rest is
-    thinned at random until all groups have equally many.
+    Only identities with at least `least_images` images and a known group take part; an identity belongs to the group
+    that most of its images name (`known_labels`), and all its images count there. From every group as many identities
+    are drawn as the group with the fewest has, each choice equally likely. The group whose drawn identities have the
+    fewest images keeps them all; in the others `least_images` random images of every identity are set aside and the
+    rest is thinned at random until all groups have equally many.
 
     Guaranteed for every manifest that does not raise: groups have equally many identities, as many as possible;
     equally many images, as many as possible for the identities drawn; every identity of the result has at least
     `least_images`; equal seeds give equal rows. Not guaranteed: the identities with the most images are not preferred.
 
-    Raises ValueError for `least_images` below 1, an unknown column, identities without a group, fewer than two groups,
+    Raises ValueError for `least_images` below 1, an unknown column, groups of doubtful spelling, fewer than two groups,
     and a group without an identity of `least_images` images.
     """
     if least_images < 1:
         raise ValueError(f"least_images must be 1 or more, got {least_images}")
-    group_of = known_groups(manifest, group_column)
+    group_of = known_labels(manifest, group_column, drop_unknown=True).group_of
     members: dict[str, dict[str, np.ndarray]] = {group: {} for group in sorted(set(group_of.values()))}
     if len(members) < 2:
         raise ValueError(f"column {group_column!r} must tell two groups or more apart, got {', '.join(members)}")
     for identity, rows in _rows_by_identity(manifest).items():
-        if len(rows) >= least_images:
+        if len(rows) >= least_images and identity in group_of:
             members[group_of[identity]][identity] = rows
     for group, people in members.items():
         if not people:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from dualfair.supernet.images.importers.listing import Listing, list_files, locate
-from dualfair.supernet.images.manifest import SPLITS, Manifest, identity_groups, mixed_identities, shorten
+from dualfair.supernet.images.manifest import SPLITS, Manifest, shorten
 
 ANNOTATIONS = ("", "Anno")
 PARTITIONS = ("", "Eval", "Anno")
@@ -46,20 +46,7 @@ def celeba(source: Path, *, group: str = "Male", official_split: bool = True, al
         path = locate(source, "list_landmarks_align_celeba.txt", ANNOTATIONS, "CelebA's 'Anno' folder")
         _, points = _read_table(path, files, None, width=10)
         landmarks = np.array([points[file] for file in files], dtype=float).reshape(-1, 5, 2)
-    manifest = Manifest(columns)
-    return list_files(manifest, images, landmarks=landmarks, notes=_notes(manifest, group))
-
-
-def _notes(manifest: Manifest, group: str) -> tuple[str, ...]:
-    mixed = mixed_identities(manifest, "group")
-    if not mixed:
-        return ()
-    notes = [f"{len(mixed)} identities have images of both values of {group}; the majority counts: {shorten([*mixed])}"]
-    ties = [identity for identity, tie in mixed.items() if tie]
-    if ties:
-        group_taken = identity_groups(manifest, "group")[ties[0]]
-        notes.append(f"{len(ties)} of them are ties, {group_taken!r} (first in the alphabet) is taken: {shorten(ties)}")
-    return tuple(notes)
+    return list_files(Manifest(columns), images, landmarks=landmarks)
 
 
 def _partition(path: Path, files: Sequence[str]) -> tuple[str, ...]:

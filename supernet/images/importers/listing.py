@@ -11,6 +11,7 @@ from typing import BinaryIO
 import numpy as np
 
 from dualfair.supernet.images.importers.balance import balanced_rows
+from dualfair.supernet.images.labels import known_labels
 from dualfair.supernet.images.manifest import SPLIT, Manifest
 from dualfair.supernet.images.pairs import Pairs
 
@@ -60,17 +61,20 @@ def take(listing: Listing, rows: np.ndarray) -> Listing:
 def balance(listing: Listing, group_column: str, *, seed: int) -> Listing:
     """As many people and as many images of every group, at least 3 a person, drawn by `seed` (`balanced_rows`).
 
-    A column `split` is left out: groups balanced as a whole are not so within given splits, whereas splits dealt by
-    group are as even as can be. Raises ValueError as `balanced_rows` does.
+    A person's group becomes that of all images, which are no longer all there to decide it. A column `split` is left
+    out: groups balanced as a whole are not so within given splits, whereas splits dealt by group are as even as can be.
+    Raises ValueError as `balanced_rows` does.
     """
     rows = balanced_rows(listing.manifest, group_column, seed=seed)
+    labels = known_labels(listing.manifest, group_column, drop_unknown=True)
     balanced = take(listing, rows)
     people = len(set(balanced.manifest.columns["identity"]))
     note = f"balanced by {group_column}: {len(rows):,} of {len(listing.manifest):,} images, of {people:,} people"
     columns = dict(balanced.manifest.columns)
+    columns[group_column] = tuple(labels.group_of[identity] for identity in columns["identity"])
     if columns.pop(SPLIT, None) is not None:
         note += "; the given splits are dropped, people are dealt anew by --split and --seed"
-    return replace(balanced, manifest=Manifest(columns), notes=(*listing.notes, note))
+    return replace(balanced, manifest=Manifest(columns), notes=(*listing.notes, *labels.decided, note))
 
 
 def locate(source: Path, name: str, places: Sequence[str], whose: str) -> Path:

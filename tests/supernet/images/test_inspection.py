@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from dualfair.supernet.images.inspection import Count, inspect
+from dualfair.supernet.images.labels import labels_of
 from dualfair.supernet.images.manifest import Manifest, split_identities
 from dualfair.supernet.images.pairs import Pairs, write_pairs
 from dualfair.supernet.images.store import StoreWriter, open_store
@@ -40,7 +41,7 @@ def test_a_sound_folder_has_counts_and_nothing_to_tell(tmp_path):
     columns = columns_of()
     result = inspect(store_of(tmp_path, columns), seed=5)
     assert result.findings == () and result.faults == 0 and result.images_per_identity == (4, 4.0, 4)
-    rows = split_identities(Manifest(columns), "group", (0.6, 0.2, 0.2), 5)
+    rows = split_identities(Manifest(columns), labels_of(Manifest(columns), "group").group_of, (0.6, 0.2, 0.2), 5)
     for count in result.counts:
         row_numbers = [row for row in rows[count.split] if columns["group"][row] == count.group]
         people = {columns["identity"][row] for row in row_numbers}
@@ -115,14 +116,14 @@ def test_an_identity_in_two_splits_and_an_unknown_split_are_faults(tmp_path):
     assert ("dev", "b", 1) in [(count.split, count.group, count.images) for count in result.counts]
 
 
-def test_people_of_two_groups_are_a_note_with_ties_counted(tmp_path):
+def test_people_of_two_groups_are_a_note_where_most_images_decide_and_a_fault_where_none_do(tmp_path):
     columns = columns_of()
     groups = list(columns["group"])
     groups[0], groups[4], groups[5] = "b", "a", "a"
     result = inspect(store_of(tmp_path, {**columns, "group": tuple(groups)}))
-    assert result.faults == 0
+    assert faults(result) == ["1 identities have two groups in column 'group' in equal number: p01 (a 2, b 2)"]
     assert notes(result) == [
-        "2 identities have images of two values of 'group', the majority counts (1 ties): p00, p01"
+        "1 identities have images of two groups in column 'group', the majority counts: p00 (a 3, b 1)"
     ]
 
 
@@ -146,7 +147,7 @@ def test_another_column_can_be_the_group_and_a_set_without_one_is_noted(tmp_path
             tmp_path / "blank", {**columns, "group": tuple("" if who < "p12" else "a" for who in columns["identity"])}
         )
     )
-    assert faults(blank)[0].startswith("12 identities have no group in column 'group', it is empty or unknown: p00, ")
+    assert faults(blank)[0].startswith("12 identities have no group in column 'group' ('' 12): p00, ")
 
 
 def test_pixels_or_a_manifest_that_were_changed_are_a_fault(tmp_path):

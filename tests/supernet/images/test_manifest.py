@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from dualfair.supernet.images.manifest import Manifest, identity_groups, read_manifest, split_identities, write_manifest
+from dualfair.supernet.images.labels import known_labels, labels_of
+from dualfair.supernet.images.manifest import Manifest, read_manifest, split_identities, write_manifest
 from tests.support.faces import manifest_of
 
 FRACTIONS = (0.6, 0.2, 0.2)
@@ -9,34 +10,38 @@ FRACTIONS = (0.6, 0.2, 0.2)
 
 def test_splits_are_disjoint_by_identity_balanced_by_group_and_seeded():
     manifest = manifest_of(40)
-    splits = split_identities(manifest, "group", FRACTIONS, seed=0)
+    groups = labels_of(manifest, "group").group_of
+    splits = split_identities(manifest, groups, FRACTIONS, seed=0)
     people = {split: {manifest.columns["identity"][row] for row in rows} for split, rows in splits.items()}
     assert {split: len(who) for split, who in people.items()} == {"train": 24, "validation": 8, "test": 8}
     assert not people["train"] & people["validation"] and not people["test"] & (people["train"] | people["validation"])
-    groups = identity_groups(manifest, "group")
     for who in people.values():
         assert sum(groups[identity] == "a" for identity in who) * 2 == len(who)
-    again = split_identities(manifest, "group", FRACTIONS, seed=0)
-    other = split_identities(manifest, "group", FRACTIONS, seed=1)
+    again = split_identities(manifest, groups, FRACTIONS, seed=0)
+    other = split_identities(manifest, groups, FRACTIONS, seed=1)
     assert all(np.array_equal(splits[name], again[name]) for name in splits)
     assert not np.array_equal(splits["test"], other["test"])
 
 
 def test_given_splits_are_kept_and_an_identity_in_two_of_them_is_named():
     split = ["train"] * 40 + ["validation"] * 20 + ["test"] * 20
-    splits = split_identities(manifest_of(split=tuple(split)), "group", FRACTIONS, seed=0)
+    everyone = labels_of(manifest_of(), "group").group_of
+    splits = split_identities(manifest_of(split=tuple(split)), everyone, FRACTIONS, seed=0)
     assert splits["validation"].tolist() == list(range(40, 60))
     split[41], split[79] = "test", "train"
     with pytest.raises(ValueError, match="2 identities stand in two splits: p10, p19; each belongs to one"):
-        split_identities(manifest_of(split=tuple(split)), "group", FRACTIONS, seed=0)
+        split_identities(manifest_of(split=tuple(split)), everyone, FRACTIONS, seed=0)
     split[0] = "dev"
     with pytest.raises(ValueError, match="identity p00: unknown split 'dev'; expected train, validation, test"):
-        split_identities(manifest_of(split=tuple(split)), "group", FRACTIONS, seed=0)
+        split_identities(manifest_of(split=tuple(split)), everyone, FRACTIONS, seed=0)
 
 
-def test_an_identity_belongs_to_the_group_most_of_its_images_name():
-    manifest = Manifest({"path": tuple("123456"), "identity": tuple("xxxyyz"), "group": tuple("abbbaa")})
-    assert identity_groups(manifest, "group") == {"x": "b", "y": "a", "z": "a"}
+def test_people_who_are_not_named_are_in_no_split_given_or_dealt():
+    given = manifest_of(split=("train",) * 76 + ("train", "test") * 2)
+    others = {identity: "a" for identity in given.columns["identity"] if identity != "p19"}
+    assert split_identities(given, others, (), 0)["train"].tolist() == list(range(76))
+    dealt = split_identities(manifest_of(), others, FRACTIONS, 0)
+    assert sorted(np.concatenate([*dealt.values()]).tolist()) == list(range(76))
 
 
 @pytest.mark.parametrize(
@@ -90,7 +95,7 @@ def fuzz_manifests(folder, cases):
         (folder / "m.csv").write_bytes(damaged(data, rng))
         try:
             manifest = read_manifest(folder / "m.csv")
-            split_identities(manifest, "group", (0.4, 0.3, 0.3), 0)
+            split_identities(manifest, known_labels(manifest, "group").group_of, (0.4, 0.3, 0.3), 0)
         except ValueError as error:
             refused += 1
             assert str(error) and "\n" not in str(error)

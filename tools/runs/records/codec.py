@@ -135,7 +135,7 @@ def _decode_fields(kind: Any, value: object) -> Any:
             values[field.name] = TrainingSpec.of_label(*(_required(value, *of) for of in _LABEL_AND_SEED))
         elif "flat" in about:
             values[field.name] = decode(hint, value)
-        elif key in value or is_option or _has_no_default(field):
+        elif key in value or (is_option and not about.get("omitted")) or _has_no_default(field):
             values[field.name] = _required(value, key, hint)
         # Options are numbers to compute with; results may be undefined or infinite.
         if is_option and hint is float and not math.isfinite(values[field.name]):

@@ -2,10 +2,15 @@
 
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from dualfair.evaluation.protocol import PUBLISHED, ObjectiveNames, Scores
+from dualfair.runs.config import numbers
 from dualfair.runs.options import ProtocolOptions, TrainOptions
 from dualfair.runs.records.codec import FLAT, Record, keyed
 from dualfair.runs.training_spec import TrainingSpec
+from dualfair.supernet.images.labels import known_labels
+from dualfair.supernet.images.manifest import Manifest, split_identities
 from dualfair.supernet.training.recipe import Recipe
 
 SPLITS = ("validation", "test")
@@ -26,6 +31,12 @@ class TrainedOn(Record):
     group_column: str
     split: str
     split_seed: int
+    drop_unknown: bool = keyed("drop_unknown", omitted=True, default=False)
+
+    def splits(self, manifest: Manifest) -> dict[str, np.ndarray]:
+        """Row numbers of every split of the faces, as they were dealt for training."""
+        labels = known_labels(manifest, self.group_column, drop_unknown=self.drop_unknown)
+        return split_identities(manifest, labels.group_of, numbers(self.split, ",", float, "split"), self.split_seed)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +53,9 @@ class TrainConfig(Record):
     def trained_on(self) -> TrainedOn:
         """The people that all networks of the run are trained on."""
         options = self.options
-        return TrainedOn(self.faces_fingerprint, options.group_column, options.split, options.split_seed)
+        return TrainedOn(
+            self.faces_fingerprint, options.group_column, options.split, options.split_seed, options.drop_unknown
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

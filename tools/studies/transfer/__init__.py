@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from dualfair.runs.config import option
 from dualfair.runs.options import RESAMPLES, ProtocolOptions
+from dualfair.supernet.images.labels import DROP_UNKNOWN
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,6 +17,7 @@ class TransferOptions:
     galleries: int = option(8, "Number of galleries of a stated size.")
     resamples: int = option(RESAMPLES, "Bootstrap resamples over networks, for the intervals of tau.")
     seed: int = option(0, "Seed of those.")
+    drop_unknown: bool = option(False, DROP_UNKNOWN, omitted=True)
 
     def __post_init__(self) -> None:
         if self.resamples < 1:

@@ -14,16 +14,15 @@ from dualfair.evaluation.protocol import EvaluationProtocol, evaluate
 from dualfair.evaluation.scoring.distributed import embed_together
 from dualfair.evaluation.statistics.ranking import RankingCorrelation, correlation
 from dualfair.evolution.pareto import non_dominated
-from dualfair.runs.config import numbers
 from dualfair.runs.layout import RunLayout
 from dualfair.runs.records.codec import Record, keyed
-from dualfair.runs.records.training import MEASURES, TrainedOn
+from dualfair.runs.records.training import MEASURES
 from dualfair.runs.run_files import read_result
 from dualfair.runs.standalone import open_standalone
 from dualfair.runs.watching import Say, silent
 from dualfair.supernet.images.face_set import FaceSet
-from dualfair.supernet.images.manifest import identity_groups, names_no_group, split_identities
-from dualfair.supernet.images.store import FaceStore, open_store
+from dualfair.supernet.images.labels import Labels, known_labels
+from dualfair.supernet.images.store import open_store
 from dualfair.supernet.training.process_group import ProcessGroup
 
 TEST, EVERYONE = "test people", "all people"
@@ -69,16 +68,20 @@ def measure(
     protocol: EvaluationProtocol,
     processes: ProcessGroup,
     say: Say = silent,
+    *,
+    drop_unknown: bool = False,
 ) -> Iterator[TransferRow]:
     """Every retrained network of a run on the faces of a folder, by each of its columns that is asked for.
 
     Of the faces that a network was trained on its test people are taken, of others all. People whose group in a column
-    is unknown are left out of that column's population. Networks are taken as they are: no weight and no statistic is
-    fitted to the faces. Raises ValueError for a column that the faces lack, and for images that are too small.
+    is unknown are left out of that column's population where that is asked for. Networks are taken as they are: no
+    weight and no statistic is fitted to the faces. Raises ValueError for a column that the faces lack, for images that
+    are too small, and for unknown or doubtful labels (`known_labels`).
     """
     store = open_store(target)
     for column in columns:
         store.manifest.require(column)
+    labels: dict[str, Labels] = {}
     for network, folders in trainings(run).items():
         embedded = []
         for folder in folders:
@@ -90,14 +93,19 @@ def measure(
                     f"import them again with --size {size}"
                 )
             at_home = trained_on.faces_fingerprint == store.fingerprint
-            rows = _test_rows(store, trained_on) if at_home else np.arange(len(store.manifest))
+            rows = trained_on.splits(store.manifest)["test"] if at_home else np.arange(len(store.manifest))
+            for column in columns:
+                if column not in labels:
+                    labels[column] = known_labels(store.manifest, column, rows.tolist(), drop_unknown=drop_unknown)
+                    for sentence in labels[column].decided:
+                        say(f"  {target.name}: {sentence}")
             identities = store.manifest.column("identity")[rows]
             images = FaceSet(store.pixels, rows, identities, np.full(len(rows), ""), size)
             embedded.append(embed_together(standalone.network, images, processes))
         for column in columns:
-            group_of = identity_groups(store.manifest, column)
-            groups = np.array([group_of[identity] for identity in identities.tolist()])
-            kept = np.array([not names_no_group(group) for group in groups.tolist()])
+            group_of = labels[column].group_of
+            groups = np.array([group_of.get(identity, "") for identity in identities.tolist()])
+            kept = np.isin(identities, [*group_of])
             people = dict(zip(identities[kept].tolist(), groups[kept].tolist(), strict=True))
             counts = sorted(Counter(people.values()).items())
             scores = [evaluate(vectors[kept], identities[kept], groups[kept], protocol) for vectors in embedded]
@@ -134,12 +142,6 @@ def trainings(run: RunLayout) -> dict[str, list[Path]]:
     if not folders:
         raise ValueError(f"{run.path} has no retrained networks; run 'dualfair retrain --run {run.path}' first")
     return folders
-
-
-def _test_rows(store: FaceStore, trained_on: TrainedOn) -> np.ndarray:
-    """The images of the people that a network was not trained on, of the faces that it was trained on."""
-    fractions = numbers(trained_on.split, ",", float, "split")
-    return split_identities(store.manifest, trained_on.group_column, fractions, trained_on.split_seed)["test"]
 
 
 def _mean_and_error(values: Sequence[float]) -> tuple[float, float | None]:

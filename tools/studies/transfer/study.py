@@ -84,7 +84,8 @@ def transfer(
         run_name, at_home = run_names[run.path], ()
         for target, wanted in columns_of.items():
             leading(f"Transfer: the networks of {run_name} on {faces_names[target]}, {protocol.disparity_name}")
-            measured = list(measure(run.layout, target, wanted, protocol, processes, leading))
+            how = {"say": leading, "drop_unknown": options.drop_unknown}
+            measured = measure(run.layout, target, wanted, protocol, processes, **how)
             measured = [replace(row, run=run_name, faces=faces_names[target]) for row in measured]
             for column in wanted:
                 networks = [row for row in measured if row.column == column]

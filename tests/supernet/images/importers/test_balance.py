@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dualfair.supernet.images.importers.balance import balanced_rows
-from dualfair.supernet.images.manifest import Manifest, identity_groups
+from dualfair.supernet.images.labels import labels_of
+from dualfair.supernet.images.manifest import Manifest
 
 
 def manifest_of(people, shuffle=0):
@@ -31,7 +32,7 @@ def test_groups_get_equal_identities_and_images_and_every_identity_enough(people
     manifest = manifest_of(people, shuffle)
     rows = balanced_rows(manifest, "gender", seed=seed, least_images=least)
     assert rows.dtype == np.int64 and (np.diff(rows) > 0).all() and rows[0] >= 0 and rows[-1] < len(manifest)
-    groups = identity_groups(manifest, "gender")
+    groups = labels_of(manifest, "gender").group_of
     kept = Counter(manifest.columns["identity"][row] for row in rows)
     had = Counter(manifest.columns["identity"])
     assert min(kept.values()) >= least

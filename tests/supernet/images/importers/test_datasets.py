@@ -12,7 +12,8 @@ from dualfair.supernet.images.importers.alignment import align
 from dualfair.supernet.images.importers.datasets import IMPORTERS
 from dualfair.supernet.images.importers.importing import import_listing
 from dualfair.supernet.images.importers.listing import balance
-from dualfair.supernet.images.manifest import identity_groups, split_identities
+from dualfair.supernet.images.labels import labels_of
+from dualfair.supernet.images.manifest import split_identities
 from dualfair.supernet.images.pairs import read_pairs
 from dualfair.supernet.images.store import square
 
@@ -110,11 +111,12 @@ def test_celeba_has_words_for_attributes_and_the_official_splits(tmp_path, place
 
 def test_celeba_counts_the_majority_and_tells_ties(tmp_path):
     listing = IMPORTERS["celeba"](celeba_tree(tmp_path))
-    assert listing.notes == (
-        "2 identities have images of both values of Male; the majority counts: 2880, 17",
-        "1 of them are ties, 'Male' (first in the alphabet) is taken: 17",
-    )
-    assert identity_groups(listing.manifest, "group") == {"2880": "not Male", "2937": "Male", "17": "Male", "9": "Male"}
+    labels = labels_of(listing.manifest, "group")
+    assert labels.group_of == {"2880": "not Male", "2937": "Male", "9": "Male"}
+    assert labels.decided == [
+        "left out: 1 identities have two groups in column 'group' in equal number: 17 (Male 1, not Male 1)",
+        "1 identities have images of two groups in column 'group', the majority counts: 2880 (not Male 2, Male 1)",
+    ]
     smiling = IMPORTERS["celeba"](tmp_path, group="Smiling", official_split=False)
     assert smiling.manifest.columns["group"][:3] == ("Smiling", "Smiling", "not Smiling")
     assert "split" not in smiling.manifest.columns
@@ -240,7 +242,8 @@ def test_vggface2_keeps_the_official_test_people_apart_when_asked(tmp_path):
     assert sorted(who for who, part in split.items() if part == "validation") == [
         "n100014", "n100017", "n100034", "n100037"
     ]  # fmt: skip
-    assert set(split_identities(listing.manifest, "group", (0.6, 0.2, 0.2), 0)) == {"train", "validation", "test"}
+    groups = labels_of(listing.manifest, "group").group_of
+    assert set(split_identities(listing.manifest, groups, (0.6, 0.2, 0.2), 0)) == {"train", "validation", "test"}
 
 
 def test_vggface2_landmarks_are_found_by_name_and_unknown_where_not_listed(tmp_path):

@@ -1,0 +1,214 @@
+"""Labels: who is on the images and to which group a person belongs; what of that is missing, torn or spelled twice.
+
+One rule for all commands and for every column. A missing label names nobody and no group. People whose group is not
+known are left out only where that was asked for, and never compared. Spellings that differ in case, blanks or Unicode
+form alone name one thing, so that two of them are a mistake.
+"""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from unicodedata import category, normalize
+
+from dualfair.supernet.images.manifest import Manifest, attributes_of, shorten
+
+GROUP = "group"
+"""The column of groups, unless another one is named."""
+EVERYONE = "all"
+"""The group of all people where there is no column of groups."""
+NO_GROUP = "no group"
+
+MISSING = {
+    "", "n/a", "#n/a", "#n/a n/a", "#na", "na", "n.a.", "nat", "nan", "-nan", "+nan", "none", "null", "nil", "\\n",
+    "1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan", "#null!", "#value!", "#ref!", "#name?", "#num!", "#div/0!",
+    "?", "??", "-", "--", "–", "—", ".", "unknown", "missing", "undefined", "not available", "not known", NO_GROUP,
+}  # fmt: skip
+"""What stands for a label that is not known, as `fold` gives it and without brackets or quotes around it."""
+
+DROP_UNKNOWN = "Leave out images without identity, and people without a group or with two groups in equal number."
+"""What the option --drop-unknown does."""
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """What the labels of some images come to: `group_of` has the group of every person whose group is known."""
+
+    column: str | None
+    group_of: Mapping[str, str]
+    nameless: Counter[str]
+    """Images without an identity, by what stands in its place."""
+
+    groupless: Mapping[str, str]
+    """People most of whose images name no group, with what stands in its place."""
+
+    torn: Mapping[str, Counter[str]]
+    """People whose images name several groups, two of them most often: images by group."""
+
+    mixed: Mapping[str, Counter[str]]
+    """Other people whose images name several groups; most of the images decide."""
+
+    alike: tuple[str, ...]
+    """Sentences on identities and on groups that are spelled in several ways."""
+
+    @property
+    def unknown(self) -> list[str]:
+        """Sentences on the images and people that --drop-unknown leaves out."""
+        said = []
+        if self.nameless:
+            said.append(f"{self.nameless.total()} images have no identity ({in_numbers(self.nameless)})")
+        if self.groupless:
+            said.append(
+                f"{len(self.groupless)} identities have no group in column {self.column!r} "
+                f"({in_numbers(Counter(self.groupless.values()))}): {shorten(sorted(self.groupless))}"
+            )
+        if self.torn:
+            said.append(
+                f"{len(self.torn)} identities have two groups in column {self.column!r} in equal number: "
+                f"{_people(self.torn)}"
+            )
+        return said
+
+    @property
+    def majorities(self) -> list[str]:
+        """A sentence on the people whose group is that of most images, not of all."""
+        if not self.mixed:
+            return []
+        column, people = f"column {self.column!r}", _people(self.mixed)
+        return [f"{len(self.mixed)} identities have images of two groups in {column}, the majority counts: {people}"]
+
+    @property
+    def decided(self) -> list[str]:
+        """Sentences on what was decided where the unknown are left out."""
+        return [*(f"left out: {sentence}" for sentence in self.unknown), *self.majorities]
+
+
+def labels_of(manifest: Manifest, column: str | None, rows: Sequence[int] | None = None) -> Labels:
+    """The labels of a manifest, or of some rows of it, by a column of groups; without one all people are one group.
+
+    A person's group is that of most images, where a missing one counts as a group of its own. Raises ValueError for an
+    unknown column.
+    """
+    identities, values = manifest.columns["identity"], (EVERYONE,) * len(manifest)
+    if column is not None:
+        manifest.require(column)
+        values = manifest.columns[column]
+    pairs = zip(identities, values, strict=True) if rows is None else ((identities[row], values[row]) for row in rows)
+    counts = Counter(pairs)
+    no_names, no_groups = (
+        {value for value in found if is_missing(value)} for found in map(set, zip(*counts, strict=True))
+    )
+    nameless: Counter[str] = Counter()
+    votes: dict[str, Counter[str]] = defaultdict(Counter)
+    instead: dict[str, str] = {}
+    for (identity, value), images in counts.items():
+        if identity in no_names:
+            nameless[identity] += images
+        elif value in no_groups:
+            votes[identity][NO_GROUP] += images
+            instead.setdefault(identity, value)
+        else:
+            votes[identity][value] += images
+    group_of: dict[str, str] = {}
+    groupless: dict[str, str] = {}
+    torn: dict[str, Counter[str]] = {}
+    mixed: dict[str, Counter[str]] = {}
+    for identity, images in votes.items():
+        (group, most), *others = images.most_common()
+        if others and others[0][1] == most:
+            torn[identity] = images
+        elif group == NO_GROUP:
+            groupless[identity] = instead[identity]
+        else:
+            group_of[identity] = group
+            if others:
+                mixed[identity] = images
+    named = (value for _, value in counts if value not in no_groups)
+    alike = (*spelled_alike(votes, "identities"), *spelled_alike(named, f"column {column!r} has groups"))
+    return Labels(column, group_of, nameless, groupless, torn, mixed, alike)
+
+
+def known_labels(
+    manifest: Manifest, column: str | None, rows: Sequence[int] | None = None, *, drop_unknown: bool = False
+) -> Labels:
+    """As `labels_of`. Raises ValueError where a spelling is doubtful, where nobody has a group, and where images or
+    people would be left out that nobody asked to leave out.
+    """
+    labels = labels_of(manifest, column, rows)
+    if labels.alike:
+        raise ValueError(f"{'; '.join(labels.alike)}; give each one spelling")
+    if not labels.group_of:
+        others = [name for name in attributes_of(manifest) if name != column]
+        named = f"; name another column: {', '.join(others)}" if others else ""
+        raise ValueError(f"nobody is left: {'; '.join(labels.unknown)}{named}")
+    if labels.unknown and not drop_unknown:
+        raise ValueError(f"{'; '.join(labels.unknown)}; correct that, or leave them out with --drop-unknown")
+    return labels
+
+
+def usual_column(manifest: Manifest) -> str | None:
+    """The column `group` where it names any group at all."""
+    return None if all(map(is_missing, set(manifest.columns.get(GROUP, ())))) else GROUP
+
+
+def doubts(manifest: Manifest, column: str | None) -> Iterator[str]:
+    """Sentences on images without a value, and on doubtful spellings, in all columns of attributes but one."""
+    for name in attributes_of(manifest):
+        if name != column:
+            values = Counter(manifest.columns[name])
+            missing = missing_of(values)
+            if missing:
+                yield f"column {name!r} has no value for {missing.total()} images ({in_numbers(missing)})"
+            yield from spelled_alike(values.keys() - missing.keys(), f"column {name!r} has values")
+
+
+def is_missing(value: str) -> bool:
+    """Whether a label says that nothing is known, rather than naming a person or a group."""
+    return fold(value).strip("<>()[]{}'\" ") in MISSING
+
+
+def missing_of(values: Mapping[str, int]) -> Counter[str]:
+    """The missing ones of counted values."""
+    return Counter({value: count for value, count in values.items() if is_missing(value)})
+
+
+def spelled_alike(values: Iterable[str], what: str) -> list[str]:
+    """A sentence on values that name one thing in several spellings; none where each has one."""
+    spellings = defaultdict(set)
+    for value in values:
+        spellings[fold(value)].add(value)
+    several = [_told_apart(sorted(alike)) for alike in spellings.values() if len(alike) > 1]
+    return [f"{what} that differ only in case, blanks or Unicode form: {shorten(sorted(several))}"] if several else []
+
+
+def fold(value: str) -> str:
+    """What all spellings of a label have in common.
+
+    Case, blanks, invisible characters, width and composition of letters mean nothing; neither does the ".0" that a
+    table program writes behind whole numbers once a cell of the column is empty.
+    """
+    if not value.isascii():
+        value = "".join(letter for letter in normalize("NFKC", value) if category(letter) != "Cf")
+        value = normalize("NFKC", value.casefold())
+    text = " ".join(value.casefold().split())
+    return re.sub(r"^([+-]?\d+)\.0+$", r"\1", text)
+
+
+def _told_apart(alike: Sequence[str]) -> str:
+    """Spellings joined by "and"; letters that look the same on a screen are told by their codes."""
+    shown = repr if len({normalize("NFC", value) for value in alike}) == len(alike) else ascii
+    return " and ".join(map(shown, alike))
+
+
+def in_numbers(counts: Counter[str]) -> str:
+    """Values and how often each stands there, the most frequent first."""
+    return shorten([f"{value!r} {count}" for value, count in counts.most_common()])
+
+
+def _people(images: Mapping[str, Counter[str]]) -> str:
+    return shorten(
+        [
+            f"{identity} ({', '.join(f'{group} {n}' for group, n in images[identity].most_common())})"
+            for identity in images
+        ]
+    )
