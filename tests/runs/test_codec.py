@@ -9,6 +9,7 @@ import typing
 from collections.abc import Mapping, Sequence
 from typing import get_args, get_origin, get_type_hints
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -18,7 +19,7 @@ from dualfair.evaluation.statistics.ranking import Estimate
 from dualfair.presentation.table import SHOWN, Column, Table
 from dualfair.runs import records
 from dualfair.runs.options import ConstraintOptions, ProtocolOptions, SearchOptions, TrainOptions
-from dualfair.runs.records.codec import Record, decode
+from dualfair.runs.records.codec import Record, decode, encode
 from dualfair.runs.records.search import Front, FrontNetwork, SearchConfig
 from dualfair.runs.records.study import StudyFigure
 from dualfair.runs.records.training import (
@@ -34,7 +35,9 @@ from dualfair.runs.records.training import (
 from dualfair.runs.training_spec import TrainingSpec
 from dualfair.supernet.families.backbone import Backbone
 from dualfair.supernet.genotype import HEAD_NAMES, Genotype
+from dualfair.supernet.images.manifest import Manifest
 from dualfair.supernet.training.recipe import Recipe
+from tests.support.faces import manifest_of
 from tests.support.json_values import mutated
 from tests.support.records import scores, training_result
 
@@ -318,3 +321,28 @@ def test_the_scores_of_a_split_are_taken_by_its_name():
     result = training_result(validation=scores(0.1), test=scores(0.2))
     assert (result.on("validation").error, result.on("test").error) == (0.1, 0.2)
     assert isinstance(result.test, Scores)
+
+
+def test_an_option_that_is_left_out_at_its_default_changes_no_record_and_comes_back():
+    assert (
+        "drop_unknown" not in encode(TrainOptions()) and decode(TrainOptions, encode(TrainOptions())) == TrainOptions()
+    )
+    asked = TrainOptions(drop_unknown=True)
+    assert encode(asked)["drop_unknown"] is True and decode(TrainOptions, encode(asked)) == asked
+
+
+@pytest.mark.parametrize("drop_unknown", [False, True])
+def test_later_stages_leave_out_whom_training_left_out(drop_unknown):
+    options = TrainOptions(drop_unknown=drop_unknown, split="0.4,0.3,0.3", split_seed=3)
+    config = TrainConfig(faces="f", options=options, recipe=Recipe(), choices_digest="", faces_fingerprint="x")
+    trained_on = TrainedOn.from_json(TrainConfig.from_json(config.to_json()).trained_on.to_json())
+    assert trained_on == TrainedOn("x", "group", "0.4,0.3,0.3", 3, drop_unknown)
+    manifest = manifest_of()
+    plain = trained_on.splits(manifest)
+    assert sum(map(len, plain.values())) == 80
+    unknown = Manifest({**manifest.columns, "group": ("NA",) * 8 + manifest.columns["group"][8:]})
+    if not drop_unknown:
+        with pytest.raises(ValueError, match="2 identities have no group"):
+            trained_on.splits(unknown)
+        return
+    assert sorted(np.concatenate([*trained_on.splits(unknown).values()]).tolist()) == list(range(8, 80))

@@ -129,6 +129,21 @@ def test_what_cannot_be_measured_is_refused_in_one_line(dualfair, run, place, mo
     assert result.status == 2 and text in result.err and len(result.err.splitlines()) == 1
 
 
+def test_people_of_unknown_groups_stop_and_are_left_out_where_that_is_asked_for(dualfair, run, place):
+    faces = place / "unclear"
+    shutil.copytree(place / "other", faces)
+    add_column(faces, "shoe", lambda number: "NA" if number < 5 else "ab"[number % 2])
+    words = ("transfer", "--run", run, "--to", faces, "--group", "shoe", "--out", place / "shoes")
+    stopped = dualfair(*words)
+    assert stopped.status == 2 and len(stopped.err.splitlines()) == 1
+    assert "5 identities have no group in column 'shoe' ('NA' 5): p000000, p000001," in stopped.err
+    left = dualfair(*words, "--drop-unknown")
+    assert left.status == 0 and left.out.count("left out: 5 identities have no group in column 'shoe'") == 1
+    study = json.loads((place / "shoes/transfer.json").read_text())
+    away = [row for row in study["networks"] if not row["home"]]
+    assert {(row["groups"], row["people"], row["images"]) for row in away} == {("a 9, b 10", 19, 76)}
+
+
 def row(network, error, disparity, home=True):
     values = {"error": error, "error_standard_error": None, "disparity": disparity, "disparity_standard_error": None}
     about = {"faces": "faces", "column": "group", "measured_on": "test people", "groups": "a 9", "small_groups": 0}

@@ -212,3 +212,44 @@ def test_the_fingerprint_is_the_one_of_the_stored_bytes(tmp_path):
     columns = {name: list(values) for name, values in store.manifest.columns.items()}
     expected = hashlib.sha256(store.pixels.tobytes() + json.dumps(columns).encode()).hexdigest()
     assert store.fingerprint == expected
+
+
+def test_images_without_an_identity_are_a_fault_and_nobody_among_the_counts(tmp_path):
+    def change(pixels):
+        pixels[0] = pixels[7]
+
+    columns = columns_of()
+    columns["identity"] = ("",) * 8 + columns["identity"][8:]
+    columns["race"] = ("x",) * 20 + ("X",) * 20 + ("n/a",) * 56
+    result = inspect(store_of(tmp_path, columns, change=change))
+    assert faults(result) == ["8 images have no identity ('' 8)"]
+    assert notes(result) == [
+        "column 'race' has no value for 56 images ('n/a' 56)",
+        "column 'race' has values that differ only in case, blanks or Unicode form: 'X' and 'x'",
+    ]
+    assert sum(count.identities for count in result.counts) == 22 and sum(count.images for count in result.counts) == 88
+    assert result.images_per_identity == (4, 4, 4)
+
+
+@pytest.mark.parametrize("value", ["", "NULL"])
+def test_a_column_without_any_group_is_as_good_as_none_unless_it_is_named(tmp_path, value):
+    store = store_of(tmp_path, {**columns_of(), "group": (value,) * 96})
+    result = inspect(store)
+    assert {(count.group, count.split): count.identities for count in result.counts}["all", "train"] == 14
+    assert result.faults == 0
+    assert notes(result)[-1] == "column 'group' names no group; training needs one to compare people by"
+    assert faults(inspect(store, group_column="group"))[0].startswith("24 identities have no group in column 'group'")
+
+
+def test_groups_of_pairs_are_counted_and_checked(tmp_path):
+    store = store_of(tmp_path)
+    rows, same = np.arange(4), np.array([True, True, True, False])
+    for groups, said in (
+        ("a", "4 verification pairs, 3 of one person, in 1 folds, by group: 'a' 3, 'b' 1"),
+        ("A", "the pairs have groups that differ only in case, blanks or Unicode form: 'A' and 'a'; give each one"),
+        ("NA", "1 of 4 pairs have no group ('NA' 1); correct that, or leave them out with --drop-unknown"),
+    ):
+        pairs = Pairs(rows, np.array([1, 2, 3, 50]), same, np.zeros(4, int), np.array(["a", groups, "a", "b"]))
+        write_pairs(tmp_path / "pairs.csv", pairs, store.manifest)
+        told = notes(inspect(store)) if groups == "a" else faults(inspect(store))
+        assert len(told) == 1 and said in told[0]

@@ -1,5 +1,6 @@
 from collections import Counter
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -7,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dualfair.supernet.images.importers.balance import balanced_rows
+from dualfair.supernet.images.importers.listing import balance, list_files
 from dualfair.supernet.images.labels import labels_of
 from dualfair.supernet.images.manifest import Manifest
 
@@ -97,3 +99,25 @@ def test_a_manifest_that_cannot_be_balanced_is_refused(people, options, message)
 def test_an_unknown_column_is_named():
     with pytest.raises(ValueError, match="unknown group column 'age'; the manifest has: gender"):
         balanced_rows(manifest_of([("m", 5), ("w", 5)]), "age", seed=0)
+
+
+def test_people_of_unknown_groups_are_left_out_and_told_and_majorities_are_settled():
+    """Thinning could turn a majority, so that the group of all images is written behind every image that is kept."""
+    people = {"p": "aaab", "q": "bbbbb", "r": "bbba", "s": "ab" * 3, "t": ("NA",) * 4, "": "aaa", "u": "aaaa"}
+    rows = [(person, group) for person, groups in people.items() for group in groups]
+    identities, groups = zip(*rows, strict=True)
+    manifest = Manifest({"path": tuple(map(str, range(len(rows)))), "identity": identities, "sex": groups})
+    for seed in range(20):
+        balanced = balance(list_files(manifest, Path("x")), "sex", seed=seed)
+        kept = zip(balanced.manifest.columns["identity"], balanced.manifest.columns["sex"], strict=True)
+        assert set(kept) == {("p", "a"), ("q", "b"), ("r", "b"), ("u", "a")}
+        assert labels_of(balanced.manifest, "sex").decided == []
+    assert balanced.notes[:-1] == (
+        "left out: 3 images have no identity ('' 3)",
+        "left out: 1 identities have no group in column 'sex' ('NA' 1): t",
+        "left out: 1 identities have two groups in column 'sex' in equal number: s (a 3, b 3)",
+        "2 identities have images of two groups in column 'sex', the majority counts: p (a 3, b 1), r (b 3, a 1)",
+    )
+    spelled = Manifest({**manifest.columns, "sex": ("A", *groups[1:])})
+    with pytest.raises(ValueError, match=r"column 'sex' has groups that differ only in case, .*: 'A' and 'a'"):
+        balanced_rows(spelled, "sex", seed=0)
