@@ -19,7 +19,7 @@ def celeba(source: Path, *, group: str = "Male", official_split: bool = True, al
     They may also lie as they are published, in SRC/Img, SRC/Anno and SRC/Eval. Every attribute becomes a column of
     'yes' and 'no', and the one that `group` names also the column 'group', such as 'Male' and 'not Male'. Attributes
     are labelled image by image, so a person may have images of both values: a person counts as what most of the images
-    say, and ties are told. The official partition becomes the column `split`.
+    say. The official partition becomes the column `split`.
 
     Raises ValueError for a missing file, a malformed line, and images that a file does not list.
     """
