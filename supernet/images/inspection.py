@@ -98,7 +98,7 @@ def inspect(
         *_check_images(store, pixels),
         *_check_pairs(store),
     ]
-    images = sorted(Counter(filter(lambda name: not is_missing(name), manifest.columns["identity"])).values())
+    images = sorted(Counter(filter(lambda name: not is_missing(name), manifest.columns["identity"])).values()) or [0]
     return Inspection(
         counts,
         (images[0], float(np.median(images)), images[-1]),

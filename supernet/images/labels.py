@@ -138,7 +138,7 @@ def known_labels(
     if labels.alike:
         raise ValueError(f"{'; '.join(labels.alike)}; give each one spelling")
     if not labels.group_of:
-        others = [name for name in attributes_of(manifest) if name != column]
+        others = [name for name in attributes_of(manifest) if name != column] if labels.groupless else []
         named = f"; name another column: {', '.join(others)}" if others else ""
         raise ValueError(f"nobody is left: {'; '.join(labels.unknown)}{named}")
     if labels.unknown and not drop_unknown:

@@ -229,6 +229,8 @@ def test_images_without_an_identity_are_a_fault_and_nobody_among_the_counts(tmp_
     ]
     assert sum(count.identities for count in result.counts) == 22 and sum(count.images for count in result.counts) == 88
     assert result.images_per_identity == (4, 4, 4)
+    nobody = inspect(store_of(tmp_path / "nobody", {**columns, "identity": ("NA",) * 96}))
+    assert faults(nobody) == ["96 images have no identity ('NA' 96)"] and nobody.images_per_identity == (0, 0, 0)
 
 
 @pytest.mark.parametrize("value", ["", "NULL"])

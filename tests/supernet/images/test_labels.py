@@ -149,6 +149,9 @@ def test_where_nobody_has_a_group_other_columns_are_named_and_the_option_is_not(
             "nobody is left: 2 identities have no group in column 'group' ('' 1, 'NA' 1): x, y; name another column: "
             "race"
         )
+    nameless = Manifest({**manifest.columns, "identity": ("", "nan")})
+    with pytest.raises(ValueError, match=r"nobody is left: 2 images have no identity \('' 1, 'nan' 1\)$"):
+        known_labels(nameless, "race", drop_unknown=True)
     assert usual_column(manifest) is None and usual_column(manifest_of(ROWS)) == "group"
     assert usual_column(Manifest({"path": ("1",), "identity": ("x",)})) is None
 
