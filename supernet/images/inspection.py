@@ -157,8 +157,8 @@ def _check_groups(manifest: Manifest, labels: Labels, counts: Sequence[Count]) -
         yield Finding(False, text)
     if column is None:
         lacking = f"column {GROUP!r} names no group" if GROUP in manifest.columns else f"there is no column {GROUP!r}"
-        names = ", ".join(name for name in attributes_of(manifest) if name != GROUP)
-        where = f"choose one with --group-column: {names}" if names else "training needs one to compare people by"
+        others = ", ".join(name for name in attributes_of(manifest) if name != GROUP)
+        where = f"choose one with --group-column: {others}" if others else "training needs one to compare people by"
         yield Finding(False, f"{lacking}; {where}")
         return
     names = sorted({count.group for count in counts})

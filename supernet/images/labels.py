@@ -113,16 +113,16 @@ def labels_of(manifest: Manifest, column: str | None, rows: Sequence[int] | None
     groupless: dict[str, str] = {}
     torn: dict[str, Counter[str]] = {}
     mixed: dict[str, Counter[str]] = {}
-    for identity, images in votes.items():
-        (group, most), *others = images.most_common()
+    for identity, count in votes.items():
+        (group, most), *others = count.most_common()
         if others and others[0][1] == most:
-            torn[identity] = images
+            torn[identity] = count
         elif group == NO_GROUP:
             groupless[identity] = instead[identity]
         else:
             group_of[identity] = group
             if others:
-                mixed[identity] = images
+                mixed[identity] = count
     named = (value for _, value in counts if value not in no_groups)
     alike = (*spelled_alike(votes, "identities"), *spelled_alike(named, f"column {column!r} has groups"))
     return Labels(column, group_of, nameless, groupless, torn, mixed, alike)

@@ -124,7 +124,7 @@ def _grouped(pairs: Pairs, groups: Sequence[str], drop_unknown: bool) -> Pairs:
             "them out with --drop-unknown"
         )
     lost = np.array([group in missing for group in groups])
-    named = tuple(f"line {row + 2} ({groups[row]!r} for a group)" for row in np.flatnonzero(lost))
+    named = tuple(f"line {line} ({group!r} for a group)" for line, group in enumerate(groups, 2) if group in missing)
     return replace(pairs, group=np.asarray(groups, dtype=str))._without(lost, named)
 
 
