@@ -382,7 +382,7 @@ def test_the_test_people_are_those_of_training_whatever_the_groups_are(dualfair,
 def test_a_network_that_is_not_there_is_named(dualfair, generated, tmp_path):
     words = ("--network", tmp_path / "exported", "--faces", generated.folder, "--out", tmp_path / "o")
     missing = dualfair("evaluate", *words)
-    assert missing.status == 2 and f"there is no {tmp_path / 'exported'}; name a folder" in missing.err
+    assert missing.status == 2 and f"there is no folder {tmp_path / 'exported'}; name one" in missing.err
 
 
 def test_several_networks_stand_in_one_table(dualfair, generated, networks, tmp_path):
@@ -422,7 +422,7 @@ def test_a_network_that_is_not_there_or_does_not_fit_gets_one_line(dualfair, gen
     assert "holds no trained network (network.json is not there)" in refused(tmp_path)
     description = networks[0] / "network.json"
     description.write_text(description.read_text().replace("101-101", "252-252"))
-    assert "does not fit the network in" in refused(networks[0])
+    assert "does not fit the network of its folder: Error(s) in loading state_dict" in refused(networks[0])
     description.write_text("{")
     assert "is damaged" in refused(networks[0])
     (networks[1] / "step-00000003.pt").unlink()

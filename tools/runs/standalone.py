@@ -62,10 +62,10 @@ def open_standalone(folder: Path, device: torch.device, say: Callable[[str], obj
     if about.is_file():
         return _open_exported(folder, device)
     if not file.is_file():
-        problem = f"holds no trained network ({file.name} is not there)" if folder.is_dir() else "is no folder"
+        problem = f"{folder} holds no trained network ({file.name} is not there)"
         raise ValueError(
-            f"{folder} {problem}; name one that 'dualfair retrain' made, such as RUN/retrain/GENOTYPE/seed-0, or one "
-            "that 'dualfair export' made"
+            f"{problem if folder.is_dir() else f'there is no folder {folder}'}; name one that 'dualfair retrain' made, "
+            "such as RUN/retrain/GENOTYPE/seed-0, or one that 'dualfair export' made"
         )
     description = NetworkDescription.read(file, "train the network again")
     try:
@@ -94,7 +94,7 @@ def load_weights(network: torch.nn.Module, checkpoint: Path) -> None:
     try:
         network.load_state_dict(state["network"])
     except (KeyError, TypeError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
+        reason = " ".join(str(error).split())[:200]
         raise ValueError(f"checkpoint {checkpoint} does not fit the network of its folder: {reason}") from error
 
 
