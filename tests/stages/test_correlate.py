@@ -151,27 +151,27 @@ def test_a_score_that_is_not_finite_is_undefined_and_partial(correlate, tmp_path
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "damaged, Expecting value: line 1 column 1 (char 0)"),
-        (json.dumps(json_of(NAMES[1], 0))[:60], "damaged, "),
-        ("[]", "damaged, it holds no names and values, but []"),
-        ("{}", "damaged, 'training' is missing in it"),
-        (json.dumps(json_of(NAMES[1], 0, test={"error": 0.5})), "damaged, test: 'disparity' is missing in it"),
-        (json.dumps(json_of(NAMES[1], 0, error="high")), "damaged, test: error must be a float, got 'high'"),
-        (json.dumps(json_of(NAMES[1], 0, error=None)), "damaged, test: error must be a float, got None"),
+        ("", "is damaged (Expecting value: line 1 column 1 (char 0)"),
+        (json.dumps(json_of(NAMES[1], 0))[:60], "is damaged ("),
+        ("[]", "is damaged (it holds no names and values, but []"),
+        ("{}", "is damaged ('training' is missing in it"),
+        (json.dumps(json_of(NAMES[1], 0, test={"error": 0.5})), "is damaged (test: 'disparity' is missing in it"),
+        (json.dumps(json_of(NAMES[1], 0, error="high")), "is damaged (test: error must be a float, got 'high'"),
+        (json.dumps(json_of(NAMES[1], 0, error=None)), "is damaged (test: error must be a float, got None"),
         (
             json.dumps(json_of(NAMES[1], 0, error=10**400)),
-            "damaged, test: error must be a number of at most 64 bits",
+            "is damaged (test: error must be a number of at most 64 bits",
         ),
-        (json.dumps(json_of(NAMES[1], "0")), "damaged, seed must be a int, got '0'"),
-        (json.dumps(json_of(NAMES[1], -1)), "damaged, a training's seed must be 0 to 999999999, got '-1'"),
-        (json.dumps(json_of(NAMES[1], 0, training="9x9:cosface")), "damaged, genotype '9x9:cosface': block 1 is '9x9'"),
+        (json.dumps(json_of(NAMES[1], "0")), "is damaged (seed must be a int, got '0'"),
+        (json.dumps(json_of(NAMES[1], -1)), "is damaged (a training's seed must be 0 to 999999999, got '-1'"),
+        (json.dumps(json_of(NAMES[1], 0, training="9x9:cosface")), "(genotype '9x9:cosface': block 1 is '9x9'"),
         (
             json.dumps(json_of(NAMES[1], 0, training="191-101:cosface")),
-            "damaged, genotype '191-101:cosface': block 1, position 2",
+            "is damaged (genotype '191-101:cosface': block 1, position 2",
         ),
         (json.dumps(json_of(NAMES[2], 0)), f"it is of {NAMES[2]} seed 0, not of this folder's network"),
-        ("[" * 200_000, "damaged, nested too deeply"),
-        ("\x00\xff", "damaged, "),
+        ("[" * 200_000, "is damaged (nested too deeply"),
+        ("\x00\xff", "is damaged ("),
     ],
 )
 def test_a_damaged_result_is_named_in_one_line_and_counts_as_missing(correlate, tmp_path, text, message):
@@ -181,7 +181,7 @@ def test_a_damaged_result_is_named_in_one_line_and_counts_as_missing(correlate, 
     path.write_bytes(text.encode("latin-1"))
     result = correlate()
     assert result.status == 3 and not result.err, result.err
-    (line,) = [line for line in result.out.splitlines() if str(path) in line]
+    (line,) = [line for line in result.out.splitlines() if str(path.relative_to(run)) in line]
     assert message in line and "delete it" in line
     assert f"  missing: {NAMES[1]} seed 0\n" in result.out
     assert result.report["networks"] == [NAMES[0], *NAMES[2:]]
@@ -204,7 +204,7 @@ def test_a_damaged_plan_is_named_and_what_is_there_is_used(correlate, tmp_path, 
     (tmp_path / "run/retrain/plan.json").write_text(text)
     result = correlate()
     assert result.status == 3 and not result.err
-    assert result.out.count("plan.json: damaged, ") == 1 and "tau 1.00" in result.out
+    assert result.out.count("plan.json is damaged: ") == 1 and "tau 1.00" in result.out
 
 
 def test_nothing_finished_is_partial_and_nothing_asked_for_is_an_error(correlate, tmp_path):
