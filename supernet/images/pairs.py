@@ -9,6 +9,7 @@ import csv
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 
@@ -191,8 +192,8 @@ def _finder(manifest: Manifest, within: str = "") -> Find:
     row_of: dict[str, int] = {}
     for row, path in enumerate(manifest.columns["path"]):
         if path.startswith(within):
-            row_of[path.rpartition("/")[2].rpartition(".")[0]] = row
-    return lambda name, number: row_of.get(f"{name}_{number:04d}")
+            row_of[normalize("NFC", path.rpartition("/")[2].rpartition(".")[0])] = row
+    return lambda name, number: row_of.get(normalize("NFC", f"{name}_{number:04d}"))
 
 
 def _lines(path: Path) -> list[tuple[int, list[str]]]:

@@ -141,10 +141,10 @@ def test_the_same_command_continues_where_it_stopped(dualfair, tmp_path, monkeyp
     monkeypatch.setattr("dualfair.supernet.images.importers.importing.JOURNAL_SECONDS", -1.0)
     opened = Image.open
 
-    def interrupt(file, *rest):
+    def interrupt(file, **options):
         if str(file).endswith("Asian/m.s03/2.png"):
             raise KeyboardInterrupt
-        return opened(file, *rest)
+        return opened(file, **options)
 
     with monkeypatch.context() as patch:
         patch.setattr("PIL.Image.open", interrupt)
@@ -162,13 +162,12 @@ def test_the_same_command_continues_where_it_stopped(dualfair, tmp_path, monkeyp
 def test_an_importer_of_ones_own_is_a_command_with_its_options(dualfair, tmp_path, monkeypatch):
     groups_tree(tmp_path, people=2)
     (tmp_path / "myfaces.py").write_text(
+        "from dataclasses import replace\n"
         "from pathlib import Path\n"
-        "from dualfair.supernet.images.importers.importing import list_folder\n"
-        "from dualfair.supernet.images.importers.listing import list_files\n"
+        "from dualfair.supernet.images.importers.folders import list_folder\n"
         "def mine(source: Path, *, least: int = 1, suffix: str):\n"
         "    '''My faces: SRC holds them.\n\n    `least` is the least number.\n    '''\n"
-        "    manifest = list_folder(source)\n"
-        "    return list_files(manifest, source, notes=(f'least {least + 1}, suffix {suffix}',))\n"
+        "    return replace(list_folder(source), notes=(f'least {least + 1}, suffix {suffix}',))\n"
     )
     monkeypatch.chdir(tmp_path)
     shown = dualfair("faces", "import", "myfaces:mine", "--help")

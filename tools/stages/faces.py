@@ -15,6 +15,7 @@ from dualfair.runs.watching import Progress, Say, ShowProgress, showing, silent
 from dualfair.supernet.images.importers import listing as listings
 from dualfair.supernet.images.importers.importing import PAIRS, ImportReport, import_listing
 from dualfair.supernet.images.importers.listing import Listing
+from dualfair.supernet.images.importers.tree import skipped_lines
 from dualfair.supernet.images.inspection import Inspection, inspect
 from dualfair.supernet.images.manifest import Manifest, attributes_of, identity_groups
 from dualfair.supernet.images.store import FaceStore, StoreWriter, open_store
@@ -80,7 +81,7 @@ def import_faces(
     listing = importer(source, **importer_options)
     if balance:
         listing = listings.balance(listing, group_column, seed=seed)
-    for note in listing.notes:
+    for note in (*listing.notes, *skipped_lines(listing.skipped)):
         say(f"Note: {note}")
 
     def rows_shown(rows: range) -> Iterator[int]:
@@ -88,7 +89,7 @@ def import_faces(
             say(f"Continuing with image {rows.start + 1:,} of {rows.stop:,}")
         return showing(progress, "images", "image")(rows)
 
-    return import_listing(
+    report = import_listing(
         listing,
         out,
         size=size,
@@ -97,6 +98,9 @@ def import_faces(
         made_by=f"import {name}",
         progress=rows_shown,
     )
+    for note in report.notes:
+        say(f"Note: {note}")
+    return report
 
 
 def check_faces(

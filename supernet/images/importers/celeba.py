@@ -6,11 +6,13 @@ from pathlib import Path
 import numpy as np
 
 from dualfair.supernet.images.importers.listing import Listing, list_files, locate
+from dualfair.supernet.images.importers.tree import Skipped, frozen, look_below
 from dualfair.supernet.images.manifest import SPLITS, Manifest, identity_groups, mixed_identities, shorten
 
 ANNOTATIONS = ("", "Anno")
 PARTITIONS = ("", "Eval", "Anno")
 IMAGES = ("", "Img")
+UNLISTED = "an image that identity_CelebA.txt does not list"
 
 
 def celeba(source: Path, *, group: str = "Male", official_split: bool = True, align: bool = False) -> Listing:
@@ -47,7 +49,15 @@ def celeba(source: Path, *, group: str = "Male", official_split: bool = True, al
         _, points = _read_table(path, files, None, width=10)
         landmarks = np.array([points[file] for file in files], dtype=float).reshape(-1, 5, 2)
     manifest = Manifest(columns)
-    return list_files(manifest, images, landmarks=landmarks, notes=_notes(manifest, group))
+    return list_files(
+        manifest, images, landmarks=landmarks, notes=_notes(manifest, group), skipped=_unlisted(images, files)
+    )
+
+
+def _unlisted(images: Path, files: Sequence[str]) -> Skipped:
+    """What lies among the images and is none of them."""
+    tree, listed = look_below(images), set(files)
+    return frozen({**tree.skipped, UNLISTED: (path for path in tree.images if path not in listed)})
 
 
 def _notes(manifest: Manifest, group: str) -> tuple[str, ...]:

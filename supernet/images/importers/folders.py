@@ -1,0 +1,81 @@
+"""Folders of people, and folders of groups of them, as listings."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from dualfair.supernet.images.importers.importing import with_attributes
+from dualfair.supernet.images.importers.listing import Listing, list_files
+from dualfair.supernet.images.importers.tree import frozen, look_below, tidy_names
+from dualfair.supernet.images.manifest import Manifest
+
+ASTRAY = "beside the folders of people, not in one"
+EMPTY = "a folder of a person without an image that is read"
+
+
+def list_folder(root: Path, groups: Path | None = None) -> Listing:
+    """The listing of a folder that holds one folder a person; what lies deeper is of that person too.
+
+    `groups` is a CSV with the column identity and any number of attribute columns, `group` among them. Raises
+    ValueError for an empty folder, and for persons that the CSV does not list (named).
+    """
+    listing = list_tree(root, ("identity",))
+    if groups is None:
+        return listing
+    return replace(listing, manifest=with_attributes(listing.manifest, Path(groups), Path(root)))
+
+
+def list_tree(root: Path, levels: Sequence[str], only: Sequence[str] = ()) -> Listing:
+    """The listing of a folder whose folders, level by level, name the columns `levels`: the last one is a person.
+
+    `only` are the folders of the first level that are looked at, in place of all. Raises ValueError where there are no
+    images, and for two folders whose names differ in nothing that can be kept (`tidy`).
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise ValueError(f"there is no folder {root}")
+    depth = len(levels)
+    tree = look_below(root, only)
+    people = [path for path in tree.folders if path.count("/") == depth - 1]
+    _refuse_a_folder_around(root, people, tree.folders)
+    images = [path for path in tree.images if path.count("/") >= depth]
+    if not images:
+        raise ValueError(f"{root} holds no images; expected one folder a person with images in it")
+    kept = _kept_names(root, tree.folders, depth)
+    columns = {"path": tuple(images)}
+    for level, name in enumerate(levels):
+        columns[name] = tuple(kept["/".join(path.split("/", level + 1)[: level + 1])] for path in images)
+    with_images = {"/".join(path.split("/", depth)[:depth]) for path in images}
+    skipped = {
+        **tree.skipped,
+        ASTRAY: (path for path in tree.images if path.count("/") < depth),
+        EMPTY: (path for path in people if path not in with_images),
+    }
+    return list_files(Manifest(columns), root, skipped=frozen(skipped))
+
+
+def _refuse_a_folder_around(root: Path, people: Sequence[str], folders: Sequence[str]) -> None:
+    """A folder that holds one person, who has folders, is one too high."""
+    beside: dict[str, list[str]] = {}
+    for path in people:
+        beside.setdefault(path.rpartition("/")[0], []).append(path)
+    for place, paths in beside.items():
+        if len(paths) == 1 and any(path.startswith(paths[0] + "/") for path in folders):
+            raise ValueError(
+                f"{root / place} holds the one folder {Path(paths[0]).name}, which holds folders itself; expected one "
+                f"folder a person. Give {root / paths[0]}"
+            )
+
+
+def _kept_names(root: Path, folders: Sequence[str], depth: int) -> dict[str, str]:
+    """What the name of every folder of the first levels is kept as, by its path."""
+    beside: dict[str, list[str]] = {}
+    for path in folders:
+        if path.count("/") < depth:
+            place, _, name = path.rpartition("/")
+            beside.setdefault(place, []).append(name)
+    return {
+        f"{place}/{name}".lstrip("/"): kept
+        for place, names in beside.items()
+        for name, kept in tidy_names(names, root / place).items()
+    }
