@@ -40,7 +40,7 @@ class Tree:
 
     images: tuple[str, ...]
     folders: tuple[str, ...]
-    """Those looked into for images."""
+    """Those that may hold images."""
 
     skipped: Skipped
 
@@ -90,9 +90,9 @@ class _Walk:
             is_folder = os.path.isdir(entry.path) if is_link else entry.is_dir()
             if not why:
                 why = self._reason_of_folder(path, lies, around) if is_folder else _reason_of_file(entry, is_link)
+            if is_folder and why in ("", TAKEN):
+                self.folders.append(path)
             if is_folder and why not in (LOOP, TAKEN) and not (why and is_link):
-                if not why:
-                    self.folders.append(path)
                 self._look_into(entry.path, path + "/", lies, (*around, lies), why)
             elif why:
                 self.skipped[why].append(printable(path))
