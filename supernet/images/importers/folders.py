@@ -10,7 +10,7 @@ from dualfair.supernet.images.importers.tree import frozen, look_below, tidy_nam
 from dualfair.supernet.images.manifest import Manifest
 
 ASTRAY = "beside the folders of people, not in one"
-EMPTY = "a folder of a person without an image that is read"
+EMPTY = "a folder of a person or a group without an image that is read"
 
 
 def list_folder(root: Path, groups: Path | None = None) -> Listing:
@@ -42,14 +42,15 @@ def list_tree(root: Path, levels: Sequence[str], only: Sequence[str] = ()) -> Li
     if not images:
         raise ValueError(f"{root} holds no images; expected one folder a person with images in it")
     kept = _kept_names(root, tree.folders, depth)
-    columns = {"path": tuple(images)}
-    for level, name in enumerate(levels):
-        columns[name] = tuple(kept["/".join(path.split("/", level + 1)[: level + 1])] for path in images)
-    with_images = {"/".join(path.split("/", depth)[:depth]) for path in images}
+    columns, with_images = {"path": tuple(images)}, {""}
+    for level, name in enumerate(levels, 1):
+        places = ["/".join(path.split("/", level)[:level]) for path in images]
+        columns[name] = tuple(kept[place] for place in places)
+        with_images.update(places)
     skipped = {
         **tree.skipped,
         ASTRAY: (path for path in tree.images if path.count("/") < depth),
-        EMPTY: (path for path in people if path not in with_images),
+        EMPTY: (path for path in kept if path not in with_images and path.rpartition("/")[0] in with_images),
     }
     return list_files(Manifest(columns), root, skipped=frozen(skipped))
 

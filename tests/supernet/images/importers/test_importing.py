@@ -166,6 +166,84 @@ def test_a_repaired_image_is_read_when_the_import_continues(tmp_path, photos):
     assert np.array_equal(report.store.pixels[4], report.store.pixels[5])
 
 
+CHANGES = {
+    "another image": lambda path: path.write_bytes(path.with_name("05.png").read_bytes()),
+    "other pixels of the same length and time": lambda path: keep_time(path, flipped(path.read_bytes())),
+    "damaged": lambda path: path.write_bytes(b"x"),
+    "gone": lambda path: path.unlink(),
+    "another one in its place": lambda path: path.with_name("05.png").rename(path),
+}
+
+
+def flipped(data):
+    """A PNG that shows something else and, stored without packing, is as long."""
+    pixels = np.asarray(Image.open(io.BytesIO(data))).copy()
+    pixels[0, 0] ^= 255
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG", compress_level=0)
+    return file.getvalue()
+
+
+def keep_time(path, data):
+    state = path.stat()
+    path.write_bytes(data)
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_an_import_begins_anew_when_a_file_that_was_read_has_changed(photos, tmp_path, change):
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for path in photos.glob("*.png"):
+        data = path.read_bytes()
+        (copy / path.name).write_bytes(data)
+    keep_time(copy / "06.png", flipped(flipped((copy / "06.png").read_bytes())))
+    with pytest.raises(KeyboardInterrupt):
+        run(stopping_at(listing_of(copy), 12), tmp_path / "faces")
+    CHANGES[change](copy / "06.png")
+    report = run(listing_of(copy), tmp_path / "faces", max_unreadable=0.2)
+    run(listing_of(copy), tmp_path / "whole", max_unreadable=0.2)
+    assert report.continued_from == 0
+    assert bytes_of(tmp_path / "faces") == bytes_of(tmp_path / "whole")
+
+
+def test_a_file_that_changes_before_its_turn_does_not_disturb(photos, tmp_path):
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for path in photos.glob("*.png"):
+        (copy / path.name).write_bytes(path.read_bytes())
+    with pytest.raises(KeyboardInterrupt):
+        run(stopping_at(listing_of(copy), 12), tmp_path / "faces")
+    (copy / "20.png").write_bytes((copy / "05.png").read_bytes())
+    report = run(listing_of(copy), tmp_path / "faces")
+    assert report.continued_from == 12 and np.array_equal(report.store.pixels[5 - 1], report.store.pixels[20 - 2])
+
+
+def test_bytes_that_changed_in_a_container_are_seen_too(photos, tmp_path):
+    def contained(change=0):
+        images = [(photos / f"{n:02d}.png").read_bytes() for n in range(PEOPLE * IMAGES)]
+        images[7] = images[7 + change]
+        return replace(listing_of(photos), open_image=lambda row: io.BytesIO(images[row]))
+
+    for change in (0, 1):
+        out = tmp_path / str(change)
+        with pytest.raises(KeyboardInterrupt):
+            run(stopping_at(contained(), 12), out)
+        assert run(contained(change), out).continued_from == (12, 0)[change]
+
+
+def test_remarks_on_pictures_survive_an_interruption(tmp_path):
+    for n in range(PEOPLE * IMAGES):
+        Image.new("RGBA" if n % 4 == 1 else "RGB", (9, 9)).save(tmp_path / f"{n:02d}.png")
+    listing = listing_of(tmp_path)
+    whole = run(listing, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        run(stopping_at(listing, 17), tmp_path / "faces")
+    assert run(listing, tmp_path / "faces").notes == whole.notes
+    assert whole.notes == ("8 images have transparent parts, which are black; the first is 01.png",)
+    assert bytes_of(tmp_path / "faces") == bytes_of(tmp_path / "whole")
+
+
 def test_faces_that_are_there_are_not_overwritten(photos, tmp_path):
     run(listing_of(photos), tmp_path / "faces")
     before = bytes_of(tmp_path / "faces")

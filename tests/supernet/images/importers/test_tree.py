@@ -170,14 +170,15 @@ def test_a_blank_name_is_refused(tmp_path):
 
 def test_groups_account_for_what_lies_beside_and_above_people(tmp_path):
     touch(tmp_path, "A/p/1.png", "B/q/1.png", "B/loose.png", "top.png", ".x/r/1.png", "__MACOSX/A/p/._1.png")
-    (tmp_path / "B/none").mkdir()
+    for empty in ("B/none", "C/none"):
+        (tmp_path / empty).mkdir(parents=True)
     listing = list_tree(tmp_path, ("group", "identity"))
     assert listing.manifest.columns == {"path": ("A/p/1.png", "B/q/1.png"), "group": ("A", "B"), "identity": ("p", "q")}
     assert listing.skipped == {
         HIDDEN: (".x/r/1.png",),
         SYSTEM: ("__MACOSX/A/p/._1.png",),
         ASTRAY: ("B/loose.png", "top.png"),
-        EMPTY: ("B/none",),
+        EMPTY: ("C", "B/none"),
     }
     only = list_tree(tmp_path, ("group", "identity"), only=("B", "A"))
     assert only.manifest.columns["path"] == ("B/q/1.png", "A/p/1.png")
