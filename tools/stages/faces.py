@@ -14,6 +14,7 @@ from dualfair.runs.config import numbers
 from dualfair.runs.watching import Progress, Say, ShowProgress, showing, silent
 from dualfair.supernet.images.importers import listing as listings
 from dualfair.supernet.images.importers.importing import PAIRS, ImportReport, import_listing
+from dualfair.supernet.images.importers.journal import JOURNAL
 from dualfair.supernet.images.importers.listing import Listing
 from dualfair.supernet.images.importers.tree import skipped_lines
 from dualfair.supernet.images.inspection import Inspection, inspect
@@ -76,7 +77,8 @@ def import_faces(
 
     With `balance` equally many people and images of every group of `group_column` are kept, drawn by `seed`. Images
     that cannot be read are left out, up to the share `max_unreadable`. The same call continues an import that was
-    interrupted. Raises ValueError where there is nothing to import, or too much cannot be read.
+    interrupted, unless files have changed since. Raises ValueError where there is nothing to import, or too much
+    cannot be read.
     """
     listing = importer(source, **importer_options)
     if balance:
@@ -84,9 +86,13 @@ def import_faces(
     for note in (*listing.notes, *skipped_lines(listing.skipped)):
         say(f"Note: {note}")
 
+    interrupted = (out / JOURNAL).exists()
+
     def rows_shown(rows: range) -> Iterator[int]:
         if rows.start:
             say(f"Continuing with image {rows.start + 1:,} of {rows.stop:,}")
+        elif interrupted:
+            say("Beginning anew: files or options are not those of the import that was interrupted here")
         return showing(progress, "images", "image")(rows)
 
     report = import_listing(

@@ -84,6 +84,12 @@ def test_an_image_has_one_row(tmp_path):
         table_of(tmp_path, rows + "1.png,y,m\n")
 
 
+def test_two_spellings_of_a_path_are_one_image(tmp_path):
+    listing = table_of(tmp_path, "a/1.png,x,m\n./a/1.png,x,m\na/b/../1.png,x,m\na//1.png,x,m\n")
+    assert listing.manifest.columns["path"] == ("a/1.png",)
+    assert listing.skipped == {REPEATED: ("./a/1.png", "a/b/../1.png", "a//1.png")}
+
+
 def test_two_codings_of_one_file_are_one_image(tmp_path):
     save(tmp_path / f"{COMPOSED}.png")
     listing = table_of(tmp_path, f"{COMPOSED}.png,x,m\n{DECOMPOSED}.png,x,m\n")
