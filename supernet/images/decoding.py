@@ -6,8 +6,8 @@ One rule for each kind of picture, whichever importer it comes through:
 - orientation tag: the picture is turned and mirrored as the tag says, so that it is as a viewer shows it.
 - 16 bits: the high byte, v >> 8, is kept, as Pillow does with 16-bit colour. A grey picture whose brightest value is
   below 4096 (12 bits) is refused: it would be stored next to black.
-- floating point: 0 is black and 1 is white, round(255 v). Values outside 0 to 1 are refused; so are 32-bit integers,
-  for which no white is agreed.
+- floating point: 0 is black and 1 is white, round(255 v). Values outside 0 to 1 are refused; so are integers of 32 bits
+  or with a sign, for which no white is agreed. A TIFF whose white is 0 is turned around.
 - transparency: what shows through is black, as `align` has what lies outside a picture.
 - grey, 1 bit, palette, CMYK: as Pillow converts them, (255 - C)(255 - K) / 255. Colour profiles are not applied.
 - more pixels than Pillow's limit (`Image.MAX_IMAGE_PIXELS`): refused.
@@ -33,7 +33,7 @@ DEEP = "have more than 8 bits a channel, which were reduced to 8"
 CLEAR = "have transparent parts, which are black"
 WARNED = "were read, though Pillow warns of damage"
 
-ORIENTATION = 0x0112
+ORIENTATION, PHOTOMETRIC = 0x0112, 0x0106
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -107,15 +107,18 @@ def _to_rgb(image: Image.Image, kind: str | None) -> tuple[Image.Image, list[str
 def _levels(image: Image.Image, kind: str | None) -> np.ndarray:
     """The 8-bit grey levels of a picture with more bits."""
     values = np.asarray(image)
+    # Pillow turns a TIFF whose white is 0 around where it has 8 bits, and leaves it with more.
+    negative = getattr(image, "tag_v2", {}).get(PHOTOMETRIC) == 0
     if image.mode == "F":
         if not (values.min() >= 0 and values.max() <= 1):
             raise ValueError(
                 f"floating-point values from {values.min():g} to {values.max():g}; expected 0 (black) to 1 (white)"
             )
-        return np.rint(values * 255)
+        return np.rint((1 - values if negative else values) * 255)
     # Pillow scales netpbm files of more than 8 bits to 16, and has them as 32-bit integers.
     if image.mode == "I" and kind != "PPM":
-        raise ValueError("32-bit integers, for which no white is agreed; save it with 8 or 16 bits")
+        raise ValueError("integers of 32 bits or with a sign, for which no white is agreed; save it with 8 or 16 bits")
+    values = 65535 - values if negative else values
     if 0 < values.max() < TWELVE_BITS:
         raise ValueError(
             f"16-bit values that end at {values.max()} of 65535, nearly black; scale them to 16 bits, or save 8 bits"

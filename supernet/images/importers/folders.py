@@ -6,7 +6,7 @@ from pathlib import Path
 
 from dualfair.supernet.images.importers.importing import with_attributes
 from dualfair.supernet.images.importers.listing import Listing, list_files
-from dualfair.supernet.images.importers.tree import frozen, look_below, tidy_names
+from dualfair.supernet.images.importers.tree import frozen, look_below, skipped_lines, tidy_names
 from dualfair.supernet.images.manifest import Manifest
 
 ASTRAY = "beside the folders of people, not in one"
@@ -40,7 +40,8 @@ def list_tree(root: Path, levels: Sequence[str], only: Sequence[str] = ()) -> Li
     _refuse_a_folder_around(root, people, tree.folders)
     images = [path for path in tree.images if path.count("/") >= depth]
     if not images:
-        raise ValueError(f"{root} holds no images; expected one folder a person with images in it")
+        seen = "".join(f"; {line}" for line in skipped_lines(tree.skipped))
+        raise ValueError(f"{root} holds no images; expected one folder a person with images in it{seen}")
     kept = _kept_names(root, tree.folders, depth)
     columns, with_images = {"path": tuple(images)}, {""}
     for level, name in enumerate(levels, 1):

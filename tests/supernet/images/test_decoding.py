@@ -128,10 +128,15 @@ def png(width, height, depth, colour, rows):
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
 
 
-def test_16_bit_colour_keeps_its_high_byte_like_grey():
-    values = RNG.integers(0, 65536, (4, 5, 3), dtype=np.uint16)
-    data = png(5, 4, 16, 2, [row.astype(">u2").tobytes() for row in values])
-    assert np.array_equal(rgb(data)[0], values // 256)
+def test_16_bit_colour_and_alpha_keep_their_high_bytes_like_grey():
+    values = RNG.integers(0, 65536, (4, 5, 4), dtype=np.uint16)
+    data = png(5, 4, 16, 2, [row.astype(">u2").tobytes() for row in values[..., :3]])
+    assert np.array_equal(rgb(data)[0], values[..., :3] // 256)
+    high = values // 256
+    data = png(5, 4, 16, 6, [row.astype(">u2").tobytes() for row in values])
+    assert np.array_equal(rgb(data)[0], np.rint(high[..., :3] * high[..., 3:] / 255))
+    data = png(5, 4, 16, 4, [row[:, :2].astype(">u2").tobytes() for row in values])
+    assert np.array_equal(rgb(data)[0], three(np.rint(high[..., 0] * high[..., 1] / 255)))
 
 
 def test_netpbm_files_of_12_bits_are_scaled_to_their_own_white():
@@ -149,13 +154,29 @@ def test_netpbm_files_of_12_bits_are_scaled_to_their_own_white():
         (np.full((4, 4), 255.0, np.float32), "floating-point values from 255 to 255; expected 0 (black) to 1 (white)"),
         (np.array([[-0.1, 0.5]], np.float32), "floating-point values from -0.1 to 0.5"),
         (np.array([[np.nan, 0.5]], np.float32), "floating-point values from nan to nan"),
-        (np.full((4, 4), 70000, np.int32), "32-bit integers, for which no white is agreed"),
+        (np.full((4, 4), 70000, np.int32), "integers of 32 bits or with a sign, for which no white is agreed"),
     ],
 )
 def test_a_picture_whose_white_is_not_known_is_refused(values, reason):
     with pytest.raises(ValueError) as error:
         rgb(encoded(values, "TIFF"))
     assert str(error.value).startswith(reason)
+
+
+@pytest.mark.parametrize(
+    ("values", "levels"),
+    [
+        (np.array([[0, 40000, 65535]], np.uint16), [255, (65535 - 40000) // 256, 0]),
+        (np.array([[0, 0.25, 1]], np.float32), [255, 191, 0]),
+        (np.array([[0, 40, 255]], np.uint8), [255, 215, 0]),
+    ],
+)
+def test_a_tiff_whose_white_is_0_is_no_negative(values, levels):
+    photometric = struct.Struct("<HHII")
+    data = encoded(values, "TIFF")
+    assert photometric.pack(262, 3, 1, 1) in data
+    data = data.replace(photometric.pack(262, 3, 1, 1), photometric.pack(262, 3, 1, 0))
+    assert rgb(data)[0][0, :, 0].tolist() == levels
 
 
 def test_the_brightest_value_of_12_bits_is_the_boundary_and_black_is_black():

@@ -163,6 +163,16 @@ def test_folders_that_would_become_one_person_or_group_are_refused(tmp_path, nam
         assert all(part in str(error.value) for part in shown.split(" and ")) and "\n" not in str(error.value)
 
 
+def test_a_folder_of_files_that_are_all_skipped_says_why(tmp_path):
+    touch(tmp_path, "ann/1.heic", "ann/.1.png")
+    with pytest.raises(ValueError) as error:
+        list_folder(tmp_path)
+    assert str(error.value).endswith(
+        f"holds no images; expected one folder a person with images in it; skipped 1: {HIDDEN}; the first is "
+        f"ann/.1.png; skipped 1: {NO_FORMAT.format('.heic')}; the first is ann/1.heic"
+    )
+
+
 def test_a_blank_name_is_refused(tmp_path):
     with pytest.raises(ValueError, match="holds a folder named ' '; give it a name"):
         tidy_names([" "], tmp_path)
