@@ -72,6 +72,8 @@ def decoded(file: Path | BinaryIO) -> Iterator[tuple[Image.Image, tuple[str, ...
         try:
             with Image.open(file, formats=formats()) as image:
                 frames = [FRAMES] if getattr(image, "is_animated", False) else []
+                # Pillow turns a TIFF while it loads it, and takes its tag away.
+                by_pillow = [TURNED] if getattr(image, "tag_v2", {}).get(ORIENTATION) in TURNS else []
                 image.load()
                 kind = image.format
                 upright, turned = _upright(image)
@@ -79,11 +81,11 @@ def decoded(file: Path | BinaryIO) -> Iterator[tuple[Image.Image, tuple[str, ...
         except (Image.DecompressionBombWarning, Image.DecompressionBombError):
             raise ValueError(f"more than {Image.MAX_IMAGE_PIXELS:,} pixels; make a smaller copy of it") from None
     warned = [WARNED] if any(not issubclass(one.category, DeprecationWarning) for one in caught) else []
-    yield picture, (*frames, *turned, *reduced, *warned)
+    yield picture, (*frames, *by_pillow, *turned, *reduced, *warned)
 
 
 def _upright(image: Image.Image) -> tuple[Image.Image, list[str]]:
-    """A loaded picture (Pillow turns a TIFF while it loads it) as its orientation tag wants it."""
+    """A loaded picture as its orientation tag wants it."""
     try:
         turn = TURNS.get(image.getexif().get(ORIENTATION))
     except Exception:

@@ -50,7 +50,7 @@ def rfw(source: Path) -> Listing:
         "RFW is drawn from MS-Celeb-1M: a network trained on MS1M or a set derived from it (MS1MV2, MS1MV3, ...) has "
         "seen these people, and its results here say little"
     )
-    return replace(listing, pairs=pairs, notes=(warning, *_missing(pairs)))
+    return replace(listing, pairs=pairs, notes=(warning, *listing.notes, *_missing(pairs)))
 
 
 def lfw(source: Path, *, pairs: Path | None = None, groups: Path | None = None) -> Listing:

@@ -1,12 +1,13 @@
 """Folders of people, and folders of groups of them, as listings."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from dualfair.supernet.images.importers.importing import with_attributes
 from dualfair.supernet.images.importers.listing import Listing, list_files
-from dualfair.supernet.images.importers.tree import frozen, look_below, skipped_lines, tidy_names
+from dualfair.supernet.images.importers.tree import frozen, look_below, skipped_lines, tidy, tidy_names
 from dualfair.supernet.images.manifest import Manifest
 
 ASTRAY = "beside the folders of people, not in one"
@@ -28,8 +29,9 @@ def list_folder(root: Path, groups: Path | None = None) -> Listing:
 def list_tree(root: Path, levels: Sequence[str], only: Sequence[str] = ()) -> Listing:
     """The listing of a folder whose folders, level by level, name the columns `levels`: the last one is a person.
 
-    `only` are the folders of the first level that are looked at, in place of all. Raises ValueError where there are no
-    images, and for two folders whose names differ in nothing that can be kept (`tidy`).
+    `only` are the folders of the first level that are looked at, in place of all. People of one name in two folders of
+    the level above are two, named by their paths. Raises ValueError where there are no images, and for two folders
+    whose names differ in nothing that can be kept (`tidy`).
     """
     root = Path(root)
     if not root.is_dir():
@@ -48,12 +50,24 @@ def list_tree(root: Path, levels: Sequence[str], only: Sequence[str] = ()) -> Li
         places = ["/".join(path.split("/", level)[:level]) for path in images]
         columns[name] = tuple(kept[place] for place in places)
         with_images.update(places)
+    notes = ()
+    if shared := _of_several_folders(places, kept):
+        columns[levels[-1]] = tuple(shared.get(place, kept[place]) for place in places)
+        named = next(iter(shared.values()))
+        notes = (f"{len(shared)} people have a name that stands in several folders; they are named as {named}",)
     skipped = {
         **tree.skipped,
         ASTRAY: (path for path in tree.images if path.count("/") < depth),
         EMPTY: (path for path in kept if path not in with_images and path.rpartition("/")[0] in with_images),
     }
-    return list_files(Manifest(columns), root, skipped=frozen(skipped))
+    return list_files(Manifest(columns), root, notes=notes, skipped=frozen(skipped))
+
+
+def _of_several_folders(places: Sequence[str], kept: Mapping[str, str]) -> dict[str, str]:
+    """By their folders, the people whose name stands in several folders, named by their paths."""
+    people = set(places)
+    times = Counter(kept[place] for place in people)
+    return {place: tidy(place) for place in sorted(people) if times[kept[place]] > 1}
 
 
 def _refuse_a_folder_around(root: Path, people: Sequence[str], folders: Sequence[str]) -> None:

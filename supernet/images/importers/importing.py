@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dualfair.supernet.images.decoding import TURNED
 from dualfair.supernet.images.importers.journal import JOURNAL, Journal, fingerprint_of, read_journal, write_journal
 from dualfair.supernet.images.importers.listing import Listing
 from dualfair.supernet.images.importers.reading import read_image, stamp_of
@@ -129,6 +130,11 @@ def import_listing(
     lost = sorted(set(listing.manifest.columns["identity"]) - set(manifest.columns["identity"]))
     notes = (
         *(f"{count:,} images {remark}; the first is {first}" for remark, (count, first) in remarks.items()),
+        *(
+            ["landmarks of images that were turned are taken to be of the upright ones"]
+            if align and TURNED in remarks
+            else []
+        ),
         *([f"of {len(lost):,} people no image could be read: {shorten(lost)}"] if lost else []),
     )
     origin = {

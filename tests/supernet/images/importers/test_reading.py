@@ -110,7 +110,9 @@ def test_every_importer_turns_pictures_upright(tmp_path, name):
 def test_landmarks_are_of_the_upright_picture(tmp_path, name):
     listing = IMPORTERS[name](TREES[name](tmp_path), align=True)
     expected = align(Image.fromarray(np.ascontiguousarray(UPRIGHT)), np.rint(TEMPLATE), 112)
-    assert np.array_equal(read_image(listing, 0, 112, align=True).pixels, expected)
+    report = import_listing(listing, tmp_path / "faces", size=112, align=True)
+    assert np.array_equal(report.store.pixels[0], expected)
+    assert report.notes[1] == "landmarks of images that were turned are taken to be of the upright ones"
 
 
 def test_what_was_done_to_pictures_is_counted_and_told(tmp_path):

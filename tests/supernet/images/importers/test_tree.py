@@ -178,6 +178,23 @@ def test_a_blank_name_is_refused(tmp_path):
         tidy_names([" "], tmp_path)
 
 
+def test_people_of_one_name_in_two_groups_are_two(tmp_path):
+    touch(
+        tmp_path,
+        "A/0001/1.png",
+        "A/0002/1.png",
+        "B/0001/1.png",
+        "B/0003/1.png",
+        "B/Zoe\u0308/1.png",
+        "A/Zo\u00eb/1.png",
+    )
+    listing = list_tree(tmp_path, ("group", "identity"))
+    assert listing.manifest.columns["identity"] == (
+        "A/0001", "0002", "A/Zo\u00eb", "B/0001", "0003", "B/Zo\u00eb"
+    )  # fmt: skip
+    assert listing.notes == ("4 people have a name that stands in several folders; they are named as A/0001",)
+
+
 def test_groups_account_for_what_lies_beside_and_above_people(tmp_path):
     touch(tmp_path, "A/p/1.png", "B/q/1.png", "B/loose.png", "top.png", ".x/r/1.png", "__MACOSX/A/p/._1.png")
     for empty in ("B/none", "C/none"):
