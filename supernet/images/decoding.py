@@ -9,7 +9,8 @@ One rule for each kind of picture, whichever importer it comes through:
 - floating point: 0 is black and 1 is white, round(255 v). Values outside 0 to 1 are refused; so are integers of 32 bits
   or with a sign, for which no white is agreed. A TIFF whose white is 0 is turned around.
 - transparency: what shows through is black, as `align` has what lies outside a picture.
-- grey, 1 bit, palette, CMYK: as Pillow converts them, (255 - C)(255 - K) / 255. Colour profiles are not applied.
+- grey, 1 bit, palette, CMYK: as Pillow converts them, (255 - C)(255 - K) / 255. Colour profiles are not applied. A
+  palette that is black throughout is refused.
 - more pixels than Pillow's limit (`Image.MAX_IMAGE_PIXELS`): refused.
 """
 
@@ -97,6 +98,9 @@ def _upright(image: Image.Image) -> tuple[Image.Image, list[str]]:
 def _to_rgb(image: Image.Image, kind: str | None) -> tuple[Image.Image, list[str]]:
     if image.mode == "F" or image.mode.startswith("I"):
         return _grey(_levels(image, kind)), [DEEP]
+    if image.mode == "P" and not any(image.getpalette()):
+        # Some programs write the 16-bit table of a TIFF with 8-bit values.
+        raise ValueError("a palette that is black throughout; save it without a palette")
     if not image.has_transparency_data:
         return image.convert("RGB"), []
     layer = image.convert("RGBA")

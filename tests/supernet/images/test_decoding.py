@@ -227,6 +227,16 @@ def test_a_palette_gives_its_colours_and_transparent_ones_are_black():
     assert rgb(encoded(palette_picture(), "GIF", transparency=2))[0][0, 2].tolist() == [0, 0, 0]
 
 
+def test_a_palette_whose_16_bit_table_holds_8_bit_values_is_refused():
+    data = encoded(palette_picture(), "TIFF")
+    with Image.open(io.BytesIO(data)) as image:
+        table = image.tag_v2[320]
+    written, small = (struct.pack(f"<{len(table)}H", *values) for values in (table, [value // 256 for value in table]))
+    assert np.array_equal(rgb(data)[0], rgb(encoded(palette_picture()))[0]) and written in data
+    with pytest.raises(ValueError, match="a palette that is black throughout; save it without a palette"):
+        rgb(data.replace(written, small))
+
+
 def test_a_colour_that_stands_for_transparency_is_black():
     data = encoded(COLOUR, transparency=tuple(int(level) for level in COLOUR[2, 3]))
     expected = np.where((COLOUR[2, 3] == COLOUR).all(axis=2, keepdims=True), 0, COLOUR)
