@@ -1,7 +1,7 @@
 """Images: a data set on the disk, or generated people, becomes a `store`, whose rows a `manifest` describes.
 
-`importers` read data sets, `synthetic` makes people who do not exist, `noise` images without content. `pairs` are
-published verification pairs, and `inspection` looks for faults in a store. `face_set` opens the splits of a store,
-`choice` the images that are evaluated; `loader` has their images on the device before they are asked for, and
-`augmentation` turns pixels into network input.
+`importers` read data sets and `decoding` their pictures, `synthetic` makes people who do not exist, `noise` images
+without content. `pairs` are published verification pairs, and `inspection` looks for faults in a store. `face_set`
+opens the splits of a store, `choice` the images that are evaluated; `loader` has their images on the device before they
+are asked for, and `augmentation` turns pixels into network input.
 """

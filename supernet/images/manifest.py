@@ -6,6 +6,7 @@ Shape legend: N images.
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,18 +68,25 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def read_table(path: Path, example: str = "path,identity,group") -> dict[str, tuple[str, ...]]:
-    """The columns of a CSV with a header (such as `example`) by name. Raises ValueError naming the line at fault."""
+    """The columns of a CSV with a header (such as `example`) by name. Raises ValueError naming the line at fault.
+
+    Rows and last columns without a single word, as spreadsheets leave them, are passed over.
+    """
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             return _columns(csv.reader(file), example)
     except FileNotFoundError:
         raise ValueError(f"there is no such file; expected a CSV with a header such as {example}") from None
-    except (UnicodeDecodeError, csv.Error, IsADirectoryError) as error:
+    except UnicodeDecodeError as error:
+        raise ValueError(f"not UTF-8 text ({error}); save the table as CSV in UTF-8") from error
+    except (csv.Error, IsADirectoryError) as error:
         raise ValueError(f"not a CSV text file ({error})") from error
 
 
 def _columns(rows: Iterator[list[str]], example: str) -> dict[str, tuple[str, ...]]:
-    header = [name.strip() for name in next(rows, [])]
+    header = _without_blank_end(next(rows, []), 0)
+    if len(header) == 1 and (other := re.search(r"[;\t|]", header[0])):
+        raise ValueError(f"the header {header[0][:60]!r} is separated by {other[0]!r}; save the table with commas")
     if not header:
         raise ValueError(f"empty file; expected a header such as {example} and rows below it")
     if len(set(header)) < len(header):
@@ -87,16 +95,24 @@ def _columns(rows: Iterator[list[str]], example: str) -> dict[str, tuple[str, ..
     # Equal values are kept once: a table of many attributes repeats a few words millions of times.
     interned: dict[str, str] = {}
     for number, row in enumerate(rows, 2):
-        if not row:
+        row = _without_blank_end(row, len(header))
+        if not row or (len(row) > 1 and not any(row)):
             continue
         if len(row) != len(header):
             raise ValueError(f"line {number} has {len(row)} fields, the header has {len(header)}")
         for values, field in zip(columns, row, strict=True):
-            field = field.strip()
             values.append(interned.setdefault(field, field))
     if not columns[0]:
         raise ValueError("only a header, no rows")
     return {name: tuple(values) for name, values in zip(header, columns, strict=True)}
+
+
+def _without_blank_end(row: list[str], least: int) -> list[str]:
+    """The fields without blanks around them, and without empty ones at the end where there are more than `least`."""
+    fields = [field.strip() for field in row]
+    while len(fields) > least and not fields[-1]:
+        fields.pop()
+    return fields
 
 
 def write_manifest(manifest: Manifest, path: Path) -> None:

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 
@@ -210,12 +211,26 @@ def join_pairs(lists: dict[str, Pairs]) -> Pairs:
 
 
 def _finder(manifest: Manifest, within: str = "") -> Find:
-    """Rows by person and number: the image is the file `name_0001`, whatever its folder and suffix."""
+    """Rows by person and number: the image is the file `name_0001`, whatever its folder and suffix.
+
+    Raises ValueError when a pair names an image of which there are two.
+    """
+    paths = manifest.columns["path"]
     row_of: dict[str, int] = {}
-    for row, path in enumerate(manifest.columns["path"]):
+    twice: dict[str, int] = {}
+    for row, path in enumerate(paths):
         if path.startswith(within):
-            row_of[path.rpartition("/")[2].rpartition(".")[0]] = row
-    return lambda name, number: row_of.get(f"{name}_{number:04d}")
+            name = normalize("NFC", path.rpartition("/")[2].rpartition(".")[0])
+            if row_of.setdefault(name, row) != row:
+                twice[name] = row
+
+    def find(person: str, number: int) -> int | None:
+        name = normalize("NFC", f"{person}_{number:04d}")
+        if name in twice:
+            raise ValueError(f"{name} may be {paths[row_of[name]]} or {paths[twice[name]]}; one of them has to go")
+        return row_of.get(name)
+
+    return find
 
 
 def _lines(path: Path) -> list[tuple[int, list[str]]]:

@@ -167,12 +167,10 @@ def _header(images: int, size: int) -> bytes:
 
 
 def square(image: Image.Image, size: int) -> np.ndarray:
-    """The stored form of an image: (size, size, 3) uint8 RGB.
+    """The stored form of an RGB image: (size, size, 3) uint8.
 
-    Grey images get three equal channels and transparency is dropped. A non-square image is cropped to its largest
-    central square, then resized (Lanczos filter over the source area).
+    A non-square image is cropped to its largest central square, then resized (Lanczos filter over the source area).
     """
-    image = image.convert("RGB")
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
     box = (left, top, left + side, top + side)

@@ -141,10 +141,10 @@ def test_the_same_command_continues_where_it_stopped(dualfair, tmp_path, monkeyp
     monkeypatch.setattr("dualfair.supernet.images.importers.importing.JOURNAL_SECONDS", -1.0)
     opened = Image.open
 
-    def interrupt(file, *rest):
+    def interrupt(file, **options):
         if str(file).endswith("Asian/m.s03/2.png"):
             raise KeyboardInterrupt
-        return opened(file, *rest)
+        return opened(file, **options)
 
     with monkeypatch.context() as patch:
         patch.setattr("PIL.Image.open", interrupt)
@@ -159,16 +159,61 @@ def test_the_same_command_continues_where_it_stopped(dualfair, tmp_path, monkeyp
     assert again.status == 2 and "holds faces already" in again.err
 
 
+def test_an_import_that_begins_anew_says_so(dualfair, tmp_path):
+    save(tmp_path / "ph/ann/1.png")
+    (tmp_path / "ph/ann/2.png").write_bytes(b"")
+    words = ("faces", "import", "folder", tmp_path / "ph", "--size", 16, "--out", tmp_path / "faces")
+    assert dualfair(*words).status == 2
+    save(tmp_path / "ph/ann/2.png", seed=1)
+    made = dualfair(*words)
+    assert (
+        made.status == 0 and "Beginning anew: files or options are not those of the import that was inter" in made.out
+    )
+
+
+def test_what_is_skipped_is_told_with_reason_count_and_example_and_stands_in_the_record(dualfair, tmp_path):
+    for name in ("ann/1.png", "ann/2.jfif.png", "ben/1.png"):
+        save(tmp_path / "ph" / name)
+    for name in ("ann/3.heic", "cid/1.heic", "cid/2.heic", ".thumbnails/1.png", "__MACOSX/._1.png"):
+        (tmp_path / "ph" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "ph" / name).write_bytes(b"")
+    (tmp_path / "ph/ann/caf\udce9.png").write_bytes(b"")
+    made = dualfair("faces", "import", "folder", tmp_path / "ph", "--out", tmp_path / "faces", "--size", 16)
+    assert made.status == 0, made.err
+    lines = [line for line in made.out.splitlines() if line.startswith("Note: ")]
+    assert sorted(lines) == [
+        "Note: skipped 1: a folder of a person or a group without an image that is read; the first is cid",
+        "Note: skipped 1: hidden, as the name begins with a dot; the first is .thumbnails/1.png",
+        "Note: skipped 1: made by an operating system or a file server, not by you; the first is __MACOSX/._1.png",
+        "Note: skipped 1: named in another encoding than UTF-8, or with control characters; rename it; the first is "
+        "ann/caf\\xe9.png",
+        "Note: skipped 3: no image format that is read (.heic); the first is ann/3.heic",
+    ]
+    assert "3 images of 2 people" in made.out
+    record = open_store(tmp_path / "faces").origin
+    assert record["skipped"]["no image format that is read (.heic)"] == ["ann/3.heic", "cid/1.heic", "cid/2.heic"]
+    assert sum(map(len, record["skipped"].values())) == 7
+    checked = dualfair("faces", "check", tmp_path / "faces")
+    assert "said at import: skipped 3: no image format that is read (.heic); the first is ann/3.heic" in checked.out
+
+
+def test_a_huge_image_is_refused_by_name_in_one_line(dualfair, tmp_path):
+    save(tmp_path / "ph/ann/1.png")
+    Image.new("1", (10000, 9500)).save(tmp_path / "ph/ann/big.png")
+    made = dualfair("faces", "import", "folder", tmp_path / "ph", "--out", tmp_path / "faces", "--size", 16)
+    assert made.status == 2 and made.err.count("\n") == 1
+    assert "ann/big.png (more than 89,478,485 pixels; make a smaller copy of it)" in made.err
+
+
 def test_an_importer_of_ones_own_is_a_command_with_its_options(dualfair, tmp_path, monkeypatch):
     groups_tree(tmp_path, people=2)
     (tmp_path / "myfaces.py").write_text(
+        "from dataclasses import replace\n"
         "from pathlib import Path\n"
-        "from dualfair.supernet.images.importers.importing import list_folder\n"
-        "from dualfair.supernet.images.importers.listing import list_files\n"
+        "from dualfair.supernet.images.importers.folders import list_folder\n"
         "def mine(source: Path, *, least: int = 1, suffix: str):\n"
         "    '''My faces: SRC holds them.\n\n    `least` is the least number.\n    '''\n"
-        "    manifest = list_folder(source)\n"
-        "    return list_files(manifest, source, notes=(f'least {least + 1}, suffix {suffix}',))\n"
+        "    return replace(list_folder(source), notes=(f'least {least + 1}, suffix {suffix}',))\n"
     )
     monkeypatch.chdir(tmp_path)
     shown = dualfair("faces", "import", "myfaces:mine", "--help")

@@ -15,7 +15,8 @@ from dualfair.commands.options import PATH
 WITHOUT_GROUPS = ("bin",)
 """Data sets that can have no groups, so there is nothing to balance."""
 OPTION_HELP = {
-    "align": "Turn and scale faces so that eyes, nose and mouth fall on the usual template, by the set's landmarks.",
+    "align": "Turn and scale faces so that eyes, nose and mouth fall on the usual template, by the set's landmarks, "
+    "which are taken to be of the upright image.",
     "balance": "Keep equally many people and images of every group, people with at least 3 images only; the column "
     "'split' is dropped.",
     "group": "Attribute that becomes the column 'group'.",
@@ -88,7 +89,8 @@ def synth(out: Path, **options: object) -> None:
 def import_group() -> None:
     """Import faces from data as it lies on the disk: a data set by name, your own folder or table, or module:object.
 
-    Grey images become RGB; a non-square image is cropped to its central square, then resized. The same command
+    Images of any format that Pillow reads become 8-bit RGB, upright; a non-square one is cropped to its central square,
+    then resized. Whatever is skipped is told with the reason, and all of it stands in faces.json. The same command
     continues an import that was interrupted.
     """
 

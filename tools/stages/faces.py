@@ -14,7 +14,9 @@ from dualfair.runs.config import numbers
 from dualfair.runs.watching import Progress, Say, ShowProgress, showing, silent
 from dualfair.supernet.images.importers import listing as listings
 from dualfair.supernet.images.importers.importing import PAIRS, ImportReport, import_listing
+from dualfair.supernet.images.importers.journal import JOURNAL
 from dualfair.supernet.images.importers.listing import Listing
+from dualfair.supernet.images.importers.tree import skipped_lines
 from dualfair.supernet.images.inspection import Inspection, inspect
 from dualfair.supernet.images.labels import GROUP, is_missing, labels_of, usual_column
 from dualfair.supernet.images.manifest import Manifest, attributes_of
@@ -76,20 +78,25 @@ def import_faces(
 
     With `balance` equally many people and images of every group of `group_column` are kept, drawn by `seed`. Images
     that cannot be read are left out, up to the share `max_unreadable`. The same call continues an import that was
-    interrupted. Raises ValueError where there is nothing to import, or too much cannot be read.
+    interrupted, unless files have changed since. Raises ValueError where there is nothing to import, or too much
+    cannot be read.
     """
     listing = importer(source, **importer_options)
     if balance:
         listing = listings.balance(listing, group_column, seed=seed)
-    for note in listing.notes:
+    for note in (*listing.notes, *skipped_lines(listing.skipped)):
         say(f"Note: {note}")
+
+    interrupted = (out / JOURNAL).exists()
 
     def rows_shown(rows: range) -> Iterator[int]:
         if rows.start:
             say(f"Continuing with image {rows.start + 1:,} of {rows.stop:,}")
+        elif interrupted:
+            say("Beginning anew: files or options are not those of the import that was interrupted here")
         return showing(progress, "images", "image")(rows)
 
-    return import_listing(
+    report = import_listing(
         listing,
         out,
         size=size,
@@ -98,6 +105,9 @@ def import_faces(
         made_by=f"import {name}",
         progress=rows_shown,
     )
+    for note in report.notes:
+        say(f"Note: {note}")
+    return report
 
 
 def check_faces(

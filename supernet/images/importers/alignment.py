@@ -43,12 +43,13 @@ def similarity(landmarks: np.ndarray) -> np.ndarray:
 
 
 def align(image: Image.Image, landmarks: np.ndarray, size: int) -> np.ndarray:
-    """The aligned face, (size, size, 3) uint8 RGB, black where the image does not reach.
+    """The aligned face, (size, size, 3) uint8 RGB, black where the RGB image does not reach.
 
-    `landmarks` (5, 2) are pixels of `image`; they land on `TEMPLATE * size / 112`. Sampling is bilinear, fractions of
-    a level are cut off. An image that shrinks to a half or less is first reduced by the largest whole factor that
-    leaves it no smaller than the face is to be (the mean of each k x k block), so that bilinear sampling then reduces
-    by less than two and fine structure does not alias. Raises ValueError for a size below 1 and as `similarity` does.
+    `landmarks` (5, 2) are pixels of `image`, upright as `decoded` gives it; they land on `TEMPLATE * size / 112`.
+    Sampling is bilinear, fractions of a level are cut off. An image that shrinks to a half or less is first reduced by
+    the largest whole factor that leaves it no smaller than the face is to be (the mean of each k x k block), so that
+    bilinear sampling then reduces by less than two and fine structure does not alias. Raises ValueError for a size
+    below 1 and as `similarity` does.
     """
     if size < 1:
         raise ValueError(f"aligned faces need a size of 1 px or more, got {size}")
@@ -59,7 +60,6 @@ def align(image: Image.Image, landmarks: np.ndarray, size: int) -> np.ndarray:
     inverse = np.linalg.inv(matrix[:, :2])
     offset = 0.5 - inverse @ (matrix[:, 2] + 0.5)
     rows = np.column_stack([inverse, offset]) / factor
-    image = image.convert("RGB")
     if factor > 1:
         image = image.reduce(factor)
     warped = image.transform((size, size), Image.Transform.AFFINE, tuple(rows.ravel()), Image.Resampling.BILINEAR)

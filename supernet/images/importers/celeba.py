@@ -6,11 +6,13 @@ from pathlib import Path
 import numpy as np
 
 from dualfair.supernet.images.importers.listing import Listing, list_files, locate
+from dualfair.supernet.images.importers.tree import Skipped, frozen, look_below
 from dualfair.supernet.images.manifest import SPLITS, Manifest, shorten
 
 ANNOTATIONS = ("", "Anno")
 PARTITIONS = ("", "Eval", "Anno")
 IMAGES = ("", "Img")
+UNLISTED = "an image that identity_CelebA.txt does not list"
 
 
 def celeba(source: Path, *, group: str = "Male", official_split: bool = True, align: bool = False) -> Listing:
@@ -46,7 +48,13 @@ def celeba(source: Path, *, group: str = "Male", official_split: bool = True, al
         path = locate(source, "list_landmarks_align_celeba.txt", ANNOTATIONS, "CelebA's 'Anno' folder")
         _, points = _read_table(path, files, None, width=10)
         landmarks = np.array([points[file] for file in files], dtype=float).reshape(-1, 5, 2)
-    return list_files(Manifest(columns), images, landmarks=landmarks)
+    return list_files(Manifest(columns), images, landmarks=landmarks, skipped=_unlisted(images, files))
+
+
+def _unlisted(images: Path, files: Sequence[str]) -> Skipped:
+    """What lies among the images and is none of them."""
+    tree, listed = look_below(images), set(files)
+    return frozen({**tree.skipped, UNLISTED: (path for path in tree.images if path not in listed)})
 
 
 def _partition(path: Path, files: Sequence[str]) -> tuple[str, ...]:

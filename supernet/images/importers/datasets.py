@@ -5,14 +5,15 @@ keyword-only parameters are the options of its command, its docstring is the hel
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from dualfair.supernet.images.importers.celeba import celeba
 from dualfair.supernet.images.importers.containers import find_file, rec, verification_set
-from dualfair.supernet.images.importers.importing import list_folder, list_folders
-from dualfair.supernet.images.importers.listing import Listing, list_files, locate
+from dualfair.supernet.images.importers.folders import list_folder, list_tree
+from dualfair.supernet.images.importers.listing import Listing, locate
+from dualfair.supernet.images.importers.table import list_table
 from dualfair.supernet.images.importers.vggface2 import vggface2
-from dualfair.supernet.images.manifest import Manifest, read_manifest
 from dualfair.supernet.images.pairs import Pairs, join_pairs, read_lfw_pairs, read_plain_pairs
 
 
@@ -21,7 +22,7 @@ def folder(source: Path, *, groups: Path | None = None) -> Listing:
 
     `groups` is a CSV with the column identity and any number of attribute columns, `group` among them.
     """
-    return list_files(list_folder(source, groups), source)
+    return list_folder(source, groups)
 
 
 def csv(source: Path) -> Listing:
@@ -29,7 +30,7 @@ def csv(source: Path) -> Listing:
 
     Paths are relative to the CSV. A column 'split' (train, validation, test) is kept.
     """
-    return list_files(read_manifest(Path(source)), Path(source).parent)
+    return list_table(source)
 
 
 def rfw(source: Path) -> Listing:
@@ -39,17 +40,17 @@ def rfw(source: Path) -> Listing:
     """
     source = Path(source)
     data = locate(source, "data", ("", "test"), "RFW's 'test' archive, unpacked")
-    manifest = _grouped_folders(data)
+    listing = _grouped_folders(data)
     lists = {}
-    for group in sorted(set(manifest.columns["group"])):
+    for group in sorted(set(listing.manifest.columns["group"])):
         path = locate(data.parent / "txts", f"{group}_pairs.txt", (group,), "RFW's 'txts' folder, beside 'data'")
-        lists[group] = read_plain_pairs(path, manifest, within=f"{group}/")
+        lists[group] = read_plain_pairs(path, listing.manifest, within=f"{group}/")
     pairs = join_pairs(lists)
     warning = (
         "RFW is drawn from MS-Celeb-1M: a network trained on MS1M or a set derived from it (MS1MV2, MS1MV3, ...) has "
         "seen these people, and its results here say little"
     )
-    return list_files(manifest, data, pairs=pairs, notes=(warning, *_missing(pairs)))
+    return replace(listing, pairs=pairs, notes=(warning, *listing.notes, *_missing(pairs)))
 
 
 def lfw(source: Path, *, pairs: Path | None = None, groups: Path | None = None) -> Listing:
@@ -61,12 +62,12 @@ def lfw(source: Path, *, pairs: Path | None = None, groups: Path | None = None) 
     source = Path(source)
     places = [source / name for name in ("lfw", "lfw_funneled", "lfw-funneled", "lfw-deepfunneled")]
     images = next((place for place in places if place.is_dir()), source)
-    manifest = list_folder(images, groups)
+    listing = list_folder(images, groups)
     pairs = pairs or source / "pairs.txt"
     if not pairs.is_file() and pairs == source / "pairs.txt":
-        return list_files(manifest, images, notes=(f"there is no {pairs}, so the faces have no verification pairs",))
-    published = read_lfw_pairs(Path(pairs), manifest)
-    return list_files(manifest, images, pairs=published, notes=_missing(published))
+        return replace(listing, notes=(f"there is no {pairs}, so the faces have no verification pairs",))
+    published = read_lfw_pairs(Path(pairs), listing.manifest)
+    return replace(listing, pairs=published, notes=_missing(published))
 
 
 def bupt(source: Path) -> Listing:
@@ -78,7 +79,7 @@ def bupt(source: Path) -> Listing:
     source = Path(source)
     inside = source if source.name == "race_per_7000" and source.is_dir() else None
     images = inside or locate(source, "race_per_7000", ("",), "BUPT-Balancedface's archive, unpacked")
-    return list_files(_grouped_folders(images), images)
+    return _grouped_folders(images)
 
 
 def casia(source: Path, *, groups: Path | None = None) -> Listing:
@@ -106,13 +107,11 @@ IMPORTERS: dict[str, Callable[..., Listing]] = {
 }
 
 
-def _grouped_folders(root: Path) -> Manifest:
-    """The manifest of a folder a group, in it one a person."""
-    groups = sorted(path for path in root.iterdir() if path.is_dir())
-    if not groups:
+def _grouped_folders(root: Path) -> Listing:
+    """The listing of a folder that holds one folder a group, and in it one a person."""
+    if not any(path.is_dir() for path in root.iterdir()):
         raise ValueError(f"{root} holds no folders; expected one a group, and in it one a person")
-    columns = {name: tuple(values) for name, values in list_folders(groups).items()}
-    return Manifest({"path": columns["path"], "identity": columns["identity"], "group": columns["folder"]})
+    return list_tree(root, ("group", "identity"))
 
 
 def _missing(pairs: Pairs) -> Sequence[str]:

@@ -1,22 +1,23 @@
-"""From images as they lie on a disk to a faces folder: plain folders and tables, and the import of any listing."""
+"""From images as they lie on a disk to a faces folder: the import of any listing."""
 
+import hashlib
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
-from dualfair.supernet.images.importers.alignment import align as align_face
+from dualfair.supernet.images.decoding import TURNED
 from dualfair.supernet.images.importers.journal import JOURNAL, Journal, fingerprint_of, read_journal, write_journal
 from dualfair.supernet.images.importers.listing import Listing
+from dualfair.supernet.images.importers.reading import read_image, stamp_of
+from dualfair.supernet.images.importers.tree import skipped_lines, tidy
 from dualfair.supernet.images.manifest import Manifest, read_table, shorten
 from dualfair.supernet.images.pairs import Pairs, write_pairs
-from dualfair.supernet.images.store import MANIFEST, FaceStore, StoreWriter, square
+from dualfair.supernet.images.store import MANIFEST, FaceStore, StoreWriter
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm")
 PAIRS = "pairs.csv"
 
 JOURNAL_SECONDS = 30.0
@@ -35,43 +36,8 @@ class ImportReport:
     continued_from: int = 0
     """Images that an interrupted import had done before."""
 
-
-def list_folder(root: Path, groups: Path | None = None) -> Manifest:
-    """The manifest of a folder that holds one folder a person.
-
-    `groups` is a CSV with the column identity and any number of attribute columns, `group` among them. Raises
-    ValueError for an empty folder, and for persons that the CSV does not list (named).
-    """
-    root = Path(root)
-    if not root.is_dir():
-        raise ValueError(f"there is no folder {root}")
-    persons = sorted(path for path in root.iterdir() if path.is_dir())
-    if len(persons) == 1 and any(path.is_dir() for path in persons[0].iterdir()):
-        raise ValueError(
-            f"{root} holds the one folder {persons[0].name}, which holds folders itself; expected one folder a person. "
-            f"Give {persons[0]}"
-        )
-    images = [
-        (path.relative_to(root).as_posix(), person.name)
-        for person in persons
-        for path in sorted(person.rglob("*"))
-        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
-    ]
-    if not images:
-        raise ValueError(f"{root} holds no images; expected one folder a person with {', '.join(IMAGE_SUFFIXES)} files")
-    columns = {"path": tuple(path for path, _ in images), "identity": tuple(identity for _, identity in images)}
-    return Manifest(columns) if groups is None else with_attributes(Manifest(columns), Path(groups), root)
-
-
-def list_folders(places: Sequence[Path]) -> dict[str, list[str]]:
-    """The columns of folders beside each other that hold one folder a person each, and `folder`, which one it is."""
-    columns: dict[str, list[str]] = {"path": [], "identity": [], "folder": []}
-    for place in places:
-        listed = list_folder(place).columns
-        columns["path"] += [f"{place.name}/{path}" for path in listed["path"]]
-        columns["identity"] += listed["identity"]
-        columns["folder"] += [place.name] * len(listed["path"])
-    return columns
+    notes: tuple[str, ...] = ()
+    """How images were decoded, where that took a decision, and the people of whom no image could be read."""
 
 
 def with_attributes(manifest: Manifest, groups: Path, source: Path) -> Manifest:
@@ -98,7 +64,7 @@ def _attributes_by_identity(path: Path) -> dict[str, dict[str, str]]:
             raise ValueError("a column 'path' has no place here, one row is one person; for a table of images use csv")
         names = [name for name in columns if name != "identity"]
         attributes: dict[str, dict[str, str]] = {}
-        for identity, *values in zip(columns["identity"], *(columns[name] for name in names), strict=True):
+        for identity, *values in zip(map(tidy, columns["identity"]), *(columns[name] for name in names), strict=True):
             row = dict(zip(names, values, strict=True))
             if attributes.setdefault(identity, row) != row:
                 raise ValueError(f"two different rows for identity {identity}")
@@ -125,25 +91,32 @@ def import_listing(
     the share `max_unreadable` ValueError is raised naming the first of them.
 
     A journal is kept every `journal_images` images. The same import of the same listing continues from it, and ends in
-    the same bytes as an undisturbed one; it starts anew when an image that could not be read has become readable.
+    the same bytes as an undisturbed one; it starts anew when a file has changed since, or an image that could not be
+    read has become readable.
     `progress` wraps the iteration, tqdm for example. Raises ValueError for a folder that holds faces already.
     """
     out = Path(out)
     _check(listing, out, size, align)
     manifest, root = listing.manifest, listing.source
-    journal, writer = _begin(listing, out, size, align)
-    continued_from, unreadable = journal.done, dict(journal.unreadable)
+    journal, writer, stamps = _begin(listing, out, size, align)
+    continued_from, unreadable, remarks = journal.done, dict(journal.unreadable), dict(journal.remarks)
     written_at = time.monotonic()
     for row in progress(range(journal.done, len(manifest))):
-        pixels = read_image(listing, row, size, align)
-        if isinstance(pixels, str):
-            unreadable[row] = pixels
+        reading = read_image(listing, row, size, align)
+        stamps.update(reading.stamp)
+        for remark in reading.remarks:
+            count, first = remarks.get(remark, (0, manifest.columns["path"][row]))
+            remarks[remark] = (count + 1, first)
+        if reading.pixels is None:
+            unreadable[row] = reading.reason
         else:
-            writer.add([pixels])
+            writer.add([reading.pixels])
         done = row + 1
         if not done % journal_images or time.monotonic() - written_at > JOURNAL_SECONDS or done == len(manifest):
             writer.flush()
-            write_journal(out, Journal(journal.listing, done, writer.digest, tuple(unreadable.items())))
+            journal = replace(journal, done=done, digest=writer.digest, stamps=stamps.hexdigest(), remarks=remarks)
+            journal = replace(journal, unreadable=tuple(unreadable.items()))
+            write_journal(out, journal)
             written_at = time.monotonic()
     named = tuple((manifest.columns["path"][row], reason) for row, reason in unreadable.items())
     if len(unreadable) > max_unreadable * len(manifest) or not writer.stored:
@@ -154,16 +127,28 @@ def import_listing(
         )
     kept = np.array([row for row in range(len(manifest)) if row not in unreadable])
     manifest, pairs = _write_pairs(listing, kept, out)
+    lost = sorted(set(listing.manifest.columns["identity"]) - set(manifest.columns["identity"]))
+    notes = (
+        *(f"{count:,} images {remark}; the first is {first}" for remark, (count, first) in remarks.items()),
+        *(
+            ["landmarks of images that were turned are taken to be of the upright ones"]
+            if align and TURNED in remarks
+            else []
+        ),
+        *([f"of {len(lost):,} people no image could be read: {shorten(lost)}"] if lost else []),
+    )
     origin = {
         "made by": made_by,
         "aligned": align,
         "linked": listing.linked,
-        "notes": list(listing.notes),
-        "unreadable": [name for name, _ in named],
+        "notes": [*listing.notes, *skipped_lines(listing.skipped), *notes],
+        "skipped": listing.skipped,
+        "unreadable": [f"{name} ({reason})" for name, reason in named],
+        "people lost": lost,
     }
     store = writer.close(manifest, origin)
     (out / JOURNAL).unlink()
-    return ImportReport(store, named, pairs, continued_from)
+    return ImportReport(store, named, pairs, continued_from, notes)
 
 
 def _check(listing: Listing, out: Path, size: int, align: bool) -> None:
@@ -175,15 +160,23 @@ def _check(listing: Listing, out: Path, size: int, align: bool) -> None:
         raise ValueError(f"{out} holds faces already ({MANIFEST} is there); remove the folder, or choose another --out")
 
 
-def _begin(listing: Listing, out: Path, size: int, align: bool) -> tuple[Journal, StoreWriter]:
-    """Where an interrupted import of this listing stopped, or the beginning of one."""
+def _begin(listing: Listing, out: Path, size: int, align: bool) -> tuple[Journal, StoreWriter, "hashlib._Hash"]:
+    """Where an interrupted import of this listing stopped, or the beginning of one; and the digest of its stamps."""
     fresh = Journal(fingerprint_of(listing, size=size, align=align))
     journal = read_journal(out, fresh.listing)
-    if journal.stored and all(isinstance(read_image(listing, row, size, align), str) for row, _ in journal.unreadable):
+    stamps = hashlib.sha256()
+    for row in range(journal.done):
+        stamps.update(stamp_of(listing, row))
+    if (
+        journal.stored
+        and stamps.hexdigest() == journal.stamps
+        and all(read_image(listing, row, size, align).pixels is None for row, _ in journal.unreadable)
+    ):
         # Pixels that are gone, or not those of the journal, cannot be continued.
         with suppress(ValueError, FileNotFoundError):
-            return journal, StoreWriter(out, len(listing.manifest), size, keep=journal.stored, digest=journal.digest)
-    return fresh, StoreWriter(out, len(listing.manifest), size)
+            writer = StoreWriter(out, len(listing.manifest), size, keep=journal.stored, digest=journal.digest)
+            return journal, writer, stamps
+    return fresh, StoreWriter(out, len(listing.manifest), size), hashlib.sha256()
 
 
 def _write_pairs(listing: Listing, kept: np.ndarray, out: Path) -> tuple[Manifest, Pairs | None]:
@@ -196,24 +189,3 @@ def _write_pairs(listing: Listing, kept: np.ndarray, out: Path) -> tuple[Manifes
     if len(pairs):
         write_pairs(out / PAIRS, pairs, manifest)
     return manifest, pairs
-
-
-def read_image(listing: Listing, row: int, size: int, align: bool = False) -> np.ndarray | str:
-    """The stored form of an image, or why it cannot be read."""
-    try:
-        opened = listing.open_image(row)
-        if isinstance(opened, Path) and not opened.is_file():
-            # A pipe or a device could go on for ever.
-            return "not a plain file" if opened.exists() else "no such file"
-        with Image.open(opened) as image:
-            if not align:
-                return square(image, size)
-            if np.isnan(listing.landmarks[row]).any():
-                return "no landmarks"
-            return align_face(image, listing.landmarks[row], size)
-    except UnidentifiedImageError:
-        empty = not (opened.stat().st_size if isinstance(opened, Path) else opened.getbuffer().nbytes)
-        return "empty file" if empty else "not an image"
-    except Exception as error:
-        # On damaged files Pillow's decoders raise whatever their code comes across.
-        return " ".join(str(error).split()) or type(error).__name__

@@ -3,7 +3,8 @@
 import hashlib
 import json
 import os
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from dualfair.supernet.images.importers.listing import Listing
@@ -24,6 +25,12 @@ class Journal:
 
     unreadable: tuple[tuple[int, str], ...] = ()
     """Rows among the done ones that could not be read, each with the reason."""
+
+    stamps: str = ""
+    """SHA-256 over the `stamp` of every done row: the files are those that were read."""
+
+    remarks: Mapping[str, tuple[int, str]] = field(default_factory=dict)
+    """What was done to decode images: how many of the done rows, and the first path."""
 
     @property
     def stored(self) -> int:
@@ -54,7 +61,8 @@ def read_journal(folder: Path, listing: str) -> Journal:
     try:
         values = json.loads((folder / JOURNAL).read_text(encoding="utf-8"))
         unreadable = tuple((int(row), str(reason)) for row, reason in values["unreadable"])
-        journal = Journal(values["listing"], values["done"], values["digest"], unreadable)
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        remarks = {remark: (int(count), str(first)) for remark, (count, first) in values["remarks"].items()}
+        journal = Journal(values["listing"], values["done"], values["digest"], unreadable, values["stamps"], remarks)
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
         return Journal(listing)
     return journal if journal.listing == listing else Journal(listing)

@@ -4,13 +4,14 @@ Shape legend: N images.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
 from dualfair.supernet.images.importers.balance import balanced_rows
+from dualfair.supernet.images.importers.tree import Skipped
 from dualfair.supernet.images.labels import known_labels
 from dualfair.supernet.images.manifest import SPLIT, Manifest
 from dualfair.supernet.images.pairs import Pairs
@@ -39,6 +40,9 @@ class Listing:
 
     notes: tuple[str, ...] = ()
     """Lines to be read by whoever imports the set."""
+
+    skipped: Skipped = field(default_factory=dict)
+    """Files that were seen and are not among the images, and people of whom there is no image, by the reason."""
 
 
 def list_files(manifest: Manifest, root: Path, **further: object) -> Listing:

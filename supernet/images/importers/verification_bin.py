@@ -130,7 +130,13 @@ def _line(stream: io.BytesIO) -> str:
 
 
 def _refuse_global(module: str, name: str) -> None:
-    raise ValueError(f"refused the pickle global {_one_line(f'{module}.{name}')}; only images and flags are read")
+    seen = _one_line(f"{module}.{name}")
+    if module.partition(".")[0] == "numpy":
+        raise ValueError(
+            f"refused the pickle global {seen}: images or flags are numpy arrays; save it again with every image as "
+            "image.tobytes() and every flag as bool(flag)"
+        )
+    raise ValueError(f"refused the pickle global {seen}; only images and flags are read")
 
 
 def _one_line(text: object) -> str:

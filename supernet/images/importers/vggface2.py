@@ -3,13 +3,14 @@
 import csv
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from dualfair.supernet.images.importers.importing import list_folders
-from dualfair.supernet.images.importers.listing import Listing, list_files, locate
+from dualfair.supernet.images.importers.folders import list_tree
+from dualfair.supernet.images.importers.listing import Listing, locate
 from dualfair.supernet.images.manifest import SPLIT, Manifest, shorten
 
 FOLDERS = ("train", "test")
@@ -37,8 +38,8 @@ def vggface2(source: Path, *, official_split: bool = False, align: bool = False)
     folders = [folder for folder in FOLDERS if (source / folder).is_dir()]
     if not folders:
         locate(source, "train", ("",), "VGGFace2's 'data' archives, unpacked")
-    listed = list_folders([source / folder for folder in folders])
-    columns = {name: listed[name] for name in ("path", "identity")}
+    listing = list_tree(source, ("folder", "identity"), only=folders)
+    columns = {name: listing.manifest.columns[name] for name in ("path", "identity")}
     unknown = sorted(set(columns["identity"]) - set(people))
     if unknown:
         raise ValueError(f"{meta} has no row for {len(unknown)} of the people in {source}: {shorten(unknown)}")
@@ -48,7 +49,7 @@ def vggface2(source: Path, *, official_split: bool = False, align: bool = False)
         columns[SPLIT] = [splits[identity] for identity in columns["identity"]]
     manifest = Manifest({name: tuple(values) for name, values in columns.items()})
     landmarks = _read_landmarks(source, folders, manifest) if align else None
-    return list_files(manifest, source, landmarks=landmarks)
+    return replace(listing, manifest=manifest, landmarks=landmarks)
 
 
 def _read_people(path: Path) -> dict[str, _Person]:

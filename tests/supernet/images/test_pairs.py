@@ -122,6 +122,15 @@ def test_pairs_of_images_that_are_not_there_are_dropped_and_counted(tmp_path):
         read_lfw_pairs(tmp_path / "pairs.txt", manifest_of(names=("Di",)))
 
 
+def test_a_pair_that_two_images_answer_to_is_refused(tmp_path):
+    manifest = Manifest({"path": ("A/A_0001.jpg", "A/A_0002.jpg", "A/A_0002.png"), "identity": ("A",) * 3})
+    (tmp_path / "one.txt").write_text("A 1 1\n")
+    assert len(read_plain_pairs(tmp_path / "one.txt", manifest)) == 1
+    (tmp_path / "two.txt").write_text("A 1 2\n")
+    with pytest.raises(ValueError, match=r"two.txt: A_0002 may be A/A_0002.jpg or A/A_0002.png; one of them has to go"):
+        read_plain_pairs(tmp_path / "two.txt", manifest)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [

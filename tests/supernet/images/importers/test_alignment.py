@@ -126,7 +126,7 @@ def test_fine_stripes_become_grey_and_do_not_alias(scale):
     stripes[:, ::2] = 255
     aligned = align(Image.fromarray(stripes), (TEMPLATE + 0.5) * scale - 0.5, 112)
     assert np.abs(aligned[2:-2, 2:-2].astype(float) - 127.5).max() < 30
-    flat = align(Image.fromarray(np.full((side, side), 200, np.uint8)), (TEMPLATE + 0.5) * scale - 0.5, 112)
+    flat = align(Image.new("RGB", (side, side), (200, 200, 200)), (TEMPLATE + 0.5) * scale - 0.5, 112)
     assert flat.shape == (112, 112, 3) and (flat[1:-1, 1:-1] == 200).all()
 
 

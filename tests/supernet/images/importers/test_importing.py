@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dualfair.supernet.images.importers.importing import import_listing, list_folder
+from dualfair.supernet.images.importers.folders import list_folder
+from dualfair.supernet.images.importers.importing import import_listing
 from dualfair.supernet.images.importers.journal import JOURNAL
 from dualfair.supernet.images.importers.listing import list_files
 from dualfair.supernet.images.manifest import Manifest, read_manifest
@@ -75,8 +76,9 @@ def test_an_interrupted_import_continues_and_is_byte_equal(photos, tmp_path, row
     seen = []
     report = run(stopping_at(listing, -1, seen), tmp_path / "faces")
     assert report.continued_from == row // 4 * 4
-    assert seen == [*([4] if report.continued_from > 4 else []), *([17] if report.continued_from > 17 else []),
-                    *range(report.continued_from, 30)]  # fmt: skip
+    # What was done is looked at once, to see that it has not changed, and what could not be read is tried again.
+    assert seen == [*range(report.continued_from), *([4] if report.continued_from > 4 else []),
+                    *([17] if report.continued_from > 17 else []), *range(report.continued_from, 30)]  # fmt: skip
     assert [name for name, _ in report.unreadable] == ["04.png", "17.png"]
     assert bytes_of(tmp_path / "faces") == bytes_of(tmp_path / "whole")
 
@@ -148,7 +150,7 @@ def test_too_many_unreadable_images_lose_nothing(photos, tmp_path):
         run(listing_of(photos), tmp_path / "faces", max_unreadable=0.05)
     seen = []
     report = run(stopping_at(listing_of(photos), -1, seen), tmp_path / "faces")
-    assert seen == [4, 17] and report.continued_from == 30 and len(report.store.pixels) == 28
+    assert seen == [*range(30), 4, 17] and report.continued_from == 30 and len(report.store.pixels) == 28
 
 
 def test_a_repaired_image_is_read_when_the_import_continues(tmp_path, photos):
@@ -162,6 +164,84 @@ def test_a_repaired_image_is_read_when_the_import_continues(tmp_path, photos):
     report = run(listing_of(copy), tmp_path / "faces", max_unreadable=0.05)
     assert [name for name, _ in report.unreadable] == ["17.png"] and len(report.store.pixels) == 29
     assert np.array_equal(report.store.pixels[4], report.store.pixels[5])
+
+
+CHANGES = {
+    "another image": lambda path: path.write_bytes(path.with_name("05.png").read_bytes()),
+    "other pixels of the same length and time": lambda path: keep_time(path, flipped(path.read_bytes())),
+    "damaged": lambda path: path.write_bytes(b"x"),
+    "gone": lambda path: path.unlink(),
+    "another one in its place": lambda path: path.with_name("05.png").rename(path),
+}
+
+
+def flipped(data):
+    """A PNG that shows something else and, stored without packing, is as long."""
+    pixels = np.asarray(Image.open(io.BytesIO(data))).copy()
+    pixels[0, 0] ^= 255
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG", compress_level=0)
+    return file.getvalue()
+
+
+def keep_time(path, data):
+    state = path.stat()
+    path.write_bytes(data)
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_an_import_begins_anew_when_a_file_that_was_read_has_changed(photos, tmp_path, change):
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for path in photos.glob("*.png"):
+        data = path.read_bytes()
+        (copy / path.name).write_bytes(data)
+    keep_time(copy / "06.png", flipped(flipped((copy / "06.png").read_bytes())))
+    with pytest.raises(KeyboardInterrupt):
+        run(stopping_at(listing_of(copy), 12), tmp_path / "faces")
+    CHANGES[change](copy / "06.png")
+    report = run(listing_of(copy), tmp_path / "faces", max_unreadable=0.2)
+    run(listing_of(copy), tmp_path / "whole", max_unreadable=0.2)
+    assert report.continued_from == 0
+    assert bytes_of(tmp_path / "faces") == bytes_of(tmp_path / "whole")
+
+
+def test_a_file_that_changes_before_its_turn_does_not_disturb(photos, tmp_path):
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for path in photos.glob("*.png"):
+        (copy / path.name).write_bytes(path.read_bytes())
+    with pytest.raises(KeyboardInterrupt):
+        run(stopping_at(listing_of(copy), 12), tmp_path / "faces")
+    (copy / "20.png").write_bytes((copy / "05.png").read_bytes())
+    report = run(listing_of(copy), tmp_path / "faces")
+    assert report.continued_from == 12 and np.array_equal(report.store.pixels[5 - 1], report.store.pixels[20 - 2])
+
+
+def test_bytes_that_changed_in_a_container_are_seen_too(photos, tmp_path):
+    def contained(change=0):
+        images = [(photos / f"{n:02d}.png").read_bytes() for n in range(PEOPLE * IMAGES)]
+        images[7] = images[7 + change]
+        return replace(listing_of(photos), open_image=lambda row: io.BytesIO(images[row]))
+
+    for change in (0, 1):
+        out = tmp_path / str(change)
+        with pytest.raises(KeyboardInterrupt):
+            run(stopping_at(contained(), 12), out)
+        assert run(contained(change), out).continued_from == (12, 0)[change]
+
+
+def test_remarks_on_pictures_survive_an_interruption(tmp_path):
+    for n in range(PEOPLE * IMAGES):
+        Image.new("RGBA" if n % 4 == 1 else "RGB", (9, 9)).save(tmp_path / f"{n:02d}.png")
+    listing = listing_of(tmp_path)
+    whole = run(listing, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        run(stopping_at(listing, 17), tmp_path / "faces")
+    assert run(listing, tmp_path / "faces").notes == whole.notes
+    assert whole.notes == ("8 images have transparent parts, which are black; the first is 01.png",)
+    assert bytes_of(tmp_path / "faces") == bytes_of(tmp_path / "whole")
 
 
 def test_faces_that_are_there_are_not_overwritten(photos, tmp_path):
@@ -200,7 +280,9 @@ def test_an_import_says_in_faces_json_what_it_did(photos, tmp_path):
         "aligned": False,
         "linked": True,
         "notes": ["mind this"],
-        "unreadable": ["04.png", "17.png"],
+        "skipped": {},
+        "unreadable": ["04.png (empty file)", "17.png (not an image)"],
+        "people lost": [],
         "images": 28,
         "size": 16,
         "channels": "RGB",
@@ -302,19 +384,16 @@ def test_a_folder_of_people_becomes_a_store(tmp_path):
     (tmp_path / "groups.csv").write_text(
         "identity,group,age\n" + "".join(f"p{i},{'ab'[i % 2]},{i}\n" for i in range(6))
     )
-    manifest = list_folder(tmp_path / "photos", tmp_path / "groups.csv")
-    report = import_listing(list_files(manifest, tmp_path / "photos"), tmp_path / "faces", size=12)
+    listing = list_folder(tmp_path / "photos", tmp_path / "groups.csv")
+    report = import_listing(listing, tmp_path / "faces", size=12)
     store = open_store(tmp_path / "faces")
     assert store.pixels.shape == (18, 12, 12, 3) and not report.unreadable
     assert store.manifest.columns["path"][3] == "p1/0.png" and store.manifest.columns["age"][3] == "1"
     with Image.open(tmp_path / "photos/p1/0.png") as image:
         assert np.array_equal(store.pixels[3], square(image, 12))
-    again = import_listing(list_files(manifest, tmp_path / "photos"), tmp_path / "again", size=12).store
+    again = import_listing(listing, tmp_path / "again", size=12).store
     assert again.fingerprint == store.fingerprint
-    assert (
-        import_listing(list_files(manifest, tmp_path / "photos"), tmp_path / "b", size=13).store.fingerprint
-        != store.fingerprint
-    )
+    assert import_listing(listing, tmp_path / "b", size=13).store.fingerprint != store.fingerprint
 
 
 def test_unreadable_images_are_listed_and_too_many_stop_the_import(tmp_path):
@@ -323,8 +402,8 @@ def test_unreadable_images_are_listed_and_too_many_stop_the_import(tmp_path):
     (tmp_path / "photos/p3/0.png").write_text("no image")
     truncated = tmp_path / "photos/p4/0.png"
     truncated.write_bytes(truncated.read_bytes()[:200])
-    manifest = list_folder(tmp_path / "photos")
-    report = import_listing(list_files(manifest, tmp_path / "photos"), tmp_path / "faces", size=12, max_unreadable=0.2)
+    listing = list_folder(tmp_path / "photos")
+    report = import_listing(listing, tmp_path / "faces", size=12, max_unreadable=0.2)
     assert [name for name, _ in report.unreadable] == ["p2/1.png", "p3/0.png", "p4/0.png"]
     assert [reason for _, reason in report.unreadable][:2] == ["empty file", "not an image"]
     store = open_store(tmp_path / "faces")
@@ -333,7 +412,7 @@ def test_unreadable_images_are_listed_and_too_many_stop_the_import(tmp_path):
         ValueError,
         match=r"3 of 18 images .* 0.1: \S*p2/1.png \(empty file\), \S*p3/0.png \(not an image\), \S*p4/0.png \(",
     ):
-        import_listing(list_files(manifest, tmp_path / "photos"), tmp_path / "faces2", size=12, max_unreadable=0.1)
+        import_listing(listing, tmp_path / "faces2", size=12, max_unreadable=0.1)
     assert not (tmp_path / "faces2" / "manifest.csv").exists()
 
 

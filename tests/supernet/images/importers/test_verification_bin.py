@@ -121,7 +121,9 @@ def test_the_unpickler_alone_knows_no_global_either(tmp_path, monkeypatch, proto
 def test_numpy_images_and_flags_are_refused_by_name(tmp_path, protocol):
     array = np.frombuffer(pictures(1)[0], np.uint8)
     for content in (([array, array], [True]), (pictures(2), [np.bool_(True)]), (pictures(2), np.array([True]))):
-        assert "refused the pickle global numpy" in refusal(tmp_path, pickle.dumps(content, protocol))
+        message = refusal(tmp_path, pickle.dumps(content, protocol))
+        assert "refused the pickle global numpy" in message
+        assert "save it again with every image as image.tobytes() and every flag as bool(flag)" in message
 
 
 @pytest.mark.parametrize(

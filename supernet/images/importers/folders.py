@@ -1,0 +1,97 @@
+"""Folders of people, and folders of groups of them, as listings."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from dualfair.supernet.images.importers.importing import with_attributes
+from dualfair.supernet.images.importers.listing import Listing, list_files
+from dualfair.supernet.images.importers.tree import frozen, look_below, skipped_lines, tidy, tidy_names
+from dualfair.supernet.images.manifest import Manifest
+
+ASTRAY = "beside the folders of people, not in one"
+EMPTY = "a folder of a person or a group without an image that is read"
+
+
+def list_folder(root: Path, groups: Path | None = None) -> Listing:
+    """The listing of a folder that holds one folder a person; what lies deeper is of that person too.
+
+    `groups` is a CSV with the column identity and any number of attribute columns, `group` among them. Raises
+    ValueError for an empty folder, and for persons that the CSV does not list (named).
+    """
+    listing = list_tree(root, ("identity",))
+    if groups is None:
+        return listing
+    return replace(listing, manifest=with_attributes(listing.manifest, Path(groups), Path(root)))
+
+
+def list_tree(root: Path, levels: Sequence[str], only: Sequence[str] = ()) -> Listing:
+    """The listing of a folder whose folders, level by level, name the columns `levels`: the last one is a person.
+
+    `only` are the folders of the first level that are looked at, in place of all. People of one name in two folders of
+    the level above are two, named by their paths. Raises ValueError where there are no images, and for two folders
+    whose names differ in nothing that can be kept (`tidy`).
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise ValueError(f"there is no folder {root}")
+    depth = len(levels)
+    tree = look_below(root, only)
+    people = [path for path in tree.folders if path.count("/") == depth - 1]
+    _refuse_a_folder_around(root, people, tree.folders)
+    images = [path for path in tree.images if path.count("/") >= depth]
+    if not images:
+        seen = "".join(f"; {line}" for line in skipped_lines(tree.skipped))
+        raise ValueError(f"{root} holds no images; expected one folder a person with images in it{seen}")
+    kept = _kept_names(root, tree.folders, depth)
+    columns, with_images = {"path": tuple(images)}, {""}
+    for level, name in enumerate(levels, 1):
+        places = ["/".join(path.split("/", level)[:level]) for path in images]
+        columns[name] = tuple(kept[place] for place in places)
+        with_images.update(places)
+    notes = ()
+    if shared := _of_several_folders(places, kept):
+        columns[levels[-1]] = tuple(shared.get(place, kept[place]) for place in places)
+        named = next(iter(shared.values()))
+        notes = (f"{len(shared)} people have a name that stands in several folders; they are named as {named}",)
+    skipped = {
+        **tree.skipped,
+        ASTRAY: (path for path in tree.images if path.count("/") < depth),
+        EMPTY: (path for path in kept if path not in with_images and path.rpartition("/")[0] in with_images),
+    }
+    return list_files(Manifest(columns), root, notes=notes, skipped=frozen(skipped))
+
+
+def _of_several_folders(places: Sequence[str], kept: Mapping[str, str]) -> dict[str, str]:
+    """By their folders, the people whose name stands in several folders, named by their paths."""
+    people = set(places)
+    times = Counter(kept[place] for place in people)
+    return {place: tidy(place) for place in sorted(people) if times[kept[place]] > 1}
+
+
+def _refuse_a_folder_around(root: Path, people: Sequence[str], folders: Sequence[str]) -> None:
+    """A folder that holds one person, who has folders, is one too high."""
+    beside: dict[str, list[str]] = {}
+    for path in people:
+        beside.setdefault(path.rpartition("/")[0], []).append(path)
+    for place, paths in beside.items():
+        if len(paths) == 1 and any(path.startswith(paths[0] + "/") for path in folders):
+            raise ValueError(
+                f"{root / place} holds the one folder {Path(paths[0]).name}, which holds folders itself; expected one "
+                f"folder a person. Give {root / paths[0]}"
+            )
+
+
+def _kept_names(root: Path, folders: Sequence[str], depth: int) -> dict[str, str]:
+    """What the name of every folder of the first levels is kept as, by its path."""
+    beside: dict[str, list[str]] = {}
+    for path in folders:
+        if path.count("/") < depth:
+            place, _, name = path.rpartition("/")
+            beside.setdefault(place, []).append(name)
+    return {
+        f"{place}/{name}".lstrip("/"): kept
+        for place, names in beside.items()
+        for name, kept in tidy_names(names, root / place).items()
+    }
