@@ -1,16 +1,20 @@
-"""Which measures can be searched on: do networks differ in them by more than the choice of people does?"""
+"""Which measures can be searched on: do networks differ in them by more than the choice of people does?
+
+What it records is read without torch and scipy.
+"""
 
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dualfair.evaluation.objectives import Objective
-from dualfair.evaluation.scoring.scorer import HALVES, half_column
-from dualfair.evaluation.statistics.reliability import Reliability, normal_scores
-from dualfair.evaluation.statistics.reliability import reliability as reliability_of
+
+if TYPE_CHECKING:
+    from dualfair.evaluation.statistics.reliability import Reliability
 
 ENOUGH = 0.8
 """A measure of this reliability or more can be searched on."""
@@ -46,6 +50,8 @@ def searchability(
     `values` holds arrays (n,) by column; the columns of either half of the `people` are used (`half_column`). Networks
     are independent draws from the space: the random ones, not those that a search has bred.
     """
+    from dualfair.evaluation.scoring.scorer import HALVES, half_column
+
     reliabilities = {}
     for measure in measures:
         halves = np.stack([values[half_column(measure, half)] for half in HALVES], axis=1)
@@ -84,5 +90,7 @@ def warning(measures: Mapping[str, MeasureReliability], chosen: Objective, objec
     return f"{text}; {best} {rivals[best]:.2f} can be: --objectives {shlex.quote(instead)}"
 
 
-def _of(halves: np.ndarray) -> Reliability:
-    return reliability_of(normal_scores(halves)[:, None, :])
+def _of(halves: np.ndarray) -> "Reliability":
+    from dualfair.evaluation.statistics.reliability import normal_scores, reliability
+
+    return reliability(normal_scores(halves)[:, None, :])

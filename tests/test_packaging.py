@@ -22,7 +22,9 @@ def third_party(*folders):
             if isinstance(node, ast.Import):
                 libraries |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom):
-                libraries.add(node.module.split(".")[0])
+                # torch's board needs a library of its own.
+                board = node.module == "torch.utils.tensorboard"
+                libraries |= {node.module.split(".")[0], *(["tensorboard"] if board else [])}
     return {INSTALLED_AS.get(name, name) for name in libraries - sys.stdlib_module_names - {"dualfair", "tests"}}
 
 

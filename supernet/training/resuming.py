@@ -65,10 +65,10 @@ def resume(
         raise ValueError(f"checkpoint {path} does not fit this network: {reason}") from error
     if leads and (changes := _changes(record, trainer)):
         redrawn = trainer.layers_draw and record.device != trainer.device.type
-        drawn = " and in what layers draw at random" if redrawn else ""
+        drawn = ", and layers draw anew what they draw at random" if redrawn else ""
         say(
-            f"Warning: {path.name} was written with {changes}: numbers may differ in rounding{drawn} from an unbroken "
-            "run"
+            f"Warning: {path.name} was written with {changes}: numbers may differ in rounding from an unbroken run"
+            f"{drawn}"
         )
     return record
 

@@ -116,7 +116,7 @@ def test_every_option_of_the_stages_is_one_of_the_plan(dualfair):
         (("--images", "90", "--identities", "9", "--confirm", "1"), "confirm must be a share of the validation people"),
         (("--images", "90", "--identities", "9", "--people", "3"), "people must be 0 (all) to 2, the people of 15"),
         (("--images", "90", "--identities", "9", "--validation-images", "1", "--confirm", "0.9"), "1 or more of valid"),
-        (("--images", "90", "--identities", "9", "--random", "-1"), "random must be 0 or more, got -1"),
+        (("--images", "90", "--identities", "9", "--random", "-1"), "controls and random 0 or more, got 2, 6 and -1"),
         (("--faces", "{faces}", "--size", "32", "--people", "5"), "people must be 0 (all) to 4, the people of these"),
         (("--images", "90", "--identities", "9", "--ranks-per-job", "2"), "ranks_per_job must divide the 1 devices"),
     ],

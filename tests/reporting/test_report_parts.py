@@ -127,7 +127,7 @@ def test_without_a_training_the_cost_of_all_candidates_is_not_made_up(tmp_path, 
 
 def trained(label, error, second, samples=("random",)):
     test = {"error": SeedMean((), error, 0.01), "my_objective": SeedMean((), second, None)}
-    return TrainedNetwork(label, samples, 2, None, 100.0, {}, test, 9, ())
+    return TrainedNetwork(label, 2, {}, test, 9, (), samples, macs=100.0)
 
 
 @pytest.mark.parametrize(

@@ -122,15 +122,15 @@ def _verification_set(path: Path, network, size: int) -> PairedFaces:
     from dualfair.evaluation.scoring.embedding import embed
     from dualfair.supernet.images.face_set import FaceSet
     from dualfair.supernet.images.importers.containers import verification_set
-    from dualfair.supernet.images.importers.importing import read_image
+    from dualfair.supernet.images.importers.reading import read_image
 
     listing = verification_set(path)
     pixels = np.empty((len(listing.manifest), size, size, 3), dtype=np.uint8)
     for row in range(len(pixels)):
         image = read_image(listing, row, size)
-        if isinstance(image, str):
-            raise ValueError(f"{path}: image {row} cannot be read ({image})")
-        pixels[row] = image
+        if image.pixels is None:
+            raise ValueError(f"{path}: image {row} cannot be read ({image.reason})")
+        pixels[row] = image.pixels
     names, nobody = listing.manifest.column("identity"), np.full(len(pixels), "everyone")
     embeddings = embed(network, FaceSet(pixels, np.arange(len(pixels)), names, nobody, size))
     pairs = listing.pairs
