@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from dualfair.supernet.images.labels import DROP_UNKNOWN
+from dualfair.supernet.images import DROP_UNKNOWN
 
 METRICS = ("identification", "disparity", "open-set", "verification")
 INTERVALS = ("percentile", "bca")

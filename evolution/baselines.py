@@ -92,7 +92,7 @@ def _sweep(
 ) -> Run:
     """The run that scores genotypes, `batch` at a time; a batch stands where NSGA-II has a generation."""
     starts = range(0, len(genotypes), at_least("batch", batch, 1))
-    run = Run(score, archive, steps=len(starts), progress=progress, constraints=constraints)
+    run = Run(score, archive, steps=len(starts), progress=progress)
     for start in starts:
         run.step(genotypes[start : start + batch])
     return run

@@ -10,12 +10,13 @@ from functools import partial
 import numpy as np
 from scipy.stats import binomtest
 
-from dualfair.evolution.archive import Archive
+from dualfair.evolution.archive import Archive, Evaluation
 from dualfair.evolution.baselines import exhaustive, random_search
-from dualfair.evolution.constraints import Constraints, within
+from dualfair.evolution.constraints import Constraints
 from dualfair.evolution.nsga2 import evolve
 from dualfair.evolution.pareto import hypervolume, non_dominated, reference_point
 from dualfair.evolution.run import Progress, Score, at_least, objectives_of
+from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.space import SearchSpace
 
 ENUMERABLE = 5_000
@@ -126,14 +127,16 @@ def contest(
             "every search finds everything; give a smaller --population or --generations"
         )
     orders: dict[str, list[np.ndarray]] = {NSGA: [], RANDOM: []}
+    asked: dict[Genotype, Evaluation] = {}
     for number, seed in enumerate(seeds, 1):
         shared |= {"seed": seed, "progress": partial(progress, f"seed {number} of {len(seeds)}")}
         evolved = evolve(*searched, population=population, generations=generations, siblings=siblings, **shared)
         evaluations = budget if everything is None else networks
         drawn = random_search(*searched, evaluations=evaluations, batch=population, **shared)
+        asked |= {evaluation.genotype: evaluation for evaluation in (*evolved.evaluated, *drawn.evaluated)}
         orders[NSGA].append(objectives_of(evolved.evaluated, objectives))
         orders[RANDOM].append(objectives_of(drawn.evaluated, objectives))
-    scored = objectives_of(within(archive, constraints), objectives) if everything is None else everything
+    scored = objectives_of(asked.values(), objectives) if everything is None else everything
     evaluations = tuple(range(population, budget + 1, population))
     return _compared(space, tuple(seeds), evaluations, orders, scored, everything is not None)
 

@@ -68,7 +68,7 @@ def evolve(
     population = at_least("population", population, 2)
     at_least("generations", generations, 1)
     size = min(population, space.size)
-    run = Run(score, archive, steps=generations, batch=batch, progress=progress, constraints=constraints)
+    run = Run(score, archive, steps=generations, batch=batch, progress=progress)
     problem = GenotypeProblem(space, objectives, run.step, constraints)
     proposed: set[Vector] = set()
     algorithm = NSGA2(

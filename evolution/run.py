@@ -9,7 +9,6 @@ import numpy as np
 
 from dualfair.evolution.archive import Archive, Evaluation
 from dualfair.evolution.attempts import Attempts, Score
-from dualfair.evolution.constraints import Constraints, within
 from dualfair.evolution.pareto import hypervolume, non_dominated, reference_point
 from dualfair.supernet.genotype import Genotype
 
@@ -44,21 +43,19 @@ class TracePoint(NamedTuple):
 class SearchResult:
     """What a search found.
 
-    `scored` are all evaluations of this measurement, earlier runs included; of a run with limits those that keep them.
-    `columns` name their values, of which the first `objectives` are minimised. `front` are the feasible ones that no
-    other dominates, sorted by the first objective, then the others. All else is about this run only: `evaluated` are
-    the distinct genotypes that it asked for, in order; `trace` has one point a generation, its hypervolumes relative to
-    `reference`, the `evolution.pareto.reference_point` of all feasible genotypes of the run; that is empty, and every
-    hypervolume 0, when none was feasible. `reused` of the evaluated genotypes came out of the archive. `infeasible`
-    ones had an objective that is not finite: kept in the archive, never in the front. `failed` are those of them that
-    could not be scored at all, each with the reason. `ended` says why the run stopped, `notes` what else a reader has
-    to know.
+    `evaluated` are the distinct genotypes that it asked for, in order, whoever scored them first; what else the archive
+    holds plays no part. `columns` name their values, of which the first `objectives` are minimised. `front` are the
+    feasible ones that no other dominates, sorted by the first objective, then the others. `trace` has one point a
+    generation, its hypervolumes relative to `reference`, the `evolution.pareto.reference_point` of all feasible
+    genotypes of the run; that is empty, and every hypervolume 0, when none was feasible. `reused` of the evaluated
+    genotypes came out of the archive. `infeasible` ones had an objective that is not finite: kept in the archive, never
+    in the front. `failed` are those of them that could not be scored at all, each with the reason. `ended` says why the
+    run stopped, `notes` what else a reader has to know.
     """
 
     columns: tuple[str, ...]
     objectives: int
     front: tuple[Evaluation, ...]
-    scored: tuple[Evaluation, ...]
     evaluated: tuple[Evaluation, ...]
     trace: tuple[TracePoint, ...]
     reference: tuple[float, ...]
@@ -93,8 +90,8 @@ class Run:
 
     `steps` are the generations planned. A score call gets at most `batch` genotypes, or the whole generation for None:
     in the order of genotypes, so that those with a common beginning are in one call. What it returns is written to the
-    archive before the next call. `evolution.attempts` says what happens when it raises. The result is about genotypes
-    that keep the `constraints`; `step` scores whatever it is given.
+    archive before the next call. `evolution.attempts` says what happens when it raises. The result is about
+    the genotypes that `step` was given, whatever else the archive holds.
     """
 
     def __init__(
@@ -105,9 +102,7 @@ class Run:
         steps: int,
         batch: int | None = None,
         progress: Callable[[Progress], object] | None = None,
-        constraints: Constraints | None = None,
     ) -> None:
-        self._constraints = constraints
         self._attempts = Attempts(score, archive, None if batch is None else at_least("batch", batch, 1))
         self._archive, self._steps, self._progress = archive, steps, progress
         self._shown_reference: tuple[float, ...] = ()
@@ -144,19 +139,18 @@ class Run:
         """The summary; `ended` and `notes` as in `SearchResult`."""
         reference = reference_point(self._range) if len(self._range) else ()
         volumes = [hypervolume(front, reference) if reference else 0.0 for front in self._fronts]
-        scored = within(self._archive, self._constraints)
+        evaluated = tuple(self._evaluated.values())
         return SearchResult(
             columns=self._archive.columns,
             objectives=self._archive.objectives,
-            front=front_of(scored, self._archive.objectives),
-            scored=scored,
-            evaluated=tuple(self._evaluated.values()),
+            front=front_of(evaluated, self._archive.objectives),
+            evaluated=evaluated,
             trace=tuple(map(TracePoint, self._counts, volumes)),
             reference=reference,
             reused=self._reused,
             infeasible=self._infeasible,
             ended=ended,
-            notes=(*notes, *_failures(self._evaluated.values()), *self._never_finite()),
+            notes=(*notes, *_failures(evaluated), *self._never_finite()),
         )
 
     def _never_finite(self) -> list[str]:

@@ -5,3 +5,6 @@ without content. `pairs` are published verification pairs, and `inspection` look
 opens the splits of a store, `choice` the images that are evaluated; `loader` has their images on the device before they
 are asked for, and `augmentation` turns pixels into network input.
 """
+
+DROP_UNKNOWN = "Leave out images without identity, and people without a group or with two groups in equal number."
+"""What `labels.known_labels` does where it is asked to, in the words of an option; here, so that it needs no numpy."""

@@ -26,9 +26,6 @@ MISSING = {
 }  # fmt: skip
 """What stands for a label that is not known, as `fold` gives it and without brackets or quotes around it."""
 
-DROP_UNKNOWN = "Leave out images without identity, and people without a group or with two groups in equal number."
-"""What the option --drop-unknown does."""
-
 
 @dataclass(frozen=True, eq=False)
 class Labels:

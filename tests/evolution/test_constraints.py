@@ -140,17 +140,18 @@ def test_a_cost_that_was_not_looked_at_counts_only_beside_a_broken_limit():
         Constraints(SMALL, lambda genotypes: np.zeros(len(genotypes))).keeps(SMALL.decode([0, 0, 0, 0]))
 
 
-def test_scores_of_an_earlier_search_beyond_the_limits_are_kept_and_not_in_the_front():
+def test_what_else_the_archive_holds_plays_no_part_in_a_search():
+    """A search after an exhaustive one, and after one of another seed, comes to what it comes to alone."""
     kept = archive()
     free = exhaustive(SMALL, score, archive=kept)
-    limited = evolve(SMALL, score, population=6, generations=2, archive=kept, constraints=sum_at_most(SMALL, 5))
-    assert len(kept) == SMALL.size == len(free.scored) and limited.reused == 12
-    everything = [e for e in kept if codes([e.genotype]).sum() <= 5]
-    values = np.array([evaluation.values for evaluation in everything])
+    how = {"population": 6, "generations": 2, "constraints": sum_at_most(SMALL, 5)}
+    limited, alone = evolve(SMALL, score, archive=kept, **how), evolve(SMALL, score, **how)
+    assert len(kept) == SMALL.size == free.evaluations and limited.reused == 12
+    assert limited.evaluated == alone.evaluated and limited.front == alone.front and limited.trace == alone.trace
+    values = np.array([evaluation.values for evaluation in limited.evaluated])
     dominated = [((values <= point).all(axis=1) & (values < point).any(axis=1)).any() for point in values]
-    front = {e.genotype for e, beaten in zip(everything, dominated, strict=True) if not beaten}
-    assert {e.genotype for e in limited.front} == front != {e.genotype for e in free.front}
-    assert list(limited.scored) == everything and limited.front_values.shape == (len(front), 2)
+    front = {e.genotype for e, beaten in zip(limited.evaluated, dominated, strict=True) if not beaten}
+    assert {e.genotype for e in limited.front} == front and limited.front_values.shape == (len(front), 2)
     assert kept.get([SMALL.decode([3, 3, 3, 3])])
 
 

@@ -102,6 +102,24 @@ def test_lists_of_objectives_are_searched_and_searched_again(dualfair, trained, 
     assert (trained / "search/front.json").read_text() == front
 
 
+def test_what_others_had_scored_changes_neither_a_search_nor_what_is_retrained_after_it(dualfair, trained):
+    """Whole space, then a search of few: its front, tables and controls are those of a run without anything before."""
+    words = ("search", "--run", trained, *SEARCH, "--seed", 3)
+    shutil.copytree(trained, "untouched")
+    assert dualfair("search", "--run", trained, *SEARCH, "--population", 24, "--seed", 1).status == 0
+    results = {}
+    for run in (trained, Path("untouched")):
+        assert dualfair("search", "--run", run, *words[3:]).status == 0
+        with RunDirectory(run).locked() as directory:
+            opened = open_trained(directory, ALONE)
+            scored = [str(each.genotype) for each in scored_networks(opened)[0]]
+            samples = select(opened, RetrainOptions(controls=4))
+        tables = [(run / "search" / name).read_text() for name in ("scores.csv", "front.csv", "hypervolume.csv")]
+        front = json.loads((run / "search/front.json").read_text())
+        results[run] = scored, samples, tables, front["front"], front["confirmation"]
+    assert results[trained] == results[Path("untouched")] and len(results[trained][0]) == 16
+
+
 def test_latency_is_an_objective_and_a_search_that_goes_on_has_the_same_values(dualfair, trained, monkeypatch):
     timed = iter(range(1, 10_000))
     monkeypatch.setattr(latency.Latencies, "_time", lambda self, genotype: float(next(timed)))

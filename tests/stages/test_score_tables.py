@@ -118,7 +118,7 @@ SOUND = "network,error\na,1\nb,2\nc,3\n"
         ("network\na\n", SOUND, "has no column of scores beside 'network'"),
         ("network,error\n", SOUND, "only a header, no rows"),
         ("network,error,error\na,1,2\n", SOUND, "a column name stands twice in the header"),
-        ("network,error,\na,1,\n", SOUND, "every column needs a name, got 'network', 'error', ''"),
+        ("network,,error\na,1,2\n", SOUND, "every column needs a name, got 'network', '', 'error'"),
         ("network,error\na,1\nb\n", SOUND, "line 3 has 1 fields, the header has 2"),
         ("network,error\na,low\n", SOUND, "line 2: error must be a finite number, got 'low'"),
         ("network,error\na,nan\n", SOUND, "line 2: error must be a finite number, got 'nan'"),
@@ -129,7 +129,7 @@ SOUND = "network,error\na,1\nb,2\nc,3\n"
         (SOUND, "network,seed,error\na,0,1\na,0,2\n", "line 3: seed '0' of network 'a' is there already"),
         (SOUND, "network,loss\na,1\n", "no measure is in both tables"),
         (SOUND, "network,error\nz,1\n", "no network is in both"),
-        (b"\xff\xfe\x00", SOUND, "not a CSV text file"),
+        (b"\xff\xfe\x00", SOUND, "not UTF-8 text"),
         ("network,error\na," + "1" * 200_000 + "\n", SOUND, "not a CSV text file (field larger than field limit"),
     ],
 )

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Self
 
 from dualfair.runs.config import look_up, option
-from dualfair.supernet.images.labels import DROP_UNKNOWN
+from dualfair.supernet.images import DROP_UNKNOWN
 
 if TYPE_CHECKING:
     from dualfair.evaluation.protocol import EvaluationProtocol

@@ -96,9 +96,9 @@ def confirm(
     The scores are kept in the same file under a measurement of their own: what is known is not scored again. `batch`
     images are scored at once. Returns what `judged` does, None where no network has finite scores.
     """
-    layers = front_layers(result.scored, result.objectives, config.options.confirm_candidates)
+    layers = front_layers(result.evaluated, result.objectives, config.options.confirm_candidates)
     competing = {evaluation.genotype: evaluation for layer in layers for evaluation in layer}
-    scored = {evaluation.genotype: evaluation for evaluation in feasible(result.scored, result.objectives)[0]}
+    scored = {evaluation.genotype: evaluation for evaluation in feasible(result.evaluated, result.objectives)[0]}
     baseline = {genotype: scored[genotype] for genotype in [g for g in random if g in scored][:RANDOM]}
     searched = {**competing, **baseline}
     calibrate = calibrating(run, config.protocol, HELD_OUT)

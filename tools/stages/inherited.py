@@ -1,6 +1,6 @@
 """Scores of subnets by the weights that they inherit, kept in the run's archive: what takes them is opened here."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -14,8 +14,9 @@ from dualfair.evolution.constraints import Constraints, within
 from dualfair.evolution.run import Run, feasible
 from dualfair.runs.directory import RunDirectory
 from dualfair.runs.options import BATCH, ProtocolOptions, measurement, people_in_words
-from dualfair.runs.records.search import SearchConfig
+from dualfair.runs.records.search import Front, SearchConfig
 from dualfair.runs.records.training import RetrainConfig
+from dualfair.runs.run_files import RunFiles
 from dualfair.runs.trained_run import TrainedRun, calibration_images
 from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.images.face_set import some_people
@@ -139,7 +140,16 @@ def inherited_scores(run: TrainedRun, genotypes: Sequence[Genotype], config: Sea
 
 
 def scored_networks(run: TrainedRun) -> tuple[list[Evaluation], np.ndarray]:
-    """The networks that the run's search scored, within its limits, and their objectives (n, m), all finite."""
-    config = recorded_search(run.directory)
+    """The networks that the run's search asked for, and their objectives (n, m), all finite.
+
+    Of a search that is not finished, all that the archive holds within its limits.
+    """
+    config, layout = recorded_search(run.directory), run.directory.layout.search
+    files = RunFiles(run.directory.layout)
+    front, table = files.record(Front, layout.front), files.csv(layout.scores_table)
     with open_scoring(run, config, timed_on=config.timed_on) as scoring:
-        return feasible(within(scoring.archive, scoring.constraints), scoring.archive.objectives)
+        scored: Iterable[Evaluation] = within(scoring.archive, scoring.constraints)
+        if front and table and front.config == config:
+            # The archive also keeps what other commands and other searches asked for.
+            scored = scoring.archive.get(run.setting.space.parse(row[0]) for row in table[1:]).values()
+        return feasible(scored, scoring.archive.objectives)

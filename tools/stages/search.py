@@ -115,7 +115,7 @@ def search(
     within = " within the limits" if scoring.limits else ""
     say(
         f"Searched: {result.evaluations} genotypes, {result.reused} of them known before; {result.ended}. "
-        f"The front has {len(front.networks)} networks of {len(result.scored)} scored{within}; see {layout.figure}"
+        f"The front has {len(front.networks)} networks of {result.evaluations} scored{within}; see {layout.figure}"
     )
     return front
 

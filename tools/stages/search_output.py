@@ -65,7 +65,7 @@ def front_table(networks: Sequence[FrontNetwork], columns: Sequence[str], config
 def write_tables(layout: SearchLayout, result: SearchResult, front: Front) -> None:
     """Tables of all scores, of the front and of its hypervolume, and a figure of it."""
     names, confirmation = front.config.names, front.confirmation
-    scores = ([str(evaluation.genotype), *evaluation.values] for evaluation in result.scored)
+    scores = ([str(evaluation.genotype), *evaluation.values] for evaluation in result.evaluated)
     write_csv(layout.scores_table, [["genotype", *result.columns], *scores])
     ends = [f"{name} {end}" for name in names.measured for end in ENDS]
     fresh = [*names.minimised, *ends] if confirmation else []
@@ -84,7 +84,7 @@ def write_tables(layout: SearchLayout, result: SearchResult, front: Front) -> No
             stayed = {network.genotype for network in front.networks}
             confirmed = _intervals(front.networks, drawn)
             lost = _intervals([n for n in confirmation.search_front if n.genotype not in stayed], drawn)
-        scored = feasible(result.scored, result.objectives)[1]
+        scored = feasible(result.evaluated, result.objectives)[1]
         save(front_figure(scored, result.front_values, names.minimised, confirmed, lost), layout.figure)
 
 

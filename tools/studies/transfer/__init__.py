@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from dualfair.runs.config import option
 from dualfair.runs.options import RESAMPLES, ProtocolOptions
-from dualfair.supernet.images.labels import DROP_UNKNOWN
+from dualfair.supernet.images import DROP_UNKNOWN
 
 
 @dataclass(frozen=True, kw_only=True)
