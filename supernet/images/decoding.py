@@ -45,6 +45,8 @@ TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 TWELVE_BITS = 4096
+FEW_BITS = {"L;2": 85, "L;4": 17}
+"""What Pillow scales the grey of a PNG by that has fewer than 8 bits; not so the value that stands for transparency."""
 
 
 @cache
@@ -75,7 +77,10 @@ def decoded(file: Path | BinaryIO) -> Iterator[tuple[Image.Image, tuple[str, ...
                 frames = [FRAMES] if getattr(image, "is_animated", False) else []
                 # Pillow turns a TIFF while it loads it, and takes its tag away.
                 by_pillow = [TURNED] if getattr(image, "tag_v2", {}).get(ORIENTATION) in TURNS else []
+                stored_as = image.tile[0][3] if image.format == "PNG" and image.tile else ""
                 image.load()
+                if isinstance(clear := image.info.get("transparency"), int):
+                    image.info["transparency"] = clear * FEW_BITS.get(stored_as, 1)
                 kind = image.format
                 upright, turned = _upright(image)
                 picture, reduced = _to_rgb(upright, kind)
