@@ -18,6 +18,8 @@ GROUP = "group"
 EVERYONE = "all"
 """The group of all people where there is no column of groups."""
 NO_GROUP = "no group"
+_CONTAINER = re.compile(r"^((array|frozenset|set|list|tuple|dict)(?=\())?|, dtype=\w+\)$")
+"""What Python writes around the items of a container."""
 
 MISSING = {
     "", "n/a", "#n/a", "#n/a n/a", "#na", "na", "n.a.", "nat", "nan", "-nan", "+nan", "none", "null", "nil", "\\n",
@@ -25,6 +27,9 @@ MISSING = {
     "?", "??", "-", "--", "–", "—", ".", "unknown", "missing", "undefined", "not available", "not known", NO_GROUP,
 }  # fmt: skip
 """What stands for a label that is not known, as `fold` gives it and without brackets or quotes around it."""
+
+DIFFERENCES = "case, blanks, Unicode form or a final .0"
+"""What makes two spellings of one label, as `fold` has it."""
 
 DROP_UNKNOWN = "Leave out images without identity, and people without a group or with two groups in equal number."
 """What the option --drop-unknown does."""
@@ -164,7 +169,7 @@ def doubts(manifest: Manifest, column: str | None) -> Iterator[str]:
 
 def is_missing(value: str) -> bool:
     """Whether a label says that nothing is known, rather than naming a person or a group."""
-    return fold(value).strip("<>()[]{}'\" ") in MISSING
+    return _CONTAINER.sub("", fold(value)).strip("<>()[]{}'\" ") in MISSING
 
 
 def missing_of(values: Mapping[str, int]) -> Counter[str]:
@@ -178,7 +183,7 @@ def spelled_alike(values: Iterable[str], what: str) -> list[str]:
     for value in values:
         spellings[fold(value)].add(value)
     several = [_told_apart(sorted(alike)) for alike in spellings.values() if len(alike) > 1]
-    return [f"{what} that differ only in case, blanks or Unicode form: {shorten(sorted(several))}"] if several else []
+    return [f"{what} that differ only in {DIFFERENCES}: {shorten(sorted(several))}"] if several else []
 
 
 def fold(value: str) -> str:
