@@ -23,7 +23,7 @@ from dualfair.supernet.images.labels import (
     usual_column,
 )
 from dualfair.supernet.images.manifest import SPLIT, SPLITS, Manifest, attributes_of, shorten, split_identities
-from dualfair.supernet.images.pairs import read_pairs
+from dualfair.supernet.images.pairs import listed_before, read_pairs, with_itself
 from dualfair.supernet.images.store import FaceStore, seal
 
 CHUNK_BYTES = 32 * 2**20
@@ -235,7 +235,16 @@ def _check_pairs(store: FaceStore) -> Iterator[Finding]:
         f"{len(pairs):,} verification pairs, {int(pairs.same.sum()):,} of one person, in "
         f"{len(np.unique(pairs.fold))} folds{by_group}",
     )
-    wrong = np.flatnonzero((identities[pairs.left] == identities[pairs.right]) != pairs.same)
-    if len(wrong):
-        first = f"{store.manifest.columns['path'][pairs.left[wrong[0]]]}"
-        yield Finding(True, f"{len(wrong)} pairs contradict the identities of their images, first that of {first}")
+    paths = store.manifest.columns["path"]
+    for fault, doubtful, what in (
+        (
+            True,
+            (identities[pairs.left] == identities[pairs.right]) != pairs.same,
+            "contradict the identities of their images",
+        ),
+        (True, with_itself(pairs.left, pairs.right), "are of an image with itself"),
+        (False, listed_before(pairs.left, pairs.right), "stand in the list before, in this order or the other"),
+    ):
+        if doubtful.any():
+            first = paths[pairs.left[np.flatnonzero(doubtful)[0]]]
+            yield Finding(fault, f"{np.count_nonzero(doubtful)} pairs {what}, first that of {first}")

@@ -191,6 +191,18 @@ def test_pairs_are_counted_and_checked_against_the_identities(tmp_path):
     assert "line 2: 'x' is not in the manifest beside it" in faults(inspect(store))[0]
 
 
+def test_pairs_of_an_image_with_itself_are_a_fault_and_repeated_ones_are_told(tmp_path):
+    store = store_of(tmp_path)
+    left, right = np.array([0, 1, 0, 2, 5, 9]), np.array([1, 0, 1, 2, 9, 5])
+    pairs = Pairs(left, right, np.array([1, 1, 1, 1, 0, 0], bool), np.arange(6) % 2)
+    write_pairs(tmp_path / "pairs.csv", pairs, store.manifest)
+    result = inspect(store)
+    assert faults(result) == ["1 pairs are of an image with itself, first that of p00/2.png"]
+    assert notes(result)[1:] == [
+        "3 pairs stand in the list before, in this order or the other, first that of p00/1.png"
+    ]
+
+
 def test_faults_come_before_notes_and_chunks_do_not_matter(tmp_path, monkeypatch):
     def change(pixels):
         pixels[0] = pixels[1]
