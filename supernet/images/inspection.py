@@ -192,7 +192,7 @@ def _read_pixels(store: FaceStore, progress: Callable[[Iterable], Iterable]) -> 
 
 
 def _check_origin(store: FaceStore, pixels: _Pixels) -> Iterator[Finding]:
-    if seal(pixels.digest, store.manifest) != store.fingerprint:
+    if seal(pixels.digest, store.manifest) != store.origin["fingerprint"]:
         yield Finding(True, "pixels or manifest are not those that were written (SHA-256 differs); import them again")
     left_out = store.origin.get("unreadable", [])
     if left_out:
