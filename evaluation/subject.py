@@ -79,6 +79,10 @@ def measure_subject(
     """
     faces, groups = subject.faces, groups_of(subject.faces, options.least_people)
     notes = list(subject.notes)
+    if empty := int(np.count_nonzero(~subject.embeddings.any(axis=1))):
+        notes.append(
+            f"{empty} embeddings are 0 throughout, as where no face was found: as far from everybody, and judged"
+        )
     if groups.several and groups.small:
         named = ", ".join(groups.small)
         notes.append(f"not compared, fewer than {options.least_people} people (--least-people): {named}")

@@ -202,3 +202,14 @@ def test_pairs_that_contradict_identities_stop_and_repeated_ones_are_told(evalua
         "1 pairs of the list are of an image with itself, which any system gets right",
         f"3 pairs of the list {AGAIN}",
     ]
+
+
+def test_embeddings_that_are_0_throughout_are_counted(evaluated):
+    embeddings, identities, groups = clustered()
+    table = {"identity": identities, "group": groups}
+    assert evaluated(embeddings, table, "--metrics", "identification")[1]["notes"] == []
+    embeddings[[3, 44]] = 0
+    embeddings[50, 1:] = 0
+    _, report = evaluated(embeddings, table, "--metrics", "identification", name="zero")
+    said = "embeddings are 0 throughout, as where no face was found: as far from everybody, and judged"
+    assert report["notes"] == [f"{(np.abs(embeddings).max(axis=1) == 0).sum()} {said}"]
