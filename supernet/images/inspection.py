@@ -95,7 +95,7 @@ def inspect(
     findings += [
         *_check_groups(manifest, labels, counts),
         *_check_origin(store, pixels),
-        *_check_images(store, pixels),
+        *_check_images(store, pixels, row_splits),
         *_check_pairs(store),
     ]
     images = sorted(Counter(filter(lambda name: not is_missing(name), manifest.columns["identity"])).values()) or [0]
@@ -201,7 +201,7 @@ def _check_origin(store: FaceStore, pixels: _Pixels) -> Iterator[Finding]:
         yield Finding(False, f"said at import: {note}")
 
 
-def _check_images(store: FaceStore, pixels: _Pixels) -> Iterator[Finding]:
+def _check_images(store: FaceStore, pixels: _Pixels, row_splits: np.ndarray) -> Iterator[Finding]:
     paths, identities = store.manifest.columns["path"], store.manifest.columns["identity"]
     if len(pixels.constant):
         shown = shorten([paths[row] for row in pixels.constant[: EXAMPLES + 1]], EXAMPLES)
@@ -216,7 +216,9 @@ def _check_images(store: FaceStore, pixels: _Pixels) -> Iterator[Finding]:
         if sets:
             shown = shorten([" = ".join(paths[row] for row in rows[:3]) for rows in sets[: EXAMPLES + 1]], EXAMPLES)
             copies = sum(map(len, sets))
-            yield Finding(fault, f"{copies} images {whose} have equal pixels, in {len(sets)} sets: {shown}")
+            leaking = sum(len({row_splits[row] for row in rows} & set(SPLITS)) > 1 for rows in sets) if fault else 0
+            leaks = f", {leaking} of them in two splits" if leaking else ""
+            yield Finding(fault, f"{copies} images {whose} have equal pixels, in {len(sets)} sets{leaks}: {shown}")
 
 
 def _check_pairs(store: FaceStore) -> Iterator[Finding]:

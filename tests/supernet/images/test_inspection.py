@@ -84,11 +84,15 @@ def test_equal_pixels_across_people_are_a_fault_and_within_a_person_a_note(tmp_p
         pixels[5] = pixels[6] = pixels[90]
         pixels[41] = pixels[40]
 
-    result = inspect(store_of(tmp_path, change=change))
-    assert faults(result) == [
-        "3 images of different identities have equal pixels, in 1 sets: p01/5.png = p01/6.png = p22/90.png"
-    ]
-    assert notes(result) == ["2 images of one identity have equal pixels, in 1 sets: p10/40.png = p10/41.png"]
+    for name, first_test, told in (("leak", 80, ", 1 of them in two splits"), ("none", 92, "")):
+        split = ["train"] * 96
+        split[40:56], split[first_test : first_test + 16] = ["validation"] * 16, ["test"] * 16
+        result = inspect(store_of(tmp_path / name, {**columns_of(), "split": tuple(split[:96])}, change=change))
+        equal = "3 images of different identities have equal pixels, in 1 sets"
+        assert [fault for fault in faults(result) if "pixels" in fault] == [
+            f"{equal}{told}: p01/5.png = p01/6.png = p22/90.png"
+        ]
+        assert notes(result) == ["2 images of one identity have equal pixels, in 1 sets: p10/40.png = p10/41.png"]
     unlinked = inspect(store_of(tmp_path / "bin", origin={"linked": False}, change=change))
     assert unlinked.faults == 0 and len(unlinked.findings) == 2
 
