@@ -151,7 +151,7 @@ def _count(manifest: Manifest, group_of: Mapping[str, str], row_splits: np.ndarr
 
 def _check_groups(manifest: Manifest, labels: Labels, counts: Sequence[Count]) -> Iterator[Finding]:
     column = labels.column
-    for text in (*labels.unknown, *labels.alike):
+    for text in (*labels.unknown, *labels.alike, *labels.reserved):
         yield Finding(True, text)
     for text in (*labels.majorities, *doubts(manifest, column)):
         yield Finding(False, text)

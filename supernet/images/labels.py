@@ -17,6 +17,8 @@ GROUP = "group"
 """The column of groups, unless another one is named."""
 EVERYONE = "all"
 """The group of all people where there is no column of groups."""
+RESERVED = {EVERYONE, "all pairs"}
+"""What everybody together is called beside the groups, in tables and pictures."""
 NO_GROUP = "no group"
 _CONTAINER = re.compile(r"^((array|frozenset|set|list|tuple|dict)(?=\())?|, dtype=\w+\)$")
 """What Python writes around the items of a container."""
@@ -73,6 +75,12 @@ class Labels:
                 f"{_people(self.torn)}"
             )
         return said
+
+    @property
+    def reserved(self) -> list[str]:
+        """A sentence on a group that has the name of everybody together."""
+        names = sorted(name for name in set(self.group_of.values()) if fold(name) in RESERVED) if self.column else []
+        return [f"column {self.column!r} has a group {name!r}, as everybody together is called" for name in names]
 
     @property
     def majorities(self) -> list[str]:
@@ -136,12 +144,14 @@ def labels_of(manifest: Manifest, column: str | None, rows: Sequence[int] | None
 def known_labels(
     manifest: Manifest, column: str | None, rows: Sequence[int] | None = None, *, drop_unknown: bool = False
 ) -> Labels:
-    """As `labels_of`. Raises ValueError where a spelling is doubtful, where nobody has a group, and where images or
-    people would be left out that nobody asked to leave out.
+    """As `labels_of`. Raises ValueError where a spelling is doubtful, where a group is called as everybody together is,
+    where nobody has a group, and where images or people would be left out that nobody asked to leave out.
     """
     labels = labels_of(manifest, column, rows)
     if labels.alike:
         raise ValueError(f"{'; '.join(labels.alike)}; give each one spelling")
+    if labels.reserved:
+        raise ValueError(f"{'; '.join(labels.reserved)}; give it another name")
     if not labels.group_of:
         others = [name for name in attributes_of(manifest) if name != column] if labels.groupless else []
         named = f"; name another column: {', '.join(others)}" if others else ""

@@ -274,3 +274,11 @@ def test_groups_of_pairs_are_counted_and_checked(tmp_path):
         write_pairs(tmp_path / "pairs.csv", pairs, store.manifest)
         told = notes(inspect(store)) if groups == "a" else faults(inspect(store))
         assert len(told) == 1 and said in told[0]
+
+
+def test_a_group_called_as_everybody_together_is_a_fault(tmp_path):
+    columns = columns_of()
+    columns["group"] = tuple(group.replace("a", "all") for group in columns["group"])
+    assert faults(inspect(store_of(tmp_path, columns))) == [
+        "column 'group' has a group 'all', as everybody together is called"
+    ]

@@ -168,3 +168,16 @@ def test_other_columns_are_looked_at_too():
         "column 'race' has values that differ only in case, blanks, Unicode form or a final .0: 'Asian' and 'asian'",
     ]
     assert [*doubts(manifest, "race")] == []
+
+
+@pytest.mark.parametrize("name", ["all", "All", "all pairs"])
+def test_a_group_called_as_everybody_together_is_refused(name):
+    manifest = manifest_of([("x", name), ("y", "b"), ("all", "b")])
+    for drop_unknown in (False, True):
+        with pytest.raises(ValueError) as error:
+            known_labels(manifest, "group", drop_unknown=drop_unknown)
+        said = f"column 'group' has a group {name!r}, as everybody together is called; give it another name"
+        assert str(error.value) == said
+    assert known_labels(manifest, None).group_of == {"x": "all", "y": "all", "all": "all"}
+    other = manifest_of([("x", "all of us"), ("y", "overall")])
+    assert known_labels(other, "group").group_of == {"x": "all of us", "y": "overall"}
