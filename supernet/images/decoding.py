@@ -33,6 +33,8 @@ NO_TAG = "have metadata that cannot be read, and are taken to be upright"
 DEEP = "have more than 8 bits a channel, which were reduced to 8"
 CLEAR = "have transparent parts, which are black"
 WARNED = "were read, though Pillow warns of damage"
+NOT_OF_PICTURES = (DeprecationWarning, PendingDeprecationWarning, ResourceWarning)
+"""Warnings that say nothing of a picture: a file elsewhere that was left open may be cleared away at any time."""
 
 ORIENTATION, PHOTOMETRIC = 0x0112, 0x0106
 TURNS = {
@@ -86,7 +88,7 @@ def decoded(file: Path | BinaryIO) -> Iterator[tuple[Image.Image, tuple[str, ...
                 picture, reduced = _to_rgb(upright, kind)
         except (Image.DecompressionBombWarning, Image.DecompressionBombError):
             raise ValueError(f"more than {Image.MAX_IMAGE_PIXELS:,} pixels; make a smaller copy of it") from None
-    warned = [WARNED] if any(not issubclass(one.category, DeprecationWarning) for one in caught) else []
+    warned = [WARNED] if any(not issubclass(one.category, NOT_OF_PICTURES) for one in caught) else []
     yield picture, (*frames, *by_pillow, *turned, *reduced, *warned)
 
 

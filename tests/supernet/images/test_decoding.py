@@ -295,6 +295,16 @@ def test_warnings_of_pillow_become_a_remark(monkeypatch):
     assert rgb(encoded(COLOUR))[1] == (WARNED,)
 
 
+@pytest.mark.parametrize("category", [DeprecationWarning, PendingDeprecationWarning, ResourceWarning])
+def test_warnings_that_are_not_of_the_picture_are_no_remark(monkeypatch, category):
+    def warns(image):
+        warnings.warn("unclosed file elsewhere", category, stacklevel=1)
+        return image, []
+
+    monkeypatch.setattr(decoding, "_upright", warns)
+    assert rgb(encoded(COLOUR))[1] == ()
+
+
 def test_no_other_program_is_run_for_a_picture():
     data = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n"
     with pytest.raises(OSError, match="cannot identify"):
