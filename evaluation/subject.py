@@ -19,6 +19,7 @@ from dualfair.evaluation.scoring.distributed import ranks_together
 from dualfair.evaluation.statistics.bootstrap import CONFIDENCE
 from dualfair.evaluation.verification_report import PairedFaces, verification_report
 from dualfair.supernet.images.choice import Choice
+from dualfair.supernet.images.pairs import listed_before, with_itself
 from dualfair.supernet.training.process_group import ALONE, ProcessGroup
 
 PAIR_NUMBERS = (6000, 3000, 1200, 600, 200)
@@ -78,6 +79,10 @@ def measure_subject(
     """
     faces, groups = subject.faces, groups_of(subject.faces, options.least_people)
     notes = list(subject.notes)
+    if empty := int(np.count_nonzero(~subject.embeddings.any(axis=1))):
+        notes.append(
+            f"{empty} embeddings are 0 throughout, as where no face was found: as far from everybody, and judged"
+        )
     if groups.several and groups.small:
         named = ", ".join(groups.small)
         notes.append(f"not compared, fewer than {options.least_people} people (--least-people): {named}")
@@ -95,6 +100,8 @@ def measure_subject(
             notes.append(f"no open set: {error}")
     if "verification" in asked:
         paired = subject.paired or _drawn_pairs(embeddings, identities, labels, options, notes)
+        if subject.paired:
+            notes += _doubts_about(subject.paired)
         if paired is not None:
             of_list = paired.pairs.groups.ndim == 1
             paired = replace(paired, grouped=paired.grouped and (of_list or groups.compare))
@@ -158,6 +165,28 @@ def _identification(
     elif "disparity" in options.sections:
         notes.append("no disparities: there are not two groups to compare; name a column with --group")
     return sections
+
+
+def _doubts_about(paired: PairedFaces) -> list[str]:
+    """What is to be said of a list of pairs, which is taken as it is. Raises ValueError where it contradicts itself."""
+    pairs = paired.pairs
+    wrong = (paired.identities[pairs.left] == paired.identities[pairs.right]) != pairs.same
+    if wrong.any():
+        first = np.flatnonzero(wrong)[0]
+        left, right = paired.identities[[pairs.left[first], pairs.right[first]]]
+        said = "one person" if pairs.same[first] else "two people"
+        raise ValueError(
+            f"{np.count_nonzero(wrong)} of {len(wrong)} pairs contradict the identities of their images, the first is "
+            f"said to be of {said} and has {str(left)!r} and {str(right)!r}; correct the list or the identities"
+        )
+    return [
+        f"{np.count_nonzero(doubtful)} pairs of the list {what}"
+        for doubtful, what in (
+            (with_itself(pairs.left, pairs.right), "are of an image with itself, which any system gets right"),
+            (listed_before(pairs.left, pairs.right), "stand there before, in this order or the other, and count again"),
+        )
+        if doubtful.any()
+    ]
 
 
 def _drawn_pairs(

@@ -108,7 +108,7 @@ def pair_scores(embeddings: np.ndarray, left: np.ndarray, right: np.ndarray) -> 
     if broken:
         raise ValueError(
             f"embeddings must be finite: {broken} of {len(scores)} pairs have an image with nan or inf; check the "
-            "network's weights and BN statistics"
+            "network's weights and BN statistics, or what wrote the embeddings"
         )
     return np.clip(scores, -1, 1)
 

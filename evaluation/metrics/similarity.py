@@ -90,11 +90,11 @@ def checked_faces(embeddings: np.ndarray, identities: np.ndarray) -> tuple[np.nd
         raise ValueError(
             f"identities must be one label an image: {len(embeddings)} images, identities of shape {identities.shape}"
         )
-    broken = int(np.count_nonzero(~np.isfinite(embeddings).all(axis=1)))
-    if broken:
+    broken = np.flatnonzero(~np.isfinite(embeddings).all(axis=1))
+    if len(broken):
         raise ValueError(
-            f"embeddings must be finite: {broken} of {len(embeddings)} rows hold nan or inf; check the network's "
-            "weights and BN statistics"
+            f"embeddings must be finite: {len(broken)} of {len(embeddings)} rows hold nan or inf, the first is row "
+            f"{broken[0]} (from 0); check the network's weights and BN statistics, or what wrote the embeddings"
         )
     return embeddings, identities
 

@@ -33,6 +33,8 @@ NO_TAG = "have metadata that cannot be read, and are taken to be upright"
 DEEP = "have more than 8 bits a channel, which were reduced to 8"
 CLEAR = "have transparent parts, which are black"
 WARNED = "were read, though Pillow warns of damage"
+NOT_OF_PICTURES = (DeprecationWarning, PendingDeprecationWarning, ResourceWarning)
+"""Warnings that say nothing of a picture: a file elsewhere that was left open may be cleared away at any time."""
 
 ORIENTATION, PHOTOMETRIC = 0x0112, 0x0106
 TURNS = {
@@ -45,6 +47,8 @@ TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 TWELVE_BITS = 4096
+FEW_BITS = {"L;2": 85, "L;4": 17}
+"""What Pillow scales the grey of a PNG by that has fewer than 8 bits; not so the value that stands for transparency."""
 
 
 @cache
@@ -75,13 +79,16 @@ def decoded(file: Path | BinaryIO) -> Iterator[tuple[Image.Image, tuple[str, ...
                 frames = [FRAMES] if getattr(image, "is_animated", False) else []
                 # Pillow turns a TIFF while it loads it, and takes its tag away.
                 by_pillow = [TURNED] if getattr(image, "tag_v2", {}).get(ORIENTATION) in TURNS else []
+                stored_as = image.tile[0][3] if image.format == "PNG" and image.tile else ""
                 image.load()
+                if isinstance(clear := image.info.get("transparency"), int):
+                    image.info["transparency"] = clear * FEW_BITS.get(stored_as, 1)
                 kind = image.format
                 upright, turned = _upright(image)
                 picture, reduced = _to_rgb(upright, kind)
         except (Image.DecompressionBombWarning, Image.DecompressionBombError):
             raise ValueError(f"more than {Image.MAX_IMAGE_PIXELS:,} pixels; make a smaller copy of it") from None
-    warned = [WARNED] if any(not issubclass(one.category, DeprecationWarning) for one in caught) else []
+    warned = [WARNED] if any(not issubclass(one.category, NOT_OF_PICTURES) for one in caught) else []
     yield picture, (*frames, *by_pillow, *turned, *reduced, *warned)
 
 

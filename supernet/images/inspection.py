@@ -23,7 +23,7 @@ from dualfair.supernet.images.labels import (
     usual_column,
 )
 from dualfair.supernet.images.manifest import SPLIT, SPLITS, Manifest, attributes_of, shorten, split_identities
-from dualfair.supernet.images.pairs import read_pairs
+from dualfair.supernet.images.pairs import listed_before, read_pairs, with_itself
 from dualfair.supernet.images.store import FaceStore, seal
 
 CHUNK_BYTES = 32 * 2**20
@@ -95,7 +95,7 @@ def inspect(
     findings += [
         *_check_groups(manifest, labels, counts),
         *_check_origin(store, pixels),
-        *_check_images(store, pixels),
+        *_check_images(store, pixels, row_splits),
         *_check_pairs(store),
     ]
     images = sorted(Counter(filter(lambda name: not is_missing(name), manifest.columns["identity"])).values()) or [0]
@@ -151,7 +151,7 @@ def _count(manifest: Manifest, group_of: Mapping[str, str], row_splits: np.ndarr
 
 def _check_groups(manifest: Manifest, labels: Labels, counts: Sequence[Count]) -> Iterator[Finding]:
     column = labels.column
-    for text in (*labels.unknown, *labels.alike):
+    for text in (*labels.unknown, *labels.alike, *labels.reserved):
         yield Finding(True, text)
     for text in (*labels.majorities, *doubts(manifest, column)):
         yield Finding(False, text)
@@ -192,7 +192,7 @@ def _read_pixels(store: FaceStore, progress: Callable[[Iterable], Iterable]) -> 
 
 
 def _check_origin(store: FaceStore, pixels: _Pixels) -> Iterator[Finding]:
-    if seal(pixels.digest, store.manifest) != store.fingerprint:
+    if seal(pixels.digest, store.manifest) != store.origin["fingerprint"]:
         yield Finding(True, "pixels or manifest are not those that were written (SHA-256 differs); import them again")
     left_out = store.origin.get("unreadable", [])
     if left_out:
@@ -201,7 +201,7 @@ def _check_origin(store: FaceStore, pixels: _Pixels) -> Iterator[Finding]:
         yield Finding(False, f"said at import: {note}")
 
 
-def _check_images(store: FaceStore, pixels: _Pixels) -> Iterator[Finding]:
+def _check_images(store: FaceStore, pixels: _Pixels, row_splits: np.ndarray) -> Iterator[Finding]:
     paths, identities = store.manifest.columns["path"], store.manifest.columns["identity"]
     if len(pixels.constant):
         shown = shorten([paths[row] for row in pixels.constant[: EXAMPLES + 1]], EXAMPLES)
@@ -216,7 +216,9 @@ def _check_images(store: FaceStore, pixels: _Pixels) -> Iterator[Finding]:
         if sets:
             shown = shorten([" = ".join(paths[row] for row in rows[:3]) for rows in sets[: EXAMPLES + 1]], EXAMPLES)
             copies = sum(map(len, sets))
-            yield Finding(fault, f"{copies} images {whose} have equal pixels, in {len(sets)} sets: {shown}")
+            leaking = sum(len({row_splits[row] for row in rows} & set(SPLITS)) > 1 for rows in sets) if fault else 0
+            leaks = f", {leaking} of them in two splits" if leaking else ""
+            yield Finding(fault, f"{copies} images {whose} have equal pixels, in {len(sets)} sets{leaks}: {shown}")
 
 
 def _check_pairs(store: FaceStore) -> Iterator[Finding]:
@@ -235,7 +237,16 @@ def _check_pairs(store: FaceStore) -> Iterator[Finding]:
         f"{len(pairs):,} verification pairs, {int(pairs.same.sum()):,} of one person, in "
         f"{len(np.unique(pairs.fold))} folds{by_group}",
     )
-    wrong = np.flatnonzero((identities[pairs.left] == identities[pairs.right]) != pairs.same)
-    if len(wrong):
-        first = f"{store.manifest.columns['path'][pairs.left[wrong[0]]]}"
-        yield Finding(True, f"{len(wrong)} pairs contradict the identities of their images, first that of {first}")
+    paths = store.manifest.columns["path"]
+    for fault, doubtful, what in (
+        (
+            True,
+            (identities[pairs.left] == identities[pairs.right]) != pairs.same,
+            "contradict the identities of their images",
+        ),
+        (True, with_itself(pairs.left, pairs.right), "are of an image with itself"),
+        (False, listed_before(pairs.left, pairs.right), "stand in the list before, in this order or the other"),
+    ):
+        if doubtful.any():
+            first = paths[pairs.left[np.flatnonzero(doubtful)[0]]]
+            yield Finding(fault, f"{np.count_nonzero(doubtful)} pairs {what}, first that of {first}")

@@ -17,7 +17,11 @@ GROUP = "group"
 """The column of groups, unless another one is named."""
 EVERYONE = "all"
 """The group of all people where there is no column of groups."""
+RESERVED = {EVERYONE, "all pairs"}
+"""What everybody together is called beside the groups, in tables and pictures."""
 NO_GROUP = "no group"
+_CONTAINER = re.compile(r"^((array|frozenset|set|list|tuple|dict)(?=\())?|, dtype=\w+\)$")
+"""What Python writes around the items of a container."""
 
 MISSING = {
     "", "n/a", "#n/a", "#n/a n/a", "#na", "na", "n.a.", "nat", "nan", "-nan", "+nan", "none", "null", "nil", "\\n",
@@ -25,6 +29,9 @@ MISSING = {
     "?", "??", "-", "--", "–", "—", ".", "unknown", "missing", "undefined", "not available", "not known", NO_GROUP,
 }  # fmt: skip
 """What stands for a label that is not known, as `fold` gives it and without brackets or quotes around it."""
+
+DIFFERENCES = "case, blanks, Unicode form or a final .0"
+"""What makes two spellings of one label, as `fold` has it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +72,12 @@ class Labels:
                 f"{_people(self.torn)}"
             )
         return said
+
+    @property
+    def reserved(self) -> list[str]:
+        """A sentence on a group that has the name of everybody together."""
+        names = sorted(name for name in set(self.group_of.values()) if fold(name) in RESERVED) if self.column else []
+        return [f"column {self.column!r} has a group {name!r}, as everybody together is called" for name in names]
 
     @property
     def majorities(self) -> list[str]:
@@ -128,12 +141,14 @@ def labels_of(manifest: Manifest, column: str | None, rows: Sequence[int] | None
 def known_labels(
     manifest: Manifest, column: str | None, rows: Sequence[int] | None = None, *, drop_unknown: bool = False
 ) -> Labels:
-    """As `labels_of`. Raises ValueError where a spelling is doubtful, where nobody has a group, and where images or
-    people would be left out that nobody asked to leave out.
+    """As `labels_of`. Raises ValueError where a spelling is doubtful, where a group is called as everybody together is,
+    where nobody has a group, and where images or people would be left out that nobody asked to leave out.
     """
     labels = labels_of(manifest, column, rows)
     if labels.alike:
         raise ValueError(f"{'; '.join(labels.alike)}; give each one spelling")
+    if labels.reserved:
+        raise ValueError(f"{'; '.join(labels.reserved)}; give it another name")
     if not labels.group_of:
         others = [name for name in attributes_of(manifest) if name != column] if labels.groupless else []
         named = f"; name another column: {', '.join(others)}" if others else ""
@@ -161,7 +176,7 @@ def doubts(manifest: Manifest, column: str | None) -> Iterator[str]:
 
 def is_missing(value: str) -> bool:
     """Whether a label says that nothing is known, rather than naming a person or a group."""
-    return fold(value).strip("<>()[]{}'\" ") in MISSING
+    return _CONTAINER.sub("", fold(value)).strip("<>()[]{}'\" ") in MISSING
 
 
 def missing_of(values: Mapping[str, int]) -> Counter[str]:
@@ -175,7 +190,7 @@ def spelled_alike(values: Iterable[str], what: str) -> list[str]:
     for value in values:
         spellings[fold(value)].add(value)
     several = [_told_apart(sorted(alike)) for alike in spellings.values() if len(alike) > 1]
-    return [f"{what} that differ only in case, blanks or Unicode form: {shorten(sorted(several))}"] if several else []
+    return [f"{what} that differ only in {DIFFERENCES}: {shorten(sorted(several))}"] if several else []
 
 
 def fold(value: str) -> str:

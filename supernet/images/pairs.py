@@ -66,6 +66,19 @@ class Pairs:
         return replace(self, **kept, dropped=(*self.dropped, *named))
 
 
+def with_itself(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Which pairs, bool (P,), are of one image with itself: any system knows those for one person."""
+    return left == right
+
+
+def listed_before(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Which pairs, bool (P,), have an earlier pair of the same two images, in either order: each counts again."""
+    both = np.sort(np.stack([left, right], axis=1), axis=1)
+    before = np.ones(len(both), dtype=bool)
+    before[np.unique(both, axis=0, return_index=True)[1]] = False
+    return before
+
+
 def folds_in_order(pairs: int, folds: int = FOLDS) -> np.ndarray:
     """Fold numbers int64 (pairs,) of equal consecutive parts; what does not divide goes to the first ones, one each."""
     sizes = np.full(folds, pairs // folds)

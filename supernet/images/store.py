@@ -11,6 +11,7 @@ import json
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -35,10 +36,18 @@ class FaceStore:
         """Side of the stored images in pixels."""
         return self.pixels.shape[1]
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over pixels and manifest, taken when the store was written: equal for equal faces."""
-        return self.origin["fingerprint"]
+        """SHA-256 over pixels and manifest, taken when the store was written: equal for equal faces.
+
+        With a manifest that was changed since, it is another one: people or groups are not those they were.
+        """
+        written, now = self.origin["fingerprint"], _digest_of(self.manifest)
+        return (
+            written
+            if self.origin.get("manifest", now) == now
+            else hashlib.sha256(written.encode() + now.encode()).hexdigest()
+        )
 
 
 def open_store(folder: Path) -> FaceStore:
@@ -143,8 +152,15 @@ class StoreWriter:
         # What is sealed is the manifest as it will be read: a CSV does not keep blanks around a field.
         unsealed = self.folder / (MANIFEST + ".tmp")
         write_manifest(manifest, unsealed)
-        fingerprint = seal(self._digest, read_manifest(unsealed))
-        origin = {**origin, "images": self.stored, "size": self.size, "channels": "RGB", "fingerprint": fingerprint}
+        sealed = read_manifest(unsealed)
+        origin = {
+            **origin,
+            "images": self.stored,
+            "size": self.size,
+            "channels": "RGB",
+            "manifest": _digest_of(sealed),
+            "fingerprint": seal(self._digest, sealed),
+        }
         (self.folder / ORIGIN).write_text(json.dumps(origin, indent=2) + "\n")
         unsealed.replace(self.folder / MANIFEST)
         return open_store(self.folder)
@@ -153,8 +169,16 @@ class StoreWriter:
 def seal(pixels: hashlib._Hash, manifest: Manifest) -> str:
     """The fingerprint of a store, from the digest over its pixels in order and its manifest."""
     digest = pixels.copy()
-    digest.update(json.dumps(dict(manifest.columns)).encode())
+    digest.update(_in_words(manifest))
     return digest.hexdigest()
+
+
+def _digest_of(manifest: Manifest) -> str:
+    return hashlib.sha256(_in_words(manifest)).hexdigest()
+
+
+def _in_words(manifest: Manifest) -> bytes:
+    return json.dumps(dict(manifest.columns)).encode()
 
 
 def _header(images: int, size: int) -> bytes:

@@ -10,6 +10,7 @@ from sklearn.metrics import recall_score
 
 from tests.support.embeddings import clustered
 
+AGAIN = "stand there before, in this order or the other, and count again"
 LEFT_OUT = ("p01", "p02", "p04", "")
 
 
@@ -91,7 +92,7 @@ def test_two_spellings_stop_with_both_in_the_column_that_is_used(evaluated, colu
     asked = ("--metrics", "identification", *(("--group", "hat") if column == "hat" else ()))
     result, _ = evaluated(embeddings, table, *asked, "--drop-unknown")
     first = table[column][2]
-    assert result.status == 2 and f"Unicode form: {first!r} and '{first}\\ufeff'; give each" in result.err
+    assert result.status == 2 and f"a final .0: {first!r} and '{first}\\ufeff'; give each" in result.err
     if column == "hat":
         assert evaluated(embeddings, table, "--metrics", "identification")[0].status == 0
 
@@ -103,6 +104,11 @@ def listed_pairs(identities, number=240):
     right = (left + np.where(np.arange(number) % 2, 1, rng.integers(20, 60, number))) % len(identities)
     same = identities[left] == identities[right]
     return left, right, same, np.arange(number) // (number // 2), np.where(rng.random(number) < 0.3, "x", "y")
+
+
+def repeats(left, right):
+    """How many pairs of images there are beyond the different ones."""
+    return len(left) - len({frozenset(pair) for pair in zip(left.tolist(), right.tolist(), strict=True)})
 
 
 def write_pairs(path, left, right, same, fold, group):
@@ -124,7 +130,8 @@ def test_pairs_are_judged_by_the_groups_of_their_list(evaluated, tmp_path):
         result, report = evaluated(embeddings, table, *asked, name=name)
         assert result.status == 0, result.err
         counts = Counter(of_list.tolist())
-        [note] = report["notes"]
+        note, again = report["notes"]
+        assert again == f"{repeats(left, right)} pairs of the list {AGAIN}"
         assert note == f"pairs are judged by the groups of their list: 'y' {counts['y']}, 'x' {counts['x']}"
         accuracies = report["verification"]["accuracy_by_group"]["shared_threshold"]["groups"]
         assert {group: row["n"] for group, row in accuracies.items()} == counts
@@ -138,7 +145,7 @@ def test_pairs_are_judged_by_the_groups_of_their_list(evaluated, tmp_path):
     result, report = evaluated(embeddings, {**plain, "hat": groups}, *asked, "--group", "hat", name="hat")
     assert result.status == 0, result.err
     note = "pairs are judged by column 'hat' of their people, not by the groups of their list"
-    assert report["notes"] == [note]
+    assert report["notes"] == [note, again]
     assert set(report["verification"]["at_far"][0]["groups"]) == {"a", "b"}
 
 
@@ -158,8 +165,51 @@ def test_pairs_without_a_group_of_their_own_stop_or_are_left_out(evaluated, tmp_
     of_list[:] = "null"
     write_pairs(tmp_path / "pairs.csv", *pairs, of_list)
     _, report = evaluated(embeddings, table, *asked, name="people")
-    assert set(report["verification"]["at_far"][0]["groups"]) == {"a", "b"} and report["notes"] == []
+    assert set(report["verification"]["at_far"][0]["groups"]) == {"a", "b"}
+    assert report["notes"] == [f"{repeats(*pairs[:2])} pairs of the list {AGAIN}"]
     of_list[:] = ["X", "x"] * 120
     write_pairs(tmp_path / "pairs.csv", *pairs, of_list)
     result, _ = evaluated(embeddings, table, *asked, "--drop-unknown")
     assert result.status == 2 and "the pairs have groups that differ only in case" in result.err
+
+
+def test_pairs_that_contradict_identities_stop_and_repeated_ones_are_told(evaluated, tmp_path):
+    embeddings, identities, groups = clustered()
+    table = {"identity": identities, "group": groups}
+    left, right = np.arange(0, 100, 5), np.arange(1, 101, 5)
+    left, right = np.concatenate([left, left]), np.concatenate([right, np.roll(right, 1)])
+    same, fold, of_list = identities[left] == identities[right], np.arange(40) % 2, np.full(40, "a")
+    asked = ("--pairs", tmp_path / "pairs.csv", "--metrics", "verification")
+    write_pairs(tmp_path / "pairs.csv", left, right, same, fold, of_list)
+    _, report = evaluated(embeddings, table, *asked)
+    assert report["notes"] == ["pairs are judged by the groups of their list: 'a' 40"]
+    wrong = same.copy()
+    wrong[[7, 30]] ^= True
+    write_pairs(tmp_path / "pairs.csv", left, right, wrong, fold, of_list)
+    result, report = evaluated(embeddings, table, *asked, name="wrong")
+    assert result.status == 2 and report is None and len(result.err.splitlines()) == 1
+    said = "2 of 40 pairs contradict the identities of their images, the first is said to be of two people"
+    assert f"{said} and has 'p07' and 'p07'; correct the list or the identities" in result.err
+    # One pair three times more, once of them the other way round, and one image with itself.
+    more = [0, 0, 1, 1]
+    left, right = np.append(left, [5, 6, 5, 9]), np.append(right, [6, 5, 6, 9])
+    assert same[1] and (identities[left[-4:]] == identities[right[-4:]]).all()
+    write_pairs(
+        tmp_path / "pairs.csv", left, right, np.append(same, [True] * 4), np.append(fold, more), np.full(44, "a")
+    )
+    _, report = evaluated(embeddings, table, *asked, name="again")
+    assert report["notes"][1:] == [
+        "1 pairs of the list are of an image with itself, which any system gets right",
+        f"3 pairs of the list {AGAIN}",
+    ]
+
+
+def test_embeddings_that_are_0_throughout_are_counted(evaluated):
+    embeddings, identities, groups = clustered()
+    table = {"identity": identities, "group": groups}
+    assert evaluated(embeddings, table, "--metrics", "identification")[1]["notes"] == []
+    embeddings[[3, 44]] = 0
+    embeddings[50, 1:] = 0
+    _, report = evaluated(embeddings, table, "--metrics", "identification", name="zero")
+    said = "embeddings are 0 throughout, as where no face was found: as far from everybody, and judged"
+    assert report["notes"] == [f"{(np.abs(embeddings).max(axis=1) == 0).sum()} {said}"]

@@ -20,6 +20,8 @@ import numpy as np
 from dualfair.supernet.images.importers.recordio import is_encoded_image
 
 CODEC = ("_codecs", "encode")
+EMPTY_BYTES = {("__builtin__", "bytes"), ("builtins", "bytes")}
+"""What Python 3 writes for no bytes at all below protocol 3."""
 
 _TEXTS = {"UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"}
 _STRINGS = _TEXTS | {"STRING", "BINSTRING", "SHORT_BINSTRING", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8"}
@@ -136,6 +138,8 @@ def _refuse_global(module: str, name: str) -> None:
             f"refused the pickle global {seen}: images or flags are numpy arrays; save it again with every image as "
             "image.tobytes() and every flag as bool(flag)"
         )
+    if (module, name) in EMPTY_BYTES:
+        raise ValueError("an image has no bytes; leave its pair out and save the set again")
     raise ValueError(f"refused the pickle global {seen}; only images and flags are read")
 
 

@@ -171,7 +171,12 @@ def test_ranks_cannot_be_changed_by_mistake():
 @pytest.mark.parametrize(
     ("embeddings", "identities", "options", "message"),
     [
-        ([[1, 2], [np.nan, 1], [np.inf, 1]], [0, 0, 1], {}, "embeddings must be finite: 2 of 3 rows hold nan or inf"),
+        (
+            [[1, 2], [np.nan, 1], [np.inf, 1]],
+            [0, 0, 1],
+            {},
+            "2 of 3 rows hold nan or inf, the first is row 1 (from 0); check",
+        ),
         ([[1, 2], [2, 1]], [0, 1, 1], {}, "2 images, identities of shape (3,)"),
         ([1, 2], [0, 1], {}, "shape (images, D), got int64 (2,)"),
         ([["a"], ["b"]], [0, 1], {}, "embeddings must be real numbers"),

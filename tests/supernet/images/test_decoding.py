@@ -114,10 +114,11 @@ def test_16_bits_turn_upright_too_and_a_value_that_stands_for_transparency_is_bl
     assert np.array_equal(pixels, three(np.where(values == values[1, 2], 0, values) // 256))
 
 
-def png(width, height, depth, colour, rows):
+def png(width, height, depth, colour, rows, *further):
     """A PNG chunk by chunk, for what Pillow does not write."""
     parts = [
         (b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)),
+        *further,
         (b"IDAT", zlib.compress(b"".join(b"\0" + row for row in rows))),
         (b"IEND", b""),
     ]
@@ -243,6 +244,18 @@ def test_a_colour_that_stands_for_transparency_is_black():
     assert np.array_equal(rgb(data)[0], expected)
 
 
+@pytest.mark.parametrize("depth", [1, 2, 4, 8])
+def test_a_grey_value_that_stands_for_transparency_is_black_at_every_depth(depth):
+    values = np.arange(16).reshape(2, 8) % 2**depth
+    bits = (values[..., None] >> np.arange(depth)[::-1]) & 1
+    rows = [np.packbits(row).tobytes() for row in bits.reshape(2, -1)]
+    white = 2**depth - 1
+    clear = min(white, 7)
+    pixels, remarks = rgb(png(8, 2, depth, 0, rows, (b"tRNS", struct.pack(">H", clear))))
+    assert np.array_equal(pixels, three(np.where(values == clear, 0, values * 255 // white))) and remarks == (CLEAR,)
+    assert np.array_equal(rgb(png(8, 2, depth, 0, rows))[0], three(values * 255 // white))
+
+
 def test_grey_and_one_bit_get_three_equal_channels():
     assert np.array_equal(rgb(encoded(GREY))[0], three(GREY))
     bits = GREY > 127
@@ -280,6 +293,16 @@ def test_warnings_of_pillow_become_a_remark(monkeypatch):
 
     monkeypatch.setattr(decoding, "_upright", warns)
     assert rgb(encoded(COLOUR))[1] == (WARNED,)
+
+
+@pytest.mark.parametrize("category", [DeprecationWarning, PendingDeprecationWarning, ResourceWarning])
+def test_warnings_that_are_not_of_the_picture_are_no_remark(monkeypatch, category):
+    def warns(image):
+        warnings.warn("unclosed file elsewhere", category, stacklevel=1)
+        return image, []
+
+    monkeypatch.setattr(decoding, "_upright", warns)
+    assert rgb(encoded(COLOUR))[1] == ()
 
 
 def test_no_other_program_is_run_for_a_picture():

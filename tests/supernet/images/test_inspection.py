@@ -84,11 +84,15 @@ def test_equal_pixels_across_people_are_a_fault_and_within_a_person_a_note(tmp_p
         pixels[5] = pixels[6] = pixels[90]
         pixels[41] = pixels[40]
 
-    result = inspect(store_of(tmp_path, change=change))
-    assert faults(result) == [
-        "3 images of different identities have equal pixels, in 1 sets: p01/5.png = p01/6.png = p22/90.png"
-    ]
-    assert notes(result) == ["2 images of one identity have equal pixels, in 1 sets: p10/40.png = p10/41.png"]
+    for name, first_test, told in (("leak", 80, ", 1 of them in two splits"), ("none", 92, "")):
+        split = ["train"] * 96
+        split[40:56], split[first_test : first_test + 16] = ["validation"] * 16, ["test"] * 16
+        result = inspect(store_of(tmp_path / name, {**columns_of(), "split": tuple(split[:96])}, change=change))
+        equal = "3 images of different identities have equal pixels, in 1 sets"
+        assert [fault for fault in faults(result) if "pixels" in fault] == [
+            f"{equal}{told}: p01/5.png = p01/6.png = p22/90.png"
+        ]
+        assert notes(result) == ["2 images of one identity have equal pixels, in 1 sets: p10/40.png = p10/41.png"]
     unlinked = inspect(store_of(tmp_path / "bin", origin={"linked": False}, change=change))
     assert unlinked.faults == 0 and len(unlinked.findings) == 2
 
@@ -191,6 +195,18 @@ def test_pairs_are_counted_and_checked_against_the_identities(tmp_path):
     assert "line 2: 'x' is not in the manifest beside it" in faults(inspect(store))[0]
 
 
+def test_pairs_of_an_image_with_itself_are_a_fault_and_repeated_ones_are_told(tmp_path):
+    store = store_of(tmp_path)
+    left, right = np.array([0, 1, 0, 2, 5, 9]), np.array([1, 0, 1, 2, 9, 5])
+    pairs = Pairs(left, right, np.array([1, 1, 1, 1, 0, 0], bool), np.arange(6) % 2)
+    write_pairs(tmp_path / "pairs.csv", pairs, store.manifest)
+    result = inspect(store)
+    assert faults(result) == ["1 pairs are of an image with itself, first that of p00/2.png"]
+    assert notes(result)[1:] == [
+        "3 pairs stand in the list before, in this order or the other, first that of p00/1.png"
+    ]
+
+
 def test_faults_come_before_notes_and_chunks_do_not_matter(tmp_path, monkeypatch):
     def change(pixels):
         pixels[0] = pixels[1]
@@ -225,7 +241,7 @@ def test_images_without_an_identity_are_a_fault_and_nobody_among_the_counts(tmp_
     assert faults(result) == ["8 images have no identity ('' 8)"]
     assert notes(result) == [
         "column 'race' has no value for 56 images ('n/a' 56)",
-        "column 'race' has values that differ only in case, blanks or Unicode form: 'X' and 'x'",
+        "column 'race' has values that differ only in case, blanks, Unicode form or a final .0: 'X' and 'x'",
     ]
     assert sum(count.identities for count in result.counts) == 22 and sum(count.images for count in result.counts) == 88
     assert result.images_per_identity == (4, 4, 4)
@@ -248,10 +264,21 @@ def test_groups_of_pairs_are_counted_and_checked(tmp_path):
     rows, same = np.arange(4), np.array([True, True, True, False])
     for groups, said in (
         ("a", "4 verification pairs, 3 of one person, in 1 folds, by group: 'a' 3, 'b' 1"),
-        ("A", "the pairs have groups that differ only in case, blanks or Unicode form: 'A' and 'a'; give each one"),
+        (
+            "A",
+            "groups that differ only in case, blanks, Unicode form or a final .0: 'A' and 'a'; give each one spelling",
+        ),
         ("NA", "1 of 4 pairs have no group ('NA' 1); correct that, or leave them out with --drop-unknown"),
     ):
         pairs = Pairs(rows, np.array([1, 2, 3, 50]), same, np.zeros(4, int), np.array(["a", groups, "a", "b"]))
         write_pairs(tmp_path / "pairs.csv", pairs, store.manifest)
         told = notes(inspect(store)) if groups == "a" else faults(inspect(store))
         assert len(told) == 1 and said in told[0]
+
+
+def test_a_group_called_as_everybody_together_is_a_fault(tmp_path):
+    columns = columns_of()
+    columns["group"] = tuple(group.replace("a", "all") for group in columns["group"])
+    assert faults(inspect(store_of(tmp_path, columns))) == [
+        "column 'group' has a group 'all', as everybody together is called"
+    ]

@@ -22,6 +22,9 @@ OTHERS = (
     " Unknown ",
     "(unknown)",
     "[]",
+    "set()",
+    "array([], dtype=object)",
+    "array([nan])",
     "\\N",
     "NaT",
     "#REF!",
@@ -31,7 +34,7 @@ OTHERS = (
 )
 NAMES = (
     *("0", "-1", "99", "1.5", "no", "not Male", "Other", "Nana", "Naan", "N", "E", "M", "inf", "nonesuch"),
-    *("unknown to us", "a-b", "女", "Né", "O", "none of these", "NAM", "Nullarbor"),
+    *("unknown to us", "a-b", "女", "Né", "O", "none of these", "NAM", "Nullarbor", "set", "['a']", "array"),
 )
 
 
@@ -90,7 +93,7 @@ def test_the_group_is_that_of_most_images_and_equal_numbers_decide_nothing():
 def test_spellings_of_one_group_or_person_stop_with_both(one, other, named):
     groups = manifest_of([("x", one), ("y", other), ("z", "c")])
     people = manifest_of([(one, "a"), (other, "b"), ("z", "b")])
-    said = f"differ only in case, blanks or Unicode form: {named}; give each one spelling"
+    said = f"differ only in case, blanks, Unicode form or a final .0: {named}; give each one spelling"
     for manifest, what in ((groups, "column 'group' has groups that"), (people, "identities that")):
         with pytest.raises(ValueError) as error:
             known_labels(manifest, "group", drop_unknown=True)
@@ -162,6 +165,19 @@ def test_other_columns_are_looked_at_too():
     manifest = Manifest({**manifest.columns, **columns})
     assert [*doubts(manifest, "group")] == [
         "column 'race' has no value for 2 images ('' 1, 'NA' 1)",
-        "column 'race' has values that differ only in case, blanks or Unicode form: 'Asian' and 'asian'",
+        "column 'race' has values that differ only in case, blanks, Unicode form or a final .0: 'Asian' and 'asian'",
     ]
     assert [*doubts(manifest, "race")] == []
+
+
+@pytest.mark.parametrize("name", ["all", "All", "all pairs"])
+def test_a_group_called_as_everybody_together_is_refused(name):
+    manifest = manifest_of([("x", name), ("y", "b"), ("all", "b")])
+    for drop_unknown in (False, True):
+        with pytest.raises(ValueError) as error:
+            known_labels(manifest, "group", drop_unknown=drop_unknown)
+        said = f"column 'group' has a group {name!r}, as everybody together is called; give it another name"
+        assert str(error.value) == said
+    assert known_labels(manifest, None).group_of == {"x": "all", "y": "all", "all": "all"}
+    other = manifest_of([("x", "all of us"), ("y", "overall")])
+    assert known_labels(other, "group").group_of == {"x": "all of us", "y": "overall"}

@@ -6,9 +6,11 @@ from dualfair.supernet.images.pairs import (
     Pairs,
     folds_in_order,
     join_pairs,
+    listed_before,
     read_lfw_pairs,
     read_pairs,
     read_plain_pairs,
+    with_itself,
     write_pairs,
 )
 
@@ -163,3 +165,15 @@ def test_plain_lists_look_within_a_folder_and_are_joined_with_their_groups(tmp_p
     (tmp_path / "B.txt").write_text("p 1\n")
     with pytest.raises(ValueError, match=r"B.txt: line 1 is 'p 1'; expected 'name i j'"):
         read_plain_pairs(tmp_path / "B.txt", manifest)
+
+
+def test_a_pair_in_either_order_is_listed_before_from_the_second_time_on():
+    rng = np.random.default_rng(0)
+    left, right = rng.integers(0, 12, (2, 200))
+    seen, before = set(), []
+    for pair in map(frozenset, zip(left.tolist(), right.tolist(), strict=True)):
+        before.append(pair in seen)
+        seen.add(pair)
+    assert listed_before(left, right).tolist() == before and 0 < sum(before) < 200
+    assert with_itself(left, right).tolist() == [one == other for one, other in zip(left, right, strict=True)]
+    assert listed_before(left[:0], right[:0]).shape == (0,)

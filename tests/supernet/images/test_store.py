@@ -41,3 +41,22 @@ def test_a_store_takes_only_images_of_its_form(tmp_path):
     for image in (np.zeros((8, 8), np.uint8), np.zeros((8, 8, 3), float), np.zeros((9, 8, 3), np.uint8)):
         with pytest.raises(ValueError, match=r"expected uint8 \(8, 8, 3\), got"):
             writer.add([image])
+
+
+def test_a_manifest_that_was_changed_is_of_other_faces_until_it_is_changed_back(tmp_path):
+    written = store_of(tmp_path, manifest_of()).fingerprint
+    path = tmp_path / "manifest.csv"
+    head, *rows = path.read_text().splitlines()
+    seen = {written}
+    for changed in ([head, rows[-1], *rows[1:-1], rows[0]], [head, *rows[:-1], rows[-1].replace(",a", ",b")]):
+        path.write_text("\n".join(changed) + "\n")
+        seen.add(open_store(tmp_path).fingerprint)
+    assert len(seen) == 3
+    path.write_text("\r\n".join([head, *rows]) + "\r\n")
+    assert open_store(tmp_path).fingerprint == written
+    # Folders of earlier versions do not know their manifest's digest.
+    origin = json.loads((tmp_path / "faces.json").read_text())
+    del origin["manifest"]
+    (tmp_path / "faces.json").write_text(json.dumps(origin))
+    path.write_text("\n".join(changed) + "\n")
+    assert open_store(tmp_path).fingerprint == written

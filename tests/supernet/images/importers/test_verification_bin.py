@@ -109,6 +109,14 @@ def test_a_pickle_that_calls_is_refused_with_the_name_and_nothing_is_called(tmp_
 
 
 @pytest.mark.parametrize("protocol", range(6))
+def test_an_image_without_bytes_is_called_that(tmp_path, protocol):
+    """Below protocol 3 it is a call of bytes(), which is a fault of the image and no attack."""
+    message = refusal(tmp_path, pickle.dumps(([*pictures(3), b""], [True, False]), protocol))
+    assert "an image has no bytes" in message or "image 3 is neither a JPEG nor a PNG; it starts with ''" in message
+    assert ("an image has no bytes; leave its pair out and save the set again" in message) == (protocol < 3)
+
+
+@pytest.mark.parametrize("protocol", range(6))
 def test_the_unpickler_alone_knows_no_global_either(tmp_path, monkeypatch, protocol):
     monkeypatch.setattr("dualfair.supernet.images.importers.verification_bin._check_operations", lambda data: None)
     message = refusal(tmp_path, pickle.dumps(Call(os.mkdir, str(tmp_path / "made")), protocol))
