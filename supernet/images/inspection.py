@@ -217,7 +217,7 @@ def _check_images(store: FaceStore, pixels: _Pixels, row_splits: np.ndarray) -> 
             shown = shorten([" = ".join(paths[row] for row in rows[:3]) for rows in sets[: EXAMPLES + 1]], EXAMPLES)
             copies = sum(map(len, sets))
             leaking = sum(len({row_splits[row] for row in rows} & set(SPLITS)) > 1 for rows in sets) if fault else 0
-            leaks = f", {leaking} of them in two splits" if leaking else ""
+            leaks = f" ({leaking} of them in two splits)" if leaking else ""
             yield Finding(fault, f"{copies} images {whose} have equal pixels, in {len(sets)} sets{leaks}: {shown}")
 
 

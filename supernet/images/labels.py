@@ -30,9 +30,6 @@ MISSING = {
 }  # fmt: skip
 """What stands for a label that is not known, as `fold` gives it and without brackets or quotes around it."""
 
-DIFFERENCES = "case, blanks, Unicode form or a final .0"
-"""What makes two spellings of one label, as `fold` has it."""
-
 
 @dataclass(frozen=True, eq=False)
 class Labels:
@@ -190,7 +187,8 @@ def spelled_alike(values: Iterable[str], what: str) -> list[str]:
     for value in values:
         spellings[fold(value)].add(value)
     several = [_told_apart(sorted(alike)) for alike in spellings.values() if len(alike) > 1]
-    return [f"{what} that differ only in {DIFFERENCES}: {shorten(sorted(several))}"] if several else []
+    named = shorten(sorted(several))
+    return [f"{what} that differ only in case, blanks, Unicode form or a final .0: {named}"] if several else []
 
 
 def fold(value: str) -> str:

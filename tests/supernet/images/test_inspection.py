@@ -84,7 +84,7 @@ def test_equal_pixels_across_people_are_a_fault_and_within_a_person_a_note(tmp_p
         pixels[5] = pixels[6] = pixels[90]
         pixels[41] = pixels[40]
 
-    for name, first_test, told in (("leak", 80, ", 1 of them in two splits"), ("none", 92, "")):
+    for name, first_test, told in (("leak", 80, " (1 of them in two splits)"), ("none", 92, "")):
         split = ["train"] * 96
         split[40:56], split[first_test : first_test + 16] = ["validation"] * 16, ["test"] * 16
         result = inspect(store_of(tmp_path / name, {**columns_of(), "split": tuple(split[:96])}, change=change))
