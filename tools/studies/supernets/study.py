@@ -72,6 +72,9 @@ def variants_of(
             raise ValueError(f"variants {path}: {name} = {values!r} stands in no table; write [name of the variant]")
         if name == BASE:
             raise ValueError(f"variants {path}: [{BASE}] is the name of what the options say; take another")
+        taken = [*COSTS, *(variant.name for variant in variants)]
+        if like := next((other for other in taken if _folder_name(other) == _folder_name(name)), None):
+            raise ValueError(f"variants {path}: [{name}] is too much like {like!r} for a folder and a row of its own")
         try:
             _check_options(values)
             configs = (changed(config, values) for config in (train, recipe, protocol_options))
@@ -211,8 +214,11 @@ def study(
 
 def _supernets(folder: Path, training: str, count: int) -> list[Path]:
     """The run directories of the supernets that are trained so."""
-    name = re.sub("[^a-z0-9]+", "-", training.lower())
-    return [folder / "supernets" / f"{name}-{number}" for number in range(count)]
+    return [folder / "supernets" / f"{_folder_name(training)}-{number}" for number in range(count)]
+
+
+def _folder_name(variant: str) -> str:
+    return re.sub("[^a-z0-9]+", "-", variant.lower())
 
 
 def _retrain(host: Workplace, networks: int, seed: int, how: HowTrained) -> TrainingResults:
