@@ -157,8 +157,8 @@ def confirmation_sentences(front: Front) -> list[str]:
             continue
         lines.append(
             f"{name}: the search's best has {with_interval(chance.value, chance.low, chance.high)} on {c.people:,} "
-            f"fresh people; {chance.as_good} of {chance.random} random subnets are as good (p = {chance.p:.2f}): "
-            f"{chance.verdict}"
+            f"fresh people; {chance.as_good} of {chance.random} random subnets are as good "
+            f"(one-sided p = {chance.p:.2f}): {chance.verdict}"
         )
     return lines
 
