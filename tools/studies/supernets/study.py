@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from dualfair.evaluation.statistics.ceiling import NoiseCeiling, TruthCeiling, noise_ceiling, truth_ceiling
 from dualfair.evaluation.statistics.mean_tau import MeanTau, all_taus, mean_tau, resampled_networks
 from dualfair.presentation.figures import BLUE, GREY, ORANGE, save
-from dualfair.presentation.format import spoken, two
+from dualfair.presentation.format import quoted, spoken, two
 from dualfair.presentation.table import Column, Table, interval_columns, table
 from dualfair.runs.config import changed, read_toml
 from dualfair.runs.devices import Workplace, describe, working_beside
@@ -208,7 +208,7 @@ def study(
     write_csv(folder / "study.csv", record.table().csv())
     draw(folder / "study.png", record)
     directory.say(f"Numbers: {folder / 'study.json'} and study.csv, picture: {folder / 'study.png'}")
-    directory.say(f"Next: dualfair correlate --run {host}")
+    directory.say(f"Next: dualfair correlate --run {quoted(host)}")
     return record
 
 
