@@ -119,6 +119,15 @@ def test_scores_by_edited_code_of_ones_own_are_not_mixed_with_those_before(dualf
     sys.modules.pop("edited")
 
 
+def test_an_objective_that_is_always_undefined_is_named_by_retrain(dualfair, trained):
+    Path("nowhere.py").write_text("def mine(faces):\n    return float('nan')\n")
+    assert dualfair("search", "--run", trained, *SEARCH, "--objectives", "error,nowhere:mine").status in (0, 2)
+    failed = dualfair("retrain", "--run", trained, *QUICK)
+    assert failed.status == 2 and not (trained / "retrain").exists()
+    assert "objective nowhere:mine is undefined for all 16 networks that the search in run scored" in failed.err
+    sys.modules.pop("nowhere")
+
+
 def test_the_measurement_of_built_in_objectives_is_that_of_earlier_archives():
     own = {"calibrate": 512, "people": 0, "objectives": "error,rank_disparity", "weights": "w", "faces": "f"}
     assert json.loads(measurement(ProtocolOptions(), "w", "f", "all")) == {**own, "scored on": "all", "scorer": 3}
