@@ -128,8 +128,14 @@ def with_reference(measures: Mapping[str, Callable], reference: str, groups: Gro
     compared = sorted(set(groups.labels.tolist()) - set(groups.small))
     if reference not in compared:
         raise ValueError(f"reference group {reference!r} is none of {', '.join(compared)}")
-    ratios = [each for each in measures.values() if isinstance(each, Disparity) and each.reducer is largest_ratio_gap]
-    return {**measures, **{each.name: each for each in (ratio.relative_to(reference) for ratio in ratios)}}
+    return {
+        **measures,
+        **{
+            f"{name}_to_{reference}": each.relative_to(reference)
+            for name, each in measures.items()
+            if isinstance(each, Disparity) and each.reducer is largest_ratio_gap
+        },
+    }
 
 
 def _identification(

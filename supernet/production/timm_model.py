@@ -185,6 +185,11 @@ def _side(img_size: int | Sequence[int] | None) -> int | None:
 
 def _registered(maker, variant: str, pretrained: bool, kwargs: dict) -> FaceEmbedder:
     """timm's way of building: with its configuration, and weights where a folder is named."""
+    if kwargs.get("features_only"):
+        raise ValueError(
+            f"{variant} gives embeddings, features_only is not to be had; leave it out and call "
+            "forward_features(images) of the model for its last feature map"
+        )
     model = build_model_with_cfg(maker, variant, pretrained, kwargs_filter=("global_pool",), **kwargs)
     model.pretrained_cfg["input_size"] = (3, model.image_size, model.image_size)
     return model

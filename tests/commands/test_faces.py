@@ -1,5 +1,6 @@
 """`dualfair faces import` and `dualfair faces check` as a user types them."""
 
+import shlex
 import subprocess
 import sys
 
@@ -93,6 +94,13 @@ def test_a_balanced_import_is_checked_without_a_fault(dualfair, tmp_path):
     assert "images a person: 3 to 3, median 3" in checked.out
     assert ["train", "African", "6", "18", "6"] in lines
     assert open_store(tmp_path / "faces").origin["made by"] == "import bupt"
+
+
+def test_the_next_command_is_quoted_for_a_shell(dualfair, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    made = dualfair("faces", "synth", "--out", "my 'faces' #1", "--identities", 4, "--images", 2, "--size", 32)
+    words = shlex.split(made.out.rpartition("Next: ")[2], comments=True)
+    assert words == ["dualfair", "train", "--faces", "my 'faces' #1", "--out", "run"]
 
 
 def test_a_folder_with_a_fault_ends_in_status_one(dualfair, tmp_path):

@@ -233,8 +233,21 @@ def test_what_a_user_names_stays_one_line_of_the_card(exported):
     told = {**about(exported), "licence": "MIT\n# Free | for all <b>"}
     told["trained"] = {**told["trained"], "faces": "faces`\n---"}
     text = card(told)
-    assert "Licence of the weights: MIT # Free / for all (b). Licence" in text
-    assert 'people of the faces "faces\' ---", seed 0' in text and ModelCard(text).data.license == "other"
+    assert "Licence of the weights: MIT # Free \\| for all \\<b\\>. Licence" in text
+    assert 'people of the faces "faces\\` ---", seed 0' in text and ModelCard(text).data.license == "other"
+
+
+def test_a_group_is_in_the_table_of_the_card_by_its_very_name(exported):
+    names = ["<30", "a|b", "*x*", "[x](y)", "a_b", "_c_", "&lt;", "a\\b"]
+    told = about(exported)
+    test = told["metrics"]["test"]
+    groups = [{**test["groups"][0], "group": name} for name in names]
+    text = card({**told, "metrics": {**told["metrics"], "test": {**test, "groups": groups}}})
+    rows = [re.split(r"(?<!\\)\|", line)[1].strip() for line in text.splitlines() if line.startswith("| test, ")]
+    assert [re.sub(r"\\([^a-z\s])", r"\1", row) for row in rows[1:]] == [f"test, {name}" for name in names]
+    assert (
+        rows[1] == r"test, \<30" and rows[3] == r"test, \*x\*" and rows[5] == "test, a_b" and rows[6] == r"test, \_c\_"
+    )
 
 
 def test_a_run_exports_what_its_report_recommends_by_the_best_seed(run, tmp_path, dualfair):

@@ -1,6 +1,10 @@
 """Numbers and names as people read them, and as strict JSON holds them."""
 
-from dualfair.presentation.format import decimals, number, ordinal, plain, with_error
+import re
+import shlex
+from pathlib import Path
+
+from dualfair.presentation.format import decimals, number, ordinal, plain, quoted, with_error
 
 
 def test_numbers_from_files_are_numbers_or_nothing():
@@ -13,3 +17,12 @@ def test_numbers_from_files_are_numbers_or_nothing():
     assert [ordinal(n) for n in (1, 2, 3, 4, 11, 12, 13, 21, 112)] == [
         "1st", "2nd", "3rd", "4th", "11th", "12th", "13th", "21st", "112th"
     ]  # fmt: skip
+
+
+def test_whatever_of_the_user_stands_in_a_command_to_type_is_quoted():
+    """Every option of a printed command that is filled in, in every source file."""
+    filled = re.compile(r"dualfair [^\n`]*?(?:--[a-z]+|report|check|evaluate) \{(.*?)\}")
+    sources = [path.read_text(encoding="utf-8") for path in (Path(__file__).parents[2] / "tools").rglob("*.py")]
+    found = [value for source in sources for value in filled.findall(source)]
+    assert len(found) >= 14 and all(value.startswith("quoted(") for value in found)
+    assert shlex.split(f"--run {quoted(Path('my run #1'))}", comments=True) == ["--run", "my run #1"]

@@ -496,7 +496,9 @@ def test_too_few_random_networks_prove_nothing_which_is_said_once(whole, tmp_pat
     ]
     write_json(whole / "search/front.json", said)
     text = words(made(whole, tmp_path)[1])
-    once = "0 of 16 random networks were as good as the search's first, but 16 are too few for proof (p = 0.059;"
+    once = (
+        "0 of 16 random networks were as good as the search's first, but 16 are too few for proof (one-sided p = 0.059;"
+    )
     assert text.count(once) == 1 and f"In error and rank disparity, {once}" in text and "subnet" not in text
 
 

@@ -157,12 +157,12 @@ def test_the_sentence_says_n_and_p_and_where_nothing_can_be_told():
     _, _, error, disparity = confirmation_sentences(made)
     assert error == (
         "error: the search's best has 0.120 [0.020, 0.220] on 300 fresh people; 0 of 32 random subnets are as good "
-        "(p = 0.03): better than chance"
+        "(one-sided p = 0.03): better than chance"
     )
     assert disparity.startswith("rank disparity: the search's best has 1.000 [0.000, 2.000] on 300 fresh people; 11 of")
-    assert disparity.endswith("as good (p = 0.36): no better than chance")
+    assert disparity.endswith("as good (one-sided p = 0.36): no better than chance")
     few = confirmation_sentences(confirmed_front_of(before[:11], after[:11], random[:11]))
-    assert few[2].endswith("0 of 10 random subnets are as good (p = 0.09): too few random subnets to tell")
+    assert few[2].endswith("0 of 10 random subnets are as good (one-sided p = 0.09): too few random subnets to tell")
     after[0] = 0.1, np.nan
     made = confirmed_front_of(before, after, random)
     assert confirmation_sentences(made)[3].startswith("rank disparity: undefined for")

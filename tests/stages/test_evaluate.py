@@ -396,6 +396,40 @@ def test_several_networks_stand_in_one_table(dualfair, generated, networks, tmp_
     ]
 
 
+def test_one_network_of_several_runs_has_a_report_and_a_row_of_its_own_by_its_place(
+    dualfair, generated, networks, tmp_path
+):
+    # The last two places are one name once their "/" and ":" are gone.
+    places = [tmp_path / "a/run/N", tmp_path / "b/run/N", tmp_path / "b:run/N", networks[2]]
+    for place in places[:3]:
+        shutil.copytree(networks[0], place)
+    words = [word for folder in places for word in ("--network", folder)]
+    words += ["--faces", generated.folder, "--metrics", "identification", "--resamples", 0]
+    result = dualfair("evaluate", *words, "--out", tmp_path / "o")
+    assert result.status == 0, result.err
+    rows = [row["network"] for row in csv.DictReader((tmp_path / "o/networks.csv").open())]
+    reports = [json.loads(path.read_text())["name"] for path in (tmp_path / "o").glob("*/report.json")]
+    label = "101-101-101-101:cosface"
+    assert len(set(rows)) == 4 and sorted(reports) == sorted(rows)
+    assert [row.startswith(f"{label} of ") for row in rows] == [True, True, True, False]
+    assert rows[0].endswith("a/run/N") and rows[1].endswith("b/run/N") and rows[2].endswith("b:run/N")
+    again = dualfair("evaluate", *words, "--network", tmp_path / "a/../a/run/N", "--out", tmp_path / "o2")
+    assert again.status == 2 and "a/run/N is given twice; give each once" in again.err
+    assert not (tmp_path / "o2").exists()
+
+
+def test_an_own_ratio_to_a_reference_group_takes_no_row_of_a_built_in_one(dualfair, files, monkeypatch):
+    (files / "ratios.py").write_text(
+        "from dataclasses import replace\nfrom dualfair.evaluation.metrics.disparity import DISPARITIES, Disparity\n"
+        "row = DISPARITIES['rank_ratio']\nmine = replace(row, statistic=lambda values: values.mean() + 1)\n"
+    )
+    monkeypatch.chdir(files)
+    _, report = measured(dualfair, files, "--disparity", "ratios:mine", "--reference", "c", "--metrics", "disparity")
+    rows = {row["name"]: row["value"] for row in report["disparities"]}
+    assert rows["ratios:mine_to_c"] != rows["rank_ratio_to_c"]
+    assert rows["ratios:mine_to_c"] != rows["ratios:mine"]
+
+
 def test_a_verification_set_is_read_from_its_own_file(dualfair, generated, networks, tmp_path):
     encoded = []
     for row in (0, 0, 0, 8, 4, 4, 4, 12) * 5:

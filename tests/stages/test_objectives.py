@@ -10,7 +10,7 @@ import pytest
 
 from dualfair.evaluation import latency
 from dualfair.runs.directory import RunDirectory
-from dualfair.runs.options import RetrainOptions
+from dualfair.runs.options import ProtocolOptions, RetrainOptions, measurement
 from dualfair.runs.trained_run import open_trained
 from dualfair.stages.inherited import scored_networks
 from dualfair.stages.retrain import select
@@ -100,6 +100,37 @@ def test_lists_of_objectives_are_searched_and_searched_again(dualfair, trained, 
     again = dualfair("search", "--run", trained, *SEARCH, "--objectives", objectives.replace(",", " , "))
     assert "16 genotypes, 16 of them known before" in again.out
     assert (trained / "search/front.json").read_text() == front
+
+
+def test_scores_by_edited_code_of_ones_own_are_not_mixed_with_those_before(dualfair, trained):
+    words = ("search", "--run", trained, *SEARCH, "--objectives", "error,edited:mine")
+    values = {}
+    for time, (factor, known) in enumerate([(1, 0), (1, 16), (1000, 0), (1, 16)]):
+        sys.modules.pop("edited", None)
+        Path("edited.py").write_text(f"def mine(faces):\n    return {factor} * float(abs(faces.embeddings).mean())\n")
+        result = dualfair(*words)
+        assert result.status == 0, result.err
+        assert f"16 genotypes, {known} of them known before" in result.out
+        # Scores that confirmed the front by the same weights are no others.
+        assert ("code of your own are kept, not used" in result.out) == (time > 1)
+        best = min(row["edited:mine"] for row in json.loads((trained / "search/front.json").read_text())["front"])
+        assert values.setdefault(factor, best) == best
+    assert values[1000] == pytest.approx(1000 * values[1])
+    sys.modules.pop("edited")
+
+
+def test_an_objective_that_is_always_undefined_is_named_by_retrain(dualfair, trained):
+    Path("nowhere.py").write_text("def mine(faces):\n    return float('nan')\n")
+    assert dualfair("search", "--run", trained, *SEARCH, "--objectives", "error,nowhere:mine").status in (0, 2)
+    failed = dualfair("retrain", "--run", trained, *QUICK)
+    assert failed.status == 2 and not (trained / "retrain").exists()
+    assert "objective nowhere:mine is undefined for all 16 networks that the search in run scored" in failed.err
+    sys.modules.pop("nowhere")
+
+
+def test_the_measurement_of_built_in_objectives_is_that_of_earlier_archives():
+    own = {"calibrate": 512, "people": 0, "objectives": "error,rank_disparity", "weights": "w", "faces": "f"}
+    assert json.loads(measurement(ProtocolOptions(), "w", "f", "all")) == {**own, "scored on": "all", "scorer": 3}
 
 
 def test_what_others_had_scored_changes_neither_a_search_nor_what_is_retrained_after_it(dualfair, trained):

@@ -47,6 +47,7 @@ def test_published_accuracies_give_the_taus_of_scipy(dualfair, macro, tmp_path):
     result = dualfair("correlate", "--table", cheap, truth, "--out", out, "--maximise", "accuracy", "--resamples", 300)
     assert result.status == 0, result.err
     report = json.loads((out / "ranking.json").read_text())
+    assert ", one-sided p " in result.out
     number = {name: np.array([float(row[name]) for row in rows]) for name in rows[0]}
     mean = (number["accuracy_1"] + number["accuracy_2"]) / 2
     measure = report["measures"]["accuracy"]

@@ -82,6 +82,8 @@ def test_variants_share_supernets_when_only_their_scoring_differs(tmp_path):
         ('[other]\nsampler = "mine:Own"', "[other] cannot name 'mine:Own', which would run code; a file may not"),
         ('[other]\nspace = "dpn729"', "[other] cannot set space; choose from sampler, calibrate, people, epochs"),
         ("[default]\nlr = 0.1", "[default] is the name of what the options say"),
+        ('["Wide lr"]\nlr = 0.1\n[wide-lr]\nlr = 0.2', "[wide-lr] is too much like 'Wide lr' for a folder and a row"),
+        ("[macs]\nlr = 0.1", "[macs] is too much like 'macs'"),
         ('[fast]\nlr = "high"', "[fast] lr must be a float, got 'high'"),
         ("[bad]\nbatch = 1", "[bad] batch must be 2 or more"),
         ("[bad\n", "is not TOML"),

@@ -11,6 +11,7 @@ import click
 
 from dualfair.commands.console import bars, say
 from dualfair.commands.options import PATH
+from dualfair.presentation.format import quoted
 
 WITHOUT_GROUPS = ("bin",)
 """Data sets that can have no groups, so there is nothing to balance."""
@@ -82,7 +83,7 @@ def synth(out: Path, **options: object) -> None:
         store = generate_faces(out, progress=progress, **options)
     for line in description(store):
         say(line)
-    say(f"Look at {out / PREVIEW}. Next: dualfair train --faces {out} --out run")
+    say(f"Look at {out / PREVIEW}. Next: dualfair train --faces {quoted(out)} --out run")
 
 
 @command.group("import", cls=ImportGroup)
@@ -161,4 +162,4 @@ def _import(name: str, importer: Callable, source: Path, out: Path, **options: o
         click.echo(line, err=True)
     for line in filter(None, (*description(report.store), pairs_line(report))):
         say(line)
-    say(f"Next: dualfair faces check {out}, then dualfair train --faces {out} --out run")
+    say(f"Next: dualfair faces check {quoted(out)}, then dualfair train --faces {quoted(out)} --out run")

@@ -10,6 +10,7 @@ from dualfair.commands.console import say, say_once, watching
 from dualfair.commands.options import PATH, checkpoint_option, config_options, machine_options, resamples_option
 from dualfair.evaluation.options import EvaluateOptions
 from dualfair.exporting import FORMATS
+from dualfair.presentation.format import quoted
 from dualfair.runs.options import BATCH, ConstraintOptions, ProtocolOptions, RetrainOptions, SearchOptions, TrainOptions
 from dualfair.stages.selection import surveys
 from dualfair.supernet.training.recipe import Recipe
@@ -28,7 +29,7 @@ def train(faces: Path, out: Path, **given: object) -> None:
     """Stage 1: train a supernet over the space; continues from the newest checkpoint by itself."""
     with watching(finishing=True) as watched:
         door.train(faces, out, **watched, **given)
-    say_once(f"Next: dualfair search --run {out}")
+    say_once(f"Next: dualfair search --run {quoted(out)}")
 
 
 @click.command()
@@ -42,7 +43,7 @@ def search(run: Path, **given: object) -> None:
     """Stage 2: evolve subnets; every score is kept and never computed again."""
     with watching() as watched:
         door.search(run, **watched, **given)
-    say_once(f"Next: dualfair retrain --run {run}")
+    say_once(f"Next: dualfair retrain --run {quoted(run)}")
 
 
 @click.command()
@@ -65,7 +66,7 @@ def retrain(run: Path, backbone: tuple[str, ...], survey: str | None, **given: o
     """
     with watching(finishing=True) as watched:
         door.retrain(run, backbone=backbone, survey=survey, **watched, **given)
-    say_once(f"Next: dualfair {'shelf' if backbone or survey else 'correlate'} --run {run}")
+    say_once(f"Next: dualfair {'shelf' if backbone or survey else 'correlate'} --run {quoted(run)}")
 
 
 @click.command()
@@ -85,7 +86,7 @@ def correlate(run: Path | None, **given: object) -> None:
     with watching() as watched:
         ranking = door.correlate(run, say=watched["say"], **given)
     if run is not None:
-        say_once(f"Next: dualfair report {run}")
+        say_once(f"Next: dualfair report {quoted(run)}")
     if ranking.partial:
         sys.exit(PARTIAL)
 

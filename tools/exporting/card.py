@@ -58,5 +58,5 @@ def licence_on_hub(licence: str) -> dict[str, str]:
 
 
 def _plain(text: object) -> str:
-    """A text of the user's in Markdown, on one line and without a cell's end."""
-    return " ".join(str(text).replace("|", "/").replace("`", "'").replace("<", "(").replace(">", ")").split())
+    """A text of the user's in Markdown as it is, on one line: what Markdown or HTML would read is escaped."""
+    return re.sub(r"[\\`*\[\]|<>~&]|(?<!\w)_|_(?!\w)", r"\\\g<0>", " ".join(str(text).split()))

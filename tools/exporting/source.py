@@ -13,7 +13,7 @@ from dualfair.evaluation.objectives import OBJECTIVES, EmbeddedFaces
 from dualfair.evaluation.protocol import EvaluationProtocol, Scores, evaluate_faces
 from dualfair.evaluation.scoring.embedding import embed
 from dualfair.evaluation.scoring.scorer import interval_columns
-from dualfair.presentation.format import listed, spoken
+from dualfair.presentation.format import listed, quoted, spoken
 from dualfair.runs.config import changed
 from dualfair.runs.layout import RunLayout, TrainingsLayout
 from dualfair.runs.options import ProtocolOptions
@@ -97,7 +97,9 @@ def _recommended(run: Path, seed: int | None, say: Say) -> tuple[Path, str]:
     for problem in files.problems:
         say(problem)
     if not chosen:
-        raise ValueError(f"{run} has no network that was trained from scratch; run 'dualfair retrain --run {run}'")
+        raise ValueError(
+            f"{run} has no network that was trained from scratch; type: dualfair retrain --run {quoted(run)}"
+        )
     first = chosen[0]
     tied = f" (tied with {first.tied} others there, the smallest taken)" if first.tied else ""
     folder, which = _of_label(RunLayout(run), first.label, seed, names.measured)
@@ -125,7 +127,7 @@ def _of_label(layout: RunLayout, label: str, seed: int | None, measures: Sequenc
             results[training.seed] = path.parent, read_result(path).validation.measures
     if not results:
         raise ValueError(
-            f"{layout.path} has no finished training of {label}; run 'dualfair retrain --run {layout.path}'"
+            f"{layout.path} has no finished training of {label}; type: dualfair retrain --run {quoted(layout.path)}"
         )
     if seed is not None:
         if seed not in results:

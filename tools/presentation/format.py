@@ -1,6 +1,7 @@
 """Numbers and names as people read them, and as strict JSON holds them."""
 
 import math
+import shlex
 from collections.abc import Sequence
 
 NOTHING = "\N{EN DASH}"
@@ -20,6 +21,11 @@ def number(value: object) -> float | None:
     except (ValueError, OverflowError):
         return None
     return None if math.isnan(read) else read
+
+
+def quoted(word: object) -> str:
+    """A path, or another word of a command that people are told to type, as a shell takes it."""
+    return shlex.quote(str(word))
 
 
 def plain(value: object) -> object:

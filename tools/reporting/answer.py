@@ -129,7 +129,7 @@ def _against_random(chances: Sequence[Chance]) -> list[str]:
     for chance in chances:
         random = f"{chance.as_good} of {counted(chance.random, 'random network')} were"
         text = f"{random} as good as the search's first"
-        p = f"(p = {decimals(chance.p)}; {NEEDED:g} is needed)"
+        p = f"(one-sided p = {decimals(chance.p)}; {NEEDED:g} is needed)"
         if chance.p is None:
             text += ", as its fresh score is undefined"
         elif chance.as_good == 0 and chance.verdict != BETTER and chance.p > NEEDED:

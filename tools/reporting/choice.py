@@ -1,8 +1,6 @@
 """Which network to take, in sentences; or why the data support no choice, and what would."""
 
-import shlex
-
-from dualfair.presentation.format import capital, counted, decimals, listed, ordinal, spoken, two, with_error
+from dualfair.presentation.format import capital, counted, decimals, listed, ordinal, quoted, spoken, two, with_error
 from dualfair.reporting import statements
 from dualfair.reporting.run import RunReport
 from dualfair.reporting.statements import Statement, Step
@@ -81,7 +79,7 @@ def _more(run: RunReport) -> tuple[Step, ...]:
     seeds = max(3, 2 * run.standing.most)
     steps = [Step("Train each network with more seeds", run.command("retrain", f"--seeds {seeds}"))]
     if run.choice.chosen[0].tied or weak_measures(run):
-        command = f"dualfair train --faces MORE-FACES --out {shlex.quote(run.name + '-2')}"
+        command = f"dualfair train --faces MORE-FACES --out {quoted(run.name + '-2')}"
         steps.append(Step("Import faces of more people, and begin with them", command))
     return tuple(steps)
 

@@ -1,12 +1,12 @@
 """A run as its report tells it, from the files of its stages."""
 
-import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from dualfair.evaluation.over_seeds import Standing, TrainedNetwork, standing
+from dualfair.presentation.format import quoted
 from dualfair.presentation.table import Table
 from dualfair.reporting.cost import Factors, cost_tables
 from dualfair.reporting.setting import Setting, open_setting, people_table
@@ -67,7 +67,7 @@ class RunReport:
 
     def command(self, stage: str, options: str = "") -> str:
         """The command that makes what is missing of a stage."""
-        return f"dualfair {stage} --run {shlex.quote(self.name)} {options}".rstrip()
+        return f"dualfair {stage} --run {quoted(self.name)} {options}".rstrip()
 
     def network(self, label: str) -> TrainedNetwork:
         """The trained network of a label."""

@@ -3,8 +3,12 @@ standalone networks and in the ranking study. Needs no torch."""
 
 import hashlib
 import json
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import cache
+from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Self
 
 from dualfair.runs.config import look_up, option
@@ -136,8 +140,10 @@ def measurement(
     """What a score was measured with, as text: equal text, comparable scores.
 
     `weights` and `faces` are digests; `people` says which of the faces (`people_in_words`). Scores with `resamples`
-    have intervals; `timed_on` says on which device latencies were taken, where these are among them.
+    have intervals; `timed_on` says on which device latencies were taken, where these are among them. Objectives of
+    one's own add the digests of their modules' source.
     """
+    own = sorted({each.name.partition(":")[0] for each in protocol_options.protocol().objectives if ":" in each.name})
     return json.dumps(
         {
             **asdict(protocol_options),
@@ -147,8 +153,16 @@ def measurement(
             "scorer": SCORER_VERSION,
             **({"resamples": resamples} if resamples else {}),
             **({"timed on": timed_on} if timed_on else {}),
+            **({"code": {name: _source_digest(sys.modules[name]) for name in own}} if own else {}),
         }
     )
+
+
+@cache
+def _source_digest(module: ModuleType) -> str:
+    """The digest of the file that a module was imported from; kept, since an edit changes no imported module."""
+    path = Path(getattr(module, "__file__", None) or "")
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 
 
 def measured_alike(text: str, known: Mapping[str, object]) -> bool:

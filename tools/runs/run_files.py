@@ -106,10 +106,16 @@ def open_runs(paths: Sequence[Path]) -> list[RunFiles]:
         if not config.is_file():
             file = config.relative_to(layout.path)
             raise ValueError(f"{given} is no run directory: {file} is not in it; run 'dualfair train' first")
-    parts, length = [layout.path.parts for layout in layouts], 1
+    names = distinct_names([layout.path for layout in layouts])
+    return [RunFiles(layout, name) for layout, name in zip(layouts, names, strict=True)]
+
+
+def distinct_names(paths: Sequence[Path]) -> list[str]:
+    """The shortest endings, of equal length, that tell different absolute paths apart."""
+    parts, length = [path.parts for path in paths], 1
     while len({path[-length:] for path in parts}) < len(parts):
         length += 1
-    return [RunFiles(layout, "/".join(layout.path.parts[-length:])) for layout in layouts]
+    return ["/".join(path[-length:]) for path in parts]
 
 
 def reason(error: Exception) -> str:

@@ -1,12 +1,12 @@
 """Where the stages of a run directory stand, read from its files: nothing is locked, written, or loaded by torch."""
 
 import re
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dualfair.evolution.storage import glance
+from dualfair.presentation.format import quoted
 from dualfair.runs.directory import Holder, holder
 from dualfair.runs.layout import RunLayout, StageLayout, StudyLayout, TrainingLayout, TrainingsLayout
 from dualfair.runs.options import measured_alike
@@ -231,7 +231,11 @@ def _next_command(files: RunFiles, stage: Stage) -> str:
         ranks = _RANKS.search(typed.device)
         launch = f"torchrun --standalone --nproc-per-node {ranks[1]} --no-python -- " if ranks else ""
         return launch + typed.command
-    run = shlex.quote(str(files.layout.path))
+    run = files.layout.path
     if stage.name == "train":
-        return f"dualfair train --faces FACES --out {run}"
-    return f"dualfair retrain --run {run} --short" if stage.name == "short" else f"dualfair {stage.name} --run {run}"
+        return f"dualfair train --faces FACES --out {quoted(run)}"
+    return (
+        f"dualfair retrain --run {quoted(run)} --short"
+        if stage.name == "short"
+        else f"dualfair {stage.name} --run {quoted(run)}"
+    )

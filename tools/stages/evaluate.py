@@ -1,5 +1,6 @@
 """Every measure of trained networks, or of the embeddings of any other system: measured, written and told."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -41,14 +42,17 @@ def evaluate(
     """
     measures = {**DISPARITIES, **{name: look_up(name, DISPARITIES, "disparity") for name in disparities}}
     single = len(subjects) == 1
-    reports = []
+    reports, folders = [], set()
     for subject in subjects:
         report, curves = measure_subject(subject, measures, options, processes)
         if baseline:
             report = replace(report, bpc=against_baseline(report, baseline))
         reports.append(report)
         if processes.leads:
-            folder = out if single else out / f"{subject.name.replace(':', '_')}-seed-{subject.seed}"
+            folder = out if single else out / f"{re.sub(r'[:/]', '_', subject.name)}-seed-{subject.seed}"
+            while folder in folders:
+                folder = folder.with_name(f"{folder.name}_")
+            folders.add(folder)
             folder.mkdir(parents=True, exist_ok=True)
             _write(folder, report, curves)
             for line in sentences(report):

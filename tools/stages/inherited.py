@@ -11,7 +11,7 @@ from dualfair.evaluation.limits import CostLimits
 from dualfair.evaluation.scoring.scorer import InheritedScorer
 from dualfair.evolution.archive import Archive, Evaluation
 from dualfair.evolution.constraints import Constraints, within
-from dualfair.evolution.run import Run, feasible
+from dualfair.evolution.run import Run, feasible, objectives_of
 from dualfair.runs.directory import RunDirectory
 from dualfair.runs.options import BATCH, ProtocolOptions, measurement, people_in_words
 from dualfair.runs.records.search import Front, SearchConfig
@@ -142,7 +142,8 @@ def inherited_scores(run: TrainedRun, genotypes: Sequence[Genotype], config: Sea
 def scored_networks(run: TrainedRun) -> tuple[list[Evaluation], np.ndarray]:
     """The networks that the run's search asked for, and their objectives (n, m), all finite.
 
-    Of a search that is not finished, all that the archive holds within its limits.
+    Of a search that is not finished, all that the archive holds within its limits. Raises ValueError naming an
+    objective that is undefined for all of them.
     """
     config, layout = recorded_search(run.directory), run.directory.layout.search
     files = RunFiles(run.directory.layout)
@@ -152,4 +153,11 @@ def scored_networks(run: TrainedRun) -> tuple[list[Evaluation], np.ndarray]:
         if front and table and front.config == config:
             # The archive also keeps what other commands and other searches asked for.
             scored = scoring.archive.get(run.setting.space.parse(row[0]) for row in table[1:]).values()
+        values = objectives_of(scored := [*scored], scoring.archive.objectives)
+        for name, of_all in zip(config.names.minimised, values.T, strict=True):
+            if scored and not np.isfinite(of_all).any():
+                raise ValueError(
+                    f"objective {name} is undefined for all {len(scored)} networks that the search in "
+                    f"{run.directory.path} scored; run 'dualfair search' with other --objectives"
+                )
         return feasible(scored, scoring.archive.objectives)

@@ -1,5 +1,6 @@
 """What a search says before and after, and what it leaves behind: lines of text, tables and a figure."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -8,8 +9,9 @@ from dualfair.evaluation.objectives import Objective
 from dualfair.evaluation.protocol import LITERAL
 from dualfair.evaluation.scoring.scorer import ENDS, InheritedScorer
 from dualfair.evaluation.searchability import ENOUGH, LEAST_NETWORKS, MeasureReliability, searchability, warning
-from dualfair.evolution.archive import Evaluation
+from dualfair.evolution.archive import Archive, Evaluation
 from dualfair.evolution.run import SearchResult, feasible
+from dualfair.evolution.storage import glance
 from dualfair.presentation.boards import GROUP
 from dualfair.presentation.figures import front_figure, save
 from dualfair.presentation.format import listed, spoken, two, with_interval
@@ -37,14 +39,27 @@ def announcement(
         f"Search: {what} of space {space.name} ({space.size:,}); minimise {', '.join(config.names.minimised)} on "
         f"{len(faces):,} images of {faces.identity_count} unseen people; {devices}"
     ]
-    if others := scoring.archive.others:
-        lines.append(f"        {others} scores measured with other weights, settings or people are kept, not used")
+    if others := _measured_otherwise(scoring.archive):
+        lines.append(
+            f"        {others} scores measured with other weights, settings, people or code of your own are kept, not "
+            "used"
+        )
     lines.append("        to beat: error " + ", ".join(f"{value:.3f} of {name}" for name, value in floor.items()))
     if scoring.limits:
         lines.append(f"        within limits: {scoring.limits.in_words}; networks beyond are not scored")
     if config.start:
         lines.append(f"        begins with {', '.join(map(str, config.start))}")
     return lines
+
+
+def _measured_otherwise(archive: Archive) -> int:
+    """How many scores an archive keeps that are not used, but for those that confirmed a front by the same weights."""
+    weights, others = json.loads(archive.measurement)["weights"], 0
+    for name, count, _ in glance(archive.path) if archive.others else ():
+        settings = json.loads(name)
+        if name != archive.measurement and not (settings["weights"] == weights and "resamples" in settings):
+            others += count
+    return others
 
 
 def front_table(networks: Sequence[FrontNetwork], columns: Sequence[str], config: SearchConfig) -> Table:
@@ -142,8 +157,8 @@ def confirmation_sentences(front: Front) -> list[str]:
             continue
         lines.append(
             f"{name}: the search's best has {with_interval(chance.value, chance.low, chance.high)} on {c.people:,} "
-            f"fresh people; {chance.as_good} of {chance.random} random subnets are as good (p = {chance.p:.2f}): "
-            f"{chance.verdict}"
+            f"fresh people; {chance.as_good} of {chance.random} random subnets are as good "
+            f"(one-sided p = {chance.p:.2f}): {chance.verdict}"
         )
     return lines
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 from dualfair.evaluation.metrics.pairs import Pairs
 from dualfair.evaluation.subject import Subject
 from dualfair.evaluation.verification_report import PairedFaces
+from dualfair.runs.run_files import distinct_names
 from dualfair.runs.watching import Say, silent
 from dualfair.supernet.images.choice import Choice, choose
 from dualfair.supernet.images.labels import GROUP, in_numbers
@@ -51,6 +53,8 @@ def subjects_of_networks(
     """Trained networks on the faces of a folder, one subject each.
 
     Without `split`, the test people where a network was trained on these very faces, and all images otherwise.
+    Networks of one label and seed have the places that they come from in their names. Raises ValueError for a network
+    that is given twice, and where faces, pairs or groups do not fit.
     """
     from dualfair.evaluation.scoring.distributed import embed_together
     from dualfair.runs.standalone import open_standalone
@@ -58,6 +62,9 @@ def subjects_of_networks(
     from dualfair.supernet.images.importers.importing import PAIRS
     from dualfair.supernet.images.store import open_store
 
+    places = [path.resolve() for path in networks]
+    if twice := next((path for path, place in zip(networks, places, strict=True) if places.count(place) > 1), None):
+        raise ValueError(f"network {twice} is given twice; give each once")
     store = open_store(faces)
     pairs = pairs or (faces / PAIRS if (faces / PAIRS).is_file() else None)
     subjects = []
@@ -88,7 +95,11 @@ def subjects_of_networks(
         subjects.append(
             Subject(training.label, training.seed, embeddings, choice, paired, notes + choice.notes + of_pairs)
         )
-    return subjects
+    times = Counter((subject.name, subject.seed) for subject in subjects)
+    return [
+        replace(subject, name=f"{subject.name} of {place}") if times[subject.name, subject.seed] > 1 else subject
+        for subject, place in zip(subjects, distinct_names(places), strict=True)
+    ]
 
 
 def _paired(

@@ -105,6 +105,7 @@ def test_wrong_numbers_are_named(change, message):
         ({"genotype": "101"}, "genotype '101' needs a head: one of arcface"),
         ({"genotype": "109:cosface"}, "position 3 has code 9"),
         ({"skeleton": "huge"}, "unknown skeleton 'huge'"),
+        ({"features_only": True}, r"leave it out and call forward_features\(images\) of the model"),
         ({"in_chans": 1}, r"in_chans must be 3 \(RGB\), got 1"),
         ({"img_size": (48, 64)}, "img_size must be a side or two equal ones"),
     ],

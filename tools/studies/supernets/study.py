@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from dualfair.evaluation.statistics.ceiling import NoiseCeiling, TruthCeiling, noise_ceiling, truth_ceiling
 from dualfair.evaluation.statistics.mean_tau import MeanTau, all_taus, mean_tau, resampled_networks
 from dualfair.presentation.figures import BLUE, GREY, ORANGE, save
-from dualfair.presentation.format import spoken, two
+from dualfair.presentation.format import quoted, spoken, two
 from dualfair.presentation.table import Column, Table, interval_columns, table
 from dualfair.runs.config import changed, read_toml
 from dualfair.runs.devices import Workplace, describe, working_beside
@@ -72,6 +72,9 @@ def variants_of(
             raise ValueError(f"variants {path}: {name} = {values!r} stands in no table; write [name of the variant]")
         if name == BASE:
             raise ValueError(f"variants {path}: [{BASE}] is the name of what the options say; take another")
+        taken = [*COSTS, *(variant.name for variant in variants)]
+        if like := next((other for other in taken if _folder_name(other) == _folder_name(name)), None):
+            raise ValueError(f"variants {path}: [{name}] is too much like {like!r} for a folder and a row of its own")
         try:
             _check_options(values)
             configs = (changed(config, values) for config in (train, recipe, protocol_options))
@@ -205,14 +208,17 @@ def study(
     write_csv(folder / "study.csv", record.table().csv())
     draw(folder / "study.png", record)
     directory.say(f"Numbers: {folder / 'study.json'} and study.csv, picture: {folder / 'study.png'}")
-    directory.say(f"Next: dualfair correlate --run {host}")
+    directory.say(f"Next: dualfair correlate --run {quoted(host)}")
     return record
 
 
 def _supernets(folder: Path, training: str, count: int) -> list[Path]:
     """The run directories of the supernets that are trained so."""
-    name = re.sub("[^a-z0-9]+", "-", training.lower())
-    return [folder / "supernets" / f"{name}-{number}" for number in range(count)]
+    return [folder / "supernets" / f"{_folder_name(training)}-{number}" for number in range(count)]
+
+
+def _folder_name(variant: str) -> str:
+    return re.sub("[^a-z0-9]+", "-", variant.lower())
 
 
 def _retrain(host: Workplace, networks: int, seed: int, how: HowTrained) -> TrainingResults:

@@ -14,6 +14,7 @@ from dualfair.evaluation.protocol import EvaluationProtocol, evaluate
 from dualfair.evaluation.scoring.distributed import embed_together
 from dualfair.evaluation.statistics.ranking import RankingCorrelation, correlation
 from dualfair.evolution.pareto import non_dominated
+from dualfair.presentation.format import quoted
 from dualfair.runs.layout import RunLayout
 from dualfair.runs.records.codec import Record, keyed
 from dualfair.runs.records.training import MEASURES
@@ -140,7 +141,7 @@ def trainings(run: RunLayout) -> dict[str, list[Path]]:
     for path in run.retrain.results():
         folders.setdefault(read_result(path).training.label, []).append(path.parent)
     if not folders:
-        raise ValueError(f"{run.path} has no retrained networks; run 'dualfair retrain --run {run.path}' first")
+        raise ValueError(f"{run.path} has no retrained networks; type: dualfair retrain --run {quoted(run.path)}")
     return folders
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from dualfair.evolution.halving import Rungs, Turn, next_turn, ranking
 from dualfair.evolution.pareto import non_dominated
-from dualfair.presentation.format import decimals, spoken
+from dualfair.presentation.format import decimals, quoted, spoken
 from dualfair.runs.devices import in_words
 from dualfair.runs.layout import Inside, StudyLayout
 from dualfair.runs.options import CHECKPOINT_MINUTES, ProtocolOptions
@@ -146,7 +146,7 @@ def tune(
         directory.say(line)
     if chosen := next((trial for trial in result.top if trial.on_front), None):
         directory.say(
-            f"Next: dualfair retrain --run {directory.path} --genotype {chosen.genotype} "
+            f"Next: dualfair retrain --run {quoted(directory.path)} --genotype {quoted(chosen.genotype)} "
             f"--optimizer {chosen.optimizer} --lr {chosen.lr:g} --epochs {result.rungs[-1]:g} --seeds 4"
         )
     return result
