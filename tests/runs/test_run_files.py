@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dualfair.runs.layout import RunLayout
-from dualfair.runs.records.training import PlannedTraining
+from dualfair.runs.records.training import NetworkDescription, PlannedTraining
 from dualfair.runs.run_files import (
     RunFiles,
     add_to_plan,
@@ -23,7 +23,7 @@ from dualfair.runs.training_spec import TrainingSpec
 from dualfair.supernet.files import write_json
 from dualfair.supernet.space import dpn_space
 from tests.support.json_values import mutated
-from tests.support.records import save_result, scores, training_result
+from tests.support.records import save_result, scores, train_config, training_result
 
 SPACE = dpn_space("dpn81-shared", 2)
 A, B, C = (f"{code}1{code}-{code}1{code}:cosface" for code in range(3))
@@ -241,3 +241,18 @@ def test_a_result_is_of_the_space_also_where_its_file_writes_it_otherwise(tmp_pa
     path = save_result(tmp_path, short)
     with pytest.raises(ValueError, match="it is of 101-101:cosface seed 0, not of this folder's network"):
         read_result(path, SPACE)
+
+
+def test_a_training_that_was_copied_from_a_run_on_other_faces_is_a_problem_and_counts_as_missing(tmp_path):
+    layout = RunLayout(tmp_path)
+    save(tmp_path, (A, 0), (B, 0))
+    config = train_config(faces_fingerprint="ours")
+    layout.train.folder.mkdir()
+    config.write(layout.train.config)
+    for label, faces in ((A, config.trained_on), (B, replace(config.trained_on, faces_fingerprint="theirs"))):
+        description = NetworkDescription(spec(label), "nano", (1, 1), 32, "cosface", 4, faces)
+        description.write(layout.retrain.of_label(label, 0).description)
+    trained = collect(layout, SPACE)
+    assert [str(genotype) for genotype in trained.genotypes] == [A] and trained.missing == (f"{B} seed 0",)
+    (problem,) = trained.damaged
+    assert problem.endswith("it was trained on other faces than those of this run; delete its folder")

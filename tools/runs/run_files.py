@@ -13,9 +13,16 @@ from pathlib import Path
 from typing import TypeVar
 
 from dualfair.runs.directory import RecordedCommand
-from dualfair.runs.layout import RunLayout, StageLayout, TrainingsLayout
+from dualfair.runs.layout import RunLayout, StageLayout, TrainingLayout, TrainingsLayout
 from dualfair.runs.records.codec import Record, read_whole
-from dualfair.runs.records.training import NAMED, PlannedTraining, TrainingPlan, TrainingResult
+from dualfair.runs.records.training import (
+    NAMED,
+    NetworkDescription,
+    PlannedTraining,
+    TrainConfig,
+    TrainingPlan,
+    TrainingResult,
+)
 from dualfair.runs.training_spec import TrainingSpec, is_plain, label_of_folder
 from dualfair.supernet.files import read_json
 from dualfair.supernet.genotype import Genotype
@@ -50,14 +57,21 @@ class RunFiles:
     ) -> dict[Path, TrainingResult]:
         """The results of a stage by their files, in order, each as `read_result` reads it.
 
-        They are of searched networks and of backbones, by any recipe; with `plain` only those of `is_plain`.
+        They are of searched networks and of backbones, by any recipe; with `plain` only those of `is_plain`. One that
+        was trained on other faces than the run's was copied from another run: a problem.
         """
         results = {}
+        run = self.record(TrainConfig, self.layout.train.config)
         for path in stage.results():
             if plain and not is_plain(label_of_folder(path.parts[-3])):
                 continue
             try:
-                results[path] = read_result(path, space)
+                result = read_result(path, space)
+                described = TrainingLayout(path.parent).description
+                network = NetworkDescription.read(described) if described.is_file() else None
+                if run and network and network.trained_on.faces_fingerprint != run.faces_fingerprint:
+                    raise ValueError(f"{path}: it was trained on other faces than those of this run; delete its folder")
+                results[path] = result
             except ValueError as error:
                 self.add_problem(str(error).replace(str(path), self.shown(path)))
         return results
