@@ -27,6 +27,8 @@ SPACED = (13, 30)
 """Sizes of the evenly spaced samples that are picked from all networks; FairNAS showed 13."""
 NEAR_CEILING = 0.9
 """From this share of the ceiling on, a score ranks as well as the truth's own noise allows."""
+LEAST_CONCLUDED = 5
+"""Chance alone brings two orders of fewer networks into full agreement too often: of 4, once in 24."""
 LEAST_CEILING = 0.5
 """Below this ceiling the truth itself does not rank the networks."""
 BESIDE = {"flat": True, "optional": False}
@@ -180,6 +182,24 @@ class MeasureStudy:
     beyond: Beyond | None
     conclusions: tuple[str, ...] = ()
 
+    @property
+    def verdict(self) -> str:
+        """What the interval of tau lets one say: "above" chance, "below" it, or "open".
+
+        Always open for fewer than LEAST_CONCLUDED networks, and never below where the truth itself does not rank.
+        """
+        if self.n < LEAST_CONCLUDED or self.correlation.interval is None:
+            return "open"
+        low, high = self.correlation.interval
+        if low > 0:
+            return "above"
+        return "below" if high < 0 and not self.truth_unranked else "open"
+
+    @property
+    def truth_unranked(self) -> bool:
+        """Whether the truth's own noise leaves no order of these networks to be ranked."""
+        return self.ceiling.truth.tau is not None and self.ceiling.truth.tau < LEAST_CEILING
+
 
 def measure_study(tables: ScoreTables, measure: str, resamples: int, seed: int) -> MeasureStudy:
     """Does the inherited score of a measure rank the networks as the mean of their trainings does?
@@ -234,7 +254,9 @@ def conclusions(study: MeasureStudy) -> list[str]:
     """What may be concluded from a measure's numbers, in words, by these rules:
 
     - Tau or its interval undefined, or the interval holds 0: nothing, and why.
-    - The interval above 0: it ranks better than chance; below 0: it ranks the wrong way round.
+    - Fewer than LEAST_CONCLUDED networks: nothing.
+    - The interval above 0: it ranks better than chance; below 0, unless the truth itself does not rank: it ranks the
+      wrong way round.
     - The ceiling below 0.5: the truth itself does not rank these networks. Else, with an interval above 0, tau at 0.9
       of the ceiling or more: it ranks as well as the truth's own noise allows.
     - The interval of ours - baseline, paired, below 0: it is worse than the baseline. Only with an interval of tau
@@ -248,12 +270,16 @@ def conclusions(study: MeasureStudy) -> list[str]:
         lines.append(f"nothing can be concluded: {ours.reason}")
     else:
         low, high = ours.interval
-        positive = low > 0
-        if low <= 0 <= high:
+        positive = study.verdict == "above"
+        if study.n < LEAST_CONCLUDED:
+            lines.append(
+                f"nothing can be concluded from {study.n} networks: chance alone orders so few alike too often"
+            )
+        elif low <= 0 <= high:
             lines.append(f"nothing can be concluded: the interval holds 0 with n = {study.n}")
-        else:
+        elif study.verdict != "open":
             lines.append("ranks better than chance" if positive else "ranks the wrong way round")
-    if ceiling.truth.tau is not None and ceiling.truth.tau < LEAST_CEILING:
+    if study.truth_unranked:
         lines.append("the truth itself does not rank these networks: train more seeds or judge on more people")
     elif positive and ceiling.share is not None and ceiling.share >= NEAR_CEILING:
         lines.append("ranks as well as the truth's own noise allows")

@@ -1,13 +1,14 @@
 """The ranking study against references that are computed otherwise, on score tables whose truth is known."""
 
 import json
+from dataclasses import replace
 from itertools import combinations, permutations
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from dualfair.evaluation.ranking_study import ScoreTables, TopOverlap, samples_of
+from dualfair.evaluation.ranking_study import ScoreTables, TopOverlap, conclusions, samples_of
 from dualfair.evolution.pareto import hypervolume, non_dominated, reference_point
 from dualfair.runs.records.ranking import TableStudy
 from dualfair.stages.correlate import ranking_study
@@ -170,6 +171,12 @@ def test_what_may_be_concluded_is_said_in_words():
     flipped = {name: -scores for name, scores in tables.inherited.items()}
     wrong = measure_of(tables_of(n=30, inherited=flipped))
     assert wrong.conclusions[0] == "ranks the wrong way round"
+    assert wrong.verdict == "below" and good.verdict == "above" and noise.verdict == "open"
+    unranked = replace(wrong, ceiling=blurred.ceiling)
+    assert unranked.verdict == "open" and "ranks the wrong way round" not in conclusions(unranked)
+    for of in (good, wrong):
+        few = replace(of, n=4)
+        assert few.verdict == "open" and conclusions(few)[0].startswith("nothing can be concluded from 4 networks")
 
 
 @pytest.mark.parametrize("sign", [1, -1])

@@ -27,7 +27,7 @@ def command(out: Path, seed: int, **machine: object) -> None:
     with watching(finishing=True) as watched:
         stopping = {name: watched[name] for name in ("progress", "should_stop")}
 
-        def compare_in_words(run: TrainedRun, seeds: int) -> str:
+        def compare_in_words(run: "TrainedRun", seeds: int) -> str:
             return compare(run, seeds, **stopping).sentence
 
         with (

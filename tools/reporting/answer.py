@@ -51,19 +51,19 @@ def cheap(run: RunReport) -> Statement:
         step = Step("Make a ranking study", run.command("correlate"))
         headline = "Whether the cheap scores can be believed is not known."
         return Statement(headline, UNKNOWN, ("They were held against no trainings.",), (step,))
-    by_verdict: dict[str, list[str]] = {"above": [], "below": [], "rest": []}
+    by_verdict: dict[str, list[str]] = {"above": [], "below": [], "open": []}
     for name, measure in study.measures.items():
-        by_verdict[_verdict(measure) if _verdict(measure) in by_verdict else "rest"].append(name)
+        by_verdict[measure.verdict].append(name)
     names = {verdict: listed([spoken(name) for name in group]) for verdict, group in by_verdict.items()}
     parts, certainty = [], CONTRADICTED if names["below"] else NOT_SHOWN
     if names["above"]:
         far = listed([two(study.measures[name].correlation.tau) for name in by_verdict["above"]])
         parts.append(f"can be believed in {names['above']}, as far as a rank agreement of {far} goes")
-        certainty = PARTLY if names["below"] or names["rest"] else SHOWN
+        certainty = PARTLY if names["below"] or names["open"] else SHOWN
     if names["below"]:
         parts.append(f"are misleading in {names['below']}: they rank networks the wrong way round")
-    if names["rest"]:
-        where = f" in {names['rest']}" if parts else ""
+    if names["open"]:
+        where = f" in {names['open']}" if parts else ""
         parts.append(f"are not shown to rank networks better than chance{where}")
     drawn = " drawn at random" if study.sample == "random" else ""
     networks = counted(max((measure.n for measure in study.measures.values()), default=0), "network")
@@ -78,14 +78,6 @@ def cheap(run: RunReport) -> Statement:
     more = Step("Train more networks", run.command("retrain", BESIDE_RANDOM))
     steps = () if certainty == SHOWN else (more, Step("Hold the scores against them again", run.command("correlate")))
     return Statement(f"The cheap scores {'; they '.join(parts)}.", certainty, sentences, steps)
-
-
-def _verdict(measure: MeasureStudy) -> str:
-    """Where the interval of a measure's rank agreement lies: "above" 0, "below" it, "holds" it, or "undefined"."""
-    if measure.correlation.tau is None or measure.correlation.interval is None:
-        return "undefined"
-    low, high = measure.correlation.interval
-    return "above" if low > 0 else "below" if high < 0 else "holds"
 
 
 def _agreement(measure: MeasureStudy) -> str:
