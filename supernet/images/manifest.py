@@ -50,8 +50,9 @@ class Manifest:
 
 
 def shorten(names: Sequence[object], most: int = 10) -> str:
-    """The first few names, joined by commas; an ellipsis stands for the others."""
-    return ", ".join(map(str, names[:most])) + (", ..." if len(names) > most else "")
+    """The first few names on one line, joined by commas; an ellipsis stands for the others."""
+    text = ", ".join(map(str, names[:most])) + (", ..." if len(names) > most else "")
+    return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
 def attributes_of(manifest: Manifest) -> list[str]:
