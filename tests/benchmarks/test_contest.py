@@ -73,6 +73,7 @@ def test_the_ratio_is_taken_pair_by_pair():
     assert quartiles(plain.seconds) == (8.0, 4.0, 10.0) and quartiles([7.0]) == (7.0, None, None)
 
 
+@pytest.mark.slow
 def test_the_full_sort_needs_its_memory_and_the_count_does_not():
     images = 2000
     makers = {"sort": partial(ranking, images, full_sort_ranks), "count": partial(ranking, images, counted_ranks)}

@@ -91,6 +91,7 @@ def test_bfloat16_needs_less_and_only_where_the_recipe_allows_it(tiny, space):
     assert needed("train", refused, half=True) == full
 
 
+@pytest.mark.slow
 def test_a_score_call_holds_its_own_genotypes_and_confirming_a_larger_sample(tiny, space):
     faces = FaceCounts(training=4000, identities=12, validation=400, test=30)
     few, many = (workload_of(space, tiny, faces=faces, population=n, calibrate=100, batch=16) for n in (8, 64))

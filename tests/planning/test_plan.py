@@ -22,6 +22,7 @@ def small_faces(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_a_plan_of_faces_prints_what_it_writes(dualfair, small_faces, tmp_path):
     file = tmp_path / "plan.json"
     words = ("--faces", small_faces, "--size", 32, "--epochs", 2, "--batch", 8, "--population", 4, "--generations", 2)

@@ -133,6 +133,7 @@ def test_the_measurement_of_built_in_objectives_is_that_of_earlier_archives():
     assert json.loads(measurement(ProtocolOptions(), "w", "f", "all")) == {**own, "scored on": "all", "scorer": 3}
 
 
+@pytest.mark.slow
 def test_what_others_had_scored_changes_neither_a_search_nor_what_is_retrained_after_it(dualfair, trained):
     """Whole space, then a search of few: its front, tables and controls are those of a run without anything before."""
     words = ("search", "--run", trained, *SEARCH, "--seed", 3)

@@ -28,6 +28,7 @@ def weights(run):
     return torch.load(max(Path(run, "train").glob("*.pt")), weights_only=True)["network"]
 
 
+@pytest.mark.slow
 def test_the_example_of_the_guide_trains_and_continues(folder, dualfair):
     trained = dualfair(*TRAIN, "--out", "run", "--sampler", "own_sampler:Padded")
     assert trained.status == 0, trained.err

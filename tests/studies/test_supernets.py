@@ -102,6 +102,7 @@ def test_the_comparison_that_comes_along_can_be_read():
     assert variants_of(BASE.train, BASE.recipe, BASE.protocol_options) == [BASE]
 
 
+@pytest.mark.slow
 def test_the_command_trains_the_truth_once_and_continues_where_it_was(dualfair, tmp_path):
     dualfair("faces", "synth", "--identities", 24, "--images", 4, "--size", 32, "--out", tmp_path / "faces")
     (tmp_path / "variants.toml").write_text('[uniform]\nsampler = "uniform"\nepochs = 2\n[rough]\ncalibrate = 16\n')
