@@ -1,8 +1,8 @@
 """Labels: who is on the images and to which group a person belongs; what of that is missing, torn or spelled twice.
 
 One rule for all commands and for every column. A missing label names nobody and no group. People whose group is not
-known are left out only where that was asked for, and never compared. Spellings that differ in case, blanks or Unicode
-form alone name one thing, so that two of them are a mistake.
+known are left out only where that was asked for, and never compared. Spellings that `fold` makes equal name one thing,
+so that two of them are a mistake.
 """
 
 import re
@@ -26,9 +26,21 @@ _CONTAINER = re.compile(r"^((array|frozenset|set|list|tuple|dict)(?=\())?|, dtyp
 MISSING = {
     "", "n/a", "#n/a", "#n/a n/a", "#na", "na", "n.a.", "nat", "nan", "-nan", "+nan", "none", "null", "nil", "\\n",
     "1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan", "#null!", "#value!", "#ref!", "#name?", "#num!", "#div/0!",
-    "?", "??", "-", "--", "–", "—", ".", "unknown", "missing", "undefined", "not available", "not known", NO_GROUP,
+    "unknown", "missing", "undefined", "unspecified", "not available", "not applicable", "not known", "not specified",
+    NO_GROUP,
 }  # fmt: skip
-"""What stands for a label that is not known, as `fold` gives it and without brackets or quotes around it."""
+"""What stands for a label that is not known, as `fold` gives it and without brackets or quotes around it; so does what
+has nothing but punctuation."""
+
+_OTHERS, _LATIN = "авекмнорстухѕіјӏԁԛԝαβεζηικμνορτυχ’‘ʼ", "abekmhopctyxsijldqwabezhikmnoptyx'''"
+LOOK_ALIKES = str.maketrans(_OTHERS + _OTHERS.upper(), _LATIN + _LATIN.upper())
+"""Letters of Cyrillic and Greek that, small or large, look as a Latin one does; typographic apostrophes."""
+_UNSEEN = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
+"""What shows nothing, although Unicode has it among letters, marks and symbols."""
+_JOINT = re.compile(r"(?<=[^\W_])(?!\s+-\d)[\s_-]+(?=[^\W_])")
+"""Blanks, dashes and underscores between letters or digits; a dash in front of a digit and behind a blank is a sign."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,7 +185,10 @@ def doubts(manifest: Manifest, column: str | None) -> Iterator[str]:
 
 def is_missing(value: str) -> bool:
     """Whether a label says that nothing is known, rather than naming a person or a group."""
-    return _CONTAINER.sub("", fold(value)).strip("<>()[]{}'\" ") in MISSING
+    text = _CONTAINER.sub("", fold(value)).strip("<>()[]{}'\" ")
+    return not MISSING.isdisjoint((text, text.replace(" ", ""))) or all(
+        category(letter).startswith("P") for letter in text
+    )
 
 
 def missing_of(values: Mapping[str, int]) -> Counter[str]:
@@ -188,25 +203,29 @@ def spelled_alike(values: Iterable[str], what: str) -> list[str]:
         spellings[fold(value)].add(value)
     several = [_told_apart(sorted(alike)) for alike in spellings.values() if len(alike) > 1]
     named = shorten(sorted(several))
-    return [f"{what} that differ only in case, blanks, Unicode form or a final .0: {named}"] if several else []
+    return [f"{what} that differ only in spelling: {named}"] if several else []
 
 
 def fold(value: str) -> str:
     """What all spellings of a label have in common.
 
-    Case, blanks, invisible characters, width and composition of letters mean nothing; neither does the ".0" that a
-    table program writes behind whole numbers once a cell of the column is empty.
+    Case, width, composition and look (`LOOK_ALIKES`) of letters mean nothing, nor do invisible characters. Blanks,
+    dashes and underscores between words are one blank. Neither does the ".0" count that a table program writes behind
+    whole numbers once a cell of the column is empty.
     """
-    if not value.isascii():
-        value = "".join(letter for letter in normalize("NFKC", value) if category(letter) != "Cf")
-        value = normalize("NFKC", value.casefold())
-    text = " ".join(value.casefold().split())
+    if not (value.isascii() and value.isprintable()):
+        seen = _UNSEEN.sub("", normalize("NFKC", value))
+        letters = (letter for letter in seen if letter.isspace() or category(letter) not in ("Cc", "Cf"))
+        value = normalize("NFKC", "".join(letters).translate(LOOK_ALIKES).casefold())
+        value = "".join("-" if category(letter) == "Pd" or letter == "\N{MINUS SIGN}" else letter for letter in value)
+    text = " ".join(_JOINT.sub(" ", value.casefold()).split())
     return re.sub(r"^([+-]?\d+)\.0+$", r"\1", text)
 
 
 def _told_apart(alike: Sequence[str]) -> str:
     """Spellings joined by "and"; letters that look the same on a screen are told by their codes."""
-    shown = repr if len({normalize("NFC", value) for value in alike}) == len(alike) else ascii
+    looks = {_UNSEEN.sub("", normalize("NFC", value)).translate(LOOK_ALIKES) for value in alike}
+    shown = repr if len(looks) == len(alike) else ascii
     return " and ".join(map(shown, alike))
 
 

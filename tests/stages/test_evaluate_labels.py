@@ -170,7 +170,7 @@ def test_pairs_without_a_group_of_their_own_stop_or_are_left_out(evaluated, tmp_
     of_list[:] = ["X", "x"] * 120
     write_pairs(tmp_path / "pairs.csv", *pairs, of_list)
     result, _ = evaluated(embeddings, table, *asked, "--drop-unknown")
-    assert result.status == 2 and "the pairs have groups that differ only in case" in result.err
+    assert result.status == 2 and "the pairs have groups that differ only in spelling" in result.err
 
 
 def test_pairs_that_contradict_identities_stop_and_repeated_ones_are_told(evaluated, tmp_path):

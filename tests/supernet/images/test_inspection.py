@@ -241,7 +241,7 @@ def test_images_without_an_identity_are_a_fault_and_nobody_among_the_counts(tmp_
     assert faults(result) == ["8 images have no identity ('' 8)"]
     assert notes(result) == [
         "column 'race' has no value for 56 images ('n/a' 56)",
-        "column 'race' has values that differ only in case, blanks, Unicode form or a final .0: 'X' and 'x'",
+        "column 'race' has values that differ only in spelling: 'X' and 'x'",
     ]
     assert sum(count.identities for count in result.counts) == 22 and sum(count.images for count in result.counts) == 88
     assert result.images_per_identity == (4, 4, 4)
@@ -266,7 +266,7 @@ def test_groups_of_pairs_are_counted_and_checked(tmp_path):
         ("a", "4 verification pairs, 3 of one person, in 1 folds, by group: 'a' 3, 'b' 1"),
         (
             "A",
-            "groups that differ only in case, blanks, Unicode form or a final .0: 'A' and 'a'; give each one spelling",
+            "groups that differ only in spelling: 'A' and 'a'; give each one spelling",
         ),
         ("NA", "1 of 4 pairs have no group ('NA' 1); correct that, or leave them out with --drop-unknown"),
     ):
