@@ -1,4 +1,5 @@
-"""Files that are whole or not there: temporary file, fsync, rename, fsync of the folder; and JSON read with care.
+"""Files that are whole or not there: temporary file, fsync, rename, fsync of the folder; JSON read with care; and
+names on one line.
 
 Needs no torch.
 """
@@ -121,6 +122,11 @@ def write_csv(path: Path, rows: Iterable[Sequence[object]]) -> None:
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator="\n").writerows(rows)
     write_bytes(path, text.getvalue().encode())
+
+
+def on_one_line(text: str) -> str:
+    r"""A name or a sentence that breaks no line: line breaks and characters that cannot be printed escaped, as \n."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
 def append_line(path: Path, line: str) -> None:

@@ -95,12 +95,12 @@ def main() -> None:
 
 def _one_line(error: Exception) -> str:
     # Imported here, so that `dualfair doctor` starts where another package hides ours and can say so.
-    from dualfair.supernet.files import NO_ROOM
+    from dualfair.supernet.files import NO_ROOM, on_one_line
 
     if isinstance(error, OSError) and error.errno in NO_ROOM:
         what = error.filename or "a file"
         return f"{what} cannot be written ({os.strerror(error.errno)}); make room and run the same command again"
-    return " ".join(str(error).split())
+    return on_one_line(" ".join(str(error).split()))
 
 
 if __name__ == "__main__":

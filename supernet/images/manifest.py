@@ -13,6 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
+from dualfair.supernet.files import on_one_line
+
 SPLITS = ("train", "validation", "test")
 REQUIRED = ("path", "identity")
 SPLIT = "split"
@@ -51,8 +53,7 @@ class Manifest:
 
 def shorten(names: Sequence[object], most: int = 10) -> str:
     """The first few names on one line, joined by commas; an ellipsis stands for the others."""
-    text = ", ".join(map(str, names[:most])) + (", ..." if len(names) > most else "")
-    return "".join(letter if letter.isprintable() else " " for letter in text)
+    return on_one_line(", ".join(map(str, names[:most])) + (", ..." if len(names) > most else ""))
 
 
 def attributes_of(manifest: Manifest) -> list[str]:

@@ -1,10 +1,15 @@
 """Numbers and names as people read them, and as strict JSON holds them."""
 
+import os
 import re
 import shlex
+import subprocess
 from pathlib import Path
 
+import pytest
+
 from dualfair.presentation.format import decimals, number, ordinal, plain, quoted, with_error
+from dualfair.supernet.files import on_one_line
 
 
 def test_numbers_from_files_are_numbers_or_nothing():
@@ -26,3 +31,31 @@ def test_whatever_of_the_user_stands_in_a_command_to_type_is_quoted():
     found = [value for source in sources for value in filled.findall(source)]
     assert len(found) >= 14 and all(value.startswith("quoted(") for value in found)
     assert shlex.split(f"--run {quoted(Path('my run #1'))}", comments=True) == ["--run", "my run #1"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a b",
+        "it's",
+        'say "hi"',
+        "$HOME",
+        "`ls`",
+        "a\nb's \\n",
+        "tab\there",
+        "\x1b[31m1",
+        "é\u2028a",
+        "bad\udce9b",
+        "~",
+        "!!",
+    ],
+)
+def test_a_shell_reads_every_name_back_from_its_line(name):
+    assert "\n" not in quoted(Path(name)) and quoted(Path(name)) == on_one_line(quoted(Path(name)))
+    told = subprocess.run(["bash", "-c", f"printf %s {quoted(Path(name))}"], capture_output=True, check=True)
+    assert os.fsdecode(told.stdout) == name
+
+
+def test_a_path_that_begins_with_a_dash_is_no_option():
+    assert (quoted(Path("-faces")), quoted("-faces"), quoted(Path("/-faces"))) == ("./-faces", "-faces", "/-faces")
+    assert quoted(Path("-my\nfaces")) == "$'./-my\\x0afaces'"

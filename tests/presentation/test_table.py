@@ -28,6 +28,15 @@ def test_spreads_and_intervals_are_shown_with_their_numbers_and_empty_columns_no
     ]
 
 
+def test_line_breaks_and_control_characters_in_names_break_no_line():
+    shown = table([Column("group", "text"), Column("a\tb minus c", "whole")], [("x\ny", 1), ("z\x1b[31m\u2028", 20)])
+    assert shown.lines() == [
+        r"group            a\tb minus c",
+        r"x\ny                        1",
+        r"z\x1b[31m\u2028            20",
+    ]
+
+
 def test_csv_has_every_column_and_plain_values():
     content = table(COLUMNS, ROWS)
     assert content.csv() == [[column.name for column in COLUMNS], *map(list, ROWS)]

@@ -92,7 +92,7 @@ def test_two_spellings_stop_with_both_in_the_column_that_is_used(evaluated, colu
     asked = ("--metrics", "identification", *(("--group", "hat") if column == "hat" else ()))
     result, _ = evaluated(embeddings, table, *asked, "--drop-unknown")
     first = table[column][2]
-    assert result.status == 2 and f"a final .0: {first!r} and '{first}\\ufeff'; give each" in result.err
+    assert result.status == 2 and f"in spelling: {first!r} and '{first}\\ufeff'; give each" in result.err
     if column == "hat":
         assert evaluated(embeddings, table, "--metrics", "identification")[0].status == 0
 

@@ -41,10 +41,12 @@ def run_benchmarks(
         contests = CONTESTS[name](setting)
         benchmarks[name] = [{**asdict(contest), "ratio": contest.ratio} for contest in contests]
         for contest in contests:
-            say("\n" + "\n".join(contest.lines()))
+            for line in ("", *contest.lines()):
+                say(line)
         if json_file:
             write_json(json_file, report)
-    say(f"\nMeasured in {time.monotonic() - start:.0f} s.")
+    say("")
+    say(f"Measured in {time.monotonic() - start:.0f} s.")
     return report
 
 

@@ -11,6 +11,7 @@ import click
 
 from dualfair.runs.devices import keep_freed_memory
 from dualfair.runs.watching import Progress, ShowProgress, Stopped
+from dualfair.supernet.files import on_one_line
 
 EXIT_STATUS = {signal.SIGINT: 130, signal.SIGTERM: 143}
 """128 + number of the signal, as shells have it."""
@@ -25,11 +26,11 @@ class Interrupted(BaseException):
         self.exit_status = EXIT_STATUS[number or signal.SIGTERM]
 
 
-def say(text: str = "") -> None:
-    """Print a line, above a progress bar where there is one."""
+def say(text: str = "", *, err: bool = False) -> None:
+    """Print a line, or say what went wrong, above a progress bar where there is one; what would break it is escaped."""
     tqdm = sys.modules.get("tqdm")
     with tqdm.tqdm.external_write_mode() if tqdm else nullcontext():
-        click.echo(text)
+        click.echo(on_one_line(text), err=err)
 
 
 def say_once(text: str) -> None:

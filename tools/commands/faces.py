@@ -159,7 +159,7 @@ def _import(name: str, importer: Callable, source: Path, out: Path, **options: o
     with bars() as progress:
         report = import_faces(importer, source, out, name=name, say=say, progress=progress, **options)
     for line in left_out_lines(report):
-        click.echo(line, err=True)
+        say(line, err=True)
     for line in filter(None, (*description(report.store), pairs_line(report))):
         say(line)
     say(f"Next: dualfair faces check {quoted(out)}, then dualfair train --faces {quoted(out)} --out run")

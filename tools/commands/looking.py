@@ -18,7 +18,8 @@ from dualfair.runs.status import status as status_of
 def status(run: Path, as_json: bool) -> None:
     """What of a run is finished, what is missing, and what it will cost. Only reads, also while a command works."""
     run_status = status_of(run)
-    say(json.dumps(asdict(run_status), indent=2) if as_json else "\n".join(lines(run_status)))
+    for line in json.dumps(asdict(run_status), indent=2).splitlines() if as_json else lines(run_status):
+        say(line)
 
 
 def lines(run_status: Status) -> list[str]:
@@ -59,7 +60,7 @@ def report(runs: tuple[Path, ...], out: Path, watts: float, grams_per_kwh: float
             for step in part["next"]:
                 say(f"  {step['what']}: {step['command']}")
         for problem in run["problems"]:
-            click.echo(f"{run['name']}: {problem}", err=True)
+            say(f"{run['name']}: {problem}", err=True)
     say(f"Report: {out}   numbers: {out.with_suffix('.json')} and {out.stem}-*.csv beside it")
 
 

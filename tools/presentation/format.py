@@ -1,8 +1,10 @@
 """Numbers and names as people read them, and as strict JSON holds them."""
 
 import math
+import os
 import shlex
 from collections.abc import Sequence
+from pathlib import Path
 
 NOTHING = "\N{EN DASH}"
 FEW_PEOPLE = 30
@@ -24,8 +26,21 @@ def number(value: object) -> float | None:
 
 
 def quoted(word: object) -> str:
-    """A path, or another word of a command that people are told to type, as a shell takes it."""
-    return shlex.quote(str(word))
+    """A path, or another word of a command that people are told to type, as a shell takes it.
+
+    A path that begins with a dash is no option (./-faces); line breaks and what cannot be printed stand in $'...', which
+    bash and zsh read.
+    """
+    text = f"./{word}" if isinstance(word, Path) and str(word).startswith("-") else str(word)
+    if text.isprintable():
+        return shlex.quote(text)
+    escaped = (
+        letter
+        if letter.isprintable() and letter not in "'\\"
+        else "".join(f"\\x{byte:02x}" for byte in os.fsencode(letter))
+        for letter in text
+    )
+    return f"$'{''.join(escaped)}'"
 
 
 def plain(value: object) -> object:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from dualfair.presentation.format import NOTHING, decimals, millions, shown, two, whole
+from dualfair.supernet.files import on_one_line
 
 SHOWN: dict[str, Callable[[object], str]] = {
     "text": lambda value: NOTHING if value is None else str(value),
@@ -123,7 +124,8 @@ def below_each_other(tables: Sequence[tuple[str, Table]]) -> list[list[object]]:
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows of text cells as lines: the first column to the left, numbers to the right."""
+    """Rows of text cells as lines: the first column to the left, numbers to the right; line breaks are escaped."""
+    rows = [[on_one_line(cell) for cell in row] for row in rows]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return [
         "  ".join(

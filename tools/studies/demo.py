@@ -91,7 +91,8 @@ def demonstrate(
     @contextmanager
     def timed(stage: str) -> Iterator[None]:
         start = time.monotonic()
-        say(f"\n--- {stage}")
+        say("")
+        say(f"--- {stage}")
         yield
         seconds[stage] = time.monotonic() - start
 

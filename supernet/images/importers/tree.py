@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dualfair.supernet.files import on_one_line
 from dualfair.supernet.images.decoding import suffixes
 
 HIDDEN = "hidden, as the name begins with a dot"
@@ -139,8 +140,7 @@ def skipped_lines(skipped: Skipped) -> list[str]:
 
 def printable(name: str) -> str:
     r"""A name for a line of text: bytes that are not UTF-8 as \xe9, control characters as \n."""
-    text = os.fsencode(name).decode("utf-8", "backslashreplace")
-    return _UNPRINTABLE.sub(lambda match: ascii(match[0])[1:-1], text)
+    return on_one_line(os.fsencode(name).decode("utf-8", "backslashreplace"))
 
 
 def tidy(name: str) -> str:
