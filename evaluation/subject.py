@@ -28,7 +28,10 @@ PAIR_NUMBERS = (6000, 3000, 1200, 600, 200)
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """A system under test: its embeddings (N, D) of faces; `paired` are verified, None where pairs are to be drawn."""
+    """A system under test: its embeddings (N, D) of faces; `paired` are verified, None where pairs are to be drawn.
+
+    Where the people of the faces are not `linked`, known within a pair only, nothing but their pairs is measured.
+    """
 
     name: str
     seed: int
@@ -36,6 +39,7 @@ class Subject:
     faces: Choice
     paired: PairedFaces | None = None
     notes: tuple[str, ...] = ()
+    linked: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +92,10 @@ def measure_subject(
         notes.append(f"not compared, fewer than {options.least_people} people (--least-people): {named}")
     measures = with_reference(disparities, options.reference, groups)
     sections, curves, asked = {}, {}, options.sections
+    if not subject.linked:
+        others = [name for name in asked if name != "verification"]
+        asked = [name for name in asked if name == "verification"]
+        notes += [f"not measured, as people are known within a pair only: {', '.join(others)}"] if others else []
     if {"identification", "disparity"} & set(asked):
         sections |= _identification(subject, groups, measures, options, notes, processes)
     embeddings, identities, labels = (

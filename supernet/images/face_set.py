@@ -120,8 +120,10 @@ def open_splits(
 
     Validation and test keep identities with at least two images only. Raises ValueError when the stored images are
     smaller than `size`, when an evaluated group has fewer than two identities, when there is one group only, for
-    identities in two splits, which are named, and for unknown or doubtful labels (`known_labels`).
+    identities in two splits, which are named, for unknown or doubtful labels (`known_labels`), and for people who are
+    known within a pair only.
     """
+    store.require_people()
     if store.size < size:
         raise ValueError(
             f"the faces are stored at {store.size} px, the network takes {size} px; "

@@ -210,7 +210,7 @@ def _check_images(store: FaceStore, pixels: _Pixels, row_splits: np.ndarray) -> 
     across = [rows for rows, whose in zip(pixels.alike, people, strict=True) if len(whose) > 1]
     within = [rows for rows, whose in zip(pixels.alike, people, strict=True) if len(whose) == 1]
     for sets, fault, whose in (
-        (across, store.origin.get("linked", True), "of different identities"),
+        (across, store.linked, "of different identities"),
         (within, False, "of one identity"),
     ):
         if sets:

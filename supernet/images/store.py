@@ -36,6 +36,18 @@ class FaceStore:
         """Side of the stored images in pixels."""
         return self.pixels.shape[1]
 
+    @property
+    def linked(self) -> bool:
+        """Whether a person has one identity throughout, not one in every pair (`Listing.linked`)."""
+        return self.origin.get("linked", True)
+
+    def require_people(self) -> None:
+        """Raise ValueError where identities are known within a pair only: they are not people to train or rank by."""
+        if not self.linked:
+            raise ValueError(
+                f"{self.folder} holds pairs whose people are known within a pair only; use it with 'dualfair evaluate'"
+            )
+
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 over pixels and manifest, taken when the store was written: equal for equal faces.

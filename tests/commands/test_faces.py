@@ -3,13 +3,16 @@
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from dualfair.stages.faces import next_steps
 from dualfair.supernet.images.importers.datasets import IMPORTERS
-from dualfair.supernet.images.store import open_store
+from dualfair.supernet.images.manifest import Manifest
+from dualfair.supernet.images.store import FaceStore, open_store
 
 SHARED = ("--out", "--size", "--max-unreadable")
 BALANCE = ("--balance", "--group-column", "--seed")
@@ -101,6 +104,21 @@ def test_the_next_command_is_quoted_for_a_shell(dualfair, tmp_path, monkeypatch)
     made = dualfair("faces", "synth", "--out", "my 'faces' #1", "--identities", 4, "--images", 2, "--size", 32)
     words = shlex.split(made.out.rpartition("Next: ")[2], comments=True)
     assert words == ["dualfair", "train", "--faces", "my 'faces' #1", "--out", "run"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "following"),
+    [
+        ({"group": "a"}, "dualfair faces check my/f, then dualfair train --faces my/f --out run"),
+        ({"group": "NA", "hat": "a"}, "dualfair faces check my/f --group-column COLUMN, then "
+         "dualfair train --faces my/f --group-column COLUMN --out run"),
+        ({"split": "test"}, "dualfair faces check my/f, then "
+         "dualfair evaluate --network NETWORK --faces my/f --out result"),
+    ],
+)  # fmt: skip
+def test_the_next_command_is_one_that_the_faces_serve(columns, following):
+    columns = {name: (value,) for name, value in {"path": "1.png", "identity": "x", **columns}.items()}
+    assert next_steps(FaceStore(Path("my/f"), Manifest(columns), np.empty(0), {})) == following
 
 
 def test_a_folder_with_a_fault_ends_in_status_one(dualfair, tmp_path):

@@ -33,8 +33,8 @@ def test_a_stage_keeps_its_configuration_and_another_one_is_refused_with_the_dif
     with pytest.raises(ValueError) as error:
         directory.claim(stage, changed)
     assert str(error.value) == (
-        f"{stage.folder} was made with another configuration: lr = 0.1 there, 0.2 here; seeds from = None there, 3 "
-        "here. Use another directory"
+        f"{stage.folder} was made with another configuration: lr = 0.1 there, 0.2 here; seeds from = not given "
+        "there, 3 here. Use another directory"
     )
     assert directory.config(stage, RetrainConfig) == CONFIG
 

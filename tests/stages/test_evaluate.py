@@ -6,6 +6,7 @@ import json
 import pickle
 import shutil
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -300,6 +301,11 @@ TABLE = ("--embeddings", "e.npy", "--identities", "ids.csv")
         (("--embeddings", "gone.npy", "--identities", "ids.csv"), "there is no file"),
         (("--embeddings", "ids.csv", "--identities", "ids.csv"), "is no .npy array of numbers"),
         (("--embeddings", "short.npy", "--identities", "ids.csv"), "has 144 rows for 2 embeddings"),
+        (("--embeddings", "flat.npy", "--identities", "ids.csv"), "one number or more, got float64 (144, 0)"),
+        (
+            ("--embeddings", "e.npy", "--identities", "bare.csv"),
+            "bare.csv: no column 'identity' in the first line, which is p0, a; expected a header such as identity,",
+        ),
         ((*TABLE, "--group", "sex"), "unknown group column 'sex'; ids.csv has: group, same_for_all"),
         ((*TABLE, "--split", "test"), "has no column 'split'"),
         ((*TABLE, "--gallery", "many"), "gallery must be 'all' or a number"),
@@ -310,6 +316,8 @@ TABLE = ("--embeddings", "e.npy", "--identities", "ids.csv")
 def test_a_mistake_gets_one_line(dualfair, files, monkeypatch, words, message):
     monkeypatch.chdir(files)
     np.save("short.npy", np.ones((2, 3)))
+    np.save("flat.npy", np.ones((144, 0)))
+    Path("bare.csv").write_text("p0,a\n" * 145)
     result = dualfair("evaluate", *words, "--out", "out", *FAST)
     assert result.status == 2 and message in result.err and "Traceback" not in result.err
 
@@ -445,6 +453,35 @@ def test_a_verification_set_is_read_from_its_own_file(dualfair, generated, netwo
     assert (verification["pairs"], verification["genuine"], verification["folds"]) == (20, 10, 10)
     assert "accuracy_by_group" not in verification, "the file names no groups"
     assert verification["accuracy"]["accuracy"] == 1.0, "the genuine pairs are twice the same picture"
+
+
+def test_pairs_whose_people_are_known_within_a_pair_only_are_verified_and_nothing_else(
+    dualfair, generated, networks, tmp_path
+):
+    encoded = []
+    for row in (0, 0, 0, 8, 4, 4, 4, 12) * 5:
+        buffer = io.BytesIO()
+        Image.fromarray(generated.pixels[row]).save(buffer, "PNG")
+        encoded.append(buffer.getvalue())
+    (tmp_path / "set.bin").write_bytes(pickle.dumps((encoded, [True, False] * 10)))
+    faces = tmp_path / "my faces"
+    made = dualfair("faces", "import", "bin", tmp_path / "set.bin", "--out", faces, "--size", generated.size)
+    assert made.status == 0, made.err
+    assert made.out.splitlines()[-1] == (
+        f"Next: dualfair faces check '{faces}', then dualfair evaluate --network NETWORK --faces '{faces}' --out result"
+    )
+    result = dualfair("evaluate", "--network", networks[0], "--faces", faces, "--out", tmp_path / "o", *FAST)
+    assert result.status == 0, result.err
+    report = json.loads((tmp_path / "o/report.json").read_text())
+    assert "identification" not in report and "open_set" not in report and report["verification"]["pairs"] == 20
+    assert report["verification"]["accuracy"]["accuracy"] == 1.0
+    assert (
+        "not measured, as people are known within a pair only: identification, disparity, open-set" in report["notes"]
+    )
+    refused = f"Error: {faces} holds pairs whose people are known within a pair only"
+    assert refused in dualfair("train", "--faces", faces, "--out", tmp_path / "run").err
+    (faces / "pairs.csv").unlink()
+    assert refused in dualfair("evaluate", "--network", networks[0], "--faces", faces, "--out", tmp_path / "p").err
 
 
 def test_a_network_that_is_not_there_or_does_not_fit_gets_one_line(dualfair, generated, networks, tmp_path, about):

@@ -40,7 +40,7 @@ def test_every_stage_is_run_and_summed_up_with_what_neighbours_do(small, tmp_pat
         working_beside(place, layout.uniform, make=True) as uniform,
     ):
         demonstration = demonstrate(layout, place, uniform, 0, **neighbours, say=said.append)
-    assert [line for line in said if line.startswith("\n---")] == [f"\n--- {stage}" for stage in STAGES]
+    assert [line for line in said if line.startswith("---")] == [f"--- {stage}" for stage in STAGES]
     assert [*demonstration.seconds] == STAGES
     assert f"{layout.faces}: 256 images of 64 people at 32 px" in said
     assert asked.compared == (layout.run, 3) and asked.page == (layout.run, layout.page)

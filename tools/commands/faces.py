@@ -154,7 +154,7 @@ def _help(importer: Callable) -> str:
 
 
 def _import(name: str, importer: Callable, source: Path, out: Path, **options: object) -> None:
-    from dualfair.stages.faces import description, import_faces, left_out_lines, pairs_line
+    from dualfair.stages.faces import description, import_faces, left_out_lines, next_steps, pairs_line
 
     with bars() as progress:
         report = import_faces(importer, source, out, name=name, say=say, progress=progress, **options)
@@ -162,4 +162,4 @@ def _import(name: str, importer: Callable, source: Path, out: Path, **options: o
         say(line, err=True)
     for line in filter(None, (*description(report.store), pairs_line(report))):
         say(line)
-    say(f"Next: dualfair faces check {quoted(out)}, then dualfair train --faces {quoted(out)} --out run")
+    say(f"Next: {next_steps(report.store)}")

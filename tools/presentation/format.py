@@ -28,8 +28,8 @@ def number(value: object) -> float | None:
 def quoted(word: object) -> str:
     """A path, or another word of a command that people are told to type, as a shell takes it.
 
-    A path that begins with a dash is no option (./-faces); line breaks and what cannot be printed stand in $'...', which
-    bash and zsh read.
+    A path that begins with a dash is no option (./-faces); line breaks and what cannot be printed stand in $'...', as
+    bash and zsh read it.
     """
     text = f"./{word}" if isinstance(word, Path) and str(word).startswith("-") else str(word)
     if text.isprintable():

@@ -14,7 +14,7 @@ import platform
 import shlex
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -97,7 +97,9 @@ class RunDirectory:
         recorded = type(config).read(stage.config).to_json()
         different = [name for name in {**recorded, **values} if recorded.get(name) != values.get(name)]
         if different:
-            shown = "; ".join(f"{name} = {recorded.get(name)!r} there, {values.get(name)!r} here" for name in different)
+            shown = "; ".join(
+                f"{name} = {_given(name, recorded)} there, {_given(name, values)} here" for name in different
+            )
             raise ValueError(f"{stage.folder} was made with another configuration: {shown}. Use another directory")
         return digest
 
@@ -218,6 +220,11 @@ def _open(path: Path) -> Iterator[IO[str]]:
             if _is_still_at(file, path):
                 yield file
                 return
+
+
+def _given(name: str, values: Mapping[str, object]) -> str:
+    """An option of a configuration for a sentence."""
+    return "not given" if values.get(name) is None else repr(values[name])
 
 
 def _is_still_at(file: IO[str], path: Path) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from dualfair.presentation.format import quoted
 from dualfair.presentation.table import Column, table
 from dualfair.runs.config import numbers
 from dualfair.runs.watching import Progress, Say, ShowProgress, showing, silent
@@ -158,6 +159,15 @@ def description(store: FaceStore) -> list[str]:
     else:
         lines.append("There are no groups: training needs a column to compare people by")
     return [*lines, *(f"Note: {text}" for text in (*labels.unknown, *labels.alike, *labels.majorities))]
+
+
+def next_steps(store: FaceStore) -> str:
+    """The commands that may follow an import; training needs people, and a column to compare them by."""
+    faces = quoted(store.folder)
+    if not store.linked or not attributes_of(store.manifest):
+        return f"dualfair faces check {faces}, then dualfair evaluate --network NETWORK --faces {faces} --out result"
+    by = "" if usual_column(store.manifest) else " --group-column COLUMN"
+    return f"dualfair faces check {faces}{by}, then dualfair train --faces {faces}{by} --out run"
 
 
 def findings(checked: CheckedFaces) -> list[str]:

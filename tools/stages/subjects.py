@@ -15,7 +15,7 @@ from dualfair.runs.run_files import distinct_names
 from dualfair.runs.watching import Say, silent
 from dualfair.supernet.images.choice import Choice, choose
 from dualfair.supernet.images.labels import GROUP, in_numbers
-from dualfair.supernet.images.manifest import Manifest, read_table
+from dualfair.supernet.images.manifest import Manifest, read_table, shorten
 from dualfair.supernet.images.pairs import read_lfw_pairs, read_pairs
 from dualfair.supernet.training.process_group import ProcessGroup
 
@@ -67,6 +67,8 @@ def subjects_of_networks(
         raise ValueError(f"network {twice} is given twice; give each once")
     store = open_store(faces)
     pairs = pairs or (faces / PAIRS if (faces / PAIRS).is_file() else None)
+    if pairs is None:
+        store.require_people()
     subjects = []
     for path in networks:
         standalone = open_standalone(path, processes.device, say if processes.leads else silent)
@@ -92,9 +94,8 @@ def subjects_of_networks(
         elif pairs is not None:
             paired, of_pairs = _paired(pairs, store.manifest, choice, embeddings, group, drop_unknown)
         training = standalone.training
-        subjects.append(
-            Subject(training.label, training.seed, embeddings, choice, paired, notes + choice.notes + of_pairs)
-        )
+        told = notes + choice.notes + of_pairs
+        subjects.append(Subject(training.label, training.seed, embeddings, choice, paired, told, store.linked))
     times = Counter((subject.name, subject.seed) for subject in subjects)
     return [
         replace(subject, name=f"{subject.name} of {place}") if times[subject.name, subject.seed] > 1 else subject
@@ -152,7 +153,12 @@ def _verification_set(path: Path, network, size: int) -> PairedFaces:
 def read_identities(path: Path, images: int) -> Manifest:
     """The table beside embeddings of another system: a CSV with `identity` and any attributes, one row an embedding."""
     try:
-        columns = read_table(path)
+        columns = read_table(path, "identity,group")
+        if "identity" not in columns:
+            raise ValueError(
+                f"no column 'identity' in the first line, which is {shorten([*columns])}; expected a header such as "
+                "identity,group and one row an embedding below it"
+            )
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     columns.setdefault("path", tuple(str(row) for row in range(len(next(iter(columns.values()))))))
@@ -170,7 +176,10 @@ def read_embeddings(path: Path) -> np.ndarray:
         raise ValueError(f"there is no file {path}") from None
     except (ValueError, EOFError, OSError) as error:
         raise ValueError(f"{path} is no .npy array of numbers ({error}); write one with numpy.save") from error
-    if not isinstance(embeddings, np.ndarray) or embeddings.ndim != 2 or embeddings.dtype.kind not in "fiu":
-        shape = getattr(embeddings, "shape", "several arrays")
-        raise ValueError(f"{path} must hold real numbers of shape (images, D), got {shape}")
+    numbers = isinstance(embeddings, np.ndarray) and embeddings.dtype.kind in "fiu"
+    if not numbers or embeddings.ndim != 2 or not embeddings.size:
+        shape = f"{embeddings.dtype} {embeddings.shape}" if isinstance(embeddings, np.ndarray) else "several arrays"
+        raise ValueError(
+            f"{path} must hold real numbers of shape (images, D), one image and one number or more, got {shape}"
+        )
     return embeddings

@@ -80,6 +80,7 @@ def measure(
     are too small, and for unknown or doubtful labels (`known_labels`).
     """
     store = open_store(target)
+    store.require_people()
     for column in columns:
         store.manifest.require(column)
     labels: dict[str, Labels] = {}
