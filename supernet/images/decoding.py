@@ -4,11 +4,13 @@ One rule for each kind of picture, whichever importer it comes through:
 
 - several frames or pages: the first.
 - orientation tag: the picture is turned and mirrored as the tag says, so that it is as a viewer shows it.
-- 16 bits: the high byte, v >> 8, is kept, as Pillow does with 16-bit colour. A grey picture whose brightest value is
-  below 4096 (12 bits) is refused: it would be stored next to black.
+- 16 bits: the high byte, v >> 8, is kept, as Pillow does with 16-bit colour, but for colour in netpbm files, which it
+  rounds to 255 steps. A grey picture whose brightest value is below 4096 (12 bits) is refused: it would be stored next
+  to black.
 - floating point: 0 is black and 1 is white, round(255 v). Values outside 0 to 1 are refused; so are integers of 32 bits
   or with a sign, for which no white is agreed. A TIFF whose white is 0 is turned around.
-- transparency: what shows through is black, as `align` has what lies outside a picture.
+- transparency: what shows through is black, as `align` has what lies outside a picture. 16-bit colour with one that
+  stands for transparency is refused, as Pillow has lost the low bytes by which to tell it.
 - grey, 1 bit, palette, CMYK: as Pillow converts them, (255 - C)(255 - K) / 255. Colour profiles are not applied. A
   palette that is black throughout is refused.
 - more pixels than Pillow's limit (`Image.MAX_IMAGE_PIXELS`): refused.
@@ -36,7 +38,10 @@ WARNED = "were read, though Pillow warns of damage"
 NOT_OF_PICTURES = (DeprecationWarning, PendingDeprecationWarning, ResourceWarning)
 """Warnings that say nothing of a picture: a file elsewhere that was left open may be cleared away at any time."""
 
-ORIENTATION, PHOTOMETRIC = 0x0112, 0x0106
+ORIENTATION, PHOTOMETRIC, SAMPLE_FORMAT = 0x0112, 0x0106, 0x0153
+SIGNED = 2
+"""A sample format of TIFF."""
+UNCERTAIN = "integers of 32 bits or with a sign, for which no white is agreed; save it with 8 or 16 bits"
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -79,17 +84,24 @@ def decoded(file: Path | BinaryIO) -> Iterator[tuple[Image.Image, tuple[str, ...
                 frames = [FRAMES] if getattr(image, "is_animated", False) else []
                 # Pillow turns a TIFF while it loads it, and takes its tag away.
                 by_pillow = [TURNED] if getattr(image, "tag_v2", {}).get(ORIENTATION) in TURNS else []
-                stored_as = image.tile[0][3] if image.format == "PNG" and image.tile else ""
+                stored_as = image.tile[0][3] if image.tile else ""
                 image.load()
                 if isinstance(clear := image.info.get("transparency"), int):
                     image.info["transparency"] = clear * FEW_BITS.get(stored_as, 1)
+                elif clear and stored_as == "RGB;16B":
+                    raise ValueError("16-bit colour with one that stands for transparency; save it with 8 bits")
+                if SIGNED in getattr(image, "tag_v2", {}).get(SAMPLE_FORMAT, ()):
+                    raise ValueError(UNCERTAIN)
                 kind = image.format
+                # Pillow reduces colour while it reads it.
+                whites = stored_as[1] if kind == "PPM" and len(stored_as) == 2 else 0
+                deep = [DEEP] if image.mode[0] not in "FI" and (";16" in str(stored_as) or whites > 255) else []
                 upright, turned = _upright(image)
                 picture, reduced = _to_rgb(upright, kind)
         except (Image.DecompressionBombWarning, Image.DecompressionBombError):
             raise ValueError(f"more than {Image.MAX_IMAGE_PIXELS:,} pixels; make a smaller copy of it") from None
     warned = [WARNED] if any(not issubclass(one.category, NOT_OF_PICTURES) for one in caught) else []
-    yield picture, (*frames, *by_pillow, *turned, *reduced, *warned)
+    yield picture, (*frames, *by_pillow, *turned, *deep, *reduced, *warned)
 
 
 def _upright(image: Image.Image) -> tuple[Image.Image, list[str]]:
@@ -130,7 +142,7 @@ def _levels(image: Image.Image, kind: str | None) -> np.ndarray:
         return np.rint((1 - values if negative else values) * 255)
     # Pillow scales netpbm files of more than 8 bits to 16, and has them as 32-bit integers.
     if image.mode == "I" and kind != "PPM":
-        raise ValueError("integers of 32 bits or with a sign, for which no white is agreed; save it with 8 or 16 bits")
+        raise ValueError(UNCERTAIN)
     values = 65535 - values if negative else values
     if 0 < values.max() < TWELVE_BITS:
         raise ValueError(

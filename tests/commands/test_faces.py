@@ -112,7 +112,7 @@ def test_the_next_command_is_quoted_for_a_shell(dualfair, tmp_path, monkeypatch)
         ({"group": "a"}, "dualfair faces check my/f, then dualfair train --faces my/f --out run"),
         ({"group": "NA", "hat": "a"}, "dualfair faces check my/f --group-column COLUMN, then "
          "dualfair train --faces my/f --group-column COLUMN --out run"),
-        ({"split": "test"}, "dualfair faces check my/f, then "
+        ({"group": "?", "split": "test"}, "dualfair faces check my/f, then "
          "dualfair evaluate --network NETWORK --faces my/f --out result"),
     ],
 )  # fmt: skip

@@ -163,10 +163,10 @@ def description(store: FaceStore) -> list[str]:
 
 def next_steps(store: FaceStore) -> str:
     """The commands that may follow an import; training needs people, and a column to compare them by."""
-    faces = quoted(store.folder)
-    if not store.linked or not attributes_of(store.manifest):
+    faces, usual = quoted(store.folder), usual_column(store.manifest)
+    if not store.linked or {*attributes_of(store.manifest)} <= ({GROUP} if usual is None else set()):
         return f"dualfair faces check {faces}, then dualfair evaluate --network NETWORK --faces {faces} --out result"
-    by = "" if usual_column(store.manifest) else " --group-column COLUMN"
+    by = "" if usual else " --group-column COLUMN"
     return f"dualfair faces check {faces}{by}, then dualfair train --faces {faces}{by} --out run"
 
 

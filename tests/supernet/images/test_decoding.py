@@ -131,12 +131,28 @@ def png(width, height, depth, colour, rows, *further):
 def test_16_bit_colour_and_alpha_keep_their_high_bytes_like_grey():
     values = RNG.integers(0, 65536, (4, 5, 4), dtype=np.uint16)
     data = png(5, 4, 16, 2, [row.astype(">u2").tobytes() for row in values[..., :3]])
-    assert np.array_equal(rgb(data)[0], values[..., :3] // 256)
+    pixels, remarks = rgb(data)
+    assert np.array_equal(pixels, values[..., :3] // 256) and remarks == (DEEP,)
     high = values // 256
     data = png(5, 4, 16, 6, [row.astype(">u2").tobytes() for row in values])
     assert np.array_equal(rgb(data)[0], np.rint(high[..., :3] * high[..., 3:] / 255))
     data = png(5, 4, 16, 4, [row[:, :2].astype(">u2").tobytes() for row in values])
-    assert np.array_equal(rgb(data)[0], three(np.rint(high[..., 0] * high[..., 1] / 255)))
+    pixels, remarks = rgb(data)
+    assert np.array_equal(pixels, three(np.rint(high[..., 0] * high[..., 1] / 255))) and remarks == (DEEP, CLEAR)
+
+
+def test_16_bit_colour_with_one_that_stands_for_transparency_is_refused():
+    """Of these two colours, equal in their high bytes, one is transparent; Pillow hands on the high bytes."""
+    row = np.array([[2760, 5375, 7680], [2660, 5375, 7680]], dtype=">u2")
+    with pytest.raises(ValueError, match="16-bit colour with one that stands for transparency; save it with 8 bits"):
+        rgb(png(2, 1, 16, 2, [row.tobytes()], (b"tRNS", row[0].tobytes())))
+
+
+def test_netpbm_colour_of_many_bits_is_rounded_to_255_steps_and_told():
+    values = RNG.integers(0, 65536, (4, 5, 3), dtype=np.uint16)
+    pixels, remarks = rgb(b"P6 5 4 65535\n" + values.astype(">u2").tobytes())
+    assert np.array_equal(pixels, np.rint(values / 65535 * 255)) and remarks == (DEEP,)
+    assert rgb(b"P6 1 1 100\n\x00\x32\x64") == (pytest.approx(np.array([[[0, 128, 255]]])), ())
 
 
 def test_netpbm_files_of_12_bits_are_scaled_to_their_own_white():
@@ -177,6 +193,14 @@ def test_a_tiff_whose_white_is_0_is_no_negative(values, levels):
     assert photometric.pack(262, 3, 1, 1) in data
     data = data.replace(photometric.pack(262, 3, 1, 1), photometric.pack(262, 3, 1, 0))
     assert rgb(data)[0][0, :, 0].tolist() == levels
+
+
+def test_a_tiff_of_8_bits_with_a_sign_is_refused():
+    unsigned, signed = (struct.pack("<HHII", 339, 3, 1, kind) for kind in (1, 2))
+    data = encoded(GREY, "TIFF", tiffinfo={339: 1})
+    assert unsigned in data and np.array_equal(rgb(data)[0], three(GREY))
+    with pytest.raises(ValueError, match="integers of 32 bits or with a sign, for which no white is agreed"):
+        rgb(data.replace(unsigned, signed))
 
 
 def test_the_brightest_value_of_12_bits_is_the_boundary_and_black_is_black():
