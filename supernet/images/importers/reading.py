@@ -13,6 +13,8 @@ from dualfair.supernet.images.importers.alignment import align as align_face
 from dualfair.supernet.images.importers.listing import Listing
 from dualfair.supernet.images.store import square
 
+NO_IMAGE = "no image that Pillow reads; save it as JPEG or PNG"
+
 
 @dataclass(frozen=True, eq=False)
 class Reading:
@@ -48,7 +50,7 @@ def read_image(listing: Listing, row: int, size: int, align: bool = False) -> Re
             return Reading(align_face(image, listing.landmarks[row], size), stamp, remarks=remarks)
     except UnidentifiedImageError:
         empty = not (opened.stat().st_size if isinstance(opened, Path) else opened.getbuffer().nbytes)
-        return Reading(None, stamp, "empty file" if empty else "not an image")
+        return Reading(None, stamp, "empty file" if empty else NO_IMAGE)
     except Exception as error:
         # On damaged files Pillow's decoders raise whatever their code comes across.
         return Reading(None, stamp, _one_line(error))

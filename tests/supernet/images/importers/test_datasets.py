@@ -444,10 +444,11 @@ def test_own_folders_and_tables_become_listings(tmp_path):
 # Containers
 
 
-def write_records(path, labels):
+def write_records(path, labels, images=()):
     """A training set as insightface writes it: header at key 0, images from key 1, then the identities' ranges."""
     payloads = [struct.pack("<IfQQ", 2, 0, 0, 0) + struct.pack("<2f", len(labels) + 1, len(labels) + 2)]
-    payloads += [struct.pack("<IfQQ", 0, label, n, 0) + encoded(n) for n, label in enumerate(labels, 1)]
+    images = images or [encoded(n) for n in range(1, len(labels) + 1)]
+    payloads += [struct.pack("<IfQQ", 0, label, 0, 0) + image for label, image in zip(labels, images, strict=True)]
     payloads += [struct.pack("<IfQQ", 2, 0, 0, 0) + struct.pack("<2f", 1, len(labels) + 1)]
     data, index = b"", ""
     for key, payload in enumerate(payloads):
@@ -493,6 +494,23 @@ def test_a_verification_set_links_identities_within_a_pair_only(tmp_path):
     assert len(read_pairs(tmp_path / "faces/pairs.csv", report.store.manifest)) == 12
     with Image.open(io.BytesIO(images[5])) as image:
         assert np.array_equal(report.store.pixels[5], np.asarray(image))
+
+
+@pytest.mark.parametrize("kind", ["GIF", "BMP", "WEBP", "TIFF", "JPEG2000"])
+def test_sets_in_one_file_hold_images_of_any_format_and_others_are_left_out_by_name(tmp_path, kind):
+    buffer = io.BytesIO()
+    with Image.open(io.BytesIO(encoded(3))) as image:
+        grey = np.asarray(image.convert("L"))
+    options = {"WEBP": {"lossless": True}, "JPEG2000": {"irreversible": False}}.get(kind, {})
+    Image.fromarray(grey).save(buffer, kind, **options)
+    images = [buffer.getvalue(), b"\x93NUMPY", *map(encoded, range(4, 6))]
+    (tmp_path / "lfw.bin").write_bytes(pickle.dumps((images, [True, False])))
+    write_records(tmp_path / "train.rec", range(4), images)
+    for name, file, bad in (("bin", "lfw.bin", "00000b"), ("rec", "train.rec", "00000001")):
+        report = import_listing(IMPORTERS[name](tmp_path / file), tmp_path / name, size=len(grey), max_unreadable=0.5)
+        assert np.array_equal(report.store.pixels[0], np.repeat(grey[..., None], 3, axis=2))
+        assert report.unreadable == ((bad, "no image that Pillow reads; save it as JPEG or PNG"),)
+        assert len(report.store.pixels) == 3
 
 
 # Balance

@@ -146,7 +146,7 @@ def test_what_does_not_fit_is_begun_anew(photos, tmp_path, change):
 def test_too_many_unreadable_images_lose_nothing(photos, tmp_path):
     with pytest.raises(
         ValueError,
-        match=r"2 of 30 images cannot be read, .*: \S*04.png \(empty file\), \S*17.png \(not an image\). Repair them",
+        match=r"2 of 30 images cannot be read, .*: \S*04.png \(empty file\), \S*17.png \(no image .*\). Repair them",
     ):
         run(listing_of(photos), tmp_path / "faces", max_unreadable=0.05)
     seen = []
@@ -285,7 +285,7 @@ def test_an_import_says_in_faces_json_what_it_did(photos, tmp_path):
         "linked": True,
         "notes": ["mind this"],
         "skipped": {},
-        "unreadable": ["04.png (empty file)", "17.png (not an image)"],
+        "unreadable": ["04.png (empty file)", "17.png (no image that Pillow reads; save it as JPEG or PNG)"],
         "people lost": [],
         "images": 28,
         "size": 16,
@@ -409,12 +409,15 @@ def test_unreadable_images_are_listed_and_too_many_stop_the_import(tmp_path):
     listing = list_folder(tmp_path / "photos")
     report = import_listing(listing, tmp_path / "faces", size=12, max_unreadable=0.2)
     assert [name for name, _ in report.unreadable] == ["p2/1.png", "p3/0.png", "p4/0.png"]
-    assert [reason for _, reason in report.unreadable][:2] == ["empty file", "not an image"]
+    assert [reason for _, reason in report.unreadable][:2] == [
+        "empty file",
+        "no image that Pillow reads; save it as JPEG or PNG",
+    ]
     store = open_store(tmp_path / "faces")
     assert len(store.manifest) == len(store.pixels) == 15 and "p2/1.png" not in store.manifest.columns["path"]
     with pytest.raises(
         ValueError,
-        match=r"3 of 18 images .* 0.1: \S*p2/1.png \(empty file\), \S*p3/0.png \(not an image\), \S*p4/0.png \(",
+        match=r"3 of 18 images .* 0.1: \S*p2/1.png \(empty file\), \S*p3/0.png \(no image that .*\), \S*p4/0.png \(",
     ):
         import_listing(listing, tmp_path / "faces2", size=12, max_unreadable=0.1)
     assert not (tmp_path / "faces2" / "manifest.csv").exists()

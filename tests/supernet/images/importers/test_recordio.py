@@ -6,7 +6,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from dualfair.supernet.images.importers.recordio import is_encoded_image, open_records
+from dualfair.supernet.images.importers.recordio import open_records
 
 MAGIC = struct.pack("<I", 0xCED7230A)
 JPEG, PNG = b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n"
@@ -134,16 +134,11 @@ def test_records_are_read_on_demand(tmp_path):
 
 
 def test_a_row_that_is_none_and_an_image_that_is_none_are_named(tmp_path):
-    write(tmp_path / "a.rec", [(0, pack(1, b"GIF89a..")), (1, pack(1)), (2, pack(1, JPEG))])
+    write(tmp_path / "a.rec", [(0, pack(1, b"GIF8")), (1, pack(1)), (2, pack(1, JPEG))])
     with open_records(tmp_path / "a.rec") as records:
-        with pytest.raises(
-            ValueError,
-            match=r"a\.rec: record at byte 0: the image starts with 47 49 46 38 .*; expected a JPEG or a PNG",
-        ):
-            records.image(0)
-        with pytest.raises(ValueError, match="record at byte 40: the image has no bytes"):
+        assert records.image(0) == b"GIF8" and records.image(2) == JPEG
+        with pytest.raises(ValueError, match=r"a\.rec: record at byte 36: the image has no bytes"):
             records.image(1)
-        assert is_encoded_image(records.image(2))
         for row in (3, -1):
             with pytest.raises(IndexError, match=f"there is no image {row}; rows are 0 to 2"):
                 records.image(row)
@@ -311,7 +306,7 @@ def test_damaged_records_are_read_or_refused_with_one_line(tmp_path, monkeypatch
             with open_records(target) as records:
                 assert len(records) and records.labels.min() >= 0
                 for row in range(len(records)):
-                    assert is_encoded_image(records.image(row))
+                    assert records.image(row)
             outcomes["read"] += 1
         except ValueError as error:
             assert "target." in str(error) and "\n" not in str(error), error

@@ -112,8 +112,7 @@ def test_a_pickle_that_calls_is_refused_with_the_name_and_nothing_is_called(tmp_
 def test_an_image_without_bytes_is_called_that(tmp_path, protocol):
     """Below protocol 3 it is a call of bytes(), which is a fault of the image and no attack."""
     message = refusal(tmp_path, pickle.dumps(([*pictures(3), b""], [True, False]), protocol))
-    assert "an image has no bytes" in message or "image 3 is neither a JPEG nor a PNG; it starts with ''" in message
-    assert ("an image has no bytes; leave its pair out and save the set again" in message) == (protocol < 3)
+    assert message.endswith("lfw.bin: an image has no bytes; leave its pair out and save the set again")
 
 
 @pytest.mark.parametrize("protocol", range(6))
@@ -195,7 +194,6 @@ def test_the_smallest_set_is_read(tmp_path):
         ),
         (PAIR + b"]K\x02a\x86.", "flag 0 is a value of type int, expected True or False"),
         (PAIR + b"](Ntla\x86.", "refused the pickle opcode NONE"),
-        (b"]" + IMAGE + b"aC\x04GIF8a]\x88a\x86.", "image 1 is neither a JPEG nor a PNG; it starts with '47 49 46 38'"),
         (b"]" + IMAGE + b"aK\x01a]\x88a\x86.", "image 1 is a value of type int, expected bytes"),
     ],
 )
@@ -217,7 +215,7 @@ def test_one_text_encoded_again_and_again_is_stopped(tmp_path):
     assert peak < 2_000_000
     start = b"]X" + struct.pack("<I", 100_000) + b"\xc2\x89PNG\r\n\x1a\n".ljust(100_000) + b"q\0"
     same = b"a" + b"h\0a" * 2999 + b"](" + b"\x88" * 1500 + b"e\x86."
-    assert "image 1 is neither" in refusal(tmp_path, start + same)
+    assert "refused more encoded text than the file holds" in refusal(tmp_path, start + same)
 
 
 def test_a_pickle_that_holds_itself_and_nests_without_end_is_refused(tmp_path):
