@@ -15,7 +15,8 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from types import SimpleNamespace
+from typing import BinaryIO, TextIO
 
 TEMPORARY = ".tmp"
 """The ending of a file that is being written; one that lies about was left by a process that was killed."""
@@ -117,10 +118,18 @@ def read_json(path: Path) -> object:
         raise ValueError(error.strerror) from None
 
 
+def csv_writer(file: TextIO) -> "csv._writer":
+    r"""What writes rows as lines that end in \n.
+
+    Up to Python 3.12 csv leaves a lone \r in a field without quotes, which tears its row, unless lines end in one.
+    """
+    return csv.writer(SimpleNamespace(write=lambda line: file.write(line.removesuffix("\r\n") + "\n")))
+
+
 def write_csv(path: Path, rows: Iterable[Sequence[object]]) -> None:
     """Write a CSV, the header being the first row, all of it or nothing."""
     text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerows(rows)
+    csv_writer(text).writerows(rows)
     write_bytes(path, text.getvalue().encode())
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dualfair.supernet.files import on_one_line
+from dualfair.supernet.files import csv_writer, on_one_line
 
 SPLITS = ("train", "validation", "test")
 REQUIRED = ("path", "identity")
@@ -120,7 +120,7 @@ def _without_blank_end(row: list[str], least: int) -> list[str]:
 def write_manifest(manifest: Manifest, path: Path) -> None:
     """Write a manifest CSV."""
     with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
+        writer = csv_writer(file)
         writer.writerow(manifest.columns)
         writer.writerows(zip(*manifest.columns.values(), strict=True))
 

@@ -5,7 +5,6 @@ Shape legend: N images of the manifest, P pairs.
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +13,7 @@ from unicodedata import normalize
 
 import numpy as np
 
+from dualfair.supernet.files import csv_writer
 from dualfair.supernet.images.labels import in_numbers, missing_of, spelled_alike
 from dualfair.supernet.images.manifest import Manifest, read_table
 
@@ -97,7 +97,7 @@ def write_pairs(path: Path, pairs: Pairs, manifest: Manifest) -> None:
         *([] if pairs.group is None else [pairs.group.tolist()]),
     ]
     with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
+        writer = csv_writer(file)
         writer.writerow(COLUMNS if pairs.group is None else (*COLUMNS, "group"))
         writer.writerows(zip(*columns, strict=True))
 

@@ -97,6 +97,25 @@ def test_two_spellings_stop_with_both_in_the_column_that_is_used(evaluated, colu
         assert evaluated(embeddings, table, "--metrics", "identification")[0].status == 0
 
 
+def test_odd_names_of_groups_are_read_back_from_the_tables_and_break_no_line(evaluated, tmp_path):
+    names = ['=1+1, "a";b', "x\ny\r\nz", "-@\r|'"]
+    embeddings, identities, _ = clustered()
+    people = sorted(set(identities.tolist()))
+    odd = [names[people.index(identity) % 3] for identity in identities.tolist()]
+    result, report = evaluated(embeddings, {"identity": identities, "group": odd}, "--metrics", "identification")
+    assert result.status == 0, result.err
+    assert sorted(report["identification"]["groups"]) == sorted(names)
+    with open(tmp_path / "out/groups.csv", newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["measure"] == "error"]
+    of_report = {"all": report["identification"]["all"], **report["identification"]["groups"]}
+    assert {row["group"]: (float(row["value"]), int(row["n"])) for row in rows} == {
+        name: (group["error"]["value"], group["error"]["n"]) for name, group in of_report.items()
+    }
+    assert [line.split("  ")[0] for line in result.out.splitlines()[1:6]] == [
+        "group", "all", "-@\\r|'", '=1+1, "a";b', r"x\ny\r\nz",
+    ]  # fmt: skip
+
+
 def listed_pairs(identities, number=240):
     """Pairs of images in two folds; the list has its own groups, which are not those of the people."""
     rng = np.random.default_rng(3)

@@ -111,7 +111,7 @@ def test_json_is_strict_and_numbers_that_it_lacks_are_written_by_name(tmp_path):
 def test_a_csv_keeps_commas_quotes_and_line_breaks(tmp_path):
     import csv
 
-    rows = [["name", "value"], ['a, "b"', "1"], ["two\nlines", "é"]]
+    rows = [["name", "value"], ['a, "b"', "1"], ["two\nlines", "é"], ["a\rb\r\n", "=1;|\t"], ["\r\n", "-"]]
     write_csv(tmp_path / "table.csv", rows)
     with open(tmp_path / "table.csv", newline="", encoding="utf-8") as file:
         assert list(csv.reader(file)) == rows

@@ -36,6 +36,13 @@ def test_given_splits_are_kept_and_an_identity_in_two_of_them_is_named():
         split_identities(manifest_of(split=tuple(split)), everyone, FRACTIONS, seed=0)
 
 
+def test_names_with_line_breaks_quotes_and_signs_are_read_back_from_a_manifest(tmp_path):
+    names = ("a\rb", "a\nb", "a\r\nb", '"a", b', "=1+1", ";|", "-", "'")
+    manifest = Manifest({"path": tuple(map(str, range(8))), "identity": names, "group": names[::-1]})
+    write_manifest(manifest, tmp_path / "manifest.csv")
+    assert read_manifest(tmp_path / "manifest.csv").columns == manifest.columns
+
+
 def test_people_who_are_not_named_are_in_no_split_given_or_dealt():
     given = manifest_of(split=("train",) * 76 + ("train", "test") * 2)
     others = {identity: "a" for identity in given.columns["identity"] if identity != "p19"}
