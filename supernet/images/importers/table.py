@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from os.path import normpath
+from os.path import abspath
 from pathlib import Path
 from unicodedata import normalize
 
@@ -60,7 +60,7 @@ def _distinct(source: Path, paths: Iterable[str], rows: list[tuple[str, ...]]) -
     first: dict[str, int] = {}
     kept, repeated = [], []
     for row, path in enumerate(paths):
-        before = first.setdefault(normpath(path), row)
+        before = first.setdefault(abspath(source.parent / path), row)
         (kept if before == row else repeated).append(row)
         if rows[before] != rows[row]:
             raise ValueError(
