@@ -42,18 +42,18 @@ class Neck(nn.Module):
         return self.bn(self.linear(features.mean(dim=(2, 3))))
 
 
-def cosface_margin(cosine: Tensor, norm: Tensor, strength: float) -> tuple[Tensor, Tensor]:
+def cosface_margin(cosine: Tensor, norm: Tensor, strength: float | Tensor) -> tuple[Tensor, Tensor]:
     """CosFace, equation 4: c_y - m with m = 0.35. Returns target cosines (B,) and the penalty 0."""
     return cosine - 0.35 * strength, cosine.new_zeros(())
 
 
-def arcface_margin(cosine: Tensor, norm: Tensor, strength: float) -> tuple[Tensor, Tensor]:
+def arcface_margin(cosine: Tensor, norm: Tensor, strength: float | Tensor) -> tuple[Tensor, Tensor]:
     """ArcFace, equation 3: cos(theta_y + m) with m = 0.5, continued monotonically. Penalty 0."""
-    margin = torch.full_like(cosine, 0.5 * strength)
+    margin = 0.5 * strength * torch.ones_like(cosine)
     return _add_angle(cosine, margin), cosine.new_zeros(())
 
 
-def magface_margin(cosine: Tensor, norm: Tensor, strength: float) -> tuple[Tensor, Tensor]:
+def magface_margin(cosine: Tensor, norm: Tensor, strength: float | Tensor) -> tuple[Tensor, Tensor]:
     """MagFace, equations 3 and 4: cos(theta_y + m(a)), the margin m(a) growing with the embedding norm a.
 
     `norm` is the embedding norm scaled as for 512 dimensions, where the published constants belong:
@@ -78,7 +78,7 @@ class MarginHead(nn.Module):
     """A neck, the class weights, and the margin that tells the head from the others.
 
     `margin` maps (cosines of the true identities (B,), embedding norms as for 512 dimensions (B,), strength in
-    [0, 1]) to (target cosines (B,), penalty). With 0 identities the head only embeds.
+    [0, 1], a number or a scalar tensor) to (target cosines (B,), penalty). With 0 identities the head only embeds.
     """
 
     def __init__(self, features: int, embedding: int, identities: int, margin: Callable) -> None:
@@ -89,7 +89,7 @@ class MarginHead(nn.Module):
         # BN leaves embeddings of norm near sqrt(D); MagFace's constants assume D = 512.
         self.norm_unit = math.sqrt(embedding / 512)
 
-    def forward(self, features: Tensor, labels: Tensor, strength: float = 1.0) -> Classification:
+    def forward(self, features: Tensor, labels: Tensor, strength: float | Tensor = 1.0) -> Classification:
         """Features (B, C, h, w), labels (B,) and the margin's strength (1 = published, 0 = none) -> cosines."""
         embedding = self.neck(features)
         with torch.autocast(embedding.device.type, enabled=False):

@@ -6,7 +6,6 @@ Shape legend: B batch, C channels, H height, W width.
 from collections.abc import Iterable, Iterator, Sequence
 
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from dualfair.supernet.operations import Operation, Place
 
@@ -79,24 +78,17 @@ class Trunk(nn.Module):
             carried = None
         return self.tail(x)
 
-    def norms(self, blocks: Sequence[Sequence[int]] | None) -> Iterator[nn.Module]:
-        """The norms that run behind `begin` along the codes of every block; for None those that run in `begin`."""
+    def stages(self, blocks: Sequence[Sequence[int]] | None) -> Iterator[nn.Module]:
+        """The layers that run behind `begin` along the codes of every block; for None those that run in `begin`."""
         if blocks is None:
-            yield from _norms_in(self.stem)
-            yield from _norms_in(self.blocks[0].shortcut)
-            return
-        for number, (block, codes) in enumerate(zip(self.blocks, blocks, strict=True)):
-            if number > 0:
-                yield from _norms_in(block.shortcut)
-            for position, code in enumerate(codes):
-                yield from _norms_in(block.operation(position, code))
-        yield from _norms_in(self.tail)
+            layers = [self.stem, self.blocks[0].shortcut]
+        else:
+            layers = [self.tail]
+            for number, (block, codes) in enumerate(zip(self.blocks, blocks, strict=True)):
+                layers += [block.shortcut] if number > 0 else []
+                layers += [block.operation(position, code) for position, code in enumerate(codes)]
+        return (layer for layer in layers if layer is not None)
 
     def forward(self, images: Tensor, blocks: Sequence[Sequence[int]]) -> Tensor:
         """(B, 3, H, W) and the codes of every block -> features (B, C, h, w)."""
         return self.finish(self.begin(images), blocks)
-
-
-def _norms_in(module: nn.Module | None) -> Iterator[nn.Module]:
-    inside = () if module is None else module.modules()
-    return (norm for norm in inside if isinstance(norm, _BatchNorm) and norm.track_running_stats)

@@ -34,7 +34,7 @@ from dualfair.runs.run_files import read_plan, read_result
 from dualfair.runs.status import Status, status
 from dualfair.runs.watching import Say, ShouldStop, ShowProgress, never, silent
 from dualfair.supernet.training.process_group import ALONE
-from dualfair.supernet.training.recipe import Recipe
+from dualfair.supernet.training.recipe import AUTO, Recipe
 
 if TYPE_CHECKING:
     from dualfair.evaluation.report import EvaluationReport
@@ -75,6 +75,7 @@ def train(
     out: AnyPath,
     *,
     checkpoint_every: float = CHECKPOINT_MINUTES,
+    step: str = AUTO,
     preset: str | None = None,
     device: str = "auto",
     deterministic: bool = False,
@@ -86,13 +87,18 @@ def train(
     """Stage 1: train a supernet over a space, from the newest checkpoint of the run `out` if there is one.
 
     `options` are those of `TrainOptions` and `Recipe`, as `dualfair train --help` lists them. Minutes pass between
-    checkpoints. Raises ValueError for options that do not fit, or a run that was begun with others, and
-    `runs.watching.Stopped` when `should_stop` ended it.
+    checkpoints; `step` is how a training step goes, "auto", "paths" or "graph". Raises ValueError for options that do
+    not fit, or a run that was begun with others, and `runs.watching.Stopped` when `should_stop` ended it.
     """
     from dualfair.stages.train import train as train_supernet
 
     configs = _configs("train", options, preset, TrainOptions, Recipe)
-    watching = {"checkpoint_minutes": checkpoint_every, "progress": progress, "should_stop": should_stop}
+    watching = {
+        "checkpoint_minutes": checkpoint_every,
+        "step": step,
+        "progress": progress,
+        "should_stop": should_stop,
+    }
     with working(out, make=True, device=device, deterministic=deterministic, say=say) as place:
         return train_supernet(place, Path(faces), *configs, **watching)
 
@@ -140,6 +146,7 @@ def retrain(
     survey: str | None = None,
     short: bool = False,
     checkpoint_every: float = CHECKPOINT_MINUTES,
+    step: str = AUTO,
     preset: str | None = None,
     device: str = "auto",
     deterministic: bool = False,
@@ -166,7 +173,12 @@ def retrain(
     )
     if short and selection:
         raise ValueError("--short trains every planned network; leave --genotype, --backbone and --survey out")
-    watching = {"checkpoint_minutes": checkpoint_every, "progress": progress, "should_stop": should_stop}
+    watching = {
+        "checkpoint_minutes": checkpoint_every,
+        "step": step,
+        "progress": progress,
+        "should_stop": should_stop,
+    }
     with working_on(run, device=device, deterministic=deterministic, say=say) as trained:
         base = recipe_of_stage(trained) if selection else trained.config.recipe
         retrain_options, recipe = build_configs(options, preset, *kinds, stage="retrain", defaults=asdict(base))

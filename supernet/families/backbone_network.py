@@ -47,10 +47,9 @@ class BackboneTrunk(nn.Module):
         """From where `begin` left off to the features (B, F, 1, 1)."""
         return self.tail(self.stem(*begun))
 
-    def norms(self, blocks: Sequence[Sequence[int]] | None) -> list[nn.Module]:
-        """As `trunk.Trunk.norms`."""
-        norms = [module for module in self.stem.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
-        return [] if blocks is None else [norm for norm in norms if norm.track_running_stats]
+    def stages(self, blocks: Sequence[Sequence[int]] | None) -> list[nn.Module]:
+        """As `trunk.Trunk.stages`."""
+        return [] if blocks is None else [self.stem]
 
     def forward(self, images: Tensor, blocks: Sequence[Sequence[int]]) -> Tensor:
         """(B, 3, S, S) -> features (B, F, 1, 1); `blocks` is empty."""

@@ -2,6 +2,10 @@
 
 from dataclasses import dataclass, field
 
+PATHS, GRAPH, AUTO = "paths", "graph", "auto"
+STEPS = (AUTO, PATHS, GRAPH)
+"""How a training step may go (`step_engine`): it changes rounding only, and is no part of a recipe."""
+
 
 def _option(default: object, text: str) -> object:
     return field(default=default, metadata={"help": text})

@@ -7,7 +7,7 @@ Shape legend: V values, of all running means and variances of a step together.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -15,12 +15,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from dualfair.supernet.genotype import Genotype
 
-_REMEMBERED = 100
-"""Paths whose norms are kept at hand."""
-
 
 class StepStatistics:
-    """The running statistics of a network through a step: `begin`, `use` before each forward pass, then `end`.
+    """The running statistics of a network through a step: `begin`, `use` before norms run, then `end`.
 
     Only norms that some path of the step runs through are looked at.
     """
@@ -28,13 +25,13 @@ class StepStatistics:
     def __init__(self, network: nn.Module) -> None:
         self.network = network
         self._all = [module for module in network.modules() if isinstance(module, _BatchNorm)]
-        self._path_norms: dict[Genotype | None, list[nn.Module]] = {}
+        self._norms_of_stage: dict[nn.Module, tuple[nn.Module, ...]] = {}
         self._uses: Counter[nn.Module] = Counter()
         self.norms: list[nn.Module] = []
 
     def begin(self, paths: Sequence[Genotype]) -> None:
         """Remember what there is. `paths` are all of the step, whoever takes them."""
-        used = {norm for path in (None, *paths) for norm in self._norms_of(path)}
+        used = self._uses_of(paths)
         norms = [norm for norm in self._all if norm in used]
         if norms != self.norms:
             self._look_at(norms)
@@ -42,15 +39,16 @@ class StepStatistics:
         self._tracked_before = torch.stack(self._tracked)
         self._uses.clear()
 
-    def use(self, path: Genotype | None) -> None:
-        """Average the norms of a path, or for None of what all paths begin with, over their uses in this step."""
-        for norm in self._norms_of(path):
-            self._uses[norm] += 1
-            norm.momentum = 1 / self._uses[norm]
+    def use(self, stages: Iterable[nn.Module]) -> None:
+        """Average the norms of layers that are about to run over their uses in this step."""
+        for stage in stages:
+            for norm in self._norms_in(stage):
+                self._uses[norm] += 1
+                norm.momentum = 1 / self._uses[norm]
 
-    def sums(self) -> Tensor:
-        """This rank's batch statistics, added up over its uses of each norm: (V,)."""
-        uses = self._spread(self._uses)
+    def sums(self, paths: Sequence[Genotype]) -> Tensor:
+        """The batch statistics of this rank, which took these paths, added up over its uses of each norm: (V,)."""
+        uses = self._spread(self._uses_of(paths))
         return torch.where(uses > 0, uses * torch.cat(self._buffers), 0.0)
 
     def end(self, sums: Tensor, paths: Sequence[Genotype], ranks: int = 1, sharers: int = 1) -> None:
@@ -59,10 +57,8 @@ class StepStatistics:
         Each of the `paths` was taken by `sharers` ranks together, which saw the same statistics; what all paths begin
         with, by every rank.
         """
-        total: Counter[nn.Module] = Counter(dict.fromkeys(self._norms_of(None), ranks))
-        for path in paths:
-            total.update(dict.fromkeys(self._norms_of(path), sharers))
-        means = (sums / self._spread(total)).to(self._before)
+        uses = self._spread(self._uses_of(paths, ranks, sharers))
+        means = (sums / uses).to(self._before)
         self._write(torch.lerp(self._before, means, self._momentum), self._tracked_before + 1)
 
     def undo(self) -> None:
@@ -95,15 +91,23 @@ class StepStatistics:
             self._last_spread = counts, spread
         return self._last_spread[1]
 
-    def _norms_of(self, path: Genotype | None) -> list[nn.Module]:
-        """The norms that a path runs through, each once."""
-        if path not in self._path_norms:
-            if len(self._path_norms) > _REMEMBERED:
-                self._path_norms.clear()
-            self._path_norms[path] = list(self._find_norms(path))
-        return self._path_norms[path]
+    def _uses_of(self, paths: Sequence[Genotype], ranks: int = 1, sharers: int = 1) -> Counter:
+        """Uses of every norm along paths, each taken by so many `sharers`; by all `ranks` of what paths begin with."""
+        uses: Counter[nn.Module] = Counter()
+        for path, users in ((None, ranks), *((path, sharers) for path in paths)):
+            for stage in self.stages_of(path):
+                for norm in self._norms_in(stage):
+                    uses[norm] += users
+        return uses
 
-    def _find_norms(self, path: Genotype | None) -> Iterator[nn.Module]:
-        yield from self.network.trunk.norms(None if path is None else path.blocks)
+    def stages_of(self, path: Genotype | None) -> Iterator[nn.Module]:
+        """The layers that a path runs through; for None those of what all paths begin with."""
+        yield from self.network.trunk.stages(None if path is None else path.blocks)
         if path is not None:
-            yield self.network.heads[path.head].neck.bn
+            yield self.network.heads[path.head].neck
+
+    def _norms_in(self, stage: nn.Module) -> tuple[nn.Module, ...]:
+        if stage not in self._norms_of_stage:
+            norms = (module for module in stage.modules() if isinstance(module, _BatchNorm))
+            self._norms_of_stage[stage] = tuple(norm for norm in norms if norm.track_running_stats)
+        return self._norms_of_stage[stage]

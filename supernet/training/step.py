@@ -31,7 +31,7 @@ def accumulate(
     inside `context()`, and `statistics` hears of them. Stem and first shortcut run forward once, and backward once with
     the paths' gradients added up: exact, because differentiation is linear.
     """
-    statistics.use(None)
+    statistics.use(statistics.stages_of(None))
     with context():
         begun = network.trunk.begin(images)
     # Several paths part here, and their gradients meet in leaves.
@@ -39,7 +39,7 @@ def accumulate(
     leaves = begun if single_path else tuple(tensor.detach().requires_grad_() for tensor in begun)
     losses, norms = [], []
     for path in paths:
-        statistics.use(path)
+        statistics.use(statistics.stages_of(path))
         with context():
             loss, embedding = loss_along(path, network.trunk.finish(leaves, path.blocks))
         loss.backward()

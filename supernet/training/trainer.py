@@ -34,10 +34,13 @@ from dualfair.supernet.training.optimisation import (
 )
 from dualfair.supernet.training.path_sharing import share_paths
 from dualfair.supernet.training.process_group import ALONE, ProcessGroup
-from dualfair.supernet.training.recipe import Recipe
+from dualfair.supernet.training.recipe import AUTO, GRAPH, PATHS, Recipe
+from dualfair.supernet.training.recording import record_on_cuda
 from dualfair.supernet.training.sampling import SamplerFactory, StrictFairSampler
+from dualfair.supernet.training.static_step import StaticStep
 from dualfair.supernet.training.statistics import StepStatistics
 from dualfair.supernet.training.step import accumulate, add_over_ranks, average_shared
+from dualfair.supernet.training.step_engine import StepEngine, choose_engine
 from dualfair.supernet.training.synchronised_norm import SynchronisedNorms
 
 
@@ -77,7 +80,8 @@ class Trainer:
     (FairNAS, algorithm 1). A standalone network has one path. With `recipe.ema` a moving average of weights and BN
     statistics takes the place of the network's own behind the last step. All ranks of `processes` make the same
     update, which is that of one process but for rounding: the ranks of a `team` (by default all) share the images of
-    the batch, and teams, of consecutive ranks, share the paths.
+    the batch, and teams, of consecutive ranks, share the paths. `step` asks for a way that steps go
+    (`step_engine.STEPS`): path by path, or all at once; they differ in rounding only.
     """
 
     def __init__(
@@ -92,6 +96,7 @@ class Trainer:
         device: torch.device | str = "cpu",
         processes: ProcessGroup = ALONE,
         team: ProcessGroup | None = None,
+        step: str = AUTO,
     ) -> None:
         if isinstance(network, Supernet) != (space is not None):
             raise ValueError("a supernet is trained over a space, a standalone network without one")
@@ -134,6 +139,14 @@ class Trainer:
         self.average = ModelEmaV3(self.network, recipe.ema, use_warmup=True) if recipe.ema else None
         self.optimizer = make_optimizer(network, recipe)
         self.scheduler = make_scheduler(self.optimizer, recipe, self.steps)
+        sizes = space.sizes if space else ()
+        self._asked_step = step
+        self._use(choose_engine(step, network, self.path_sampler, sizes, recipe, self.device, processes))
+
+    def _use(self, engine: StepEngine) -> None:
+        self.engine = engine
+        record = partial(record_on_cuda, self.device) if self.device.type == "cuda" else None
+        self._static_step = StaticStep(self.network, self._loss, self.statistics, self._context, record)
 
     @property
     def paths_per_step(self) -> int:
@@ -164,11 +177,8 @@ class Trainer:
             self.scheduler.step_update(self.step + 1)
         images, labels, share = self._batch()
         path_numbers = share_paths(self.network, paths, self.processes.size // self.team.size)[self._group]
-        loss_along = partial(self._loss_along, labels, margin, share)
         self.statistics.begin(paths)
-        losses, norms = accumulate(
-            self.network, images, [paths[number] for number in path_numbers], loss_along, self.statistics, self._context
-        )
+        losses, norms = self._accumulate(images, labels, [paths[number] for number in path_numbers], margin, share)
         losses, norms, stop, sums = self._over_ranks(paths, path_numbers, losses, share * norms, stop)
         if self.recipe.shared_gradients == "mean":
             average_shared(self._weights["trunk"], self._head_weights, paths)
@@ -220,23 +230,36 @@ class Trainer:
         labels = torch.from_numpy(self.faces.labels[chosen[local]]).to(self.device)
         return images.contiguous(memory_format=torch.channels_last), labels, len(local) / len(chosen)
 
-    def _loss_along(
-        self, labels: Tensor, margin: float, share: float, path: Genotype, features: Tensor
+    def _accumulate(
+        self, images: Tensor, labels: Tensor, paths: Sequence[Genotype], margin: float, share: float
     ) -> tuple[Tensor, Tensor]:
-        """This rank's part of the batch's mean loss, and its embeddings."""
-        classification = self.network.heads[path.head](features, labels, margin)
+        """Losses and embedding norms of this rank's paths, (P,) each; their gradients are in `.grad` behind it."""
+        if self.engine.name == GRAPH:
+            return self._static_step(images, labels, paths, margin)
+
+        def loss_along(path: Genotype, features: Tensor) -> tuple[Tensor, Tensor]:
+            loss, embedding = self._loss(path.head, features, labels, margin)
+            return share * loss, embedding
+
+        return accumulate(self.network, images, paths, loss_along, self.statistics, self._context)
+
+    def _loss(self, head: str, features: Tensor, labels: Tensor, margin: float | Tensor) -> tuple[Tensor, Tensor]:
+        """The mean loss of this rank's images, and their embeddings."""
+        classification = self.network.heads[head](features, labels, margin)
         loss = (
             classification_loss(self.recipe.scale * classification.cosines, labels, self.recipe)
             + classification.penalty
         )
-        return share * loss, classification.embedding
+        return loss, classification.embedding
 
     @contextmanager
     def _context(self) -> Iterator[None]:
         """How forward passes run: in bfloat16 on CUDA, and with the statistics of the whole batch."""
         bfloat16 = self.recipe.amp and self.device.type == "cuda"
         norms = SynchronisedNorms(self.team) if self.team.size > 1 else nullcontext()
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=bfloat16), norms:
+        # Operations side by side must not read what autocast kept on another's stream.
+        cached = self.engine.name == PATHS
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=bfloat16, cache_enabled=cached), norms:
             yield
 
     def _over_ranks(
@@ -244,7 +267,8 @@ class Trainer:
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Losses and embedding norms of all paths, how many ranks were asked to stop, and sums of statistics, added up
         over ranks with the gradients."""
-        sums, stops = self.statistics.sums(), losses.new_full((1,), stop)
+        local = [paths[number] for number in path_numbers]
+        sums, stops = self.statistics.sums(local), losses.new_full((1,), stop)
         if self.processes.size == 1:
             return losses, norms, stops, sums
         table = losses.new_zeros(2, len(paths))
@@ -299,6 +323,7 @@ class Trainer:
                 {
                     "skipped": counters.pop("skipped"),
                     "skipped_in_a_row": self._skipped_in_a_row,
+                    "step_engine": self.engine.name,
                     "shuffler": self.batch_sampler.state_dict(),
                     "dealer": self.path_sampler.state_dict() if self.path_sampler else None,
                     **counters,
@@ -319,6 +344,9 @@ class Trainer:
         self.batch_sampler.load_state_dict(dealt["shuffler"])
         if self.path_sampler:
             self.path_sampler.load_state_dict(dealt["dealer"])
+        engine = dealt.get("step_engine", PATHS)
+        if self._asked_step == AUTO and engine != self.engine.name and self.processes.size == 1:
+            self._use(StepEngine(engine, "as this training began"))
         counters = UpdateCounters.from_state(dealt)
         self.step, self.skipped = state["step"], counters.skipped
         self._skipped_in_a_row = dealt["skipped_in_a_row"]

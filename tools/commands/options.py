@@ -9,6 +9,7 @@ import click
 
 from dualfair.runs.config import presets
 from dualfair.runs.options import CHECKPOINT_MINUTES, RESAMPLES
+from dualfair.supernet.training.recipe import AUTO, STEPS
 
 PATH = click.Path(path_type=Path)
 
@@ -62,11 +63,17 @@ def machine(given: Mapping[str, object]) -> dict[str, object]:
     return {name: given[name] for name in ("device", "deterministic")}
 
 
-def checkpoint_option(command: Callable) -> Callable:
-    """Add --checkpoint-every to a command."""
-    return click.option(
+def training_options(command: Callable) -> Callable:
+    """Add --checkpoint-every and --step to a command."""
+    minutes = click.option(
         "--checkpoint-every", default=CHECKPOINT_MINUTES, show_default=True, help="Minutes between checkpoints."
-    )(command)
+    )
+    text = (
+        "How a step goes: paths, one path after the other; graph, all at once, recorded on CUDA and replayed without "
+        "Python; they differ in rounding only."
+    )
+    step = click.option("--step", type=click.Choice(STEPS), default=AUTO, show_default=True, help=text)
+    return minutes(step(command))
 
 
 def resamples_option(command: Callable) -> Callable:

@@ -7,7 +7,7 @@ import click
 
 from dualfair import door
 from dualfair.commands.console import say, say_once, watching
-from dualfair.commands.options import PATH, checkpoint_option, config_options, machine_options, resamples_option
+from dualfair.commands.options import PATH, config_options, machine_options, resamples_option, training_options
 from dualfair.evaluation.options import EvaluateOptions
 from dualfair.exporting import FORMATS
 from dualfair.presentation.format import quoted
@@ -22,7 +22,7 @@ PARTIAL = 3
 @click.command()
 @click.option("--faces", type=PATH, required=True, help="Faces folder.")
 @click.option("--out", type=PATH, required=True, help="Run directory to make or to continue.")
-@checkpoint_option
+@training_options
 @config_options(TrainOptions, Recipe)
 @machine_options
 def train(faces: Path, out: Path, **given: object) -> None:
@@ -55,7 +55,7 @@ def search(run: Path, **given: object) -> None:
 )
 @click.option("--survey", help="TOML file of backbones, heads and recipes, or one of: " + ", ".join(surveys()) + ".")
 @click.option("--short", is_flag=True, help="Train all planned networks once more, together as long as the supernet.")
-@checkpoint_option
+@training_options
 @config_options(RetrainOptions, Recipe)
 @machine_options
 def retrain(run: Path, backbone: tuple[str, ...], survey: str | None, **given: object) -> None:

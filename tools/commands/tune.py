@@ -5,16 +5,16 @@ from pathlib import Path
 import click
 
 from dualfair.commands.console import say_once, watching
-from dualfair.commands.options import PATH, checkpoint_option, config_options, machine, machine_options
+from dualfair.commands.options import PATH, config_options, machine, machine_options, training_options
 from dualfair.studies.tune import TuneOptions
 
 
 @click.command()
 @click.option("--run", type=PATH, required=True, help="Run directory of the search.")
-@checkpoint_option
+@training_options
 @config_options(TuneOptions)
 @machine_options
-def command(run: Path, checkpoint_every: float, preset: str | None, **given: object) -> None:
+def command(run: Path, checkpoint_every: float, step: str, preset: str | None, **given: object) -> None:
     """Search networks and hyper-parameters together: every trial a few epochs, the best ones more and more.
 
     A trial is a network from the front of the search, any head, SGD, Adam or AdamW, and a learning rate, in the ranges
@@ -27,5 +27,5 @@ def command(run: Path, checkpoint_every: float, preset: str | None, **given: obj
 
     with watching(finishing=True) as watched, working_on(run, say=watched.pop("say"), **machine(given)) as trained:
         (options,) = build_configs(given, preset, TuneOptions, stage="tune")
-        tune(trained, options, checkpoint_minutes=checkpoint_every, **watched)
+        tune(trained, options, checkpoint_minutes=checkpoint_every, step=step, **watched)
     say_once(f"Everything is in {run / 'studies/tune'}")

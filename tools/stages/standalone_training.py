@@ -23,7 +23,7 @@ from dualfair.runs.watching import ShouldStop, ShowProgress, never, silent
 from dualfair.stages.recommendation import over_trainings
 from dualfair.stages.training import run_training
 from dualfair.supernet.training.process_group import ALONE, ProcessGroup, divide
-from dualfair.supernet.training.recipe import Recipe
+from dualfair.supernet.training.recipe import AUTO, Recipe
 from dualfair.supernet.training.trainer import Trainer
 
 
@@ -32,12 +32,14 @@ class HowTrained:
     """How standalone trainings go: a recipe, which each training changes as it says, and options, watched and stopped
     by whoever called.
 
-    `checkpoint_minutes` pass between checkpoints. `protocol` is how networks are evaluated; None: as the run records.
+    `checkpoint_minutes` pass between checkpoints, and `step` is how a step goes. `protocol` is how networks are
+    evaluated; None: as the run records.
     """
 
     options: RetrainOptions = field(default_factory=RetrainOptions)
     recipe: Recipe
     checkpoint_minutes: float = CHECKPOINT_MINUTES
+    step: str = AUTO
     protocol: ProtocolOptions | None = None
     progress: ShowProgress = silent
     should_stop: ShouldStop = never
@@ -99,7 +101,9 @@ def train_standalone(run: TrainedRun, stage: TrainingStage, training: TrainingSp
         if team.leads:
             describe_network(drawn, skeleton, faces.identity_count, run.config.trained_on).write(place.description)
         recipe = changed(stage.how.recipe, dict(training.changes))
-        trainer = Trainer(network, faces, recipe, seed=drawn.seed, device=run.device, processes=team)
+        trainer = Trainer(
+            network, faces, recipe, seed=drawn.seed, device=run.device, processes=team, step=stage.how.step
+        )
         seconds = run_training(
             trainer,
             place.folder,

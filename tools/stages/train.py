@@ -16,7 +16,7 @@ from dualfair.supernet.space import SearchSpace
 from dualfair.supernet.training.checkpoint import checkpoints
 from dualfair.supernet.training.path_sharing import path_groups
 from dualfair.supernet.training.process_group import ProcessGroup, divide
-from dualfair.supernet.training.recipe import Recipe
+from dualfair.supernet.training.recipe import AUTO, Recipe
 from dualfair.supernet.training.trainer import Trainer
 
 IMAGES_SHOWN = 16
@@ -30,6 +30,7 @@ def train(
     recipe: Recipe,
     *,
     checkpoint_minutes: float = CHECKPOINT_MINUTES,
+    step: str = AUTO,
     progress: ShowProgress = silent,
     should_stop: ShouldStop = never,
 ) -> Checkpoint:
@@ -64,6 +65,7 @@ def train(
             device=processes.device,
             processes=processes,
             team=image_team(processes, sampler(space.sizes, options.seed).paths_per_step),
+            step=step,
         )
         _announce(place, setting, trainer, recipe, options.sampler)
         seconds = run_training(
@@ -95,6 +97,7 @@ def _announce(place: Workplace, setting: Setting, trainer: Trainer, recipe: Reci
         f"{trainer.steps:,} steps of {trainer.paths_per_step} paths x {recipe.batch} images ({sampler}); "
         f"{in_words(place.processes)}"
     )
+    say(f"       Steps run {trainer.engine}")
     for sentence in setting.decided:
         say(f"       {sentence}")
 

@@ -36,7 +36,7 @@ def run_training(
         raise ValueError(f"checkpoint_every must be 0 (every step) or more minutes, got {minutes:g}")
     record = resume(trainer, folder, configuration=configuration, say=say)
     if record:
-        say(f"       continuing from step {trainer.step:,}")
+        say(f"       continuing from step {trainer.step:,}, {trainer.engine}")
     with training_board(trainer, StageLayout(folder).tensorboard, images) as board:
         keeper = _Keeper(trainer, folder, configuration, 60 * minutes, board, record.seconds if record else 0.0)
         keeper.saved_step = record.step if record else None

@@ -20,10 +20,10 @@ def supernet_and_paths(tiny):
 
 
 def run(network, images, paths, statistics):
-    statistics.use(None)
+    statistics.use(statistics.stages_of(None))
     begun = network.trunk.begin(images)
     for path in paths:
-        statistics.use(path)
+        statistics.use(statistics.stages_of(path))
         network.heads[path.head].neck(network.trunk.finish(begun, path.blocks))
 
 
@@ -55,7 +55,7 @@ def test_a_step_moves_every_norm_once_to_the_mean_over_its_paths(tiny, images):
     statistics = StepStatistics(network)
     statistics.begin(paths)
     run(network, images, paths, statistics)
-    statistics.end(statistics.sums(), paths)
+    statistics.end(statistics.sums(paths), paths)
     for norm in {name.rpartition(".")[0] for name in before if name.endswith("running_mean")}:
         module = network.get_submodule(norm)
         assert module.momentum == 0.1
@@ -71,7 +71,7 @@ def test_norms_that_no_path_used_stay_as_they_are(tiny, images):
     statistics = StepStatistics(network)
     statistics.begin(paths[:1])
     run(network, images, paths[:1], statistics)
-    statistics.end(statistics.sums(), paths[:1])
+    statistics.end(statistics.sums(paths[:1]), paths[:1])
     same = {name for name, value in network.state_dict().items() if torch.equal(value, before[name])}
     unused = [name for name in before if ".positions." in name and ".bn." in name and name in same]
     used = [name for name in before if ".positions." in name and "running_mean" in name and name not in same]
@@ -104,12 +104,12 @@ def test_parts_of_the_paths_add_up_to_the_whole(tiny, images, parts):
     statistics = StepStatistics(whole)
     statistics.begin(paths)
     run(whole, images, paths, statistics)
-    statistics.end(statistics.sums(), paths)
+    statistics.end(statistics.sums(paths), paths)
     ranks = [StepStatistics(copy.deepcopy(network)) for _ in range(parts)]
     for rank, statistics_of_rank in enumerate(ranks):
         statistics_of_rank.begin(paths)
         run(statistics_of_rank.network, images, paths[rank::parts], statistics_of_rank)
-    sums = sum(statistics_of_rank.sums() for statistics_of_rank in ranks)
+    sums = sum(of_rank.sums(paths[rank::parts]) for rank, of_rank in enumerate(ranks))
     for statistics_of_rank in ranks:
         statistics_of_rank.end(sums, paths, ranks=parts)
         for name, value in whole.state_dict().items():

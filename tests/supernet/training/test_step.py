@@ -42,7 +42,7 @@ def strict_step(tiny, dtype, images):
     statistics.begin(paths)
     result, _ = accumulate(network, images, paths, loss_with(network, labels), statistics)
     assert torch.equal(result, torch.stack(losses))
-    statistics.end(statistics.sums(), paths)
+    statistics.end(statistics.sums(paths), paths)
     return gradients(plain), gradients(network), network, paths
 
 

@@ -31,7 +31,7 @@ from dualfair.supernet.files import write_csv
 from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.space import SearchSpace
 from dualfair.supernet.training.process_group import divide
-from dualfair.supernet.training.recipe import Recipe
+from dualfair.supernet.training.recipe import AUTO, Recipe
 from dualfair.supernet.training.trainer import NonFinite
 
 _PATIENCE = 1.0
@@ -88,6 +88,7 @@ def tune(
     options: TuneOptions,
     *,
     checkpoint_minutes: float = CHECKPOINT_MINUTES,
+    step: str = AUTO,
     progress: ShowProgress = silent,
     should_stop: ShouldStop = never,
 ) -> TuneResult | None:
@@ -117,6 +118,7 @@ def tune(
         recipe=recipe,
         protocol=search.protocol,
         checkpoint_minutes=checkpoint_minutes,
+        step=step,
         progress=progress,
         should_stop=should_stop,
     )
