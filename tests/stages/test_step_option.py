@@ -40,3 +40,13 @@ def test_a_sampler_whose_steps_differ_cannot_be_a_graph(tmp_path, faces, dualfai
     assert refused.err.strip().endswith(
         "--step graph cannot be: the sampler does not deal every choice equally often in every step; leave it out"
     )
+
+
+def test_a_network_by_itself_may_be_a_graph_too(tmp_path, faces, dualfair):
+    run = tmp_path / "run"
+    assert dualfair("train", "--faces", faces, "--out", run, *BRIEFLY).status == 0
+    searched = dualfair("search", "--run", run, "--population", 4, "--generations", 1, "--calibrate", 32)
+    assert searched.status == 0, searched.err
+    trained = dualfair("retrain", "--run", run, "--seeds", 1, "--controls", 0, "--epochs", 1, "--step", "graph")
+    assert trained.status == 0, trained.err
+    assert "seed 0: steps run as one graph (as asked for)" in trained.out

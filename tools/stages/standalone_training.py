@@ -23,7 +23,7 @@ from dualfair.runs.watching import ShouldStop, ShowProgress, never, silent
 from dualfair.stages.recommendation import over_trainings
 from dualfair.stages.training import run_training
 from dualfair.supernet.training.process_group import ALONE, ProcessGroup, divide
-from dualfair.supernet.training.recipe import AUTO, Recipe
+from dualfair.supernet.training.recipe import AUTO, GRAPH, Recipe
 from dualfair.supernet.training.trainer import Trainer
 
 
@@ -104,6 +104,8 @@ def train_standalone(run: TrainedRun, stage: TrainingStage, training: TrainingSp
         trainer = Trainer(
             network, faces, recipe, seed=drawn.seed, device=run.device, processes=team, step=stage.how.step
         )
+        if trainer.engine.name == GRAPH:
+            run.directory.say(f"{training}: steps run {trainer.engine}")
         seconds = run_training(
             trainer,
             place.folder,
