@@ -11,6 +11,7 @@ from dualfair.runs.records.training import Checkpoint, TrainConfig
 from dualfair.runs.trained_run import Setting, open_setting
 from dualfair.runs.watching import ShouldStop, ShowProgress, never, silent
 from dualfair.stages.training import run_training
+from dualfair.supernet.images.store import open_store
 from dualfair.supernet.network import Supernet
 from dualfair.supernet.space import SearchSpace
 from dualfair.supernet.training.checkpoint import checkpoints
@@ -39,7 +40,7 @@ def train(
     ValueError where options and faces do not fit, or the run was begun by others.
     """
     directory, processes = place.directory, place.processes
-    setting = open_setting(options, faces)
+    setting = open_setting(options, open_store(faces))
     sampler = open_sampler(options.sampler, setting.space.sizes)
     config = TrainConfig(
         faces=os.path.relpath(faces, directory.path),

@@ -12,7 +12,7 @@ from dualfair.presentation.table import Column, spread_columns, table
 from dualfair.runs.directory import RunDirectory
 from dualfair.runs.records.codec import Record, keyed
 from dualfair.runs.records.training import MEASURES, TrainConfig
-from dualfair.runs.trained_run import faces_of
+from dualfair.runs.trained_run import open_faces
 from dualfair.runs.watching import Say, silent
 from dualfair.studies.transfer import TransferOptions
 from dualfair.studies.transfer.measure import LEAST_PEOPLE, TEST, TransferRow, carried_over, measure, with_front
@@ -109,13 +109,8 @@ def transfer(
 def _asked(run: RunDirectory, targets: Sequence[Path], columns: Sequence[str]) -> dict[Path, list[str]]:
     """The columns of every faces folder that a run's networks are measured by, those at home first."""
     config = run.config(run.layout.train, TrainConfig)
-    home = faces_of(run.path, config)
-    store = open_store(home)
-    if store.fingerprint != config.faces_fingerprint:
-        raise ValueError(
-            f"the faces in {home} are not those that {run.path} was trained on, so its networks cannot be measured at "
-            "home; put the old faces there again"
-        )
+    store = open_faces(run.path, config)
+    home = store.folder
     columns_of = {home: dict.fromkeys((config.options.group_column, *_of(store, columns)))}
     for target in targets:
         store = open_store(target)
