@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from dualfair.runs.architectures import open_sampler
+from dualfair.runs.config import code_of
 from dualfair.runs.devices import Workplace, in_words, seeded
 from dualfair.runs.options import CHECKPOINT_MINUTES, TrainOptions
 from dualfair.runs.records.training import Checkpoint, TrainConfig
@@ -49,6 +50,7 @@ def train(
         # A space of the user's own may change under the same name.
         choices_digest=hashlib.sha256(repr(setting.space.choice_blocks).encode()).hexdigest(),
         faces_fingerprint=setting.faces_fingerprint,
+        code=code_of([options.sampler, *(head.source for head in setting.skeleton.own_heads)]) or None,
     )
     stage = directory.layout.train
     configuration = directory.claim(stage, config)
