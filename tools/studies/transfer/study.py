@@ -1,6 +1,7 @@
 """Networks trained on one face set, on others and by other attributes: what they come to, and whether their ranking
 carries over."""
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -69,10 +70,13 @@ def transfer(
     """Measure the retrained networks of runs on faces folders by columns of groups; the study, also written to `out`
     as transfer.json and transfer.csv.
 
-    Runs are only read. Of several ranks the leading one writes and says. Raises ValueError for a run without retrained
-    networks, or whose faces are no longer those that it was trained on, a target without any of the columns, and where
-    there is nothing but home.
+    Runs are only read. Of several ranks the leading one writes and says. Raises ValueError for a run that is given
+    twice, without retrained networks, or whose faces are no longer those that it was trained on, a target without any
+    of the columns, and where there is nothing but home.
     """
+    places = [run.path.resolve() for run in runs]
+    if twice := next((run.path for run, place in zip(runs, places, strict=True) if places.count(place) > 1), None):
+        raise ValueError(f"run directory {twice} is given twice; give each once")
     protocol = options.protocol()
     leading = say if processes.leads else silent
     asked = {run: _asked(run, targets, columns) for run in runs}
@@ -120,7 +124,8 @@ def _asked(run: RunDirectory, targets: Sequence[Path], columns: Sequence[str]) -
                 f"{target} has none of the columns {', '.join(columns)}; it has: "
                 f"{', '.join(store.manifest.columns)}; name one with --group"
             )
-        columns_of.setdefault(home if target.samefile(home) else target, {}).update(dict.fromkeys(there))
+        known = next((folder for folder in columns_of if target.samefile(folder)), target)
+        columns_of.setdefault(known, {}).update(dict.fromkeys(there))
     if sum(map(len, columns_of.values())) < 2:
         raise ValueError(f"{run.path} has nowhere to go: name other faces with --to, or another column with --group")
     return {target: [*wanted] for target, wanted in columns_of.items()}
@@ -132,9 +137,9 @@ def _of(store: FaceStore, columns: Sequence[str]) -> list[str]:
 
 def _names(folders: Iterable[Path]) -> dict[Path, str]:
     """What folders are called: by their names, or by their whole paths where another one has the same name."""
-    folders = dict.fromkeys(folders)
-    times = Counter(folder.name for folder in folders)
-    return {folder: folder.name if times[folder.name] == 1 else str(folder) for folder in folders}
+    places = {folder: Path(os.path.abspath(folder)) for folder in folders}
+    times = Counter(place.name for place in {*places.values()})
+    return {folder: place.name if times[place.name] == 1 else str(place) for folder, place in places.items()}
 
 
 def _population(networks: Sequence[TransferRow], disparity: str) -> list[str]:
