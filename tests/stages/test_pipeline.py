@@ -128,7 +128,7 @@ def test_faces_in_another_folder_are_found_again_by_the_command_that_is_told(dua
     for command, *more in (("search", *words), ("transfer", "--run", "run", "--group", "hat", "--out", "out")):
         lost = dualfair(command, *more)
         assert lost.status == 2 and len(lost.err.splitlines()) == 1
-        assert "the faces that run was trained on are not in faces; put them there again" in lost.err
+        assert "the run's faces are not in faces; put them there again" in lost.err
     link = lost.err.strip().rpartition("link it: ")[2]
     typed = link.replace("/FULL/PATH/OF/FACES", f"'{tmp_path}/new place/faces'")
     subprocess.run(typed, shell=True, check=True)

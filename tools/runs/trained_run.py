@@ -139,8 +139,8 @@ def open_faces(run: Path, config: TrainConfig) -> FaceStore:
     if not folder.exists():
         parent = "" if folder.parent.is_dir() else f"mkdir -p {quoted(folder.parent)} && "
         raise ValueError(
-            f"the faces that {run} was trained on are not in {folder}; put them there again, or if they lie in another "
-            f"folder, link it: {parent}ln -sfn /FULL/PATH/OF/FACES {quoted(folder)}"
+            f"the run's faces are not in {folder}; put them there again, or if they lie in another folder, link it: "
+            f"{parent}ln -sfn /FULL/PATH/OF/FACES {quoted(folder)}"
         )
     store = open_store(folder)
     if store.fingerprint != config.faces_fingerprint:
