@@ -80,7 +80,14 @@ def device_in_words(device: torch.device) -> str:
     """A device as latencies are kept by it: the name of a GPU; the processor and the number of threads of a CPU."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"{platform.processor() or platform.machine()} cpu, {torch.get_num_threads()} threads"
+    return f"{processor()} cpu, {torch.get_num_threads()} threads"
+
+
+def processor(listing: Path = Path("/proc/cpuinfo")) -> str:
+    """The model of the processor where the system lists it, else its kind, which other machines share."""
+    lines = listing.read_text(encoding="utf-8").splitlines() if listing.is_file() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor() or platform.machine()
 
 
 def latencies_in(file: Path) -> dict[str, dict[str, float]]:

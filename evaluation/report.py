@@ -243,8 +243,15 @@ def intervals(statistic: Statistic, identities: np.ndarray, options: EvaluateOpt
 def against_baseline(report: EvaluationReport, baseline: EvaluationReport) -> tuple[BpcRow, ...]:
     """bpc of every disparity that is fair at 0, against the report of a baseline, with TAR at the same FAR.
 
-    Raises ValueError where one of both has no disparities or no verification.
+    Raises ValueError where one of both has no disparities or no verification, or they are of other people.
     """
+    for name in ("images", "identities", "group_column"):
+        values = [getattr(each, name) for each in (baseline, report)]
+        if values[0] != values[1]:
+            raise ValueError(
+                f"bpc compares systems on the same faces: the baseline has {name} {values[0]!r}, {report.name} has "
+                f"{values[1]!r}; evaluate both on the same"
+            )
     for name in ("disparities", "verification"):
         if None in (getattr(report, name), getattr(baseline, name)):
             raise ValueError(f"bpc needs {name} in both results; evaluate both with --metrics all")

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from dualfair.evaluation.ranking_study import ScoreTables
+from dualfair.supernet.images.labels import fold, spelled_alike
 from dualfair.supernet.images.manifest import read_table
 
 NETWORK, SEED = "network", "seed"
@@ -59,6 +60,8 @@ def read_score_tables(inherited: Path, standalone: Path, maximise: Sequence[str]
                 f"{inherited}, line {row + FIRST_LINE}: network {network!r} is there already, in line {before}"
             )
         row_of[network] = row
+    if alike := spelled_alike({*row_of, *truth[NETWORK]}, f"{inherited} and {standalone} have networks"):
+        raise ValueError(f"{alike[0]}; give each one spelling")
     seeds_of = _rows_by_seed(standalone, truth)
     names = [name for name in row_of if name in seeds_of]
     if not names:
@@ -120,7 +123,7 @@ def _rows_by_seed(path: Path, columns: Mapping[str, Sequence]) -> dict[str, dict
     rows: dict[str, dict[str, int]] = {}
     for row, network in enumerate(columns[NETWORK]):
         of_network = rows.setdefault(network, {})
-        seed = columns[SEED][row] if SEED in columns else f"{len(of_network):09d}"
+        seed = fold(columns[SEED][row]) if SEED in columns else f"{len(of_network):09d}"
         if seed in of_network:
             raise ValueError(f"{path}, line {row + FIRST_LINE}: seed {seed!r} of network {network!r} is there already")
         of_network[seed] = row

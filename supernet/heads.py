@@ -101,6 +101,33 @@ class MarginHead(nn.Module):
         return Classification(with_margin, penalty, vectors)
 
 
+def check_margin(margin: Callable) -> None:
+    """Try a margin function out as `MarginHead` calls it. Raises ValueError with what training would stumble over."""
+    cosines = torch.linspace(-1, 1, 41)
+    for strength in (0.0, 1.0):
+        try:
+            returned = margin(cosines, torch.full((41,), 22.0), strength)
+        except Exception as error:
+            raise ValueError(
+                f"called as margin(cosines, norms, strength) it raises {type(error).__name__}: {error}"
+            ) from error
+        if not isinstance(returned, tuple) or len(returned) != 2:
+            raise ValueError(f"it returns {_shape(returned)}; return two things: (cosines with margin, penalty)")
+        target, penalty = returned
+        if not isinstance(target, Tensor) or target.shape != cosines.shape:
+            raise ValueError(
+                f"it returns {_shape(target)} for cosines of shape (41,); return (cosines with margin (41,), penalty)"
+            )
+        if not isinstance(penalty, Tensor) or penalty.ndim:
+            raise ValueError(
+                f"its penalty is {_shape(penalty)}; return a tensor without dimensions, torch.zeros(()) for none"
+            )
+
+
+def _shape(value: object) -> str:
+    return f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
+
+
 HEADS: dict[str, Callable] = {
     "arcface": arcface_margin,
     "cosface": cosface_margin,

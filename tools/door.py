@@ -9,7 +9,7 @@ the leading one gets the result of a search.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -254,13 +254,17 @@ def evaluate(
 
     (evaluate_options,) = _configs("evaluate", options, preset, EvaluateOptions)
     networks = [network] if isinstance(network, (str, Path)) else [*network]
+    before = read_baseline(Path(baseline)) if baseline else None
+    if before:
+        # Systems of one name are told apart by where their results lie.
+        before = replace(before, name=f"{before.name} of {baseline}")
     if bool(networks) == bool(embeddings):
         raise ValueError("name either --network with --faces, or --embeddings with --identities")
     how = {
         "options": evaluate_options,
         "out": Path(out),
         "disparities": tuple(disparity),
-        "baseline": read_baseline(Path(baseline)) if baseline else None,
+        "baseline": before,
     }
     if not networks:
         if not identities:

@@ -85,8 +85,7 @@ class Labels:
     @property
     def reserved(self) -> list[str]:
         """A sentence on a group that has the name of everybody together."""
-        names = sorted(name for name in set(self.group_of.values()) if fold(name) in RESERVED) if self.column else []
-        return [f"column {self.column!r} has a group {name!r}, as everybody together is called" for name in names]
+        return called_as_everyone(self.group_of.values(), f"column {self.column!r} has") if self.column else []
 
     @property
     def majorities(self) -> list[str]:
@@ -204,6 +203,12 @@ def spelled_alike(values: Iterable[str], what: str) -> list[str]:
     several = [_told_apart(sorted(alike)) for alike in spellings.values() if len(alike) > 1]
     named = shorten(sorted(several))
     return [f"{what} that differ only in spelling: {named}"] if several else []
+
+
+def called_as_everyone(groups: Iterable[str], what: str) -> list[str]:
+    """A sentence on every group that has the name of everybody together."""
+    names = sorted(name for name in set(groups) if fold(name) in RESERVED)
+    return [f"{what} a group {name!r}, as everybody together is called" for name in names]
 
 
 def fold(value: str) -> str:

@@ -14,7 +14,7 @@ from unicodedata import normalize
 import numpy as np
 
 from dualfair.supernet.files import csv_writer
-from dualfair.supernet.images.labels import in_numbers, missing_of, spelled_alike
+from dualfair.supernet.images.labels import called_as_everyone, in_numbers, missing_of, spelled_alike
 from dualfair.supernet.images.manifest import Manifest, read_table
 
 FOLDS = 10
@@ -132,6 +132,8 @@ def _grouped(pairs: Pairs, groups: Sequence[str], drop_unknown: bool) -> Pairs:
     alike = spelled_alike(counts.keys() - missing.keys(), "the pairs have groups")
     if alike:
         raise ValueError(f"{alike[0]}; give each one spelling")
+    if reserved := called_as_everyone(counts, "the pairs have"):
+        raise ValueError(f"{reserved[0]}; give it another name")
     if missing and not drop_unknown:
         raise ValueError(
             f"{missing.total()} of {len(pairs)} pairs have no group ({in_numbers(missing)}); correct that, or leave "

@@ -185,6 +185,16 @@ def test_the_same_command_continues_where_it_stopped(dualfair, tmp_path, monkeyp
     assert again.status == 2 and "holds faces already" in again.err
 
 
+def test_an_import_that_had_read_every_image_continues_with_none(dualfair, tmp_path):
+    for number in range(7):
+        save(tmp_path / f"ph/ann{number}/1.png", seed=number)
+    (tmp_path / "ph/ann0/1.png").write_bytes(b"")
+    words = ("faces", "import", "folder", tmp_path / "ph", "--size", 16, "--out", tmp_path / "faces")
+    assert dualfair(*words).status == 2
+    made = dualfair(*words, "--max-unreadable", 0.2)
+    assert made.status == 0 and "Continuing where all images are read" in made.out and "image 8" not in made.out
+
+
 def test_an_import_that_begins_anew_says_so(dualfair, tmp_path):
     save(tmp_path / "ph/ann/1.png")
     (tmp_path / "ph/ann/2.png").write_bytes(b"")

@@ -356,6 +356,32 @@ def test_an_own_head_is_searched_retrained_and_opened_again(folder, dualfair):
     assert twice.status == 2 and "heads must be different names" in twice.err
 
 
+@pytest.mark.parametrize(
+    ("returned", "problem"),
+    [
+        ("cosine - 0.3 * strength", "it returns a tensor of shape (41,); return two things"),
+        ("cosine.mean(), torch.zeros(())", "it returns a tensor of shape () for cosines of shape (41,)"),
+        ("cosine, 0.0", "its penalty is a float; return a tensor without dimensions"),
+        (
+            "cosine + torch.ones(2), torch.zeros(())",
+            "called as margin(cosines, norms, strength) it raises RuntimeError",
+        ),
+    ],
+)
+def test_a_head_that_training_would_stumble_over_is_refused_before_anything_is_written(
+    folder, dualfair, returned, problem
+):
+    (folder / "bad.py").write_text(f"import torch\n\n\ndef mine(cosine, norm, strength):\n    return {returned}\n")
+    assert dualfair("faces", "synth", "--out", "faces", "--identities", 12, "--images", 2, "--size", 32).status == 0
+    trained = dualfair("train", "--faces", "faces", "--out", "run", "--size", 32, "--heads", "cosface,bad:mine")
+    (line,) = trained.err.splitlines()
+    assert trained.status == 2 and f"head 'bad:mine': {problem}" in line
+    assert not (folder / "run/train").exists()
+    checked = dualfair("check", "--heads", "bad:mine")
+    assert checked.status == 1 and f"head bad:mine: {problem}" in checked.out
+    sys.modules.pop("bad")
+
+
 def test_spaces_and_skeletons_that_do_not_fit_each_other_are_refused(folder, dualfair):
     alone = dualfair("check", "--skeleton", "inverted_residual:skeleton")
     assert alone.status == 2 and "space dpn81 is of blocks of 3 positions" in alone.err

@@ -10,6 +10,7 @@ from dualfair.planning.options import PlanOptions, duration
 from dualfair.planning.workload import planned_workload
 from dualfair.runs.options import ProtocolOptions, RetrainOptions, SearchOptions, TrainOptions
 from dualfair.runs.trained_run import open_setting
+from dualfair.supernet.images.store import open_store
 from dualfair.supernet.training.recipe import Recipe
 
 CONFIGS = (TrainOptions, Recipe, SearchOptions, ProtocolOptions, RetrainOptions)
@@ -58,7 +59,7 @@ def test_the_trainer_agrees_with_the_plan(dualfair, small_faces, tmp_path):
 
 def test_the_people_kept_to_confirm_are_not_those_of_the_search(small_faces):
     given = {"size": 32, "split": "0.4,0.4,0.2", "batch": 8}
-    setting = open_setting(TrainOptions(size=32, split="0.4,0.4,0.2"), small_faces)
+    setting = open_setting(TrainOptions(size=32, split="0.4,0.4,0.2"), open_store(small_faces))
     kept = planned_workload(small_faces, given, None, PlanOptions())
     images = [len(setting.splits[name]) for name in ("validation", "confirmation")]
     assert [kept.faces.validation, kept.faces.confirmation] == images == [16, 16]

@@ -19,6 +19,7 @@ from dualfair.runs.run_files import (
     read_short,
     reason,
 )
+from dualfair.runs.status import status
 from dualfair.runs.training_spec import TrainingSpec
 from dualfair.supernet.files import write_json
 from dualfair.supernet.space import dpn_space
@@ -243,16 +244,21 @@ def test_a_result_is_of_the_space_also_where_its_file_writes_it_otherwise(tmp_pa
         read_result(path, SPACE)
 
 
-def test_a_training_that_was_copied_from_a_run_on_other_faces_is_a_problem_and_counts_as_missing(tmp_path):
+@pytest.mark.parametrize("other", [{"faces_fingerprint": "theirs"}, {"split_seed": 1}, {"group_column": "age"}])
+def test_a_training_that_was_copied_from_a_run_on_other_people_is_a_problem_and_counts_as_missing(tmp_path, other):
     layout = RunLayout(tmp_path)
     save(tmp_path, (A, 0), (B, 0))
     config = train_config(faces_fingerprint="ours")
     layout.train.folder.mkdir()
     config.write(layout.train.config)
-    for label, faces in ((A, config.trained_on), (B, replace(config.trained_on, faces_fingerprint="theirs"))):
-        description = NetworkDescription(spec(label), "nano", (1, 1), 32, "cosface", 4, faces)
+    for label, people in ((A, config.trained_on), (B, replace(config.trained_on, **other))):
+        description = NetworkDescription(spec(label), "nano", (1, 1), 32, "cosface", 4, people)
         description.write(layout.retrain.of_label(label, 0).description)
+    add_to_plan(layout.retrain, {spec(label): ["named"] for label in (A, B)})
     trained = collect(layout, SPACE)
     assert [str(genotype) for genotype in trained.genotypes] == [A] and trained.missing == (f"{B} seed 0",)
     (problem,) = trained.damaged
-    assert problem.endswith("it was trained on other faces than those of this run; delete its folder")
+    assert problem.endswith("on other faces, or other people of them, than those of this run; delete its folder")
+    stands = status(layout)
+    (retrain,) = [stage for stage in stands.stages if stage.name == "retrain"]
+    assert (retrain.state, retrain.done, retrain.total) == ("interrupted", 1, 2) and problem in stands.problems

@@ -195,7 +195,14 @@ def test_bpc_compares_with_a_baseline(dualfair, files):
     (files / "out").rename(files / "before")
     result, report = measured(dualfair, files, "--baseline", files / "before")
     assert {row["value"] for row in report["bpc"]} == {0.0, None}, "a system against itself; some ratio is infinite"
-    assert "bpc of rank_disparity (ranks by images, all against all) at FAR 0.01: 0.000 against e" in result.out
+    place = f"against e of {files / 'before'}\n"
+    assert f"bpc of rank_disparity (ranks by images, all against all) at FAR 0.01: 0.000 {place}" in result.out
+    assert {row["baseline"] for row in report["bpc"]} == {f"e of {files / 'before'}"}
+    fewer = (files / "before/report.json").read_text().replace('"identities": 24,', '"identities": 23,', 1)
+    write_json(files / "fewer.json", json.loads(fewer))
+    other = dualfair("evaluate", "--embeddings", files / "e.npy", "--identities", files / "ids.csv",
+                     "--out", files / "o", "--baseline", files / "fewer.json", *FAST)  # fmt: skip
+    assert other.status == 2 and "the baseline has identities 23, e has 24; evaluate both on the same" in other.err
     missing = dualfair("evaluate", "--embeddings", files / "e.npy", "--identities", files / "ids.csv",
                        "--out", files / "o", "--baseline", files / "nowhere", *FAST)  # fmt: skip
     assert (

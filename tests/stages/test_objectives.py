@@ -119,6 +119,30 @@ def test_scores_by_edited_code_of_ones_own_are_not_mixed_with_those_before(dualf
     sys.modules.pop("edited")
 
 
+def test_networks_judged_by_edited_code_of_ones_own_are_not_mixed_with_those_before(dualfair, trained):
+    code = "def mine(faces):\n    return FACTOR * float(abs(faces.embeddings).mean())\n"
+    searching = ("search", "--run", trained, *SEARCH, "--objectives", "error,judging:mine")
+    retraining = ("retrain", "--run", trained, "--seeds", 1, "--controls", 0, "--random", 1, "--epochs", 0.3)
+    commands = (searching, retraining, (*retraining, "--genotype", "101:cosface"), ("correlate", "--run", trained))
+
+    def typed(factor):
+        sys.modules.pop("judging", None)
+        Path("judging.py").write_text(code.replace("FACTOR", factor))
+        return [dualfair(*words) for words in commands]
+
+    assert [each.status for each in typed("1")] == [0, 0, 0, 0]
+    before = {path: path.read_bytes() for path in trained.rglob("*.json")}
+    for refused in typed("1000"):
+        (line,) = refused.err.splitlines()
+        assert refused.status == 2 and line.startswith(
+            "Error: module 'judging' was edited since networks of run were retrained and judged by it; put its code "
+            "back, or use another directory"
+        )
+    assert {path: path.read_bytes() for path in trained.rglob("*.json")} == before
+    assert [each.status for each in typed("1")] == [0, 0, 0, 0]
+    sys.modules.pop("judging")
+
+
 def test_an_objective_that_is_always_undefined_is_named_by_retrain(dualfair, trained):
     Path("nowhere.py").write_text("def mine(faces):\n    return float('nan')\n")
     assert dualfair("search", "--run", trained, *SEARCH, "--objectives", "error,nowhere:mine").status in (0, 2)

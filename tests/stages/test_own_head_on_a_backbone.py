@@ -115,3 +115,29 @@ def test_a_head_that_is_not_to_be_had_or_not_this_one_is_refused_in_one_line(run
     refused = dualfair(*RETRAIN, "--head", head)
     assert refused.status == 2 and refusal in refused.err and refused.err.count("\n") == 1, refused.err
     assert read_plan(RunLayout(run).retrain) == before
+
+
+def test_networks_by_edited_code_of_a_head_are_not_mixed_with_those_before(run, dualfair):
+    before = {path: path.read_bytes() for path in run.rglob("*.json")}
+
+    def refusal(module, *words):
+        code = Path(f"{module}.py").read_text()
+        Path(f"{module}.py").write_text(f"{code}\n# edited\n")
+        sys.modules.pop(module, None)
+        refused = dualfair(*words)
+        Path(f"{module}.py").write_text(code)
+        sys.modules.pop(module, None)
+        assert refused.status == 2 and refused.err.count("\n") == 1, refused.err
+        return refused.err
+
+    # Another backbone by the same head, and a network of the space by a head of the supernet.
+    other = ("retrain", "--run", "run", "--backbone", "test_vit", "--seeds", 1, "--head", "my_heads:no_margin")
+    folder = "run/retrain/timm.test_resnet.no_margin/seed-0"
+    assert f"module 'my_heads' was edited since {folder} was trained; put its code back" in refusal("my_heads", *other)
+    searched = ("retrain", "--run", "run", "--genotype", "101:softmax", "--seeds", 1)
+    assert "module 'own_head' was edited since the supernet of run was trained" in refusal("own_head", *searched)
+    continued = ("train", "--faces", "faces", "--out", "run", "--size", 32, "--epochs", 0.3, "--batch", 16)
+    refused = refusal("own_head", *continued, "--heads", "cosface,own_head:softmax")
+    assert "made with another configuration: code = {'own_head': " in refused
+    assert {path: path.read_bytes() for path in run.rglob("*.json")} == before
+    assert dualfair(*RETRAIN, "--head", "my_heads:no_margin").status == 0

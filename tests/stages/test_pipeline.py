@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+import subprocess
 
 import numpy as np
 import pytest
@@ -119,6 +120,26 @@ def test_a_run_may_be_moved_with_its_faces(dualfair, searched, tmp_path):
     assert moved.status == 0 and "12 of them known before" in moved.out
 
 
+def test_faces_in_another_folder_are_found_again_by_the_command_that_is_told(dualfair, searched, tmp_path, monkeypatch):
+    for name in ("run", "faces"):
+        shutil.copytree(searched.parent / name, tmp_path / ("my runs/" if name == "run" else "new place/") / name)
+    monkeypatch.chdir(tmp_path / "my runs")
+    words = ("--run", "run", "--population", 6, "--generations", 2, "--calibrate", 64)
+    for command, *more in (("search", *words), ("transfer", "--run", "run", "--group", "hat", "--out", "out")):
+        lost = dualfair(command, *more)
+        assert lost.status == 2 and len(lost.err.splitlines()) == 1
+        assert "the run's faces are not in faces; put them there again" in lost.err
+    link = lost.err.strip().rpartition("link it: ")[2]
+    typed = link.replace("/FULL/PATH/OF/FACES", f"'{tmp_path}/new place/faces'")
+    subprocess.run(typed, shell=True, check=True)
+    found = dualfair("search", *words)
+    assert found.status == 0 and "12 of them known before" in found.out
+    typed = typed.replace("new place/faces", "other")
+    dualfair("faces", "synth", "--out", "../other", "--identities", 30, "--images", 6, "--size", 32, "--seed", 1)
+    subprocess.run(typed, shell=True, check=True)
+    assert "the faces in faces are not those that run was trained on" in dualfair("search", *words).err
+
+
 def test_faces_that_changed_are_noticed(dualfair, searched, tmp_path):
     shutil.copytree(searched.parent, tmp_path / "moved")
     dualfair("faces", "synth", "--out", tmp_path / "moved/faces", "--identities", 30, "--images", 6, "--size", 32,
@@ -136,6 +157,28 @@ def test_retraining_keeps_what_is_done(dualfair, retrained):
     assert again.status == 0 and [path.read_bytes() for path in results] == before
     other = dualfair("retrain", "--run", retrained, "--seeds", 2, "--epochs", 2)
     assert other.status == 2 and "epochs = 1.0 there, 2.0 here" in other.err
+
+
+def test_a_training_that_was_copied_from_elsewhere_is_not_taken_for_one_of_this_run(dualfair, retrained, tmp_path):
+    shutil.copytree(retrained.parent, tmp_path / "copy")
+    run = tmp_path / "copy/run"
+    copied, other = sorted((run / "retrain").glob("*/seed-0"))[:2]
+    shutil.rmtree(other)
+    description = json.loads((copied / "network.json").read_text())
+    description["trained_on"]["split_seed"] = 7
+    (copied / "network.json").write_text(json.dumps(description))
+    again = dualfair("retrain", "--run", run, "--seeds", 2, "--controls", 2, "--epochs", 1)
+    (line,) = again.err.splitlines()
+    assert again.status == 2 and not other.exists(), "refused before anything is trained"
+    assert line.endswith(
+        f"{copied}/result.json: it was trained on other faces, or other people of them, than those of this run; delete "
+        "its folder"
+    )
+    studied = dualfair("correlate", "--run", run, "--resamples", 20)
+    label = description["training"]
+    assert studied.status == 3 and f"{label} seed 0" in studied.out
+    shutil.rmtree(copied)
+    assert dualfair("retrain", "--run", run, "--seeds", 2, "--controls", 2, "--epochs", 1).status == 0
 
 
 def test_another_disparity_is_not_searched_on_beside_trainings_judged_by_the_first(dualfair, retrained, tmp_path):

@@ -99,6 +99,18 @@ def test_networks_of_one_table_are_counted_and_those_that_lack_a_seed_named(dual
     assert "left out, seeds missing: n3" in result.out
 
 
+def test_spellings_of_one_network_or_seed_do_not_count_as_two(write):
+    cheap = write("cheap.csv", "network,error\na,1\nb,2\nc,3\n")
+    tables = read_score_tables(cheap, write("truth.csv", "network,seed,error\na,0,1\nb,0,2\nc,0.0,3\n")).tables
+    assert tables.names == ("a", "b", "c") and tables.standalone["error"].tolist() == [[1], [2], [3]]
+    twice = write("twice.csv", "network,seed,error\na,1,1\na,1.0,2\n")
+    with pytest.raises(ValueError, match="line 3: seed '1' of network 'a' is there already"):
+        read_score_tables(cheap, twice)
+    blank = write("blank.csv", "network,error\na,1\nA ,2\nb,3\n")
+    with pytest.raises(ValueError, match=r"networks that differ only in case, .*: 'A' and 'a'; give each"):
+        read_score_tables(cheap, blank)
+
+
 def test_rows_without_a_seed_column_are_seeds_in_their_order_and_a_sign_is_changed_in_both_tables(write):
     cheap = write("c.csv", "\ufeffnetwork, acc ,size\na,1,5\nb,2,6\n\nc,3,7\n")
     truth = write("t.csv", "network,acc\na,10\na,11\nb,20\nb,21\nc,30\nc,31\n")

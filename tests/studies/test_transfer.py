@@ -180,6 +180,19 @@ def test_faces_of_one_name_are_kept_apart_and_home_by_another_path_is_home(dualf
     assert f"run on {home} (at home)" in result.out and f"run on {away}, groups by group" in result.out
 
 
+def test_faces_that_are_named_twice_are_measured_once_and_a_run_is_named_once(dualfair, run, place, monkeypatch):
+    (place / "other as well").symlink_to(place / "other")
+    monkeypatch.chdir(run)
+    words = ("transfer", "--run", ".", "--to", place / "other", "--to", place / "other as well", "--resamples", 20)
+    result = dualfair(*words, "--out", place / "once")
+    assert result.status == 0, result.err
+    networks = json.loads((place / "once/transfer.json").read_text())["networks"]
+    assert [network["faces"] for network in networks] == ["faces"] * 3 + ["other"] * 3
+    assert {network["run"] for network in networks} == {"run"}
+    twice = dualfair(*words, "--run", run, "--out", place / "twice")
+    assert twice.status == 2 and "run directory . is given twice; give each once" in twice.err
+
+
 def test_faces_that_were_imported_anew_are_told_in_one_line(dualfair, run, place):
     for folder in ("run", "faces"):
         shutil.copytree(place / folder, place / "changed" / folder)

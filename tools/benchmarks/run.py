@@ -1,7 +1,6 @@
 """The run of all benchmarks, or of those that are named."""
 
 import os
-import platform
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -12,6 +11,7 @@ import torch
 from dualfair.benchmarks import BENCHMARKS
 from dualfair.benchmarks.contest import Setting
 from dualfair.benchmarks.contests import CONTESTS
+from dualfair.evaluation.latency import processor
 from dualfair.runs.devices import describe
 from dualfair.runs.watching import Say, silent
 from dualfair.supernet.files import write_json
@@ -52,12 +52,9 @@ def run_benchmarks(
 
 def environment(device: str) -> dict[str, object]:
     """The machine and torch, for the head of the report."""
-    listing = Path("/proc/cpuinfo")
-    lines = listing.read_text(encoding="utf-8").splitlines() if listing.is_file() else []
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return {
         "device": describe(torch.device(device)),
-        "cpu": models[0] if models else platform.machine(),
+        "cpu": processor(),
         "cores": os.cpu_count(),
         "torch": torch.__version__,
         "load average": os.getloadavg()[0],

@@ -18,7 +18,7 @@ from dualfair.evaluation.objective_grammar import own_objective
 from dualfair.evaluation.objectives import OBJECTIVES, EmbeddedFaces, Objective
 from dualfair.runs.architectures import open_skeleton, open_space
 from dualfair.runs.config import look_up
-from dualfair.supernet.heads import HEADS
+from dualfair.supernet.heads import HEADS, check_margin
 from dualfair.supernet.training import sampling
 from dualfair.supernet.training.sampling import SAMPLERS, SamplerFactory
 
@@ -112,16 +112,10 @@ def check_head(margin: Callable[[Tensor, Tensor, float], tuple[Tensor, Tensor]])
     """
     cosines, norms = torch.linspace(-1, 1, 41, requires_grad=True), torch.linspace(18, 26, 41, requires_grad=True)
     try:
-        returned = [margin(cosines, torch.full((41,), 22.0), strength) for strength in (0.0, 1.0)]
-    except Exception as error:
-        return [f"called as margin(cosines, norms, strength) it raises {type(error).__name__}: {error}"]
-    if not all(isinstance(pair, tuple) and len(pair) == 2 for pair in returned):
-        return [f"it returns {_shape(returned[0])}; return two things: (cosines with margin, penalty)"]
-    (free, _), (held, penalty) = returned
-    if not isinstance(held, Tensor) or held.shape != cosines.shape:
-        return [f"it returns {_shape(held)} for cosines of shape (41,); return (cosines with margin (41,), penalty)"]
-    if not isinstance(penalty, Tensor) or penalty.ndim:
-        return [f"its penalty is {_shape(penalty)}; return a tensor without dimensions, torch.zeros(()) for none"]
+        check_margin(margin)
+    except ValueError as error:
+        return [str(error)]
+    free, held = (margin(cosines, torch.full((41,), 22.0), strength)[0] for strength in (0.0, 1.0))
     faults = list(_faults_of_margin(cosines, free, held))
     logits, penalty = margin(cosines, norms, 1.0)
     loss = logits.sum() + penalty
@@ -161,10 +155,6 @@ def check_sampler(make: SamplerFactory) -> list[str]:
     return []
 
 
-def _shape(value: object) -> str:
-    return f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
-
-
 CHECKS = {
     "disparity": (DISPARITIES, check_disparity),
     "objective": (OBJECTIVES, check_objective),
@@ -195,13 +185,15 @@ def check_plugged_in(
             "nothing to check: give --space, --skeleton, --heads, --sampler, --disparity or --objective, each as "
             "module:object"
         )
-    shape = open_skeleton(skeleton or "nano", blocks, size, heads)
     named = {"disparity": disparities, "objective": objectives, "head": heads.split(","), "sampler": [sampler]}
     faults = {}
     for kind, names in named.items():
         table, check = CHECKS[kind]
         faults |= {f"{kind} {name}": check(look_up(name, table, kind)) for name in map(str.strip, names) if name}
-    if (space or skeleton) and not any(faults.values()):
+    if any(faults.values()):
+        return faults
+    shape = open_skeleton(skeleton or "nano", blocks, size, heads)
+    if space or skeleton:
         opened = open_space(space or "dpn81", shape, heads)
         networks = f"space {space or 'dpn81'} ({opened.size:,} networks)"
         faults[f"{networks} on skeleton {shape.name}, {shape.image_size} px"] = check_space(opened, shape)

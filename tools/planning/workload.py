@@ -19,6 +19,7 @@ from dualfair.stages.confirm import RANDOM
 from dualfair.stages.inherited import CALIBRATION
 from dualfair.stages.search import SAMPLE
 from dualfair.supernet.images.face_set import some_people
+from dualfair.supernet.images.store import open_store
 from dualfair.supernet.skeleton import Skeleton
 from dualfair.supernet.space import SearchSpace
 from dualfair.supernet.training.batches import BatchSampler
@@ -204,7 +205,7 @@ def planned_workload(
         counts = _not_imported(train, options, protocol.people)
         space = open_space(train.space, skeleton, train.heads)
     else:
-        setting = open_setting(train, faces)
+        setting = open_setting(train, open_store(faces))
         space, skeleton, splits = setting.space, setting.skeleton, setting.splits
         counts = FaceCounts(
             training=len(splits["train"]),

@@ -24,13 +24,21 @@ def open_skeleton(name: str, blocks: str = "", size: int = 0, heads: str = "") -
 def with_heads(skeleton: Skeleton, heads: Iterable[str]) -> Skeleton:
     """A skeleton whose networks may also have these heads: one's own by `module:object`; the built-in ones they have.
 
-    Raises ValueError for an unknown head, and for one that is called like another.
+    Raises ValueError for an unknown head, for one that training would stumble over, and for one that is called like
+    another.
     """
     own_heads = {head.name: head for head in skeleton.own_heads}
     for text in heads:
         if text in HEAD_NAMES or text in own_heads:
             continue
+        # The only need of torch here.
+        from dualfair.supernet.heads import check_margin
+
         head = OwnHead(head_name(text), look_up(text, dict.fromkeys(HEAD_NAMES), "head", Callable), text)
+        try:
+            check_margin(head.margin)
+        except ValueError as error:
+            raise ValueError(f"head {text!r}: {error}") from error
         if head.name in HEAD_NAMES or own_heads.setdefault(head.name, head).source != text:
             raise ValueError(f"head {text!r} is called like another one, {head.name!r}; rename the function")
     return replace(skeleton, own_heads=tuple(own_heads.values()))

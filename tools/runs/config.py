@@ -2,12 +2,15 @@
 plug-ins that these name."""
 
 import dataclasses
+import hashlib
 import importlib
 import math
 import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import TypeVar, get_type_hints
 
 Config = TypeVar("Config")
@@ -80,6 +83,29 @@ def look_up(name: str, table: Mapping[str, object], kind: str, expected: type = 
         of_type = f"{expected.__module__}.{expected.__qualname__}"
         raise ValueError(f"{kind} {name!r} is a {type(plugged_in).__name__}; expected a {of_type}")
     return plugged_in
+
+
+def code_of(names: Iterable[str]) -> dict[str, str]:
+    """By module, the digest of its source, for every `module:object` that was looked up among names of plug-ins."""
+    modules = sorted({name.partition(":")[0] for name in names if ":" in name})
+    return {name: _source_digest(sys.modules[name]) for name in modules}
+
+
+@cache
+def _source_digest(module: ModuleType) -> str:
+    """The digest of the file that a module was imported from; kept, since an edit changes no imported module."""
+    path = Path(getattr(module, "__file__", None) or "")
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+
+
+def check_code(recorded: Mapping[str, str] | None, code: Mapping[str, str], since: str) -> None:
+    """Raise ValueError where a module is not what was recorded, as of `code_of`; `since` says what was done by it."""
+    edited = [name for name, digest in (recorded or {}).items() if code.get(name, digest) != digest]
+    if edited:
+        raise ValueError(
+            f"module {edited[0]!r} was edited since {since}; put its code back, or use another directory, so that "
+            "results of old and new code are not mixed"
+        )
 
 
 def numbers(text: str, separator: str, kind: type, name: str) -> tuple:

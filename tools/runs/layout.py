@@ -105,10 +105,6 @@ class TrainingsLayout(StageLayout):
         """The trainings that have a folder, as (label, seed); labels may be damaged."""
         return [(label_of_folder(place.parent.name), int(place.name.removeprefix("seed-"))) for place in self.folders()]
 
-    def finished_trainings(self) -> list[tuple[str, int]]:
-        """Those of `begun_trainings` that have a result, intact or not."""
-        return [(label, seed) for label, seed in self.begun_trainings() if self.of_label(label, seed).result.is_file()]
-
 
 class StudyLayout(TrainingsLayout):
     """The folder RUN/studies/NAME of a study, which may train networks too."""

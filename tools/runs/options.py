@@ -3,15 +3,11 @@ standalone networks and in the ranking study. Needs no torch."""
 
 import hashlib
 import json
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
-from functools import cache
-from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Self
 
-from dualfair.runs.config import look_up, option
+from dualfair.runs.config import code_of, look_up, option
 from dualfair.supernet.images import DROP_UNKNOWN
 
 if TYPE_CHECKING:
@@ -124,6 +120,11 @@ class ProtocolOptions:
 
         return EvaluationProtocol(objectives=parse_objectives(self.objectives, look_up))
 
+    @property
+    def code(self) -> dict[str, str]:
+        """The code of the objectives that are the user's own, as of `code_of`. Raises as `protocol` does."""
+        return code_of(each.name for each in self.protocol().objectives)
+
     def normalised(self) -> Self:
         """The options with their objectives written in the one way that is recorded. Raises as `protocol` does."""
         return replace(self, objectives=",".join(each.name for each in self.protocol().objectives))
@@ -143,7 +144,7 @@ def measurement(
     have intervals; `timed_on` says on which device latencies were taken, where these are among them. Objectives of
     one's own add the digests of their modules' source.
     """
-    own = sorted({each.name.partition(":")[0] for each in protocol_options.protocol().objectives if ":" in each.name})
+    code = protocol_options.code
     return json.dumps(
         {
             **asdict(protocol_options),
@@ -153,16 +154,9 @@ def measurement(
             "scorer": SCORER_VERSION,
             **({"resamples": resamples} if resamples else {}),
             **({"timed on": timed_on} if timed_on else {}),
-            **({"code": {name: _source_digest(sys.modules[name]) for name in own}} if own else {}),
+            **({"code": code} if code else {}),
         }
     )
-
-
-@cache
-def _source_digest(module: ModuleType) -> str:
-    """The digest of the file that a module was imported from; kept, since an edit changes no imported module."""
-    path = Path(getattr(module, "__file__", None) or "")
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 
 
 def measured_alike(text: str, known: Mapping[str, object]) -> bool:

@@ -20,6 +20,7 @@ from dualfair.runs.records.training import (
     NetworkDescription,
     PlannedTraining,
     TrainConfig,
+    TrainedOn,
     TrainingPlan,
     TrainingResult,
 )
@@ -57,21 +58,14 @@ class RunFiles:
     ) -> dict[Path, TrainingResult]:
         """The results of a stage by their files, in order, each as `read_result` reads it.
 
-        They are of searched networks and of backbones, by any recipe; with `plain` only those of `is_plain`. One that
-        was trained on other faces than the run's was copied from another run: a problem.
+        They are of searched networks and of backbones, by any recipe; with `plain` only those of `is_plain`.
         """
         results = {}
-        run = self.record(TrainConfig, self.layout.train.config)
         for path in stage.results():
             if plain and not is_plain(label_of_folder(path.parts[-3])):
                 continue
             try:
-                result = read_result(path, space)
-                described = TrainingLayout(path.parent).description
-                network = NetworkDescription.read(described) if described.is_file() else None
-                if run and network and network.trained_on.faces_fingerprint != run.faces_fingerprint:
-                    raise ValueError(f"{path}: it was trained on other faces than those of this run; delete its folder")
-                results[path] = result
+                results[path] = read_result(path, space)
             except ValueError as error:
                 self.add_problem(str(error).replace(str(path), self.shown(path)))
         return results
@@ -195,7 +189,8 @@ def collect(layout: RunLayout, space: SearchSpace) -> TrainingResults:
 def read_result(path: Path, space: SearchSpace | None = None) -> TrainingResult:
     """The result of one training of a space's network or of a backbone. Without a space any genotype will do.
 
-    Raises ValueError, naming the file, when it is not whole, or of another training than its folder's.
+    Raises ValueError, naming the file, when it is not whole, of another training than its folder's, or copied from a
+    run on other people.
     """
 
     def parse(value: object) -> TrainingResult:
@@ -209,7 +204,19 @@ def read_result(path: Path, space: SearchSpace | None = None) -> TrainingResult:
     result = read_whole(path, parse, f"delete it and run '{again}' again")
     if Path(*path.parts[-3:-1]) != result.training.folder:
         raise ValueError(f"{path}: it is of {result.training}, not of this folder's network; delete it")
+    description, people = TrainingLayout(path.parent).description, _people_of_run(path)
+    if people and description.is_file() and NetworkDescription.read(description).trained_on != people:
+        raise ValueError(
+            f"{path}: it was trained on other faces, or other people of them, than those of this run; delete its folder"
+        )
     return result
+
+
+def _people_of_run(result: Path) -> TrainedOn | None:
+    """Whom networks are trained on in the run that a result lies in, in a stage or a study; None where none is told."""
+    runs = (RunFiles(RunLayout(folder)) for folder in result.parents[3:5])
+    configs = (run.record(TrainConfig, run.layout.train.config) for run in runs)
+    return next((config.trained_on for config in configs if config), None)
 
 
 def read_short(layout: RunLayout, trained: TrainingResults, space: SearchSpace) -> tuple[TrainingResult, ...]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from dualfair.runs.architectures import open_skeleton
+from dualfair.runs.config import code_of
 from dualfair.runs.layout import TrainingLayout
 from dualfair.runs.records.training import NetworkDescription, TrainedOn
 from dualfair.runs.training_spec import TrainingSpec
@@ -42,14 +43,16 @@ def describe_network(
     training: TrainingSpec, skeleton: Skeleton, identities: int, trained_on: TrainedOn
 ) -> NetworkDescription:
     """What a standalone network is, as its folder says it; `training` has the seed that is drawn from."""
+    heads = [head.source for head in skeleton.own_heads if head.name == training.network.head]
     return NetworkDescription(
         training,
         skeleton.name,
         tuple(skeleton.blocks),
         skeleton.image_size,
-        ",".join(head.source for head in skeleton.own_heads if head.name == training.network.head),
+        ",".join(heads),
         identities,
         trained_on,
+        code_of(heads) or None,
     )
 
 

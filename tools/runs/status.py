@@ -12,7 +12,7 @@ from dualfair.runs.layout import RunLayout, StageLayout, StudyLayout, TrainingLa
 from dualfair.runs.options import measured_alike
 from dualfair.runs.records.search import Front, SearchConfig
 from dualfair.runs.records.study import StudyReport
-from dualfair.runs.records.training import TrainConfig, TrainingPlan, TrainingResult
+from dualfair.runs.records.training import TrainConfig, TrainingPlan
 from dualfair.runs.run_files import RunFiles
 from dualfair.runs.training_spec import is_plain
 from dualfair.supernet.training.checkpoint import DAMAGED, checkpoints, read_record
@@ -143,10 +143,10 @@ def _study(files: RunFiles, stage: StudyLayout) -> Stage:
 
 def _trainings(files: RunFiles, stage: TrainingsLayout, planned: Sequence[tuple[str, int]]) -> Stage:
     """The standalone trainings of a stage that are `planned`, or those that have begun where that is not known."""
-    durations, half_done, missing, left = [], [], 0, None
+    results, durations, half_done, missing, left = files.results(stage), [], [], 0, None
     for label, seed in planned or stage.begun_trainings():
         training = stage.of_label(label, seed)
-        if result := files.record(TrainingResult, training.result):
+        if result := results.get(training.result):
             durations.append(result.seconds)
         elif newest := _newest_checkpoint(files, training.folder):
             half_done.append(newest)
@@ -169,8 +169,8 @@ def _correlate(files: RunFiles) -> Stage:
     if ranking is None:
         return _stage(stage, "networks", 0)
     ranked = {*ranking.networks, *ranking.left_out}
-    trained = [(label, seed) for label, seed in layout.retrain.finished_trainings() if is_plain(label)]
-    later = {label for label, seed in trained if label not in ranked or f"{label} seed {seed}" in ranking.missing}
+    trained = [result.training for result in files.results(layout.retrain, plain=True).values()]
+    later = {each.label for each in trained if each.label not in ranked or str(each) in ranking.missing}
     if later:
         notes = [f"retrained since: {', '.join(sorted(later))}"]
     else:

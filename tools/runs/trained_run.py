@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from dualfair.evaluation.scoring.embedding import network_input
+from dualfair.presentation.format import quoted
 from dualfair.runs.architectures import open_skeleton, open_space
 from dualfair.runs.config import numbers
 from dualfair.runs.devices import working
@@ -20,7 +21,7 @@ from dualfair.runs.records.training import TrainConfig
 from dualfair.runs.standalone import load_weights
 from dualfair.supernet.images.face_set import FaceSet, TooFewPeople, divide_people, open_splits
 from dualfair.supernet.images.labels import labels_of
-from dualfair.supernet.images.store import open_store
+from dualfair.supernet.images.store import FaceStore, open_store
 from dualfair.supernet.network import Supernet
 from dualfair.supernet.skeleton import Skeleton
 from dualfair.supernet.space import SearchSpace
@@ -62,12 +63,11 @@ class TrainedRun:
         return self.processes.device
 
 
-def open_setting(options: TrainOptions, faces: Path) -> Setting:
-    """The space, skeleton and splits that training options name. Raises ValueError where they do not fit."""
+def open_setting(options: TrainOptions, store: FaceStore) -> Setting:
+    """The space, skeleton and splits of faces that training options name. Raises ValueError where they do not fit."""
     skeleton = open_skeleton(options.skeleton, options.blocks, options.size, options.heads)
     space = open_space(options.space, skeleton, options.heads)
     fractions = numbers(options.split, ",", float, "split")
-    store = open_store(faces)
     splits = open_splits(
         store,
         group_column=options.group_column,
@@ -130,11 +130,22 @@ def working_on(run: Path | str, **how: object) -> Iterator[TrainedRun]:
 
 def recorded_setting(run: Path, config: TrainConfig) -> Setting:
     """What a run is about. Raises ValueError where its faces are not at hand, or no longer those it was trained on."""
-    faces = faces_of(run, config)
-    setting = open_setting(config.options, faces)
-    if setting.faces_fingerprint != config.faces_fingerprint:
-        raise ValueError(f"the faces in {faces} are not those that {run} was trained on")
-    return setting
+    return open_setting(config.options, open_faces(run, config))
+
+
+def open_faces(run: Path, config: TrainConfig) -> FaceStore:
+    """The faces of a run. Raises ValueError where they are not at hand, or no longer those it was trained on."""
+    folder = faces_of(run, config)
+    if not folder.exists():
+        parent = "" if folder.parent.is_dir() else f"mkdir -p {quoted(folder.parent)} && "
+        raise ValueError(
+            f"the run's faces are not in {folder}; put them there again, or if they lie in another folder, link it: "
+            f"{parent}ln -sfn /FULL/PATH/OF/FACES {quoted(folder)}"
+        )
+    store = open_store(folder)
+    if store.fingerprint != config.faces_fingerprint:
+        raise ValueError(f"the faces in {folder} are not those that {run} was trained on; put the old ones there again")
+    return store
 
 
 def faces_of(run: Path, config: TrainConfig) -> Path:

@@ -92,7 +92,8 @@ def import_faces(
 
     def rows_shown(rows: range) -> Iterator[int]:
         if rows.start:
-            say(f"Continuing with image {rows.start + 1:,} of {rows.stop:,}")
+            place = f"with image {rows.start + 1:,} of {rows.stop:,}" if rows else "where all images are read"
+            say(f"Continuing {place}")
         elif interrupted:
             say("Beginning anew: files or options are not those of the import that was interrupted here")
         return showing(progress, "images", "image")(rows)

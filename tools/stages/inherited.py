@@ -12,6 +12,7 @@ from dualfair.evaluation.scoring.scorer import InheritedScorer
 from dualfair.evolution.archive import Archive, Evaluation
 from dualfair.evolution.constraints import Constraints, within
 from dualfair.evolution.run import Run, feasible, objectives_of
+from dualfair.runs.config import check_code
 from dualfair.runs.directory import RunDirectory
 from dualfair.runs.options import BATCH, ProtocolOptions, measurement, people_in_words
 from dualfair.runs.records.search import Front, SearchConfig
@@ -61,6 +62,14 @@ def recorded_search(directory: RunDirectory) -> SearchConfig:
     return directory.config(layout.search, SearchConfig)
 
 
+def check_judged(directory: RunDirectory, protocol_options: ProtocolOptions) -> None:
+    """Raise ValueError where networks of a run were retrained and judged by other code of own objectives."""
+    stage, code = directory.layout.retrain, protocol_options.code
+    if code and stage.config.is_file():
+        recorded = directory.config(stage, RetrainConfig).code
+        check_code(recorded, code, f"networks of {directory.path} were retrained and judged by it")
+
+
 def calibrating(run: TrainedRun, protocol_options: ProtocolOptions, split: str) -> int:
     """On how many training images BN statistics are measured for the scores on a split."""
     images = protocol_options.calibrate
@@ -100,6 +109,7 @@ def open_scoring(
     `timed_on` names a device whose latencies are to be read from the archive, in place of this one's.
     """
     directory, limited = run.directory, config.constraints
+    check_judged(directory, config.protocol)
     layout = directory.layout.search
     directory.make(layout)
     protocol = config.protocol.protocol()

@@ -8,7 +8,7 @@ import numpy as np
 from dualfair.evaluation.statistics.ranking import evenly_spaced
 from dualfair.evolution.pareto import knee, non_dominated
 from dualfair.runs.architectures import open_sampler, with_heads
-from dualfair.runs.config import changed
+from dualfair.runs.config import changed, check_code, code_of
 from dualfair.runs.devices import in_words
 from dualfair.runs.layout import TrainingLayout, TrainingsLayout
 from dualfair.runs.options import RetrainOptions
@@ -18,7 +18,7 @@ from dualfair.runs.run_files import add_to_plan, read_plan
 from dualfair.runs.trained_run import TrainedRun
 from dualfair.runs.training_spec import TrainingSpec
 from dualfair.stages.confirm import confirmed_front
-from dualfair.stages.inherited import recorded_search, scored_networks
+from dualfair.stages.inherited import check_judged, recorded_search, scored_networks
 from dualfair.stages.selection import Selection
 from dualfair.stages.standalone_training import HowTrained, TrainingStage, train_all
 from dualfair.supernet.genotype import Genotype
@@ -119,23 +119,25 @@ def retrain_selection(run: TrainedRun, selection: Selection, how: HowTrained) ->
         for training, samples in selection.trainings(run, how.recipe, base).items()
         for seed in range(how.options.seeds)
     }
-    sources = {head.name: head.source for head in run.setting.skeleton.own_heads}
-    for training in trainings:
-        if source := sources.get(training.network.head):
-            _check_head(run.directory.layout.retrain.training(training), source)
     return train_planned(run, trainings, replace(how, recipe=base))
 
 
-def _check_head(place: TrainingLayout, source: str) -> None:
-    """Raise ValueError where a training was begun with a head of the same name from elsewhere."""
-    if not place.description.exists():
-        return
-    description = NetworkDescription.read(place.description, "delete it")
-    if source not in description.heads.split(","):
-        raise ValueError(
-            f"{place.folder} was trained with head {description.heads or 'of another origin'!r}, not with {source!r}; "
-            "rename one of the functions"
-        )
+def _check_heads(run: TrainedRun) -> None:
+    """Raise ValueError where the supernet or a network was trained by a head of the same name, but of other code."""
+    sources = {head.name: head.source for head in run.setting.skeleton.own_heads}
+    code, layout = code_of(sources.values()), run.directory.layout
+    check_code(run.config.code, code, f"the supernet of {layout.path} was trained")
+    for place in map(TrainingLayout, (*layout.retrain.folders(), *layout.short.folders()) if sources else ()):
+        if not place.description.exists():
+            continue
+        description = NetworkDescription.read(place.description, "delete it")
+        source = sources.get(description.training.network.head)
+        if source and source not in description.heads.split(","):
+            raise ValueError(
+                f"{place.folder} was trained with head {description.heads or 'of another origin'!r}, not with "
+                f"{source!r}; rename one of the functions"
+            )
+        check_code(description.code, code, f"{place.folder} was trained")
 
 
 def train_planned(
@@ -197,8 +199,15 @@ def retrain_short(run: TrainedRun, how: HowTrained) -> list[TrainingResult]:
 def _claimed(run: TrainedRun, layout: TrainingsLayout, how: HowTrained, seeds_from: int = 0) -> TrainingStage:
     """A stage, claimed for its recipe. Raises ValueError when it was claimed for another one."""
     search = SearchConfig.of(how.protocol) if how.protocol else recorded_search(run.directory)
+    _check_heads(run)
+    check_judged(run.directory, search.protocol)
     config = RetrainConfig(
-        recipe=how.recipe, protocol=search.protocol, names=search.names, weights=run.digest, seeds_from=seeds_from
+        recipe=how.recipe,
+        protocol=search.protocol,
+        names=search.names,
+        weights=run.digest,
+        seeds_from=seeds_from,
+        code=search.protocol.code or None,
     )
     configuration = run.directory.claim(layout, config)
     run.directory.record_command(layout, in_words(run.processes))

@@ -60,7 +60,13 @@ class TrainingStage:
 
 
 def train_all(run: TrainedRun, stage: TrainingStage, trainings: Sequence[TrainingSpec]) -> list[TrainingResult]:
-    """Train what has no result yet by teams of ranks; returns the results, one a training."""
+    """Train what has no result yet by teams of ranks; returns the results, one a training.
+
+    Raises ValueError for a result that is damaged or not of this run, before anything is trained.
+    """
+    for path in (stage.layout.training(training).result for training in trainings):
+        if path.is_file():
+            read_result(path, run.setting.space)
     team = divide(run.processes, stage.how.options.ranks_per_job)
     for number in queue(run.processes, team, len(trainings)):
         train_standalone(run, stage, trainings[number], team)

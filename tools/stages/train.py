@@ -5,12 +5,14 @@ import os
 from pathlib import Path
 
 from dualfair.runs.architectures import open_sampler
+from dualfair.runs.config import code_of
 from dualfair.runs.devices import Workplace, in_words, seeded
 from dualfair.runs.options import CHECKPOINT_MINUTES, TrainOptions
 from dualfair.runs.records.training import Checkpoint, TrainConfig
 from dualfair.runs.trained_run import Setting, open_setting
 from dualfair.runs.watching import ShouldStop, ShowProgress, never, silent
 from dualfair.stages.training import run_training
+from dualfair.supernet.images.store import open_store
 from dualfair.supernet.network import Supernet
 from dualfair.supernet.space import SearchSpace
 from dualfair.supernet.training.checkpoint import checkpoints
@@ -40,7 +42,7 @@ def train(
     ValueError where options and faces do not fit, or the run was begun by others.
     """
     directory, processes = place.directory, place.processes
-    setting = open_setting(options, faces)
+    setting = open_setting(options, open_store(faces))
     sampler = open_sampler(options.sampler, setting.space.sizes)
     config = TrainConfig(
         faces=os.path.relpath(faces, directory.path),
@@ -49,6 +51,7 @@ def train(
         # A space of the user's own may change under the same name.
         choices_digest=hashlib.sha256(repr(setting.space.choice_blocks).encode()).hexdigest(),
         faces_fingerprint=setting.faces_fingerprint,
+        code=code_of([options.sampler, *(head.source for head in setting.skeleton.own_heads)]) or None,
     )
     stage = directory.layout.train
     configuration = directory.claim(stage, config)

@@ -177,3 +177,11 @@ def test_a_pair_in_either_order_is_listed_before_from_the_second_time_on():
     assert listed_before(left, right).tolist() == before and 0 < sum(before) < 200
     assert with_itself(left, right).tolist() == [one == other for one, other in zip(left, right, strict=True)]
     assert listed_before(left[:0], right[:0]).shape == (0,)
+
+
+@pytest.mark.parametrize("name", ["all", "All", " all ", "all pairs"])
+def test_a_list_with_a_group_called_as_everybody_together_is_refused(tmp_path, name):
+    manifest = manifest_of()
+    write_pairs(tmp_path / "pairs.csv", pairs_of(np.array(["a", "a", name, name])), manifest)
+    with pytest.raises(ValueError, match=r"the pairs have a group '.*', as everybody together is called; give"):
+        read_pairs(tmp_path / "pairs.csv", manifest)

@@ -1,5 +1,6 @@
 """What training leaves behind: configurations, plans, results, and what a standalone network is."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -41,13 +42,15 @@ class TrainedOn(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig(Record):
-    """What a supernet is trained by. `faces` is the way from the run directory to the images."""
+    """What a supernet is trained by. `faces` is the way from the run directory to the images; `code` is that of own
+    heads and samplers."""
 
     faces: str
     options: TrainOptions = field(metadata=FLAT)
     recipe: Recipe = field(metadata=FLAT)
     choices_digest: str
     faces_fingerprint: str
+    code: Mapping[str, str] | None = keyed("code", omitted=True, default=None)
 
     @property
     def trained_on(self) -> TrainedOn:
@@ -62,7 +65,7 @@ class TrainConfig(Record):
 class RetrainConfig(Record):
     """What standalone networks of a stage are trained and evaluated by; `weights` identify the run's supernet.
 
-    `seeds_from` is added to the seeds that are drawn from.
+    `seeds_from` is added to the seeds that are drawn from; `code` is that of own objectives.
     """
 
     recipe: Recipe = field(metadata=FLAT)
@@ -70,6 +73,7 @@ class RetrainConfig(Record):
     names: ObjectiveNames = field(metadata=FLAT, default=PUBLISHED)
     weights: str
     seeds_from: int = keyed("seeds from", omitted=True, default=0)
+    code: Mapping[str, str] | None = keyed("code", omitted=True, default=None)
 
 
 @dataclass(frozen=True)
@@ -119,7 +123,8 @@ class TrainingResult(Record):
 class NetworkDescription(Record):
     """What a standalone network is, so that its folder can be opened wherever it lies.
 
-    `training` has the seed that was drawn from. `identities` are those that its head tells apart.
+    `training` has the seed that was drawn from. `identities` are those that its head tells apart; `code` is that of an
+    own head.
     """
 
     training: TrainingSpec = field(metadata=FLAT)
@@ -129,6 +134,7 @@ class NetworkDescription(Record):
     heads: str
     identities: int
     trained_on: TrainedOn
+    code: Mapping[str, str] | None = keyed("code", omitted=True, default=None)
 
 
 @dataclass(frozen=True)

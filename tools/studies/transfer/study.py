@@ -1,6 +1,7 @@
 """Networks trained on one face set, on others and by other attributes: what they come to, and whether their ranking
 carries over."""
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +13,7 @@ from dualfair.presentation.table import Column, spread_columns, table
 from dualfair.runs.directory import RunDirectory
 from dualfair.runs.records.codec import Record, keyed
 from dualfair.runs.records.training import MEASURES, TrainConfig
-from dualfair.runs.trained_run import faces_of
+from dualfair.runs.trained_run import open_faces
 from dualfair.runs.watching import Say, silent
 from dualfair.studies.transfer import TransferOptions
 from dualfair.studies.transfer.measure import LEAST_PEOPLE, TEST, TransferRow, carried_over, measure, with_front
@@ -69,10 +70,13 @@ def transfer(
     """Measure the retrained networks of runs on faces folders by columns of groups; the study, also written to `out`
     as transfer.json and transfer.csv.
 
-    Runs are only read. Of several ranks the leading one writes and says. Raises ValueError for a run without retrained
-    networks, or whose faces are no longer those that it was trained on, a target without any of the columns, and where
-    there is nothing but home.
+    Runs are only read. Of several ranks the leading one writes and says. Raises ValueError for a run that is given
+    twice, without retrained networks, or whose faces are no longer those that it was trained on, a target without any
+    of the columns, and where there is nothing but home.
     """
+    places = [run.path.resolve() for run in runs]
+    if twice := next((run.path for run, place in zip(runs, places, strict=True) if places.count(place) > 1), None):
+        raise ValueError(f"run directory {twice} is given twice; give each once")
     protocol = options.protocol()
     leading = say if processes.leads else silent
     asked = {run: _asked(run, targets, columns) for run in runs}
@@ -109,13 +113,8 @@ def transfer(
 def _asked(run: RunDirectory, targets: Sequence[Path], columns: Sequence[str]) -> dict[Path, list[str]]:
     """The columns of every faces folder that a run's networks are measured by, those at home first."""
     config = run.config(run.layout.train, TrainConfig)
-    home = faces_of(run.path, config)
-    store = open_store(home)
-    if store.fingerprint != config.faces_fingerprint:
-        raise ValueError(
-            f"the faces in {home} are not those that {run.path} was trained on, so its networks cannot be measured at "
-            "home; put the old faces there again"
-        )
+    store = open_faces(run.path, config)
+    home = store.folder
     columns_of = {home: dict.fromkeys((config.options.group_column, *_of(store, columns)))}
     for target in targets:
         store = open_store(target)
@@ -125,7 +124,8 @@ def _asked(run: RunDirectory, targets: Sequence[Path], columns: Sequence[str]) -
                 f"{target} has none of the columns {', '.join(columns)}; it has: "
                 f"{', '.join(store.manifest.columns)}; name one with --group"
             )
-        columns_of.setdefault(home if target.samefile(home) else target, {}).update(dict.fromkeys(there))
+        known = next((folder for folder in columns_of if target.samefile(folder)), target)
+        columns_of.setdefault(known, {}).update(dict.fromkeys(there))
     if sum(map(len, columns_of.values())) < 2:
         raise ValueError(f"{run.path} has nowhere to go: name other faces with --to, or another column with --group")
     return {target: [*wanted] for target, wanted in columns_of.items()}
@@ -137,9 +137,9 @@ def _of(store: FaceStore, columns: Sequence[str]) -> list[str]:
 
 def _names(folders: Iterable[Path]) -> dict[Path, str]:
     """What folders are called: by their names, or by their whole paths where another one has the same name."""
-    folders = dict.fromkeys(folders)
-    times = Counter(folder.name for folder in folders)
-    return {folder: folder.name if times[folder.name] == 1 else str(folder) for folder in folders}
+    places = {folder: Path(os.path.abspath(folder)) for folder in folders}
+    times = Counter(place.name for place in {*places.values()})
+    return {folder: place.name if times[place.name] == 1 else str(place) for folder, place in places.items()}
 
 
 def _population(networks: Sequence[TransferRow], disparity: str) -> list[str]:

@@ -3,7 +3,7 @@
 import fcntl
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,6 +13,7 @@ import numpy as np
 from dualfair.evolution.halving import Rungs, Turn, next_turn, ranking
 from dualfair.evolution.pareto import non_dominated
 from dualfair.presentation.format import decimals, quoted, spoken
+from dualfair.runs.config import code_of
 from dualfair.runs.devices import in_words
 from dualfair.runs.layout import Inside, StudyLayout
 from dualfair.runs.options import CHECKPOINT_MINUTES, ProtocolOptions
@@ -67,6 +68,7 @@ class TuneConfig(Record):
     rungs: tuple[float, ...]
     eta: int
     seed: int = keyed("trials' seed")
+    code: Mapping[str, str] | None = keyed("code", omitted=True, default=None)
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,7 @@ def tune(
         rungs=rungs.budgets,
         eta=options.eta,
         seed=options.seed,
+        code=search.protocol.code | code_of(head.source for head in run.setting.skeleton.own_heads) or None,
     )
     how = HowTrained(
         recipe=recipe,
