@@ -107,7 +107,7 @@ def test_spellings_of_one_network_or_seed_do_not_count_as_two(write):
     with pytest.raises(ValueError, match="line 3: seed '1' of network 'a' is there already"):
         read_score_tables(cheap, twice)
     blank = write("blank.csv", "network,error\na,1\nA ,2\nb,3\n")
-    with pytest.raises(ValueError, match=r"networks that differ only in case, .*: 'A' and 'a'; give each"):
+    with pytest.raises(ValueError, match=r"networks that differ only in spelling: 'A' and 'a'; give each"):
         read_score_tables(cheap, blank)
 
 
