@@ -18,8 +18,9 @@ _WARM_UP = 3
 def record_on_cuda(device: torch.device, compute: Callable[[], Outputs]) -> tuple[Outputs, Callable[[], None]]:
     """`compute` as a CUDA graph: its outputs, which every replay overwrites, and the replay.
 
-    It must not wait for the device, nor depend on values of tensors in Python. What is drawn from torch's generator
-    while libraries warm up does not show.
+    It must not wait for the device, nor depend on values of tensors in Python. It warms up on the stream that it is
+    recorded on, so that libraries have what they keep for a stream. What is drawn from torch's generator meanwhile does
+    not show.
     """
     with torch.cuda.device(device):
         current, stream, graph = torch.cuda.current_stream(), torch.cuda.Stream(), torch.cuda.CUDAGraph()
@@ -29,7 +30,7 @@ def record_on_cuda(device: torch.device, compute: Callable[[], Outputs]) -> tupl
                 compute()
         current.wait_stream(stream)
         # Threads that read and pin the next images may go on meanwhile.
-        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+        with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
             outputs = compute()
 
     def replay() -> None:

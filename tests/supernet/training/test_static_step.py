@@ -259,8 +259,8 @@ class FakeCuda:
     def current_stream(self, device=None):
         return self.current
 
-    def graph(self, graph, capture_error_mode):
-        return self.note("recorded", capture_error_mode)
+    def graph(self, graph, stream, capture_error_mode):
+        return self.note("recorded", stream.name, capture_error_mode)
 
     def CUDAGraph(self):
         return SimpleNamespace(replay=lambda: self.note("replayed"))
@@ -300,7 +300,7 @@ def test_a_recording_warms_up_apart_and_replays_on_its_device(monkeypatch):
         ("generator kept",),
         *recording._WARM_UP * computed,
         ("main", "waits for", "s0"),
-        ("recorded", "thread_local"),
+        ("recorded", "s0", "thread_local"),
         *computed,
         ("device", "cuda:1"),
         ("replayed",),
