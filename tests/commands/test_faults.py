@@ -65,6 +65,8 @@ def test_memory_that_runs_out_in_training_is_told_in_one_line_and_the_checkpoint
     assert "memory ran out at step 3 of train (CUDA out of memory. Tried to allocate 2.00 GiB)" in error
     assert "a batch of 16 images does not fit: take a smaller --batch and another directory" in error
     assert verified(checkpoints(tmp_path / "train")[-1]).step == 2
+    again = dualfair(*words, "--step", "graph")
+    assert "does not fit: take --step paths, a smaller --batch" in again.err
 
 
 def test_a_full_disk_ends_training_with_free_and_needed_bytes_and_the_old_checkpoint_whole(faces, small_disk):

@@ -9,6 +9,7 @@ from dualfair.presentation.boards import TrainingBoard, training_board
 from dualfair.runs.layout import StageLayout
 from dualfair.runs.watching import Progress, Say, ShouldStop, ShowProgress, Stopped, never, silent
 from dualfair.supernet.memory import is_shortage, reason_of
+from dualfair.supernet.training.recipe import GRAPH
 from dualfair.supernet.training.resuming import resume, save
 from dualfair.supernet.training.trainer import Trainer
 
@@ -52,10 +53,11 @@ def run_training(
         except (MemoryError, RuntimeError) as error:
             if not is_shortage(error):
                 raise
+            by_path = "--step paths, " if trainer.engine.name == GRAPH else ""
             raise ValueError(
                 f"memory ran out at step {trainer.step + 1:,} of {label} ({reason_of(error)}); a batch of "
-                f"{trainer.recipe.batch} images does not fit: take a smaller --batch and another directory, share the "
-                "batch among more ranks, or use a device with more memory"
+                f"{trainer.recipe.batch} images does not fit: take {by_path}a smaller --batch and another directory, "
+                "share the batch among more ranks, or use a device with more memory"
             ) from error
         keeper.save()
         if trainer.step < trainer.steps:
