@@ -8,6 +8,8 @@ import pytest
 from packaging.requirements import Requirement
 
 from tests.cuda import wheels
+from tests.cuda.__main__ import main
+from tests.cuda.checks import checks_on
 from tests.cuda.running import Row, at_least, at_most, run_checks
 from tests.support import bad_checks
 
@@ -67,7 +69,22 @@ def test_all_that_a_cpu_can_do_passes(tmp_path):
     assert ran.stdout.count("passed") == sum(row["passed"] is True for row in report["rows"]) > 20
 
 
-def test_an_unknown_check_is_refused(tmp_path):
-    words = [sys.executable, "-m", "tests.cuda", "--device", "cpu", "--out", tmp_path, "--only", "speed"]
-    ran = subprocess.run(words, capture_output=True, text=True)
-    assert ran.returncode == 2 and "unknown check 'speed'; choose from gradients nano, training" in ran.stderr
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--device", "cpu", "--only", "speed"), "unknown check 'speed'; choose from gradients nano, training"),
+        (("--device", "cuda:99"), "device 'cuda:99' is not available"),
+    ],
+)
+def test_what_cannot_be_checked_is_refused_in_a_line(tmp_path, capsys, monkeypatch, words, message):
+    monkeypatch.setattr(sys, "argv", ["cuda", "--out", str(tmp_path / "out"), *words])
+    with pytest.raises(SystemExit) as refused:
+        main()
+    assert refused.value.code == 2 and message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_gpu_is_asked_for_every_measure_of_full_size():
+    names = {*checks_on("cuda")}
+    assert names >= {"gradients small", "step nano x 16", "step small x 128", "step paper x 256"}
+    assert names >= {"step nano 101 x 16", "step paper 101 x 64", "scoring", "generation", "ranks", "memory", "stages"}

@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 
 from dualfair.benchmarks.run import environment
+from dualfair.runs.devices import choose_device
 from tests.cuda.checks import checks_on
 from tests.cuda.running import run_checks
 
@@ -27,6 +28,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="the folder for cuda.json and cuda.txt")
     parser.add_argument("--only", nargs="+", default=[], metavar="CHECK", help="checks by their names")
     options = parser.parse_args()
+    try:
+        choose_device(options.device)
+    except ValueError as error:
+        parser.error(str(error))
     checks = checks_on(options.device)
     if unknown := [name for name in options.only if name not in checks]:
         parser.error(f"unknown check {unknown[0]!r}; choose from {', '.join(checks)}")

@@ -1,6 +1,5 @@
 """Devices: waiting for them, timing on them, and what they have at most at once."""
 
-import gc
 import time
 from collections.abc import Callable
 
@@ -31,8 +30,7 @@ def wait(device: str) -> None:
 
 
 def forget(device: str) -> None:
-    """Free what is not referred to any more, and count the peak anew."""
-    gc.collect()
+    """Free what is not referred to any more, and count the peak anew; the device has to have been used."""
     free_caches()
     if torch.device(device).type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)

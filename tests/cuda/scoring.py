@@ -4,6 +4,7 @@ import importlib
 import importlib.util
 from collections.abc import Iterator
 from contextlib import nullcontext
+from functools import partial
 
 import numpy as np
 import torch
@@ -64,7 +65,10 @@ def generation(device: str) -> Iterator[Row]:
     calibration = network_input(faces, np.arange(sample), device)
     scorer = InheritedScorer(supernet, faces, calibration, EvaluationProtocol())
     embedding = seconds_of(
-        lambda: population_embeddings(supernet, chosen, faces, calibration), device, repeats=1, warm_up=1
+        lambda: population_embeddings(supernet, chosen, faces, calibration, batch=scorer.batch),
+        device,
+        repeats=1,
+        warm_up=1,
     )
     whole = seconds_of(lambda: scorer(chosen), device, repeats=1, warm_up=0)
     yield Row(f"{GENERATION} nano subnets x {images:,} images", whole * GENERATION / genotypes, "s")
@@ -81,11 +85,10 @@ def ranks(device: str) -> Iterator[Row]:
     if importlib.util.find_spec(DEVICE_RANKS) is None:
         yield Row("on the device: not built", None)
         return
-    device_ranks = importlib.import_module(DEVICE_RANKS).device_ranks
-    moved = torch.from_numpy(embeddings).to(device)
-    different = int((device_ranks(moved, identities).values != expected).sum())
-    yield at_most("ranks that differ", different, 0)
-    seconds = seconds_of(lambda: device_ranks(moved, identities), device, repeats=5, warm_up=1)
+    counter = importlib.import_module(DEVICE_RANKS).counter_on(device)
+    on_device = partial(numpy_ranks, embeddings, identities, nearer=counter)
+    yield at_most("ranks that differ", int((on_device().values != expected).sum()), 0)
+    seconds = seconds_of(on_device, device, repeats=5, warm_up=1)
     yield Row("on the device", 1000 * seconds, "ms")
     ratio = cores / seconds
     yield Row("ratio", ratio, "times") if device == "cpu" else at_least("ratio", ratio, 50, "times")
