@@ -316,9 +316,9 @@ def typing(dualfair, memory, monkeypatch):
 
     checked = plan.checked_memory
 
-    def checked_once(workload, device):
+    def checked_once(workload, device, devices):
         if workload.skeleton.name not in memory:
-            memory[workload.skeleton.name] = checked(workload, device)
+            memory[workload.skeleton.name] = checked(workload, device, devices)
         return memory[workload.skeleton.name]
 
     monkeypatch.setattr(plan, "checked_memory", checked_once)

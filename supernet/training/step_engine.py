@@ -31,9 +31,13 @@ class StepEngine:
     name: str
     reason: str
 
+    @property
+    def way(self) -> str:
+        """The way in words."""
+        return {PATHS: "path by path", GRAPH: "as one graph"}[self.name]
+
     def __str__(self) -> str:
-        way = {PATHS: "path by path", GRAPH: "as one graph"}[self.name]
-        return f"{way} ({self.reason})"
+        return f"{self.way} ({self.reason})"
 
 
 def choose_engine(

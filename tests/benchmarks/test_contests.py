@@ -1,13 +1,21 @@
 """Contestants of a benchmark do the same thing: otherwise their times could not be compared."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
 from dualfair.benchmarks.contest import Setting
-from dualfair.benchmarks.contests import embedding, full_sort_ranks, plain_steps, populations, random_embeddings
+from dualfair.benchmarks.contests import (
+    chosen_engine,
+    embedding,
+    full_sort_ranks,
+    plain_steps,
+    populations,
+    random_embeddings,
+)
 from dualfair.evaluation.metrics.identification import ranks
 from dualfair.supernet.network import Supernet
 from dualfair.supernet.space import dpn_space
@@ -66,3 +74,10 @@ def test_one_by_one_and_the_trie_give_the_same_embeddings():
 def test_all_heads_share_their_backbones():
     all_heads = populations(dpn_space("dpn81", 4), 10)["all heads of random backbones"]
     assert len(set(all_heads)) == 9 and len({genotype.blocks for genotype in all_heads}) == 3
+
+
+def test_the_trainer_that_is_timed_is_named_by_the_engine_of_its_device(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: SimpleNamespace(total_memory=140 * 2**30))
+    assert chosen_engine(Setting(device="cuda")).way == "as one graph"
+    assert chosen_engine(Setting(device="cuda", skeleton="paper", batch=256)).way == "path by path"
+    assert chosen_engine(Setting()).way == "path by path"

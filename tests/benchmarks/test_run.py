@@ -43,9 +43,12 @@ def test_json_holds_what_is_printed(dualfair, tmp_path, no_processes):
     assert list(report["benchmarks"]) == ["step", "ranks"]
     default, alike = report["benchmarks"]["step"]
     assert default["title"] in ran.out and default["title"] == alike["title"]
-    assert [way["name"] for way in default["ways"]] == ["a pass for every path, PyTorch's defaults", "Trainer"]
+    assert [way["name"] for way in default["ways"]] == [
+        "a pass for every path, PyTorch's defaults",
+        "Trainer, path by path",
+    ]
     assert default["work"] == 9 * 2 and default["ways"][0] == {**alike["ways"][0], "name": default["ways"][0]["name"]}
-    assert default["ways"][1] == {"name": "Trainer", "seconds": [2.0, 2.0], "peak": 10 * 2**20}
+    assert default["ways"][1] == {"name": "Trainer, path by path", "seconds": [2.0, 2.0], "peak": 10 * 2**20}
     assert default["ratio"] == [3.0, 3.0, 3.0]
     row = next(line.split() for line in ran.out.splitlines() if line.startswith("  Trainer"))
     assert row[-2:] == ["9", "10"], "9 images x paths a second, 10 MiB"

@@ -1,8 +1,14 @@
 """Timing: one call again and again."""
 
 import itertools
+from dataclasses import replace
 
-from dualfair.planning.measurement import REPETITIONS, Span, repeated
+import pytest
+import torch
+
+from dualfair.planning import measurement
+from dualfair.planning.measurement import GENOTYPES, REPETITIONS, Span, measure, repeated
+from dualfair.supernet.training.trainer import Trainer
 
 
 def ticking(*durations):
@@ -32,3 +38,17 @@ def test_a_span_is_median_and_quartiles_and_one_value_has_no_spread():
     assert Span.of([5, 1, 3, 2, 4]) == Span(2, 3, 4)
     assert Span.of([7]) == Span(7, 7, 7)
     assert Span(1, 2, 3) + Span(0, 1, 5) * 2 == Span(1, 4, 13)
+
+
+@pytest.mark.parametrize(("step", "ranks", "expected"), [("graph", 1, "auto"), ("auto", 2, "paths")])
+def test_steps_are_timed_the_way_that_they_will_go(planned, monkeypatch, step, ranks, expected):
+    asked = []
+
+    def trainer(*parts, **options):
+        asked.append(options["step"])
+        return Trainer(*parts, **options)
+
+    monkeypatch.setattr(measurement, "Trainer", trainer)
+    shared = replace(planned, retraining=replace(planned.retraining, ranks_per_job=ranks))
+    measure(shared, torch.device("cpu"), 0.01, step)
+    assert asked == [step, *[expected] * GENOTYPES]

@@ -1,6 +1,8 @@
 """Memory that is told from two small batches without data, against what training and scoring have alive."""
 
 from dataclasses import replace
+from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,7 +11,16 @@ import torch
 from dualfair.evaluation.scoring.embedding import network_input
 from dualfair.evaluation.scoring.scorer import population_embeddings
 from dualfair.planning import memory
-from dualfair.planning.memory import checked_memory, covering_paths, line, optimizer_copies, peak_bytes, stage_needs
+from dualfair.planning.memory import (
+    checked_memory,
+    covering_paths,
+    line,
+    optimizer_copies,
+    peak_bytes,
+    stage_needs,
+    supernet_engine,
+    training_memory,
+)
 from dualfair.planning.workload import FaceCounts
 from dualfair.supernet.images.noise import RandomFaces
 from dualfair.supernet.network import Supernet, build
@@ -65,6 +76,38 @@ def test_a_plan_holds_what_training_has_alive(tiny, space, changed):
     assert 0.95 < needed("train", workload).device / supernet < 1.05
     standalone = max(alive(lambda path=path: build(path, tiny, 12)) for path in covering_paths(space))
     assert 0.9 < needed("retrain", workload).device / standalone < 1.1
+
+
+@pytest.mark.parametrize("batch", [4, 64])
+def test_all_paths_at_once_need_what_their_step_has_alive(tiny, space, batch):
+    recipe, faces = Recipe(batch=batch), RandomFaces(96, 12, tiny.image_size)
+    supernet = partial(Supernet, tiny, 12, space.heads)
+
+    def train():
+        for _ in range(2):
+            next(Trainer(supernet(), faces, recipe, seed=0, space=space, step="graph").run())
+
+    alive = peak_bytes(train) - faces.read(np.arange(96)).nbytes
+    apart, joint = (
+        training_memory(supernet, covering_paths(space), recipe, False, lambda images, at_once=at_once: at_once)
+        for at_once in (False, True)
+    )
+    assert 0.9 < joint(batch).device / alive < 1.1
+    assert joint(64).batch > 2 * apart(64).batch
+
+
+def test_the_engine_that_auto_would_choose_is_the_one_that_is_counted(planned, monkeypatch):
+    """A GPU takes all paths at once up to the batch that it has the memory for, several go path by path."""
+    device = SimpleNamespace(total_memory=3 * 2**30)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: device)
+    engine = supernet_engine(planned, torch.device("cuda"))
+    assert engine(2).name == "graph" and "would take about" in str(engine(10_000))
+    assert supernet_engine(planned, torch.device("cuda"), 2)(2).name == "paths"
+    assert "a CPU gains nothing" in str(supernet_engine(planned, CPU)(2))
+    monkeypatch.setattr(memory, "device_memory", lambda device: 2**40)
+    by_auto = checked_memory(planned, torch.device("cuda"))["train"]
+    apart = checked_memory(planned, torch.device("cuda"), devices=2)["train"]
+    assert by_auto.batch > apart.batch == needed("train", planned, half=True).batch
 
 
 @pytest.mark.parametrize(("calibrate", "batch"), [(80, 20), (10, 100), (0, 50)])

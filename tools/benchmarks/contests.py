@@ -27,8 +27,10 @@ from dualfair.supernet.network import Supernet
 from dualfair.supernet.space import SearchSpace
 from dualfair.supernet.training.batches import BatchSampler
 from dualfair.supernet.training.optimisation import GROUPS, classification_loss, group_of, make_scheduler
-from dualfair.supernet.training.recipe import Recipe
+from dualfair.supernet.training.process_group import ALONE
+from dualfair.supernet.training.recipe import AUTO, Recipe
 from dualfair.supernet.training.sampling import StrictFairSampler
+from dualfair.supernet.training.step_engine import StepEngine, choose_engine
 from dualfair.supernet.training.trainer import Trainer, TrainingFaces
 
 IDENTITIES = 64
@@ -120,9 +122,18 @@ def ours(setting: Setting) -> Call:
     return partial(next, Trainer(supernet, faces, recipe, seed=0, space=space, device=setting.device).run())
 
 
+def chosen_engine(setting: Setting) -> StepEngine:
+    """How the Trainer's steps go, by its own rule."""
+    space, recipe = setting.space, Recipe(batch=setting.batch)
+    with torch.device("meta"):
+        supernet = Supernet(setting.shape, IDENTITIES, space.heads)
+    sampler = StrictFairSampler(space.sizes, 0)
+    return choose_engine(AUTO, supernet, sampler, space.sizes, recipe, torch.device(setting.device), ALONE)
+
+
 def step(setting: Setting) -> list[Contest]:
-    """The loop both ways against the Trainer."""
-    paths = max(setting.space.sizes)
+    """The loop both ways against the Trainer, whose steps go as they do in a training."""
+    paths, trainer = max(setting.space.sizes), f"Trainer, {chosen_engine(setting).way}"
     timing = {"repeats": setting.repeats, "calls": CALLS, "warm_up": WARM_UP, "device": setting.device}
     contests = []
     for name, like_ours in {"PyTorch's defaults": False, "channels last, our allocator": True}.items():
@@ -131,7 +142,7 @@ def step(setting: Setting) -> list[Contest]:
             title=f"step: one strictly fair update of {SPACE}, {paths} paths x {setting.batch} images (random pixels)",
             work=paths * setting.batch,
             unit="images x paths",
-            ways=compare({loop: partial(plain, setting, like_ours), "Trainer": partial(ours, setting)}, **timing),
+            ways=compare({loop: partial(plain, setting, like_ours), trainer: partial(ours, setting)}, **timing),
         )
         contests.append(contest)
     return contests

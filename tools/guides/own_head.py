@@ -6,10 +6,13 @@
 
 Genotypes name it by its function: `101:sphereface`. A function takes the cosines (B,) of the true identities, the norms
 of the embeddings (B,), which MagFace needs, and the margin's strength from 0 (none) to 1, which grows while training
-begins. It returns the cosines with the margin in them (B,) and a penalty to add to the loss.
+begins. It returns the cosines with the margin in them (B,) and a penalty to add to the loss. The strength is a number,
+or a scalar tensor where steps go as one graph: what is made of it is computed by torch, as a GPU is not waited for.
 """
 
 import math
+
+import torch
 
 
 def softmax(cosine, norm, strength):
@@ -19,9 +22,9 @@ def softmax(cosine, norm, strength):
 
 def sphereface(cosine, norm, strength, factor=1.5):
     """cos(m theta) (SphereFace, equation 6), up to the angle where it stops falling; from there on a line."""
-    grown = 1 + strength * (factor - 1)
+    grown = 1 + torch.as_tensor(strength, dtype=torch.float64) * (factor - 1)
     # Where the cosine is 1 or -1 the arc cosine has no derivative.
     angle = cosine.clamp(-1 + 1e-6, 1 - 1e-6).acos()
     last = math.pi / grown
-    line = -1 + (cosine - math.cos(last))
+    line = -1 + (cosine - last.cos())
     return (grown * angle).cos().where(angle < last, line), cosine.new_zeros(())

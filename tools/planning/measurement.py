@@ -19,7 +19,7 @@ from dualfair.runs.architectures import open_sampler
 from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.images.noise import RandomFaces
 from dualfair.supernet.network import Network, Supernet, build
-from dualfair.supernet.training.recipe import Recipe
+from dualfair.supernet.training.recipe import AUTO, PATHS, Recipe
 from dualfair.supernet.training.trainer import Trainer
 
 SHARES = {"train": 0.4, "retrain": 0.25, "scoring": 0.25, "judging": 0.1}
@@ -71,8 +71,9 @@ class Measurement:
     repetitions: dict[str, int]
 
 
-def measure(workload: Workload, device: torch.device, seconds: float) -> Measurement:
-    """Time everything that a run consists of, in about `seconds` in all, on random pixels at the run's own sizes.
+def measure(workload: Workload, device: torch.device, seconds: float, step: str = AUTO) -> Measurement:
+    """Time everything that a run consists of, in about `seconds` in all, on random pixels at the run's own sizes; steps
+    of the supernet go by `step`.
 
     What does not fit into its share of the time once is done once all the same; scoring then takes fewer images.
     """
@@ -81,11 +82,12 @@ def measure(workload: Workload, device: torch.device, seconds: float) -> Measure
     genotypes = average_genotypes(workload, GENOTYPES)
     supernet = Supernet(skeleton, identities, space.heads)
     of_space = {"space": space, "sampler": open_sampler(workload.sampler, space.sizes)}
-    train = _step_times(supernet, workload.train, identities, device, share["train"], **of_space)
-    retrain = []
+    train = _step_times(supernet, workload.train, identities, device, share["train"], step, **of_space)
+    # Ranks that share a job go path by path.
+    retrain, of_network = [], AUTO if workload.retraining.ranks_per_job == 1 else PATHS
     for genotype in genotypes:
         network = build(genotype, skeleton, identities)
-        retrain += _step_times(network, workload.retrain, identities, device, share["retrain"] / GENOTYPES)
+        retrain += _step_times(network, workload.retrain, identities, device, share["retrain"] / GENOTYPES, of_network)
     # Multiply-accumulates of a forward pass, of which backward takes two more, in a second of training.
     speed = 3 * macs(genotypes[0], skeleton) * workload.train.batch * workload.paths / float(np.median(train))
     scoring = _scoring_rates(supernet.eval(), genotypes, workload, device, share["scoring"], speed)
@@ -113,13 +115,19 @@ def average_genotypes(workload: Workload, count: int) -> list[Genotype]:
 
 
 def _step_times(
-    network: Network | Supernet, recipe: Recipe, identities: int, device: torch.device, seconds: float, **of_space
+    network: Network | Supernet,
+    recipe: Recipe,
+    identities: int,
+    device: torch.device,
+    seconds: float,
+    step: str,
+    **of_space,
 ) -> list[float]:
     """Seconds of training steps of a network; of a supernet over its space, by its sampler."""
     faces = RandomFaces(2 * recipe.batch, identities, network.skeleton.image_size)
     # So many steps that measuring does not use them up.
     endless = replace(recipe, epochs=1e6)
-    steps = Trainer(network, faces, endless, seed=0, device=device, **of_space).run()
+    steps = Trainer(network, faces, endless, seed=0, device=device, step=step, **of_space).run()
     return repeated(lambda: next(steps), seconds, device)
 
 

@@ -8,8 +8,9 @@ memory and hardly any time. The same on every device; what kernels and allocator
 import weakref
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 
 import torch
 from torch import Tensor, nn
@@ -29,9 +30,12 @@ from dualfair.supernet.memory import available_ram
 from dualfair.supernet.network import StandaloneNetwork, Supernet, build
 from dualfair.supernet.space import SearchSpace
 from dualfair.supernet.training.optimisation import classification_loss, make_optimizer
-from dualfair.supernet.training.recipe import Recipe
+from dualfair.supernet.training.process_group import ProcessGroup
+from dualfair.supernet.training.recipe import AUTO, GRAPH, Recipe
+from dualfair.supernet.training.static_step import StaticStep
 from dualfair.supernet.training.statistics import StepStatistics
 from dualfair.supernet.training.step import accumulate
+from dualfair.supernet.training.step_engine import StepEngine, choose_engine
 
 SMALL = (16, 32)
 """The two batches that larger ones are told from."""
@@ -109,16 +113,31 @@ class StageNeed:
         return self.needs(*{**self.asked, **images}.values())
 
 
-def stage_needs(workload: Workload, *, half: bool) -> Iterator[StageNeed]:
+def supernet_engine(workload: Workload, device: torch.device, devices: int = 1) -> Callable[[int], StepEngine]:
+    """How steps of the supernet's training will go unless a way is asked for, by the images of a batch."""
+    with torch.device("meta"):
+        supernet = Supernet(workload.skeleton, workload.faces.identities, workload.space.heads)
+    sampler, sizes, processes = workload.path_sampler, workload.space.sizes, ProcessGroup(size=devices)
+
+    def engine(batch: int) -> StepEngine:
+        return choose_engine(AUTO, supernet, sampler, sizes, replace(workload.train, batch=batch), device, processes)
+
+    return engine
+
+
+def stage_needs(
+    workload: Workload, *, half: bool, together: Callable[[int], bool] = lambda images: False
+) -> Iterator[StageNeed]:
     """What training, searching and retraining need; `half`: the device trains in bfloat16 where a recipe allows it.
 
+    `together` says whether the paths of a step with so many images advance at once.
     A few paths that hold every choice of the space stand for all: one that mixes their choices may need a little more.
     """
     space, skeleton, identities = workload.space, workload.skeleton, workload.faces.identities
     paths, calibrate = covering_paths(space), workload.protocol.calibrate
     supernet = partial(Supernet, skeleton, identities, space.heads)
     batch = workload.train.batch
-    yield StageNeed("train", {"--batch": batch}, training_memory(supernet, paths, workload.train, half))
+    yield StageNeed("train", {"--batch": batch}, training_memory(supernet, paths, workload.train, half, together))
 
     scored = _scoring_memory(workload, paths)
 
@@ -172,34 +191,56 @@ def _scoring_memory(workload: Workload, paths: list[Genotype]) -> Callable[[int,
 
 
 def training_memory(
-    opened: Callable[[], Supernet | StandaloneNetwork], paths: list[Genotype], recipe: Recipe, half: bool
+    opened: Callable[[], Supernet | StandaloneNetwork],
+    paths: list[Genotype],
+    recipe: Recipe,
+    half: bool,
+    together: Callable[[int], bool] = lambda images: False,
 ) -> Callable[[int], StageMemory]:
-    """What training the network takes along `paths`, one after the other, by the number of images."""
+    """What training the network takes along `paths` by the number of images; `together` says whether all paths of a
+    step with so many advance at once, or one after the other."""
     copies, half = optimizer_copies(recipe), half and recipe.amp
-    with FakeTensorMode():
+    mode = FakeTensorMode()
+    with mode:
         network = opened().train()
-        batch = line(lambda images: training_step(network, paths, recipe, images, half))
+
+    @cache
+    def batch(at_once: bool) -> Callable[[int], int]:
+        with mode:
+            return line(lambda images: training_step(network, paths, recipe, images, half, at_once))
+
     weights, buffers = _bytes(network.parameters()), _bytes(network.buffers())
     learnt = _bytes(parameter for parameter in network.parameters() if parameter.requires_grad)
     average = weights + buffers if recipe.ema else 0
     training = round(learnt * copies) + buffers + average
-    return lambda images: StageMemory(weights + buffers, training, batch(images))
+    return lambda images: StageMemory(weights + buffers, training, batch(together(images))(images))
 
 
 def training_step(
-    network: Supernet | StandaloneNetwork, paths: list[Genotype], recipe: Recipe, batch: int, half: bool
+    network: Supernet | StandaloneNetwork, paths: list[Genotype], recipe: Recipe, batch: int, half: bool, at_once: bool
 ) -> None:
-    """The gradients of a training step, of images without content; `half`: forward passes in bfloat16."""
+    """The gradients of a training step, of images without content; `half`: forward passes in bfloat16; `at_once`: of
+    all paths together."""
     images, labels = _images(network, batch), torch.zeros(batch, dtype=torch.long)
 
-    def loss_along(path: Genotype, features: Tensor) -> tuple[Tensor, Tensor]:
-        result = network.heads[path.head](features, labels, 1.0)
+    def loss_of(head: str, features: Tensor, labels: Tensor, margin: Tensor | float) -> tuple[Tensor, Tensor]:
+        result = network.heads[head](features, labels, margin)
         loss = classification_loss(recipe.scale * result.cosines, labels, recipe) + result.penalty
         return loss, result.embedding
 
+    def loss_along(path: Genotype, features: Tensor) -> tuple[Tensor, Tensor]:
+        return loss_of(path.head, features, labels, 1.0)
+
     network.zero_grad()
-    autocast = torch.autocast("cpu", torch.bfloat16, enabled=half)
-    accumulate(network, images, paths, loss_along, StepStatistics(network), lambda: autocast)
+    statistics = StepStatistics(network)
+
+    def autocast() -> AbstractContextManager:
+        return torch.autocast("cpu", torch.bfloat16, enabled=half, cache_enabled=not at_once)
+
+    if at_once:
+        StaticStep(network, loss_of, statistics, autocast)(images, labels, paths, 1.0)
+    else:
+        accumulate(network, images, paths, loss_along, statistics, autocast)
 
 
 def optimizer_copies(recipe: Recipe) -> float:
@@ -231,14 +272,17 @@ def covering_paths(space: SearchSpace) -> list[Genotype]:
     return [space.decode([min(i, size - 1) for size in space.sizes]) for i in range(max(space.sizes))]
 
 
-def checked_memory(workload: Workload, device: torch.device) -> dict[str, StageMemory]:
-    """What training, searching and retraining need on `device`.
+def checked_memory(workload: Workload, device: torch.device, devices: int = 1) -> dict[str, StageMemory]:
+    """What training, searching and retraining need on `device`, one of so many `devices`.
 
     Raises ValueError in one line for the first stage that does not fit: what it needs, what there is, and the largest
     batch or calibration sample that would fit.
     """
     there, ram, memory = device_memory(device), available_ram(), {}
-    for stage in stage_needs(workload, half=device.type == "cuda"):
+    engine = supernet_engine(workload, device, devices)
+    for stage in stage_needs(
+        workload, half=device.type == "cuda", together=lambda images: engine(images).name == GRAPH
+    ):
         memory[stage.name] = stage.at()
         if lack := _lack(memory[stage.name], device, there, ram):
             remedy = _remedy(stage, lambda need: bool(_lack(need, device, there, ram)))

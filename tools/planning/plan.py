@@ -5,7 +5,7 @@ from pathlib import Path
 
 from dualfair.planning.forecast import Forecast, StageForecast, forecast
 from dualfair.planning.measurement import Span, measure
-from dualfair.planning.memory import checked_memory, gigabytes
+from dualfair.planning.memory import checked_memory, gigabytes, supernet_engine
 from dualfair.planning.options import STUDY_KG_PER_KWH, STUDY_WATTS, PlanOptions, duration
 from dualfair.planning.workload import Workload, planned_workload
 from dualfair.presentation.table import aligned
@@ -35,9 +35,11 @@ def plan(
         raise ValueError(f"ranks_per_job must divide the {options.devices} devices, got {team}")
     chosen = choose_device(device)
     say(headline(workload, describe(chosen)))
-    memory = checked_memory(workload, chosen)
+    engine = supernet_engine(workload, chosen, options.devices)(workload.train.batch)
+    say(f"Steps of the supernet go {engine}")
+    memory = checked_memory(workload, chosen, options.devices)
     with seeded(0):
-        measured = measure(workload, chosen, options.seconds)
+        measured = measure(workload, chosen, options.seconds, engine.name)
     result = forecast(workload, measured, memory, options, describe(chosen))
     for line in lines(result):
         say(line)
