@@ -28,7 +28,8 @@ def record_on_cuda(device: torch.device, compute: Callable[[], Outputs]) -> tupl
             for _ in range(_WARM_UP):
                 compute()
         current.wait_stream(stream)
-        with torch.cuda.graph(graph):
+        # Other threads send images meanwhile, for which they ask for memory.
+        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
             outputs = compute()
 
     def replay() -> None:
