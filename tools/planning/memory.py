@@ -175,7 +175,7 @@ def training_memory(
     opened: Callable[[], Supernet | StandaloneNetwork], paths: list[Genotype], recipe: Recipe, half: bool
 ) -> Callable[[int], StageMemory]:
     """What training the network takes along `paths`, one after the other, by the number of images."""
-    copies, half = optimizer_copies(recipe), half and recipe.amp
+    copies, half = optimizer_copies(recipe), half and recipe.half
     with FakeTensorMode():
         network = opened().train()
         batch = line(lambda images: training_step(network, paths, recipe, images, half))
@@ -189,7 +189,7 @@ def training_memory(
 def training_step(
     network: Supernet | StandaloneNetwork, paths: list[Genotype], recipe: Recipe, batch: int, half: bool
 ) -> None:
-    """The gradients of a training step, of images without content; `half`: forward passes in bfloat16."""
+    """The gradients of a training step, of images without content; `half`: forward passes in half precision."""
     images, labels = _images(network, batch), torch.zeros(batch, dtype=torch.long)
 
     def loss_along(path: Genotype, features: Tensor) -> tuple[Tensor, Tensor]:
