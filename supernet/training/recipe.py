@@ -11,8 +11,9 @@ STEPS = (AUTO, PATHS, GRAPH)
 """How a training step may go (`step_engine`): it changes rounding only, and is no part of a recipe."""
 
 
-def _option(default: object, text: str) -> object:
-    return field(default=default, metadata={"help": text})
+def _option(default: object, text: str, *, omitted: bool = False) -> object:
+    """A field with its help text; an `omitted` one is recorded only where it is not the default."""
+    return field(default=default, metadata={"help": text, "omitted": omitted})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +24,11 @@ class Recipe:
         30.0, "Passes of the training faces through every candidate operation, whatever the sampler; a network has one."
     )
     batch: int = _option(16, "Images a step.")
+    accumulate: int = _option(
+        1,
+        "Parts of a batch that go one after the other, so that only one takes memory; BN sees one part at a time.",
+        omitted=True,
+    )
     optimizer: str = _option("sgd", "Any timm optimizer name: sgd is Nesterov, momentum is plain, adamw, ...")
     lr: float = _option(0.1, "Peak learning rate.")
     lr_trunk: float = _option(1.0, "Factor on lr for stem, shortcuts and tail.")
@@ -72,6 +78,11 @@ class Recipe:
             raise ValueError(f"batch must be 2 or more for batch normalisation, got {self.batch}")
         if self.precision not in PRECISIONS:
             raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {self.precision!r}")
+        if not 1 <= self.accumulate <= self.batch / 2:
+            raise ValueError(
+                f"accumulate must be 1 to {self.batch // 2}, for 2 images or more a part of a batch of {self.batch}, "
+                f"got {self.accumulate}"
+            )
         if self.loss not in ("ce", "focal"):
             raise ValueError(f"loss must be ce or focal, got {self.loss!r}")
         if self.shared_gradients not in ("mean", "sum"):

@@ -102,14 +102,17 @@ class Trainer:
         if isinstance(network, Supernet) != (space is not None):
             raise ValueError("a supernet is trained over a space, a standalone network without one")
         sharers = (team or processes).size
-        if recipe.batch < sharers:
-            raise ValueError(f"a batch of {recipe.batch} images cannot be shared by {sharers} ranks")
+        if recipe.batch // recipe.accumulate < sharers:
+            part = f" in {recipe.accumulate} parts" if recipe.accumulate > 1 else ""
+            raise ValueError(f"a batch of {recipe.batch} images{part} cannot be shared by {sharers} ranks")
         self.device = torch.device(device)
         self.network = network.to(self.device, memory_format=torch.channels_last).train()
         self.faces, self.recipe, self.space = faces, recipe, space
         self.processes = processes
         self.team = processes if team is None else team
         self._group = processes.rank // self.team.size
+        # This rank's share of every part of a batch, as places in the batch.
+        self._shares = list(map(self.team.share, np.array_split(np.arange(recipe.batch), recipe.accumulate)))
         # Ranks have a GPU each, but share the memory of a CPU.
         self.loader = open_loader(faces, self.device, processes.size if self.device.type == "cpu" else 1)
         self.batch_sampler = BatchSampler(len(faces.labels), recipe.batch, seed)
@@ -235,7 +238,7 @@ class Trainer:
     def _batch(self) -> tuple[Tensor, Tensor, float]:
         """This rank's images and labels of the next batch, and which share of the batch they are."""
         chosen = self.batch_sampler.deal()
-        local = self.team.share(range(len(chosen)))
+        local = np.concatenate(self._shares)
         pixels = self.loader.take(chosen[local], self.batch_sampler.upcoming()[local])
         recipe = self.recipe
         draws = draw(len(chosen), self.augmentation)[:, local].to(self.device)
@@ -251,11 +254,23 @@ class Trainer:
         if self.engine.name == GRAPH:
             return self._static_step(images, labels, paths, margin, loss_scale)
 
-        def loss_along(path: Genotype, features: Tensor) -> tuple[Tensor, Tensor]:
+        def loss_along(labels: Tensor, weight: float, path: Genotype, features: Tensor) -> tuple[Tensor, Tensor]:
             loss, embedding = self._loss(path.head, features, labels, margin)
-            return share * loss, embedding
+            return share * weight * loss, embedding
 
-        return accumulate(self.network, images, paths, loss_along, self.statistics, self._context, loss_scale)
+        losses, norms = [], []
+        for part, part_labels in self._parts(images, labels):
+            weight = len(part) / len(images)
+            loss_of = partial(loss_along, part_labels, weight)
+            results = accumulate(self.network, part, paths, loss_of, self.statistics, self._context, loss_scale)
+            losses.append(results[0])
+            norms.append(weight * results[1])
+        return torch.stack(losses).sum(0), torch.stack(norms).sum(0)
+
+    def _parts(self, images: Tensor, labels: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """This rank's images and labels, part by part."""
+        sizes = [len(share) for share in self._shares]
+        return zip(images.split(sizes), labels.split(sizes), strict=True)
 
     def _loss(self, head: str, features: Tensor, labels: Tensor, margin: float | Tensor) -> tuple[Tensor, Tensor]:
         """The mean loss of this rank's images, and their embeddings."""
@@ -315,8 +330,9 @@ class Trainer:
         path = (bad or list(paths))[0]
 
         def forward() -> None:
-            with self._context():
-                self.network.heads[path.head](self.network.trunk(images, path.blocks), labels, margin)
+            for part, part_labels in self._parts(images, labels):
+                with self._context():
+                    self.network.heads[path.head](self.network.trunk(part, path.blocks), part_labels, margin)
 
         layer = first_non_finite(self.network, forward)
         return (

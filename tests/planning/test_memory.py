@@ -44,7 +44,9 @@ def space():
 
 
 @pytest.mark.parametrize(
-    "changed", [{"batch": 64}, {"batch": 4, "optimizer": "adamw"}, {"batch": 4, "ema": 0.9}], ids=str
+    "changed",
+    [{"batch": 64}, {"batch": 4, "optimizer": "adamw"}, {"batch": 4, "ema": 0.9}, {"batch": 64, "accumulate": 4}],
+    ids=str,
 )
 def test_a_plan_holds_what_training_has_alive(tiny, space, changed):
     recipe, faces = Recipe(**changed), RandomFaces(96, 12, tiny.image_size)

@@ -5,6 +5,7 @@ batches and carried on in a straight line: steps and scoring are run on tensors 
 memory and hardly any time. The same on every device; what kernels and allocators take comes on top.
 """
 
+import math
 import weakref
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
@@ -183,7 +184,13 @@ def training_memory(
     learnt = _bytes(parameter for parameter in network.parameters() if parameter.requires_grad)
     average = weights + buffers if recipe.ema else 0
     training = round(learnt * copies) + buffers + average
-    return lambda images: StageMemory(weights + buffers, training, batch(images))
+    image = FLOAT * 3 * network.skeleton.image_size**2
+
+    def step(images: int) -> StageMemory:
+        part = math.ceil(images / recipe.accumulate)
+        return StageMemory(weights + buffers, training, batch(part) + image * (images - part))
+
+    return step
 
 
 def training_step(

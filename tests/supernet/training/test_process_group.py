@@ -37,6 +37,8 @@ def report(tmp_path_factory):
         ("2", "training_by_paths"),
         ("3", "training_by_paths"),
         ("4", "training_by_paths"),
+        ("2", "training_in_parts"),
+        ("3", "training_in_parts"),
     ],
 )
 def test_ranks_train_the_network_that_one_process_trains(report, ranks, how):
@@ -183,7 +185,9 @@ def test_ranks_that_see_the_same_single_gpu_are_all_refused(monkeypatch):
 
 
 def test_more_ranks_than_gpus_are_refused(monkeypatch):
-    assert Machine(monkeypatch, ["ab", "ab", "ab"]).join()[2].startswith("rank 2 of this machine has no device of its")
+    Machine(monkeypatch, ["ab", "ab", "ab"]).local.rank = 2
+    with pytest.raises(ValueError, match="rank 2 of this machine has no device of its own: there are 2; start fewer"):
+        join_ranks(torch.device("cuda"))
 
 
 def test_what_gpus_send_has_minutes_and_what_idle_ranks_wait_for_has_days(monkeypatch):

@@ -14,6 +14,8 @@ from dualfair.supernet.training.recipe import Recipe
         ("schedule", "poly", "schedule must be cosine, step or none, got 'poly'"),
         ("shared_gradients", "median", "shared_gradients must be mean or sum, got 'median'"),
         ("precision", "half", "precision must be one of bfloat16, float16, tf32, float32, got 'half'"),
+        ("accumulate", 9, "accumulate must be 1 to 8, for 2 images or more a part of a batch of 16, got 9"),
+        ("accumulate", 0, "accumulate must be 1 to 8"),
         ("ema", 1.0, "ema must be below 1, got 1.0"),
         ("ema", -0.1, "ema must be 0 or more, got -0.1"),
     ],
