@@ -24,7 +24,7 @@ def embed_together(network, faces, processes: ProcessGroup) -> np.ndarray:
     if starts:
         rows = np.arange(starts[0], min(starts[-1] + _BATCH, len(faces)))
         embeddings[rows] = torch.from_numpy(embed(network, faces.take(rows), batch=_BATCH))
-    return processes.add(embeddings.to(processes.device)).cpu().numpy()
+    return processes.add(embeddings).numpy()
 
 
 def ranks_together(
@@ -44,7 +44,7 @@ def ranks_together(
     # A number for every image: 0 for a probe without a rank, and for what other ranks have.
     ranks_from_1 = torch.zeros(len(identities), dtype=torch.int64)
     ranks_from_1[local.probes] = torch.from_numpy(local.values.copy()) + 1
-    ranks_from_1 = processes.add(ranks_from_1.to(processes.device)).cpu().numpy()
+    ranks_from_1 = processes.add(ranks_from_1).numpy()
     ranked = np.flatnonzero(ranks_from_1)
     return Ranks(
         ranks_from_1[ranked] - 1,

@@ -170,7 +170,7 @@ class InheritedScorer:
             [float(failure is not None)] * len(self._measured),
             *(rows.get(genotype, zeros) for genotype in genotypes),
         ]
-        sums = self.processes.add(torch.tensor(table, dtype=torch.float64, device=self.processes.device)).cpu().numpy()
+        sums = self.processes.add(torch.tensor(table, dtype=torch.float64)).numpy()
         if sums[0, 0]:
             raise RankFailed(self._reasons(failure)) from failure
         return sums[1:]
@@ -185,7 +185,7 @@ class InheritedScorer:
         """What failed on which rank, the same text on all of them; every rank says what it was, None where nothing."""
         text = "" if failure is None else f"{type(failure).__name__}: {' '.join(str(failure).split())}"
         letters = text.encode()[:_REASON_BYTES].ljust(_REASON_BYTES, b"\0")
-        sent = torch.tensor(list(letters), dtype=torch.uint8, device=self.processes.device)
+        sent = torch.tensor(list(letters), dtype=torch.uint8)
         received = [bytes(row).rstrip(b"\0").decode(errors="ignore") for row in self.processes.collect(sent).tolist()]
         return "scoring failed on " + "; ".join(f"rank {rank} ({text})" for rank, text in enumerate(received) if text)
 

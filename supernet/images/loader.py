@@ -14,6 +14,8 @@ from dualfair.supernet.memory import free_memory
 
 _SHARE_OF_FREE_MEMORY = 0.5
 _CHUNK = 4096
+_READERS = 4
+"""Threads that read a batch: a disk serves several requests at once, and images may have to be resized."""
 
 
 class ReadableFaces(Protocol):
@@ -41,11 +43,16 @@ class ResidentLoader:
 
 
 class PrefetchingLoader:
-    """Images too many for the device: while it works on a batch, the next one is read and sent by another thread."""
+    """Images too many for the device: while it works on a batch, threads read the next one and send it.
+
+    Each thread reads a part of the batch. To CUDA it travels on a stream of its own, beside what is computed.
+    """
 
     def __init__(self, faces: ReadableFaces, device: torch.device) -> None:
         self.faces, self.device = faces, device
-        self._reader = ThreadPoolExecutor(1, thread_name_prefix="faces")
+        self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="faces")
+        self._sender = ThreadPoolExecutor(1, thread_name_prefix="batches")
+        self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
         self._requested: np.ndarray | None = None
         self._pending: Future | None = None
 
@@ -54,17 +61,27 @@ class PrefetchingLoader:
         if self._requested is None or not np.array_equal(self._requested, images):
             self._request(images)
         pixels = self._pending.result()
+        if self._stream:
+            computing = torch.cuda.current_stream(self.device)
+            # Before the next batch is asked for: there is nothing to wait for on the stream but this one.
+            computing.wait_stream(self._stream)
+            # The batch's memory is not given to a later one before it was computed with.
+            pixels.record_stream(computing)
         self._request(upcoming)
-        return pixels.to(self.device, non_blocking=True)
+        return pixels
 
     def _request(self, images: np.ndarray) -> None:
         self._requested = images.copy()
-        self._pending = self._reader.submit(self._read, self._requested)
+        self._pending = self._sender.submit(self._send, self._requested)
 
-    def _read(self, images: np.ndarray) -> Tensor:
-        pixels = self.faces.read(images)
-        # Pinned memory is sent while the device computes.
-        return pixels.pin_memory() if self.device.type == "cuda" else pixels
+    def _send(self, images: np.ndarray) -> Tensor:
+        parts = np.array_split(images, min(_READERS, len(images)))
+        pixels = torch.cat(list(self._readers.map(self.faces.read, parts)))
+        if not self._stream:
+            return pixels
+        with torch.cuda.stream(self._stream):
+            # Pinned memory is sent while the device computes.
+            return pixels.pin_memory().to(self.device, non_blocking=True)
 
 
 def open_loader(faces: ReadableFaces, device: torch.device, sharers: int = 1) -> ResidentLoader | PrefetchingLoader:

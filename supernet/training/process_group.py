@@ -18,16 +18,20 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")
 
-# A dead rank is noticed by torchrun at once; a long wait is ranks that have nothing left to do.
+# Ranks that have nothing left to do wait for text; one that died is noticed at once, as its connections close.
 _PATIENCE = timedelta(days=7)
+# GPUs meet within a step, and never learn that another is gone.
+_DEVICE_PATIENCE = timedelta(minutes=10)
 
 
 @dataclass(frozen=True)
 class ProcessGroup:
-    """This process is number `rank` of `size`; `device` is where it computes, and where tensors travel from.
+    """This process is number `rank` of `size`; `device` is where it computes.
 
     Every method that sends is called by all ranks, in the same order. Alone (size 1) nothing is sent. `handle` is
-    torch's group, None for all processes; `store` is torch's store of numbers that all of them see.
+    torch's group, None for all processes: text and tensors on the CPU travel by it, for which no rank waits for its
+    device, and waits may be long. Tensors on GPUs travel by `device_handle`, and have to within minutes. `store` is
+    torch's store of numbers that all ranks see.
     """
 
     rank: int = 0
@@ -35,6 +39,7 @@ class ProcessGroup:
     device: torch.device | str = "cpu"
     handle: torch.distributed.ProcessGroup | None = None
     store: torch.distributed.Store | None = None
+    device_handle: torch.distributed.ProcessGroup | None = None
 
     @property
     def leads(self) -> bool:
@@ -51,7 +56,7 @@ class ProcessGroup:
         if self.size > 1:
             import torch
 
-            torch.distributed.all_reduce(values, group=self.handle)
+            torch.distributed.all_reduce(values, group=self._handle_for(values))
         return values
 
     def collect(self, values: Tensor) -> Tensor:
@@ -61,7 +66,7 @@ class ProcessGroup:
         if self.size == 1:
             return values[None]
         parts = values.new_empty(self.size * values.numel())
-        torch.distributed.all_gather_into_tensor(parts, values.flatten(), group=self.handle)
+        torch.distributed.all_gather_into_tensor(parts, values.flatten(), group=self._handle_for(values))
         return parts.view(self.size, *values.shape)
 
     def broadcast(self, text: str = "") -> str:
@@ -70,11 +75,11 @@ class ProcessGroup:
             return text
         import torch
 
-        letters = torch.frombuffer(bytearray(text.encode() or b"\0"), dtype=torch.uint8).to(self.device)
-        length = torch.tensor([len(text.encode())], device=self.device)
+        letters = torch.frombuffer(bytearray(text.encode() or b"\0"), dtype=torch.uint8)
+        length = torch.tensor([len(text.encode())])
         torch.distributed.broadcast(length, group_src=0, group=self.handle)
         if not self.leads:
-            letters = torch.empty(max(int(length), 1), dtype=torch.uint8, device=self.device)
+            letters = torch.empty(max(int(length), 1), dtype=torch.uint8)
         torch.distributed.broadcast(letters, group_src=0, group=self.handle)
         return bytes(letters.tolist()[: int(length)]).decode()
 
@@ -89,7 +94,7 @@ class ProcessGroup:
         import torch
 
         mark = int.from_bytes(hashlib.sha256(repr(value).encode()).digest()[:7])
-        marks = self.collect(torch.tensor([mark], device=self.device)).flatten().tolist()
+        marks = self.collect(torch.tensor([mark])).flatten().tolist()
         if len(set(marks)) > 1:
             raise RuntimeError(f"the ranks do not agree on {what}; one of them sees other files or runs other code")
 
@@ -101,32 +106,57 @@ class ProcessGroup:
         while (ticket := self.store.add(name, 1) - 1) < until:
             yield ticket
 
+    def _handle_for(self, values: Tensor) -> torch.distributed.ProcessGroup | None:
+        return self.device_handle if values.is_cuda else self.handle
+
 
 ALONE = ProcessGroup()
 """A single process."""
 
 
 def join_ranks(device: torch.device) -> ProcessGroup:
-    """All ranks that torchrun started; of CUDA devices, each rank has that of its number.
+    """All ranks that torchrun started; of CUDA devices, each rank has that of its number, or the only one it sees.
 
     Raises ValueError when this machine has fewer CUDA devices than ranks.
     """
     import torch
     from torch import distributed
 
-    if device.type == "cuda":
+    on_cuda = device.type == "cuda"
+    if on_cuda:
         local, devices = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
-        if local >= devices:
+        # A batch system may show every rank one GPU, its own.
+        if local >= devices > 1:
             raise ValueError(f"rank {local} of this machine has no device of its own: there are {devices}; start fewer")
-        device = torch.device("cuda", local)
+        device = torch.device("cuda", min(local, devices - 1))
         torch.cuda.set_device(device)
     store, rank, size = next(distributed.rendezvous("env://", timeout=_PATIENCE))
     # torchrun's store outlives a restart, and a group: without a prefix, ranks would look for those that are gone.
     start = f"start {os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}"
     store = distributed.PrefixStore(f"{start}, group {store.add(f'{start}, groups of rank {rank}', 1)}", store)
-    backend = "nccl" if device.type == "cuda" else "gloo"
-    distributed.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=_PATIENCE)
-    return ProcessGroup(rank, size, device, None, store)
+    if on_cuda:
+        _refuse_sharing(str(torch.cuda.get_device_properties(device).uuid), store, rank, size)
+    distributed.init_process_group("gloo", store=store, rank=rank, world_size=size, timeout=_PATIENCE)
+    return ProcessGroup(rank, size, device, None, store, _device_group(range(size)) if on_cuda else None)
+
+
+def _refuse_sharing(device: str, store: torch.distributed.Store, rank: int, size: int) -> None:
+    """Raises ValueError on every rank where two of them have the same GPU; `device` is this rank's, by its UUID."""
+    store.set(f"GPU of rank {rank}", device)
+    ranks: dict[bytes, int] = {}
+    for other in range(size):
+        first = ranks.setdefault(store.get(f"GPU of rank {other}"), other)
+        if first != other:
+            raise ValueError(
+                f"ranks {first} and {other} have no device of their own: both see one GPU, the same; start one rank a "
+                "GPU, or have the batch system give every task its own"
+            )
+
+
+def _device_group(ranks: Sequence[int]) -> torch.distributed.ProcessGroup:
+    from torch import distributed
+
+    return distributed.new_group(ranks, timeout=_DEVICE_PATIENCE, backend="nccl")
 
 
 def divide(processes: ProcessGroup, ranks: int) -> ProcessGroup:
@@ -137,10 +167,16 @@ def divide(processes: ProcessGroup, ranks: int) -> ProcessGroup:
         raise ValueError(f"ranks_per_job must divide the {processes.size} ranks, got {ranks}")
     if ranks == processes.size:
         return processes
-    team = processes.rank // ranks
+    team, rank = divmod(processes.rank, ranks)
+    teams = [range(first, first + ranks) for first in range(0, processes.size, ranks) if ranks > 1]
     # Every process has to take part in making every group.
-    handles = [
-        distributed.new_group(range(first, first + ranks), timeout=_PATIENCE) if ranks > 1 else None
-        for first in range(0, processes.size, ranks)
-    ]
-    return ProcessGroup(processes.rank % ranks, ranks, processes.device, handles[team], processes.store)
+    handles = [distributed.new_group(each, timeout=_PATIENCE) for each in teams]
+    on_devices = [_device_group(each) for each in teams if processes.device_handle]
+    return ProcessGroup(
+        rank,
+        ranks,
+        processes.device,
+        handles[team] if handles else None,
+        processes.store,
+        on_devices[team] if on_devices else None,
+    )

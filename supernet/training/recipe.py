@@ -1,14 +1,19 @@
 """What the training loop is told: one frozen configuration for supernets and standalone networks. Needs no torch."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+BFLOAT16, FLOAT16, TF32, FLOAT32 = "bfloat16", "float16", "tf32", "float32"
+PRECISIONS = (BFLOAT16, FLOAT16, TF32, FLOAT32)
+"""How precisely a training may compute on CUDA."""
 PATHS, GRAPH, AUTO = "paths", "graph", "auto"
 STEPS = (AUTO, PATHS, GRAPH)
 """How a training step may go (`step_engine`): it changes rounding only, and is no part of a recipe."""
 
 
-def _option(default: object, text: str) -> object:
-    return field(default=default, metadata={"help": text})
+def _option(default: object, text: str, *, omitted: bool = False) -> object:
+    """A field with its help text; an `omitted` one is recorded only where it is not the default."""
+    return field(default=default, metadata={"help": text, "omitted": omitted})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +24,11 @@ class Recipe:
         30.0, "Passes of the training faces through every candidate operation, whatever the sampler; a network has one."
     )
     batch: int = _option(16, "Images a step.")
+    accumulate: int = _option(
+        1,
+        "Parts of a batch that go one after the other, so that only one takes memory; BN sees one part at a time.",
+        omitted=True,
+    )
     optimizer: str = _option("sgd", "Any timm optimizer name: sgd is Nesterov, momentum is plain, adamw, ...")
     lr: float = _option(0.1, "Peak learning rate.")
     lr_trunk: float = _option(1.0, "Factor on lr for stem, shortcuts and tail.")
@@ -46,7 +56,11 @@ class Recipe:
     flip: bool = _option(True, "Mirror every other training image.")
     shift: float = _option(0.06, "Largest random shift of a training image, as a share of its side.")
     brightness: float = _option(0.2, "Largest random change of brightness and contrast, as a share.")
-    amp: bool = _option(True, "bfloat16 autocast on CUDA; no effect on a CPU.")
+    precision: str = _option(
+        BFLOAT16,
+        "How CUDA computes: bfloat16 or float16 (autocast; float16 with a scaled loss), tf32 (products of float32 in "
+        "TensorFloat-32) or float32. No effect on a CPU.",
+    )
     non_finite_limit: int = _option(20, "Stop after this many skipped steps in a row (non-finite loss or gradient).")
 
     def __post_init__(self) -> None:
@@ -62,9 +76,29 @@ class Recipe:
                 raise ValueError(f"{name} must be below 1, got {getattr(self, name)}")
         if self.batch < 2:
             raise ValueError(f"batch must be 2 or more for batch normalisation, got {self.batch}")
+        if self.precision not in PRECISIONS:
+            raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {self.precision!r}")
+        if not 1 <= self.accumulate <= self.batch / 2:
+            raise ValueError(
+                f"accumulate must be 1 to {self.batch // 2}, for 2 images or more a part of a batch of {self.batch}, "
+                f"got {self.accumulate}"
+            )
         if self.loss not in ("ce", "focal"):
             raise ValueError(f"loss must be ce or focal, got {self.loss!r}")
         if self.shared_gradients not in ("mean", "sum"):
             raise ValueError(f"shared_gradients must be mean or sum, got {self.shared_gradients!r}")
         if self.schedule not in ("cosine", "step", "none"):
             raise ValueError(f"schedule must be cosine, step or none, got {self.schedule!r}")
+
+    @property
+    def half(self) -> bool:
+        """Whether most numbers of a forward pass on CUDA take two bytes."""
+        return self.precision in (BFLOAT16, FLOAT16)
+
+    @staticmethod
+    def upgraded(values: Mapping[str, object]) -> dict[str, object]:
+        """Options as they were written once, by today's names: `amp` was bfloat16, and without it TF32."""
+        current = dict(values)
+        if type(current.get("amp")) is bool:
+            current["precision"] = BFLOAT16 if current.pop("amp") else TF32
+        return current

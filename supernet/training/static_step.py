@@ -114,19 +114,19 @@ class StaticStep:
         self._slots: Slots | None = None
 
     def __call__(
-        self, images: Tensor, labels: Tensor, paths: Sequence[Genotype], margin: float
+        self, images: Tensor, labels: Tensor, paths: Sequence[Genotype], margin: float, loss_scale: float = 1.0
     ) -> tuple[Tensor, Tensor]:
-        """Put the gradients of the sum of the paths' losses into `.grad`, which has to be empty; returns losses and
-        mean embedding norms, (P,) each.
+        """Put the gradients of the sum of the paths' losses, times `loss_scale`, into `.grad`, which has to be empty;
+        returns losses and mean embedding norms, (P,) each.
 
         Raises ValueError for paths that do not fill the slots of the first call's.
         """
         if self._slots is None:
             self._slots, self._first = Slots.of(paths), paths[0]
             self._side_by_side = SideBySide(images.device, len(paths))
-        # As precise as the number: it is rounded where it is used, to what the tensors there are.
-        strength = torch.tensor(margin, dtype=torch.float64)
-        inputs = [images, labels, *(value.to(images.device) for value in (strength, self._slots.index(paths)))]
+        # As precise as the numbers: they are rounded where they are used, to what the tensors there are.
+        factors = torch.tensor([margin, loss_scale], dtype=torch.float64)
+        inputs = [images, labels, *(value.to(images.device) for value in (factors, self._slots.index(paths)))]
         if self.record is None:
             return self._compute(*inputs)
         if self._replay is None:
@@ -151,7 +151,8 @@ class StaticStep:
         self._outputs, self._replay = self.record(compute)
         self._gradients = [(weight, weight.grad) for weight in weights if weight.grad is not None]
 
-    def _compute(self, images: Tensor, labels: Tensor, margin: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+    def _compute(self, images: Tensor, labels: Tensor, factors: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+        margin, loss_scale = factors.unbind()
         moves = dict(zip(self._slots.moves(), index, strict=True))
         with self.context():
             begun = self._run(self.network.trunk.begin, self.statistics.stages_of(None), images)
@@ -161,7 +162,7 @@ class StaticStep:
             ]
         losses = torch.stack([loss for loss, _ in results])
         norms = torch.stack([embedding.detach().norm(dim=1).mean() for _, embedding in results])
-        losses.sum().backward()
+        (loss_scale * losses.sum()).backward()
         as_given, _ = moves[self._slots.last, 0]
         return losses.detach().index_select(0, as_given), norms.index_select(0, as_given)
 

@@ -24,8 +24,10 @@ def accumulate(
     loss_along: Callable[[Genotype, Tensor], tuple[Tensor, Tensor]],
     statistics: StepStatistics,
     context: Callable[[], AbstractContextManager] = nullcontext,
+    loss_scale: float = 1.0,
 ) -> tuple[Tensor, Tensor]:
-    """Add the gradients of the loss along every path to `.grad`; returns losses and mean embedding norms, (P,) each.
+    """Add the gradients of the loss along every path to `.grad`, times `loss_scale`; returns losses and mean embedding
+    norms, (P,) each.
 
     `loss_along(path, features)` gives the loss and the embedding (B, D) behind the trunk's features. Forward passes run
     inside `context()`, and `statistics` hears of them. Stem and first shortcut run forward once, and backward once with
@@ -42,7 +44,7 @@ def accumulate(
         statistics.use(statistics.stages_of(path))
         with context():
             loss, embedding = loss_along(path, network.trunk.finish(leaves, path.blocks))
-        loss.backward()
+        (loss_scale * loss).backward()
         losses.append(loss.detach())
         norms.append(embedding.detach().norm(dim=1).mean())
     if not single_path:

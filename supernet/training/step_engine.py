@@ -58,7 +58,7 @@ def choose_engine(
         raise ValueError(f"step must be one of {', '.join(STEPS)}, got {asked!r}")
     if asked == PATHS:
         return StepEngine(PATHS, "as asked for")
-    impossible = _why_impossible(sampler, sizes, processes)
+    impossible = _why_impossible(sampler, sizes, recipe, processes)
     if asked == GRAPH:
         if impossible:
             raise ValueError(f"--step graph cannot be: {impossible}; leave it out")
@@ -67,9 +67,13 @@ def choose_engine(
     return StepEngine(PATHS, unwise) if unwise else StepEngine(GRAPH, "a GPU waits for Python otherwise")
 
 
-def _why_impossible(sampler: PathSampler | None, sizes: tuple[int, ...], processes: ProcessGroup) -> str:
+def _why_impossible(
+    sampler: PathSampler | None, sizes: tuple[int, ...], recipe: Recipe, processes: ProcessGroup
+) -> str:
     if processes.size > 1:
         return "ranks share the paths of a step"
+    if recipe.accumulate > 1:
+        return "the batch goes in parts, to save memory that a graph would take"
     if sampler is not None and not deals_evenly(sampler, sizes):
         return "the sampler does not deal every choice equally often in every step"
     return ""

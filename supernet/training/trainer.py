@@ -33,6 +33,7 @@ from dualfair.supernet.training.optimisation import (
     make_scheduler,
 )
 from dualfair.supernet.training.path_sharing import share_paths
+from dualfair.supernet.training.precision import LossScale, float32_products, half_type
 from dualfair.supernet.training.process_group import ALONE, ProcessGroup
 from dualfair.supernet.training.recipe import AUTO, GRAPH, PATHS, Recipe
 from dualfair.supernet.training.recording import record_on_cuda
@@ -101,14 +102,17 @@ class Trainer:
         if isinstance(network, Supernet) != (space is not None):
             raise ValueError("a supernet is trained over a space, a standalone network without one")
         sharers = (team or processes).size
-        if recipe.batch < sharers:
-            raise ValueError(f"a batch of {recipe.batch} images cannot be shared by {sharers} ranks")
+        if recipe.batch // recipe.accumulate < sharers:
+            part = f" in {recipe.accumulate} parts" if recipe.accumulate > 1 else ""
+            raise ValueError(f"a batch of {recipe.batch} images{part} cannot be shared by {sharers} ranks")
         self.device = torch.device(device)
         self.network = network.to(self.device, memory_format=torch.channels_last).train()
         self.faces, self.recipe, self.space = faces, recipe, space
         self.processes = processes
         self.team = processes if team is None else team
         self._group = processes.rank // self.team.size
+        # This rank's share of every part of a batch, as places in the batch.
+        self._shares = list(map(self.team.share, np.array_split(np.arange(recipe.batch), recipe.accumulate)))
         # Ranks have a GPU each, but share the memory of a CPU.
         self.loader = open_loader(faces, self.device, processes.size if self.device.type == "cpu" else 1)
         self.batch_sampler = BatchSampler(len(faces.labels), recipe.batch, seed)
@@ -122,6 +126,8 @@ class Trainer:
         self.step = 0
         # Updates during which margins grow: losses before and after do not compare.
         self.margin_steps = recipe.margin_warmup * self.steps
+        self._half = half_type(recipe, self.device)
+        self.loss_scale = LossScale() if self._half is torch.float16 else None
         self.skipped = 0
         self._skipped_in_a_row = 0
         positions = max((len(block.places) for block in network.trunk.blocks), default=0)
@@ -164,7 +170,8 @@ class Trainer:
         `stop` is asked at every step; when it says yes on any rank, that step is the last on all of them.
         """
         while self.step < (self.steps if until is None else min(until, self.steps)):
-            progress = self._train_step(stop())
+            with float32_products(self.recipe, self.device):
+                progress = self._train_step(stop())
             yield progress
             if progress.stopped:
                 return
@@ -180,6 +187,9 @@ class Trainer:
         self.statistics.begin(paths)
         losses, norms = self._accumulate(images, labels, [paths[number] for number in path_numbers], margin, share)
         losses, norms, stop, sums = self._over_ranks(paths, path_numbers, losses, share * norms, stop)
+        if self.loss_scale:
+            gradients = [w.grad for weights in self._weights.values() for w in weights if w.grad is not None]
+            torch._foreach_mul_(gradients, 1 / self.loss_scale.value)
         if self.recipe.shared_gradients == "mean":
             average_shared(self._weights["trunk"], self._head_weights, paths)
         gradient_norms = self._clip()
@@ -195,8 +205,14 @@ class Trainer:
             self.statistics.end(sums, paths, self.processes.size, self.team.size)
             if self.average:
                 self.average.update(self.network, self.step + 1)
+            if self.loss_scale:
+                self.loss_scale.keep()
             self._skipped_in_a_row = 0
             self._count(paths)
+        elif self.loss_scale and self.loss_scale.value > 1 and np.isfinite(losses).all():
+            # Too large a scale is no fault of the training, and the next step has a smaller one.
+            self.loss_scale.shrink()
+            self.statistics.undo()
         else:
             self.skipped += 1
             self._skipped_in_a_row += 1
@@ -222,7 +238,7 @@ class Trainer:
     def _batch(self) -> tuple[Tensor, Tensor, float]:
         """This rank's images and labels of the next batch, and which share of the batch they are."""
         chosen = self.batch_sampler.deal()
-        local = self.team.share(range(len(chosen)))
+        local = np.concatenate(self._shares)
         pixels = self.loader.take(chosen[local], self.batch_sampler.upcoming()[local])
         recipe = self.recipe
         draws = draw(len(chosen), self.augmentation)[:, local].to(self.device)
@@ -234,14 +250,27 @@ class Trainer:
         self, images: Tensor, labels: Tensor, paths: Sequence[Genotype], margin: float, share: float
     ) -> tuple[Tensor, Tensor]:
         """Losses and embedding norms of this rank's paths, (P,) each; their gradients are in `.grad` behind it."""
+        loss_scale = self.loss_scale.value if self.loss_scale else 1.0
         if self.engine.name == GRAPH:
-            return self._static_step(images, labels, paths, margin)
+            return self._static_step(images, labels, paths, margin, loss_scale)
 
-        def loss_along(path: Genotype, features: Tensor) -> tuple[Tensor, Tensor]:
+        def loss_along(labels: Tensor, weight: float, path: Genotype, features: Tensor) -> tuple[Tensor, Tensor]:
             loss, embedding = self._loss(path.head, features, labels, margin)
-            return share * loss, embedding
+            return share * weight * loss, embedding
 
-        return accumulate(self.network, images, paths, loss_along, self.statistics, self._context)
+        losses, norms = [], []
+        for part, part_labels in self._parts(images, labels):
+            weight = len(part) / len(images)
+            loss_of = partial(loss_along, part_labels, weight)
+            results = accumulate(self.network, part, paths, loss_of, self.statistics, self._context, loss_scale)
+            losses.append(results[0])
+            norms.append(weight * results[1])
+        return torch.stack(losses).sum(0), torch.stack(norms).sum(0)
+
+    def _parts(self, images: Tensor, labels: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """This rank's images and labels, part by part."""
+        sizes = [len(share) for share in self._shares]
+        return zip(images.split(sizes), labels.split(sizes), strict=True)
 
     def _loss(self, head: str, features: Tensor, labels: Tensor, margin: float | Tensor) -> tuple[Tensor, Tensor]:
         """The mean loss of this rank's images, and their embeddings."""
@@ -254,12 +283,14 @@ class Trainer:
 
     @contextmanager
     def _context(self) -> Iterator[None]:
-        """How forward passes run: in bfloat16 on CUDA, and with the statistics of the whole batch."""
-        bfloat16 = self.recipe.amp and self.device.type == "cuda"
+        """How forward passes run: in half precision on CUDA, and with the statistics of the whole batch."""
         norms = SynchronisedNorms(self.team) if self.team.size > 1 else nullcontext()
         # Operations side by side must not read what autocast kept on another's stream.
         cached = self.engine.name == PATHS
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=bfloat16, cache_enabled=cached), norms:
+        with (
+            torch.autocast(self.device.type, dtype=self._half, enabled=self._half is not None, cache_enabled=cached),
+            norms,
+        ):
             yield
 
     def _over_ranks(
@@ -299,8 +330,9 @@ class Trainer:
         path = (bad or list(paths))[0]
 
         def forward() -> None:
-            with self._context():
-                self.network.heads[path.head](self.network.trunk(images, path.blocks), labels, margin)
+            for part, part_labels in self._parts(images, labels):
+                with self._context():
+                    self.network.heads[path.head](self.network.trunk(part, path.blocks), part_labels, margin)
 
         layer = first_non_finite(self.network, forward)
         return (
@@ -324,6 +356,7 @@ class Trainer:
                     "skipped": counters.pop("skipped"),
                     "skipped_in_a_row": self._skipped_in_a_row,
                     "step_engine": self.engine.name,
+                    **({"loss_scale": vars(self.loss_scale)} if self.loss_scale else {}),
                     "shuffler": self.batch_sampler.state_dict(),
                     "dealer": self.path_sampler.state_dict() if self.path_sampler else None,
                     **counters,
@@ -347,6 +380,8 @@ class Trainer:
         engine = dealt.get("step_engine", PATHS)
         if self._asked_step == AUTO and engine != self.engine.name and self.processes.size == 1:
             self._use(StepEngine(engine, "as this training began"))
+        if self.loss_scale and "loss_scale" in dealt:
+            self.loss_scale = LossScale(**dealt["loss_scale"])
         counters = UpdateCounters.from_state(dealt)
         self.step, self.skipped = state["step"], counters.skipped
         self._skipped_in_a_row = dealt["skipped_in_a_row"]

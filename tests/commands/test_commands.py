@@ -100,6 +100,14 @@ def test_a_preset_has_a_table_for_every_stage(tmp_path):
     assert (recipe.epochs, recipe.batch, recipe.lr, options.seeds) == (5.0, 8, 0.3, 4)
 
 
+def test_a_preset_may_still_say_amp(tmp_path):
+    preset = tmp_path / "preset.toml"
+    preset.write_text("amp = true\n[train]\namp = false\n")
+    (train,) = build_configs({}, str(preset), Recipe, stage="train")
+    (retrain,) = build_configs({}, str(preset), Recipe, stage="retrain")
+    assert (train.precision, retrain.precision) == ("tf32", "bfloat16")
+
+
 @pytest.mark.parametrize("name", ["celeba", "vggface2", "faces-demo"])
 def test_the_presets_that_come_along_fit_all_stages(name):
     options, recipe = build_configs({}, name, TrainOptions, Recipe, stage="train")
@@ -122,6 +130,7 @@ def test_the_presets_that_come_along_fit_all_stages(name):
         ("learning_rate = 1.0", "unknown option 'learning_rate'; known: space, skeleton"),
         ('lr = "fast"', "lr must be a float, got 'fast'"),
         ("batch = 6.5", "batch must be a int, got 6.5"),
+        ("amp = 1", "unknown option 'amp'"),
         ("flip = 1", "flip must be a bool, got 1"),
         ("lr = ", "is not TOML"),
     ],

@@ -55,7 +55,9 @@ def space():
 
 
 @pytest.mark.parametrize(
-    "changed", [{"batch": 64}, {"batch": 4, "optimizer": "adamw"}, {"batch": 4, "ema": 0.9}], ids=str
+    "changed",
+    [{"batch": 64}, {"batch": 4, "optimizer": "adamw"}, {"batch": 4, "ema": 0.9}, {"batch": 64, "accumulate": 4}],
+    ids=str,
 )
 def test_a_plan_holds_what_training_has_alive(tiny, space, changed):
     recipe, faces = Recipe(**changed), RandomFaces(96, 12, tiny.image_size)
@@ -128,7 +130,9 @@ def test_a_line_goes_through_two_small_batches():
 
 
 def test_bfloat16_needs_less_and_only_where_the_recipe_allows_it(tiny, space):
-    allowed, refused = (workload_of(space, tiny, train=Recipe(batch=32, amp=amp)) for amp in (True, False))
+    allowed, refused = (
+        workload_of(space, tiny, train=Recipe(batch=32, precision=kind)) for kind in ("bfloat16", "tf32")
+    )
     full = needed("train", allowed)
     assert needed("train", allowed, half=True).batch < full.batch
     assert needed("train", refused, half=True) == full

@@ -77,7 +77,7 @@ def plain_steps(
         genotypes = [space.decode(row) for row in paths.deal()]
         losses = []
         for genotype in genotypes:
-            with torch.autocast(kind, dtype=torch.bfloat16, enabled=recipe.amp and kind == "cuda"):
+            with torch.autocast(kind, dtype=torch.bfloat16, enabled=kind == "cuda"):
                 features = network.trunk(images, genotype.blocks)
                 margin = min(1.0, step / (recipe.margin_warmup * steps))
                 result = network.heads[genotype.head](features, labels, margin)

@@ -5,6 +5,7 @@ batches and carried on in a straight line: steps and scoring are run on tensors 
 memory and hardly any time. The same on every device; what kernels and allocators take comes on top.
 """
 
+import math
 import weakref
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
@@ -199,7 +200,7 @@ def training_memory(
 ) -> Callable[[int], StageMemory]:
     """What training the network takes along `paths` by the number of images; `together` says whether all paths of a
     step with so many advance at once, or one after the other."""
-    copies, half = optimizer_copies(recipe), half and recipe.amp
+    copies, half = optimizer_copies(recipe), half and recipe.half
     mode = FakeTensorMode()
     with mode:
         network = opened().train()
@@ -213,14 +214,20 @@ def training_memory(
     learnt = _bytes(parameter for parameter in network.parameters() if parameter.requires_grad)
     average = weights + buffers if recipe.ema else 0
     training = round(learnt * copies) + buffers + average
-    return lambda images: StageMemory(weights + buffers, training, batch(together(images))(images))
+    image = FLOAT * 3 * network.skeleton.image_size**2
+
+    def step(images: int) -> StageMemory:
+        part = math.ceil(images / recipe.accumulate)
+        return StageMemory(weights + buffers, training, batch(together(images))(part) + image * (images - part))
+
+    return step
 
 
 def training_step(
     network: Supernet | StandaloneNetwork, paths: list[Genotype], recipe: Recipe, batch: int, half: bool, at_once: bool
 ) -> None:
-    """The gradients of a training step, of images without content; `half`: forward passes in bfloat16; `at_once`: of
-    all paths together."""
+    """The gradients of a training step, of images without content; `half`: forward passes in half precision;
+    `at_once`: of all paths together."""
     images, labels = _images(network, batch), torch.zeros(batch, dtype=torch.long)
 
     def loss_of(head: str, features: Tensor, labels: Tensor, margin: Tensor | float) -> tuple[Tensor, Tensor]:

@@ -13,6 +13,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import TypeVar, get_type_hints
 
+from dualfair.supernet.training.recipe import Recipe
+
 Config = TypeVar("Config")
 
 PRESETS = Path(__file__).parent / "presets"
@@ -125,7 +127,7 @@ def _read_preset(preset: str, stage: str, kinds: Mapping[str, type]) -> dict[str
     path = PRESETS / f"{preset}.toml" if preset in presets() else Path(preset)
     values = read_toml(path, "preset")
     tables = {name: values.pop(name) for name in STAGES if isinstance(values.get(name), dict)}
-    values |= tables.get(stage, {})
+    values = Recipe.upgraded({**values, **tables.get(stage, {})})
     for name, value in values.items():
         if name not in kinds:
             raise ValueError(f"preset {path}: unknown option {shown(name)}; known: {', '.join(kinds)}")

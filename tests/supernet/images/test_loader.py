@@ -1,3 +1,7 @@
+from contextlib import contextmanager
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -37,14 +41,14 @@ def test_prefetching_reads_ahead_and_reads_nothing_twice(faces):
         reads = 0
 
         def read(self, images):
-            Counted.reads += 1
+            Counted.reads += len(images)
             return faces.read(images)
 
     source, sampler = PrefetchingLoader(Counted(), CPU), BatchSampler(96, 16, 0)
     for _ in range(20):
         source.take(sampler.deal(), sampler.upcoming())
-    source._reader.shutdown()
-    assert Counted.reads == 21
+    source._sender.shutdown()
+    assert Counted.reads == 21 * 16
 
 
 def test_a_read_that_fails_is_raised_where_its_batch_is_taken(faces):
@@ -60,3 +64,49 @@ def test_a_read_that_fails_is_raised_where_its_batch_is_taken(faces):
     source.take(np.array([1]), np.array([7]))
     with pytest.raises(OSError, match="disk gone"):
         source.take(np.array([7]), np.array([2]))
+
+
+@pytest.mark.parametrize("readers", [1, 3, 8])
+def test_the_order_does_not_depend_on_how_many_read(faces, monkeypatch, readers):
+    monkeypatch.setattr(loader, "_READERS", readers)
+    smaller = replace(faces, size=faces.size // 2)
+    chosen = np.random.default_rng(0).integers(0, 96, 7)
+    for source in (faces, smaller):
+        assert torch.equal(PrefetchingLoader(source, CPU).take(chosen, chosen), source.read(chosen))
+
+
+def test_a_batch_travels_beside_what_is_computed_and_is_waited_for(faces, monkeypatch):
+    """Only that batch: the next one is asked for behind the wait. Its memory stays until it was computed with."""
+    events = []
+
+    def stream(name):
+        return SimpleNamespace(name=name, wait_stream=lambda other: events.append(f"{name} waits for {other.name}"))
+
+    @contextmanager
+    def on(stream):
+        events.append(f"on {stream.name}")
+        yield
+        events.append(f"off {stream.name}")
+
+    def pinned(pixels):
+        events.append("pinned")
+        return pixels
+
+    def sent(pixels, device, non_blocking=False):
+        assert device.type == "cuda" and non_blocking
+        events.append("sent")
+        return pixels
+
+    monkeypatch.setattr(torch.cuda, "Stream", lambda device: stream("copies"))
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: stream("main"))
+    monkeypatch.setattr(torch.cuda, "stream", on)
+    monkeypatch.setattr(torch.Tensor, "pin_memory", pinned)
+    monkeypatch.setattr(torch.Tensor, "to", sent)
+    monkeypatch.setattr(torch.Tensor, "record_stream", lambda pixels, stream: events.append(f"kept for {stream.name}"))
+    source = PrefetchingLoader(faces, SimpleNamespace(type="cuda"))
+    first, second = np.arange(5), np.arange(9, 2, -1)
+    for chosen, upcoming in ((first, second), (second, first)):
+        assert torch.equal(source.take(chosen, upcoming), faces.read(chosen))
+    source._sender.shutdown()
+    sending = ["on copies", "pinned", "sent", "off copies"]
+    assert events == 2 * [*sending, "main waits for copies", "kept for main"] + sending

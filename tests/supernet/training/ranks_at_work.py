@@ -59,10 +59,10 @@ def farthest(first, second):
     )
 
 
-def training(processes, team=None):
+def training(processes, team=None, **recipe):
     """All sharing the images, or `team` sharing the images and the others taking other paths."""
-    alone, expected = trained(ALONE, 3)
-    trainer, reports = trained(processes, 3, team)
+    alone, expected = trained(ALONE, 3, **recipe)
+    trainer, reports = trained(processes, 3, team, **recipe)
     sums = processes.collect(torch.stack([value.double().sum() for value in trainer.network.state_dict().values()]))
     return {
         "weights": farthest(alone.network.state_dict(), trainer.network.state_dict()),
@@ -76,6 +76,10 @@ def training(processes, team=None):
 
 def training_by_paths(processes):
     return training(processes, ProcessGroup())
+
+
+def training_in_parts(processes):
+    return training(processes, accumulate=3)
 
 
 def skipping(team):
@@ -157,7 +161,7 @@ def main(path):
     three = distributed.new_group([0, 1, 2])
     pair = ProcessGroup(rank % 2, 2, "cpu", halves[rank // 2], store)
     teams = {"2": pair, "3": ProcessGroup(rank, 3, "cpu", three, store)}
-    checks = (training, training_by_paths, skipping, normalising, talking, other_paths)
+    checks = (training, training_by_paths, training_in_parts, skipping, normalising, talking, other_paths)
     results = {
         name: {check.__name__: check(team) for check in checks} for name, team in teams.items() if rank < int(name)
     }

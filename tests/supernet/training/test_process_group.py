@@ -2,12 +2,18 @@ import json
 import os
 import subprocess
 import sys
+import threading
+from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
+from torch import distributed
+from torch._subclasses.fake_tensor import FakeTensorMode
 
-from dualfair.supernet.training.process_group import ALONE, ProcessGroup
+from dualfair.supernet.training import process_group
+from dualfair.supernet.training.process_group import ALONE, ProcessGroup, divide, join_ranks
 
 HERE = Path(__file__).parent
 
@@ -31,6 +37,8 @@ def report(tmp_path_factory):
         ("2", "training_by_paths"),
         ("3", "training_by_paths"),
         ("4", "training_by_paths"),
+        ("2", "training_in_parts"),
+        ("3", "training_in_parts"),
     ],
 )
 def test_ranks_train_the_network_that_one_process_trains(report, ranks, how):
@@ -81,3 +89,129 @@ def test_alone_nothing_is_sent():
     assert ALONE.add(values) is values and ALONE.collect(values).shape == (1, 3) and ALONE.broadcast("x") == "x"
     ALONE.agree("anything", 1)
     assert list(ALONE.tickets("jobs", 3)) == [0, 1, 2] and ALONE.leads
+
+
+@pytest.fixture
+def sent(monkeypatch):
+    """The device and the group of everything that is sent, as if all ranks sent the same."""
+    sent = []
+
+    def gather(parts, values, group):
+        sent.append((values.device.type, group))
+        if values.device.type == "cpu":
+            parts.copy_(values.repeat(2))
+
+    monkeypatch.setattr(distributed, "all_gather_into_tensor", gather)
+    for name in ("all_reduce", "broadcast"):
+        monkeypatch.setattr(
+            distributed, name, lambda values, group, group_src=0: sent.append((values.device.type, group))
+        )
+    return sent
+
+
+def test_no_text_travels_by_gpus_and_tensors_go_where_they_are(sent):
+    """What ranks agree on, and tell each other while some have nothing to do, waits for no device."""
+    processes = ProcessGroup(0, 2, "cuda", "patient", None, "devices")
+    processes.agree("the paths", ["101"])
+    processes.broadcast("101")
+    processes.add(torch.ones(2))
+    assert sent == [("cpu", "patient")] * 4
+    with FakeTensorMode():
+        processes.add(torch.ones(2, device="cuda"))
+        processes.collect(torch.ones(2, device="cuda"))
+    assert sent[4:] == [("cuda", "devices")] * 2
+
+
+class Machine:
+    """A machine with the GPUs of these UUIDs visible to each rank, by number of the rank; groups are recorded."""
+
+    def __init__(self, monkeypatch, visible):
+        self.visible, self.groups, self.local = visible, [], threading.local()
+        self.store = distributed.HashStore()
+        cuda = torch.cuda
+        monkeypatch.setattr(cuda, "device_count", lambda: len(visible[self.local.rank]))
+        monkeypatch.setattr(cuda, "set_device", lambda device: None)
+        monkeypatch.setattr(
+            cuda,
+            "get_device_properties",
+            lambda device: SimpleNamespace(uuid=visible[self.local.rank][device.index]),
+        )
+        monkeypatch.setattr(
+            distributed, "rendezvous", lambda url, timeout: iter([(self.store, self.local.rank, len(visible))])
+        )
+        monkeypatch.setattr(distributed, "init_process_group", self.group)
+        monkeypatch.setattr(distributed, "new_group", self.group)
+        monkeypatch.setattr(process_group, "os", SimpleNamespace(environ=self))
+
+    def group(self, *about, timeout, backend="gloo", **_):
+        self.groups.append((self.local.rank, backend, timeout))
+        return backend, *about
+
+    def __getitem__(self, name):
+        return {"LOCAL_RANK": str(self.local.rank)}[name]
+
+    def get(self, name, default=None):
+        return default
+
+    def join(self):
+        """What every rank gets from `join_ranks`, or the error in words."""
+        joined = [None] * len(self.visible)
+
+        def work(rank):
+            self.local.rank = rank
+            try:
+                joined[rank] = join_ranks(torch.device("cuda"))
+            except ValueError as error:
+                joined[rank] = str(error)
+
+        threads = [threading.Thread(target=work, args=[rank], daemon=True) for rank in range(len(joined))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(20)
+        return joined
+
+
+@pytest.mark.parametrize("visible", [["a", "b"], ["ab", "ab"]])
+def test_a_rank_has_the_gpu_of_its_number_or_the_only_one_that_it_sees(monkeypatch, visible):
+    machine = Machine(monkeypatch, visible)
+    indices = [processes.device.index for processes in machine.join()]
+    assert indices == ([0, 0] if visible == ["a", "b"] else [0, 1])
+
+
+def test_ranks_that_see_the_same_single_gpu_are_all_refused(monkeypatch):
+    refusals = Machine(monkeypatch, ["a", "b", "a"]).join()
+    assert len(set(refusals)) == 1 and refusals[0].startswith("ranks 0 and 2 have no device of their own: both see one")
+
+
+def test_more_ranks_than_gpus_are_refused(monkeypatch):
+    Machine(monkeypatch, ["ab", "ab", "ab"]).local.rank = 2
+    with pytest.raises(ValueError, match="rank 2 of this machine has no device of its own: there are 2; start fewer"):
+        join_ranks(torch.device("cuda"))
+
+
+def test_what_gpus_send_has_minutes_and_what_idle_ranks_wait_for_has_days(monkeypatch):
+    machine = Machine(monkeypatch, ["a", "b"])
+    leader, _ = machine.join()
+    days, minutes = timedelta(days=7), timedelta(minutes=10)
+    assert sorted(machine.groups) == [
+        (rank, *group) for rank in range(2) for group in (("gloo", days), ("nccl", minutes))
+    ]
+    assert leader.handle is None and leader.device_handle == ("nccl", range(2))
+
+
+def test_teams_have_groups_of_both_kinds_and_single_ranks_need_none(monkeypatch):
+    groups = []
+
+    def group(ranks, timeout, backend="gloo"):
+        groups.append((backend, ranks))
+        return groups[-1]
+
+    monkeypatch.setattr(distributed, "new_group", group)
+    second = divide(ProcessGroup(2, 4, "cuda", None, None, "devices"), 2)
+    assert (second.rank, second.handle, second.device_handle) == (0, ("gloo", range(2, 4)), ("nccl", range(2, 4)))
+    assert groups == [(kind, each) for kind in ("gloo", "nccl") for each in (range(2), range(2, 4))]
+    groups.clear()
+    assert divide(ProcessGroup(2, 4, "cuda", None, None, "devices"), 1).size == 1 and not groups
+    divide(ProcessGroup(2, 4), 2)
+    assert [kind for kind, _ in groups] == ["gloo", "gloo"]

@@ -29,9 +29,9 @@ def supernet(skeleton="nano", **changed):
         return Supernet(replace(skeleton_of(skeleton), **changed), 10)
 
 
-def chosen(network, asked="auto", sampler="strict", device=CUDA, processes=ALONE, batch=16):
+def chosen(network, asked="auto", sampler="strict", device=CUDA, processes=ALONE, **recipe):
     dealing = sampler and SAMPLERS[sampler](SIZES, 0)
-    return str(choose_engine(asked, network, dealing, SIZES, Recipe(batch=batch), device, processes))
+    return str(choose_engine(asked, network, dealing, SIZES, Recipe(**recipe), device, processes))
 
 
 def test_what_was_measured_to_be_faster_is_chosen():
@@ -87,3 +87,10 @@ def test_ranks_go_path_by_path():
 def test_sizes_that_divide_the_paths_are_dealt_evenly():
     assert deals_evenly(SAMPLERS["strict"]((9, 3, 1), 0), (9, 3, 1))
     assert not deals_evenly(SAMPLERS["strict"]((9, 2), 0), (9, 2))
+
+
+def test_parts_of_a_batch_go_path_by_path():
+    reason = "the batch goes in parts, to save memory that a graph would take"
+    assert chosen(supernet(), accumulate=2) == f"path by path ({reason})"
+    with pytest.raises(ValueError, match=f"--step graph cannot be: {reason}; leave it out"):
+        chosen(supernet(), "graph", accumulate=2)

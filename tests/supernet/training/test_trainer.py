@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -5,6 +7,7 @@ import torch
 from dualfair.supernet.network import Supernet, build
 from dualfair.supernet.space import ChoiceBlock, SearchSpace, dpn_space
 from dualfair.supernet.training.optimisation import group_of
+from dualfair.supernet.training.process_group import ProcessGroup
 from dualfair.supernet.training.recipe import Recipe
 from dualfair.supernet.training.sampling import SAMPLERS
 from dualfair.supernet.training.trainer import NonFinite, Trainer
@@ -57,13 +60,14 @@ def test_irregular_spaces_are_counted_exactly_too(tiny, faces):
     assert trainer.operation_updates.sum() == 8 * 3 * 9
 
 
+@pytest.mark.parametrize("parts", [1, 3])
 @pytest.mark.parametrize("shared, share", [("mean", {"trunk": 9, "operations": 1, "heads": 3}),
                                            ("sum", {"trunk": 1, "operations": 1, "heads": 1})])  # fmt: skip
-def test_a_step_is_the_sum_of_its_paths_divided_where_shared(tiny, faces, shared, share):
-    """FairNAS algorithm 1 against a plain loop with autograd on the mean and the sum."""
+def test_a_step_is_the_sum_of_its_paths_divided_where_shared(tiny, faces, shared, share, parts):
+    """FairNAS algorithm 1 against a plain loop with autograd on the mean and the sum, over parts of the batch."""
     plain = {"optimizer": "momentum", "momentum": 0.0, "weight_decay": 0.0, "clip": 0.0, "schedule": "none", "lr": 0.5}
     unmoved = {"shift": 0.0, "flip": False, "brightness": 0.0, "margin_warmup": 0.0}
-    trainer = trainer_of(tiny, faces, shared_gradients=shared, **plain, **unmoved)
+    trainer = trainer_of(tiny, faces, shared_gradients=shared, accumulate=parts, **plain, **unmoved)
     twin = trainer_of(tiny, faces)
     twin.network.load_state_dict(trainer.network.state_dict())
     paths = [trainer.space.decode(row) for row in twin.path_sampler.deal()]
@@ -72,9 +76,10 @@ def test_a_step_is_the_sum_of_its_paths_divided_where_shared(tiny, faces, shared
     labels = torch.from_numpy(faces.labels[numbers])
     named = dict(twin.network.named_parameters())
     sums = {name: torch.zeros_like(p) for name, p in named.items()}
-    for path in paths:
-        result = twin.network.heads[path.head](twin.network.trunk(images, path.blocks), labels)
-        loss = torch.nn.functional.cross_entropy(16.0 * result.cosines, labels) + result.penalty
+    for path, part in itertools.product(paths, np.array_split(np.arange(16), parts)):
+        result = twin.network.heads[path.head](twin.network.trunk(images[part], path.blocks), labels[part])
+        loss = torch.nn.functional.cross_entropy(16.0 * result.cosines, labels[part]) + result.penalty
+        loss = loss * len(part) / 16
         learnt = {name: p for name, p in named.items() if p.requires_grad}
         for name, grad in zip(learnt, torch.autograd.grad(loss, learnt.values(), allow_unused=True), strict=True):
             sums[name] += 0 if grad is None else grad
@@ -83,6 +88,26 @@ def test_a_step_is_the_sum_of_its_paths_divided_where_shared(tiny, faces, shared
     for name, parameter in trainer.network.named_parameters():
         expected = before[name] - 0.5 * sums[name] / share[group_of(name)]
         assert torch.allclose(parameter, expected, rtol=1e-3, atol=2e-5), name
+
+
+def test_bn_sees_parts_of_a_batch_and_moves_once_to_their_mean(tiny, faces):
+    trainer, means, sizes = trainer_of(tiny, faces, accumulate=4), [], []
+    norm = next(module for module in trainer.network.trunk.stem.modules() if hasattr(module, "running_mean"))
+
+    def look(_, inputs):
+        sizes.append(len(inputs[0]))
+        means.append(inputs[0].detach().mean((0, 2, 3)))
+
+    norm.register_forward_pre_hook(look)
+    next(trainer.run())
+    assert sizes == [4] * 4 and norm.num_batches_tracked == 1
+    assert torch.allclose(norm.running_mean, norm.momentum * torch.stack(means).mean(0), atol=1e-6)
+
+
+def test_a_batch_in_parts_is_shared_by_no_more_ranks_than_a_part_has_images(tiny, faces):
+    network = build("101:cosface", tiny, faces.identity_count)
+    with pytest.raises(ValueError, match="a batch of 16 images in 5 parts cannot be shared by 4 ranks"):
+        Trainer(network, faces, Recipe(batch=16, accumulate=5), seed=0, processes=ProcessGroup(0, 4))
 
 
 def test_a_moving_average_takes_the_place_of_the_weights_behind_the_last_step(tiny, faces):

@@ -127,6 +127,8 @@ def _hints(kind: type) -> dict[str, Any]:
 def _decode_fields(kind: Any, value: object) -> Any:
     if not isinstance(value, dict):
         raise ValueError(f"it holds no names and values, but {shown(value)}")
+    if hasattr(kind, "upgraded"):
+        value = kind.upgraded(value)
     values: dict[str, object] = {}
     for field in dataclasses.fields(kind):
         hint, about = _hints(kind)[field.name], field.metadata
