@@ -23,7 +23,7 @@ CHECKPOINT_MINUTES = 5.0
 """Between two checkpoints, unless told otherwise."""
 RESAMPLES = 2000
 """Bootstrap resamples of a correlation, unless told otherwise."""
-SCORER_VERSION = 3
+SCORER_VERSION = 4
 """Raised whenever the scorer's numbers change, so that older scores are not mixed with newer ones."""
 
 
