@@ -17,6 +17,7 @@ from dualfair.evaluation.metrics.disparity import MINIMUM_PROBES, Disparity, per
 from dualfair.evaluation.metrics.identification import Ranks
 from dualfair.evaluation.objectives import OBJECTIVES, Candidate, EmbeddedFaces, Objective
 from dualfair.evaluation.protocol import EvaluationProtocol, Scores, evaluate_faces
+from dualfair.evaluation.scoring.device_ranks import counter_on
 from dualfair.evaluation.scoring.embedding import Faces, over_batches, summed, with_mirror
 from dualfair.evaluation.scoring.sharing import Work, divide, work
 from dualfair.evaluation.scoring.trie import build_trie, leaves
@@ -113,7 +114,7 @@ class InheritedScorer:
         self.supernet, self.faces, self.calibration = supernet, faces, calibration
         self.protocol, self.processes = protocol, processes
         self.batch = batch if isinstance(batch, Batch) else Batch(batch)
-        self.work = Work()
+        self.work, self._nearer = Work(), counter_on(next(supernet.parameters()).device)
         self.objectives = protocol.columns
         self._costs = {cost.column: cost for cost in (*protocol.costs, OBJECTIVES["params"], OBJECTIVES["macs"])}
         details = [*protocol.measures, "params", "macs"]
@@ -196,7 +197,9 @@ class InheritedScorer:
     def _row(self, embeddings: np.ndarray) -> list[float]:
         values: dict[str, float] = {}
         if np.isfinite(embeddings).all():
-            faces = EmbeddedFaces(embeddings, self.faces.identities, self.faces.groups, self.protocol.seed)
+            faces = EmbeddedFaces(
+                embeddings, self.faces.identities, self.faces.groups, self.protocol.seed, self._nearer
+            )
             values = score_columns(evaluate_faces(faces, self.protocol))
             if self.resamples:
                 values |= interval_columns(faces, self.protocol.on_images, self.resamples)

@@ -7,6 +7,7 @@ import numpy as np
 
 from dualfair.evaluation.metrics.identification import error, ranks
 from dualfair.evaluation.objectives import caveats
+from dualfair.evaluation.scoring.device_ranks import counter_on
 from dualfair.evaluation.scoring.embedding import pixel_embeddings
 from dualfair.evaluation.scoring.scorer import population_embeddings
 from dualfair.evolution.archive import Evaluation
@@ -231,8 +232,8 @@ def floor_errors(run: TrainedRun, calibrate: int, faces: FaceSet) -> dict[str, f
     with seeded(0):
         network = build(genotype, run.setting.skeleton).to(run.device)
     untrained = population_embeddings(network.eval(), [genotype], faces, calibration_images(run, calibrate))[genotype]
-    embeddings = (pixel_embeddings(faces), untrained)
-    return {name: error(ranks(of, faces.identities)) for name, of in zip(FREE, embeddings, strict=True)}
+    embeddings, nearer = (pixel_embeddings(faces), untrained), counter_on(run.device)
+    return {name: error(ranks(of, faces.identities, nearer=nearer)) for name, of in zip(FREE, embeddings, strict=True)}
 
 
 def random_subnets(space: SearchSpace, config: SearchConfig, limits: Constraints | None = None) -> list[Genotype]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from dualfair.evaluation.cost import measured_cost
 from dualfair.evaluation.protocol import ObjectiveNames, evaluate
+from dualfair.evaluation.scoring.device_ranks import counter_on
 from dualfair.evaluation.scoring.scorer import population_embeddings
 from dualfair.presentation.boards import write_training_outcome
 from dualfair.presentation.format import spoken
@@ -127,7 +128,7 @@ def _conclude(run: TrainedRun, stage: TrainingStage, training: TrainingSpec, tra
     for split in SPLITS:
         faces = run.setting.splits[split]
         embeddings = population_embeddings(network, [network.spec], faces, calibration)[network.spec]
-        scores[split] = evaluate(embeddings, faces.identities, faces.groups, protocol)
+        scores[split] = evaluate(embeddings, faces.identities, faces.groups, protocol, counter_on(run.device))
     write_training_outcome(
         place.tensorboard,
         training.network,
