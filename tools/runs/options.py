@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Self
 
+from dualfair.evaluation.options import PRECISIONS
 from dualfair.runs.config import look_up, option
 from dualfair.supernet.images import DROP_UNKNOWN
 
@@ -113,6 +114,15 @@ class ProtocolOptions:
         "Two to four to minimise, joined by ',': error, rank_disparity(gallery=200), tar(far=0.01), worst_group_error, "
         "params, macs, latency, any other disparity, or module:function of your own.",
     )
+    precision: str = option(
+        "tf32",
+        "On CUDA, networks are scored in float32, tf32 (convolutions) or bf16; on a CPU always in float32.",
+        omitted=True,
+    )
+
+    def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {self.precision!r}")
 
     def protocol(self) -> "EvaluationProtocol":
         """The evaluation protocol of these options; what they name of the user's own is imported.

@@ -86,6 +86,7 @@ def open_scorer(
         calibration_images(run, calibrating(run, protocol_options, split)),
         protocol_options.protocol(),
         batch=Batch(batch, run.directory.say),
+        precision=protocol_options.precision,
         processes=run.processes,
         resamples=RESAMPLES if split == HELD_OUT else 0,
         latency=latency,

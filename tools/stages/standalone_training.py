@@ -127,7 +127,9 @@ def _conclude(run: TrainedRun, stage: TrainingStage, training: TrainingSpec, tra
     protocol, scores = stage.how.protocol.protocol(), {}
     for split in SPLITS:
         faces = run.setting.splits[split]
-        embeddings = population_embeddings(network, [network.spec], faces, calibration)[network.spec]
+        embeddings = population_embeddings(
+            network, [network.spec], faces, calibration, precision=stage.how.protocol.precision
+        )[network.spec]
         scores[split] = evaluate(embeddings, faces.identities, faces.groups, protocol, counter_on(run.device))
     write_training_outcome(
         place.tensorboard,
