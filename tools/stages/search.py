@@ -19,7 +19,7 @@ from dualfair.evolution.run import SearchResult
 from dualfair.presentation.boards import search_board
 from dualfair.runs.devices import in_words, seeded
 from dualfair.runs.directory import RunDirectory
-from dualfair.runs.options import BATCH, ConstraintOptions, ProtocolOptions, SearchOptions, people_in_words
+from dualfair.runs.options import ConstraintOptions, ProtocolOptions, SearchOptions, people_in_words
 from dualfair.runs.records.search import Front, FrontNetwork, SearchConfig
 from dualfair.runs.records.training import RetrainConfig
 from dualfair.runs.trained_run import TrainedRun, calibration_images
@@ -51,14 +51,15 @@ FREE = ("raw pixels", "an untrained network")
 class SearchTask:
     """All that a search is asked for. `start` are words as `supernet.published.starts_of` reads them.
 
-    `exhaustive` scores the whole space instead of evolving; `batch` images are scored at once.
+    `exhaustive` scores the whole space instead of evolving; `batch` images are scored at once, None:
+    `devices.images_at_once`.
     """
 
     options: SearchOptions = field(default_factory=SearchOptions)
     protocol: ProtocolOptions = field(default_factory=ProtocolOptions)
     constraints: ConstraintOptions = field(default_factory=ConstraintOptions)
     exhaustive: bool = False
-    batch: int = BATCH
+    batch: int | None = None
     start: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
