@@ -17,7 +17,7 @@ import numpy as np
 
 from dualfair.evaluation.cost import macs, parameters
 from dualfair.evaluation.metrics.disparity import DISPARITIES, Disparity, DisparityResult, error_share, measure
-from dualfair.evaluation.metrics.identification import COUNTS, Ranks, error, ranks
+from dualfair.evaluation.metrics.identification import COUNTS, CountNearer, Ranks, error, ranks
 from dualfair.evaluation.metrics.identification import galleries as balanced_galleries
 from dualfair.evaluation.metrics.verification import far_warning, pairs_of_images, tar_of_all_pairs
 from dualfair.supernet.genotype import Genotype
@@ -29,12 +29,19 @@ MINIMISE, MAXIMISE = DIRECTIONS = ("minimise", "maximise")
 class EmbeddedFaces:
     """Embeddings (N, D) of faces with their identities and groups (N,); what is ranked once is kept.
 
-    `seed` is that of the galleries that are drawn.
+    `seed` is that of the galleries that are drawn. `nearer` counts for ranks, see `metrics.identification.ranks`.
     """
 
-    def __init__(self, embeddings: np.ndarray, identities: Sequence, groups: Sequence, seed: int = 0) -> None:
+    def __init__(
+        self,
+        embeddings: np.ndarray,
+        identities: Sequence,
+        groups: Sequence,
+        seed: int = 0,
+        nearer: CountNearer | None = None,
+    ) -> None:
         self.embeddings, self.identities, self.groups = embeddings, np.asarray(identities), np.asarray(groups)
-        self.seed = seed
+        self.seed, self.nearer = seed, nearer
         self._ranked: dict[tuple[str, int, str], tuple[tuple[Ranks, np.ndarray], ...]] = {}
 
     def ranks(self, count: str = "images") -> Ranks:
@@ -55,13 +62,14 @@ class EmbeddedFaces:
                 rng = np.random.default_rng(self.seed)
                 images = balanced_galleries(self.identities, self.groups, int(gallery), galleries, rng)
             self._ranked[key] = tuple(
-                (ranks(self.embeddings[rows], self.identities[rows], count), rows) for rows in images
+                (ranks(self.embeddings[rows], self.identities[rows], count, nearer=self.nearer), rows)
+                for rows in images
             )
         return self._ranked[key]
 
     def take(self, rows: np.ndarray) -> Self:
         """Some of the images, by their numbers: faces of their own, whose galleries hold nobody else."""
-        return EmbeddedFaces(self.embeddings[rows], self.identities[rows], self.groups[rows], self.seed)
+        return EmbeddedFaces(self.embeddings[rows], self.identities[rows], self.groups[rows], self.seed, self.nearer)
 
 
 def _not_timed(genotype: Genotype) -> float:

@@ -6,6 +6,8 @@ from dualfair.supernet.images import DROP_UNKNOWN
 
 METRICS = ("identification", "disparity", "open-set", "verification")
 INTERVALS = ("percentile", "bca")
+PRECISIONS = ("float32", "tf32", "bf16")
+"""What a network computes embeddings in, on CUDA: float32 throughout, TF32 convolutions, or bfloat16 autocast."""
 
 
 def _option(default: object, text: str) -> object:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from dualfair.evaluation.metrics.disparity import per_group
-from dualfair.evaluation.metrics.identification import error, halves
+from dualfair.evaluation.metrics.identification import CountNearer, error, halves
 from dualfair.evaluation.objective_grammar import default_objectives
 from dualfair.evaluation.objectives import OBJECTIVES, EmbeddedFaces, Objective, columns_of
 
@@ -119,9 +119,15 @@ class Scores:
     undefined: str = ""
 
 
-def evaluate(embeddings: np.ndarray, identities: Sequence, groups: Sequence, protocol: EvaluationProtocol) -> Scores:
-    """The verdict on embeddings (N, D) of faces with these identities and groups (N,)."""
-    return evaluate_faces(EmbeddedFaces(embeddings, identities, groups, protocol.seed), protocol)
+def evaluate(
+    embeddings: np.ndarray,
+    identities: Sequence,
+    groups: Sequence,
+    protocol: EvaluationProtocol,
+    nearer: CountNearer | None = None,
+) -> Scores:
+    """The verdict on embeddings (N, D) of faces with these identities and groups (N,); `nearer` as `EmbeddedFaces`."""
+    return evaluate_faces(EmbeddedFaces(embeddings, identities, groups, protocol.seed, nearer), protocol)
 
 
 def evaluate_faces(faces: EmbeddedFaces, protocol: EvaluationProtocol) -> Scores:

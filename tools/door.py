@@ -18,7 +18,6 @@ from dualfair.runs.config import build_configs
 from dualfair.runs.devices import joined, working
 from dualfair.runs.layout import RunLayout
 from dualfair.runs.options import (
-    BATCH,
     CHECKPOINT_MINUTES,
     RESAMPLES,
     ConstraintOptions,
@@ -108,7 +107,7 @@ def search(
     *,
     objectives: str | Sequence[str] = "",
     exhaustive: bool = False,
-    batch: int = BATCH,
+    batch: int | None = None,
     start: Sequence[str] = (),
     preset: str | None = None,
     device: str = "auto",
@@ -121,8 +120,9 @@ def search(
     """Stage 2: evolve subnets of a trained run on the weights that they inherit; the confirmed front.
 
     `objectives` are two to four as the command line has them, in one text or a list; `exhaustive` scores the whole
-    space instead; `batch` images are scored at once; `start` are genotypes to begin with, or "paper". `options` are
-    those of `SearchOptions`, `ProtocolOptions` and `ConstraintOptions`, as `dualfair search --help` lists them.
+    space instead; `batch` images are scored at once, None: 128, on CUDA up to 1,024 by its memory; `start` are
+    genotypes to begin with, or "paper". `options` are those of `SearchOptions`, `ProtocolOptions` and
+    `ConstraintOptions`, as `dualfair search --help` lists them.
     """
     from dualfair.runs.trained_run import working_on
     from dualfair.stages.search import SearchTask

@@ -3,12 +3,20 @@
 Shape legend: N images, D embedding, P counted probes, K highest rank of a curve.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
-from dualfair.evaluation.metrics.similarity import checked_faces, checked_rows, comparisons, mates_in_gallery
+from dualfair.evaluation.metrics.similarity import (
+    Arrangement,
+    arrange,
+    checked_faces,
+    checked_rows,
+    comparisons,
+    mates_in_gallery,
+)
 
 COUNTS = ("images", "identities")
 """What a rank counts: every nearer image of another identity (the definition), or the distinct identities of those."""
@@ -45,7 +53,32 @@ class Ranks:
         return (self.values == 0).astype(np.float64)
 
 
-def ranks(embeddings: np.ndarray, identities: np.ndarray, count: str = "images", *, chunk: int | None = None) -> Ranks:
+def count_nearer(
+    embeddings: np.ndarray, arranged: Arrangement, count: str = "images", *, chunk: int | None = None
+) -> np.ndarray:
+    """How many others are as near to every probe as its nearest mate or nearer: int64 (P,), in the arranged order."""
+    counts = [np.empty(0, dtype=np.int64)]
+    for part in comparisons(embeddings, arranged, chunk):
+        if count == "images":
+            counts.append(part.nearer)
+        else:
+            closest = np.maximum.reduceat(part.others, arranged.starts, axis=1)
+            counts.append(np.count_nonzero(closest >= part.bars[:, None], axis=1))
+    return np.concatenate(counts)
+
+
+CountNearer = Callable[[np.ndarray, Arrangement, str], np.ndarray]
+"""What counts as `count_nearer` does, on whatever device, and comes to the same."""
+
+
+def ranks(
+    embeddings: np.ndarray,
+    identities: np.ndarray,
+    count: str = "images",
+    *,
+    chunk: int | None = None,
+    nearer: CountNearer | None = None,
+) -> Ranks:
     """The rank of every image as a probe against all other images, itself excluded by its number; lower is better.
 
     `embeddings` (N, D) are finite and of any length: they are normalised here, and nearness is the cosine, which orders
@@ -56,8 +89,9 @@ def ranks(embeddings: np.ndarray, identities: np.ndarray, count: str = "images",
     has the cosine 0 to everything.
 
     `chunk` images are compared with all at once, as many as fit in `similarity.CHUNK_BYTES` unless given; beside that
-    chunk there is one normalised copy of the embeddings. It does not change the ranks. Raises ValueError for shapes
-    that do not fit, embeddings that are not finite, fewer than two identities, or an unknown `count`.
+    chunk there is one normalised copy of the embeddings. `nearer` counts in place of `count_nearer`. Neither changes
+    the ranks: of embeddings in float32 or less they are exact (`similarity.GRID`). Raises ValueError for shapes that do
+    not fit, embeddings that are not finite, fewer than two identities, or an unknown `count`.
 
     Worked by hand: the cosine of (1, 0) to its mate (3, 4) is 0.6, and of the others only (4, 3) is nearer, at 0.8.
 
@@ -65,7 +99,7 @@ def ranks(embeddings: np.ndarray, identities: np.ndarray, count: str = "images",
     array([1, 2, 2, 1])
     """
     everyone = np.arange(len(identities))
-    return split_ranks(embeddings, identities, everyone, everyone, count, chunk=chunk)
+    return split_ranks(embeddings, identities, everyone, everyone, count, chunk=chunk, nearer=nearer)
 
 
 def split_ranks(
@@ -76,6 +110,7 @@ def split_ranks(
     count: str = "images",
     *,
     chunk: int | None = None,
+    nearer: CountNearer | None = None,
 ) -> Ranks:
     """The rank of every probe against the images of a gallery; lower is better.
 
@@ -95,11 +130,9 @@ def split_ranks(
     if len(names) < 2:
         raise ValueError(f"identities of a gallery must be two or more, got {names.tolist()}; ranks need impostors")
     ranked = probes[mates_in_gallery(identities, gallery, probes) > 0]
+    arranged = arrange(identities, gallery, ranked)
     image_ranks = np.empty(len(identities), dtype=np.int64)
-    for part in comparisons(embeddings, identities, gallery, ranked, chunk):
-        others = part.others if count == "images" else np.maximum.reduceat(part.others, part.starts, axis=1)
-        nearer = others >= part.bars[:, None]
-        image_ranks[part.probes] = [np.count_nonzero(row) for row in nearer]
+    image_ranks[arranged.probes] = (nearer or partial(count_nearer, chunk=chunk))(embeddings, arranged, count)
     excluded = len(probes) - len(ranked)
     return Ranks(image_ranks[ranked], ranked, excluded, count, len(gallery), len(names), len(identities))
 

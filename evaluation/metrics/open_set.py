@@ -9,6 +9,7 @@ import numpy as np
 
 from dualfair.evaluation.metrics.identification import gallery_split, identities_of_groups
 from dualfair.evaluation.metrics.similarity import (
+    arrange,
     checked_faces,
     checked_rows,
     comparisons,
@@ -91,7 +92,7 @@ def open_set_scores(
     enrolled = probes[has_mate]
     unknown = probes[~has_mate & ~np.isin(identities[probes], identities[gallery])]
     mates, first, best = np.empty(n), np.empty(n, dtype=bool), np.empty(n)
-    for part in comparisons(embeddings, identities, gallery, np.concatenate([enrolled, unknown]), chunk):
+    for part in comparisons(embeddings, arrange(identities, gallery, np.concatenate([enrolled, unknown])), chunk):
         nearest = part.others.max(axis=1)
         mates[part.probes], first[part.probes], best[part.probes] = part.mates, nearest < part.bars, nearest
     return OpenSetScores(

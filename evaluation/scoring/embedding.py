@@ -3,7 +3,8 @@
 Shape legend: N images, B batch, D embedding, S side of the images in pixels.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 import numpy as np
@@ -11,11 +12,31 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from dualfair.evaluation.scoring.device_ranks import float32_products
 from dualfair.supernet.images.augmentation import mirror, to_input
 from dualfair.supernet.memory import Batch
 
 MIRRORED = 2
 """Passes of an image through a network that embeds it: itself and its mirror image."""
+
+
+@contextmanager
+def computed_in(precision: str, device: torch.device) -> Iterator[None]:
+    """Within, networks on a CUDA device compute in one of `options.PRECISIONS`; then torch's settings are as before.
+
+    Matrix products stay float32 in the first two, as torch has them unless told otherwise. On a CPU nothing changes:
+    everything is float32.
+    """
+    if device.type != "cuda":
+        yield
+        return
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = precision != "float32"
+    try:
+        with float32_products(), torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+            yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
 
 
 class Faces(Protocol):

@@ -17,7 +17,8 @@ from dualfair.evaluation.metrics.disparity import MINIMUM_PROBES, Disparity, per
 from dualfair.evaluation.metrics.identification import Ranks
 from dualfair.evaluation.objectives import OBJECTIVES, Candidate, EmbeddedFaces, Objective
 from dualfair.evaluation.protocol import EvaluationProtocol, Scores, evaluate_faces
-from dualfair.evaluation.scoring.embedding import Faces, over_batches, summed, with_mirror
+from dualfair.evaluation.scoring.device_ranks import counter_on
+from dualfair.evaluation.scoring.embedding import Faces, computed_in, over_batches, summed, with_mirror
 from dualfair.evaluation.scoring.sharing import Work, divide, work
 from dualfair.evaluation.scoring.trie import build_trie, leaves
 from dualfair.evaluation.statistics.bootstrap import Statistic, identity_bootstrap
@@ -35,6 +36,7 @@ def population_embeddings(
     calibration: Tensor | None,
     *,
     batch: int | Batch = 128,
+    precision: str = "tf32",
 ) -> dict[Genotype, np.ndarray]:
     """Test-time embeddings float32 (N, D) of all faces, for every genotype, by the weights of `network`.
 
@@ -45,6 +47,7 @@ def population_embeddings(
     Where memory runs out, the batch is halved and what is embedded stays (`memory.Batch`). Embeddings in smaller
     batches are those of the whole batch up to the rounding of kernels that depend on the batch's shape. Statistics are
     those of the calibration sample as one batch, so that is never cut: ValueError says so where it does not fit.
+    On CUDA all is computed in a `precision`, one of `evaluation.options.PRECISIONS`.
     """
     distinct = list(dict.fromkeys(genotypes))
     device = next(network.parameters()).device
@@ -58,7 +61,7 @@ def population_embeddings(
         for genotype, output in leaves(roots, (with_mirror(images), None)):
             embeddings[genotype][place] = summed(output)
 
-    with torch.no_grad():
+    with torch.no_grad(), computed_in(precision, device):
         roots = build_trie(network, distinct, calibration)
         over_batches(faces, batch, device, embed_batch)
     return embeddings
@@ -103,6 +106,7 @@ class InheritedScorer:
         protocol: EvaluationProtocol,
         *,
         batch: int | Batch = 128,
+        precision: str = "tf32",
         processes: ProcessGroup = ALONE,
         resamples: int = 0,
         latency: Callable[[Genotype], float] | None = None,
@@ -111,9 +115,9 @@ class InheritedScorer:
             raise ValueError(f"resamples must be 0 or more, got {resamples}")
         self.resamples, self.latency = resamples, latency
         self.supernet, self.faces, self.calibration = supernet, faces, calibration
-        self.protocol, self.processes = protocol, processes
+        self.protocol, self.precision, self.processes = protocol, precision, processes
         self.batch = batch if isinstance(batch, Batch) else Batch(batch)
-        self.work = Work()
+        self.work, self._nearer = Work(), counter_on(next(supernet.parameters()).device)
         self.objectives = protocol.columns
         self._costs = {cost.column: cost for cost in (*protocol.costs, OBJECTIVES["params"], OBJECTIVES["macs"])}
         details = [*protocol.measures, "params", "macs"]
@@ -178,7 +182,8 @@ class InheritedScorer:
     def _rows(self, genotypes: Sequence[Genotype]) -> dict[Genotype, list[float]]:
         """The values of this rank's part of the genotypes."""
         part = self._part(genotypes)
-        embeddings = population_embeddings(self.supernet, part, self.faces, self.calibration, batch=self.batch)
+        how = {"batch": self.batch, "precision": self.precision}
+        embeddings = population_embeddings(self.supernet, part, self.faces, self.calibration, **how)
         return {genotype: self._row(embeddings[genotype]) for genotype in part}
 
     def _reasons(self, failure: Exception | None) -> str:
@@ -196,7 +201,9 @@ class InheritedScorer:
     def _row(self, embeddings: np.ndarray) -> list[float]:
         values: dict[str, float] = {}
         if np.isfinite(embeddings).all():
-            faces = EmbeddedFaces(embeddings, self.faces.identities, self.faces.groups, self.protocol.seed)
+            faces = EmbeddedFaces(
+                embeddings, self.faces.identities, self.faces.groups, self.protocol.seed, self._nearer
+            )
             values = score_columns(evaluate_faces(faces, self.protocol))
             if self.resamples:
                 values |= interval_columns(faces, self.protocol.on_images, self.resamples)

@@ -110,8 +110,8 @@ class StaticStep:
     ) -> None:
         self.network, self.loss_of, self.statistics, self.context = network, loss_of, statistics, context
         self.record = record
-        self._replay: Callable[[], None] | None = None
         self._slots: Slots | None = None
+        self.forget()
 
     def __call__(
         self, images: Tensor, labels: Tensor, paths: Sequence[Genotype], margin: float, loss_scale: float = 1.0
@@ -137,6 +137,10 @@ class StaticStep:
         for weight, gradient in self._gradients:
             weight.grad = gradient
         return self._outputs
+
+    def forget(self) -> None:
+        """Give back the memory of what was recorded; the next call records anew."""
+        self._replay, self._inputs, self._outputs, self._gradients = None, [], (), []
 
     def _begin_recording(self, inputs: Sequence[Tensor]) -> None:
         self._inputs = [value.clone() for value in inputs]

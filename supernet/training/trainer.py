@@ -169,12 +169,16 @@ class Trainer:
 
         `stop` is asked at every step; when it says yes on any rank, that step is the last on all of them.
         """
-        while self.step < (self.steps if until is None else min(until, self.steps)):
-            with float32_products(self.recipe, self.device):
-                progress = self._train_step(stop())
-            yield progress
-            if progress.stopped:
-                return
+        try:
+            while self.step < (self.steps if until is None else min(until, self.steps)):
+                with float32_products(self.recipe, self.device):
+                    progress = self._train_step(stop())
+                yield progress
+                if progress.stopped:
+                    return
+        finally:
+            # What follows needs the memory, though the trainer may still be there.
+            self._static_step.forget()
 
     def _train_step(self, stop: bool) -> Progress:
         paths = [self.space.decode(row) for row in self.path_sampler.deal()] if self.space else [self.network.spec]

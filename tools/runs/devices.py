@@ -10,8 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dualfair.runs.directory import RunDirectory
+from dualfair.runs.options import BATCH
 from dualfair.runs.watching import Say, silent
 from dualfair.supernet.training.process_group import ProcessGroup, join_ranks
+
+_MOST_IMAGES = 1024
+_BYTES_A_PIXEL = 1400
+"""Activations of `paper`, the dearest built-in skeleton, for an image and its mirror image, as `plan` counts them."""
 
 # Parameters of glibc's mallopt(3).
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
@@ -62,6 +67,22 @@ def choose_device(name: str):
     if device.type == "cuda" and not (torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count()):
         raise ValueError(f"device {name!r} is not available: this machine has {torch.cuda.device_count()} CUDA devices")
     return device
+
+
+def images_at_once(device, side: int) -> int:
+    """How many images of so many pixels a side are scored at once, unless told otherwise: `BATCH`, and on CUDA that
+    doubled up to 1,024 while activations take no more than an eighth of the device's memory.
+
+    Embeddings in other batches differ by rounding, on CUDA only, as they do where memory runs out.
+    """
+    import torch
+
+    images = BATCH
+    if torch.device(device).type == "cuda":
+        share = torch.cuda.get_device_properties(device).total_memory // 8
+        while images < _MOST_IMAGES and 2 * images * side**2 * _BYTES_A_PIXEL <= share:
+            images *= 2
+    return images
 
 
 def describe(device) -> str:

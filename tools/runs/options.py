@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Self
 
+from dualfair.evaluation.options import PRECISIONS
 from dualfair.runs.config import code_of, look_up, option
 from dualfair.supernet.images import DROP_UNKNOWN
 
@@ -19,7 +20,7 @@ CHECKPOINT_MINUTES = 5.0
 """Between two checkpoints, unless told otherwise."""
 RESAMPLES = 2000
 """Bootstrap resamples of a correlation, unless told otherwise."""
-SCORER_VERSION = 3
+SCORER_VERSION = 4
 """Raised whenever the scorer's numbers change, so that older scores are not mixed with newer ones."""
 
 
@@ -109,6 +110,15 @@ class ProtocolOptions:
         "Two to four to minimise, joined by ',': error, rank_disparity(gallery=200), tar(far=0.01), worst_group_error, "
         "params, macs, latency, any other disparity, or module:function of your own.",
     )
+    precision: str = option(
+        "tf32",
+        "On CUDA, networks are scored in float32, tf32 (convolutions) or bf16; on a CPU always in float32.",
+        omitted=True,
+    )
+
+    def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {self.precision!r}")
 
     def protocol(self) -> "EvaluationProtocol":
         """The evaluation protocol of these options; what they name of the user's own is imported.

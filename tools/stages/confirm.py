@@ -12,7 +12,6 @@ from dualfair.evaluation.protocol import ObjectiveNames
 from dualfair.evolution.layers import front_layers
 from dualfair.evolution.pareto import non_dominated
 from dualfair.evolution.run import Run, SearchResult, feasible
-from dualfair.runs.options import BATCH
 from dualfair.runs.records.search import Chance, ConfirmedFront, Front, FrontNetwork, SearchConfig
 from dualfair.runs.trained_run import TrainedRun
 from dualfair.stages.inherited import HELD_OUT, RESAMPLES, calibrating, open_scoring
@@ -89,12 +88,13 @@ def _verdict(p: float | None, random: int) -> str:
 
 
 def confirm(
-    run: TrainedRun, config: SearchConfig, result: SearchResult, random: Sequence[Genotype], batch: int = BATCH
+    run: TrainedRun, config: SearchConfig, result: SearchResult, random: Sequence[Genotype], batch: int | None = None
 ) -> tuple[tuple[FrontNetwork, ...], ConfirmedFront] | None:
     """Score the candidates of a search and the first RANDOM of the `random` subnets that it scored, on fresh people.
 
     The scores are kept in the same file under a measurement of their own: what is known is not scored again. `batch`
-    images are scored at once. Returns what `judged` does, None where no network has finite scores.
+    images are scored at once, None: `devices.images_at_once`. Returns what `judged` does, None where no network has
+    finite scores.
     """
     layers = front_layers(result.evaluated, result.objectives, config.options.confirm_candidates)
     competing = {evaluation.genotype: evaluation for layer in layers for evaluation in layer}

@@ -13,8 +13,9 @@ from dualfair.evolution.archive import Archive, Evaluation
 from dualfair.evolution.constraints import Constraints, within
 from dualfair.evolution.run import Run, feasible, objectives_of
 from dualfair.runs.config import check_code
+from dualfair.runs.devices import images_at_once
 from dualfair.runs.directory import RunDirectory
-from dualfair.runs.options import BATCH, ProtocolOptions, measurement, people_in_words
+from dualfair.runs.options import ProtocolOptions, measurement, people_in_words
 from dualfair.runs.records.search import Front, SearchConfig
 from dualfair.runs.records.training import RetrainConfig
 from dualfair.runs.run_files import RunFiles
@@ -81,11 +82,14 @@ def open_scorer(
     protocol_options: ProtocolOptions,
     *,
     split: str = SEARCHED,
-    batch: int = BATCH,
+    batch: int | None = None,
     latency: Latencies | None = None,
 ) -> InheritedScorer:
     """The scorer of a run's subnets on one split: on as many of the people searched on as the options say, or on all
-    held-out ones, with intervals. Raises ValueError where there are not so many people."""
+    held-out ones, with intervals. `batch` images at once, None: `images_at_once`. Raises ValueError where there are not
+    so many people."""
+    if batch is None:
+        batch = images_at_once(run.device, run.setting.skeleton.image_size)
     faces = run.setting.splits[split]
     if protocol_options.people and split == SEARCHED:
         faces = some_people(faces, protocol_options.people, run.config.options.split_seed)
@@ -95,6 +99,7 @@ def open_scorer(
         calibration_images(run, calibrating(run, protocol_options, split)),
         protocol_options.protocol(),
         batch=Batch(batch, run.directory.say),
+        precision=protocol_options.precision,
         processes=run.processes,
         resamples=RESAMPLES if split == HELD_OUT else 0,
         latency=latency,
@@ -102,7 +107,12 @@ def open_scorer(
 
 
 def open_scoring(
-    run: TrainedRun, config: SearchConfig, *, split: str = SEARCHED, batch: int = BATCH, timed_on: str | None = None
+    run: TrainedRun,
+    config: SearchConfig,
+    *,
+    split: str = SEARCHED,
+    batch: int | None = None,
+    timed_on: str | None = None,
 ) -> Scoring:
     """The scorer, the archive of the run's scores that were measured just so, and the limits of a search.
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from dualfair.evaluation.metrics.identification import error, ranks
 from dualfair.evaluation.objectives import caveats
+from dualfair.evaluation.scoring.device_ranks import counter_on
 from dualfair.evaluation.scoring.embedding import pixel_embeddings
 from dualfair.evaluation.scoring.scorer import population_embeddings
 from dualfair.evolution.archive import Evaluation
@@ -18,7 +19,7 @@ from dualfair.evolution.run import SearchResult
 from dualfair.presentation.boards import search_board
 from dualfair.runs.devices import in_words, seeded
 from dualfair.runs.directory import RunDirectory
-from dualfair.runs.options import BATCH, ConstraintOptions, ProtocolOptions, SearchOptions, people_in_words
+from dualfair.runs.options import ConstraintOptions, ProtocolOptions, SearchOptions, people_in_words
 from dualfair.runs.records.search import Front, FrontNetwork, SearchConfig
 from dualfair.runs.records.training import RetrainConfig
 from dualfair.runs.trained_run import TrainedRun, calibration_images
@@ -50,14 +51,15 @@ FREE = ("raw pixels", "an untrained network")
 class SearchTask:
     """All that a search is asked for. `start` are words as `supernet.published.starts_of` reads them.
 
-    `exhaustive` scores the whole space instead of evolving; `batch` images are scored at once.
+    `exhaustive` scores the whole space instead of evolving; `batch` images are scored at once, None:
+    `devices.images_at_once`.
     """
 
     options: SearchOptions = field(default_factory=SearchOptions)
     protocol: ProtocolOptions = field(default_factory=ProtocolOptions)
     constraints: ConstraintOptions = field(default_factory=ConstraintOptions)
     exhaustive: bool = False
-    batch: int = BATCH
+    batch: int | None = None
     start: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -231,8 +233,8 @@ def floor_errors(run: TrainedRun, calibrate: int, faces: FaceSet) -> dict[str, f
     with seeded(0):
         network = build(genotype, run.setting.skeleton).to(run.device)
     untrained = population_embeddings(network.eval(), [genotype], faces, calibration_images(run, calibrate))[genotype]
-    embeddings = (pixel_embeddings(faces), untrained)
-    return {name: error(ranks(of, faces.identities)) for name, of in zip(FREE, embeddings, strict=True)}
+    embeddings, nearer = (pixel_embeddings(faces), untrained), counter_on(run.device)
+    return {name: error(ranks(of, faces.identities, nearer=nearer)) for name, of in zip(FREE, embeddings, strict=True)}
 
 
 def random_subnets(space: SearchSpace, config: SearchConfig, limits: Constraints | None = None) -> list[Genotype]:

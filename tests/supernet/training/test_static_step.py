@@ -213,6 +213,21 @@ def test_a_graph_resumes_bit_for_bit_and_as_it_began(tiny, faces):
     assert continued.engine.name == "paths"
 
 
+def test_a_recording_is_forgotten_behind_the_last_step(tiny, faces):
+    network, space = networks(tiny, faces, "supernet")
+    trainer = trainer_of(network, space, faces, "graph")
+    trainer._static_step.record = fake_record
+    steps = trainer.run()
+    next(steps)
+    recorded = trainer._static_step._replay
+    next(steps)
+    assert recorded is not None and trainer._static_step._replay is recorded
+    steps.close()
+    assert trainer._static_step._replay is None and not trainer._static_step._gradients
+    list(trainer.run())
+    assert (trainer.operation_updates == trainer.steps).all()
+
+
 def test_the_operation_at_fault_is_named(tiny, faces):
     network, space = networks(tiny, faces, "supernet")
     trainer = trainer_of(network, space, faces, "graph", non_finite_limit=2)
