@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 import torch
 
-from dualfair.supernet.training.recipe import BFLOAT16, FLOAT16, TF32, Recipe
+from dualfair.supernet.training.recipe import BF16, FP16, TF32, Recipe
 
-_HALVES = {BFLOAT16: torch.bfloat16, FLOAT16: torch.float16}
+_HALVES = {BF16: torch.bfloat16, FP16: torch.float16}
 
 
 def half_type(recipe: Recipe, device: torch.device) -> torch.dtype | None:
     """The type that forward passes are cast to; None for float32, as on every CPU."""
-    return _HALVES.get(recipe.precision) if device.type == "cuda" else None
+    return _HALVES.get(recipe.train_precision) if device.type == "cuda" else None
 
 
 @contextmanager
@@ -27,7 +27,7 @@ def float32_products(recipe: Recipe, device: torch.device) -> Iterator[None]:
         return
     matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
     before = matmul.allow_tf32, cudnn.allow_tf32
-    matmul.allow_tf32 = cudnn.allow_tf32 = recipe.precision == TF32
+    matmul.allow_tf32 = cudnn.allow_tf32 = recipe.train_precision == TF32
     try:
         yield
     finally:

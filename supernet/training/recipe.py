@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-BFLOAT16, FLOAT16, TF32, FLOAT32 = "bfloat16", "float16", "tf32", "float32"
-PRECISIONS = (BFLOAT16, FLOAT16, TF32, FLOAT32)
+BF16, FP16, TF32, FLOAT32 = "bf16", "fp16", "tf32", "float32"
+PRECISIONS = (BF16, FP16, TF32, FLOAT32)
 """How precisely a training may compute on CUDA."""
 PATHS, GRAPH, AUTO = "paths", "graph", "auto"
 STEPS = (AUTO, PATHS, GRAPH)
@@ -56,9 +56,9 @@ class Recipe:
     flip: bool = _option(True, "Mirror every other training image.")
     shift: float = _option(0.06, "Largest random shift of a training image, as a share of its side.")
     brightness: float = _option(0.2, "Largest random change of brightness and contrast, as a share.")
-    precision: str = _option(
-        BFLOAT16,
-        "How CUDA computes: bfloat16 or float16 (autocast; float16 with a scaled loss), tf32 (products of float32 in "
+    train_precision: str = _option(
+        BF16,
+        "How CUDA computes: bf16 or fp16 (autocast; fp16 with a scaled loss), tf32 (products of float32 in "
         "TensorFloat-32) or float32. No effect on a CPU.",
     )
     non_finite_limit: int = _option(20, "Stop after this many skipped steps in a row (non-finite loss or gradient).")
@@ -76,8 +76,8 @@ class Recipe:
                 raise ValueError(f"{name} must be below 1, got {getattr(self, name)}")
         if self.batch < 2:
             raise ValueError(f"batch must be 2 or more for batch normalisation, got {self.batch}")
-        if self.precision not in PRECISIONS:
-            raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {self.precision!r}")
+        if self.train_precision not in PRECISIONS:
+            raise ValueError(f"train_precision must be one of {', '.join(PRECISIONS)}, got {self.train_precision!r}")
         if not 1 <= self.accumulate <= self.batch / 2:
             raise ValueError(
                 f"accumulate must be 1 to {self.batch // 2}, for 2 images or more a part of a batch of {self.batch}, "
@@ -93,12 +93,12 @@ class Recipe:
     @property
     def half(self) -> bool:
         """Whether most numbers of a forward pass on CUDA take two bytes."""
-        return self.precision in (BFLOAT16, FLOAT16)
+        return self.train_precision in (BF16, FP16)
 
     @staticmethod
     def upgraded(values: Mapping[str, object]) -> dict[str, object]:
-        """Options as they were written once, by today's names: `amp` was bfloat16, and without it TF32."""
+        """Options as they were written once, by today's names: `amp` was bf16, and without it TF32."""
         current = dict(values)
         if type(current.get("amp")) is bool:
-            current["precision"] = BFLOAT16 if current.pop("amp") else TF32
+            current["train_precision"] = BF16 if current.pop("amp") else TF32
         return current

@@ -105,7 +105,7 @@ def test_a_preset_may_still_say_amp(tmp_path):
     preset.write_text("amp = true\n[train]\namp = false\n")
     (train,) = build_configs({}, str(preset), Recipe, stage="train")
     (retrain,) = build_configs({}, str(preset), Recipe, stage="retrain")
-    assert (train.precision, retrain.precision) == ("tf32", "bfloat16")
+    assert (train.train_precision, retrain.train_precision) == ("tf32", "bf16")
 
 
 @pytest.mark.parametrize("name", ["celeba", "vggface2", "faces-demo"])

@@ -206,7 +206,7 @@ def test_a_device_is_told_with_its_memory_and_precision(gpu, monkeypatch):
     found = checks.accelerators()
     assert found.state == OK
     assert found.text.startswith(
-        "cuda:0 Card, 1.0 GiB of 8.0 GiB free, no bfloat16, so slower in --precision bfloat16; torch is "
+        "cuda:0 Card, 1.0 GiB of 8.0 GiB free, no bfloat16, so slower in --train-precision bf16; torch is "
     )
     gpu.major = 8
     assert "free, bfloat16; torch is" in checks.accelerators().text

@@ -131,7 +131,7 @@ def test_a_line_goes_through_two_small_batches():
 
 def test_bfloat16_needs_less_and_only_where_the_recipe_allows_it(tiny, space):
     allowed, refused = (
-        workload_of(space, tiny, train=Recipe(batch=32, precision=kind)) for kind in ("bfloat16", "tf32")
+        workload_of(space, tiny, train=Recipe(batch=32, train_precision=kind)) for kind in ("bf16", "tf32")
     )
     full = needed("train", allowed)
     assert needed("train", allowed, half=True).batch < full.batch

@@ -348,10 +348,10 @@ def test_later_stages_leave_out_whom_training_left_out(drop_unknown):
     assert sorted(np.concatenate([*trained_on.splits(unknown).values()]).tolist()) == list(range(8, 80))
 
 
-@pytest.mark.parametrize(("amp", "precision"), [(True, "bfloat16"), (False, "tf32")])
+@pytest.mark.parametrize(("amp", "precision"), [(True, "bf16"), (False, "tf32")])
 def test_records_of_the_time_when_precision_was_amp_are_read(amp, precision):
     written = CONFIG.to_json()
-    assert written.pop("precision") == "bfloat16"
-    assert RetrainConfig.from_json({**written, "amp": amp}).recipe == Recipe(precision=precision)
-    with pytest.raises(ValueError, match="'precision' is missing in it"):
+    assert written.pop("train_precision") == "bf16"
+    assert RetrainConfig.from_json({**written, "amp": amp}).recipe == Recipe(train_precision=precision)
+    with pytest.raises(ValueError, match="'train_precision' is missing in it"):
         RetrainConfig.from_json(written)

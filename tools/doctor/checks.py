@@ -195,7 +195,7 @@ def accelerators() -> Finding:
             capability = f"compute capability {device.major}.{device.minor}"
             broken.append(f"cuda:{number} {device.name} ({capability}) does not compute ({reason(error)})")
             continue
-        bfloat16 = "bfloat16" if device.major >= 8 else "no bfloat16, so slower in --precision bfloat16"
+        bfloat16 = "bfloat16" if device.major >= 8 else "no bfloat16, so slower in --train-precision bf16"
         seen.append(f"cuda:{number} {device.name}, {_bytes(free)} of {_bytes(whole)} free, {bfloat16}")
     remedy = ["install another build or driver"] if broken else []
     return Finding(WARNING if broken else OK, "; ".join([*broken, *seen, built, *remedy]))

@@ -43,9 +43,9 @@ def test_the_scale_is_that_of_torch():
 
 
 def test_half_precision_is_for_cuda():
-    kinds = [half_type(Recipe(precision=name), CUDA) for name in PRECISIONS]
+    kinds = [half_type(Recipe(train_precision=name), CUDA) for name in PRECISIONS]
     assert kinds == [torch.bfloat16, torch.float16, None, None]
-    assert {half_type(Recipe(precision=name), torch.device("cpu")) for name in PRECISIONS} == {None}
+    assert {half_type(Recipe(train_precision=name), torch.device("cpu")) for name in PRECISIONS} == {None}
 
 
 def test_tf32_is_switched_within_and_put_back_even_after_an_error():
@@ -55,18 +55,18 @@ def test_tf32_is_switched_within_and_put_back_even_after_an_error():
         return matmul.allow_tf32, cudnn.allow_tf32
 
     before = switches()
-    within = {"tf32": (True, True), "float32": (False, False), "bfloat16": before, "float16": before}
+    within = {"tf32": (True, True), "float32": (False, False), "bf16": before, "fp16": before}
     for name, expected in within.items():
-        with pytest.raises(KeyError), float32_products(Recipe(precision=name), CUDA):
+        with pytest.raises(KeyError), float32_products(Recipe(train_precision=name), CUDA):
             assert switches() == expected
             raise KeyError
         assert switches() == before
-        with float32_products(Recipe(precision=name), torch.device("cpu")):
+        with float32_products(Recipe(train_precision=name), torch.device("cpu")):
             assert switches() == before
 
 
 def test_a_step_runs_with_its_switches(tiny, faces, monkeypatch):
-    trainer, seen = trainer_of(tiny, faces, precision="float32"), []
+    trainer, seen = trainer_of(tiny, faces, train_precision="float32"), []
     monkeypatch.setattr(training, "float32_products", lambda recipe, device: seen.append((recipe, device)) or _nothing)
     next(trainer.run())
     assert seen == [(trainer.recipe, trainer.device)]
@@ -97,7 +97,7 @@ def test_a_scaled_loss_gives_the_same_training_to_the_bit(tiny, faces, step):
 def test_float16_trains_about_as_float32(tiny, faces, monkeypatch, step):
     full = trainer_of(tiny, faces, step)
     monkeypatch.setattr(training, "half_type", lambda recipe, device: torch.float16)
-    half = trainer_of(tiny, faces, step, precision="float16")
+    half = trainer_of(tiny, faces, step, train_precision="fp16")
     half.loss_scale.value = 2.0**8
     losses = [[progress.loss for progress in each.run(until=3)] for each in (full, half)]
     assert half.loss_scale.steps == 3 and half.skipped == 0

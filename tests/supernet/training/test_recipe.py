@@ -13,7 +13,7 @@ from dualfair.supernet.training.recipe import Recipe
         ("loss", "hinge", "loss must be ce or focal, got 'hinge'"),
         ("schedule", "poly", "schedule must be cosine, step or none, got 'poly'"),
         ("shared_gradients", "median", "shared_gradients must be mean or sum, got 'median'"),
-        ("precision", "half", "precision must be one of bfloat16, float16, tf32, float32, got 'half'"),
+        ("train_precision", "half", "train_precision must be one of bf16, fp16, tf32, float32, got 'half'"),
         ("accumulate", 9, "accumulate must be 1 to 8, for 2 images or more a part of a batch of 16, got 9"),
         ("accumulate", 0, "accumulate must be 1 to 8"),
         ("ema", 1.0, "ema must be below 1, got 1.0"),
@@ -27,7 +27,7 @@ def test_a_bad_recipe_is_refused(field, value, message):
 
 
 def test_amp_of_earlier_versions_is_a_precision():
-    assert Recipe.upgraded({"lr": 1, "amp": True}) == {"lr": 1, "precision": "bfloat16"}
-    assert Recipe.upgraded({"amp": False, "precision": "float16"}) == {"precision": "tf32"}
+    assert Recipe.upgraded({"lr": 1, "amp": True}) == {"lr": 1, "train_precision": "bf16"}
+    assert Recipe.upgraded({"amp": False, "train_precision": "fp16"}) == {"train_precision": "tf32"}
     unclear = {"amp": "yes"}
     assert Recipe.upgraded(unclear) == unclear and Recipe.upgraded(unclear) is not unclear
