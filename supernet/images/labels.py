@@ -39,6 +39,8 @@ _UNSEEN = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
 """What shows nothing, although Unicode has it among letters, marks and symbols."""
+TRUTH = {"true": "1", "false": "0"}
+"""What programs write for yes and no, and its number."""
 _JOINT = re.compile(r"(?<=[^\W_])(?!\s+-\d)[\s_-]+(?=[^\W_])")
 """Blanks, dashes and underscores between letters or digits; a dash in front of a digit and behind a blank is a sign."""
 
@@ -215,8 +217,9 @@ def fold(value: str) -> str:
     """What all spellings of a label have in common.
 
     Case, width, composition and look (`LOOK_ALIKES`) of letters mean nothing, nor do invisible characters. Blanks,
-    dashes and underscores between words are one blank. Neither does the ".0" count that a table program writes behind
-    whole numbers once a cell of the column is empty.
+    dashes and underscores between words are one blank. Quotes around the whole mean nothing. Neither does what table
+    programs make of whole numbers: a ".0" behind them once a cell of the column is empty, no zeros in front of them.
+    Yes and no are written True and False, or 1 and 0.
     """
     if not (value.isascii() and value.isprintable()):
         seen = _UNSEEN.sub("", normalize("NFKC", value))
@@ -224,7 +227,8 @@ def fold(value: str) -> str:
         value = normalize("NFKC", "".join(letters).translate(LOOK_ALIKES).casefold())
         value = "".join("-" if category(letter) == "Pd" or letter == "\N{MINUS SIGN}" else letter for letter in value)
     text = " ".join(_JOINT.sub(" ", value.casefold()).split())
-    return re.sub(r"^([+-]?\d+)\.0+$", r"\1", text)
+    text = re.sub(r"^(['\"])(.+)\1$", r"\2", text)
+    return re.sub(r"^([+-]?)0*(\d+?)(\.0+)?$", r"\1\2", TRUTH.get(text, text))
 
 
 def _told_apart(alike: Sequence[str]) -> str:
