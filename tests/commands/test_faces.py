@@ -183,6 +183,9 @@ def test_the_same_command_continues_where_it_stopped(dualfair, tmp_path, monkeyp
         assert (tmp_path / "faces" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     again = dualfair(*words, "--out", tmp_path / "faces")
     assert again.status == 2 and "holds faces already" in again.err
+    generated = dualfair("faces", "synth", "--out", tmp_path / "faces", "--identities", 4, "--images", 2)
+    assert generated.status == 2 and "holds faces already that were imported; remove the folder" in generated.err
+    assert (tmp_path / "faces/pixels.npy").read_bytes() == (tmp_path / "whole/pixels.npy").read_bytes()
 
 
 def test_an_import_that_had_read_every_image_continues_with_none(dualfair, tmp_path):
