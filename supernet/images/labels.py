@@ -20,8 +20,14 @@ EVERYONE = "all"
 RESERVED = {EVERYONE, "all pairs"}
 """What everybody together is called beside the groups, in tables and pictures."""
 NO_GROUP = "no group"
-_CONTAINER = re.compile(r"^((array|frozenset|set|list|tuple|dict)(?=\())?|, dtype=\w+\)$")
-"""What Python writes around the items of a container."""
+_WRAPPING = re.compile(
+    r"^((np|numpy|pd|pandas|math)\.)?"
+    r"((array|frozenset|set|list|tuple|dict|float\d*|str_?|datetime64|tensor)(?=\())?|, dtype=\w+\)$"
+)
+"""What Python writes around the items of a container, and in front of a number of a library."""
+_ROUNDED = re.compile(r"\d\.(\d+)e\+(\d+)")
+_EXCEL_DIGITS = 11
+"""Whole numbers with more digits are cut by Excel to some first ones: 1.23457E+11, which many numbers come to."""
 
 MISSING = {
     "", "n/a", "#n/a", "#n/a n/a", "#na", "na", "n.a.", "nat", "nan", "-nan", "+nan", "none", "null", "nil", "\\n",
@@ -186,7 +192,9 @@ def doubts(manifest: Manifest, column: str | None) -> Iterator[str]:
 
 def is_missing(value: str) -> bool:
     """Whether a label says that nothing is known, rather than naming a person or a group."""
-    text = _CONTAINER.sub("", fold(value)).strip("<>()[]{}'\" ")
+    text = _WRAPPING.sub("", fold(value)).strip("<>()[]{}'\" ")
+    if rounded := _ROUNDED.fullmatch(text):
+        return int(rounded[2]) >= max(_EXCEL_DIGITS, len(rounded[1]) + 1)
     return not MISSING.isdisjoint((text, text.replace(" ", ""))) or all(
         category(letter).startswith("P") for letter in text
     )

@@ -25,6 +25,14 @@ OTHERS = (
     "set()",
     "array([], dtype=object)",
     "array([nan])",
+    "np.nan",
+    "np.float64(nan)",
+    "np.str_('nan')",
+    "numpy.datetime64('NaT')",
+    "pd.NA",
+    "float('nan')",
+    "1.23457E+11",
+    "9.87654321012346E+15",
     "\\N",
     "NaT",
     "#REF!",
@@ -46,6 +54,7 @@ OTHERS = (
 NAMES = (
     *("0", "-1", "99", "1.5", "no", "not Male", "Other", "Nana", "Naan", "N", "E", "M", "inf", "nonesuch"),
     *("unknown to us", "a-b", "女", "Né", "O", "none of these", "♀", "+", "NAM", "Nullarbor", "set", "['a']", "array"),
+    *("1.5e+03", "1e+11", "1.23457e11", "1.23456789012E+11", "1.2E+10", "np.float64(1.0)", "np.str_('a')", "pd.DA"),
 )
 
 
