@@ -22,13 +22,15 @@ FIRST_LINE = 2
 class Read:
     """Score tables of the networks that both files have, columns of which more is better with their sign changed.
 
-    `only_inherited` and `only_standalone` count networks that one file lacks; `left_out` lack a seed that most have.
+    `only_inherited` and `only_standalone` count networks that one file lacks; `left_out` lack a seed that most have,
+    `unused` counts rows of seeds that most do not have.
     """
 
     tables: ScoreTables
     only_inherited: int
     only_standalone: int
     left_out: tuple[str, ...]
+    unused: int
 
 
 def read_score_tables(inherited: Path, standalone: Path, maximise: Sequence[str] = ()) -> Read:
@@ -82,7 +84,8 @@ def read_score_tables(inherited: Path, standalone: Path, maximise: Sequence[str]
         baselines={name: signed(cheap, name)[rows] for name in scores if name not in measures},
     )
     left_out = tuple(name for name in names if name not in whole)
-    return Read(tables, len(row_of) - len(names), len(seeds_of) - len(names), left_out)
+    unused = sum(len(seeds_of[name]) - len(seeds) for name in whole)
+    return Read(tables, len(row_of) - len(names), len(seeds_of) - len(names), left_out, unused)
 
 
 def _read(path: Path) -> dict[str, tuple]:
@@ -127,6 +130,16 @@ def _rows_by_seed(path: Path, columns: Mapping[str, Sequence]) -> dict[str, dict
         if seed in of_network:
             raise ValueError(f"{path}, line {row + FIRST_LINE}: seed {seed!r} of network {network!r} is there already")
         of_network[seed] = row
+    if SEED not in columns:
+        whole = list(zip(*columns.values(), strict=True))
+        if all(
+            len(of_network) > 1 and len({whole[row] for row in of_network.values()}) == 1
+            for of_network in rows.values()
+        ):
+            raise ValueError(
+                f"{path}: every row stands there several times, and would count as several seeds; leave the copies "
+                f"out, or name the seeds in a column {SEED!r}"
+            )
     return rows
 
 

@@ -3,6 +3,7 @@
 import importlib
 import os
 import sys
+from pathlib import Path
 
 import click
 
@@ -100,6 +101,10 @@ def _one_line(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno in NO_ROOM:
         what = error.filename or "a file"
         return f"{what} cannot be written ({os.strerror(error.errno)}); make room and run the same command again"
+    if isinstance(error, (FileExistsError, NotADirectoryError)) and error.filename:
+        place = Path(os.fsdecode(error.filename))
+        file = next((path for path in (place, *place.parents) if path.is_file()), place)
+        return on_one_line(f"{file} is a file, and a folder is expected there; choose another place")
     return on_one_line(" ".join(str(error).split()))
 
 

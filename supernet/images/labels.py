@@ -20,8 +20,14 @@ EVERYONE = "all"
 RESERVED = {EVERYONE, "all pairs"}
 """What everybody together is called beside the groups, in tables and pictures."""
 NO_GROUP = "no group"
-_CONTAINER = re.compile(r"^((array|frozenset|set|list|tuple|dict)(?=\())?|, dtype=\w+\)$")
-"""What Python writes around the items of a container."""
+_WRAPPING = re.compile(
+    r"^((np|numpy|pd|pandas|math)\.)?"
+    r"((array|frozenset|set|list|tuple|dict|float\d*|str_?|datetime64|tensor)(?=\())?|, dtype=\w+\)$"
+)
+"""What Python writes around the items of a container, and in front of a number of a library."""
+_ROUNDED = re.compile(r"\d\.(\d+)e\+(\d+)")
+_EXCEL_DIGITS = 11
+"""Whole numbers with more digits are cut by Excel to some first ones: 1.23457E+11, which many numbers come to."""
 
 MISSING = {
     "", "n/a", "#n/a", "#n/a n/a", "#na", "na", "n.a.", "nat", "nan", "-nan", "+nan", "none", "null", "nil", "\\n",
@@ -39,6 +45,8 @@ _UNSEEN = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
 """What shows nothing, although Unicode has it among letters, marks and symbols."""
+TRUTH = {"true": "1", "false": "0"}
+"""What programs write for yes and no, and its number."""
 _JOINT = re.compile(r"(?<=[^\W_])(?!\s+-\d)[\s_-]+(?=[^\W_])")
 """Blanks, dashes and underscores between letters or digits; a dash in front of a digit and behind a blank is a sign."""
 
@@ -184,7 +192,9 @@ def doubts(manifest: Manifest, column: str | None) -> Iterator[str]:
 
 def is_missing(value: str) -> bool:
     """Whether a label says that nothing is known, rather than naming a person or a group."""
-    text = _CONTAINER.sub("", fold(value)).strip("<>()[]{}'\" ")
+    text = _WRAPPING.sub("", fold(value)).strip("<>()[]{}'\" ")
+    if rounded := _ROUNDED.fullmatch(text):
+        return int(rounded[2]) >= max(_EXCEL_DIGITS, len(rounded[1]) + 1)
     return not MISSING.isdisjoint((text, text.replace(" ", ""))) or all(
         category(letter).startswith("P") for letter in text
     )
@@ -215,8 +225,9 @@ def fold(value: str) -> str:
     """What all spellings of a label have in common.
 
     Case, width, composition and look (`LOOK_ALIKES`) of letters mean nothing, nor do invisible characters. Blanks,
-    dashes and underscores between words are one blank. Neither does the ".0" count that a table program writes behind
-    whole numbers once a cell of the column is empty.
+    dashes and underscores between words are one blank. Quotes around the whole mean nothing. Neither does what table
+    programs make of whole numbers: a ".0" behind them once a cell of the column is empty, no zeros in front of them.
+    Yes and no are written True and False, or 1 and 0.
     """
     if not (value.isascii() and value.isprintable()):
         seen = _UNSEEN.sub("", normalize("NFKC", value))
@@ -224,7 +235,8 @@ def fold(value: str) -> str:
         value = normalize("NFKC", "".join(letters).translate(LOOK_ALIKES).casefold())
         value = "".join("-" if category(letter) == "Pd" or letter == "\N{MINUS SIGN}" else letter for letter in value)
     text = " ".join(_JOINT.sub(" ", value.casefold()).split())
-    return re.sub(r"^([+-]?\d+)\.0+$", r"\1", text)
+    text = re.sub(r"^(['\"])(.+)\1$", r"\2", text)
+    return re.sub(r"^([+-]?)0*(\d+?)(\.0+)?$", r"\1\2", TRUTH.get(text, text))
 
 
 def _told_apart(alike: Sequence[str]) -> str:

@@ -256,10 +256,16 @@ def _lines(path: Path) -> list[tuple[int, list[str]]]:
         raise ValueError("there is no such file; expected a list of pairs") from None
     except (UnicodeDecodeError, IsADirectoryError) as error:
         raise ValueError(f"not a text file ({error})") from error
-    lines = [(number, line.split()) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+    lines = [(number, _words(line)) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
     if not lines:
         raise ValueError("empty file; expected a list of pairs")
     return lines
+
+
+def _words(line: str) -> list[str]:
+    """What stands between tabs, where names may have blanks; between blanks in a list that has no tabs."""
+    words = [word.strip() for word in line.split("\t")]
+    return list(filter(None, words)) if len(words) > 2 else line.split()
 
 
 def _look_up(body: Sequence[tuple[int, list[str]]], folds: np.ndarray, find: Find) -> Pairs:

@@ -183,6 +183,9 @@ def test_the_same_command_continues_where_it_stopped(dualfair, tmp_path, monkeyp
         assert (tmp_path / "faces" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     again = dualfair(*words, "--out", tmp_path / "faces")
     assert again.status == 2 and "holds faces already" in again.err
+    generated = dualfair("faces", "synth", "--out", tmp_path / "faces", "--identities", 4, "--images", 2)
+    assert generated.status == 2 and "holds faces already that were imported; remove the folder" in generated.err
+    assert (tmp_path / "faces/pixels.npy").read_bytes() == (tmp_path / "whole/pixels.npy").read_bytes()
 
 
 def test_an_import_that_had_read_every_image_continues_with_none(dualfair, tmp_path):
@@ -283,3 +286,16 @@ def test_a_users_mistake_gets_one_clear_line(dualfair, tmp_path, words, said):
     result = dualfair("faces", "import", *(word.format(tmp=tmp_path) for word in words), "--out", tmp_path / "faces")
     assert result.status == 2 and said.format(tmp=tmp_path) in result.err
     assert result.err.startswith("Error: ") and result.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("inside", ["", "/faces"])
+def test_a_file_in_place_of_the_folder_to_make_is_named(dualfair, tmp_path, inside):
+    save(tmp_path / "photos/ann/1.png", seed=0)
+    (tmp_path / "notes.txt").write_text("mine")
+    for words in (("import", "folder", tmp_path / "photos"), ("synth", "--identities", 4, "--images", 2)):
+        result = dualfair("faces", *words, "--out", f"{tmp_path}/notes.txt{inside}")
+        assert result.status == 2
+        assert result.err.endswith(
+            f"Error: {tmp_path}/notes.txt is a file, and a folder is expected there; choose another place\n"
+        )
+    assert (tmp_path / "notes.txt").read_text() == "mine"

@@ -166,7 +166,7 @@ def test_short_trainings_that_are_missing_are_counted_and_asked_for_before_the_r
     run.trained(), run.searched(), run.retrained(), run.shortly(NETWORKS[:2])
     lines = dualfair("status", run.path).out.splitlines()
     assert lines[3] == "short      interrupted  2 of 3 trainings; left: 0.00 hours"
-    assert lines[-1] == "Next: dualfair retrain --run 'my run' --short"
+    assert lines[-1] == f"Next: dualfair retrain --run '{run.path}' --short"
     (run.path / "short/commands.jsonl").unlink()
     assert status(run.path).next == f"dualfair retrain --run '{run.path}' --short"
 
@@ -177,7 +177,7 @@ def test_an_interrupted_comparison_is_finished_last(run):
     assert stages_of(run)["compare"].state == "interrupted"
     assert status(run.path).next == f"dualfair retrain --run '{run.path}'"
     run.retrained(), run.ranked()
-    assert status(run.path).next == "dualfair compare --run 'my run' --seeds 3"
+    assert status(run.path).next == f"dualfair compare --run '{run.path}' --seeds 3"
 
 
 @pytest.mark.parametrize(("command", "name"), [("retrain --run r --short", "short"), ("compare --run r", "compare")])
@@ -195,7 +195,7 @@ def test_a_search_is_finished_when_its_confirmed_front_is_written(run):
     (run.path / "search/front.json").unlink()
     search = stages_of(run)["search"]
     assert (search.state, search.done, search.total, search.hours_left) == ("interrupted", 12, 12, None)
-    assert status(run.path).next == "dualfair search --run 'my run' --population 6"
+    assert status(run.path).next == f"dualfair search --run '{run.path}' --population 6"
     run.record("search/front.json", replace(front, confirmation=records.confirmed_front()))
     assert stages_of(run)["search"].state == "finished"
 
@@ -208,7 +208,7 @@ def test_an_interrupted_training_costs_its_steps_left_at_the_speed_so_far(run, d
     run.checkpoint("train", 200, 1000, 7200.0)
     printed = dualfair("status", run.path).out.splitlines()
     assert printed[0] == "train      interrupted  200 of 1,000 steps; left: 8.00 hours"
-    assert printed[-1] == "Next: dualfair train --faces faces --out 'my run' --epochs 18"
+    assert printed[-1] == f"Next: dualfair train --faces faces --out '{run.path}' --epochs 18"
 
 
 def test_a_training_without_a_checkpoint_has_an_unknown_cost(run):
@@ -237,7 +237,7 @@ def test_an_interrupted_search_costs_its_evaluations_left(run):
     search = stages_of(run)["search"]
     assert (search.state, search.done, search.total) == ("interrupted", 12, 112)
     assert search.hours_left == pytest.approx(100 * 0.5 / 3600)
-    assert status(run.path).next == "dualfair search --run 'my run' --population 6"
+    assert status(run.path).next == f"dualfair search --run '{run.path}' --population 6"
 
 
 def test_a_front_of_a_smaller_budget_is_not_a_finished_search(run):
@@ -280,7 +280,7 @@ def test_half_done_and_missing_trainings_cost_what_is_left_of_them(run, dualfair
     assert retrain.hours_left == pytest.approx((2 * 3600 + 216 * 10) / 3600)
     printed = dualfair("status", run.path).out
     assert "retrain    interrupted  3 of 6 trainings; 1 half done; left: 2.60 hours" in printed
-    assert printed.splitlines()[-1] == "Next: dualfair retrain --run 'my run' --seeds 2"
+    assert printed.splitlines()[-1] == f"Next: dualfair retrain --run '{run.path}' --seeds 2"
 
 
 def test_before_the_first_result_a_half_done_training_tells_the_price(run):
@@ -294,7 +294,7 @@ def test_networks_retrained_after_the_ranking_are_named(run):
     correlate = stages_of(run)["correlate"]
     assert (correlate.state, correlate.done, correlate.total) == ("interrupted", 2, 3)
     assert correlate.notes == ("retrained since: 303-303:magface",)
-    assert status(run.path).next == "dualfair correlate --run 'my run'"
+    assert status(run.path).next == f"dualfair correlate --run '{run.path}'"
 
 
 def test_a_ranking_without_a_training_names_it_until_it_is_there(run):
@@ -336,8 +336,19 @@ def test_a_checkpoint_of_another_size_than_written_is_passed_over(run):
 
 def test_ranks_of_torchrun_are_part_of_the_next_command(run):
     run.typed("train", "dualfair train --faces faces --out run", device="NVIDIA H200, 8 ranks")
-    wanted = "torchrun --standalone --nproc-per-node 8 --no-python -- dualfair train --faces faces --out run"
-    assert status(run.path).next == wanted
+    wanted = "torchrun --standalone --nproc-per-node 8 --no-python -- dualfair train --faces faces --out"
+    assert status(run.path).next == f"{wanted} '{run.path}'"
+
+
+def test_the_next_command_of_a_copied_run_works_on_the_copy(run, tmp_path):
+    run.trained(), run.searched(), run.planned()
+    copy = Path(shutil.copytree(run.path, tmp_path / "-copy"))
+    assert status(copy).next == f"dualfair retrain --run {copy} --seeds 2"
+    run.typed("retrain", "dualfair retrain --run=run --genotype 101:cosface")
+    assert status(run.path).next == f"dualfair retrain --run='{run.path}' --genotype 101:cosface"
+    run.typed("train", "dualfair demo --out 'my run'")
+    run.typed("retrain", "dualfair demo --out 'my run'")
+    assert status(run.path).next == "dualfair demo --out 'my run'"
 
 
 def hold(run, command, **changes):
@@ -371,7 +382,7 @@ def test_the_lock_of_a_dead_process_or_of_a_later_one_with_its_number_does_not_c
         hold(run, "dualfair train", **changes)
         run_status = status(run.path)
         assert run_status.running is None and run_status.stages[0].state == "interrupted"
-        assert run_status.next == "dualfair train --faces faces --out run"
+        assert run_status.next == f"dualfair train --faces faces --out '{run.path}'"
 
 
 def test_a_process_of_another_host_counts_as_running(run):
@@ -383,7 +394,7 @@ def test_json_holds_all_that_the_text_says(run, dualfair):
     run.trained(), run.searched(), run.planned()
     read = json.loads(dualfair("status", run.path, "--json").out)
     assert [stage["state"] for stage in read["stages"]] == ["finished", "finished", "interrupted", "not begun"]
-    assert read["next"] == "dualfair retrain --run 'my run' --seeds 2"
+    assert read["next"] == f"dualfair retrain --run '{run.path}' --seeds 2"
     assert read["stages"][2]["total"] == 6 and read["stages"][2]["hours_left"] is None
 
 

@@ -127,6 +127,12 @@ def test_tables_and_pictures_lie_beside_the_report(dualfair, files):
             assert np.asarray(picture.convert("L")).std() > 5
 
 
+def test_pictures_of_an_earlier_evaluation_do_not_stay_beside_the_report_of_another_one(dualfair, files):
+    measured(dualfair, files, "--resamples", 0)
+    measured(dualfair, files, "--resamples", 0, "--metrics", "verification")
+    assert {path.name for path in (files / "out").glob("*.png")} == {"det.png"}
+
+
 def test_embeddings_are_judged_without_torch(dualfair, files, monkeypatch):
     for name in [name for name in sys.modules if name.split(".")[0] == "torch"]:
         monkeypatch.setitem(sys.modules, name, None)

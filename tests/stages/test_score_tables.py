@@ -99,6 +99,20 @@ def test_networks_of_one_table_are_counted_and_those_that_lack_a_seed_named(dual
     assert "left out, seeds missing: n3" in result.out
 
 
+def test_rows_of_further_seeds_are_counted_and_rows_that_stand_there_twice_are_no_seeds(dualfair, write, tmp_path):
+    cheap = write("c.csv", "network,error\na,1\nb,2\nc,3\n")
+    rows = "a,1\nb,2\nc,4\n"
+    for further in ("a,9\n", "b,2\n"):
+        truth = write("t.csv", f"network,error\n{rows}{further}")
+        assert read_score_tables(cheap, truth).tables.standalone["error"].tolist() == [[1], [2], [4]]
+        result = dualfair("correlate", "--table", cheap, truth, "--out", tmp_path / "out", "--resamples", 20)
+        assert "  not used: 1 rows of seeds that most networks do not have" in result.out
+    with pytest.raises(ValueError, match=r"t.csv: every row stands there several times, .* in a column 'seed'$"):
+        read_score_tables(cheap, write("t.csv", f"network,error\n{rows}{rows}"))
+    named = "a,0,1\nb,0,2\nc,0,4\na,1,1\nb,1,2\nc,1,4\n"
+    assert read_score_tables(cheap, write("t.csv", f"network,seed,error\n{named}")).tables.seeds == 2
+
+
 def test_spellings_of_one_network_or_seed_do_not_count_as_two(write):
     cheap = write("cheap.csv", "network,error\na,1\nb,2\nc,3\n")
     tables = read_score_tables(cheap, write("truth.csv", "network,seed,error\na,0,1\nb,0,2\nc,0.0,3\n")).tables

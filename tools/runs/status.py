@@ -1,6 +1,7 @@
 """Where the stages of a run directory stand, read from its files: nothing is locked, written, or loaded by torch."""
 
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -226,16 +227,29 @@ def _stage_of(typed: str, stages: Sequence[Stage]) -> str:
 
 def _next_command(files: RunFiles, stage: Stage) -> str:
     """What to type for a stage: the command that began it, or one with nothing but the run directory."""
-    folder = next(folder for folder in files.layout.stages() if folder.name == stage.name)
+    run, folder = files.layout.path, next(folder for folder in files.layout.stages() if folder.name == stage.name)
     if stage.state == "interrupted" and (typed := files.last_command(folder)):
         ranks = _RANKS.search(typed.device)
         launch = f"torchrun --standalone --nproc-per-node {ranks[1]} --no-python -- " if ranks else ""
-        return launch + typed.command
-    run = files.layout.path
+        return launch + _typed_for(run, typed.command)
     if stage.name == "train":
         return f"dualfair train --faces FACES --out {quoted(run)}"
     return (
         f"dualfair retrain --run {quoted(run)} --short"
         if stage.name == "short"
         else f"dualfair {stage.name} --run {quoted(run)}"
+    )
+
+
+def _typed_for(run: Path, command: str) -> str:
+    """A command as it was typed, for the place where its run lies: it may be a copy, whose commands name the first."""
+    words = shlex.split(command)
+    option = "--out" if "train" in words[:3] else "--run"
+    return " ".join(
+        quoted(run)
+        if before == option
+        else f"{option}={quoted(run)}"
+        if word.startswith(f"{option}=")
+        else quoted(word)
+        for before, word in zip(["", *words], words, strict=False)
     )

@@ -70,6 +70,7 @@ def correlate_tables(
         maximised=tuple(maximise),
         only_inherited=read.only_inherited,
         only_standalone=read.only_standalone,
+        unused=read.unused,
         left_out=read.left_out,
         missing=(),
         damaged=(),

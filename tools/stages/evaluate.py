@@ -23,6 +23,8 @@ from dualfair.supernet.training.process_group import ALONE, ProcessGroup
 
 REPORT = "report.json"
 """The report, in the folder of an evaluation."""
+PICTURES = CMC, BARS, DET = "cmc.png", "groups.png", "det.png"
+"""The pictures beside it."""
 
 
 def evaluate(
@@ -77,13 +79,16 @@ def _write(folder: Path, report: EvaluationReport, curves: Mapping[str, tuple[np
     write_json(folder / REPORT, encode(report))
     write_csv(folder / "groups.csv", group_rows(report))
     write_csv(folder / "disparities.csv", disparity_rows(report))
+    # An earlier evaluation may have drawn what this one was not asked for.
+    for name in PICTURES:
+        (folder / name).unlink(missing_ok=True)
     if report.identification:
         drawn = {f"{name} (n = {row.probes})": row for name, row in report.identification.rows.items() if row.probes}
-        save(cmc_figure({label: row.cmc_by_identities for label, row in drawn.items()}), folder / "cmc.png")
+        save(cmc_figure({label: row.cmc_by_identities for label, row in drawn.items()}), folder / CMC)
         errors = {label: row.error for label, row in drawn.items()}
-        save(bars_figure(errors, "error (rank above 0)"), folder / "groups.png")
+        save(bars_figure(errors, "error (rank above 0)"), folder / BARS)
     if curves:
-        save(det_figure(curves), folder / "det.png")
+        save(det_figure(curves), folder / DET)
 
 
 def sentences(report: EvaluationReport) -> list[str]:

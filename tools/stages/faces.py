@@ -21,9 +21,11 @@ from dualfair.supernet.images.importers.tree import skipped_lines
 from dualfair.supernet.images.inspection import Inspection, inspect
 from dualfair.supernet.images.labels import GROUP, is_missing, labels_of, usual_column
 from dualfair.supernet.images.manifest import Manifest, attributes_of
-from dualfair.supernet.images.store import FaceStore, StoreWriter, open_store
+from dualfair.supernet.images.store import MANIFEST, FaceStore, StoreWriter, open_store
 from dualfair.supernet.images.synthetic.people import SyntheticFaces, synthesize
 
+GENERATED = "synth"
+"""What faces.json says that made generated faces."""
 PREVIEW = "preview.png"
 PEOPLE_SHOWN = 12
 """On the contact sheet, with as many images each."""
@@ -40,7 +42,12 @@ class CheckedFaces:
 
 
 def generate(config: SyntheticFaces, out: Path, progress: ShowProgress = silent) -> FaceStore:
-    """Generate faces of people who do not exist into a folder, with a contact sheet; returns the store."""
+    """Generate faces of people who do not exist into a folder, with a contact sheet; returns the store.
+
+    Raises ValueError for a folder that holds faces which were not generated.
+    """
+    if (out / MANIFEST).exists() and open_store(out).origin.get("made by") != GENERATED:
+        raise ValueError(f"{out} holds faces already that were imported; remove the folder, or choose another --out")
     writer = StoreWriter(out, config.identities * config.images, config.size)
     columns: dict[str, list[str]] = {"path": [], "identity": [], "group": []}
     sheet = []
@@ -52,7 +59,7 @@ def generate(config: SyntheticFaces, out: Path, progress: ShowProgress = silent)
         if len(sheet) < PEOPLE_SHOWN:
             sheet.append(np.concatenate(images[:PEOPLE_SHOWN], axis=1))
         progress(Progress("faces", number, config.identities, "person"))
-    origin = {"made by": "synth", **dataclasses.asdict(config)}
+    origin = {"made by": GENERATED, **dataclasses.asdict(config)}
     store = writer.close(Manifest({name: tuple(values) for name, values in columns.items()}), origin)
     picture = Image.fromarray(np.concatenate(sheet))
     scale = max(1, round(96 / (picture.height // len(sheet))))

@@ -33,6 +33,8 @@ def sentences(study: RankingStudy, compared: str) -> list[str]:
             f"  in one table only: {study.only_inherited} networks without truth, {study.only_standalone} "
             "without a cheap score"
         )
+    if study.unused:
+        lines.append(f"  not used: {study.unused} rows of seeds that most networks do not have")
     if study.left_out:
         lines.append(f"  left out, seeds missing: {', '.join(study.left_out)}")
     if study.missing:

@@ -14,6 +14,7 @@ from dualfair.supernet.images.importers.journal import JOURNAL, Journal, fingerp
 from dualfair.supernet.images.importers.listing import Listing
 from dualfair.supernet.images.importers.reading import read_image, stamp_of
 from dualfair.supernet.images.importers.tree import skipped_lines, tidy
+from dualfair.supernet.images.labels import spelled_alike
 from dualfair.supernet.images.manifest import Manifest, read_table, shorten
 from dualfair.supernet.images.pairs import Pairs, write_pairs
 from dualfair.supernet.images.store import MANIFEST, FaceStore, StoreWriter
@@ -48,7 +49,10 @@ def with_attributes(manifest: Manifest, groups: Path, source: Path) -> Manifest:
     attributes = _attributes_by_identity(groups)
     unknown = sorted(set(manifest.columns["identity"]) - set(attributes))
     if unknown:
-        raise ValueError(f"{groups} has no row for {len(unknown)} of the persons in {source}: {shorten(unknown)}")
+        alike = spelled_alike({*attributes, *unknown}, "; both have persons")
+        raise ValueError(
+            f"{groups} has no row for {len(unknown)} of the persons in {source}: {shorten(unknown)}{''.join(alike)}"
+        )
     columns = dict(manifest.columns)
     for name in next(iter(attributes.values())):
         columns[name] = tuple(attributes[identity][name] for identity in columns["identity"])

@@ -25,6 +25,14 @@ OTHERS = (
     "set()",
     "array([], dtype=object)",
     "array([nan])",
+    "np.nan",
+    "np.float64(nan)",
+    "np.str_('nan')",
+    "numpy.datetime64('NaT')",
+    "pd.NA",
+    "float('nan')",
+    "1.23457E+11",
+    "9.87654321012346E+15",
     "\\N",
     "NaT",
     "#REF!",
@@ -46,6 +54,7 @@ OTHERS = (
 NAMES = (
     *("0", "-1", "99", "1.5", "no", "not Male", "Other", "Nana", "Naan", "N", "E", "M", "inf", "nonesuch"),
     *("unknown to us", "a-b", "女", "Né", "O", "none of these", "♀", "+", "NAM", "Nullarbor", "set", "['a']", "array"),
+    *("1.5e+03", "1e+11", "1.23457e11", "1.23456789012E+11", "1.2E+10", "np.float64(1.0)", "np.str_('a')", "pd.DA"),
 )
 
 
@@ -99,6 +108,13 @@ def test_the_group_is_that_of_most_images_and_equal_numbers_decide_nothing():
         ("straße", "STRASSE", "'STRASSE' and 'straße'"),
         ("b\u200b", "b", "'b' and 'b\\u200b'"),
         ("1", "1.0", "'1' and '1.0'"),
+        ("001", "1", "'001' and '1'"),
+        ("00", "0.0", "'0.0' and '00'"),
+        ("-01.0", "-1", "'-01.0' and '-1'"),
+        ("TRUE", "1.0", "'1.0' and 'TRUE'"),
+        ("0", "False", "'0' and 'False'"),
+        ("'Asian'", "Asian", "\"'Asian'\" and 'Asian'"),
+        ('"Asian"', "asian", "'\"Asian\"' and 'asian'"),
         ("East-Asian", "East Asian", "'East Asian' and 'East-Asian'"),
         ("East_Asian", "east\u2013asian", "'East_Asian' and 'east–asian'"),
         ("not - known yet", "Not_Known__yet", "'Not_Known__yet' and 'not - known yet'"),
@@ -122,7 +138,19 @@ def test_spellings_of_one_group_or_person_stop_with_both(one, other, named):
 
 def test_names_that_are_not_spellings_of_one_thing_are_kept_apart():
     signs = (("-1", "1"), ("level -1", "level 1"), ("(0, -5]", "(0, 5]"), ("a-", "a"), ("+", "-"), ("1_0", "10"))
-    words = (("a", "b"), ("1", "10"), ("1", "1.5"), ("01", "1"), ("Né", "Ne"), ("a b", "ab"), ("ß", "s"), ("м", "н"))
+    words = (
+        ("a", "b"),
+        ("1", "10"),
+        ("1", "1.5"),
+        ("010", "01"),
+        ("0", "00.1"),
+        ("m01", "m1"),
+        ("1", "yes"),
+        ("Né", "Ne"),
+        ("a b", "ab"),
+        ("ß", "s"),
+        ("м", "н"),
+    )
     for one, other in (*words, *signs):
         assert fold(one) != fold(other)
         assert not labels_of(manifest_of([(one, one), (other, other)]), "group").alike

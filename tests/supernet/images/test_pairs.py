@@ -116,6 +116,19 @@ def test_the_development_lists_have_one_fold(tmp_path):
     assert pairs.fold.tolist() == [0, 0, 0, 0] and pairs.same.tolist() == [True, True, False, False]
 
 
+def test_names_in_lists_may_have_blanks_between_tabs(tmp_path):
+    """Read at blanks, the fourth line would be of the image 1 of a person P and the image 2 of a person 1."""
+    names = ("Ann Lee", "P 1")
+    (tmp_path / "pairs.txt").write_text("1\t2\nAnn Lee\t1\t3\nP 1 \t1\t2\t\nAnn Lee\t2\tP 1\t1\nP 1\t3\tAnn Lee\t1\n")
+    (tmp_path / "plain.txt").write_text("Ann Lee\t1\t3\nP 1\t1\t2\nAnn Lee\t2\tP 1\t1\nP 1\t3\tAnn Lee\t1\n")
+    for pairs in (
+        read_lfw_pairs(tmp_path / "pairs.txt", manifest_of(names)),
+        read_plain_pairs(tmp_path / "plain.txt", manifest_of(names)),
+    ):
+        assert pairs.left.tolist() == [0, 3, 1, 5] and pairs.right.tolist() == [2, 4, 3, 0]
+        assert pairs.same.tolist() == [True, True, False, False] and pairs.dropped == ()
+
+
 def test_pairs_of_images_that_are_not_there_are_dropped_and_counted(tmp_path):
     (tmp_path / "pairs.txt").write_text(LFW.replace("Bo\t2\t3", "Bo\t2\t4"))
     pairs = read_lfw_pairs(tmp_path / "pairs.txt", manifest_of())

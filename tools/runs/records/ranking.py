@@ -48,7 +48,7 @@ class RankingStudy(Record):
     `measures` those of all networks, by "error, validation identities" and the like. On validation identities inherited
     and standalone scores share the people they were measured on; only test identities show what carries over.
     `left_out` lack a training that others have, `missing` trainings were asked for, `damaged` cannot be read. Of tables
-    only: `maximised` columns, and how many networks one of them lacks.
+    only: `maximised` columns, how many networks one of them lacks, and how many rows are of seeds that most lack.
     """
 
     networks: tuple[str, ...]
@@ -56,6 +56,7 @@ class RankingStudy(Record):
     maximised: tuple[str, ...] | None = keyed("maximised", omitted=True, default=None)
     only_inherited: int | None = keyed("only in cheap", omitted=True, default=None)
     only_standalone: int | None = keyed("only in truth", omitted=True, default=None)
+    unused: int | None = keyed("rows of further seeds", omitted=True, default=None)
     left_out: tuple[str, ...]
     missing: tuple[str, ...]
     damaged: tuple[str, ...]

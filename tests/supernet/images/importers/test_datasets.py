@@ -469,7 +469,12 @@ def test_records_have_their_labels_for_identities(tmp_path):
         with Image.open(io.BytesIO(encoded(3))) as image:
             assert np.array_equal(pixels_of(listing, 2), np.asarray(image))
     write(tmp_path / "groups.csv", "identity,group\n0,a\n1,b\n")
-    with pytest.raises(ValueError, match=r"groups.csv has no row for 1 of the persons in .*train.rec: 7"):
+    with pytest.raises(ValueError, match=r"groups.csv has no row for 1 of the persons in .*train.rec: 7$"):
+        IMPORTERS["rec"](tmp_path / "faces_webface", groups=tmp_path / "groups.csv")
+    write(tmp_path / "groups.csv", "identity,group\n0,a\n1,b\n007,a\n")
+    with pytest.raises(
+        ValueError, match=r"persons in .*train.rec: 7; both have persons that .* in spelling: '007' and '7'$"
+    ):
         IMPORTERS["rec"](tmp_path / "faces_webface", groups=tmp_path / "groups.csv")
     write(tmp_path / "groups.csv", "identity,group\n0,a\n1,b\n7,a\n")
     listing = IMPORTERS["rec"](tmp_path / "faces_webface", groups=tmp_path / "groups.csv")
