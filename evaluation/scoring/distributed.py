@@ -36,14 +36,16 @@ def ranks_together(
     processes: ProcessGroup,
 ) -> Ranks:
     """`evaluation.metrics.identification.split_ranks`; each rank takes some of the probes, on its device."""
-    import torch
+    nearer = None
+    if str(processes.device) != "cpu":
+        from dualfair.evaluation.scoring.device_ranks import counter_on
 
-    from dualfair.evaluation.scoring.device_ranks import counter_on
-
-    mine, nearer = processes.share(probes), counter_on(processes.device)
-    local = split_ranks(embeddings, identities, gallery, mine, count, nearer=nearer)
+        nearer = counter_on(processes.device)
+    local = split_ranks(embeddings, identities, gallery, processes.share(probes), count, nearer=nearer)
     if processes.size == 1:
         return local
+    import torch
+
     # A number for every image: 0 for a probe without a rank, and for what other ranks have.
     ranks_from_1 = torch.zeros(len(identities), dtype=torch.int64)
     ranks_from_1[local.probes] = torch.from_numpy(local.values.copy()) + 1

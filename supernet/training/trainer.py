@@ -151,6 +151,11 @@ class Trainer:
 
     def _use(self, engine: StepEngine) -> None:
         self.engine = engine
+        # Functions without this trainer in them: they would keep it, and all of its memory, alive.
+        self._loss = partial(_path_loss, self.network, self.recipe)
+        # Operations side by side must not read what autocast kept on another's stream.
+        cached = engine.name == PATHS
+        self._context = partial(_forward_context, self.device.type, self._half, cached, self.team)
         record = partial(record_on_cuda, self.device) if self.device.type == "cuda" else None
         self._static_step = StaticStep(self.network, self._loss, self.statistics, self._context, record)
 
@@ -276,27 +281,6 @@ class Trainer:
         sizes = [len(share) for share in self._shares]
         return zip(images.split(sizes), labels.split(sizes), strict=True)
 
-    def _loss(self, head: str, features: Tensor, labels: Tensor, margin: float | Tensor) -> tuple[Tensor, Tensor]:
-        """The mean loss of this rank's images, and their embeddings."""
-        classification = self.network.heads[head](features, labels, margin)
-        loss = (
-            classification_loss(self.recipe.scale * classification.cosines, labels, self.recipe)
-            + classification.penalty
-        )
-        return loss, classification.embedding
-
-    @contextmanager
-    def _context(self) -> Iterator[None]:
-        """How forward passes run: in half precision on CUDA, and with the statistics of the whole batch."""
-        norms = SynchronisedNorms(self.team) if self.team.size > 1 else nullcontext()
-        # Operations side by side must not read what autocast kept on another's stream.
-        cached = self.engine.name == PATHS
-        with (
-            torch.autocast(self.device.type, dtype=self._half, enabled=self._half is not None, cache_enabled=cached),
-            norms,
-        ):
-            yield
-
     def _over_ranks(
         self, paths: Sequence[Genotype], path_numbers: Sequence[int], losses: Tensor, norms: Tensor, stop: bool
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -390,6 +374,23 @@ class Trainer:
         self.step, self.skipped = state["step"], counters.skipped
         self._skipped_in_a_row = dealt["skipped_in_a_row"]
         self.operation_updates, self.head_updates = counters.operations, dict(counters.heads)
+
+
+def _path_loss(
+    network: Supernet | Network, recipe: Recipe, head: str, features: Tensor, labels: Tensor, margin: float | Tensor
+) -> tuple[Tensor, Tensor]:
+    """The mean loss of this rank's images behind their features, and their embeddings."""
+    classification = network.heads[head](features, labels, margin)
+    loss = classification_loss(recipe.scale * classification.cosines, labels, recipe) + classification.penalty
+    return loss, classification.embedding
+
+
+@contextmanager
+def _forward_context(device: str, half: torch.dtype | None, cached: bool, team: ProcessGroup) -> Iterator[None]:
+    """How forward passes run: in half precision on CUDA, and with the statistics of the whole batch."""
+    norms = SynchronisedNorms(team) if team.size > 1 else nullcontext()
+    with torch.autocast(device, dtype=half, enabled=half is not None, cache_enabled=cached), norms:
+        yield
 
 
 def _global_generator(device: torch.device) -> torch.Generator:
