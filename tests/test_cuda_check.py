@@ -21,6 +21,7 @@ def rows_of(tmp_path, checks, seconds=120.0):
     return passed, [(row["check"], row["what"], row["value"], row["passed"]) for row in report["rows"]]
 
 
+@pytest.mark.slow
 def test_a_crash_and_a_death_are_rows_and_the_rest_is_checked(tmp_path, capfd):
     checks = {"a": bad_checks.raises, "b": bad_checks.dies, "c": bad_checks.fine}
     passed, rows = rows_of(tmp_path, checks)

@@ -72,6 +72,7 @@ def test_memory_that_runs_out_in_training_is_told_in_one_line_and_the_checkpoint
     assert "does not fit: take --step paths, a smaller --batch" in again.err
 
 
+@pytest.mark.slow
 def test_a_full_disk_ends_training_with_free_and_needed_bytes_and_the_old_checkpoint_whole(faces, small_disk):
     often = ("train", "--faces", faces, "--out", small_disk / "run", *TRAIN, "--checkpoint-every", 0)
     ballast = small_disk / "ballast"

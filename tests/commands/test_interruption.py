@@ -12,7 +12,7 @@ from dualfair.commands.console import Interrupted, on_signals
 from dualfair.supernet.training.checkpoint import checkpoints, verified
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
-SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+SIGNALS = [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
 
 
 @pytest.mark.parametrize(("number", "status"), SIGNALS)

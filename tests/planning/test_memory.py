@@ -56,7 +56,12 @@ def space():
 
 @pytest.mark.parametrize(
     "changed",
-    [{"batch": 64}, {"batch": 4, "optimizer": "adamw"}, {"batch": 4, "ema": 0.9}, {"batch": 64, "accumulate": 4}],
+    [
+        {"batch": 4, "ema": 0.9},
+        pytest.param({"batch": 64}, marks=pytest.mark.slow),
+        pytest.param({"batch": 4, "optimizer": "adamw"}, marks=pytest.mark.slow),
+        pytest.param({"batch": 64, "accumulate": 4}, marks=pytest.mark.slow),
+    ],
     ids=str,
 )
 def test_a_plan_holds_what_training_has_alive(tiny, space, changed):

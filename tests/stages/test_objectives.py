@@ -119,6 +119,7 @@ def test_scores_by_edited_code_of_ones_own_are_not_mixed_with_those_before(dualf
     sys.modules.pop("edited")
 
 
+@pytest.mark.slow
 def test_networks_judged_by_edited_code_of_ones_own_are_not_mixed_with_those_before(dualfair, trained):
     code = "def mine(faces):\n    return FACTOR * float(abs(faces.embeddings).mean())\n"
     searching = ("search", "--run", trained, *SEARCH, "--objectives", "error,judging:mine")
@@ -183,6 +184,7 @@ def test_what_others_had_scored_changes_neither_a_search_nor_what_is_retrained_a
     assert results[trained] == results[Path("untouched")] and len(results[trained][0]) == 16
 
 
+@pytest.mark.slow
 def test_latency_is_an_objective_and_a_search_that_goes_on_has_the_same_values(dualfair, trained, monkeypatch):
     timed = iter(range(1, 10_000))
     monkeypatch.setattr(latency.Latencies, "_time", lambda self, genotype: float(next(timed)))

@@ -180,6 +180,6 @@ def test_scorers_and_evaluations_count_where_the_networks_are(monkeypatch, tiny,
     embeddings, identities = noisy_people(20, 3, 8)
     everyone = np.arange(60)
     devices.clear()
-    result = ranks_together(embeddings, identities, everyone, everyone, "images", ProcessGroup(device="cpu"))
-    assert devices == ["cpu", "counted"]
+    result = ranks_together(embeddings, identities, everyone, everyone, "images", ProcessGroup(device="cuda"))
+    assert devices == ["cuda", "counted"]
     assert np.array_equal(result.values, ranks(embeddings, identities).values)
