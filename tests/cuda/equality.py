@@ -184,7 +184,7 @@ def checkpoints(device: str) -> Iterator[Row]:
 def _trainer(make: Callable[[], Opened], device: str, step: str) -> Trainer:
     with seeded(0):
         opened, space = make()
-    recipe = Recipe(epochs=4, batch=IMAGES, lr=1e-3, ema=0.9, amp=False)
+    recipe = Recipe(epochs=4, batch=IMAGES, lr=1e-3, ema=0.9, train_precision="float32")
     return Trainer(opened, RandomFaces(64, PEOPLE, SIDE), recipe, seed=0, space=space, device=device, step=step)
 
 
