@@ -63,6 +63,8 @@ def choose_engine(
         if impossible:
             raise ValueError(f"--step graph cannot be: {impossible}; leave it out")
         return StepEngine(GRAPH, "as asked for")
+    if device.type != "cuda":
+        return StepEngine(PATHS, "a CPU gains nothing by all paths at once")
     unwise = impossible or _why_unwise(network, sampler, recipe, device)
     return StepEngine(PATHS, unwise) if unwise else StepEngine(GRAPH, "a GPU waits for Python otherwise")
 
@@ -81,8 +83,6 @@ def _why_impossible(
 
 def _why_unwise(network: Supernet | Network, sampler: PathSampler | None, recipe: Recipe, device: torch.device) -> str:
     skeleton = network.skeleton
-    if device.type != "cuda":
-        return "a CPU gains nothing by all paths at once"
     if not network.trunk.blocks or not _built_in(skeleton):
         return "parts that are not built in may wait for the device; --step graph tries"
     if sampler is None:

@@ -86,6 +86,7 @@ def runs_out():
     raise MemoryError("no\nmore")
 
 
+@pytest.mark.slow
 def test_a_process_that_fails_is_reported_in_one_line():
     with pytest.raises(ValueError, match=r"^in a process of its own: MemoryError: no more; measure something smaller$"):
         compare({"a": runs_out, "b": runs_out}, repeats=1, calls=1)

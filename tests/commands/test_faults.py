@@ -92,6 +92,7 @@ def test_a_full_disk_ends_training_with_free_and_needed_bytes_and_the_old_checkp
     assert again.returncode == 0 and "continuing from step 1" in again.stdout, again.stderr
 
 
+@pytest.mark.slow
 def test_a_limit_on_the_size_of_files_is_told_likewise(faces, tmp_path):
     def limit():
         resource.setrlimit(resource.RLIMIT_FSIZE, (10_000_000, 10_000_000))

@@ -102,6 +102,7 @@ def test_lists_of_objectives_are_searched_and_searched_again(dualfair, trained, 
     assert (trained / "search/front.json").read_text() == front
 
 
+@pytest.mark.slow
 def test_scores_by_edited_code_of_ones_own_are_not_mixed_with_those_before(dualfair, trained):
     words = ("search", "--run", trained, *SEARCH, "--objectives", "error,edited:mine")
     values = {}

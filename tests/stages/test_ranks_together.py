@@ -58,7 +58,7 @@ def weights(run_path):
     return state["network"], json.loads(state["dealt"])["operation_updates"]
 
 
-@pytest.mark.parametrize("ranks", [2, 3])
+@pytest.mark.parametrize("ranks", [3])
 def test_training_search_and_evaluation_do_not_depend_on_the_number_of_ranks(ranks, faces, trained, tmp_path):
     alone, together = trained.parent / f"alone-{ranks}", trained.parent / f"together-{ranks}"
     said = run(ranks, "train", "--faces", faces, "--out", together, *TRAIN)

@@ -71,6 +71,7 @@ def calls(monkeypatch):
     return asked
 
 
+@pytest.mark.slow
 def test_the_command_compares_on_the_scores_of_a_run(dualfair, calls, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "compared_space.py").write_text(MODULE)

@@ -198,6 +198,7 @@ sys.exit(not np.array_equal(halved, expected))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs Linux to limit memory")
 @pytest.mark.skipif(torch.__version__ < "2.14", reason="a convolution of older torch dies where memory is refused")
 def test_an_allocator_that_really_refuses_halves_the_batch():
