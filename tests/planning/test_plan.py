@@ -45,7 +45,7 @@ def test_a_plan_of_faces_prints_what_it_writes(dualfair, small_faces, tmp_path):
         for seconds in (*stage["seconds"].values(), stage["wall_seconds"]["middle"]):
             assert duration(seconds) in row
         assert not stage["flops"] or f"{stage['flops']:.2g}" in row
-    assert "Steps of the supernet go path by path (ranks share the paths of a step)" in shown.out
+    assert "Steps of the supernet go path by path (a CPU gains nothing by all paths at once)" in shown.out
     assert f"Energy: {numbers['kwh']['middle']:.2g} (" in shown.out
     assert "2 devices: training data parallel at efficiency 0.9" in shown.out
 
