@@ -152,7 +152,7 @@ class Trainer:
     def _use(self, engine: StepEngine) -> None:
         self.engine = engine
         # Functions without this trainer in them: they would keep it, and all of its memory, alive.
-        self._loss = partial(_path_loss, self.network, self.recipe)
+        self._loss = partial(path_loss, self.network, self.recipe)
         # Operations side by side must not read what autocast kept on another's stream.
         cached = engine.name == PATHS
         self._context = partial(_forward_context, self.device.type, self._half, cached, self.team)
@@ -376,7 +376,7 @@ class Trainer:
         self.operation_updates, self.head_updates = counters.operations, dict(counters.heads)
 
 
-def _path_loss(
+def path_loss(
     network: Supernet | Network, recipe: Recipe, head: str, features: Tensor, labels: Tensor, margin: float | Tensor
 ) -> tuple[Tensor, Tensor]:
     """The mean loss of this rank's images behind their features, and their embeddings."""

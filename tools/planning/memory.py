@@ -30,13 +30,14 @@ from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.memory import available_ram
 from dualfair.supernet.network import StandaloneNetwork, Supernet, build
 from dualfair.supernet.space import SearchSpace
-from dualfair.supernet.training.optimisation import classification_loss, make_optimizer
+from dualfair.supernet.training.optimisation import make_optimizer
 from dualfair.supernet.training.process_group import ProcessGroup
 from dualfair.supernet.training.recipe import AUTO, GRAPH, Recipe
 from dualfair.supernet.training.static_step import StaticStep
 from dualfair.supernet.training.statistics import StepStatistics
 from dualfair.supernet.training.step import accumulate
 from dualfair.supernet.training.step_engine import StepEngine, choose_engine
+from dualfair.supernet.training.trainer import path_loss
 
 SMALL = (16, 32)
 """The two batches that larger ones are told from."""
@@ -230,10 +231,7 @@ def training_step(
     `at_once`: of all paths together."""
     images, labels = _images(network, batch), torch.zeros(batch, dtype=torch.long)
 
-    def loss_of(head: str, features: Tensor, labels: Tensor, margin: Tensor | float) -> tuple[Tensor, Tensor]:
-        result = network.heads[head](features, labels, margin)
-        loss = classification_loss(recipe.scale * result.cosines, labels, recipe) + result.penalty
-        return loss, result.embedding
+    loss_of = partial(path_loss, network, recipe)
 
     def loss_along(path: Genotype, features: Tensor) -> tuple[Tensor, Tensor]:
         return loss_of(path.head, features, labels, 1.0)
