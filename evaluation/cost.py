@@ -20,10 +20,7 @@ def parameters(genotype: Genotype | str, skeleton: Skeleton | str) -> int:
     where they normalise C channels. The neck's fixed BN scale is not learnt and does not count. Raises ValueError for a
     genotype that does not fit.
     """
-    skeleton = skeleton_of(skeleton)
-    neck = skeleton.features * skeleton.embedding + skeleton.embedding
-    ends = skeleton.stem_cost()[0] + skeleton.tail_cost()[0]
-    return ends + sum(block for block, _ in block_costs(genotype, skeleton)) + neck
+    return _cost(genotype, skeleton_of(skeleton))[0]
 
 
 def macs(genotype: Genotype | str, skeleton: Skeleton | str, size: int | None = None) -> int:
@@ -32,15 +29,30 @@ def macs(genotype: Genotype | str, skeleton: Skeleton | str, size: int | None = 
     `size` is the skeleton's own image size unless given. Raises ValueError for a genotype that does not fit.
     """
     skeleton = skeleton_of(skeleton)
-    skeleton = skeleton if size is None else skeleton.resized(size)
-    neck = skeleton.features * skeleton.embedding
-    ends = skeleton.stem_cost()[1] + skeleton.tail_cost()[1]
-    return ends + sum(block for _, block in block_costs(genotype, skeleton)) + neck
+    return _cost(genotype, skeleton if size is None else skeleton.resized(size))[1]
+
+
+def _cost(genotype: Genotype | str, skeleton: Skeleton) -> tuple[int, int]:
+    """(parameters, MACs) of all that the network of a genotype consists of."""
+    genotype = skeleton.fit(genotype)
+    ends = skeleton.stem_cost(), skeleton.tail_cost(), neck_cost(genotype.head, skeleton)
+    weights, multiplied = zip(*ends, *block_costs(genotype, skeleton), strict=True)
+    return sum(weights), sum(multiplied)
+
+
+def neck_cost(head: str, skeleton: Skeleton) -> tuple[int, int]:
+    """(parameters, MACs) of the neck of a head: a linear layer and the shift of its BN, but for softmax, which only
+    pools."""
+    if head == "softmax":
+        return 0, 0
+    linear = skeleton.features * skeleton.embedding
+    return linear + skeleton.embedding, linear
 
 
 def expected_macs(space: SearchSpace, skeleton: Skeleton) -> float:
     """Mean of `macs` over a whole space; nothing is enumerated, as a position's cost depends on its operation only."""
-    total = skeleton.stem_cost()[1] + skeleton.tail_cost()[1] + skeleton.features * skeleton.embedding
+    necks = [neck_cost(head, skeleton)[1] for head in space.heads or ("",)]
+    total = skeleton.stem_cost()[1] + skeleton.tail_cost()[1] + sum(necks) / len(necks)
     total += sum(operation.macs(place) for operation, place in filter(None, skeleton.shortcut_layers()))
     places = skeleton.block_places()
     for choice_block, genes in zip(space.choice_blocks, space.genes, strict=True):

@@ -248,7 +248,7 @@ def dpn_space(
     """
     ties, _, shared = name.partition("-")
     if ties not in _TIES or shared not in ("", "shared"):
-        raise ValueError(f"unknown space {name!r}; choose from {', '.join(SPACE_NAMES)}")
+        raise ValueError(f"unknown space {name!r}; choose from {', '.join(SPACES)}")
     if blocks < 1:
         raise ValueError(f"a network needs at least one block, got {blocks}")
     choice_blocks = []
@@ -260,7 +260,20 @@ def dpn_space(
     return SearchSpace([*choice_blocks, ChoiceBlock(HEAD, tuple(heads))], name)
 
 
-SPACE_NAMES = tuple(ties + suffix for ties in _TIES for suffix in ("", "-shared"))
+LAYERS = "layers"
+"""The name of the spaces that `layer_space` makes."""
 
-SPACES: dict[str, SearchSpace] = {name: dpn_space(name) for name in SPACE_NAMES}
-"""The built-in spaces at the depth the paper searched, one block a stage; `dpn_space` makes other depths."""
+
+def layer_space(layers: int, operations: Sequence[str], heads: Sequence[str]) -> SearchSpace:
+    """The built-in space over blocks of one position: every layer chooses among the `operations` by itself."""
+    choice_blocks = [ChoiceBlock(f"layer{layer}", tuple(operations)) for layer in range(1, layers + 1)]
+    return SearchSpace([*choice_blocks, ChoiceBlock(HEAD, tuple(heads))], LAYERS)
+
+
+SPACES: dict[str, SearchSpace] = {
+    name: dpn_space(name) for name in (ties + suffix for ties in _TIES for suffix in ("", "-shared"))
+}
+"""Those of dual path networks at the depth the paper searched, one block a stage; `dpn_space` makes other depths."""
+
+SPACE_NAMES = (*SPACES, LAYERS)
+"""All built-in spaces."""

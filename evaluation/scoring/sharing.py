@@ -7,7 +7,7 @@ from typing import Self
 
 import numpy as np
 
-from dualfair.evaluation.cost import expected_macs, layer_costs
+from dualfair.evaluation.cost import expected_macs, layer_costs, neck_cost
 from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.skeleton import Skeleton
 from dualfair.supernet.space import SearchSpace
@@ -70,12 +70,11 @@ def divide(genotypes: Sequence[Genotype], parts: int) -> list[list[Genotype]]:
 
 def _layers(genotype: Genotype, skeleton: Skeleton) -> dict[object, int]:
     """Multiply-accumulates of what a genotype runs, named so that equal names are equal work."""
-    neck = skeleton.features * skeleton.embedding
     costs = layer_costs(genotype, skeleton)
     layers: dict[object, int] = {
         "stem": skeleton.stem_cost()[1],
         (genotype.blocks, "tail"): skeleton.tail_cost()[1],
-        genotype: neck,
+        genotype: neck_cost(genotype.head, skeleton)[1],
     }
     for depth, (codes, block_costs) in enumerate(zip(genotype.blocks, costs, strict=True)):
         before = genotype.blocks[:depth]

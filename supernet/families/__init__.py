@@ -1,3 +1,4 @@
-"""Families of networks: `dual_path` has the blocks of dual path networks; `backbone` names a network of timm's as a
-value, without torch, and `backbone_network` builds it.
+"""Families of networks, each as data that needs no torch, and beside it its modules: `dual_path` and
+`dual_path_network`, `inverted_residual` and `inverted_residual_network`, and `backbone` and `backbone_network`, which
+name and build a network of timm's. `base` is what the skeletons of all families say.
 """

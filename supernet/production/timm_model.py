@@ -23,7 +23,7 @@ NORMALISATION = {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}
 INPUT = {"interpolation": "lanczos", "crop_pct": 1.0, "crop_mode": "center", **NORMALISATION}
 """What timm's data pipeline makes of an image, as a faces folder does: the central square, resized."""
 
-_CODE = ("operations", "own_heads")
+_CODE = ("operations", "heads", "own_heads")
 _NUMBERS = tuple(field.name for field in dataclasses.fields(DualPathSkeleton) if field.name not in _CODE)
 
 default_cfgs = generate_default_cfgs(

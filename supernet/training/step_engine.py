@@ -9,8 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from dualfair.supernet.network import Network, Supernet
-from dualfair.supernet.operations import OPERATIONS
-from dualfair.supernet.skeleton import Skeleton
+from dualfair.supernet.skeleton import SKELETONS, Skeleton
 from dualfair.supernet.training.process_group import ProcessGroup
 from dualfair.supernet.training.recipe import GRAPH, PATHS, STEPS, Recipe
 from dualfair.supernet.training.sampling import PathSampler, StrictFairSampler
@@ -118,4 +117,5 @@ def joint_memory(skeleton: Skeleton, network: Supernet | Network, images: int) -
 
 
 def _built_in(skeleton: Skeleton) -> bool:
-    return not skeleton.own_heads and all(operation in OPERATIONS.values() for operation in skeleton.operations)
+    built_in = [operation for each in SKELETONS.values() for operation in each.operations]
+    return not skeleton.own_heads and all(operation in built_in for operation in skeleton.operations)

@@ -383,14 +383,16 @@ def test_a_head_that_training_would_stumble_over_is_refused_before_anything_is_w
 
 
 def test_spaces_and_skeletons_that_do_not_fit_each_other_are_refused(folder, dualfair):
-    alone = dualfair("check", "--skeleton", "inverted_residual:skeleton")
-    assert alone.status == 2 and "space dpn81 is of blocks of 3 positions" in alone.err
+    plain = dualfair("check", "--skeleton", "inverted_residual:skeleton", "--space", "dpn81")
+    assert plain.status == 2 and "space dpn81 is of blocks of 3 positions, those of skeleton" in plain.err
+    layers = dualfair("check", "--skeleton", "nano", "--space", "layers")
+    assert layers.status == 2 and "layers is of blocks of 1 position, those of skeleton nano have 3-3-3-3" in layers.err
     other = dualfair("check", "--space", "inverted_residual:space")
     assert other.status == 2 and "does not fit skeleton nano: genotype" in other.err
     nothing = dualfair("check")
     assert nothing.status == 2 and "nothing to check" in nothing.err
     wrong = dualfair("check", "--skeleton", "inverted_residual:space")
-    assert wrong.status == 2 and "is a SearchSpace; expected a dualfair.supernet.skeleton.Skeleton" in wrong.err
+    assert wrong.status == 2 and "is a SearchSpace; expected a dualfair.supernet.families.base.Skeleton" in wrong.err
 
 
 @pytest.mark.parametrize("name", SAMPLERS)

@@ -177,8 +177,8 @@ def check_plugged_in(
 ) -> dict[str, list[str]]:
     """The faults of whatever is named, by what it is; an empty list where it conforms.
 
-    A space is checked with its skeleton ("" = dpn81, nano), and only where all else is without fault. Raises ValueError
-    where nothing is named, or a name leads nowhere.
+    A space is checked with its skeleton ("" = the skeleton's own, nano), and only where all else is without fault.
+    Raises ValueError where nothing is named, or a name leads nowhere.
     """
     if not (space or skeleton or heads or sampler or disparities or objectives):
         raise ValueError(
@@ -194,7 +194,7 @@ def check_plugged_in(
         return faults
     shape = open_skeleton(skeleton or "nano", blocks, size, heads)
     if space or skeleton:
-        opened = open_space(space or "dpn81", shape, heads)
-        networks = f"space {space or 'dpn81'} ({opened.size:,} networks)"
+        opened = open_space(space, shape, heads)
+        networks = f"space {space or shape.space} ({opened.size:,} networks)"
         faults[f"{networks} on skeleton {shape.name}, {shape.image_size} px"] = check_space(opened, shape)
     return faults

@@ -6,7 +6,7 @@ from dataclasses import replace
 from dualfair.runs.config import look_up, numbers
 from dualfair.supernet.genotype import HEAD_NAMES
 from dualfair.supernet.skeleton import SKELETONS, OwnHead, Skeleton
-from dualfair.supernet.space import SPACE_NAMES, SearchSpace, dpn_space
+from dualfair.supernet.space import LAYERS, SPACE_NAMES, SearchSpace, dpn_space, layer_space
 from dualfair.supernet.training.sampling import SAMPLERS, SamplerFactory, check_sampler
 
 
@@ -45,21 +45,28 @@ def with_heads(skeleton: Skeleton, heads: Iterable[str]) -> Skeleton:
 
 
 def open_space(name: str, skeleton: Skeleton, heads: str = "") -> SearchSpace:
-    """A space by its name for the networks of a skeleton; `heads` are those to choose from, "" all of the space's.
+    """A space by its name, "" for the skeleton's own, for the networks of a skeleton; `heads` are those to choose from,
+    "" all of the space's.
 
     A built-in space chooses among all operations of the skeleton. Raises ValueError where a space and a skeleton do not
     fit each other, or a head is not to be had.
     """
+    name = name or skeleton.space
     chosen = tuple(map(head_name, _split(heads)))
     places = skeleton.block_places()
     if name in SPACE_NAMES:
-        if any(len(positions) != 3 for positions in places):
+        positions = 1 if name == LAYERS else 3
+        if any(len(row) != positions for row in places):
             raise ValueError(
-                f"space {name} is of blocks of 3 positions, those of skeleton {skeleton.name} have "
-                f"{'-'.join(str(len(positions)) for positions in places)}; give --space module:object"
+                f"space {name} is of blocks of {positions} position{'s'[: positions - 1]}, those of skeleton "
+                f"{skeleton.name} have {'-'.join(str(len(row)) for row in places)}; leave --space out, or give "
+                "--space module:object"
             )
         operations = [operation.name for operation in skeleton.operations]
-        return dpn_space(name, len(places), operations, chosen or HEAD_NAMES)
+        chosen = chosen or skeleton.heads or HEAD_NAMES
+        if name == LAYERS:
+            return layer_space(len(places), operations, chosen)
+        return dpn_space(name, len(places), operations, chosen)
     space = look_up(name, dict.fromkeys(SPACE_NAMES), "space", SearchSpace)
     if space.blocks != len(places) or not space.heads:
         raise ValueError(

@@ -28,12 +28,18 @@ SCORER_VERSION = 4
 class TrainOptions:
     """What is trained, and on which faces."""
 
-    space: str = option("dpn81", "dpn81, dpn729, either with -shared, or module:object of your own SearchSpace.")
+    space: str = option(
+        "",
+        "dpn81, dpn729, either with -shared, layers, or module:object of your own SearchSpace.  "
+        "[default: dpn81, or layers where every block of the skeleton is one layer]",
+    )
     skeleton: str = option(
-        "nano", "nano (48 px), small (112 px, DPN-68 widths), paper (112 px), or module:object of your own Skeleton."
+        "nano",
+        "nano (48 px), small (112 px, DPN-68 widths), paper (112 px), nas-bench-macro (32 px), fairnas (224 px), or "
+        "module:object of your own Skeleton.",
     )
     heads: str = option("", "Heads to choose from, joined by ','; module:object for your own.  [default: the space's]")
-    blocks: str = option("", "Blocks of every stage, e.g. 3-4-20-3.  [default: 1-1-1-1]")
+    blocks: str = option("", "Blocks of every stage, e.g. 3-4-20-3.  [default: the skeleton's, 1-1-1-1 for nano]")
     size: int = option(0, "Side of the network's input in pixels.  [default: the skeleton's]")
     group_column: str = option("group", "Manifest column that says which group a person belongs to.")
     split: str = option("0.6,0.2,0.2", "Shares of the identities for training, validation and test.")

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from dualfair.runs.architectures import open_sampler
@@ -43,6 +44,7 @@ def train(
     """
     directory, processes = place.directory, place.processes
     setting = open_setting(options, open_store(faces))
+    options = replace(options, space=options.space or setting.skeleton.space)
     sampler = open_sampler(options.sampler, setting.space.sizes)
     config = TrainConfig(
         faces=os.path.relpath(faces, directory.path),

@@ -3,7 +3,7 @@ import copy
 import pytest
 import torch
 
-from dualfair.supernet.families.dual_path import DualPathBlock
+from dualfair.supernet.families.dual_path_network import DualPathBlock
 from dualfair.supernet.network import Supernet
 from dualfair.supernet.space import dpn_space
 from dualfair.supernet.training.optimisation import group_of
