@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from dualfair.runs.config import look_up, numbers
-from dualfair.supernet.genotype import HEAD_NAMES
+from dualfair.supernet.genotype import HEAD_NAMES, MARGIN_HEADS
 from dualfair.supernet.skeleton import SKELETONS, OwnHead, Skeleton
 from dualfair.supernet.space import SPACE_NAMES, SearchSpace, dpn_space
 from dualfair.supernet.training.sampling import SAMPLERS, SamplerFactory, check_sampler
@@ -59,7 +59,7 @@ def open_space(name: str, skeleton: Skeleton, heads: str = "") -> SearchSpace:
                 f"{'-'.join(str(len(positions)) for positions in places)}; give --space module:object"
             )
         operations = [operation.name for operation in skeleton.operations]
-        return dpn_space(name, len(places), operations, chosen or HEAD_NAMES)
+        return dpn_space(name, len(places), operations, chosen or MARGIN_HEADS)
     space = look_up(name, dict.fromkeys(SPACE_NAMES), "space", SearchSpace)
     if space.blocks != len(places) or not space.heads:
         raise ValueError(
