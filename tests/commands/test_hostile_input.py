@@ -18,7 +18,7 @@ from dualfair.runs.options import ProtocolOptions, SearchOptions, TrainOptions
 from dualfair.runs.records.training import RetrainConfig
 from dualfair.stages.evaluate import EvaluateOptions
 from dualfair.stages.retrain import RetrainOptions
-from dualfair.supernet.images.face_set import open_splits
+from dualfair.supernet.images.splits import open_splits
 from dualfair.supernet.images.store import open_store
 from dualfair.supernet.training.recipe import Recipe
 
