@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-HEAD_NAMES = ("arcface", "cosface", "magface")
+MARGIN_HEADS = ("arcface", "cosface", "magface")
+"""Heads that widen what lies between people; faces are searched with these unless others are named."""
+HEAD_NAMES = (*MARGIN_HEADS, "softmax")
+"""All built-in heads."""
 
 LARGEST_CODE = 999_999
 """No space has as many operations; a longer number is a slip, or an attack on the memory of whoever reads it."""

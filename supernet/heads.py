@@ -1,12 +1,13 @@
-"""Margin heads: ArcFace, CosFace and MagFace, each with the neck that makes its embedding.
+"""Heads, each with the neck that makes its embedding: the margins ArcFace, CosFace and MagFace, and plain softmax.
 
-Shape legend: B batch, C channels, D embedding, K training identities. c is the cosine between a unit embedding and
-a unit class weight, y the true identity, s the scale, m the margin.
+Shape legend: B batch, C channels, D embedding, K classes: of faces the training identities. c is the cosine between a
+unit embedding and a unit class weight, y the true class, s the scale, m the margin.
 """
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -19,13 +20,18 @@ from dualfair.supernet.skeleton import Skeleton
 class Classification:
     """What a head says of a batch.
 
-    `cosines` (B, K), float32, have the margin in them; times the scale s they are logits. `penalty` is a scalar to
-    add to the loss. `embedding` is (B, D).
+    `scores` (B, K), float32, are cosines with the margin in them, to be multiplied by the scale s, or, where they are
+    not `scaled`, logits. `penalty` is a scalar to add to the loss. `embedding` is (B, D).
     """
 
-    cosines: Tensor
+    scores: Tensor
     penalty: Tensor
     embedding: Tensor
+    scaled: bool = True
+
+    def logits(self, scale: float) -> Tensor:
+        """What the softmax is taken of, (B, K), for a scale s."""
+        return scale * self.scores if self.scaled else self.scores
 
 
 class Neck(nn.Module):
@@ -33,6 +39,7 @@ class Neck(nn.Module):
 
     def __init__(self, features: int, embedding: int) -> None:
         super().__init__()
+        self.features, self.embedding = features, embedding
         self.linear = nn.Linear(features, embedding, bias=False)
         self.bn = nn.BatchNorm1d(embedding, eps=1e-5)
         self.bn.weight.requires_grad_(False)
@@ -40,6 +47,18 @@ class Neck(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """(B, C, h, w) -> (B, D)."""
         return self.bn(self.linear(features.mean(dim=(2, 3))))
+
+
+class Pool(nn.Module):
+    """The neck without weights, global average pool: features (B, C, h, w) -> embedding (B, C)."""
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.features = self.embedding = features
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, C, h, w) -> (B, C)."""
+        return features.mean(dim=(2, 3))
 
 
 def cosface_margin(cosine: Tensor, norm: Tensor, strength: float | Tensor) -> tuple[Tensor, Tensor]:
@@ -77,15 +96,15 @@ def _add_angle(cosine: Tensor, margin: Tensor) -> Tensor:
 class MarginHead(nn.Module):
     """A neck, the class weights, and the margin that tells the head from the others.
 
-    `margin` maps (cosines of the true identities (B,), embedding norms as for 512 dimensions (B,), strength in
-    [0, 1], a number or a scalar tensor) to (target cosines (B,), penalty). With 0 identities the head only embeds.
+    `margin` maps (cosines of the true classes (B,), embedding norms as for 512 dimensions (B,), strength in
+    [0, 1], a number or a scalar tensor) to (target cosines (B,), penalty). With 0 classes the head only embeds.
     """
 
-    def __init__(self, features: int, embedding: int, identities: int, margin: Callable) -> None:
+    def __init__(self, features: int, embedding: int, classes: int, margin: Callable) -> None:
         super().__init__()
         self.neck = Neck(features, embedding)
         self.margin = margin
-        self.weight = nn.Parameter(torch.randn(identities, embedding) * embedding**-0.5)
+        self.weight = nn.Parameter(torch.randn(classes, embedding) * embedding**-0.5)
         # BN leaves embeddings of norm near sqrt(D); MagFace's constants assume D = 512.
         self.norm_unit = math.sqrt(embedding / 512)
 
@@ -94,11 +113,37 @@ class MarginHead(nn.Module):
         embedding = self.neck(features)
         with torch.autocast(embedding.device.type, enabled=False):
             vectors = embedding if embedding.dtype == torch.float64 else embedding.float()
-            cosines = functional.linear(functional.normalize(vectors), functional.normalize(self.weight))
+            cosines = self.class_scores(vectors)
             true_cosines = cosines.gather(1, labels[:, None]).squeeze(1)
             target, penalty = self.margin(true_cosines, vectors.norm(dim=1) / self.norm_unit, strength)
             with_margin = cosines.scatter(1, labels[:, None], target[:, None])
         return Classification(with_margin, penalty, vectors)
+
+    def class_scores(self, embedding: Tensor) -> Tensor:
+        """What classes are told by: embeddings (B, D) -> their cosines with the class weights (B, K), no margin."""
+        return functional.linear(functional.normalize(embedding), functional.normalize(self.weight))
+
+
+class SoftmaxHead(nn.Module):
+    """Global average pool and a linear layer with bias; the embedding is what is pooled, D = C."""
+
+    def __init__(self, features: int, classes: int) -> None:
+        super().__init__()
+        self.neck = Pool(features)
+        linear = nn.Linear(features, classes)
+        self.weight, self.bias = linear.weight, linear.bias
+
+    def forward(self, features: Tensor, labels: Tensor, strength: float | Tensor = 1.0) -> Classification:
+        """Features (B, C, h, w) -> logits; labels and strength, which margins need, change nothing."""
+        embedding = self.neck(features)
+        with torch.autocast(embedding.device.type, enabled=False):
+            vectors = embedding if embedding.dtype == torch.float64 else embedding.float()
+            logits = self.class_scores(vectors)
+        return Classification(logits, logits.new_zeros(()), vectors, scaled=False)
+
+    def class_scores(self, embedding: Tensor) -> Tensor:
+        """What classes are told by: embeddings (B, C) -> logits (B, K)."""
+        return functional.linear(embedding, self.weight, self.bias)
 
 
 def check_margin(margin: Callable) -> None:
@@ -128,21 +173,28 @@ def _shape(value: object) -> str:
     return f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
 
 
-HEADS: dict[str, Callable] = {
+MARGINS: dict[str, Callable] = {
     "arcface": arcface_margin,
     "cosface": cosface_margin,
     "magface": magface_margin,
 }
-"""The margin of every head; `genotype.HEAD_NAMES` gives the same names in the same order without torch."""
+"""The margin of every built-in margin head."""
+
+HEADS: dict[str, Callable[[int, int, int], MarginHead | SoftmaxHead]] = {
+    **{name: partial(MarginHead, margin=margin) for name, margin in MARGINS.items()},
+    "softmax": lambda features, embedding, classes: SoftmaxHead(features, classes),
+}
+"""What makes every built-in head from the numbers of features, of the embedding and of classes; `genotype.HEAD_NAMES`
+gives the same names in the same order without torch."""
 
 
-def make_head(name: str, skeleton: Skeleton, identities: int, features: int | None = None) -> MarginHead:
+def make_head(name: str, skeleton: Skeleton, classes: int, features: int | None = None) -> MarginHead | SoftmaxHead:
     """A freshly initialised head, of `HEADS` or of the skeleton's `own_heads`. ValueError for an unknown name.
 
     It reads so many `features`, by default those of the skeleton's trunk.
     """
-    margins = HEADS | {head.name: head.margin for head in skeleton.own_heads}
-    if name not in margins:
+    heads = HEADS | {head.name: partial(MarginHead, margin=head.margin) for head in skeleton.own_heads}
+    if name not in heads:
         problem = f"unknown head {name!r}" if name else "no head"
-        raise ValueError(f"{problem}; choose from {', '.join(margins)}, as in '101:cosface'")
-    return MarginHead(features or skeleton.features, skeleton.embedding, identities, margins[name])
+        raise ValueError(f"{problem}; choose from {', '.join(heads)}, as in '101:cosface'")
+    return heads[name](features or skeleton.features, skeleton.embedding, classes)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from dualfair.supernet.families.backbone import Backbone
-from dualfair.supernet.genotype import HEAD_NAMES, Genotype
+from dualfair.supernet.genotype import MARGIN_HEADS, Genotype
 from dualfair.supernet.heads import make_head
 from dualfair.supernet.skeleton import Skeleton, skeleton_of
 
@@ -63,7 +63,7 @@ class Supernet(nn.Module):
     by one; a subnet's output equals, bit for bit, that of the network that `extract` returns.
     """
 
-    def __init__(self, skeleton: Skeleton | str, identities: int = 0, heads: Sequence[str] = HEAD_NAMES) -> None:
+    def __init__(self, skeleton: Skeleton | str, identities: int = 0, heads: Sequence[str] = MARGIN_HEADS) -> None:
         super().__init__()
         self.skeleton = skeleton_of(skeleton)
         self.identities = identities

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dualfair.supernet.genotype import HEAD_NAMES, Genotype
+from dualfair.supernet.genotype import MARGIN_HEADS, Genotype
 from dualfair.supernet.operations import OPERATION_NAMES
 
 HEAD = "head"
@@ -237,7 +237,7 @@ def dpn_space(
     name: str,
     blocks: int = 4,
     operations: Sequence[str] = OPERATION_NAMES,
-    heads: Sequence[str] = HEAD_NAMES,
+    heads: Sequence[str] = MARGIN_HEADS,
 ) -> SearchSpace:
     """A built-in space over blocks of three positions, for networks of `blocks` blocks in all.
 

@@ -9,6 +9,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 from unicodedata import category, normalize
 
 from dualfair.supernet.images.manifest import Manifest, attributes_of, shorten
@@ -49,6 +50,14 @@ TRUTH = {"true": "1", "false": "0"}
 """What programs write for yes and no, and its number."""
 _JOINT = re.compile(r"(?<=[^\W_])(?!\s+-\d)[\s_-]+(?=[^\W_])")
 """Blanks, dashes and underscores between letters or digits; a dash in front of a digit and behind a blank is a sign."""
+
+
+class DoubtfulLabels(Protocol):
+    """Sentences on what is doubtful in some labels."""
+
+    unknown: Sequence[str]
+    alike: Sequence[str]
+    reserved: Sequence[str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,17 +170,22 @@ def known_labels(
     where nobody has a group, and where images or people would be left out that nobody asked to leave out.
     """
     labels = labels_of(manifest, column, rows)
+    others = [name for name in attributes_of(manifest) if name != column] if labels.groupless else []
+    refuse_labels(labels, bool(labels.group_of), drop_unknown, others)
+    return labels
+
+
+def refuse_labels(labels: DoubtfulLabels, somebody: bool, drop_unknown: bool, others: Sequence[str] = ()) -> None:
+    """Raise ValueError as `known_labels` does; `somebody` is left or not, `others` are columns to name in its place."""
     if labels.alike:
         raise ValueError(f"{'; '.join(labels.alike)}; give each one spelling")
     if labels.reserved:
         raise ValueError(f"{'; '.join(labels.reserved)}; give it another name")
-    if not labels.group_of:
-        others = [name for name in attributes_of(manifest) if name != column] if labels.groupless else []
+    if not somebody:
         named = f"; name another column: {', '.join(others)}" if others else ""
         raise ValueError(f"nobody is left: {'; '.join(labels.unknown)}{named}")
     if labels.unknown and not drop_unknown:
         raise ValueError(f"{'; '.join(labels.unknown)}; correct that, or leave them out with --drop-unknown")
-    return labels
 
 
 def usual_column(manifest: Manifest) -> str | None:

@@ -1,5 +1,7 @@
 """The manifest: one CSV row an image, `path,identity,group` and any further attributes; splits by identity.
 
+A manifest of labelled images has `label` in place of `identity`, or beside it.
+
 Shape legend: N images.
 """
 
@@ -7,7 +9,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,20 +18,20 @@ import numpy as np
 from dualfair.supernet.files import csv_writer, on_one_line
 
 SPLITS = ("train", "validation", "test")
-REQUIRED = ("path", "identity")
+PATH, IDENTITY, LABEL = "path", "identity", "label"
 SPLIT = "split"
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """Columns of equal length N by name: `path` and `identity`, mostly `group`, and whatever else is known."""
+    """Columns of equal length N by name: `path` and `identity` or `label`, mostly `group`, and what else is known."""
 
     columns: Mapping[str, tuple[str, ...]]
 
     def __post_init__(self) -> None:
-        missing = [name for name in REQUIRED if name not in self.columns]
-        if missing:
-            raise ValueError(f"the manifest has no column {missing[0]!r}; it has: {', '.join(self.columns)}")
+        for names in ((PATH,), (IDENTITY, LABEL)):
+            if not any(name in self.columns for name in names):
+                raise ValueError(f"the manifest has no column {names[0]!r}; it has: {', '.join(self.columns)}")
 
     def __len__(self) -> int:
         return len(self.columns["path"])
@@ -58,7 +60,8 @@ def shorten(names: Sequence[object], most: int = 10) -> str:
 
 def attributes_of(manifest: Manifest) -> list[str]:
     """Names of the columns that say something about a person or an image."""
-    return [name for name in manifest.columns if name not in (*REQUIRED, SPLIT)]
+    main = IDENTITY if IDENTITY in manifest.columns else LABEL
+    return [name for name in manifest.columns if name not in (PATH, main, SPLIT)]
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -126,9 +129,9 @@ def write_manifest(manifest: Manifest, path: Path) -> None:
 
 
 def split_identities(
-    manifest: Manifest, group_of: Mapping[str, str], fractions: tuple[float, float, float], seed: int
+    manifest: Manifest, group_of: Mapping[str, Sequence[str]], fractions: tuple[float, float, float], seed: int
 ) -> dict[str, np.ndarray]:
-    """Row numbers of every split, disjoint by identity, of the people who have a group in `group_of`.
+    """Row numbers of every split, disjoint by identity, of the people who have a group, or a stratum, in `group_of`.
 
     A manifest with a column `split` (train, validation, test) keeps it; otherwise the identities of every group are
     shuffled by `seed` and dealt in the shares `fractions` of (train, validation, test). Raises ValueError when an
@@ -162,11 +165,19 @@ def given_splits(manifest: Manifest, people: Container[str]) -> dict[str, str]:
     return of_identity
 
 
-def _dealt_splits(groups: Mapping[str, str], fractions: Sequence[float], seed: int) -> dict[str, str]:
+def require_splits(splits: Iterable[str]) -> None:
+    """Raise ValueError where something else than a split's name stands in the column `split`."""
+    for split in sorted(set(splits) - set(SPLITS)):
+        raise ValueError(f"unknown split {split[:40]!r}; expected {', '.join(SPLITS)}")
+
+
+def _dealt_splits(groups: Mapping[str, Sequence[str]], fractions: Sequence[float], seed: int) -> dict[str, str]:
     rng = np.random.default_rng(seed)
     of_identity = {}
-    for group in sorted(set(groups.values())):
-        members = sorted(identity for identity, identity_group in groups.items() if identity_group == group)
+    members_of: dict[Sequence[str], list[str]] = {}
+    for identity, group in sorted(groups.items()):
+        members_of.setdefault(group, []).append(identity)
+    for _, members in sorted(members_of.items()):
         members = [members[place] for place in rng.permutation(len(members))]
         ends = np.round(np.cumsum(fractions) * len(members)).astype(int)
         for split, start, end in zip(SPLITS, [0, *ends[:-1]], ends, strict=True):

@@ -17,9 +17,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from dualfair.supernet.images.manifest import Manifest, read_manifest, write_manifest
+from dualfair.supernet.images.manifest import IDENTITY, LABEL, Manifest, read_manifest, write_manifest
 
 MANIFEST, PIXELS, ORIGIN = "manifest.csv", "pixels.npy", "faces.json"
+TASK = "task"
+"""What of the record says for which task the images are; faces say nothing."""
+IDENTIFICATION, CLASSIFICATION = "identification", "classification"
+COLUMN_OF_TASK = {IDENTIFICATION: IDENTITY, CLASSIFICATION: LABEL}
+"""By task, what the manifest must tell of every image."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,11 @@ class FaceStore:
     def size(self) -> int:
         """Side of the stored images in pixels."""
         return self.pixels.shape[1]
+
+    @property
+    def task(self) -> str:
+        """IDENTIFICATION, who is it; or CLASSIFICATION, of which class."""
+        return self.origin.get(TASK, IDENTIFICATION)
 
     @property
     def linked(self) -> bool:
@@ -80,7 +90,13 @@ def open_store(folder: Path) -> FaceStore:
         raise ValueError(f"{folder / PIXELS} holds {pixels.dtype} {pixels.shape}; expected uint8 (N, S, S, 3)")
     if len(pixels) != len(manifest):
         raise ValueError(f"{folder}: {len(manifest)} manifest rows for {len(pixels)} images; import the faces again")
-    return FaceStore(folder, manifest, pixels, _read_origin(folder / ORIGIN))
+    store = FaceStore(folder, manifest, pixels, _read_origin(folder / ORIGIN))
+    if COLUMN_OF_TASK[store.task] not in manifest.columns:
+        raise ValueError(
+            f"{folder / MANIFEST}: {store.task} needs a column {COLUMN_OF_TASK[store.task]!r}; "
+            f"it has: {', '.join(manifest.columns)}"
+        )
+    return store
 
 
 def _read_origin(path: Path) -> dict:
@@ -90,6 +106,8 @@ def _read_origin(path: Path) -> dict:
     except (OSError, ValueError, RecursionError) as error:
         raise damaged from error
     if not isinstance(origin, dict) or not isinstance(origin.get("fingerprint"), str):
+        raise damaged
+    if origin.get(TASK, IDENTIFICATION) not in tuple(COLUMN_OF_TASK):
         raise damaged
     for name in ("unreadable", "notes"):
         texts = origin.get(name, [])

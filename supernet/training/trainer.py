@@ -381,7 +381,7 @@ def path_loss(
 ) -> tuple[Tensor, Tensor]:
     """The mean loss of this rank's images behind their features, and their embeddings."""
     classification = network.heads[head](features, labels, margin)
-    loss = classification_loss(recipe.scale * classification.cosines, labels, recipe) + classification.penalty
+    loss = classification_loss(classification.logits(recipe.scale), labels, recipe) + classification.penalty
     return loss, classification.embedding
 
 

@@ -18,7 +18,7 @@ from dualfair.runs.options import ProtocolOptions, SearchOptions, TrainOptions
 from dualfair.runs.records.training import RetrainConfig
 from dualfair.stages.evaluate import EvaluateOptions
 from dualfair.stages.retrain import RetrainOptions
-from dualfair.supernet.images.face_set import open_splits
+from dualfair.supernet.images.splits import open_splits
 from dualfair.supernet.images.store import open_store
 from dualfair.supernet.training.recipe import Recipe
 
@@ -577,7 +577,7 @@ def test_many_mutated_files_of_a_run_get_one_line(crafted, run_files, file, data
     [
         ("1x1:cosface", "block 1 is '1x1', position 2 is 'x'"),
         ("109:cosface", "block 1, position 3 has code 9; allowed: 0 (pre3), 1 (pre1), "),
-        ("101:softmax", "has head 'softmax'; allowed: arcface, cosface, magface"),
+        ("101:normface", "has head 'normface'; allowed: arcface, cosface, magface"),
         ("101-101:cosface", "has 2 blocks; expected 4"),
         ("", "block 1 is ''"),
     ],

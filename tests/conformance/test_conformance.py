@@ -26,7 +26,7 @@ from dualfair.evaluation.objectives import OBJECTIVES
 from dualfair.evaluation.scoring.sharing import work
 from dualfair.evaluation.scoring.trie import build_trie, leaves
 from dualfair.guides import inverted_residual
-from dualfair.supernet.heads import HEADS, arcface_margin
+from dualfair.supernet.heads import MARGINS, arcface_margin
 from dualfair.supernet.network import Supernet
 from dualfair.supernet.operations import Convolution, Place
 from dualfair.supernet.skeleton import SKELETONS
@@ -104,9 +104,9 @@ def test_a_faulty_objective_is_told_what_is_wrong(objective, said):
     assert re.search(said, fault), fault
 
 
-@pytest.mark.parametrize("name", HEADS)
+@pytest.mark.parametrize("name", MARGINS)
 def test_the_built_in_heads_conform(name):
-    assert check_head(HEADS[name]) == []
+    assert check_head(MARGINS[name]) == []
 
 
 @pytest.mark.parametrize(
@@ -337,22 +337,22 @@ def test_an_own_operation_joins_the_built_in_spaces(folder, dualfair):
 
 
 def test_an_own_head_is_searched_retrained_and_opened_again(folder, dualfair):
-    checked = dualfair("check", "--heads", "cosface,own_head:softmax,own_head:sphereface")
+    checked = dualfair("check", "--heads", "cosface,own_head:normface,own_head:sphereface")
     assert checked.status == 0, checked.out + checked.err
     assert dualfair("faces", "synth", "--out", "faces", "--identities", 30, "--images", 4, "--size", 32).status == 0
-    heads = ("--heads", "cosface,own_head:softmax")
+    heads = ("--heads", "cosface,own_head:normface")
     train = dualfair("train", "--faces", "faces", "--out", "run", *heads, "--size", 32, "--epochs", 2, "--batch", 12)
-    assert "heads: cosface" in train.out and "softmax" in train.out, train.err
+    assert "heads: cosface" in train.out and "normface" in train.out, train.err
     found = dualfair("search", "--run", "run", "--population", 2, "--generations", 1, "--calibrate", 24)
     assert found.status == 0, found.err
-    made = dualfair("retrain", "--run", "run", "--genotype", "101:softmax", "--epochs", 1, "--seeds", 1)
+    made = dualfair("retrain", "--run", "run", "--genotype", "101:normface", "--epochs", 1, "--seeds", 1)
     assert made.status == 0, made.err
-    trained = "run/retrain/101-101-101-101_softmax/seed-0"
+    trained = "run/retrain/101-101-101-101_normface/seed-0"
     result = dualfair("evaluate", "--network", trained, "--faces", "faces", "--out", "result", "--resamples", 20)
     assert result.status == 0, result.err
-    unknown = dualfair("train", "--faces", "faces", "--out", "other", "--heads", "cosface,softmax")
-    assert unknown.status == 2 and "unknown head 'softmax'" in unknown.err
-    twice = dualfair("train", "--faces", "faces", "--out", "other", "--heads", "own_head:softmax,softmax")
+    unknown = dualfair("train", "--faces", "faces", "--out", "other", "--heads", "cosface,normface")
+    assert unknown.status == 2 and "unknown head 'normface'" in unknown.err
+    twice = dualfair("train", "--faces", "faces", "--out", "other", "--heads", "own_head:normface,normface")
     assert twice.status == 2 and "heads must be different names" in twice.err
 
 
@@ -436,12 +436,12 @@ def test_margins_of_the_example_head_are_what_the_text_says():
     finally:
         sys.path.remove(str(GUIDES))
     cosines = torch.linspace(-0.9, 0.9, 7)
-    free, penalty = own_head.softmax(cosines, torch.ones(7), 1.0)
+    free, penalty = own_head.normface(cosines, torch.ones(7), 1.0)
     assert torch.equal(free, cosines) and penalty == 0
     held, _ = own_head.sphereface(cosines, torch.ones(7), 1.0)
     assert (held < cosines).all()
     assert not torch.allclose(held, arcface_margin(cosines, torch.ones(7), 1.0)[0])
     # On this device nothing has a value: what a GPU would be waited for raises.
     meta = [torch.empty(size, device="meta") for size in ((7,), (7,), ())]
-    for margin in (own_head.softmax, own_head.sphereface):
+    for margin in (own_head.normface, own_head.sphereface):
         assert margin(*meta)[0].shape == (7,)

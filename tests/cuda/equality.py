@@ -107,7 +107,7 @@ def _worst_differences(shape, device: str, dtype: torch.dtype, bfloat16: bool, a
 def _loss_of(network: Supernet) -> Callable[[str, Tensor, Tensor, Tensor | float], tuple[Tensor, Tensor]]:
     def loss(head: str, features: Tensor, labels: Tensor, margin: Tensor | float) -> tuple[Tensor, Tensor]:
         result = network.heads[head](features, labels, margin)
-        return nn.functional.cross_entropy(16 * result.cosines, labels) + result.penalty, result.embedding
+        return nn.functional.cross_entropy(result.logits(16), labels) + result.penalty, result.embedding
 
     return loss
 

@@ -23,7 +23,7 @@ from dualfair.runs.training_spec import TrainingSpec
 from dualfair.stages.evaluate import read_baseline
 from dualfair.stages.faces import generate
 from dualfair.supernet.files import write_json
-from dualfair.supernet.images.face_set import open_splits
+from dualfair.supernet.images.splits import open_splits
 from dualfair.supernet.images.store import open_store
 from dualfair.supernet.images.synthetic.people import SyntheticFaces
 from dualfair.supernet.network import build

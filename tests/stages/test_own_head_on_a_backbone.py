@@ -30,20 +30,20 @@ def run(dualfair, made, monkeypatch):
     monkeypatch.chdir(made)
     if not Path("run").exists():
         shutil.copy(GUIDE, made)
-        Path("my_heads.py").write_text("from own_head import softmax as no_margin\n")
+        Path("my_heads.py").write_text("from own_head import normface as no_margin\n")
         Path("other_heads.py").write_text(
-            "from own_head import sphereface as no_margin\nfrom own_head import softmax\ncosface = softmax\n"
+            "from own_head import sphereface as no_margin\nfrom own_head import normface\ncosface = normface\n"
         )
         for words in (
             ("faces", "synth", "--out", "faces", "--identities", 24, "--images", 4, "--size", 32),
             ("train", "--faces", "faces", "--out", "run", "--size", 32, "--epochs", 0.3, "--batch", 16,
-             "--heads", "cosface,own_head:softmax"),
+             "--heads", "cosface,own_head:normface"),
             ("search", "--run", "run", "--population", 3, "--generations", 1, "--calibrate", 16),
-            (*RETRAIN, "--head", "my_heads:no_margin", "--head", "softmax"),
+            (*RETRAIN, "--head", "my_heads:no_margin", "--head", "normface"),
         ):  # fmt: skip
             done = dualfair(*words)
             assert done.status == 0, done.err
-        assert LABEL in done.out and "timm.test_resnet:softmax" in done.out, done.out
+        assert LABEL in done.out and "timm.test_resnet:normface" in done.out, done.out
     yield Path("run")
     for name in ("own_head", "my_heads", "other_heads"):
         sys.modules.pop(name, None)
@@ -51,11 +51,11 @@ def run(dualfair, made, monkeypatch):
 
 def test_the_training_is_recorded_with_where_its_head_comes_from(run):
     planned = [job.training.label for job in read_plan(RunLayout(run).retrain).jobs]
-    assert planned == [LABEL, "timm.test_resnet:softmax"]
+    assert planned == [LABEL, "timm.test_resnet:normface"]
     described = json.loads((run / "retrain/timm.test_resnet.no_margin/seed-0/network.json").read_text())
     assert (described["training"], described["heads"]) == (LABEL, "my_heads:no_margin")
-    described = json.loads((run / "retrain/timm.test_resnet_softmax/seed-0/network.json").read_text())
-    assert described["heads"] == "own_head:softmax"
+    described = json.loads((run / "retrain/timm.test_resnet_normface/seed-0/network.json").read_text())
+    assert described["heads"] == "own_head:normface"
 
 
 def test_it_is_told_of_by_status_shelf_and_report_and_not_trained_again(run, dualfair):
@@ -99,15 +99,15 @@ def test_it_is_evaluated_exported_and_opened_without_its_code(run, dualfair, tmp
             "was trained with head 'my_heads:no_margin', not with 'other_heads:no_margin'; rename one of the",
         ),
         (
-            "other_heads:softmax",
-            "head 'other_heads:softmax' is called like another one, 'softmax'; rename the function",
+            "other_heads:normface",
+            "head 'other_heads:normface' is called like another one, 'normface'; rename the function",
         ),
         (
             "other_heads:cosface",
             "head 'other_heads:cosface' is called like another one, 'cosface'; rename the function",
         ),
         ("other_heads:nothing", "module other_heads has no 'nothing'"),
-        ("arcfaze", "unknown head 'arcfaze'; choose from arcface, cosface, magface, or give module:object"),
+        ("arcfaze", "unknown head 'arcfaze'; choose from arcface, cosface, magface, softmax, or give module:object"),
     ],
 )
 def test_a_head_that_is_not_to_be_had_or_not_this_one_is_refused_in_one_line(run, dualfair, head, refusal):
@@ -134,10 +134,10 @@ def test_networks_by_edited_code_of_a_head_are_not_mixed_with_those_before(run, 
     other = ("retrain", "--run", "run", "--backbone", "test_vit", "--seeds", 1, "--head", "my_heads:no_margin")
     folder = "run/retrain/timm.test_resnet.no_margin/seed-0"
     assert f"module 'my_heads' was edited since {folder} was trained; put its code back" in refusal("my_heads", *other)
-    searched = ("retrain", "--run", "run", "--genotype", "101:softmax", "--seeds", 1)
+    searched = ("retrain", "--run", "run", "--genotype", "101:normface", "--seeds", 1)
     assert "module 'own_head' was edited since the supernet of run was trained" in refusal("own_head", *searched)
     continued = ("train", "--faces", "faces", "--out", "run", "--size", 32, "--epochs", 0.3, "--batch", 16)
-    refused = refusal("own_head", *continued, "--heads", "cosface,own_head:softmax")
+    refused = refusal("own_head", *continued, "--heads", "cosface,own_head:normface")
     assert "made with another configuration: code = {'own_head': " in refused
     assert {path: path.read_bytes() for path in run.rglob("*.json")} == before
     assert dualfair(*RETRAIN, "--head", "my_heads:no_margin").status == 0

@@ -130,7 +130,7 @@ def test_a_shelf_networks_folder_is_evaluated_like_one_of_ours(dualfair, run, tm
     [
         (("--backbone", "resnet10"), "has no backbone 'resnet10'; close to it: resnet10t"),
         (("--backbone", "resnet18.a1_in1k"), "without the tag of pretrained weights"),
-        (("--backbone", "dla46x_c", "--head", "softmax"), "unknown head 'softmax'"),
+        (("--backbone", "dla46x_c", "--head", "normface"), "unknown head 'normface'"),
         (("--head", "cosface"), "--head belongs to --backbone and --survey"),
         (("--short", "--backbone", "resnet18"), "leave --genotype, --backbone and --survey out"),
         (("--survey", "nowhere.toml"), "survey nowhere.toml cannot be read"),
@@ -193,7 +193,7 @@ def test_the_surveys_that_come_along_name_backbones_that_timm_has():
     [
         ("backbone = ['a']", "unknown name 'backbone'; known: backbones, heads, recipes"),
         ("heads = ['cosface']", "backbones must be a list of names"),
-        ("backbones = ['a']\nheads = ['softmax']", "unknown head 'softmax'"),
+        ("backbones = ['a']\nheads = ['normface']", "unknown head 'normface'"),
         ("backbones = ['a']\n[[recipes]]\nrate = 1", "unknown recipe field 'rate'"),
         ("backbones = ['a']\n[[recipes]]\nlr = -1.0", "lr must be above 0, got -1.0"),
         ("backbones = ['a']\nrecipes = 3", "recipes must be tables"),

@@ -4,65 +4,65 @@ import pytest
 import torch
 from torch.autograd import gradcheck
 
-from dualfair.supernet.genotype import HEAD_NAMES
-from dualfair.supernet.heads import HEADS, make_head
+from dualfair.supernet.genotype import HEAD_NAMES, MARGIN_HEADS
+from dualfair.supernet.heads import HEADS, MARGINS, make_head
 
 ANGLES = torch.linspace(0.01, math.pi - 0.01, 200, dtype=torch.float64)
 
 
 def test_the_table_has_the_names_of_the_genotype():
-    assert tuple(HEADS) == HEAD_NAMES
+    assert (*MARGINS, "softmax") == tuple(HEADS) == HEAD_NAMES
 
 
 def test_margins_by_hand():
     theta = torch.tensor([0.3, 1.2], dtype=torch.float64)
     norm = torch.full_like(theta, 20.0)
-    assert torch.allclose(HEADS["cosface"](theta.cos(), norm, 1.0)[0], theta.cos() - 0.35)
-    assert torch.allclose(HEADS["arcface"](theta.cos(), norm, 1.0)[0], (theta + 0.5).cos())
+    assert torch.allclose(MARGINS["cosface"](theta.cos(), norm, 1.0)[0], theta.cos() - 0.35)
+    assert torch.allclose(MARGINS["arcface"](theta.cos(), norm, 1.0)[0], (theta + 0.5).cos())
     # a = 20: m = 0.45 + 0.35 / 100 * 10 = 0.485; penalty 35 * (20 / 12100 + 1 / 20)
-    target, penalty = HEADS["magface"](theta.cos(), norm, 1.0)
+    target, penalty = MARGINS["magface"](theta.cos(), norm, 1.0)
     assert torch.allclose(target, (theta + 0.485).cos())
     assert penalty.item() == pytest.approx(35 * (20 / 12100 + 0.05))
 
 
-@pytest.mark.parametrize("name", HEAD_NAMES)
+@pytest.mark.parametrize("name", MARGIN_HEADS)
 def test_a_margin_only_lowers_the_target_and_stays_monotone(name):
     cosine = ANGLES.cos()
-    target, _ = HEADS[name](cosine, torch.full_like(cosine, 30.0), 1.0)
+    target, _ = MARGINS[name](cosine, torch.full_like(cosine, 30.0), 1.0)
     assert (target < cosine).all()
     assert (target.diff() < 0).all(), "a larger angle must have a smaller logit"
 
 
-@pytest.mark.parametrize("name", HEAD_NAMES)
+@pytest.mark.parametrize("name", MARGIN_HEADS)
 def test_without_strength_there_is_no_margin(name):
     cosine = ANGLES.cos()
-    assert torch.allclose(HEADS[name](cosine, torch.full_like(cosine, 30.0), 0.0)[0], cosine, atol=1e-6)
+    assert torch.allclose(MARGINS[name](cosine, torch.full_like(cosine, 30.0), 0.0)[0], cosine, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", HEAD_NAMES)
+@pytest.mark.parametrize("name", MARGIN_HEADS)
 @pytest.mark.parametrize("angle", [0.4, 1.5, 2.3, 2.9])
 def test_derivatives_are_exact(name, angle):
     cosine = torch.tensor([math.cos(angle)], dtype=torch.float64, requires_grad=True)
     norm = torch.tensor([25.0], dtype=torch.float64, requires_grad=True)
-    assert gradcheck(lambda c, n: HEADS[name](c, n, 1.0), (cosine, norm))
+    assert gradcheck(lambda c, n: MARGINS[name](c, n, 1.0), (cosine, norm))
 
 
-@pytest.mark.parametrize("name", HEAD_NAMES)
+@pytest.mark.parametrize("name", MARGIN_HEADS)
 @pytest.mark.parametrize("cosine", [-1.0, 1.0])
 def test_gradients_stay_finite_at_the_ends(name, cosine):
     c = torch.tensor([cosine], requires_grad=True)
-    HEADS[name](c, torch.tensor([20.0]), 1.0)[0].sum().backward()
+    MARGINS[name](c, torch.tensor([20.0]), 1.0)[0].sum().backward()
     assert torch.isfinite(c.grad).all()
 
 
 def test_cosines_change_at_the_true_identity_only_and_are_float32(tiny):
     torch.manual_seed(0)
-    head = make_head("cosface", tiny, identities=6).eval()
+    head = make_head("cosface", tiny, classes=6).eval()
     features = torch.randn(4, tiny.features, 3, 3)
     labels = torch.tensor([0, 1, 2, 5])
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        with_margin = head(features, labels).cosines
-        without = head(features, labels, 0.0).cosines
+        with_margin = head(features, labels).scores
+        without = head(features, labels, 0.0).scores
     assert with_margin.dtype == torch.float32
     difference = (without - with_margin).detach()
     assert torch.allclose(difference[range(4), labels], torch.full((4,), 0.35), atol=1e-5)
@@ -71,7 +71,27 @@ def test_cosines_change_at_the_true_identity_only_and_are_float32(tiny):
 
 
 def test_the_neck_normalises_without_a_learnt_scale(tiny):
-    head = make_head("magface", tiny, identities=6).train()
+    head = make_head("magface", tiny, classes=6).train()
     embedding = head(torch.randn(64, tiny.features, 3, 3), torch.zeros(64, dtype=torch.long)).embedding
     assert torch.allclose(embedding.var(0, unbiased=False), torch.ones(10), atol=1e-3)
     assert not head.neck.bn.weight.requires_grad
+
+
+def test_softmax_is_a_linear_layer_with_bias_on_what_is_pooled(tiny):
+    torch.manual_seed(0)
+    head = make_head("softmax", tiny, classes=6)
+    features = torch.randn(4, tiny.features, 3, 3)
+    classification = head(features, torch.zeros(4, dtype=torch.long))
+    pooled = features.mean((2, 3))
+    assert torch.equal(classification.embedding, pooled)
+    assert torch.allclose(classification.logits(16.0), pooled @ head.weight.T + head.bias)
+    assert sum(weight.numel() for weight in head.parameters()) == 6 * tiny.features + 6
+
+
+@pytest.mark.parametrize("name", HEAD_NAMES)
+def test_class_scores_are_those_of_training_without_a_margin(tiny, name):
+    torch.manual_seed(0)
+    head = make_head(name, tiny, classes=6).eval()
+    features = torch.randn(4, tiny.features, 3, 3)
+    classification = head(features, torch.arange(4), 0.0)
+    assert torch.allclose(head.class_scores(classification.embedding), classification.scores, atol=1e-6)

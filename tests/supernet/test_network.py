@@ -66,7 +66,7 @@ def test_an_extracted_network_is_a_copy(supernet, images):
 def test_unused_operations_keep_no_gradient(tiny, images):
     network = Supernet(tiny, identities=5)
     path = network.skeleton.fit("101:cosface")
-    network.heads[path.head](network.trunk(images, path.blocks), torch.arange(8) % 5).cosines.sum().backward()
+    network.heads[path.head](network.trunk(images, path.blocks), torch.arange(8) % 5).scores.sum().backward()
     used = {name for name, parameter in network.named_parameters() if parameter.grad is not None}
     assert used == {name for name, p in network.extract(path).named_parameters() if p.requires_grad}
 

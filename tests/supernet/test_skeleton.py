@@ -29,7 +29,7 @@ def test_the_widths_of_dpn107_itself_follow_from_the_same_skeleton():
         ("101-101:cosface", "has 2 blocks; expected 4"),
         ("10:cosface", "block 1 has 2 codes; expected 3"),
         ("101-191-101-101:cosface", "block 2, position 2 has code 9; allowed: 0 to 8"),
-        ("101:softmax", "unknown head 'softmax'; choose from arcface, cosface, magface"),
+        ("101:normface", "unknown head 'normface'; choose from arcface, cosface, magface"),
         ("101", "no head; choose from arcface"),
     ],
 )

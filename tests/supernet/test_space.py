@@ -64,7 +64,7 @@ def test_depth_is_data():
         ("109-101-101-101:cosface", "must have the same code, got 1, 9"),
         ("959-101-101-101:cosface", "block 1, position 1 has code 9; allowed: 0 (pre3), 1 (pre1)"),
         ("680:cosface", "block 1 position 1 and block 1 position 3 must have the same code, got 6, 0"),
-        ("101:softmax", "has head 'softmax'; allowed: arcface, cosface, magface"),
+        ("101:normface", "has head 'normface'; allowed: arcface, cosface, magface"),
         ("101", "names no head; allowed: arcface"),
         ("10:cosface", "block 1 has 2 codes, expected 3"),
         ("101-101:cosface", "has 2 blocks; expected 4"),

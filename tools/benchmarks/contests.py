@@ -81,7 +81,7 @@ def plain_steps(
                 features = network.trunk(images, genotype.blocks)
                 margin = min(1.0, step / (recipe.margin_warmup * steps))
                 result = network.heads[genotype.head](features, labels, margin)
-            loss = classification_loss(recipe.scale * result.cosines, labels, recipe) + result.penalty
+            loss = classification_loss(result.logits(recipe.scale), labels, recipe) + result.penalty
             loss.backward()
             losses.append(loss.item())
         divide_shared_gradients(weights, [genotype.head for genotype in genotypes])

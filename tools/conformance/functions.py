@@ -18,7 +18,7 @@ from dualfair.evaluation.objective_grammar import own_objective
 from dualfair.evaluation.objectives import OBJECTIVES, EmbeddedFaces, Objective
 from dualfair.runs.architectures import open_skeleton, open_space
 from dualfair.runs.config import look_up
-from dualfair.supernet.heads import HEADS, check_margin
+from dualfair.supernet.heads import MARGINS, check_margin
 from dualfair.supernet.training import sampling
 from dualfair.supernet.training.sampling import SAMPLERS, SamplerFactory
 
@@ -158,7 +158,7 @@ def check_sampler(make: SamplerFactory) -> list[str]:
 CHECKS = {
     "disparity": (DISPARITIES, check_disparity),
     "objective": (OBJECTIVES, check_objective),
-    "head": (HEADS, check_head),
+    "head": (MARGINS, check_head),
     "sampler": (SAMPLERS, check_sampler),
 }
 """Plug-ins that are one function or class: by kind, the table of the built-in ones and the check."""

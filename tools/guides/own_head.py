@@ -1,8 +1,8 @@
 """Margin heads of your own: a function from cosines to cosines.
 
-    dualfair check --heads own_head:softmax,own_head:sphereface
-    dualfair train --faces faces --out run --heads cosface,own_head:softmax,own_head:sphereface
-    dualfair retrain --run run --backbone resnet10t --head own_head:softmax
+    dualfair check --heads own_head:normface,own_head:sphereface
+    dualfair train --faces faces --out run --heads cosface,own_head:normface,own_head:sphereface
+    dualfair retrain --run run --backbone resnet10t --head own_head:normface
 
 Genotypes name it by its function: `101:sphereface`. A function takes the cosines (B,) of the true identities, the norms
 of the embeddings (B,), which MagFace needs, and the margin's strength from 0 (none) to 1, which grows while training
@@ -15,8 +15,8 @@ import math
 import torch
 
 
-def softmax(cosine, norm, strength):
-    """No margin at all: normalised softmax."""
+def normface(cosine, norm, strength):
+    """No margin at all: normalised softmax (NormFace)."""
     return cosine, cosine.new_zeros(())
 
 

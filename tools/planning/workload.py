@@ -18,7 +18,7 @@ from dualfair.runs.trained_run import open_setting
 from dualfair.stages.confirm import RANDOM
 from dualfair.stages.inherited import CALIBRATION
 from dualfair.stages.search import SAMPLE
-from dualfair.supernet.images.face_set import some_people
+from dualfair.supernet.images.splits import some_people
 from dualfair.supernet.images.store import open_store
 from dualfair.supernet.skeleton import Skeleton
 from dualfair.supernet.space import SearchSpace
@@ -209,7 +209,7 @@ def planned_workload(
         space, skeleton, splits = setting.space, setting.skeleton, setting.splits
         counts = FaceCounts(
             training=len(splits["train"]),
-            identities=splits["train"].identity_count,
+            identities=splits["train"].class_count,
             validation=len(splits["validation"]),
             test=len(splits["test"]),
             searched=len(some_people(splits["validation"], protocol.people, train.split_seed))

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from dualfair.runs.config import look_up, numbers
-from dualfair.supernet.genotype import HEAD_NAMES
+from dualfair.supernet.genotype import HEAD_NAMES, MARGIN_HEADS
 from dualfair.supernet.skeleton import SKELETONS, OwnHead, Skeleton
 from dualfair.supernet.space import LAYERS, SPACE_NAMES, SearchSpace, dpn_space, layer_space
 from dualfair.supernet.training.sampling import SAMPLERS, SamplerFactory, check_sampler
@@ -63,7 +63,7 @@ def open_space(name: str, skeleton: Skeleton, heads: str = "") -> SearchSpace:
                 "--space module:object"
             )
         operations = [operation.name for operation in skeleton.operations]
-        chosen = chosen or skeleton.heads or HEAD_NAMES
+        chosen = chosen or skeleton.heads or MARGIN_HEADS
         if name == LAYERS:
             return layer_space(len(places), operations, chosen)
         return dpn_space(name, len(places), operations, chosen)

@@ -19,8 +19,8 @@ from dualfair.runs.directory import RunDirectory
 from dualfair.runs.options import TrainOptions
 from dualfair.runs.records.training import TrainConfig
 from dualfair.runs.standalone import load_weights
-from dualfair.supernet.images.face_set import FaceSet, TooFewPeople, divide_people, open_splits
-from dualfair.supernet.images.labels import labels_of
+from dualfair.supernet.images.image_set import ImageSet, TooFewPeople
+from dualfair.supernet.images.splits import decided, divide_people, open_splits
 from dualfair.supernet.images.store import FaceStore, open_store
 from dualfair.supernet.network import Supernet
 from dualfair.supernet.skeleton import Skeleton
@@ -40,7 +40,7 @@ class Setting:
 
     space: SearchSpace
     skeleton: Skeleton
-    splits: dict[str, FaceSet]
+    splits: dict[str, ImageSet]
     faces_fingerprint: str
     unconfirmed: str = ""
     decided: tuple[str, ...] = ()
@@ -76,24 +76,24 @@ def open_setting(options: TrainOptions, store: FaceStore) -> Setting:
         size=skeleton.image_size,
         drop_unknown=options.drop_unknown,
     )
-    decided = labels_of(store.manifest, options.group_column).decided
     unconfirmed = keep_people(splits, options.confirm, options.split_seed)
-    return Setting(space, skeleton, splits, store.fingerprint, unconfirmed, tuple(decided))
+    return Setting(space, skeleton, splits, store.fingerprint, unconfirmed, tuple(decided(store, options.group_column)))
 
 
-def keep_people(splits: dict[str, FaceSet], share: float, seed: int) -> str:
+def keep_people(splits: dict[str, ImageSet], share: float, seed: int) -> str:
     """Move a share, in [0, 1), of the validation people of every group to the split "confirmation".
 
     Returns why none were moved, "" where they were. Raises ValueError for another share.
     """
     if not 0 <= share < 1:
         raise ValueError(f"confirm must be a share of the validation people, 0 or more and below 1, got {share}")
+    units = splits["validation"].units
     if share == 0:
-        return "no people are kept to confirm the front: trained with --confirm 0"
+        return f"no {units} are kept to confirm the front: trained with --confirm 0"
     try:
         splits["validation"], splits["confirmation"] = divide_people(splits["validation"], share, seed)
     except TooFewPeople as error:
-        return f"too few people to confirm: {error}"
+        return f"too few {units} to confirm: {error}"
     return ""
 
 
@@ -113,7 +113,7 @@ def open_trained(directory: RunDirectory, processes: ProcessGroup) -> TrainedRun
             "again to finish it"
         )
     setting = recorded_setting(run, config)
-    supernet = Supernet(setting.skeleton, setting.splits["train"].identity_count, setting.space.heads)
+    supernet = Supernet(setting.skeleton, setting.splits["train"].class_count, setting.space.heads)
     load_weights(supernet, path)
     supernet = supernet.to(processes.device, memory_format=torch.channels_last).eval()
     digest = weights_digest(supernet)

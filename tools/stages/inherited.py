@@ -21,7 +21,7 @@ from dualfair.runs.records.training import RetrainConfig
 from dualfair.runs.run_files import RunFiles
 from dualfair.runs.trained_run import TrainedRun, calibration_images
 from dualfair.supernet.genotype import Genotype
-from dualfair.supernet.images.face_set import some_people
+from dualfair.supernet.images.splits import some_people
 from dualfair.supernet.memory import Batch
 
 SEARCHED, HELD_OUT = "validation", "confirmation"

@@ -15,7 +15,7 @@ from dualfair.runs.config import changed, read_toml
 from dualfair.runs.records.training import BASELINE, NAMED
 from dualfair.runs.training_spec import TrainingSpec, differences
 from dualfair.supernet.families.backbone import Backbone
-from dualfair.supernet.genotype import HEAD_NAMES
+from dualfair.supernet.genotype import HEAD_NAMES, MARGIN_HEADS
 from dualfair.supernet.training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def read_survey(survey: str) -> Survey:
     Raises ValueError naming what in the file is wrong.
     """
     path = SURVEYS / f"{survey}.toml" if survey in surveys() else Path(survey)
-    values = {"backbones": None, "heads": HEAD_NAMES, "recipes": [{}]}
+    values = {"backbones": None, "heads": MARGIN_HEADS, "recipes": [{}]}
     names, values = [*values], values | read_toml(path, "survey")
     try:
         if unknown := [name for name in values if name not in names]:

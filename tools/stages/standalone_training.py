@@ -105,9 +105,9 @@ def train_standalone(run: TrainedRun, stage: TrainingStage, training: TrainingSp
     if training.changes:
         configuration = hashlib.sha256(f"{configuration} {training.changes}".encode()).hexdigest()
     with seeded(drawn.seed):
-        network = build_network(drawn.network, skeleton, faces.identity_count)
+        network = build_network(drawn.network, skeleton, faces.class_count)
         if team.leads:
-            describe_network(drawn, skeleton, faces.identity_count, run.config.trained_on).write(place.description)
+            describe_network(drawn, skeleton, faces.class_count, run.config.trained_on).write(place.description)
         recipe = changed(stage.how.recipe, dict(training.changes))
         trainer = Trainer(
             network, faces, recipe, seed=drawn.seed, device=run.device, processes=team, step=stage.how.step

@@ -61,7 +61,7 @@ def train(
     people, space = setting.splits["train"], setting.space
     with seeded(options.seed):
         trainer = Trainer(
-            Supernet(setting.skeleton, people.identity_count, space.heads),
+            Supernet(setting.skeleton, people.class_count, space.heads),
             people,
             recipe,
             seed=options.seed,

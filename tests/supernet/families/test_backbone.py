@@ -34,7 +34,10 @@ def test_a_backbone_parses_back_from_what_it_prints(name, head):
     ("text", "message"),
     [
         ("resnet18:cosface", "a backbone is written as timm.NAME:HEAD, got 'resnet18:cosface'"),
-        ("timm.resnet18:Soft", "backbone resnet18: 'Soft' is no head name; choose from arcface, cosface, magface, or"),
+        (
+            "timm.resnet18:Soft",
+            "backbone resnet18: 'Soft' is no head name; choose from arcface, cosface, magface, softmax, or",
+        ),
         ("timm.resnet18", "backbone resnet18: '' is no head name"),
         ("timm.resnet18.a1_in1k:cosface", "without the tag of pretrained weights"),
         ("timm.../weights:cosface", "must be a name of timm's"),
@@ -57,11 +60,11 @@ def test_an_unknown_name_is_refused_with_the_closest_ones(tiny):
 
 
 def test_a_head_is_built_in_or_one_of_the_skeletons_own(tiny):
-    with pytest.raises(ValueError, match="unknown head 'softmax'; choose from arcface, cosface, magface"):
-        build_backbone("timm.test_resnet:softmax", tiny)
-    own = replace(tiny, own_heads=(OwnHead("softmax", lambda cosine, norm, strength: (cosine, cosine.new_zeros(()))),))
-    network = build_backbone("timm.test_resnet:softmax", own, 5)
-    assert [*network.heads] == ["softmax"] and network.heads["softmax"].margin is own.own_heads[0].margin
+    with pytest.raises(ValueError, match="unknown head 'normface'; choose from arcface, cosface, magface"):
+        build_backbone("timm.test_resnet:normface", tiny)
+    own = replace(tiny, own_heads=(OwnHead("normface", lambda cosine, norm, strength: (cosine, cosine.new_zeros(()))),))
+    network = build_backbone("timm.test_resnet:normface", own, 5)
+    assert [*network.heads] == ["normface"] and network.heads["normface"].margin is own.own_heads[0].margin
 
 
 def test_a_backbone_that_cannot_take_the_images_is_refused_in_one_line(tiny):

@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
 
-from dualfair.supernet.images.face_set import FaceSet, TooFewPeople, divide_people, open_splits, some_people
+from dualfair.supernet.images.face_set import FaceSet
+from dualfair.supernet.images.image_set import TooFewPeople
 from dualfair.supernet.images.manifest import Manifest
+from dualfair.supernet.images.splits import divide_people, open_splits, some_people
 from tests.support.faces import manifest_of, store_of
 
 FRACTIONS = (0.6, 0.2, 0.2)

@@ -64,7 +64,7 @@ def closed_over(compute):
 def loss_of(network):
     def loss(head, features, labels, margin):
         result = network.heads[head](features, labels, margin)
-        return torch.nn.functional.cross_entropy(16 * result.cosines, labels) + result.penalty, result.embedding
+        return torch.nn.functional.cross_entropy(result.logits(16), labels) + result.penalty, result.embedding
 
     return loss
 

@@ -19,7 +19,7 @@ def gradients(network):
 def loss_with(network, labels):
     def loss_along(path, features):
         classification = network.heads[path.head](features, labels)
-        loss = torch.nn.functional.cross_entropy(16 * classification.cosines, labels) + classification.penalty
+        loss = torch.nn.functional.cross_entropy(classification.logits(16), labels) + classification.penalty
         return loss, classification.embedding
 
     return loss_along

@@ -78,7 +78,7 @@ def test_a_step_is_the_sum_of_its_paths_divided_where_shared(tiny, faces, shared
     sums = {name: torch.zeros_like(p) for name, p in named.items()}
     for path, part in itertools.product(paths, np.array_split(np.arange(16), parts)):
         result = twin.network.heads[path.head](twin.network.trunk(images[part], path.blocks), labels[part])
-        loss = torch.nn.functional.cross_entropy(16.0 * result.cosines, labels[part]) + result.penalty
+        loss = torch.nn.functional.cross_entropy(result.logits(16.0), labels[part]) + result.penalty
         loss = loss * len(part) / 16
         learnt = {name: p for name, p in named.items() if p.requires_grad}
         for name, grad in zip(learnt, torch.autograd.grad(loss, learnt.values(), allow_unused=True), strict=True):

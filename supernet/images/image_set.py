@@ -1,0 +1,98 @@
+"""An image set: the images of one split, their labels, groups and people, read from a store at the size of a network.
+
+Shape legend: N images, B batch, S side of the images in pixels, D embedding, K classes.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar, Self
+
+import numpy as np
+import torch
+
+from dualfair.supernet.images.augmentation import resize
+
+
+class TooFewPeople(ValueError):
+    """A set has too few people, or images, to be divided."""
+
+
+@dataclass(frozen=True)
+class ImageSet(ABC):
+    """Some rows of a store: `identities` and `groups` are arrays of strings (N,), images are read by number.
+
+    Images of one identity are kept together by splits, and resampled together by bootstraps.
+    """
+
+    task: ClassVar[str]
+    """What networks are trained for, as the record of a store has it."""
+
+    mirrored: ClassVar[bool]
+    """Whether networks are judged on an image together with its mirror image."""
+
+    stored: np.ndarray
+    rows: np.ndarray
+    identities: np.ndarray
+    groups: np.ndarray
+    size: int
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    @abstractmethod
+    def labels(self) -> np.ndarray:
+        """What a head learns: the number of every image's class, int64 (N,)."""
+
+    if TYPE_CHECKING:
+        # A property here would be the default of a field there.
+        @property
+        def class_names(self) -> tuple[str, ...]:
+            """The classes in the order of their numbers."""
+
+    @property
+    @abstractmethod
+    def units(self) -> str:
+        """What `identities` tell apart, in the plural: people, or images."""
+
+    @property
+    @abstractmethod
+    def stratum_of(self) -> Mapping[str, Sequence[str]]:
+        """The stratum of every identity: parts of the set keep the shares of all strata."""
+
+    @abstractmethod
+    def answer(self, head: torch.nn.Module, embedding: torch.Tensor) -> torch.Tensor:
+        """What a network is judged by, of the embedding (B, D) of a head."""
+
+    @abstractmethod
+    def refuse_parts(self, parts: Sequence[ImageSet], share: float) -> None:
+        """Raise TooFewPeople where parts of this set, one with a `share` of every stratum, lack what is needed."""
+
+    @property
+    def class_count(self) -> int:
+        return len(self.class_names)
+
+    @property
+    def identity_count(self) -> int:
+        return len(np.unique(self.identities))
+
+    @property
+    def group_names(self) -> tuple[str, ...]:
+        """The groups in alphabetical order."""
+        return tuple(np.unique(self.groups).tolist())
+
+    def read(self, images: np.ndarray) -> torch.Tensor:
+        """Pixels of the images with these numbers: uint8 (B, S, S, 3), resized when stored at another size."""
+        # A memory-mapped store is kindest when read in order.
+        order = np.argsort(self.rows[images], kind="stable")
+        pixels = np.empty((len(images), *self.stored.shape[1:]), dtype=np.uint8)
+        pixels[order] = self.stored[self.rows[images][order]]
+        stored = torch.from_numpy(pixels)
+        return stored if self.stored.shape[1] == self.size else resize(stored, self.size)
+
+    def take(self, images: np.ndarray) -> Self:
+        """The set of some of its images, in the order given."""
+        return replace(self, rows=self.rows[images], identities=self.identities[images], groups=self.groups[images])

@@ -1,0 +1,80 @@
+"""Splits of a store, of faces or of labelled images, and parts of a split."""
+
+from collections import defaultdict
+from typing import TypeVar
+
+import numpy as np
+
+from dualfair.supernet.images.class_labels import class_labels_of
+from dualfair.supernet.images.face_set import open_faces
+from dualfair.supernet.images.image_set import ImageSet
+from dualfair.supernet.images.labelled_set import open_labelled
+from dualfair.supernet.images.labels import labels_of
+from dualfair.supernet.images.store import CLASSIFICATION, IDENTIFICATION, FaceStore
+
+OPENED_BY = {IDENTIFICATION: (open_faces, labels_of), CLASSIFICATION: (open_labelled, class_labels_of)}
+"""By the task of a store: how its splits are opened, and how its labels are looked at."""
+
+Images = TypeVar("Images", bound=ImageSet)
+
+
+def open_splits(
+    store: FaceStore,
+    *,
+    group_column: str,
+    fractions: tuple[float, float, float],
+    seed: int,
+    size: int,
+    drop_unknown: bool = False,
+) -> dict[str, ImageSet]:
+    """The train, validation and test images of a store, read at `size` px: `open_faces` or `open_labelled`.
+
+    Raises ValueError when the stored images are smaller than `size`, and as those do.
+    """
+    opened, _ = OPENED_BY[store.task]
+    if store.size < size:
+        raise ValueError(
+            f"the faces are stored at {store.size} px, the network takes {size} px; "
+            f"import them again with --size {size}, or train with --size {store.size}"
+        )
+    return opened(store, group_column, fractions, seed, size, drop_unknown)
+
+
+def decided(store: FaceStore, group_column: str) -> list[str]:
+    """Sentences on labels that are unknown, or not the same on all images of a person, and what was decided."""
+    _, labelled = OPENED_BY[store.task]
+    return labelled(store.manifest, group_column).decided
+
+
+def divide_people(images: Images, share: float, seed: int) -> tuple[Images, Images]:
+    """Validation images in two, disjoint by identity: what remains, and `share` of every stratum, drawn by `seed`.
+
+    Strata are groups of people, or classes in groups of images. The number of identities is rounded. Images stay in
+    their order. Raises TooFewPeople, a ValueError, where a part lacks what is needed (`ImageSet.refuse_parts`);
+    ValueError for a share outside (0, 1).
+    """
+    if not 0 < share < 1:
+        raise ValueError(f"the share of {images.units} to set apart must be above 0 and below 1, got {share}")
+    members = defaultdict(list)
+    for identity, stratum in sorted(images.stratum_of.items()):
+        members[stratum].append(identity)
+    rng = np.random.default_rng(seed)
+    chosen: list[str] = []
+    for _, identities in sorted(members.items()):
+        chosen += rng.permutation(identities)[: round(share * len(identities))].tolist()
+    apart = np.isin(images.identities, chosen)
+    parts = images.take(np.flatnonzero(~apart)), images.take(np.flatnonzero(apart))
+    images.refuse_parts(parts, share)
+    return parts
+
+
+def some_people(images: Images, number: int, seed: int) -> Images:
+    """The images of so many identities, every stratum keeping its share. Raises ValueError where there are not so many.
+
+    Identities are people, or images where people are not known.
+    """
+    everyone, units = images.identity_count, images.units
+    if not 0 < number <= everyone:
+        whose = "these faces" if units == "people" else "this set"
+        raise ValueError(f"people must be 0 (all) to {everyone}, the {units} of {whose}; got {number}")
+    return images if number == everyone else divide_people(images, 1 - number / everyone, seed)[0]
