@@ -1,5 +1,5 @@
-"""A family of networks of your own: inverted residual layers (MobileNetV2, section 3.3) of the built-in kind, in a small
-size, with another tail.
+"""A family of networks of your own: inverted residual layers (MobileNetV2, section 3.3) of the built-in kind, in a
+small size, with another tail.
 
     dualfair check --skeleton inverted_residual:skeleton --space inverted_residual:space
     dualfair train --faces faces --out run --skeleton inverted_residual:skeleton --space inverted_residual:space

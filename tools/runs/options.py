@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self
 from dualfair.evaluation.options import PRECISIONS
 from dualfair.runs.config import code_of, look_up, option
 from dualfair.supernet.images import DROP_UNKNOWN
+from dualfair.supernet.images.store import CLASSIFICATION
 
 if TYPE_CHECKING:
     from dualfair.evaluation.protocol import EvaluationProtocol
@@ -38,7 +39,10 @@ class TrainOptions:
         "nano (48 px), small (112 px, DPN-68 widths), paper (112 px), nas-bench-macro (32 px), fairnas (224 px), or "
         "module:object of your own Skeleton.",
     )
-    heads: str = option("", "Heads to choose from, joined by ','; module:object for your own.  [default: the space's]")
+    heads: str = option(
+        "",
+        "Heads to choose from, joined by ','; module:object for your own.  [default: the space's; softmax for labels]",
+    )
     blocks: str = option("", "Blocks of every stage, e.g. 3-4-20-3.  [default: the skeleton's, 1-1-1-1 for nano]")
     size: int = option(0, "Side of the network's input in pixels.  [default: the skeleton's]")
     group_column: str = option("group", "Manifest column that says which group a person belongs to.")
@@ -52,6 +56,10 @@ class TrainOptions:
     split_seed: int = option(0, "Seed of the splits of the people: trainings of several seeds share them.")
     seed: int = option(0, "Seed of initial weights, paths and order of the faces.")
     drop_unknown: bool = option(False, DROP_UNKNOWN, omitted=True)
+
+    def on(self, task: str) -> Self:
+        """The options for images of a task: labelled images are classified by a softmax unless heads are named."""
+        return replace(self, heads=self.heads or ("softmax" if task == CLASSIFICATION else ""))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
+import torch
 
-from dualfair.evaluation.metrics.identification import error, ranks
-from dualfair.evaluation.objectives import caveats
+from dualfair.evaluation.objectives import OBJECTIVES, caveats
+from dualfair.evaluation.protocol import answered
 from dualfair.evaluation.scoring.device_ranks import counter_on
-from dualfair.evaluation.scoring.embedding import pixel_embeddings
+from dualfair.evaluation.scoring.embedding import PixelMeans, pixel_embeddings
 from dualfair.evaluation.scoring.scorer import population_embeddings
 from dualfair.evolution.archive import Evaluation
 from dualfair.evolution.baselines import exhaustive
@@ -36,7 +37,7 @@ from dualfair.stages.search_output import (
     write_tables,
 )
 from dualfair.supernet.genotype import Genotype
-from dualfair.supernet.images.face_set import FaceSet
+from dualfair.supernet.images.image_set import ImageSet
 from dualfair.supernet.network import build
 from dualfair.supernet.published import starts_of
 from dualfair.supernet.space import SearchSpace
@@ -224,17 +225,21 @@ def _refuse_other_protocol(directory: RunDirectory, protocol: ProtocolOptions) -
         )
 
 
-def floor_errors(run: TrainedRun, calibrate: int, faces: FaceSet) -> dict[str, float]:
-    """Errors on faces that cost nothing: of raw pixels, and of an untrained network of the space."""
+def floor_errors(run: TrainedRun, calibrate: int, images: ImageSet) -> dict[str, float]:
+    """Errors that cost nothing: of raw pixels (`PixelMeans` where classes are told apart), and of an untrained network
+    of the space."""
     space = run.setting.space
     # DPN's own block everywhere where the space has it, otherwise the space's first network.
     vanilla = Genotype.parse(f"101:{space.heads[0]}").repeat(space.blocks)
     genotype = vanilla if vanilla in space else space.decode([0] * len(space.sizes))
     with seeded(0):
-        network = build(genotype, run.setting.skeleton).to(run.device)
-    untrained = population_embeddings(network.eval(), [genotype], faces, calibration_images(run, calibrate))[genotype]
-    embeddings, nearer = (pixel_embeddings(faces), untrained), counter_on(run.device)
-    return {name: error(ranks(of, faces.identities, nearer=nearer)) for name, of in zip(FREE, embeddings, strict=True)}
+        network = build(genotype, run.setting.skeleton, images.class_count).to(run.device)
+    untrained = population_embeddings(network.eval(), [genotype], images, calibration_images(run, calibrate))[genotype]
+    pixels = torch.from_numpy(pixel_embeddings(images))
+    of_pixels = images.answer(PixelMeans(run.setting.splits["train"]), pixels).numpy()
+    error, nearer = OBJECTIVES["error"], counter_on(run.device)
+    answers = zip(FREE, (of_pixels, untrained), strict=True)
+    return {name: error.value(answered(images, of, nearer=nearer)) for name, of in answers}
 
 
 def random_subnets(space: SearchSpace, config: SearchConfig, limits: Constraints | None = None) -> list[Genotype]:

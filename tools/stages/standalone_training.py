@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from dualfair.evaluation.cost import measured_cost
-from dualfair.evaluation.protocol import ObjectiveNames, evaluate
+from dualfair.evaluation.protocol import ObjectiveNames, answered, evaluate_faces
 from dualfair.evaluation.scoring.device_ranks import counter_on
 from dualfair.evaluation.scoring.scorer import population_embeddings
 from dualfair.presentation.boards import write_training_outcome
@@ -137,10 +137,10 @@ def _conclude(run: TrainedRun, stage: TrainingStage, training: TrainingSpec, tra
     protocol, scores = stage.how.protocol.protocol(), {}
     for split in SPLITS:
         faces = run.setting.splits[split]
-        embeddings = population_embeddings(
+        answers = population_embeddings(
             network, [network.spec], faces, calibration, batch=batch, precision=stage.how.protocol.precision
         )[network.spec]
-        scores[split] = evaluate(embeddings, faces.identities, faces.groups, protocol, counter_on(run.device))
+        scores[split] = evaluate_faces(answered(faces, answers, protocol.seed, counter_on(run.device)), protocol)
     write_training_outcome(
         place.tensorboard,
         training.network,
