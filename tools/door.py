@@ -403,7 +403,7 @@ def _configs(function: str, options: Mapping[str, object], preset: str | None, *
 
 def _check_names(function: str, options: Mapping[str, object], *configs: type) -> None:
     """Raise TypeError for a name that is no option."""
-    known = [field.name for config in configs for field in fields(config)]
+    known = [field.name for config in configs for field in fields(config) if "help" in field.metadata]
     for name in options:
         if name not in known:
             raise TypeError(f"{function}() got an unexpected option {name!r}; known: {', '.join(known)}")
