@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from dualfair.evaluation.scoring.device_ranks import float32_products
 from dualfair.supernet.images.augmentation import mirror, to_input
 from dualfair.supernet.images.image_set import ImageSet
 from dualfair.supernet.memory import Batch
+from dualfair.supernet.tf32 import tensor_float32
 
 MIRRORED = 2
 """Passes of an image through a network that embeds it: itself and its mirror image."""
@@ -31,13 +31,9 @@ def computed_in(precision: str, device: torch.device) -> Iterator[None]:
     if device.type != "cuda":
         yield
         return
-    before = torch.backends.cudnn.allow_tf32
-    torch.backends.cudnn.allow_tf32 = precision != "float32"
-    try:
-        with float32_products(), torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
-            yield
-    finally:
-        torch.backends.cudnn.allow_tf32 = before
+    switched = tensor_float32(products=False, convolutions=precision != "float32")
+    with switched, torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+        yield
 
 
 class Faces(Protocol):

@@ -228,7 +228,7 @@ def planned_workload(
         search=search,
         exhaustive=exhaustive,
         protocol=protocol,
-        batch=options.search_batch,
+        batch=options.search_batch or BATCH,
         retraining=retraining,
     )
 

@@ -26,7 +26,7 @@ from dualfair.runs.records.training import RetrainConfig
 from dualfair.runs.trained_run import TrainedRun, calibration_images
 from dualfair.runs.watching import Progress, ShouldStop, ShowProgress, Stopped, never, silent
 from dualfair.stages.confirm import GENOTYPES_A_CALL, confirm
-from dualfair.stages.inherited import HELD_OUT, SEARCHED, Scoring, open_scorer, open_scoring
+from dualfair.stages.inherited import HELD_OUT, SEARCHED, Scoring, open_scorer, open_scoring, scored_at_once
 from dualfair.stages.search_output import (
     announcement,
     confirmation_sentences,
@@ -53,7 +53,7 @@ class SearchTask:
     """All that a search is asked for. `start` are words as `supernet.published.starts_of` reads them.
 
     `exhaustive` scores the whole space instead of evolving; `batch` images are scored at once, None:
-    `devices.images_at_once`.
+    `inherited.scored_at_once`.
     """
 
     options: SearchOptions = field(default_factory=SearchOptions)
@@ -82,9 +82,10 @@ def search(
     off = task.options.confirm_candidates == 0
     unconfirmed = "no candidates are confirmed: --confirm-candidates 0" if off else run.setting.unconfirmed
     splits = [SEARCHED] if unconfirmed else [SEARCHED, HELD_OUT]
+    task = replace(task, protocol=replace(task.protocol, images_at_once=scored_at_once(run, task.batch)))
     if not run.processes.leads:
         for split in splits:
-            open_scorer(run, task.protocol, split=split, batch=task.batch).serve()
+            open_scorer(run, task.protocol, split=split).serve()
         return None
     say, layout = run.directory.say, run.directory.layout.search
     scoring, config, random, begins = _prepare(run, task)
@@ -97,7 +98,7 @@ def search(
         own = [FrontNetwork(each.genotype, dict(zip(columns, each.values, strict=True))) for each in result.front]
         for line in (*result.notes, *front_table(_limited(own, scoring), columns, config).lines()):
             say(line)
-        confirmed = None if unconfirmed else confirm(run, config, result, random, task.batch)
+        confirmed = None if unconfirmed else confirm(run, config, result, random)
         networks, confirmation = confirmed or (own, None)
         front = Front(
             config=config,
@@ -138,7 +139,7 @@ def _prepare(run: TrainedRun, task: SearchTask) -> tuple[Scoring, SearchConfig, 
         exhaustive=task.exhaustive,
     )
     _refuse_other_protocol(directory, config.protocol)
-    scoring = open_scoring(run, config, batch=task.batch)
+    scoring = open_scoring(run, config)
     if scoring.limits:
         scoring.limits.check_starts(start)
     random = random_subnets(space, config, scoring.constraints)
