@@ -201,6 +201,7 @@ def _claimed(run: TrainedRun, layout: TrainingsLayout, how: HowTrained, seeds_fr
     search = SearchConfig.of(how.protocol) if how.protocol else recorded_search(run.directory)
     _check_heads(run)
     check_judged(run.directory, search.protocol)
+    search.protocol.protocol().check(run.setting.splits["test"])
     config = RetrainConfig(
         recipe=how.recipe,
         protocol=search.protocol,
