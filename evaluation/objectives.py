@@ -97,8 +97,8 @@ class Objective:
     were set; `check` takes the same and raises ValueError where they are out of range. `best` and `worst` are the ends
     of the range of values, None where it has none. Of a maximised one searched on, and shown, is best - value, or
     -value without a best. `caveat` takes the identities (N,) of faces and the arguments, and says in a sentence that
-    these are too few for it, "" where they are not. `fits` takes images, whatever was answered of them, and the arguments,
-    and raises ValueError where the arguments are not for these images.
+    these are too few for it, "" where they are not. `fits` takes images, whatever was answered of them, and the
+    arguments, and raises ValueError where these are not for such images.
 
     `of_probes` is for what is made of the ranks alone: f(values, groups) of the probes (P,) (see
     `metrics.disparity`), from which people can be resampled. `compares_groups` marks a disparity.

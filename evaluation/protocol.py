@@ -101,8 +101,8 @@ class EvaluationProtocol:
         compared = [each.name for each in self.objectives if each.compares_groups]
         if compared and len(images.group_names) < 2:
             raise ValueError(
-                f"objective {compared[0]} compares groups, and these {len(images):,} images have one group only; import "
-                "them with a column of groups, or take objectives that compare none, such as --objectives error,macs"
+                f"objective {compared[0]} compares groups, and these {len(images):,} images have one group only; "
+                "import them with a column of groups, or take others, such as --objectives error,macs"
             )
 
 

@@ -139,7 +139,9 @@ def test_what_is_not_to_be_had_of_labelled_images_is_refused_before_anything_is_
 
 def test_objectives_that_compare_groups_need_two_of_them(images):
     one_group = dataclasses.replace(images, groups=np.full(IMAGES, "all"))
-    line = "objective rank_disparity compares groups, and these 90 images have one group only; import them with a column"
+    line = (
+        "objective rank_disparity compares groups, and these 90 images have one group only; import them with a column"
+    )
     with pytest.raises(ValueError, match=line):
         EvaluationProtocol().check(one_group)
     EvaluationProtocol(objectives=parse_objectives("error,macs")).check(one_group)

@@ -1,6 +1,8 @@
 """A run on labelled images: all stages, in words of images and classes."""
 
+import json
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -23,6 +25,7 @@ def trained(dualfair, place, tmp_path, monkeypatch):
             words = ("--space", "dpn81-shared", "--size", 32, "--epochs", 0.2, "--batch", 16)
             made = dualfair("train", "--faces", place / images, "--out", place / run, *words)
             assert made.status == 0, made.err
+            assert "108 images of 3 classes" in made.out and ("groups a, b" in made.out) == (run == "run")
     shutil.copytree(place, tmp_path / "copy")
     monkeypatch.chdir(tmp_path / "copy")
     return "run"
@@ -43,3 +46,34 @@ def test_objectives_that_are_not_to_be_had_are_refused_in_one_line_and_nothing_i
     refused = dualfair("search", "--run", run, *SEARCH, "--objectives", objectives)
     assert refused.status == 2 and refused.err.startswith(line) and refused.err.count("\n") == 1, refused.err
     assert {path.relative_to(tmp_path) for path in tmp_path.rglob("*")} == before
+
+
+@pytest.fixture
+def finished(dualfair, place, trained):
+    """The run with all stages behind it, and what these said."""
+    if not (place / "said.txt").exists():
+        retrain = ("--seeds", 2, "--controls", 1, "--random", 3, "--epochs", 0.2)
+        stages = (
+            ("search", *SEARCH, "--objectives", "error,eod"),
+            ("retrain", *retrain),
+            ("correlate", "--resamples", 20),
+        )
+        results = [dualfair(stage, "--run", place / "run", *options) for stage, *options in stages]
+        assert [result.status for result in results] in ([0, 0, 0], [0, 0, 3]), [result.err for result in results]
+        (place / "said.txt").write_text("".join(result.out for result in results))
+    shutil.copytree(place / "run", "run", dirs_exist_ok=True)
+    return (place / "said.txt").read_text()
+
+
+def test_all_stages_speak_of_images_and_classes(finished):
+    assert "minimise error, eod on 18 unseen images of 3 classes" in finished
+    assert "8 random networks, 18 images (a 9, b 9)" in finished and "1 = images do not matter" in finished
+    assert "random subnets on 18 images that the search has not seen" in finished
+    assert "Confirmed on 18 images that the search has not seen" in finished
+    assert "from scratch on 108 images of 3 classes" in finished
+    assert "inherited scores on validation images against the mean" in finished and "eod, test images: tau" in finished
+    assert "people" not in finished and "identities" not in finished
+    config = json.loads(Path("run/train/config.json").read_text())
+    assert (config["task"], config["units"]) == ("classification", "images")
+    assert json.loads(Path("run/search/front.json").read_text())["confirmation"]["units"] == "images"
+    assert json.loads(Path("run/search/reliability.json").read_text())["units"] == "images"

@@ -145,7 +145,7 @@ def open_scoring(
             replace(config.protocol, calibrate=calibrating(run, config.protocol, split)),
             run.digest,
             run.setting.faces_fingerprint,
-            people_in_words(scorer.faces.identities),
+            people_in_words(scorer.faces.identities, scorer.faces.units),
             scorer.resamples,
             key,
         ),
