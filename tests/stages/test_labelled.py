@@ -77,3 +77,28 @@ def test_all_stages_speak_of_images_and_classes(finished):
     assert (config["task"], config["units"]) == ("classification", "images")
     assert json.loads(Path("run/search/front.json").read_text())["confirmation"]["units"] == "images"
     assert json.loads(Path("run/search/reliability.json").read_text())["units"] == "images"
+
+
+def test_a_network_is_evaluated_by_class_and_by_group(dualfair, finished):
+    network = sorted(Path("run/retrain").glob("*/seed-0"))[0]
+    words = ("--network", network, "--faces", "images", "--resamples", 40, "--out")
+    judged = dualfair("evaluate", *words, "judged")
+    assert judged.status == 0, judged.err
+    assert "on the test images of images: 36 images" in judged.out and "n is images" in judged.out
+    assert "people" not in judged.out and "bootstrap over images" in judged.out
+    report = json.loads(Path("judged/report.json").read_text())
+    of_classes = report["classification"]
+    assert report["units"] == "images" and not {"identification", "verification", "open_set", "gallery"} & set(report)
+    assert of_classes["all"]["error"]["n"] == 36 and "top5_error" not in of_classes["all"]
+    assert 0 <= of_classes["all"]["error"]["value"] <= 1 and set(of_classes["groups"]) == {"a", "b"}
+    accuracies = [number["value"] for number in of_classes["accuracy_by_class"].values()]
+    assert list(of_classes["accuracy_by_class"]) == ["cat", "dog", "eel"]
+    assert sum(accuracies) / 3 == pytest.approx(of_classes["all"]["balanced_accuracy"]["value"])
+    assert {"accuracy_disparity", "spd", "eod", "aod"} <= {row["name"] for row in report["disparities"]}
+    assert "rank_disparity" not in {row["name"] for row in report["disparities"]}
+    assert "accuracy of cat" in Path("judged/groups.csv").read_text()
+    with_pairs = dualfair("evaluate", *words, "other", "--metrics", "verification")
+    assert "note: not measured, as only faces have it: verification" in with_pairs.out
+    ungrouped = dualfair("evaluate", "--network", network, "--faces", "one-group", "--resamples", 0, "--out", "third")
+    assert ungrouped.status == 0 and "all images of one-group: 180 images" in ungrouped.out
+    assert "no disparities: there are not two groups to compare" in ungrouped.out
