@@ -1,6 +1,7 @@
 """A run on labelled images: all stages, in words of images and classes."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -102,3 +103,17 @@ def test_a_network_is_evaluated_by_class_and_by_group(dualfair, finished):
     ungrouped = dualfair("evaluate", "--network", network, "--faces", "one-group", "--resamples", 0, "--out", "third")
     assert ungrouped.status == 0 and "all images of one-group: 180 images" in ungrouped.out
     assert "no disparities: there are not two groups to compare" in ungrouped.out
+
+
+def test_the_report_claims_nothing_of_people_or_faces(dualfair, finished):
+    reported = dualfair("report", "run", "--out", "report/report.html")
+    assert reported.status == 0 and "damaged" not in reported.out + reported.err, reported.err
+    page = Path("report/report.html").read_text()
+    text = " ".join(re.sub(r"<style>.*?</style>|<img[^>]*>|<[^>]+>", " ", page, flags=re.DOTALL).split())
+    shown = text.replace("--faces MORE-IMAGES", "")
+    assert not re.search(r'alt="[^"]*people', page)
+    assert not re.findall(r".{60}(?:people|person|somebody|faces?\b|gallery).{40}", shown)
+    assert "classifies images well" in text and "Error is the share of images that are classified wrong." in text
+    assert "no image is in two splits" in text and "compare them at equal numbers only" in text
+    data = json.loads(Path("report/report.json").read_text())["runs"][0]
+    assert data["units"] == "images" and data["people"]["test"] == {"a": 18, "b": 18}
