@@ -13,7 +13,7 @@ from dualfair.supernet.images.class_labels import class_labels_of
 from dualfair.supernet.images.inspection import Finding, check_images, check_origin, read_pixels
 from dualfair.supernet.images.labelled_set import split_labelled
 from dualfair.supernet.images.labels import doubts
-from dualfair.supernet.images.manifest import SPLITS
+from dualfair.supernet.images.manifest import LABEL, SPLIT, SPLITS
 from dualfair.supernet.images.store import FaceStore
 
 
@@ -57,7 +57,7 @@ def inspect_labelled(
         for split, rows in split_labelled(store.manifest, labels, fractions, seed).items():
             row_splits[rows] = split
     except ValueError as error:
-        if "split" not in store.manifest.columns:
+        if SPLIT not in store.manifest.columns:
             raise
         findings.append(Finding(True, str(error)))
     strata = zip(labels.classes.tolist(), labels.groups.tolist(), row_splits[labels.rows].tolist(), strict=True)
@@ -70,8 +70,7 @@ def inspect_labelled(
     findings += [Finding(True, text) for text in (*labels.unknown, *labels.alike, *labels.reserved)]
     if not findings:
         findings += _check_counts(counts, labels.column)
-    # The column of labels is looked at with the labels.
-    findings += [Finding(False, text) for text in doubts(store.manifest, labels.column) if "'label'" not in text]
+    findings += [Finding(False, text) for text in doubts(store.manifest, LABEL, labels.column)]
     pixels = read_pixels(store, progress)
     findings += [*check_origin(store, pixels), *check_images(store, pixels, row_splits)]
     return LabelledInspection(counts, tuple(sorted(findings, key=lambda finding: not finding.fault)))

@@ -38,7 +38,7 @@ class Part:
     columns: dict[str, tuple[str, ...]]
     open_image: Callable[[int], BinaryIO]
     size: int | None
-    """Side of the largest central square of an image; None where images are files of any size."""
+    """Side of the largest central square of an image; None where it is not known."""
 
     def __len__(self) -> int:
         return len(self.columns["label"])

@@ -13,9 +13,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+from PIL import Image
 
+from dualfair.supernet.images.decoding import formats
 from dualfair.supernet.images.importers.listing import Listing
 from dualfair.supernet.images.importers.packed import (
+    LEAST_SIDE,
     MOST_LABEL_BYTES,
     Part,
     has_bytes,
@@ -144,7 +147,7 @@ def _open_pixels(images: _Array) -> tuple[Callable[[int], BinaryIO], int, int]:
     return open_image, count, size
 
 
-def _open_files(files: _Array, offsets: np.ndarray) -> tuple[Callable[[int], BinaryIO], int, None]:
+def _open_files(files: _Array, offsets: np.ndarray) -> tuple[Callable[[int], BinaryIO], int, int | None]:
     if files.dtype != np.uint8 or len(files.shape) != 1:
         raise ValueError(f"jpeg are {files.dtype} {files.shape}; expected a list of bytes (uint8)")
     if offsets.dtype.kind not in "iu" or len(offsets) < 2:
@@ -159,7 +162,17 @@ def _open_files(files: _Array, offsets: np.ndarray) -> tuple[Callable[[int], Bin
             raise ValueError(f"{length:,} bytes; expected {MOST_FILE_BYTES:,} at most")
         return io.BytesIO(files.bytes_at(int(ends[row]), length))
 
-    return open_image, len(ends) - 1, None
+    return open_image, len(ends) - 1, _side_of_file(open_image)
+
+
+def _side_of_file(open_image: Callable[[int], BinaryIO]) -> int | None:
+    """Side of the largest square of the first image; None where it cannot be read."""
+    try:
+        with Image.open(open_image(0), formats=formats()) as image:
+            return max(LEAST_SIDE, min(image.size))
+    except Exception:
+        # On damaged files Pillow's decoders raise whatever their code comes across; the import names them.
+        return None
 
 
 def idx(source: Path) -> Listing:
