@@ -48,13 +48,13 @@ def save_idx(folder, names=("train", "t10k"), end="", pack=lambda content: conte
     return folder
 
 
-def save_cifar(folder, hundred=False):
+def save_cifar(folder, hundred=False, images=2):
     folder.mkdir(exist_ok=True, parents=True)
-    pixels = RNG.integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
+    pixels = RNG.integers(0, 256, (images, 32, 32, 3), dtype=np.uint8)
     names = ["train.bin", "test.bin"] if hundred else [*(f"data_batch_{n}.bin" for n in range(1, 6)), "test_batch.bin"]
     for name in names:
         records = [
-            bytes([1, number] if hundred else [number]) + image.transpose(2, 0, 1).tobytes()
+            bytes([1, number % 2] if hundred else [number % 2]) + image.transpose(2, 0, 1).tobytes()
             for number, image in enumerate(pixels)
         ]
         (folder / name).write_bytes(b"".join(records))
