@@ -82,6 +82,8 @@ def test_arrays_keep_their_size_and_come_with_groups(dualfair, tmp_path):
     assert made.status == 0 and "40 images of 2 classes at 12 px" in made.out, made.err
     checked = dualfair("images", "check", tmp_path / "out", "--group-column", "group")
     assert ["0", "a", "6", "2", "2"] in [line.split() for line in checked.out.splitlines()]
+    wrong = dualfair("images", "check", tmp_path / "out", "--split", "0.5,0.5")
+    assert wrong.status == 2 and "split fractions must be three positive numbers" in wrong.err
     splits = open_splits(open_store(tmp_path / "out"), group_column="group", fractions=(0.6, 0.2, 0.2), seed=0, size=12)
     assert len(splits["train"]) == 24
 

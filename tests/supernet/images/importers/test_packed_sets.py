@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dualfair.supernet.images.importers import packed_sets
 from dualfair.supernet.images.importers.importing import import_listing
 from dualfair.supernet.images.importers.labelled import with_validation
 from dualfair.supernet.images.importers.packed_sets import cifar, idx, npz
@@ -153,6 +154,18 @@ def test_an_array_that_promises_more_than_the_archive_has_is_refused(tmp_path):
         archive.writestr("images.npy", head.getvalue() + b"1234")
     with pytest.raises(ValueError, match=r"array images should have 64,000,000,000,128 bytes and has 132"):
         npz(tmp_path / "a.npz")
+
+
+def test_a_file_and_labels_that_unpack_to_too_much_are_refused(tmp_path, monkeypatch):
+    blob, offsets = jpegs(PIXELS)
+    path = save_npz(tmp_path / "a.npz", jpeg=blob, offsets=offsets, labels=LABELS)
+    listing = npz(path)
+    monkeypatch.setattr(packed_sets, "MOST_FILE_BYTES", 99)
+    with pytest.raises(ValueError, match=r"\d+ bytes; expected 99 at most"):
+        listing.open_image(1)
+    monkeypatch.setattr(packed_sets, "MOST_LABEL_BYTES", 47)
+    with pytest.raises(ValueError, match=r"are \(7,\) of int64; expected a list of numbers or short texts"):
+        npz(path)
 
 
 @pytest.mark.parametrize(("end", "pack"), [("", bytes), (".gz", gzip.compress)])
