@@ -1,8 +1,8 @@
 """What networks are searched for and judged by: one visible table, which is open to objectives of one's own.
 
-An objective on images is a function of embedded faces, a cost one of a candidate network. What is searched on is
-minimised, and shown as it is minimised: the column of an objective of which more is better says so (`1 -
-tar(far=0.01)`), and no sign is turned later. `objective_grammar` reads lists of them.
+An objective on images is a function of embedded faces or of classified images, a cost one of a candidate network. What
+is searched on is minimised, and shown as it is minimised: the column of an objective of which more is better says so
+(`1 - tar(far=0.01)`), and no sign is turned later. `objective_grammar` reads lists of them.
 
 Shape legend: N images, D embedding, P probes.
 """
@@ -15,7 +15,9 @@ from typing import Self
 
 import numpy as np
 
+from dualfair.evaluation.classified import ClassifiedImages
 from dualfair.evaluation.cost import macs, parameters
+from dualfair.evaluation.metrics.classification import balanced_error, rate_difference
 from dualfair.evaluation.metrics.disparity import DISPARITIES, Disparity, DisparityResult, error_share, measure
 from dualfair.evaluation.metrics.identification import COUNTS, CountNearer, Ranks, error, ranks
 from dualfair.evaluation.metrics.identification import galleries as balanced_galleries
@@ -89,12 +91,13 @@ class Candidate:
 class Objective:
     """Something to search for. `name` is as it was asked for, arguments included.
 
-    `compute` takes `EmbeddedFaces`, or a `Candidate` where it is not `on_images`, and gives a number in `unit`; NaN is
-    undefined. What the grammar may set are its further arguments that have a default of a number or a text, and
-    `arguments` are those that were set; `check` takes the same and raises ValueError where they are out of range.
-    `best` and `worst` are the ends of the range of values, None where it has none. Of a maximised one searched on, and
-    shown, is best - value, or -value without a best. `caveat` takes the identities (N,) of faces and the arguments, and
-    says in a sentence that these are too few for it, "" where they are not.
+    `compute` takes `EmbeddedFaces` or `ClassifiedImages`, or a `Candidate` where it is not `on_images`, and gives a
+    number in `unit`; NaN is undefined. One that `takes` one kind of images is not to be had of the other. What the
+    grammar may set are its further arguments that have a default of a number or a text, and `arguments` are those that
+    were set; `check` takes the same and raises ValueError where they are out of range. `best` and `worst` are the ends
+    of the range of values, None where it has none. Of a maximised one searched on, and shown, is best - value, or
+    -value without a best. `caveat` takes the identities (N,) of faces and the arguments, and says in a sentence that
+    these are too few for it, "" where they are not.
 
     `of_probes` is for what is made of the ranks alone: f(values, groups) of the probes (P,) (see
     `metrics.disparity`), from which people can be resampled. `compares_groups` marks a disparity.
@@ -112,6 +115,7 @@ class Objective:
     caveat: Callable[..., str] | None = None
     of_probes: Callable[[np.ndarray, np.ndarray], float] | None = None
     compares_groups: bool = False
+    takes: type | tuple[type, ...] = (EmbeddedFaces, ClassifiedImages)
 
     def __post_init__(self) -> None:
         if self.direction not in DIRECTIONS:
@@ -124,8 +128,12 @@ class Objective:
             return self.name
         return f"-{self.name}" if self.best is None else f"{self.best:g} - {self.name}"
 
-    def value(self, of: EmbeddedFaces | Candidate) -> float:
-        """The value as it is minimised. Raises ValueError for a result that is no number."""
+    def value(self, of: EmbeddedFaces | ClassifiedImages | Candidate) -> float:
+        """The value as it is minimised. Raises ValueError for a result that is no number, and for images of another
+        kind than it takes."""
+        if self.on_images and not isinstance(of, self.takes):
+            kind = "faces" if self.takes is EmbeddedFaces else "labelled images"
+            raise ValueError(f"objective {self.name} is of {kind}; take another one for these images")
         value = self.compute(of, **self.arguments)
         if np.ndim(value) or not isinstance(value, (int, float, np.number, np.ndarray)):
             raise ValueError(f"objective {self.name} must return one number, got {value!r}")
@@ -160,12 +168,14 @@ class Objective:
         written = ", ".join(f"{name}={value}" for name, value in told.items())
         return replace(self, name=f"{self.name}({written})" if told else self.name, arguments=told)
 
-    def disparity(self, faces: EmbeddedFaces) -> DisparityResult:
+    def disparity(self, faces: EmbeddedFaces | ClassifiedImages) -> DisparityResult:
         """What a function of the probes comes to, with the values of the groups and why it is undefined where it is."""
         return _measured(self.of_probes, faces, **self.arguments)
 
 
-def _measured(function: Callable[[np.ndarray, np.ndarray], float], faces: EmbeddedFaces, **gallery: object):
+def _measured(
+    function: Callable[[np.ndarray, np.ndarray], float], faces: EmbeddedFaces | ClassifiedImages, **gallery: object
+) -> DisparityResult:
     ranked = faces.galleries(**gallery)
     return measure(function, [(gallery_ranks, faces.groups[rows]) for gallery_ranks, rows in ranked])
 
@@ -204,6 +214,26 @@ def _few_impostors(identities: np.ndarray, *, far: float = 0.001) -> str:
     return far_warning(far, pairs_of_images(identities)[1])
 
 
+def _rate_objective(name: str) -> Objective:
+    """SPD, EOD or AOD of classified images, of the class `positive` or the largest over all classes."""
+
+    def compute(images: ClassifiedImages, *, positive: str = "") -> float:
+        return rate_difference(name, images.predicted, images.labels, images.groups, images.classes_of(positive))
+
+    return Objective(
+        name=name,
+        unit="between groups",
+        compute=compute,
+        best=0.0,
+        worst=1.0,
+        compares_groups=True,
+        takes=ClassifiedImages,
+    )
+
+
+TOP = 5
+"""`top5_error` lets the true one be among so many."""
+
 WORST_GROUP = Disparity("worst_group_error", "correct", error_share, np.max)
 
 OBJECTIVES: dict[str, Objective] = {
@@ -217,6 +247,23 @@ OBJECTIVES: dict[str, Objective] = {
             best=0.0,
             worst=1.0,
         ),
+        Objective(
+            name="top5_error",
+            unit="share of probes",
+            compute=lambda faces: float(np.mean(faces.ranks().values >= TOP)),
+            of_probes=lambda values, groups: float(np.mean(values >= TOP)),
+            best=0.0,
+            worst=1.0,
+        ),
+        Objective(
+            name="balanced_error",
+            unit="mean share over classes",
+            compute=lambda images: balanced_error(images.ranks(), images.labels),
+            best=0.0,
+            worst=1.0,
+            takes=ClassifiedImages,
+        ),
+        *map(_rate_objective, ("spd", "eod", "aod")),
         *(disparity_objective(name, function) for name, function in DISPARITIES.items()),
         Objective(
             name="worst_group_error",
@@ -235,6 +282,7 @@ OBJECTIVES: dict[str, Objective] = {
             direction=MAXIMISE,
             best=1.0,
             worst=0.0,
+            takes=EmbeddedFaces,
         ),
         Objective(
             name="params",
@@ -256,7 +304,7 @@ OBJECTIVES: dict[str, Objective] = {
         ),
     )
 }
-"""The built-in objectives: error, every disparity, the worst group's error, TAR at a FAR, and costs."""
+"""The built-in objectives: errors, every disparity, the worst group's error, TAR at a FAR, and costs."""
 
 
 def columns_of(objectives: Iterable[Objective]) -> tuple[str, ...]:

@@ -1,17 +1,23 @@
-"""How embeddings are judged: one protocol for inherited and standalone networks, on any faces.
+"""How what networks answer is judged: one protocol for inherited and standalone networks, on any images.
 
-Shape legend: N images, D embedding.
+Shape legend: N images, D embedding, K classes.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dualfair.evaluation.classified import ClassifiedImages
 from dualfair.evaluation.metrics.disparity import per_group
 from dualfair.evaluation.metrics.identification import CountNearer, error, halves
 from dualfair.evaluation.objective_grammar import default_objectives
 from dualfair.evaluation.objectives import OBJECTIVES, EmbeddedFaces, Objective, columns_of
+from dualfair.supernet.images.store import CLASSIFICATION
+
+if TYPE_CHECKING:
+    from dualfair.supernet.images.image_set import ImageSet
 
 LITERAL = "rank_disparity"
 """The published objective; it stands beside any other that is searched on."""
@@ -119,6 +125,18 @@ class Scores:
     undefined: str = ""
 
 
+def answered(
+    images: "ImageSet", answers: np.ndarray, seed: int = 0, nearer: CountNearer | None = None
+) -> EmbeddedFaces | ClassifiedImages:
+    """Images with what a network answered of them, as objectives take them: embeddings (N, D), or class scores (N, K).
+
+    `seed` and `nearer` as `EmbeddedFaces`. What a set is for is told apart here, and nowhere else.
+    """
+    if images.task == CLASSIFICATION:
+        return ClassifiedImages(answers, images.labels, images.class_names, images.identities, images.groups, seed)
+    return EmbeddedFaces(answers, images.identities, images.groups, seed, nearer)
+
+
 def evaluate(
     embeddings: np.ndarray,
     identities: Sequence,
@@ -130,8 +148,9 @@ def evaluate(
     return evaluate_faces(EmbeddedFaces(embeddings, identities, groups, protocol.seed, nearer), protocol)
 
 
-def evaluate_faces(faces: EmbeddedFaces, protocol: EvaluationProtocol) -> Scores:
-    """The verdict on embedded faces. Error and group numbers are taken all against all, the objectives as they say."""
+def evaluate_faces(faces: EmbeddedFaces | ClassifiedImages, protocol: EvaluationProtocol) -> Scores:
+    """The verdict on embedded faces or classified images. Error and group numbers are taken all against all, the
+    objectives as they say."""
     ranked = faces.ranks()
     names = np.unique(faces.groups).tolist()
     probe_groups = faces.groups[ranked.probes]
@@ -158,7 +177,9 @@ def evaluate_faces(faces: EmbeddedFaces, protocol: EvaluationProtocol) -> Scores
     )
 
 
-def _measures(faces: EmbeddedFaces, protocol: EvaluationProtocol, asked_for: Sequence[Objective]) -> dict[str, float]:
+def _measures(
+    faces: EmbeddedFaces | ClassifiedImages, protocol: EvaluationProtocol, asked_for: Sequence[Objective]
+) -> dict[str, float]:
     """All measures of faces, by name; NaN for one that they are too few for, unless it was `asked_for`."""
     values = {}
     for objective in protocol.measured:

@@ -39,9 +39,17 @@ def test_keyword_arguments_are_the_options_of_the_command(name):
     options = {parameter.name for parameter in command.params}
     signature = inspect.signature(getattr(door, name)).parameters
     named = {each.name for each in signature.values() if each.kind is not each.VAR_KEYWORD} - WATCHING
-    of_configs = {field.name for config in CONFIGS[name] for field in fields(config)}
+    of_configs = {field.name for config in CONFIGS[name] for field in fields(config) if "help" in field.metadata}
     assert named | of_configs == options
     assert not any(importlib.import_module("keyword").iskeyword(option) for option in options)
+
+
+def test_what_is_recorded_but_no_option_is_refused_at_the_door_and_in_presets(tmp_path):
+    with pytest.raises(TypeError, match="unexpected option 'images_at_once'"):
+        door.search(tmp_path / "run", images_at_once=64)
+    (preset := tmp_path / "mine.toml").write_text("images_at_once = 64")
+    with pytest.raises(ValueError, match="unknown option 'images_at_once'"):
+        door.search(tmp_path / "run", preset=str(preset))
 
 
 def test_an_export_has_the_defaults_of_its_command():

@@ -120,9 +120,9 @@ def search(
     """Stage 2: evolve subnets of a trained run on the weights that they inherit; the confirmed front.
 
     `objectives` are two to four as the command line has them, in one text or a list; `exhaustive` scores the whole
-    space instead; `batch` images are scored at once, None: 128, on CUDA up to 1,024 by its memory; `start` are
-    genotypes to begin with, or "paper". `options` are those of `SearchOptions`, `ProtocolOptions` and
-    `ConstraintOptions`, as `dualfair search --help` lists them.
+    space instead; `batch` images are scored at once, None: as this run did before, else 128, on CUDA up to 1,024 by its
+    memory; `start` are genotypes to begin with, or "paper". `options` are those of `SearchOptions`, `ProtocolOptions`
+    and `ConstraintOptions`, as `dualfair search --help` lists them.
     """
     from dualfair.runs.trained_run import working_on
     from dualfair.stages.search import SearchTask
@@ -403,7 +403,7 @@ def _configs(function: str, options: Mapping[str, object], preset: str | None, *
 
 def _check_names(function: str, options: Mapping[str, object], *configs: type) -> None:
     """Raise TypeError for a name that is no option."""
-    known = [field.name for config in configs for field in fields(config)]
+    known = [field.name for config in configs for field in fields(config) if "help" in field.metadata]
     for name in options:
         if name not in known:
             raise TypeError(f"{function}() got an unexpected option {name!r}; known: {', '.join(known)}")

@@ -3,8 +3,6 @@
 Shape legend: N images, D embedding, G gallery images, P probes, C probes at once, K pairs.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 
 import numpy as np
@@ -14,6 +12,7 @@ from torch import Tensor
 from dualfair.evaluation.metrics.identification import CountNearer, count_nearer
 from dualfair.evaluation.metrics.similarity import DENSE, GRID, Arrangement, lengths, rounding, tie_tolerance
 from dualfair.supernet.memory import Batch, free_memory
+from dualfair.supernet.tf32 import tensor_float32
 
 _ROWS = 2048
 """Most probes at once: with more a device is no faster."""
@@ -57,20 +56,9 @@ def count_on_device(
         counts[place] = nearer.sum(1).cpu().numpy()
 
     rows = min(_ROWS, max(1, free_memory(device) // (_PAIR_BYTES * len(unit))))
-    with float32_products():
+    with tensor_float32(products=False, convolutions=False):
         Batch(rows).over(len(probes), work)
     return counts
-
-
-@contextmanager
-def float32_products() -> Iterator[None]:
-    """Within, matrix products of float32 are computed in float32; then as they were before."""
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
 
 
 def _unit_rows(embeddings: np.ndarray, images: np.ndarray, device: torch.device) -> Tensor:

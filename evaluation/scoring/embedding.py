@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from dualfair.evaluation.scoring.device_ranks import float32_products
 from dualfair.supernet.images.augmentation import mirror, to_input
+from dualfair.supernet.images.image_set import ImageSet
 from dualfair.supernet.memory import Batch
+from dualfair.supernet.tf32 import tensor_float32
 
 MIRRORED = 2
 """Passes of an image through a network that embeds it: itself and its mirror image."""
@@ -30,22 +31,25 @@ def computed_in(precision: str, device: torch.device) -> Iterator[None]:
     if device.type != "cuda":
         yield
         return
-    before = torch.backends.cudnn.allow_tf32
-    torch.backends.cudnn.allow_tf32 = precision != "float32"
-    try:
-        with float32_products(), torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
-            yield
-    finally:
-        torch.backends.cudnn.allow_tf32 = before
+    switched = tensor_float32(products=False, convolutions=precision != "float32")
+    with switched, torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+        yield
 
 
 class Faces(Protocol):
-    """What is embedded: identities and groups (N,) of strings, and images by number as uint8 (B, S, S, 3)."""
+    """What networks are judged on: identities and groups (N,) of strings, and images by number as uint8 (B, S, S, 3).
 
+    `task`, `mirrored` and `answer` as `supernet.images.image_set.ImageSet` has them.
+    """
+
+    task: str
+    mirrored: bool
     identities: np.ndarray
     groups: np.ndarray
 
     def read(self, images: np.ndarray) -> Tensor: ...
+
+    def answer(self, head: torch.nn.Module, embedding: Tensor) -> Tensor: ...
 
 
 def over_batches(
@@ -95,6 +99,23 @@ def summed(outputs: Tensor) -> np.ndarray:
     """L2-normalised sums of the embeddings of images and of their mirror images, (2B, D) -> float32 (B, D)."""
     plain, mirrored = outputs.float().chunk(2)
     return functional.normalize(plain + mirrored).cpu().numpy()
+
+
+class PixelMeans:
+    """What tells classes apart without a network: the mean of some `training` images of every class."""
+
+    _MOST = 5000
+
+    def __init__(self, training: ImageSet) -> None:
+        self.training = training
+
+    def class_scores(self, embedding: Tensor) -> Tensor:
+        """Cosines of images, as `pixel_embeddings` (N, S * S * 3), with the means of the classes: (N, K)."""
+        places = np.random.default_rng(0).permutation(len(self.training))[: self._MOST]
+        some = self.training.take(np.sort(places))
+        members = functional.one_hot(torch.from_numpy(some.labels), self.training.class_count).float()
+        means = functional.normalize(members.T @ functional.normalize(torch.from_numpy(pixel_embeddings(some))))
+        return functional.normalize(embedding) @ means.T
 
 
 def pixel_embeddings(faces: Faces) -> np.ndarray:

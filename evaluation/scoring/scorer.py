@@ -16,7 +16,7 @@ from torch import Tensor
 from dualfair.evaluation.metrics.disparity import MINIMUM_PROBES, Disparity, per_group, values_of
 from dualfair.evaluation.metrics.identification import Ranks
 from dualfair.evaluation.objectives import OBJECTIVES, Candidate, EmbeddedFaces, Objective
-from dualfair.evaluation.protocol import EvaluationProtocol, Scores, evaluate_faces
+from dualfair.evaluation.protocol import EvaluationProtocol, Scores, answered, evaluate_faces
 from dualfair.evaluation.scoring.device_ranks import counter_on
 from dualfair.evaluation.scoring.embedding import Faces, computed_in, over_batches, summed, with_mirror
 from dualfair.evaluation.scoring.sharing import Work, divide, work
@@ -38,7 +38,8 @@ def population_embeddings(
     batch: int | Batch = 128,
     precision: str = "tf32",
 ) -> dict[Genotype, np.ndarray]:
-    """Test-time embeddings float32 (N, D) of all faces, for every genotype, by the weights of `network`.
+    """What networks are judged by, for every genotype, by the weights of `network`: float32 (N, D) of all faces, test-
+    time embeddings or, of labelled images, class scores.
 
     `calibration` are the images (B, 3, S, S) on which the BN statistics of every path are measured, as one batch;
     None keeps the statistics that the network has. `network` is not changed. For a standalone network the only
@@ -51,15 +52,18 @@ def population_embeddings(
     """
     distinct = list(dict.fromkeys(genotypes))
     device = next(network.parameters()).device
-    embeddings = {
-        genotype: np.empty((len(faces.identities), network.skeleton.embedding), np.float32) for genotype in distinct
-    }
+    embeddings: dict[Genotype, np.ndarray] = {}
     if not distinct:
         return embeddings
 
     def embed_batch(place: slice, images: Tensor) -> None:
-        for genotype, output in leaves(roots, (with_mirror(images), None)):
-            embeddings[genotype][place] = summed(output)
+        for genotype, output in leaves(roots, (with_mirror(images) if faces.mirrored else images, None)):
+            with torch.autocast(device.type, enabled=False):
+                answers = faces.answer(network.heads[genotype.head], output.float())
+            answers = summed(answers) if faces.mirrored else answers.cpu().numpy()
+            if genotype not in embeddings:
+                embeddings[genotype] = np.empty((len(faces.identities), answers.shape[1]), np.float32)
+            embeddings[genotype][place] = answers
 
     with torch.no_grad(), computed_in(precision, device):
         roots = build_trie(network, distinct, calibration)
@@ -201,9 +205,7 @@ class InheritedScorer:
     def _row(self, embeddings: np.ndarray) -> list[float]:
         values: dict[str, float] = {}
         if np.isfinite(embeddings).all():
-            faces = EmbeddedFaces(
-                embeddings, self.faces.identities, self.faces.groups, self.protocol.seed, self._nearer
-            )
+            faces = answered(self.faces, embeddings, self.protocol.seed, self._nearer)
             values = score_columns(evaluate_faces(faces, self.protocol))
             if self.resamples:
                 values |= interval_columns(faces, self.protocol.on_images, self.resamples)

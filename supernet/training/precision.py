@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
+from dualfair.supernet.tf32 import tensor_float32
 from dualfair.supernet.training.recipe import BF16, FP16, TF32, Recipe
 
 _HALVES = {BF16: torch.bfloat16, FP16: torch.float16}
@@ -25,13 +26,9 @@ def float32_products(recipe: Recipe, device: torch.device) -> Iterator[None]:
     if device.type != "cuda" or recipe.half:
         yield
         return
-    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
-    before = matmul.allow_tf32, cudnn.allow_tf32
-    matmul.allow_tf32 = cudnn.allow_tf32 = recipe.train_precision == TF32
-    try:
+    tf32 = recipe.train_precision == TF32
+    with tensor_float32(products=tf32, convolutions=tf32):
         yield
-    finally:
-        matmul.allow_tf32, cudnn.allow_tf32 = before
 
 
 @dataclass

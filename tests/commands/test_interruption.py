@@ -7,11 +7,14 @@ import sys
 import time
 
 import pytest
+import torch
 
+import dualfair as door
 from dualfair.commands.console import Interrupted, on_signals
 from dualfair.supernet.training.checkpoint import checkpoints, verified
 
-ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+# As many threads as here, where the same training runs without being disturbed.
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
 SIGNALS = [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
 
 
@@ -53,27 +56,29 @@ def faces(tmp_path_factory):
     return folder
 
 
-def command(faces, out):
-    words = ["train", "--faces", faces, "--size", "32", "--epochs", "5", "--batch", "16", "--device", "cpu"]
-    return [sys.executable, "-c", "from dualfair.__main__ import main; main()", *words, "--out", out]
+RECIPE = {"size": 32, "epochs": 5.0, "batch": 16, "device": "cpu"}
+
+
+def words(faces, out):
+    return ["train", "--faces", faces, "--out", out, *(f"--{name}={value}" for name, value in RECIPE.items())]
 
 
 @pytest.fixture(scope="module")
 def whole(faces):
     """The record of the last checkpoint of an undisturbed training."""
     out = faces.parent / "whole"
-    ran = subprocess.run(command(faces, out), env=ENVIRONMENT, capture_output=True, text=True)
-    assert ran.returncode == 0, ran.stderr
+    door.train(faces, out, **RECIPE)
     return verified(checkpoints(out / "train")[-1])
 
 
 @pytest.mark.parametrize(("number", "status"), SIGNALS)
 def test_training_stops_after_its_step_and_the_same_command_ends_as_if_nothing_had_been(
-    faces, whole, tmp_path, number, status
+    faces, whole, dualfair, tmp_path, number, status
 ):
     run = tmp_path / "run"
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    child = subprocess.Popen(command(faces, run), env=ENVIRONMENT, **pipes)
+    code = "from dualfair.__main__ import main; main()"
+    child = subprocess.Popen([sys.executable, "-c", code, *words(faces, run)], env=ENVIRONMENT, **pipes)
     while not list(run.glob("train/tensorboard/*")):
         assert child.poll() is None, child.stderr.read()
         time.sleep(0.01)
@@ -86,7 +91,7 @@ def test_training_stops_after_its_step_and_the_same_command_ends_as_if_nothing_h
     record = verified(stopped)
     assert 0 < record.step < record.steps
     assert f"Stopped at step {record.step} of {record.steps}; the same command continues there" in out
-    again = subprocess.run(command(faces, run), env=ENVIRONMENT, capture_output=True, text=True)
-    assert again.returncode == 0 and f"continuing from step {record.step}" in again.stdout
+    again = dualfair(*words(faces, run))
+    assert again.status == 0 and f"continuing from step {record.step}" in again.out, again.err
     end = verified(checkpoints(run / "train")[-1])
     assert end.sha256 == whole.sha256 and end.seconds > record.seconds

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from dualfair.runs.architectures import open_skeleton, open_space
 from dualfair.runs.devices import seeded
 from dualfair.supernet.genotype import Genotype
-from dualfair.supernet.images.noise import RandomFaces
+from dualfair.supernet.images.noise import random_faces
 from dualfair.supernet.network import Network, Supernet, build
 from dualfair.supernet.skeleton import skeleton_of
 from dualfair.supernet.space import SearchSpace, dpn_space
@@ -185,7 +185,7 @@ def _trainer(make: Callable[[], Opened], device: str, step: str) -> Trainer:
     with seeded(0):
         opened, space = make()
     recipe = Recipe(epochs=4, batch=IMAGES, lr=1e-3, ema=0.9, train_precision="float32")
-    return Trainer(opened, RandomFaces(64, PEOPLE, SIDE), recipe, seed=0, space=space, device=device, step=step)
+    return Trainer(opened, random_faces(64, PEOPLE, SIDE), recipe, seed=0, space=space, device=device, step=step)
 
 
 def _apart(what: str, trainer: Trainer, other: Trainer) -> Iterator[Row]:

@@ -16,7 +16,7 @@ from dualfair.evaluation.scoring.embedding import network_input
 from dualfair.evaluation.scoring.scorer import InheritedScorer, population_embeddings
 from dualfair.runs.devices import seeded
 from dualfair.stages.confirm import GENOTYPES_A_CALL
-from dualfair.supernet.images.noise import RandomFaces
+from dualfair.supernet.images.noise import random_faces
 from dualfair.supernet.network import Supernet
 from dualfair.supernet.skeleton import skeleton_of
 from dualfair.supernet.space import dpn_space
@@ -31,7 +31,7 @@ def scored(device: str) -> Iterator[Row]:
     """Random subnets on images with their mirror images, by the device's precisions, and how far embeddings turn."""
     name, subnets, images, sample = ("nano", 2, 8, 8) if device == "cpu" else ("paper", 6, 512, 256)
     supernet, genotypes = _supernet(name, device, subnets)
-    faces, others = (RandomFaces(images, images, supernet.skeleton.image_size, seed) for seed in (0, 1))
+    faces, others = (random_faces(images, images, supernet.skeleton.image_size, seed) for seed in (0, 1))
     calibration = network_input(others, np.arange(min(sample, images)), device)
     kind, exact = torch.device(device).type, None
     contexts = {
@@ -61,7 +61,7 @@ def generation(device: str) -> Iterator[Row]:
     is not embedding but ranks and what is made of them."""
     genotypes, images, sample = (2, 40, 8) if device == "cpu" else (GENOTYPES_A_CALL, 16_667, 512)
     supernet, chosen = _supernet("nano", device, genotypes)
-    faces = RandomFaces(images, images // 5, supernet.skeleton.image_size)
+    faces = random_faces(images, images // 5, supernet.skeleton.image_size)
     calibration = network_input(faces, np.arange(sample), device)
     scorer = InheritedScorer(supernet, faces, calibration, EvaluationProtocol())
     embedding = seconds_of(

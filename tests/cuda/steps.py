@@ -10,7 +10,7 @@ from dualfair.benchmarks.contests import IDENTITIES, chosen_engine, parts, plain
 from dualfair.evaluation.cost import expected_macs, macs
 from dualfair.planning.memory import covering_paths, training_memory
 from dualfair.runs.devices import seeded
-from dualfair.supernet.images.noise import RandomFaces
+from dualfair.supernet.images.noise import random_faces
 from dualfair.supernet.network import Supernet, build
 from dualfair.supernet.skeleton import skeleton_of
 from dualfair.supernet.training.recipe import GRAPH, PATHS, Recipe
@@ -82,7 +82,7 @@ def network_steps(skeleton: str, batch: int, device: str) -> Iterator[Row]:
         forget(device)
         with seeded(0):
             network = build("101:cosface", shape, IDENTITIES)
-        faces = RandomFaces(max(4 * batch, IDENTITIES), IDENTITIES, shape.image_size)
+        faces = random_faces(max(4 * batch, IDENTITIES), IDENTITIES, shape.image_size)
         trainer = Trainer(network, faces, recipe, seed=0, device=device, step=engine)
         seconds[engine] = seconds_of(partial(next, trainer.run()), device, REPEATS, WARM_UP)
         flops = FLOPS * batch * (macs(network.spec, shape) + IDENTITIES * shape.embedding)

@@ -22,7 +22,7 @@ from dualfair.planning.memory import (
     training_memory,
 )
 from dualfair.planning.workload import FaceCounts
-from dualfair.supernet.images.noise import RandomFaces
+from dualfair.supernet.images.noise import random_faces
 from dualfair.supernet.network import Supernet, build
 from dualfair.supernet.space import dpn_space
 from dualfair.supernet.training.recipe import Recipe
@@ -65,7 +65,7 @@ def space():
     ids=str,
 )
 def test_a_plan_holds_what_training_has_alive(tiny, space, changed):
-    recipe, faces = Recipe(**changed), RandomFaces(96, 12, tiny.image_size)
+    recipe, faces = Recipe(**changed), random_faces(96, 12, tiny.image_size)
     counts = FaceCounts(training=96, identities=12, validation=4, test=4)
     workload = workload_of(space, tiny, train=recipe, retrain=recipe, faces=counts, calibrate=2)
     pixels = faces.read(np.arange(96))
@@ -87,7 +87,7 @@ def test_a_plan_holds_what_training_has_alive(tiny, space, changed):
 
 @pytest.mark.parametrize("batch", [4, 64])
 def test_all_paths_at_once_need_what_their_step_has_alive(tiny, space, batch):
-    recipe, faces = Recipe(batch=batch), RandomFaces(96, 12, tiny.image_size)
+    recipe, faces = Recipe(batch=batch), random_faces(96, 12, tiny.image_size)
     supernet = partial(Supernet, tiny, 12, space.heads)
 
     def train():
@@ -123,7 +123,7 @@ def test_a_plan_holds_what_scoring_has_alive(tiny, space, calibrate, batch):
     workload = workload_of(space, tiny, faces=faces, calibrate=calibrate, batch=batch)
 
     def scoring():
-        supernet, images = Supernet(tiny, 0, space.heads).eval(), RandomFaces(100, 12, tiny.image_size)
+        supernet, images = Supernet(tiny, 0, space.heads).eval(), random_faces(100, 12, tiny.image_size)
         sample = network_input(images, np.arange(calibrate), "cpu") if calibrate else None
         population_embeddings(supernet, covering_paths(space), images, sample, batch=batch)
 

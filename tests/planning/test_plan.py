@@ -95,8 +95,8 @@ def test_stages_follow_their_tables_of_the_preset_and_retraining_else_follows_tr
 def test_every_option_of_the_stages_is_one_of_the_plan(dualfair):
     shown = " ".join(dualfair("plan", "--help").out.split())
     for config in (PlanOptions, *CONFIGS):
-        for name in config.__dataclass_fields__:
-            assert f"--{name.replace('_', '-')}" in shown, name
+        for field in dataclasses.fields(config):
+            assert "help" not in field.metadata or f"--{field.name.replace('_', '-')}" in shown, field.name
 
 
 @pytest.mark.parametrize(

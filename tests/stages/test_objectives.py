@@ -12,7 +12,7 @@ from dualfair.evaluation import latency
 from dualfair.runs.directory import RunDirectory
 from dualfair.runs.options import ProtocolOptions, RetrainOptions, measurement
 from dualfair.runs.trained_run import open_trained
-from dualfair.stages.inherited import scored_networks
+from dualfair.stages.inherited import recorded_search, scored_networks
 from dualfair.stages.retrain import select
 from dualfair.supernet.training.process_group import ALONE
 
@@ -208,3 +208,24 @@ def test_latency_is_an_objective_and_a_search_that_goes_on_has_the_same_values(d
     assert {str(each.genotype): value for each, value in zip(scored, values[:, 1], strict=True)}.items() <= kept.items()
     elsewhere = dualfair(*words)
     assert "16 genotypes, 0 of them known before" in elsewhere.out
+
+
+def test_a_search_goes_on_with_the_images_at_once_that_it_began_with(dualfair, trained, monkeypatch):
+    def at_once():
+        with RunDirectory(trained).locked() as directory:
+            run = open_trained(directory, ALONE)
+            scored, _ = scored_networks(run)
+            return recorded_search(directory).protocol.images_at_once, len(scored)
+
+    monkeypatch.setattr("dualfair.stages.inherited.images_at_once", lambda device, side: 48)
+    unconfirmed = ("--population", 4, "--generations", 1, "--calibrate", 16, "--confirm-candidates", 0)
+    assert dualfair("search", "--run", trained, *unconfirmed).status == 0
+    assert at_once() == (48, 4)
+    # Another device's rule would say another number.
+    monkeypatch.setattr("dualfair.stages.inherited.images_at_once", lambda device, side: 64)
+    again = dualfair("search", "--run", trained, *unconfirmed)
+    assert "measured with other" not in again.out
+    assert at_once() == (48, 4)
+    other = dualfair("search", "--run", trained, *unconfirmed, "--batch", 16)
+    assert "4 scores measured with other weights, settings" in other.out
+    assert at_once() == (16, 4)

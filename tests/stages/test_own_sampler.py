@@ -43,7 +43,8 @@ def test_the_example_of_the_guide_trains_and_continues(folder, dualfair):
         newest.unlink()
     again = dualfair(*TRAIN, "--out", "run", "--sampler", "own_sampler:Padded")
     assert again.status == 0 and "continuing" in again.out
-    assert all(torch.equal(value, weights("run")[name]) for name, value in whole.items())
+    continued = weights("run")
+    assert all(torch.equal(value, continued[name]) for name, value in whole.items())
 
 
 @pytest.mark.parametrize(

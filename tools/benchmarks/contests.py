@@ -21,7 +21,8 @@ from dualfair.evaluation.scoring.sharing import work
 from dualfair.runs.devices import keep_freed_memory, seeded
 from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.images.augmentation import augment, draw, to_input
-from dualfair.supernet.images.noise import RandomFaces
+from dualfair.supernet.images.face_set import FaceSet
+from dualfair.supernet.images.noise import random_faces
 from dualfair.supernet.memory import available_ram
 from dualfair.supernet.network import Supernet
 from dualfair.supernet.space import SearchSpace
@@ -98,12 +99,12 @@ def divide_shared_gradients(weights: dict[str, nn.Parameter], heads: Sequence[st
             weight.grad /= heads.count(name.split(".")[1]) if name.startswith("heads.") else len(heads)
 
 
-def parts(setting: Setting) -> tuple[Supernet, RandomFaces, Recipe, SearchSpace]:
+def parts(setting: Setting) -> tuple[Supernet, FaceSet, Recipe, SearchSpace]:
     """What is trained on what, and how: the default recipe, so long that its schedule never ends; four batches of
     random pixels, or more."""
     with seeded(0):
         supernet = Supernet(setting.shape, IDENTITIES, setting.space.heads)
-    faces = RandomFaces(max(4 * setting.batch, IDENTITIES), IDENTITIES, setting.shape.image_size)
+    faces = random_faces(max(4 * setting.batch, IDENTITIES), IDENTITIES, setting.shape.image_size)
     return supernet, faces, Recipe(batch=setting.batch, epochs=1e6), setting.space
 
 
@@ -162,7 +163,7 @@ def embedding(setting: Setting, parts: list[list[Genotype]]) -> Call:
         supernet = Supernet(setting.shape, 0, setting.space.heads)
     supernet = supernet.to(setting.device, memory_format=torch.channels_last).eval()
     batch, size = setting.batch, setting.shape.image_size
-    faces, others = (RandomFaces(batch, max(1, batch // 4), size, seed) for seed in (0, 1))
+    faces, others = (random_faces(batch, max(1, batch // 4), size, seed) for seed in (0, 1))
     calibration = network_input(others, np.arange(batch), setting.device)
     return lambda: [population_embeddings(supernet, part, faces, calibration, batch=batch) for part in parts]
 

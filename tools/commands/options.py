@@ -26,7 +26,8 @@ def config_options(*configs: type) -> Callable:
     for config in configs:
         hints = get_type_hints(config)
         for field in dataclasses.fields(config):
-            options.setdefault(field.name, _option_of(field, hints[field.name]))
+            if "help" in field.metadata:
+                options.setdefault(field.name, _option_of(field, hints[field.name]))
 
     def decorate(command: Callable) -> Callable:
         for option in (click.option("--preset", help=text), *reversed(options.values())):

@@ -35,7 +35,12 @@ def train(faces: Path, out: Path, **given: object) -> None:
 @click.command()
 @click.option("--run", type=PATH, required=True, help="Run directory of training.")
 @click.option("--exhaustive", is_flag=True, help="Score the whole space instead; for -shared spaces.")
-@click.option("--batch", type=int, help=f"Images scored at once.  [default: {BATCH}, on CUDA up to 1024 by its memory]")
+@click.option(
+    "--batch",
+    type=int,
+    help="Images scored at once; scores of other batches are not mixed.  "
+    f"[default: as this run did before, else {BATCH}, on CUDA up to 1024 by its memory]",
+)
 @click.option("--start", multiple=True, help="A genotype to begin with, or 'paper' for the published ones; repeatable.")
 @config_options(SearchOptions, ProtocolOptions, ConstraintOptions)
 @machine_options

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from dualfair.conformance.spaces import check_space
+from dualfair.evaluation.classified import ClassifiedImages
 from dualfair.evaluation.metrics.disparity import DISPARITIES, values_of
 from dualfair.evaluation.objective_grammar import own_objective
 from dualfair.evaluation.objectives import OBJECTIVES, EmbeddedFaces, Objective
@@ -77,24 +78,46 @@ def _faults_of_disparity(
 
 
 def check_objective(objective: Objective | Callable) -> list[str]:
-    """Faults of an objective f(faces), of an `Objective`, or of a disparity, which `check_disparity` knows.
+    """Faults of an objective f(faces) or f(classified images), of an `Objective`, or of a disparity, which
+    `check_disparity` knows.
 
-    For eighty images of twenty people it must give one number that is not NaN, the same for the images in another
-    order, and must not change its arguments. A cost has no faces to be tried on.
+    For eighty images of twenty people, or of two classes, it must give one number that is not NaN, the same for the
+    images in another order, and must not change its arguments. A cost has no images to be tried on.
     """
-    people, rng = np.repeat(np.arange(20), 4), np.random.default_rng(0)
-    embeddings = rng.standard_normal((20, 64))[people] + rng.standard_normal((80, 64))
-    faces = EmbeddedFaces(embeddings, people.astype(str), np.where(people % 2, "a", "b"))
-    kept, shuffled = faces.take(np.arange(80)), faces.take(rng.permutation(80))
     try:
         objective = own_objective(getattr(objective, "__name__", "of your own"), objective)
-        if objective.compares_groups or not objective.on_images:
-            return check_disparity(objective.of_probes) if objective.compares_groups else []
-        value, again = objective.value(faces), objective.value(shuffled)
     except Exception as error:
         return [f"it raises {type(error).__name__}: {error}"]
-    arrays = ("embeddings", "identities", "groups")
-    if not all(np.array_equal(getattr(faces, name), getattr(kept, name)) for name in arrays):
+    if objective.of_probes and objective.compares_groups:
+        return check_disparity(objective.of_probes)
+    if not objective.on_images:
+        return []
+    faults = [
+        _faults_of_objective(objective, images) for images in _trial_images() if isinstance(images, objective.takes)
+    ]
+    return min(faults, key=len)
+
+
+def _trial_images() -> tuple[EmbeddedFaces, ClassifiedImages]:
+    people, rng = np.repeat(np.arange(20), 4), np.random.default_rng(0)
+    embeddings = rng.standard_normal((20, 64))[people] + rng.standard_normal((80, 64))
+    identities, groups = people.astype(str), np.where(people % 2, "a", "b")
+    labels = people // 2 % 2
+    scores = np.eye(2)[labels] + rng.standard_normal((80, 2))
+    return (
+        EmbeddedFaces(embeddings, identities, groups),
+        ClassifiedImages(scores, labels, ("no", "yes"), identities, groups),
+    )
+
+
+def _faults_of_objective(objective: Objective, images: EmbeddedFaces | ClassifiedImages) -> list[str]:
+    kept, shuffled = images.take(np.arange(80)), images.take(np.random.default_rng(1).permutation(80))
+    try:
+        value, again = objective.value(images), objective.value(shuffled)
+    except Exception as error:
+        return [f"it raises {type(error).__name__}: {error}"]
+    arrays = [name for name, array in vars(kept).items() if isinstance(array, np.ndarray)]
+    if not all(np.array_equal(getattr(images, name), getattr(kept, name)) for name in arrays):
         return ["it changes the arrays that it is given; work on copies"]
     if math.isnan(value):
         return ["it is undefined (NaN) for 80 images of 20 people; give a number wherever there are pairs and groups"]

@@ -11,7 +11,7 @@ from dualfair.evaluation.scoring.embedding import network_input
 from dualfair.evaluation.scoring.scorer import population_embeddings
 from dualfair.runs.devices import seeded
 from dualfair.supernet.genotype import Genotype
-from dualfair.supernet.images.noise import RandomFaces
+from dualfair.supernet.images.noise import random_faces
 from dualfair.supernet.network import Supernet, build
 from dualfair.supernet.operations import Operation, Place
 from dualfair.supernet.skeleton import Skeleton, skeleton_of
@@ -115,7 +115,7 @@ def _faults_of_costs(genotypes: Sequence[Genotype], skeleton: Skeleton) -> list[
 def _faults_of_supernet(
     space: SearchSpace, skeleton: Skeleton, genotypes: Sequence[Genotype], device: torch.device | str
 ) -> list[str]:
-    faces = RandomFaces(4 * PEOPLE, PEOPLE, skeleton.image_size)
+    faces = random_faces(4 * PEOPLE, PEOPLE, skeleton.image_size)
     supernet = Supernet(skeleton, PEOPLE, space.heads)
     trainer = Trainer(supernet, faces, Recipe(batch=2 * PEOPLE, epochs=1.0), seed=0, space=space, device=device)
     try:

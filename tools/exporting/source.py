@@ -9,10 +9,9 @@ from typing import Self
 import numpy as np
 import torch
 
-from dualfair.evaluation.objectives import OBJECTIVES, EmbeddedFaces
-from dualfair.evaluation.protocol import EvaluationProtocol, Scores, evaluate_faces
-from dualfair.evaluation.scoring.embedding import embed
-from dualfair.evaluation.scoring.scorer import interval_columns
+from dualfair.evaluation.objectives import OBJECTIVES
+from dualfair.evaluation.protocol import EvaluationProtocol, Scores, answered, evaluate_faces
+from dualfair.evaluation.scoring.scorer import interval_columns, population_embeddings
 from dualfair.presentation.format import listed, quoted, spoken
 from dualfair.runs.config import changed
 from dualfair.runs.layout import RunLayout, TrainingsLayout
@@ -198,7 +197,9 @@ def _measure(trained: Standalone, run: Path, config: TrainConfig, protocol: Eval
     objectives = {"error": OBJECTIVES["error"], "disparity": protocol.disparity}
     for split in SPLITS:
         faces = setting.splits[split]
-        embedded = EmbeddedFaces(embed(trained.network, faces), faces.identities, faces.groups, protocol.seed)
+        network = trained.network
+        answers = population_embeddings(network, [network.spec], faces, None)[network.spec]
+        embedded = answered(faces, answers, protocol.seed)
         ends = interval_columns(embedded, objectives.values(), RESAMPLES)
         first = np.unique(faces.identities, return_index=True)[1]
         names, counts = np.unique(faces.groups[first], return_counts=True)

@@ -17,7 +17,7 @@ from dualfair.evaluation.scoring.sharing import work
 from dualfair.planning.workload import Workload
 from dualfair.runs.architectures import open_sampler
 from dualfair.supernet.genotype import Genotype
-from dualfair.supernet.images.noise import RandomFaces
+from dualfair.supernet.images.noise import random_faces
 from dualfair.supernet.network import Network, Supernet, build
 from dualfair.supernet.training.recipe import AUTO, PATHS, Recipe
 from dualfair.supernet.training.trainer import Trainer
@@ -124,7 +124,7 @@ def _step_times(
     **of_space,
 ) -> list[float]:
     """Seconds of training steps of a network; of a supernet over its space, by its sampler."""
-    faces = RandomFaces(2 * recipe.batch, identities, network.skeleton.image_size)
+    faces = random_faces(2 * recipe.batch, identities, network.skeleton.image_size)
     # So many steps that measuring does not use them up.
     endless = replace(recipe, epochs=1e6)
     steps = Trainer(network, faces, endless, seed=0, device=device, step=step, **of_space).run()
@@ -145,7 +145,7 @@ def _scoring_rates(
     affordable = max(FEW, int(seconds * speed / (4 * (1 + MIRRORED) * shared)))
     images = min(affordable, workload.searched, workload.batch)
     calibrate = min(affordable, workload.protocol.calibrate)
-    faces, sample = RandomFaces(images, images, side), RandomFaces(calibrate, 1, side)
+    faces, sample = random_faces(images, images, side), random_faces(calibrate, 1, side)
     calibration = network_input(sample, np.arange(calibrate), device) if calibrate else None
     run = partial(population_embeddings, supernet, genotypes, faces, calibration, batch=images)
     return [took / (shared * (calibrate + MIRRORED * images)) for took in repeated(run, seconds, device)]

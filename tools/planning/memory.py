@@ -24,7 +24,6 @@ from dualfair.evaluation.metrics.similarity import CHUNK_BYTES
 from dualfair.evaluation.scoring.embedding import with_mirror
 from dualfair.evaluation.scoring.trie import build_trie, leaves
 from dualfair.planning.workload import Workload
-from dualfair.runs.options import BATCH
 from dualfair.stages.confirm import GENOTYPES_A_CALL
 from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.memory import available_ram
@@ -158,7 +157,7 @@ def stage_needs(
 
     def retraining(batch: int, calibrate: int) -> StageMemory:
         dearest = max((training(batch) for training in trainings), key=lambda need: need.device)
-        judged = _most(scored(calibrate, images, BATCH, 1) for images in workload.evaluated)
+        judged = _most(scored(calibrate, images, workload.batch, 1) for images in workload.evaluated)
         return replace(dearest, batch=max(dearest.batch, judged.batch), results=judged.results)
 
     yield StageNeed("retrain", {"--retrain-batch": workload.retrain.batch, "--calibrate": calibrate}, retraining)

@@ -19,7 +19,9 @@ class PlanOptions:
     images: int = option(0, "Training images of a set that is not imported yet, instead of --faces.")
     identities: int = option(0, "People on the training images, with --images.")
     validation_images: int = option(0, "Validation images, with --images; as many to test.  [default: by --split]")
-    search_batch: int = option(BATCH, "Images scored at once: --batch of search.")
+    search_batch: int = option(
+        0, f"Images scored at once: --batch of search.  [default: {BATCH}, on CUDA up to 1024 by its memory]"
+    )
     retrain_epochs: float = option(0.0, "--epochs of retrain.  [default: the preset's, else those of training]")
     retrain_batch: int = option(0, "--batch of retrain.  [default: the preset's, else that of training]")
     devices: int = option(1, "Number of devices like this one.")

@@ -1,6 +1,7 @@
 """A plan: what a run will cost on a device, by a short measurement, and the forecast in words."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from dualfair.planning.forecast import Forecast, StageForecast, forecast
@@ -10,7 +11,7 @@ from dualfair.planning.options import STUDY_KG_PER_KWH, STUDY_WATTS, PlanOptions
 from dualfair.planning.workload import Workload, planned_workload
 from dualfair.presentation.table import aligned
 from dualfair.runs.config import build_configs
-from dualfair.runs.devices import choose_device, describe, seeded
+from dualfair.runs.devices import choose_device, describe, images_at_once, seeded
 from dualfair.runs.watching import Say, silent
 
 
@@ -34,6 +35,8 @@ def plan(
     if options.devices % (team := workload.retraining.ranks_per_job):
         raise ValueError(f"ranks_per_job must divide the {options.devices} devices, got {team}")
     chosen = choose_device(device)
+    if not options.search_batch:
+        workload = replace(workload, batch=images_at_once(chosen, workload.skeleton.image_size))
     say(headline(workload, describe(chosen)))
     engine = supernet_engine(workload, chosen, options.devices)(workload.train.batch)
     say(f"Steps of the supernet go {engine}")

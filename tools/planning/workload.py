@@ -205,7 +205,8 @@ def planned_workload(
         counts = _not_imported(train, options, protocol.people)
         space = open_space(train.space, skeleton, train.heads)
     else:
-        setting = open_setting(train, open_store(faces))
+        store = open_store(faces)
+        setting = open_setting(train.on(store.task), store)
         space, skeleton, splits = setting.space, setting.skeleton, setting.splits
         counts = FaceCounts(
             training=len(splits["train"]),
@@ -227,7 +228,7 @@ def planned_workload(
         search=search,
         exhaustive=exhaustive,
         protocol=protocol,
-        batch=options.search_batch,
+        batch=options.search_batch or BATCH,
         retraining=retraining,
     )
 

@@ -47,7 +47,8 @@ def build_configs(
     takes the caller. Raises ValueError for such a value, for a preset that is not TOML, has an unknown name or a
     value of the wrong type, and for numbers that are not finite or do not fit into 64 bits.
     """
-    kinds = {name: kind for config in configs for name, kind in get_type_hints(config).items()}
+    options = {each.name for config in configs for each in dataclasses.fields(config) if "help" in each.metadata}
+    kinds = {n: kind for config in configs for n, kind in get_type_hints(config).items() if n in options}
     values = {**(defaults or {}), **(_read_preset(preset, stage, kinds) if preset else {})}
     values |= {name: value for name, value in given.items() if value is not None and name in kinds}
     values = {name: _checked(name, kinds.get(name, object), value) for name, value in values.items()}

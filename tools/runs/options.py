@@ -4,12 +4,13 @@ standalone networks and in the ranking study. Needs no torch."""
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Self
 
 from dualfair.evaluation.options import PRECISIONS
 from dualfair.runs.config import code_of, look_up, option
 from dualfair.supernet.images import DROP_UNKNOWN
+from dualfair.supernet.images.store import CLASSIFICATION
 
 if TYPE_CHECKING:
     from dualfair.evaluation.protocol import EvaluationProtocol
@@ -38,7 +39,10 @@ class TrainOptions:
         "nano (48 px), small (112 px, DPN-68 widths), paper (112 px), nas-bench-macro (32 px), fairnas (224 px), or "
         "module:object of your own Skeleton.",
     )
-    heads: str = option("", "Heads to choose from, joined by ','; module:object for your own.  [default: the space's]")
+    heads: str = option(
+        "",
+        "Heads to choose from, joined by ','; module:object for your own.  [default: the space's; softmax for labels]",
+    )
     blocks: str = option("", "Blocks of every stage, e.g. 3-4-20-3.  [default: the skeleton's, 1-1-1-1 for nano]")
     size: int = option(0, "Side of the network's input in pixels.  [default: the skeleton's]")
     group_column: str = option("group", "Manifest column that says which group a person belongs to.")
@@ -52,6 +56,10 @@ class TrainOptions:
     split_seed: int = option(0, "Seed of the splits of the people: trainings of several seeds share them.")
     seed: int = option(0, "Seed of initial weights, paths and order of the faces.")
     drop_unknown: bool = option(False, DROP_UNKNOWN, omitted=True)
+
+    def on(self, task: str) -> Self:
+        """The options for images of a task: labelled images are classified by a softmax unless heads are named."""
+        return replace(self, heads=self.heads or ("softmax" if task == CLASSIFICATION else ""))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,10 +129,14 @@ class ProtocolOptions:
         "On CUDA, networks are scored in float32, tf32 (convolutions) or bf16; on a CPU always in float32.",
         omitted=True,
     )
+    images_at_once: int = field(default=BATCH, metadata={"omitted": True})
+    """Images that are scored at once: not an option of its own, but what `--batch` of a search or a rule came to."""
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
             raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {self.precision!r}")
+        if self.images_at_once < 1:
+            raise ValueError(f"batch must be 1 or more images at once, got {self.images_at_once}")
 
     def protocol(self) -> "EvaluationProtocol":
         """The evaluation protocol of these options; what they name of the user's own is imported.
@@ -160,10 +172,12 @@ def measurement(
     have intervals; `timed_on` says on which device latencies were taken, where these are among them. Objectives of
     one's own add the digests of their modules' source.
     """
-    code = protocol_options.code
+    code, settings = protocol_options.code, asdict(protocol_options)
+    if protocol_options.images_at_once == BATCH:
+        del settings["images_at_once"]
     return json.dumps(
         {
-            **asdict(protocol_options),
+            **settings,
             "weights": weights,
             "faces": faces,
             "scored on": people,
@@ -180,6 +194,7 @@ def measured_alike(text: str, known: Mapping[str, object]) -> bool:
     settings = json.loads(text)
     if not isinstance(settings, dict):
         raise ValueError(f"a measurement is names and values, got {text[:40]!r}")
+    settings.setdefault("images_at_once", BATCH)
     return all(known[name] == settings[name] for name in known.keys() & settings.keys())
 
 

@@ -3,7 +3,7 @@
 import re
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from dualfair.evolution.storage import glance
@@ -207,7 +207,8 @@ def _scores(files: RunFiles, config: SearchConfig | None) -> tuple[int, float | 
     """How many scores the archive holds that were last measured as the search does on the run's faces, and mean seconds
     of one. Without its configuration scores on these faces count."""
     path, trained = files.layout.search.scores, files.record(TrainConfig, files.layout.train.config)
-    known = {**(config.to_json() if config else {}), "faces": trained.faces_fingerprint if trained else None}
+    asked_for = {**config.to_json(), **asdict(config.protocol)} if config else {}
+    known = {**asked_for, "faces": trained.faces_fingerprint if trained else None}
     try:
         for measurement, evaluations, seconds in glance(path) if path.is_file() else ():
             if measured_alike(measurement, known):

@@ -88,13 +88,12 @@ def _verdict(p: float | None, random: int) -> str:
 
 
 def confirm(
-    run: TrainedRun, config: SearchConfig, result: SearchResult, random: Sequence[Genotype], batch: int | None = None
+    run: TrainedRun, config: SearchConfig, result: SearchResult, random: Sequence[Genotype]
 ) -> tuple[tuple[FrontNetwork, ...], ConfirmedFront] | None:
     """Score the candidates of a search and the first RANDOM of the `random` subnets that it scored, on fresh people.
 
-    The scores are kept in the same file under a measurement of their own: what is known is not scored again. `batch`
-    images are scored at once, None: `devices.images_at_once`. Returns what `judged` does, None where no network has
-    finite scores.
+    The scores are kept in the same file under a measurement of their own: what is known is not scored again.
+    Returns what `judged` does, None where no network has finite scores.
     """
     layers = front_layers(result.evaluated, result.objectives, config.options.confirm_candidates)
     competing = {evaluation.genotype: evaluation for layer in layers for evaluation in layer}
@@ -102,7 +101,7 @@ def confirm(
     baseline = {genotype: scored[genotype] for genotype in [g for g in random if g in scored][:RANDOM]}
     searched = {**competing, **baseline}
     calibrate = calibrating(run, config.protocol, HELD_OUT)
-    with open_scoring(run, config, split=HELD_OUT, batch=batch) as scoring:
+    with open_scoring(run, config, split=HELD_OUT) as scoring:
         scorer, faces = scoring.scorer, scoring.scorer.faces
         if not competing:
             scorer.dismiss()

@@ -63,6 +63,17 @@ def recorded_search(directory: RunDirectory) -> SearchConfig:
     return directory.config(layout.search, SearchConfig)
 
 
+def scored_at_once(run: TrainedRun, asked: int | None = None) -> int:
+    """How many images are scored at once, the same on all ranks: as `asked`, else as this run recorded it, else by the
+    rule of `images_at_once`."""
+    layout = run.directory.layout
+    if asked is None and (layout.search.config.is_file() or layout.retrain.config.is_file()):
+        asked = recorded_search(run.directory).protocol.images_at_once
+    if asked is None:
+        asked = images_at_once(run.device, run.setting.skeleton.image_size)
+    return int(run.processes.broadcast(str(asked)))
+
+
 def check_judged(directory: RunDirectory, protocol_options: ProtocolOptions) -> None:
     """Raise ValueError where networks of a run were retrained and judged by other code of own objectives."""
     stage, code = directory.layout.retrain, protocol_options.code
@@ -82,14 +93,10 @@ def open_scorer(
     protocol_options: ProtocolOptions,
     *,
     split: str = SEARCHED,
-    batch: int | None = None,
     latency: Latencies | None = None,
 ) -> InheritedScorer:
     """The scorer of a run's subnets on one split: on as many of the people searched on as the options say, or on all
-    held-out ones, with intervals. `batch` images at once, None: `images_at_once`. Raises ValueError where there are not
-    so many people."""
-    if batch is None:
-        batch = images_at_once(run.device, run.setting.skeleton.image_size)
+    held-out ones, with intervals. Raises ValueError where there are not so many people."""
     faces = run.setting.splits[split]
     if protocol_options.people and split == SEARCHED:
         faces = some_people(faces, protocol_options.people, run.config.options.split_seed)
@@ -98,7 +105,7 @@ def open_scorer(
         faces,
         calibration_images(run, calibrating(run, protocol_options, split)),
         protocol_options.protocol(),
-        batch=Batch(batch, run.directory.say),
+        batch=Batch(protocol_options.images_at_once, run.directory.say),
         precision=protocol_options.precision,
         processes=run.processes,
         resamples=RESAMPLES if split == HELD_OUT else 0,
@@ -111,7 +118,6 @@ def open_scoring(
     config: SearchConfig,
     *,
     split: str = SEARCHED,
-    batch: int | None = None,
     timed_on: str | None = None,
 ) -> Scoring:
     """The scorer, the archive of the run's scores that were measured just so, and the limits of a search.
@@ -127,7 +133,7 @@ def open_scoring(
     latency = None
     if timed or limited.max_latency:
         latency = Latencies(layout.latencies, run.setting.skeleton, run.device, limited.latency_batch)
-    scorer = open_scorer(run, config.protocol, split=split, batch=batch, latency=latency)
+    scorer = open_scorer(run, config.protocol, split=split, latency=latency)
     key = (latency.key if timed_on is None else timed_on) if timed else ""
     archive = Archive(
         layout.scores,

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
+import torch
 
-from dualfair.evaluation.metrics.identification import error, ranks
-from dualfair.evaluation.objectives import caveats
+from dualfair.evaluation.objectives import OBJECTIVES, caveats
+from dualfair.evaluation.protocol import answered
 from dualfair.evaluation.scoring.device_ranks import counter_on
-from dualfair.evaluation.scoring.embedding import pixel_embeddings
+from dualfair.evaluation.scoring.embedding import PixelMeans, pixel_embeddings
 from dualfair.evaluation.scoring.scorer import population_embeddings
 from dualfair.evolution.archive import Evaluation
 from dualfair.evolution.baselines import exhaustive
@@ -25,7 +26,7 @@ from dualfair.runs.records.training import RetrainConfig
 from dualfair.runs.trained_run import TrainedRun, calibration_images
 from dualfair.runs.watching import Progress, ShouldStop, ShowProgress, Stopped, never, silent
 from dualfair.stages.confirm import GENOTYPES_A_CALL, confirm
-from dualfair.stages.inherited import HELD_OUT, SEARCHED, Scoring, open_scorer, open_scoring
+from dualfair.stages.inherited import HELD_OUT, SEARCHED, Scoring, open_scorer, open_scoring, scored_at_once
 from dualfair.stages.search_output import (
     announcement,
     confirmation_sentences,
@@ -36,7 +37,7 @@ from dualfair.stages.search_output import (
     write_tables,
 )
 from dualfair.supernet.genotype import Genotype
-from dualfair.supernet.images.face_set import FaceSet
+from dualfair.supernet.images.image_set import ImageSet
 from dualfair.supernet.network import build
 from dualfair.supernet.published import starts_of
 from dualfair.supernet.space import SearchSpace
@@ -52,7 +53,7 @@ class SearchTask:
     """All that a search is asked for. `start` are words as `supernet.published.starts_of` reads them.
 
     `exhaustive` scores the whole space instead of evolving; `batch` images are scored at once, None:
-    `devices.images_at_once`.
+    `inherited.scored_at_once`.
     """
 
     options: SearchOptions = field(default_factory=SearchOptions)
@@ -81,9 +82,10 @@ def search(
     off = task.options.confirm_candidates == 0
     unconfirmed = "no candidates are confirmed: --confirm-candidates 0" if off else run.setting.unconfirmed
     splits = [SEARCHED] if unconfirmed else [SEARCHED, HELD_OUT]
+    task = replace(task, protocol=replace(task.protocol, images_at_once=scored_at_once(run, task.batch)))
     if not run.processes.leads:
         for split in splits:
-            open_scorer(run, task.protocol, split=split, batch=task.batch).serve()
+            open_scorer(run, task.protocol, split=split).serve()
         return None
     say, layout = run.directory.say, run.directory.layout.search
     scoring, config, random, begins = _prepare(run, task)
@@ -96,7 +98,7 @@ def search(
         own = [FrontNetwork(each.genotype, dict(zip(columns, each.values, strict=True))) for each in result.front]
         for line in (*result.notes, *front_table(_limited(own, scoring), columns, config).lines()):
             say(line)
-        confirmed = None if unconfirmed else confirm(run, config, result, random, task.batch)
+        confirmed = None if unconfirmed else confirm(run, config, result, random)
         networks, confirmation = confirmed or (own, None)
         front = Front(
             config=config,
@@ -137,7 +139,7 @@ def _prepare(run: TrainedRun, task: SearchTask) -> tuple[Scoring, SearchConfig, 
         exhaustive=task.exhaustive,
     )
     _refuse_other_protocol(directory, config.protocol)
-    scoring = open_scoring(run, config, batch=task.batch)
+    scoring = open_scoring(run, config)
     if scoring.limits:
         scoring.limits.check_starts(start)
     random = random_subnets(space, config, scoring.constraints)
@@ -224,17 +226,21 @@ def _refuse_other_protocol(directory: RunDirectory, protocol: ProtocolOptions) -
         )
 
 
-def floor_errors(run: TrainedRun, calibrate: int, faces: FaceSet) -> dict[str, float]:
-    """Errors on faces that cost nothing: of raw pixels, and of an untrained network of the space."""
+def floor_errors(run: TrainedRun, calibrate: int, images: ImageSet) -> dict[str, float]:
+    """Errors that cost nothing: of raw pixels (`PixelMeans` where classes are told apart), and of an untrained network
+    of the space."""
     space = run.setting.space
     # DPN's own block everywhere where the space has it, otherwise the space's first network.
     vanilla = Genotype.parse(f"101:{space.heads[0]}").repeat(space.blocks)
     genotype = vanilla if vanilla in space else space.decode([0] * len(space.sizes))
     with seeded(0):
-        network = build(genotype, run.setting.skeleton).to(run.device)
-    untrained = population_embeddings(network.eval(), [genotype], faces, calibration_images(run, calibrate))[genotype]
-    embeddings, nearer = (pixel_embeddings(faces), untrained), counter_on(run.device)
-    return {name: error(ranks(of, faces.identities, nearer=nearer)) for name, of in zip(FREE, embeddings, strict=True)}
+        network = build(genotype, run.setting.skeleton, images.class_count).to(run.device)
+    untrained = population_embeddings(network.eval(), [genotype], images, calibration_images(run, calibrate))[genotype]
+    pixels = torch.from_numpy(pixel_embeddings(images))
+    of_pixels = images.answer(PixelMeans(run.setting.splits["train"]), pixels).numpy()
+    error, nearer = OBJECTIVES["error"], counter_on(run.device)
+    answers = zip(FREE, (of_pixels, untrained), strict=True)
+    return {name: error.value(answered(images, of, nearer=nearer)) for name, of in answers}
 
 
 def random_subnets(space: SearchSpace, config: SearchConfig, limits: Constraints | None = None) -> list[Genotype]:

@@ -5,14 +5,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from dualfair.evaluation.cost import measured_cost
-from dualfair.evaluation.protocol import ObjectiveNames, evaluate
+from dualfair.evaluation.protocol import ObjectiveNames, answered, evaluate_faces
 from dualfair.evaluation.scoring.device_ranks import counter_on
 from dualfair.evaluation.scoring.scorer import population_embeddings
 from dualfair.presentation.boards import write_training_outcome
 from dualfair.presentation.format import spoken
 from dualfair.presentation.table import Column, spread_columns, table
 from dualfair.runs.config import changed
-from dualfair.runs.devices import images_at_once, seeded
+from dualfair.runs.devices import seeded
 from dualfair.runs.layout import TrainingsLayout
 from dualfair.runs.options import CHECKPOINT_MINUTES, ProtocolOptions, RetrainOptions
 from dualfair.runs.records.training import SPLITS, TrainingResult
@@ -133,14 +133,14 @@ def _conclude(run: TrainedRun, stage: TrainingStage, training: TrainingSpec, tra
     network, place = trainer.network.eval(), stage.layout.training(training)
     params, macs = measured_cost(network, run.setting.skeleton.image_size)
     calibration = calibration_images(run, stage.how.protocol.calibrate)
-    batch = Batch(images_at_once(run.device, run.setting.skeleton.image_size), run.directory.say)
+    batch = Batch(stage.how.protocol.images_at_once, run.directory.say)
     protocol, scores = stage.how.protocol.protocol(), {}
     for split in SPLITS:
         faces = run.setting.splits[split]
-        embeddings = population_embeddings(
+        answers = population_embeddings(
             network, [network.spec], faces, calibration, batch=batch, precision=stage.how.protocol.precision
         )[network.spec]
-        scores[split] = evaluate(embeddings, faces.identities, faces.groups, protocol, counter_on(run.device))
+        scores[split] = evaluate_faces(answered(faces, answers, protocol.seed, counter_on(run.device)), protocol)
     write_training_outcome(
         place.tensorboard,
         training.network,

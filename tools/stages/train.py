@@ -43,7 +43,9 @@ def train(
     ValueError where options and faces do not fit, or the run was begun by others.
     """
     directory, processes = place.directory, place.processes
-    setting = open_setting(options, open_store(faces))
+    store = open_store(faces)
+    options = options.on(store.task)
+    setting = open_setting(options, store)
     options = replace(options, space=options.space or setting.skeleton.space)
     sampler = open_sampler(options.sampler, setting.space.sizes)
     config = TrainConfig(

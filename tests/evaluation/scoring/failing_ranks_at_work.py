@@ -1,12 +1,9 @@
-"""Run by torchrun with two ranks: one of them cannot score some genotypes. Writes what both of them saw as JSON."""
+"""Run as two ranks: one of them cannot score some genotypes. Writes what both of them saw as JSON."""
 
 import json
-import sys
-from datetime import timedelta
 
 import numpy as np
 import torch
-from torch import distributed
 
 from dualfair.evaluation.protocol import EvaluationProtocol
 from dualfair.evaluation.scoring.embedding import network_input
@@ -63,10 +60,8 @@ def ask(scorer, genotypes):
         return [type(error).__name__, str(error)]
 
 
-def main(path):
-    torch.set_num_threads(1)
-    store, rank, size = next(distributed.rendezvous("env://"))
-    distributed.init_process_group("gloo", store=store, rank=rank, world_size=size, timeout=timedelta(seconds=60))
+def work(rank, size, store, path):
+    """What a rank of two does; the leader writes the report."""
     processes = ProcessGroup(rank, size, "cpu", None, store)
     genotypes = dpn_space("dpn81", 2).sample_distinct(6, np.random.default_rng(1))
     parts = divide(genotypes, size)
@@ -101,9 +96,3 @@ def main(path):
     if processes.leads:
         with open(path, "w") as file:
             json.dump(result, file)
-    # No rank leaves before the report is whole: torch's threads may abort a process that ends.
-    processes.wait()
-    distributed.destroy_process_group()
-
-
-main(sys.argv[1])

@@ -17,7 +17,7 @@ from dualfair.evaluation.metrics.similarity import arrange, unit_rows
 from dualfair.evaluation.objectives import EmbeddedFaces
 from dualfair.evaluation.protocol import EvaluationProtocol, evaluate_faces
 from dualfair.evaluation.scoring import device_ranks, scorer
-from dualfair.evaluation.scoring.device_ranks import count_on_device, counter_on, float32_products
+from dualfair.evaluation.scoring.device_ranks import count_on_device, counter_on
 from dualfair.evaluation.scoring.distributed import ranks_together
 from dualfair.evaluation.scoring.scorer import InheritedScorer
 from dualfair.supernet.network import Supernet
@@ -142,17 +142,6 @@ def test_a_chunk_is_bounded_by_the_memory_that_is_free(monkeypatch):
 def test_only_cuda_counts_on_the_device():
     assert counter_on("cpu") is None
     assert counter_on(torch.device("cuda", 1)).keywords == {"device": torch.device("cuda", 1)}
-
-
-def test_products_are_float32_within_and_as_they_were_after():
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("high")
-    try:
-        with float32_products():
-            assert torch.get_float32_matmul_precision() == "highest"
-        assert torch.get_float32_matmul_precision() == "high"
-    finally:
-        torch.set_float32_matmul_precision(before)
 
 
 def test_numpy_counts_embeddings_in_float64():

@@ -1,28 +1,18 @@
 """Scoring fails on one rank of two: none waits for ever, and both go on."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-HERE = Path(__file__).parent
+from tests.evaluation.scoring import failing_ranks_at_work
+from tests.support.ranks import run_ranks
 
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
-    """What the leader of failing_ranks_at_work.py saw, started as a user starts ranks."""
+    """What the leader of failing_ranks_at_work.py saw."""
     path = tmp_path_factory.mktemp("ranks") / "report.json"
-    words = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [*words, HERE / "failing_ranks_at_work.py", path], env=environment, capture_output=True, text=True, timeout=200
-    )
-    # Once in a while a rank that has done its work dies in torch's own threads while it ends.
-    ended = done.returncode == 0 or "terminate called without an active exception" in done.stderr
-    assert ended and path.is_file(), done.stderr[-3000:]
+    run_ranks(failing_ranks_at_work.work, 2, path)
     return json.loads(path.read_text())
 
 

@@ -1,9 +1,8 @@
-"""Run by torchrun with four ranks: what two, three and four of them compute, beside one process. Writes JSON."""
+"""Run as four ranks: what two, three and four of them compute, beside one process. Writes JSON."""
 
 import copy
 import json
-import sys
-from datetime import timedelta
+from functools import cache
 
 import numpy as np
 import torch
@@ -51,6 +50,13 @@ def trained(processes, steps, team=None, **recipe):
     return trainer, reports
 
 
+@cache
+def alone(**recipe):
+    """What one process comes to, and its reports."""
+    trainer, reports = trained(ALONE, 3, **recipe)
+    return trainer.network.state_dict(), reports
+
+
 def farthest(first, second):
     """The largest difference of two state dicts, relative to the largest value of each entry."""
     return max(
@@ -61,11 +67,11 @@ def farthest(first, second):
 
 def training(processes, team=None, **recipe):
     """All sharing the images, or `team` sharing the images and the others taking other paths."""
-    alone, expected = trained(ALONE, 3, **recipe)
+    weights, expected = alone(**recipe)
     trainer, reports = trained(processes, 3, team, **recipe)
     sums = processes.collect(torch.stack([value.double().sum() for value in trainer.network.state_dict().values()]))
     return {
-        "weights": farthest(alone.network.state_dict(), trainer.network.state_dict()),
+        "weights": farthest(weights, trainer.network.state_dict()),
         "losses": [abs(report.loss - single.loss) for report, single in zip(reports, expected, strict=True)],
         "norms": [abs(report.embedding_norms["cosface"] - single.embedding_norms["cosface"]) / 3
                   for report, single in zip(reports, expected, strict=True)],
@@ -152,10 +158,8 @@ def other_paths(team):
         return str(error)
 
 
-def main(path):
-    torch.set_num_threads(1)
-    store, rank, size = next(distributed.rendezvous("env://"))
-    distributed.init_process_group("gloo", store=store, rank=rank, world_size=size, timeout=timedelta(seconds=60))
+def work(rank, size, store, path):
+    """What a rank of four does; the first writes the report."""
     everyone = ProcessGroup(rank, size, "cpu", None, store)
     halves = [distributed.new_group([first, first + 1]) for first in (0, 2)]
     three = distributed.new_group([0, 1, 2])
@@ -171,7 +175,3 @@ def main(path):
     if rank == 0:
         with open(path, "w") as file:
             json.dump(results, file)
-    distributed.destroy_process_group()
-
-
-main(sys.argv[1])

@@ -1,10 +1,6 @@
 import json
-import os
-import subprocess
-import sys
 import threading
 from datetime import timedelta
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -14,18 +10,15 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from dualfair.supernet.training import process_group
 from dualfair.supernet.training.process_group import ALONE, ProcessGroup, divide, join_ranks
-
-HERE = Path(__file__).parent
+from tests.supernet.training import ranks_at_work
+from tests.support.ranks import run_ranks
 
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
-    """What ranks_at_work.py reports, started as a user starts ranks."""
+    """What ranks_at_work.py reports."""
     path = tmp_path_factory.mktemp("ranks") / "report.json"
-    words = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "4"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([*words, HERE / "ranks_at_work.py", path], env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-3000:]
+    run_ranks(ranks_at_work.work, 4, path)
     return json.loads(path.read_text())
 
 
