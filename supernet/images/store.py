@@ -25,6 +25,10 @@ TASK = "task"
 IDENTIFICATION, CLASSIFICATION = "identification", "classification"
 COLUMN_OF_TASK = {IDENTIFICATION: IDENTITY, CLASSIFICATION: LABEL}
 """By task, what the manifest must tell of every image."""
+OF_TASK = {IDENTIFICATION: "people", CLASSIFICATION: "classes"}
+"""By task, what networks tell apart."""
+OF_SET = {IDENTIFICATION: "faces", CLASSIFICATION: "images"}
+"""By task, what a folder holds; its commands are called so too."""
 
 
 @dataclass(frozen=True)

@@ -114,7 +114,8 @@ def test_a_list_is_read_and_written_in_one_way(own, text, names, columns):
         (
             "params,macs",
             "objectives 'params,macs': none is measured on images, so nothing would be learnt from the supernet; add "
-            f"one of error, top5_error, balanced_error, spd, eod, aod, {', '.join(DISPARITIES)}, worst_group_error, tar",
+            "one of error, top5_error, balanced_error, spd, eod, aod, "
+            f"{', '.join(DISPARITIES)}, worst_group_error, tar",
         ),
         (
             "error,speed",
