@@ -11,7 +11,7 @@ import torch
 from dualfair.evaluation.scoring.embedding import network_input
 from dualfair.evaluation.scoring.scorer import population_embeddings
 from dualfair.planning import memory
-from dualfair.planning.counts import FaceCounts
+from dualfair.planning.counts import FaceCounts, LabelledCounts
 from dualfair.planning.memory import (
     checked_memory,
     covering_paths,
@@ -117,17 +117,31 @@ def test_the_engine_that_auto_would_choose_is_the_one_that_is_counted(planned, m
     assert by_auto.batch > apart.batch == needed("train", planned, half=True).batch
 
 
+@pytest.mark.parametrize("counts", [FaceCounts, LabelledCounts])
 @pytest.mark.parametrize(("calibrate", "batch"), [(80, 20), (10, 100), (0, 50)])
-def test_a_plan_holds_what_scoring_has_alive(tiny, space, calibrate, batch):
-    faces = FaceCounts(training=96, classes=12, validation=100, test=1)
-    workload = workload_of(space, tiny, faces=faces, calibrate=calibrate, batch=batch)
+def test_a_plan_holds_what_scoring_has_alive(tiny, counts, calibrate, batch):
+    space = dpn_space("dpn81-shared", 3, heads=("cosface", "softmax"))
+    counted = counts(training=96, classes=12, validation=100, test=1)
+    workload = workload_of(space, tiny, faces=counted, calibrate=calibrate, batch=batch)
 
     def scoring():
-        supernet, images = Supernet(tiny, 0, space.heads).eval(), random_faces(100, 12, tiny.image_size)
+        supernet, images = Supernet(tiny, 12, space.heads).eval(), counted.random(100, tiny.image_size)
         sample = network_input(images, np.arange(calibrate), "cpu") if calibrate else None
         population_embeddings(supernet, covering_paths(space), images, sample, batch=batch)
 
     assert 0.9 < needed("search", workload).device / peak_bytes(scoring) < 1.1
+
+
+def test_class_scores_are_kept_where_embeddings_were(tiny, space):
+    """Six more genotypes in a score call hold six more arrays of results."""
+
+    def results(counts, population):
+        counted = counts(training=4000, classes=12, validation=400, test=30)
+        planned = workload_of(space, tiny, faces=counted, population=population, generations=1, calibrate=2)
+        return needed("search", planned).results
+
+    more = {counts: results(counts, 8) - results(counts, 2) for counts in (FaceCounts, LabelledCounts)}
+    assert more == {FaceCounts: 6 * 4 * 400 * tiny.embedding, LabelledCounts: 6 * 4 * 400 * 12}
 
 
 def test_a_line_goes_through_two_small_batches():

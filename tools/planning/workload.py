@@ -189,6 +189,8 @@ def planned_workload(
             "give either --faces FOLDER, or of a set not imported yet --image-count N with --identity-count K, or with "
             "--class-count K for labelled images"
         )
+    if options.identity_count and options.class_count:
+        raise ValueError("give either --identity-count, or --class-count of labelled images")
     if faces is None:
         counted = LabelledCounts if options.class_count else FaceCounts
         train = train.on(counted.kind.task)
