@@ -5,14 +5,14 @@ from pathlib import Path
 import click
 
 from dualfair.commands.console import watching
-from dualfair.commands.options import PATH, config_options, machine, machine_options
+from dualfair.commands.options import PATH, config_options, images_option, machine, machine_options
 from dualfair.runs.options import ProtocolOptions, TrainOptions
 from dualfair.studies.supernets import StudyOptions
 from dualfair.supernet.training.recipe import Recipe
 
 
 @click.command()
-@click.option("--faces", type=PATH, required=True, help="Faces folder.")
+@images_option(required=True)
 @click.option("--out", type=PATH, required=True, help="Folder to make or to continue.")
 @click.option(
     "--variants",
