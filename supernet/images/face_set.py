@@ -30,6 +30,7 @@ class FaceSet(ImageSet):
 
     task = IDENTIFICATION
     mirrored = True
+    scored_classes = ()
     units = "people"
 
     @cached_property
