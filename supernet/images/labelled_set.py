@@ -45,6 +45,10 @@ class LabelledSet(ImageSet):
         return "images" if self.identity_count == len(self) else "people"
 
     @property
+    def of_classes(self) -> str:
+        return f"{' of' if self.units == 'images' else ','} {self.class_count:,} classes"
+
+    @property
     def stratum_of(self) -> Mapping[str, tuple[str, str]]:
         """The class and group of every image, or of most images of a person."""
         return strata(self.identities, self.classes, self.groups)

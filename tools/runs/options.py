@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 from dualfair.evaluation.options import PRECISIONS
 from dualfair.runs.config import code_of, look_up, option
-from dualfair.supernet.images import CLASSIFICATION, DROP_UNKNOWN, IDENTIFICATION
+from dualfair.supernet.images import CLASSIFICATION, DROP_UNKNOWN, IDENTIFICATION, PEOPLE
 
 if TYPE_CHECKING:
     from dualfair.evaluation.protocol import EvaluationProtocol
@@ -199,7 +199,7 @@ def measured_alike(text: str, known: Mapping[str, object]) -> bool:
     return all(known[name] == settings[name] for name in known.keys() & settings.keys())
 
 
-def people_in_words(identities: Iterable[str]) -> str:
-    """How many people, and a digest of who they are: equal text for the same people, in any order."""
+def people_in_words(identities: Iterable[str], units: str = PEOPLE) -> str:
+    """How many people, or other `units`, and a digest of who they are: equal text for the same, in any order."""
     names = sorted(set(map(str, identities)))
-    return f"{len(names)} people {hashlib.sha256(json.dumps(names).encode()).hexdigest()[:16]}"
+    return f"{len(names)} {units} {hashlib.sha256(json.dumps(names).encode()).hexdigest()[:16]}"
