@@ -49,6 +49,11 @@ def neck_cost(head: str, skeleton: Skeleton) -> tuple[int, int]:
     return linear + skeleton.embedding, linear
 
 
+def embedding_length(head: str, skeleton: Skeleton) -> int:
+    """How long the embedding of a head is: that of softmax is what it pools."""
+    return skeleton.features if head == "softmax" else skeleton.embedding
+
+
 def expected_macs(space: SearchSpace, skeleton: Skeleton) -> float:
     """Mean of `macs` over a whole space; nothing is enumerated, as a position's cost depends on its operation only."""
     necks = [neck_cost(head, skeleton)[1] for head in space.heads or ("",)]

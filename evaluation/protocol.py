@@ -14,7 +14,7 @@ from dualfair.evaluation.metrics.disparity import per_group
 from dualfair.evaluation.metrics.identification import CountNearer, error, halves
 from dualfair.evaluation.objective_grammar import default_objectives
 from dualfair.evaluation.objectives import OBJECTIVES, EmbeddedFaces, Objective, columns_of
-from dualfair.supernet.images.store import CLASSIFICATION
+from dualfair.supernet.images import CLASSIFICATION
 
 if TYPE_CHECKING:
     from dualfair.supernet.images.image_set import ImageSet

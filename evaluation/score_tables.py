@@ -68,24 +68,37 @@ def read_score_tables(inherited: Path, standalone: Path, maximise: Sequence[str]
     names = [name for name in row_of if name in seeds_of]
     if not names:
         raise ValueError(f"no network is in both {inherited} and {standalone}")
-    (seeds, _), *_ = Counter(tuple(sorted(seeds_of[name])) for name in names).most_common(1)
-    whole = [name for name in names if set(seeds) <= set(seeds_of[name])]
+    whole, rows_by_seed = _of_common_seeds({name: seeds_of[name] for name in names})
     rows = [row_of[name] for name in whole]
-    rows_by_seed = [[seeds_of[name][seed] for seed in seeds] for name in whole]
 
     def signed(columns: Mapping[str, Sequence], name: str) -> np.ndarray:
         return np.array(columns[name]) * (-1.0 if name in maximise else 1.0)
 
     tables = ScoreTables(
-        tuple(whole),
+        whole,
         (frozenset({"named"}),) * len(whole),
         {name: signed(cheap, name)[rows] for name in measures},
         {name: signed(truth, name)[rows_by_seed] for name in measures},
         baselines={name: signed(cheap, name)[rows] for name in scores if name not in measures},
     )
     left_out = tuple(name for name in names if name not in whole)
-    unused = sum(len(seeds_of[name]) - len(seeds) for name in whole)
+    unused = sum(len(seeds_of[name]) - len(used) for name, used in zip(whole, rows_by_seed, strict=True))
     return Read(tables, len(row_of) - len(names), len(seeds_of) - len(names), left_out, unused)
+
+
+def read_standalone_table(path: Path) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
+    """Networks and their scores (n, S) by measure, of a CSV file as `standalone` of `read_score_tables`; networks that
+    lack a seed which most have are left out. Raises ValueError likewise."""
+    columns = _read(path)
+    networks, rows = _of_common_seeds(_rows_by_seed(path, columns))
+    return networks, {name: np.array(of)[rows] for name, of in columns.items() if name not in (NETWORK, SEED)}
+
+
+def _of_common_seeds(seeds_of: Mapping[str, Mapping[str, int]]) -> tuple[tuple[str, ...], list[list[int]]]:
+    """Networks that have the seeds which most have, and their rows by seed."""
+    (seeds, _), *_ = Counter(tuple(sorted(seeds)) for seeds in seeds_of.values()).most_common(1)
+    whole = tuple(name for name in seeds_of if set(seeds) <= set(seeds_of[name]))
+    return whole, [[seeds_of[name][seed] for seed in seeds] for name in whole]
 
 
 def _read(path: Path) -> dict[str, tuple]:

@@ -73,6 +73,22 @@ class Convolution:
         return NormalisedConv(self.norm, place.in_channels, place.out_channels, self.kernel, place.stride, place.groups)
 
 
+@dataclass(frozen=True)
+class NormalisedLayer:
+    """A bias-free convolution and BN, then the `activation` ("relu", "relu6" or "" for none)."""
+
+    place: Place
+    kernel: int
+    activation: str = ""
+
+    @property
+    def cost(self) -> tuple[int, int]:
+        """(learnt weights, multiply-accumulates an image): k^2 * Cin * Cout / groups, and 2 * Cout weights of BN."""
+        place = self.place
+        weights = self.kernel**2 * place.in_channels * place.out_channels // place.groups
+        return weights + 2 * place.out_channels, weights * place.out_side**2
+
+
 OPERATIONS: dict[str, Convolution] = {
     operation.name: operation
     for operation in (

@@ -78,7 +78,7 @@ def subcommand(words):
         return None
     words = words[words.index("dualfair") + 1 :]
     words = words[1:] if words[:1] == ["--debug"] else words
-    return " ".join(words[: 2 if words[:1] == ["faces"] else 1]), words
+    return " ".join(words[: 2 if words[:1] in (["faces"], ["images"]) else 1]), words
 
 
 def values_of(words, option):

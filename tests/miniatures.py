@@ -18,6 +18,7 @@ def _loaded(name, path):
 
 
 trees = _loaded("trees_of_data_sets", "supernet/images/importers/test_datasets.py")
+packed = _loaded("packed_sets_of_labels", "supernet/images/importers/test_packed_sets.py")
 
 
 def images(root, people, suffix="jpg"):
@@ -134,6 +135,22 @@ def true_scores(path):
     path.write_text("network,seed,accuracy\n" + "".join(rows))
 
 
+def labels(path):
+    photos(path.parent / "photos")
+    rows = [
+        f"photos/{name}/{name}_0001.png,{'cat' if place % 2 else 'dog'}\n" for place, name in enumerate(names("person"))
+    ]
+    path.write_text("path,label\n" + "".join(rows))
+
+
+def arrays(path):
+    packed.save_npz(path, images=packed.PIXELS, labels=packed.LABELS)
+
+
+def cifar(path):
+    packed.save_cifar(path, images=20)
+
+
 MAKERS = {
     "PHOTOS": photos,
     "metadata.csv": metadata,
@@ -150,5 +167,10 @@ MAKERS = {
     "ids.csv": identities,
     "CHEAP.csv": cheap_scores,
     "TRUTH.csv": true_scores,
+    "CLASSES": photos,
+    "labels.csv": labels,
+    "arrays.npz": arrays,
+    "MNIST": packed.save_idx,
+    "CIFAR": cifar,
 }
 """What a document names without making it, by the name that it goes by: a function of the path to make."""

@@ -245,7 +245,7 @@ class Reader:
 
     def make_way(self, name, words):
         """Faces, imports and trainings begin anew, whatever an earlier line of the document made of that name."""
-        if name.startswith("faces ") or name == "train":
+        if name.startswith(("faces ", "images ")) or name == "train":
             for out in documents.values_of(words, "--out"):
                 shutil.rmtree(self.folder / out, ignore_errors=True)
 
@@ -255,7 +255,7 @@ class Reader:
         if name == "transfer":
             outputs -= set(documents.values_of(words, "--to"))
         named = [word for word in words[len(name.split()) :] if not word.startswith("-") and word not in outputs]
-        if name.startswith("faces import"):
+        if name in ("faces import", "images import"):
             named = named[1:]
         for word in named:
             self.provide(word, NEEDS.get(name, "train"))

@@ -61,7 +61,7 @@ def test_a_command_and_its_options_exist(dualfair, command):
     words = shlex.split(command)
     words = words[words.index("dualfair") + 1 :]
     names = [words[0]]
-    if words[0] == "faces":
+    if words[0] in ("faces", "images"):
         names = words[: 3 if words[1] == "import" else 2]
     shown = dualfair(*names, "--help")
     assert shown.status == 0, shown.err

@@ -11,6 +11,7 @@ from dualfair.commands.console import Interrupted, on_signals
 
 COMMANDS = {
     "faces": "Make a faces folder: generate faces, or import your own.",
+    "images": "Make a folder of labelled images from your own, and check it.",
     "plan": "Say what a run will cost, before it is spent.",
     "train": "Stage 1: train a strictly fair supernet.",
     "search": "Stage 2: evolve subnets on inherited weights.",

@@ -85,9 +85,10 @@ def train(
 ) -> Checkpoint:
     """Stage 1: train a supernet over a space, from the newest checkpoint of the run `out` if there is one.
 
-    `options` are those of `TrainOptions` and `Recipe`, as `dualfair train --help` lists them. Minutes pass between
-    checkpoints; `step` is how a training step goes, "auto", "paths" or "graph". Raises ValueError for options that do
-    not fit, or a run that was begun with others, and `runs.watching.Stopped` when `should_stop` ended it.
+    `faces` is a folder of faces or of labelled images. `options` are those of `TrainOptions` and `Recipe`, as `dualfair
+    train --help` lists them. Minutes pass between checkpoints; `step` is how a training step goes, "auto", "paths" or
+    "graph". Raises ValueError for options that do not fit, or a run that was begun with others, and
+    `runs.watching.Stopped` when `should_stop` ended it.
     """
     from dualfair.stages.train import train as train_supernet
 
@@ -274,7 +275,7 @@ def evaluate(
         )
         return evaluate_subjects([subject], processes=ALONE, say=say, **how)
     if not faces:
-        raise ValueError("--network needs --faces, the faces folder to evaluate on")
+        raise ValueError("--network needs --faces, the folder of images to evaluate on")
     with joined(device, deterministic) as processes:
         leading = say if processes.leads else silent
         subjects = subjects_of_networks(

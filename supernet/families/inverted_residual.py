@@ -9,28 +9,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dualfair.supernet.families.base import Skeleton
-from dualfair.supernet.operations import Place
+from dualfair.supernet.operations import NormalisedLayer, Place
 
 if TYPE_CHECKING:
     from torch import nn
 
     from dualfair.supernet.trunk import Trunk
-
-
-@dataclass(frozen=True)
-class NormalisedLayer:
-    """A bias-free convolution and BN, then the `activation` ("relu", "relu6" or "" for none)."""
-
-    place: Place
-    kernel: int
-    activation: str = ""
-
-    @property
-    def cost(self) -> tuple[int, int]:
-        """(learnt weights, multiply-accumulates an image): k^2 * Cin * Cout / groups, and 2 * Cout weights of BN."""
-        place = self.place
-        weights = self.kernel**2 * place.in_channels * place.out_channels // place.groups
-        return weights + 2 * place.out_channels, weights * place.out_side**2
 
 
 def total_cost(layers: Iterable[NormalisedLayer]) -> tuple[int, int]:

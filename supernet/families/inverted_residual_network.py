@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from torch import Tensor, nn
 
 from dualfair.supernet.convolution import NormalisedConv
-from dualfair.supernet.families.inverted_residual import NormalisedLayer
+from dualfair.supernet.operations import NormalisedLayer
 from dualfair.supernet.trunk import SearchedBlock
 
 ACTIVATIONS = {"relu": nn.ReLU, "relu6": nn.ReLU6, "": None}

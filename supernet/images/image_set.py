@@ -58,6 +58,11 @@ class ImageSet(ABC):
 
     @property
     @abstractmethod
+    def scored_classes(self) -> tuple[str, ...]:
+        """The classes whose scores networks are judged by, in the order of their numbers; none of faces."""
+
+    @property
+    @abstractmethod
     def units(self) -> str:
         """What `identities` tell apart, in the plural: people, or images."""
 

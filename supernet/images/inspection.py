@@ -24,10 +24,12 @@ from dualfair.supernet.images.labels import (
 )
 from dualfair.supernet.images.manifest import SPLIT, SPLITS, Manifest, attributes_of, shorten, split_identities
 from dualfair.supernet.images.pairs import listed_before, read_pairs, with_itself
-from dualfair.supernet.images.store import FaceStore, seal
+from dualfair.supernet.images.store import CLASSIFICATION, COLUMN_OF_TASK, IDENTIFICATION, FaceStore, seal
 
 CHUNK_BYTES = 32 * 2**20
 EXAMPLES = 5
+COUNTED = {IDENTIFICATION: ("identities", "identity"), CLASSIFICATION: ("classes", "class")}
+"""What equal images may be of, in the plural and in the singular, by task."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,9 @@ class Inspection:
 
 
 @dataclass(frozen=True, eq=False)
-class _Pixels:
+class Pixels:
+    """What is known of the pixels of a store, beside the pixels."""
+
     digest: hashlib._Hash
     constant: np.ndarray
     """Rows of images of one colour."""
@@ -91,11 +95,11 @@ def inspect(
     labels = labels_of(manifest, group_column or usual_column(manifest))
     row_splits, findings = _splits(manifest, labels.group_of, fractions, seed)
     counts = _count(manifest, labels.group_of, row_splits)
-    pixels = _read_pixels(store, progress)
+    pixels = read_pixels(store, progress)
     findings += [
         *_check_groups(manifest, labels, counts),
-        *_check_origin(store, pixels),
-        *_check_images(store, pixels, row_splits),
+        *check_origin(store, pixels),
+        *check_images(store, pixels, row_splits),
         *_check_pairs(store),
     ]
     images = sorted(Counter(filter(lambda name: not is_missing(name), manifest.columns["identity"])).values()) or [0]
@@ -173,7 +177,8 @@ def _check_groups(manifest: Manifest, labels: Labels, counts: Sequence[Count]) -
             )
 
 
-def _read_pixels(store: FaceStore, progress: Callable[[Iterable], Iterable]) -> _Pixels:
+def read_pixels(store: FaceStore, progress: Callable[[Iterable], Iterable]) -> Pixels:
+    """Read every image of a store once."""
     images = len(store.pixels)
     step = max(1, CHUNK_BYTES // (3 * store.size**2))
     digest = hashlib.sha256()
@@ -188,10 +193,11 @@ def _read_pixels(store: FaceStore, progress: Callable[[Iterable], Iterable]) -> 
     rows = np.flatnonzero(~constant)
     order = rows[np.lexsort((rows, *hashes[rows].T))]
     breaks = np.flatnonzero((hashes[order][1:] != hashes[order][:-1]).any(axis=1)) + 1
-    return _Pixels(digest, np.flatnonzero(constant), [part for part in np.split(order, breaks) if len(part) > 1])
+    return Pixels(digest, np.flatnonzero(constant), [part for part in np.split(order, breaks) if len(part) > 1])
 
 
-def _check_origin(store: FaceStore, pixels: _Pixels) -> Iterator[Finding]:
+def check_origin(store: FaceStore, pixels: Pixels) -> Iterator[Finding]:
+    """Whether the images are those that were written, and what was told of them then."""
     if seal(pixels.digest, store.manifest) != store.origin["fingerprint"]:
         yield Finding(True, "pixels or manifest are not those that were written (SHA-256 differs); import them again")
     left_out = store.origin.get("unreadable", [])
@@ -201,8 +207,10 @@ def _check_origin(store: FaceStore, pixels: _Pixels) -> Iterator[Finding]:
         yield Finding(False, f"said at import: {note}")
 
 
-def _check_images(store: FaceStore, pixels: _Pixels, row_splits: np.ndarray) -> Iterator[Finding]:
-    paths, identities = store.manifest.columns["path"], store.manifest.columns["identity"]
+def check_images(store: FaceStore, pixels: Pixels, row_splits: np.ndarray) -> Iterator[Finding]:
+    """Images of one colour, and images that are equal though their identities, or classes, are not."""
+    paths, identities = store.manifest.columns["path"], store.manifest.columns[COLUMN_OF_TASK[store.task]]
+    several, single = COUNTED[store.task]
     if len(pixels.constant):
         shown = shorten([paths[row] for row in pixels.constant[: EXAMPLES + 1]], EXAMPLES)
         yield Finding(True, f"{len(pixels.constant)} images are of one colour: {shown}")
@@ -210,8 +218,8 @@ def _check_images(store: FaceStore, pixels: _Pixels, row_splits: np.ndarray) -> 
     across = [rows for rows, whose in zip(pixels.alike, people, strict=True) if len(whose) > 1]
     within = [rows for rows, whose in zip(pixels.alike, people, strict=True) if len(whose) == 1]
     for sets, fault, whose in (
-        (across, store.linked, "of different identities"),
-        (within, False, "of one identity"),
+        (across, store.linked, f"of different {several}"),
+        (within, False, f"of one {single}"),
     ):
         if sets:
             shown = shorten([" = ".join(paths[row] for row in rows[:3]) for rows in sets[: EXAMPLES + 1]], EXAMPLES)

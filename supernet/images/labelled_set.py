@@ -36,6 +36,11 @@ class LabelledSet(ImageSet):
         return np.searchsorted(self.class_names, self.classes).astype(np.int64)
 
     @property
+    def scored_classes(self) -> tuple[str, ...]:
+        """All classes."""
+        return self.class_names
+
+    @property
     def units(self) -> str:
         return "images" if self.identity_count == len(self) else "people"
 

@@ -193,10 +193,10 @@ def usual_column(manifest: Manifest) -> str | None:
     return None if all(map(is_missing, set(manifest.columns.get(GROUP, ())))) else GROUP
 
 
-def doubts(manifest: Manifest, column: str | None) -> Iterator[str]:
-    """Sentences on images without a value, and on doubtful spellings, in all columns of attributes but one."""
+def doubts(manifest: Manifest, *looked_at: str | None) -> Iterator[str]:
+    """Sentences on images without a value, and on doubtful spellings, in all columns of attributes but some."""
     for name in attributes_of(manifest):
-        if name != column:
+        if name not in looked_at:
             values = Counter(manifest.columns[name])
             missing = missing_of(values)
             if missing:

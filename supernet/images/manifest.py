@@ -171,13 +171,27 @@ def require_splits(splits: Iterable[str]) -> None:
         raise ValueError(f"unknown split {split[:40]!r}; expected {', '.join(SPLITS)}")
 
 
+def draw_share(stratum_of: Mapping[str, Sequence[str]], share: float, seed: int) -> list[str]:
+    """A share of the identities of every stratum, rounded, drawn by `seed`."""
+    rng = np.random.default_rng(seed)
+    drawn: list[str] = []
+    for _, identities in sorted(_members(stratum_of).items()):
+        drawn += rng.permutation(identities)[: round(share * len(identities))].tolist()
+    return drawn
+
+
+def _members(stratum_of: Mapping[str, Sequence[str]]) -> dict[Sequence[str], list[str]]:
+    """The identities of every stratum in alphabetical order."""
+    members: dict[Sequence[str], list[str]] = {}
+    for identity, stratum in sorted(stratum_of.items()):
+        members.setdefault(stratum, []).append(identity)
+    return members
+
+
 def _dealt_splits(groups: Mapping[str, Sequence[str]], fractions: Sequence[float], seed: int) -> dict[str, str]:
     rng = np.random.default_rng(seed)
     of_identity = {}
-    members_of: dict[Sequence[str], list[str]] = {}
-    for identity, group in sorted(groups.items()):
-        members_of.setdefault(group, []).append(identity)
-    for _, members in sorted(members_of.items()):
+    for _, members in sorted(_members(groups).items()):
         members = [members[place] for place in rng.permutation(len(members))]
         ends = np.round(np.cumsum(fractions) * len(members)).astype(int)
         for split, start, end in zip(SPLITS, [0, *ends[:-1]], ends, strict=True):

@@ -1,6 +1,5 @@
 """Splits of a store, of faces or of labelled images, and parts of a split."""
 
-from collections import defaultdict
 from typing import TypeVar
 
 import numpy as np
@@ -10,6 +9,7 @@ from dualfair.supernet.images.face_set import open_faces
 from dualfair.supernet.images.image_set import ImageSet
 from dualfair.supernet.images.labelled_set import open_labelled
 from dualfair.supernet.images.labels import labels_of
+from dualfair.supernet.images.manifest import draw_share
 from dualfair.supernet.images.store import CLASSIFICATION, IDENTIFICATION, FaceStore
 
 OPENED_BY = {IDENTIFICATION: (open_faces, labels_of), CLASSIFICATION: (open_labelled, class_labels_of)}
@@ -32,6 +32,7 @@ def open_splits(
     Raises ValueError when the stored images are smaller than `size`, and as those do.
     """
     opened, _ = OPENED_BY[store.task]
+    store.require_people()
     if store.size < size:
         raise ValueError(
             f"the faces are stored at {store.size} px, the network takes {size} px; "
@@ -55,14 +56,7 @@ def divide_people(images: Images, share: float, seed: int) -> tuple[Images, Imag
     """
     if not 0 < share < 1:
         raise ValueError(f"the share of {images.units} to set apart must be above 0 and below 1, got {share}")
-    members = defaultdict(list)
-    for identity, stratum in sorted(images.stratum_of.items()):
-        members[stratum].append(identity)
-    rng = np.random.default_rng(seed)
-    chosen: list[str] = []
-    for _, identities in sorted(members.items()):
-        chosen += rng.permutation(identities)[: round(share * len(identities))].tolist()
-    apart = np.isin(images.identities, chosen)
+    apart = np.isin(images.identities, draw_share(images.stratum_of, share, seed))
     parts = images.take(np.flatnonzero(~apart)), images.take(np.flatnonzero(apart))
     images.refuse_parts(parts, share)
     return parts

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 import torch
 
+from dualfair.supernet.families.inverted_residual import LayeredOperation
 from dualfair.supernet.network import Network, Supernet
+from dualfair.supernet.operations import Operation, Place
 from dualfair.supernet.skeleton import SKELETONS, Skeleton
 from dualfair.supernet.training.process_group import ProcessGroup
 from dualfair.supernet.training.recipe import GRAPH, PATHS, STEPS, Recipe
@@ -75,6 +77,8 @@ def _why_impossible(
         return "ranks share the paths of a step"
     if recipe.accumulate > 1:
         return "the batch goes in parts, to save memory that a graph would take"
+    if recipe.recompute:
+        return "blocks are computed again, to save memory that a graph would take"
     if sampler is not None and not deals_evenly(sampler, sizes):
         return "the sampler does not deal every choice equally often in every step"
     return ""
@@ -111,9 +115,15 @@ def mean_path_macs(skeleton: Skeleton) -> float:
 def joint_memory(skeleton: Skeleton, network: Supernet | Network, images: int) -> int:
     """About how many bytes a training takes that passes so many images along all paths together."""
     places = [place for block in skeleton.block_places() for place in block]
-    numbers = sum(place.in_channels * place.side**2 + place.out_channels * place.out_side**2 for place in places)
+    numbers = sum(_numbers(each, place) for each in skeleton.operations for place in places) / len(skeleton.operations)
     weights = sum(weight.nbytes for weight in network.parameters())
-    return _NUMBER * numbers * images + _COPIES * weights + _LIBRARIES
+    return round(_NUMBER * numbers * images) + _COPIES * weights + _LIBRARIES
+
+
+def _numbers(operation: Operation, place: Place) -> int:
+    """How many numbers an operation reads and writes for an image, in every one of its layers."""
+    places = [layer.place for layer in operation.layers(place)] if isinstance(operation, LayeredOperation) else [place]
+    return sum(each.in_channels * each.side**2 + each.out_channels * each.out_side**2 for each in places)
 
 
 def _built_in(skeleton: Skeleton) -> bool:

@@ -74,6 +74,19 @@ def test_every_command_has_help(dualfair, command):
     assert time.perf_counter() - started < 30
 
 
+@pytest.mark.parametrize("command", ["train", "plan", "study", "evaluate"])
+def test_a_set_of_either_kind_goes_by_either_name(dualfair, command):
+    shown = " ".join(dualfair(command, "--help").out.split())
+    assert "--faces, --images PATH A folder of faces or of labelled images." in shown
+
+
+def test_images_name_the_same_as_faces(dualfair, tmp_path):
+    by_name = [
+        dualfair("train", name, tmp_path / "none", "--out", tmp_path / "run") for name in ("--faces", "--images")
+    ]
+    assert by_name[0] == by_name[1] and f"{tmp_path / 'none'} is no" in by_name[0].err
+
+
 def test_every_field_of_a_configuration_is_an_option_and_documented(dualfair):
     shown = " ".join(dualfair("train", "--help").out.split())
     for config in (Recipe, TrainOptions):

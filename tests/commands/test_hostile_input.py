@@ -166,7 +166,7 @@ SOUND = {
     ("status",): ("run",),
     ("evaluate",): ("--network", NETWORK, "--faces", "faces", "--out", "out", "--resamples", "5"),
     ("show",): ("101:cosface",),
-    ("plan",): ("--images", "50", "--identities", "5", "--size", "32", "--seconds", "0.01"),
+    ("plan",): ("--image-count", "50", "--identity-count", "5", "--size", "32", "--seconds", "0.01"),
     ("faces", "synth"): ("--out", "synth", "--identities", "4", "--images", "2", "--size", "16"),
     ("faces", "check"): ("faces",),
 }
@@ -319,8 +319,8 @@ def test_a_preset_says_what_is_wrong_with_it(quiet, place, text, said):
         (("train", "--faces", "none", "--out", "run"), 'space = "trap:space"'),
         (("search", "--run", "none"), 'objectives = "error,trap:disparity"'),
         (("search", "--run", "none"), '[search]\nobjectives = "error,trap:disparity"'),
-        (("plan", "--images", "50", "--identities", "5"), 'space = "trap:space"'),
-        (("plan", "--images", "50", "--identities", "5"), '[search]\nobjectives = "error,trap:disparity"'),
+        (("plan", "--image-count", "50", "--identity-count", "5"), 'space = "trap:space"'),
+        (("plan", "--image-count", "50", "--identity-count", "5"), '[search]\nobjectives = "error,trap:disparity"'),
     ],
 )
 def test_a_preset_never_runs_code(quiet, place, words, text):
@@ -394,7 +394,7 @@ def test_a_module_that_cannot_be_imported_says_why(quiet, place, code, said):
     (place / "broken.py").write_text(code)
     try:
         result = quiet("search", "--run", "none", "--objectives", "error,broken:space")
-        looked = quiet("plan", "--images", "50", "--identities", "5", "--space", "broken:space")
+        looked = quiet("plan", "--image-count", "50", "--identity-count", "5", "--space", "broken:space")
     finally:
         sys.modules.pop("broken", None)
     assert result.status == 2

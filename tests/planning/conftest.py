@@ -1,6 +1,6 @@
 import pytest
 
-from dualfair.planning.workload import FaceCounts
+from dualfair.planning.counts import FaceCounts
 from dualfair.supernet.space import ChoiceBlock, SearchSpace
 from dualfair.supernet.training.recipe import Recipe
 from tests.support.workloads import workload_of
@@ -15,7 +15,7 @@ def planned(tiny):
     return workload_of(
         SearchSpace([*choices, ChoiceBlock("head", ("arcface", "cosface"))]),
         tiny,
-        faces=FaceCounts(training=100, identities=12, validation=1000, test=500),
+        faces=FaceCounts(training=100, classes=12, validation=1000, test=500),
         train=Recipe(epochs=10, batch=10),
         retrain=Recipe(epochs=3, batch=10),
         population=6,

@@ -5,8 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from dualfair.evaluation.cost import macs
+from dualfair.evaluation.cost import expected_macs, macs
 from dualfair.evaluation.scoring.sharing import expected_work
+from dualfair.planning.counts import LabelledCounts
 from dualfair.planning.forecast import forecast, training_flops
 from dualfair.planning.measurement import Measurement, Span
 from dualfair.planning.options import PlanOptions, kilograms, kilowatt_hours
@@ -61,6 +62,19 @@ def test_confirming_is_forecast_like_scoring_on_the_people_kept_for_it(planned):
     assert kept["retrain"].seconds.middle == pytest.approx(stages["retrain"].seconds.middle, rel=0.001)
 
 
+def test_labelled_images_pass_once_and_their_ranks_hardly_cost_time(planned):
+    counts = LabelledCounts(training=100, classes=12, validation=1000, test=500)
+    labelled = dataclasses.replace(planned, faces=counts, protocol=ProtocolOptions(calibrate=0))
+    search = forecast(labelled, measured()).stages[1]
+    passed = expected_work(labelled.space, labelled.skeleton, 6, 8) * 2 + expected_macs(
+        labelled.space, labelled.skeleton
+    )
+    assert search.flops == pytest.approx(2 * passed * 1000)
+    # 14 judgings of 1000 images, each compared with 12 classes, at 1e-6 s.
+    assert search.seconds.middle == pytest.approx(14 * 12e-3 + passed * 1e-9)
+    assert search.work == "12 evaluations, each on 0 images for BN statistics and 1,000 others"
+
+
 def test_several_devices_finish_sooner_and_work_longer(planned):
     alone = forecast(planned, measured())
     four = forecast(planned, measured(), options=PlanOptions(devices=4, efficiency=0.5))
@@ -90,6 +104,17 @@ def test_training_flops_are_six_a_mac_of_every_path_image_and_step(tiny):
     steps = planned.supernet_steps
     assert steps == 2 * (96 // 10)
     assert training_flops(planned, planned.train, 9 * steps) == pytest.approx(6 * path * 10 * 9 * steps)
+
+
+def test_the_class_weights_of_a_softmax_are_as_long_as_what_it_pools(tiny):
+    space, counts = (
+        dpn_space("dpn81-shared", 3, heads=("softmax",)),
+        LabelledCounts(training=96, classes=50, validation=40, test=30),
+    )
+    planned = workload_of(space, tiny, faces=counts)
+    path = expected_macs(space, tiny) + 50 * tiny.features
+    assert tiny.features != tiny.embedding
+    assert training_flops(planned, planned.train, 1) == pytest.approx(6 * path * 8)
 
 
 def test_the_studys_emissions_come_out():

@@ -11,6 +11,7 @@ import torch
 from dualfair.evaluation.scoring.embedding import network_input
 from dualfair.evaluation.scoring.scorer import population_embeddings
 from dualfair.planning import memory
+from dualfair.planning.counts import FaceCounts, LabelledCounts
 from dualfair.planning.memory import (
     checked_memory,
     covering_paths,
@@ -21,7 +22,6 @@ from dualfair.planning.memory import (
     supernet_engine,
     training_memory,
 )
-from dualfair.planning.workload import FaceCounts
 from dualfair.supernet.images.noise import random_faces
 from dualfair.supernet.network import Supernet, build
 from dualfair.supernet.space import dpn_space
@@ -61,12 +61,13 @@ def space():
         pytest.param({"batch": 64}, marks=pytest.mark.slow),
         pytest.param({"batch": 4, "optimizer": "adamw"}, marks=pytest.mark.slow),
         pytest.param({"batch": 64, "accumulate": 4}, marks=pytest.mark.slow),
+        pytest.param({"batch": 64, "recompute": True}, marks=pytest.mark.slow),
     ],
     ids=str,
 )
 def test_a_plan_holds_what_training_has_alive(tiny, space, changed):
     recipe, faces = Recipe(**changed), random_faces(96, 12, tiny.image_size)
-    counts = FaceCounts(training=96, identities=12, validation=4, test=4)
+    counts = FaceCounts(training=96, classes=12, validation=4, test=4)
     workload = workload_of(space, tiny, train=recipe, retrain=recipe, faces=counts, calibrate=2)
     pixels = faces.read(np.arange(96))
 
@@ -117,17 +118,31 @@ def test_the_engine_that_auto_would_choose_is_the_one_that_is_counted(planned, m
     assert by_auto.batch > apart.batch == needed("train", planned, half=True).batch
 
 
+@pytest.mark.parametrize("counts", [FaceCounts, LabelledCounts])
 @pytest.mark.parametrize(("calibrate", "batch"), [(80, 20), (10, 100), (0, 50)])
-def test_a_plan_holds_what_scoring_has_alive(tiny, space, calibrate, batch):
-    faces = FaceCounts(training=96, identities=12, validation=100, test=1)
-    workload = workload_of(space, tiny, faces=faces, calibrate=calibrate, batch=batch)
+def test_a_plan_holds_what_scoring_has_alive(tiny, counts, calibrate, batch):
+    space = dpn_space("dpn81-shared", 3, heads=("cosface", "softmax"))
+    counted = counts(training=96, classes=12, validation=100, test=1)
+    workload = workload_of(space, tiny, faces=counted, calibrate=calibrate, batch=batch)
 
     def scoring():
-        supernet, images = Supernet(tiny, 0, space.heads).eval(), random_faces(100, 12, tiny.image_size)
+        supernet, images = Supernet(tiny, 12, space.heads).eval(), counted.random(100, tiny.image_size)
         sample = network_input(images, np.arange(calibrate), "cpu") if calibrate else None
         population_embeddings(supernet, covering_paths(space), images, sample, batch=batch)
 
     assert 0.9 < needed("search", workload).device / peak_bytes(scoring) < 1.1
+
+
+def test_class_scores_are_kept_where_embeddings_were(tiny, space):
+    """Six more genotypes in a score call hold six more arrays of results."""
+
+    def results(counts, population):
+        counted = counts(training=4000, classes=12, validation=400, test=30)
+        planned = workload_of(space, tiny, faces=counted, population=population, generations=1, calibrate=2)
+        return needed("search", planned).results
+
+    more = {counts: results(counts, 8) - results(counts, 2) for counts in (FaceCounts, LabelledCounts)}
+    assert more == {FaceCounts: 6 * 4 * 400 * tiny.embedding, LabelledCounts: 6 * 4 * 400 * 12}
 
 
 def test_a_line_goes_through_two_small_batches():
@@ -145,7 +160,7 @@ def test_bfloat16_needs_less_and_only_where_the_recipe_allows_it(tiny, space):
 
 @pytest.mark.slow
 def test_a_score_call_holds_its_own_genotypes_and_confirming_a_larger_sample(tiny, space):
-    faces = FaceCounts(training=4000, identities=12, validation=400, test=30)
+    faces = FaceCounts(training=4000, classes=12, validation=400, test=30)
     few, many = (workload_of(space, tiny, faces=faces, population=n, calibrate=100, batch=16) for n in (8, 64))
     assert needed("search", few) == needed("search", many)
     pair = needed("search", workload_of(space, tiny, faces=faces, population=2, generations=1))
@@ -183,7 +198,7 @@ def test_what_cannot_fit_is_refused_with_the_largest_batch_that_could(planned, t
 
 @pytest.mark.parametrize("confirmation", [0, 50])
 def test_a_calibration_sample_too_large_is_named(planned, there, confirmation):
-    faces = FaceCounts(training=9000, identities=12, validation=50, test=50, confirmation=confirmation)
+    faces = FaceCounts(training=9000, classes=12, validation=50, test=50, confirmation=confirmation)
     greedy = replace(planned, faces=faces, protocol=replace(planned.protocol, calibrate=600))
     need = checked_memory(greedy, CPU)["search"]
     there(need.device + need.results - 1)

@@ -19,18 +19,19 @@ import math
 from dualfair.evaluation.cost import expected_macs
 from dualfair.evaluation.scoring.sharing import expected_work, work
 from dualfair.planning import forecast, measurement, memory
-from dualfair.planning.workload import FaceCounts, Workload
+from dualfair.planning.counts import FaceCounts
+from dualfair.planning.workload import Workload
 from dualfair.supernet.skeleton import SKELETONS
 from dualfair.supernet.space import dpn_space
 from dualfair.supernet.training.recipe import Recipe
 from tests.support.workloads import workload_of
 
-faces = FaceCounts(training=96, identities=12, validation=40, test=30, confirmation=20)
+faces = FaceCounts(training=96, classes=12, validation=40, test=30, confirmation=20)
 skeleton = SKELETONS["nano"].resized(32, (1, 1, 1, 1))
 evolved = workload_of(dpn_space("dpn81"), skeleton, faces=faces, calibrate=10)
 assert evolved.confirmations == 16 + 5 and evolved.confirmation_calibrate(10) == 30 and evolved.batch == 11
 everything = workload_of(dpn_space("dpn81-shared"), skeleton, faces=faces, exhaustive=True, confirm_candidates=2)
-assert everything.confirmations == 2 + 4 and forecast.MIRRORED == 3
+assert everything.confirmations == 2 + 4 and faces.passes == 3
 genotypes = list(everything.space.enumerate())
 calls = [genotypes[start:start + 7] for start in range(0, 243, 7)]
 shared = sum(work(call, skeleton).shared for call in calls)

@@ -6,13 +6,16 @@ import json
 import pytest
 
 from dualfair import generate_faces
+from dualfair.planning.counts import LabelledCounts
 from dualfair.planning.options import PlanOptions, duration
 from dualfair.planning.workload import planned_workload
 from dualfair.runs.options import ProtocolOptions, RetrainOptions, SearchOptions, TrainOptions
 from dualfair.runs.trained_run import open_setting
 from dualfair.supernet.images.store import open_store
 from dualfair.supernet.training.recipe import Recipe
+from tests.support.faces import labelled_manifest_of, labelled_store_of
 
+COUNTED = ("--image-count", "90", "--identity-count", "9")
 CONFIGS = (TrainOptions, Recipe, SearchOptions, ProtocolOptions, RetrainOptions)
 
 
@@ -72,7 +75,7 @@ def test_the_people_kept_to_confirm_are_not_those_of_the_search(small_faces):
 
 
 def test_images_not_imported_yet_are_divided_by_the_same_shares():
-    options = PlanOptions(images=900, identities=90, validation_images=400)
+    options = PlanOptions(image_count=900, identity_count=90, validation_images=400)
     half = planned_workload(None, {}, None, options)
     assert (half.searched, half.faces.confirmation, half.faces.test) == (200, 200, 400)
     quarter = planned_workload(None, {"confirm": 0.25, "people": 6, "random": 9}, None, options)
@@ -80,8 +83,29 @@ def test_images_not_imported_yet_are_divided_by_the_same_shares():
     assert quarter.networks == half.networks + 9
 
 
+def test_labelled_images_not_imported_yet_have_classes_and_no_people():
+    options = PlanOptions(image_count=900, class_count=10, validation_images=400)
+    planned = planned_workload(None, {"people": 60}, None, options)
+    assert isinstance(planned.faces, LabelledCounts) and planned.space.heads == ("softmax",)
+    assert (planned.faces.classes, planned.searched, planned.faces.confirmation) == (10, 60, 200)
+    assert (planned.answer_length, planned.embedding_lengths) == (10, (planned.skeleton.features,))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("objectives", ["error,rank_disparity", "balanced_error,eod"])
+def test_a_plan_of_labelled_images_counts_classes_and_no_mirrored_pass(dualfair, tmp_path, objectives):
+    labelled_store_of(tmp_path / "images", labelled_manifest_of(120), size=32)
+    words = ("--size", 32, "--batch", 8, "--population", 4, "--generations", 2, "--calibrate", 16, "--seconds", 0.2)
+    shown = dualfair("plan", "--images", tmp_path / "images", *words, "--objectives", objectives)
+    assert shown.status == 0, shown.err
+    assert "72 training images of 3 classes, 12 of validation, 12 to confirm the front, 24 of test" in shown.out
+    assert (
+        "8 evaluations, each on 16 images for BN statistics and 12 others; 8 confirmed, each on 64 and 12" in shown.out
+    )
+
+
 def test_stages_follow_their_tables_of_the_preset_and_retraining_else_follows_training():
-    options = PlanOptions(images=90_000, identities=5_000)
+    options = PlanOptions(image_count=90_000, identity_count=5_000)
     by_preset = planned_workload(None, {}, "celeba", options)
     assert (by_preset.train.epochs, by_preset.retrain.epochs, by_preset.retrain.batch) == (60, 100, 64)
     assert (by_preset.search.population, by_preset.search.generations) == (64, 30)
@@ -102,29 +126,38 @@ def test_every_option_of_the_stages_is_one_of_the_plan(dualfair):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ((), "give either --faces FOLDER, or --images N and --identities K"),
-        (("--faces", "{faces}", "--images", "9", "--identities", "3"), "give either --faces FOLDER"),
+        ((*COUNTED, "--class-count", "3"), "give either --identity-count, or --class-count of labelled images"),
+        ((), "give either --faces FOLDER, or of a set not imported yet --image-count N"),
+        (("--faces", "{faces}", "--image-count", "9", "--identity-count", "3"), "give either --faces FOLDER"),
         (("--faces", "{faces}"), "stored at 32 px, the network takes 48 px"),
         (("--faces", "{tmp}/none"), "is no faces folder"),
-        (("--images", "900"), "faces need 1 or more of identities, got 0; see --identities"),
-        (("--images", "9", "--identities", "30"), "30 people need at least as many training images; there are 9"),
-        (("--images", "90", "--identities", "9", "--space", "dpn9"), "unknown space 'dpn9'; choose from dpn81"),
-        (("--images", "90", "--identities", "9", "--sampler", "fair"), "unknown sampler 'fair'"),
-        (("--images", "90", "--identities", "9", "--exhaustive"), "leave out --exhaustive, or choose a -shared"),
-        (("--images", "90", "--identities", "9", "--devices", "0"), "devices must be 1 or more, got 0"),
-        (("--images", "90", "--identities", "9", "--efficiency", "2"), "efficiency must be above 0 and at most 1"),
-        (("--images", "90", "--identities", "9", "--seconds", "0"), "seconds must be above 0, got 0"),
-        (("--images", "90", "--identities", "9", "--device", "tpu"), "unknown device 'tpu'"),
-        (("--images", "90", "--identities", "9", "--batch", "99"), "a batch of 99 needs at least as many training"),
-        (("--images", "90", "--identities", "9", "--confirm", "1"), "confirm must be a share of the validation people"),
-        (("--images", "90", "--identities", "9", "--people", "3"), "people must be 0 (all) to 2, the people of 15"),
-        (("--images", "90", "--identities", "9", "--validation-images", "1", "--confirm", "0.9"), "1 or more of valid"),
-        (("--images", "90", "--identities", "9", "--random", "-1"), "controls and random 0 or more, got 2, 6 and -1"),
+        (("--image-count", "900"), "a set needs 1 or more people, got 0; see --identity-count"),
+        (
+            ("--image-count", "9", "--identity-count", "30"),
+            "30 people need at least as many training images; there are 9",
+        ),
+        ((*COUNTED, "--space", "dpn9"), "unknown space 'dpn9'; choose from dpn81"),
+        ((*COUNTED, "--sampler", "fair"), "unknown sampler 'fair'"),
+        ((*COUNTED, "--exhaustive"), "leave out --exhaustive, or choose a -shared"),
+        ((*COUNTED, "--devices", "0"), "devices must be 1 or more, got 0"),
+        ((*COUNTED, "--efficiency", "2"), "efficiency must be above 0 and at most 1"),
+        ((*COUNTED, "--seconds", "0"), "seconds must be above 0, got 0"),
+        ((*COUNTED, "--device", "tpu"), "unknown device 'tpu'"),
+        ((*COUNTED, "--batch", "99"), "a batch of 99 needs at least as many training"),
+        ((*COUNTED, "--confirm", "1"), "confirm must be a share of the validation people"),
+        ((*COUNTED, "--people", "3"), "people must be 0 (all) to 2, the people of 15"),
+        ((*COUNTED, "--validation-images", "1", "--confirm", "0.9"), "1 or more validation images, got 0"),
+        ((*COUNTED, "--random", "-1"), "controls and random 0 or more, got 2, 6 and -1"),
         (("--faces", "{faces}", "--size", "32", "--people", "5"), "people must be 0 (all) to 4, the people of these"),
-        (("--images", "90", "--identities", "9", "--ranks-per-job", "2"), "ranks_per_job must divide the 1 devices"),
+        ((*COUNTED, "--ranks-per-job", "2"), "ranks_per_job must divide the 1 devices"),
     ],
 )
 def test_a_users_mistake_gets_one_clear_line(dualfair, small_faces, tmp_path, words, message):
     result = dualfair("plan", *(word.format(tmp=tmp_path, faces=small_faces) for word in words))
     assert result.status == 2 and message in result.err
     assert result.err.startswith("Error: ") and result.err.count("\n") == 1
+
+
+def test_the_old_names_of_the_counts_lead_to_the_new_ones(dualfair):
+    result = dualfair("plan", "--images", 900, "--identities", 90)
+    assert result.status == 2 and "--identities" in result.err and "--identity-count" in result.err

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dualfair.planning.workload import FaceCounts
+from dualfair.planning.counts import FaceCounts
 from dualfair.supernet.network import Supernet
 from dualfair.supernet.space import dpn_space
 from dualfair.supernet.training.recipe import Recipe
@@ -53,7 +53,7 @@ def test_random_networks_are_retrained_beside_the_others(tiny):
 
 def test_candidates_and_random_subnets_are_confirmed_where_people_are_kept(tiny):
     space = small_space()
-    kept = FaceCounts(training=96, identities=12, validation=20, test=30, confirmation=20)
+    kept = FaceCounts(training=96, classes=12, validation=20, test=30, confirmation=20)
     search = {"population": 4, "generations": 3}
     assert workload_of(space, tiny, **search).confirmations == 0
     assert workload_of(space, tiny, **search, faces=kept, confirm_candidates=0).confirmations == 0

@@ -60,7 +60,10 @@ def test_a_wrong_sampler_is_refused_before_anything_is_made(folder, dualfair, sa
         "from own_sampler import Padded\nNUMBER = 3\n\n\nclass Short(Padded):\n"
         "    def deal(self):\n        return super().deal()[:-1]\n"
     )
-    for words in ((*TRAIN, "--out", "run"), ("plan", "--images", 90, "--identities", 9, "--validation-images", 30)):
+    for words in (
+        (*TRAIN, "--out", "run"),
+        ("plan", "--image-count", 90, "--identity-count", 9, "--validation-images", 30),
+    ):
         refused = dualfair(*words, "--sampler", sampler)
         assert refused.status == 2 and refusal in refused.err and refused.err.count("\n") == 1, refused.err
     assert not Path("run/train").exists()

@@ -1,6 +1,7 @@
 """`dualfair study`: the table by brute force, the variants file, and the command on a tiny space."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from dualfair.presentation.format import NOTHING
 from dualfair.runs.options import ProtocolOptions, TrainOptions
 from dualfair.studies.supernets import StudyOptions
 from dualfair.studies.supernets.study import COMPARISON, SupernetStudy, Variant, study_of, variants_of
+from dualfair.studies.supernets.truth import read_truth
 from dualfair.supernet.training.recipe import Recipe
 
 BASE = Variant("default", TrainOptions(), Recipe(), ProtocolOptions())
@@ -132,3 +134,85 @@ def test_the_command_trains_the_truth_once_and_continues_where_it_was(dualfair, 
     assert json.loads((host / "correlate/ranking.json").read_text())["networks"] == [*study.networks]
     protocol = json.loads((host / "retrain/config.json").read_text())
     assert protocol["calibrate"] == 32, "the host's trainings are evaluated as the options say"
+
+
+LAYERED = TrainOptions(skeleton="nas-bench-macro", blocks="1-1-1", heads="cosface", size=16)
+ERROR_ONLY = ProtocolOptions(objectives="error,params")
+
+
+def table_in(tmp_path, header="network,seed,error", change=lambda rows: rows):
+    """Errors of all 27 networks by three seeds: the more expensive its operations, the better a network."""
+    codes = [f"{a}-{b}-{c}:cosface" for a in range(3) for b in range(3) for c in range(3)]
+    rows = [
+        f"{code},{seed},{0.9 - 0.1 * sum(map(int, code[:5:2])) + 0.001 * (len(code) * number * seed % 7)}"
+        for number, code in enumerate(codes)
+        for seed in range(3)
+    ]
+    path = tmp_path / "table.csv"
+    path.write_text("\n".join([header, *change(rows)]) + "\n")
+    return path
+
+
+def test_random_networks_of_a_table_are_ranked_by_all_of_its_seeds(tmp_path):
+    path = table_in(tmp_path)
+    truth, larger = (read_truth(path, LAYERED, ERROR_ONLY, n) for n in (5, 27))
+    assert truth.genotypes == larger.genotypes[:5] and len(set(larger.genotypes)) == 27
+    assert truth.scores["error"].shape == (5, 3, 1) and [*truth.scores] == ["error"]
+    by_text = dict(zip(map(str, larger.genotypes), larger.scores["error"][:, :, 0], strict=True))
+    assert by_text["2-1-0:cosface"] == pytest.approx([0.6 + 0.001 * (13 * 21 * seed % 7) for seed in range(3)])
+    other = read_truth(path, replace(LAYERED, seed=1), ERROR_ONLY, 5)
+    assert other.genotypes != truth.genotypes
+
+
+def test_a_table_without_halves_of_the_people_has_a_ceiling_from_its_seeds():
+    standalone, scores = tables()
+    whole = {name: of[:, :, :1] for name, of in standalone.items()}
+    ceiling = study_by(whole, scores, 20).standalone["error"].ceiling
+    assert 0.5 < ceiling.tau < 1 and not ceiling.from_halves
+
+
+@pytest.mark.parametrize(
+    ("header", "change", "problem"),
+    [
+        ("network,seed,accuracy", lambda rows: rows, "has columns accuracy; at least one must be called like an objec"),
+        (
+            "network,seed,error",
+            lambda rows: [rows[0].replace("0-", "3-", 1)],
+            "position 1 has code 3; allowed: 0",
+        ),
+        (
+            "network,seed,error",
+            lambda rows: [rows[0].replace("cosface", "magface")],
+            "has head 'magface'; allowed: ",
+        ),
+        ("network,seed,error", lambda rows: rows[:12], "networks must be at most 4, all networks of "),
+        ("network,seed,error", lambda rows: [*rows, "1:cosface,0,.1", "1:cosface,1,.1", "1:cosface,2,.1"], "same one"),
+        ("name,seed,error", lambda rows: rows, "the first column must be 'network', got 'name'"),
+    ],
+)
+def test_a_table_that_does_not_fit_is_refused_in_one_line(tmp_path, header, change, problem):
+    path = table_in(tmp_path, header, change)
+    with pytest.raises(ValueError) as raised:
+        read_truth(path, LAYERED, ERROR_ONLY, 5)
+    assert problem in str(raised.value) and str(path) in str(raised.value) and "\n" not in str(raised.value)
+
+
+@pytest.mark.slow
+def test_supernets_are_ranked_by_a_table_and_no_network_is_trained(dualfair, tmp_path):
+    dualfair("faces", "synth", "--identities", 24, "--images", 4, "--size", 16, "--out", tmp_path / "faces")
+    (tmp_path / "variants.toml").write_text('[uniform]\nsampler = "uniform"\nepochs = 3\n')
+    arguments = ["study", "--faces", tmp_path / "faces", "--out", tmp_path / "study", "--confirm", 0, "--size", 16]
+    arguments += ["--skeleton", "nas-bench-macro", "--blocks", "1-1-1", "--heads", "cosface", "--epochs", 1]
+    arguments += ["--batch", 16, "--calibrate", 32, "--supernets", 2, "--networks", 12, "--resamples", 50]
+    arguments += ["--variants", tmp_path / "variants.toml", "--standalone-table"]
+    refused = dualfair(*arguments, tmp_path / "nothing.csv")
+    assert refused.status == 2 and "nothing.csv" in refused.err and not (tmp_path / "study/supernets").exists()
+    result = dualfair(*arguments, table_in(tmp_path))
+    assert result.status == 0, result.err
+    assert "12 random networks, 3 trainings each" in result.out and f"those in {tmp_path / 'table.csv'}" in result.out
+    assert not list(tmp_path.glob("study/supernets/*/retrain")) and "Next:" not in result.out
+    study = SupernetStudy.read(tmp_path / "study/study.json")
+    assert [*study.standalone] == ["error"] and [*study.variants] == ["default", "uniform"] and study.seeds == 3
+    macs = study.baselines["macs"]["error"]
+    assert macs.mean > 0.5 and macs.difference_interval is not None
+    assert study.standalone["error"].noise_ceiling.mean > 0.8

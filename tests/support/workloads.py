@@ -1,6 +1,7 @@
 """Workloads for tests."""
 
-from dualfair.planning.workload import FaceCounts, Workload
+from dualfair.planning.counts import FaceCounts
+from dualfair.planning.workload import Workload
 from dualfair.runs.options import ProtocolOptions, RetrainOptions, SearchOptions
 from dualfair.supernet.space import ChoiceBlock, SearchSpace
 from dualfair.supernet.training.recipe import Recipe
@@ -22,7 +23,7 @@ def small_space():
 def workload_of(space, skeleton, **changed):
     """A run on 96 training images of 12 people; options of the stages are given by their own names."""
     values = {
-        "faces": FaceCounts(training=96, identities=12, validation=40, test=30),
+        "faces": FaceCounts(training=96, classes=12, validation=40, test=30),
         "train": Recipe(batch=8),
         "retrain": Recipe(batch=8),
     }

@@ -2,16 +2,19 @@
 
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 import click
 
 from dualfair.commands.console import bars, say
 from dualfair.commands.options import PATH
 from dualfair.presentation.format import quoted
+
+if TYPE_CHECKING:
+    from dualfair.supernet.images.importers.importing import ImportReport
 
 WITHOUT_GROUPS = ("bin",)
 """Data sets that can have no groups, so there is nothing to balance."""
@@ -23,6 +26,7 @@ OPTION_HELP = {
     "group": "Attribute that becomes the column 'group'.",
     "group_column": "Column that --balance takes groups from.",
     "groups": "CSV with the columns identity,group[,more attributes].",
+    "out": "The faces folder to make or to continue.",
     "max_unreadable": "Largest share of images that may be unreadable; they are left out and listed.",
     "official_split": "Keep the data set's own partition as the column 'split'.",
     "pairs": "List of verification pairs.  [default: SRC/pairs.txt, where there is one]",
@@ -33,30 +37,64 @@ BALANCING = ("balance", "group_column", "seed")
 
 
 class ImportGroup(click.Group):
-    """A command for every row of the table of importers, made from the importer's parameters and docstring."""
+    """A command for every row of a table of importers, made from the importer's parameters and docstring."""
+
+    help_of = OPTION_HELP
+    """The help of options, by the parameters that they set."""
+
+    def importers(self) -> dict[str, Callable]:
+        """The table."""
+        from dualfair.supernet.images.importers.datasets import IMPORTERS
+
+        return IMPORTERS
+
+    def stage(self) -> Callable:
+        """What imports; its parameters in `shared` are options of every command."""
+        from dualfair.stages.faces import import_faces
+
+        return import_faces
+
+    def shared(self, name: str) -> tuple[str, ...]:
+        return ("size", "max_unreadable", *(() if name in WITHOUT_GROUPS else BALANCING))
+
+    def summary(self, report: "ImportReport") -> list[str]:
+        """What an import came to, and the next command."""
+        from dualfair.stages.faces import description, next_steps, pairs_line
+
+        lines = [*description(report.store), pairs_line(report), f"Next: {next_steps(report.store)}"]
+        return list(filter(None, lines))
 
     def list_commands(self, context: click.Context) -> list[str]:
-        return list(_importers())
+        return list(self.importers())
 
     def get_command(self, context: click.Context, name: str) -> click.Command:
         from dualfair.runs.config import look_up
-        from dualfair.stages.faces import import_faces
 
-        importer = look_up(name, _importers(), "importer")
-        shared = ("size", "max_unreadable", *(() if name in WITHOUT_GROUPS else BALANCING))
+        importer = look_up(name, self.importers(), "importer")
+        keywords = [parameter for parameter in _keywords(self.stage()) if parameter.name in self.shared(name)]
         text = _help(importer)
         return click.Command(
             name,
             params=[
                 click.Argument(["source"], type=PATH, metavar="SRC"),
-                *map(_option, _keywords(importer)),
-                click.Option(["--out"], type=PATH, required=True, help="The faces folder to make or to continue."),
-                *(_option(parameter) for parameter in _keywords(import_faces) if parameter.name in shared),
+                *(_option(parameter, self.help_of) for parameter in _keywords(importer)),
+                click.Option(["--out"], type=PATH, required=True, help=self.help_of["out"]),
+                *(_option(parameter, self.help_of) for parameter in keywords),
             ],
-            callback=partial(_import, name, importer),
+            callback=partial(self._import, name, importer),
             help=text,
             short_help=text.partition("\n")[0],
         )
+
+    def _import(self, name: str, importer: Callable, source: Path, out: Path, **options: object) -> None:
+        from dualfair.stages.faces import left_out_lines
+
+        with bars() as progress:
+            report = self.stage()(importer, source, out, name=name, say=say, progress=progress, **options)
+        for line in left_out_lines(report):
+            say(line, err=True)
+        for line in self.summary(report):
+            say(line)
 
 
 @click.group()
@@ -117,18 +155,12 @@ def check(faces: Path, **splitting: object) -> None:
         raise SystemExit(1)
 
 
-def _importers() -> dict[str, Callable]:
-    from dualfair.supernet.images.importers.datasets import IMPORTERS
-
-    return IMPORTERS
-
-
 def _keywords(importer: Callable) -> list[inspect.Parameter]:
     parameters = inspect.signature(importer, eval_str=True).parameters.values()
     return [parameter for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
 
 
-def _option(parameter: inspect.Parameter) -> click.Option:
+def _option(parameter: inspect.Parameter, help_of: Mapping[str, str]) -> click.Option:
     """The option that sets a parameter of an importer, which has its name, type and default."""
     hint, default = (None if value is parameter.empty else value for value in (parameter.annotation, parameter.default))
     kind = next((part for part in get_args(hint) if part is not type(None)), hint)
@@ -140,7 +172,7 @@ def _option(parameter: inspect.Parameter) -> click.Option:
         default=default,
         required=parameter.default is parameter.empty,
         show_default=default not in (None, ""),
-        help=OPTION_HELP.get(parameter.name, ""),
+        help=help_of.get(parameter.name, ""),
     )
 
 
@@ -151,15 +183,3 @@ def _help(importer: Callable) -> str:
     for parameter in _keywords(importer):
         text = text.replace(f"`{parameter.name}`", "--" + parameter.name.replace("_", "-"))
     return re.sub(r"\s*Raises ValueError[^.]*\.", "", text).replace("`", "'")
-
-
-def _import(name: str, importer: Callable, source: Path, out: Path, **options: object) -> None:
-    from dualfair.stages.faces import description, import_faces, left_out_lines, next_steps, pairs_line
-
-    with bars() as progress:
-        report = import_faces(importer, source, out, name=name, say=say, progress=progress, **options)
-    for line in left_out_lines(report):
-        say(line, err=True)
-    for line in filter(None, (*description(report.store), pairs_line(report))):
-        say(line)
-    say(f"Next: {next_steps(report.store)}")

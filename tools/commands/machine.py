@@ -7,14 +7,14 @@ import click
 
 from dualfair.benchmarks import BENCHMARKS
 from dualfair.commands.console import say
-from dualfair.commands.options import PATH, config_options, device_option
+from dualfair.commands.options import PATH, config_options, device_option, images_option
 from dualfair.planning.options import PlanOptions
 from dualfair.runs.options import ProtocolOptions, RetrainOptions, SearchOptions, TrainOptions
 from dualfair.supernet.training.recipe import Recipe
 
 
 @click.command()
-@click.option("--faces", type=PATH, help="Faces folder.")
+@images_option(required=False)
 @click.option("--exhaustive", is_flag=True, help="Score the whole space instead; for -shared spaces.")
 @click.option("--json", "json_path", type=PATH, help="File for all numbers.")
 @config_options(PlanOptions, TrainOptions, Recipe, SearchOptions, ProtocolOptions, RetrainOptions)

@@ -47,6 +47,12 @@ def _option_of(field: dataclasses.Field, kind: type) -> Callable:
     return click.option(f"--{flag}", field.name, type=kind, default=None, help=text)
 
 
+def images_option(*, required: bool) -> Callable:
+    """Decorate a click command with --faces, which --images names too: the folder of a set of either kind."""
+    text = "A folder of faces or of labelled images."
+    return click.option("--faces", "--images", "faces", type=PATH, required=required, help=text)
+
+
 def device_option(command: Callable) -> Callable:
     """Add --device to a command."""
     text = "cpu, cuda, cuda:1, ...; auto takes CUDA where there is one.  [default: auto]"

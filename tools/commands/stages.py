@@ -7,7 +7,14 @@ import click
 
 from dualfair import door
 from dualfair.commands.console import say, say_once, watching
-from dualfair.commands.options import PATH, config_options, machine_options, resamples_option, training_options
+from dualfair.commands.options import (
+    PATH,
+    config_options,
+    images_option,
+    machine_options,
+    resamples_option,
+    training_options,
+)
 from dualfair.evaluation.options import EvaluateOptions
 from dualfair.exporting import FORMATS
 from dualfair.presentation.format import quoted
@@ -20,7 +27,7 @@ PARTIAL = 3
 
 
 @click.command()
-@click.option("--faces", type=PATH, required=True, help="Faces folder.")
+@images_option(required=True)
 @click.option("--out", type=PATH, required=True, help="Run directory to make or to continue.")
 @training_options
 @config_options(TrainOptions, Recipe)
@@ -98,7 +105,7 @@ def correlate(run: Path | None, **given: object) -> None:
 
 @click.command()
 @click.option("--network", type=PATH, multiple=True, help="RUN/retrain/GENOTYPE/seed-0; may be repeated.")
-@click.option("--faces", type=PATH, help="Faces folder to evaluate networks on.")
+@images_option(required=False)
 @click.option("--embeddings", type=PATH, help="Instead of networks, embeddings of any system: .npy (images, D).")
 @click.option("--identities", type=PATH, help="CSV beside the embeddings, a row each: identity[,group][,path][,more].")
 @click.option(

@@ -1,5 +1,5 @@
-"""A family of networks of your own: inverted residual layers (MobileNetV2, section 3.3) of the built-in kind, in a
-small size, with another tail.
+"""A family of networks of your own: inverted residual layers (MobileNetV2, section 3.3) of the built-in kind, few and
+small, with another tail.
 
     dualfair check --skeleton inverted_residual:skeleton --space inverted_residual:space
     dualfair train --faces faces --out run --skeleton inverted_residual:skeleton --space inverted_residual:space
@@ -13,12 +13,8 @@ heads. What no built-in layer does is a module of your own, which `make_trunk` o
 
 from dataclasses import dataclass
 
-from dualfair.supernet.families.inverted_residual import (
-    InvertedResidual,
-    InvertedResidualSkeleton,
-    NormalisedLayer,
-)
-from dualfair.supernet.operations import Place
+from dualfair.supernet.families.inverted_residual import InvertedResidual, InvertedResidualSkeleton
+from dualfair.supernet.operations import NormalisedLayer, Place
 from dualfair.supernet.space import ChoiceBlock, SearchSpace
 
 OPERATIONS = tuple(InvertedResidual(kernel, expansion, "relu6") for expansion in (3, 6) for kernel in (3, 5, 7))

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import partial
 
 from dualfair.evaluation.cost import expected_macs
-from dualfair.evaluation.scoring.embedding import MIRRORED
 from dualfair.evaluation.scoring.sharing import expected_work
 from dualfair.planning.measurement import Measurement, Span
 from dualfair.planning.memory import StageMemory
@@ -118,18 +117,20 @@ def _train(workload: Workload, measured: Measurement) -> Costs:
 def _search(workload: Workload, measured: Measurement) -> Costs:
     """The search: its evaluations and the errors to beat, and the confirmation of its front."""
     evaluations, calibrate, images = workload.evaluations, workload.protocol.calibrate, workload.searched
-    words = f"{evaluations:,} evaluations, each on {calibrate:,} images for BN statistics and {images:,} mirrored ones"
+    words = (
+        f"{evaluations:,} evaluations, each on {calibrate:,} images for BN statistics and {images:,} "
+        f"{workload.faces.scored}"
+    )
+    scoring = partial(_scoring, workload, measured)
     expected = partial(expected_work, workload.space, workload.skeleton, at_once=GENOTYPES_A_CALL)
     macs = sum(expected(size) * times for size, times in Counter(workload.generations).items())
     # Of the errors to beat only that of an untrained network takes a pass.
     macs += expected_macs(workload.space, workload.skeleton)
-    flops, seconds = _scoring(measured, macs, calibrate, images, evaluations + len(FREE))
+    flops, seconds = scoring(macs, calibrate, images, evaluations + len(FREE))
     if confirmations := workload.confirmations:
         calibrate, images = workload.confirmation_calibrate(calibrate), workload.faces.confirmation
-        words += (
-            f"; {confirmations:,} confirmed, each on {calibrate:,} and {images:,} mirrored ones of people kept for that"
-        )
-        more, longer = _scoring(measured, expected(confirmations), calibrate, images, RANKED_AGAIN * confirmations)
+        words += f"; {confirmations:,} confirmed, each on {calibrate:,} and {images:,} {workload.faces.kept}"
+        more, longer = scoring(expected(confirmations), calibrate, images, RANKED_AGAIN * confirmations)
         flops, seconds = flops + more, seconds + longer
     return words, flops, seconds
 
@@ -140,7 +141,7 @@ def _retrain(workload: Workload, measured: Measurement) -> Costs:
     flops, seconds = training_flops(workload, workload.retrain, steps), measured.retrain_step * steps
     mean = expected_macs(workload.space, workload.skeleton)
     for images in workload.evaluated:
-        more, longer = _scoring(measured, mean, workload.protocol.calibrate, images, 1)
+        more, longer = _scoring(workload, measured, mean, workload.protocol.calibrate, images, 1)
         flops, seconds = flops + more, seconds + longer
     words = (
         f"{trainings} trainings ({workload.networks} networks x {workload.retraining.seeds} seeds), each {steps:,} "
@@ -149,13 +150,17 @@ def _retrain(workload: Workload, measured: Measurement) -> Costs:
     return words, flops * trainings, seconds * trainings
 
 
-def _scoring(measured: Measurement, macs: float, calibrate: int, images: int, judgings: int) -> tuple[float, Span]:
+def _scoring(
+    workload: Workload, measured: Measurement, macs: float, calibrate: int, images: int, judgings: int
+) -> tuple[float, Span]:
     """FLOPs and seconds of scoring on so many images, that takes `macs` MACs an image, and of so many judgings."""
-    passed = macs * (calibrate + MIRRORED * images)
-    return FORWARD * passed, measured.scoring * passed + measured.judging * (images**2 * judgings)
+    passed = macs * (calibrate + workload.faces.passes * images)
+    judging = measured.judging * (workload.faces.comparisons(images) * judgings)
+    return FORWARD * passed, measured.scoring * passed + judging
 
 
 def training_flops(workload: Workload, recipe: Recipe, passes: int) -> float:
-    """FLOPs of so many passes of a batch along a path, each whole, with the class weights of the identities."""
-    path = expected_macs(workload.space, workload.skeleton) + workload.faces.identities * workload.skeleton.embedding
+    """FLOPs of so many passes of a batch along a path, each whole, with the class weights."""
+    lengths = workload.embedding_lengths
+    path = expected_macs(workload.space, workload.skeleton) + workload.faces.classes * sum(lengths) / len(lengths)
     return TRAINING * path * recipe.batch * passes

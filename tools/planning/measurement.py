@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from dualfair.evaluation.cost import macs
-from dualfair.evaluation.protocol import EvaluationProtocol, evaluate
-from dualfair.evaluation.scoring.embedding import MIRRORED, network_input
+from dualfair.evaluation.protocol import EvaluationProtocol, answered, evaluate_faces
+from dualfair.evaluation.scoring.embedding import network_input
 from dualfair.evaluation.scoring.scorer import population_embeddings
 from dualfair.evaluation.scoring.sharing import work
 from dualfair.planning.workload import Workload
@@ -60,7 +60,7 @@ class Measurement:
     """Seconds, each with the quartiles of its repetitions.
 
     A step of the supernet and of a standalone network; scoring, an image that passes through a MAC of distinct
-    prefixes, be it for BN statistics, to be embedded, or mirrored; a judging of one network, the images squared.
+    prefixes, be it for BN statistics, to be embedded, or mirrored; a judging of one network, a comparison.
     `repetitions` by what was timed.
     """
 
@@ -77,7 +77,7 @@ def measure(workload: Workload, device: torch.device, seconds: float, step: str 
 
     What does not fit into its share of the time once is done once all the same; scoring then takes fewer images.
     """
-    space, skeleton, identities = workload.space, workload.skeleton, workload.faces.identities
+    space, skeleton, identities = workload.space, workload.skeleton, workload.faces.classes
     share = {name: part * seconds for name, part in SHARES.items()}
     genotypes = average_genotypes(workload, GENOTYPES)
     supernet = Supernet(skeleton, identities, space.heads)
@@ -142,25 +142,27 @@ def _scoring_rates(
     """Seconds of scoring an image a MAC, on as many images as a device of that `speed` in MACs a second can do four
     times."""
     side, shared = workload.skeleton.image_size, work(genotypes, workload.skeleton).shared
-    affordable = max(FEW, int(seconds * speed / (4 * (1 + MIRRORED) * shared)))
+    affordable = max(FEW, int(seconds * speed / (4 * (1 + workload.faces.passes) * shared)))
     images = min(affordable, workload.searched, workload.batch)
     calibrate = min(affordable, workload.protocol.calibrate)
-    faces, sample = random_faces(images, images, side), random_faces(calibrate, 1, side)
+    faces, sample = workload.faces.random(images, side), random_faces(calibrate, 1, side)
     calibration = network_input(sample, np.arange(calibrate), device) if calibrate else None
     run = partial(population_embeddings, supernet, genotypes, faces, calibration, batch=images)
-    return [took / (shared * (calibrate + MIRRORED * images)) for took in repeated(run, seconds, device)]
+    return [took / (shared * (calibrate + workload.faces.passes * images)) for took in repeated(run, seconds, device)]
 
 
 def _judging_rates(workload: Workload, seconds: float) -> list[float]:
-    """Seconds of ranking and judging one network, all against all, over the square of its images."""
+    """Seconds of ranking and judging one network, over what is compared for that."""
     faces, objectives = workload.faces, workload.protocol.protocol().on_images
     images = max(2, min(JUDGED, max(workload.searched, faces.confirmation, *workload.evaluated)))
-    people = np.arange(images) // max(2, faces.training // faces.identities)
     # Galleries may ask for more people than these.
     protocol = EvaluationProtocol(objectives=tuple(replace(objective, arguments={}) for objective in objectives))
-    embeddings = np.random.default_rng(0).standard_normal((images, workload.skeleton.embedding), dtype=np.float32)
-    run = partial(evaluate, embeddings, people, people % 2, protocol)
-    return [took / images**2 for took in repeated(run, seconds)]
+    answers = np.random.default_rng(0).standard_normal((images, workload.answer_length), dtype=np.float32)
+
+    def judge() -> None:
+        evaluate_faces(answered(faces.random(images, 1), answers), protocol)
+
+    return [took / faces.comparisons(images) for took in repeated(judge, seconds)]
 
 
 def repeated(

@@ -26,6 +26,7 @@ from dualfair.evaluation.scoring.trie import build_trie, leaves
 from dualfair.planning.workload import Workload
 from dualfair.stages.confirm import GENOTYPES_A_CALL
 from dualfair.supernet.genotype import Genotype
+from dualfair.supernet.images.image_set import ImageSet
 from dualfair.supernet.memory import available_ram
 from dualfair.supernet.network import StandaloneNetwork, Supernet, build
 from dualfair.supernet.space import SearchSpace
@@ -87,7 +88,7 @@ class StageMemory:
     """Bytes that a stage needs on the device.
 
     `weights` are parameters and buffers; `training` the optimizer's state, copies of the buffers and, with EMA, of the
-    weights; `batch` gradients, activations and on the way back their gradients. `results` are the embeddings of a score
+    weights; `batch` gradients, activations and on the way back their gradients. `results` are the answers of a score
     call and the comparisons of a judging, which lie in the machine's RAM.
     """
 
@@ -117,7 +118,7 @@ class StageNeed:
 def supernet_engine(workload: Workload, device: torch.device, devices: int = 1) -> Callable[[int], StepEngine]:
     """How steps of the supernet's training will go unless a way is asked for, by the images of a batch."""
     with torch.device("meta"):
-        supernet = Supernet(workload.skeleton, workload.faces.identities, workload.space.heads)
+        supernet = Supernet(workload.skeleton, workload.faces.classes, workload.space.heads)
     sampler, sizes, processes = workload.path_sampler, workload.space.sizes, ProcessGroup(size=devices)
 
     def engine(batch: int) -> StepEngine:
@@ -134,9 +135,9 @@ def stage_needs(
     `together` says whether the paths of a step with so many images advance at once.
     A few paths that hold every choice of the space stand for all: one that mixes their choices may need a little more.
     """
-    space, skeleton, identities = workload.space, workload.skeleton, workload.faces.identities
+    space, skeleton, classes = workload.space, workload.skeleton, workload.faces.classes
     paths, calibrate = covering_paths(space), workload.protocol.calibrate
-    supernet = partial(Supernet, skeleton, identities, space.heads)
+    supernet = partial(Supernet, skeleton, classes, space.heads)
     batch = workload.train.batch
     yield StageNeed("train", {"--batch": batch}, training_memory(supernet, paths, workload.train, half, together))
 
@@ -152,7 +153,7 @@ def stage_needs(
 
     yield StageNeed("search", {"--calibrate": calibrate, "--search-batch": workload.batch}, searching)
 
-    networks = {path: partial(build, path, skeleton, identities) for path in paths}
+    networks = {path: partial(build, path, skeleton, classes) for path in paths}
     trainings = [training_memory(network, [path], workload.retrain, half) for path, network in networks.items()]
 
     def retraining(batch: int, calibrate: int) -> StageMemory:
@@ -172,21 +173,21 @@ def _most(needs: Iterable[StageMemory]) -> StageMemory:
 def _scoring_memory(workload: Workload, paths: list[Genotype]) -> Callable[[int, int, int, int], StageMemory]:
     """What scoring by the supernet takes: on a calibration sample and so many images, a batch at once, for so many
     genotypes together."""
-    skeleton = workload.skeleton
+    skeleton, faces = workload.skeleton, workload.faces
     # Modules without data can be copied, as the trie does, on this device only.
     with torch.device("meta"), torch.no_grad():
-        supernet = Supernet(skeleton, 0, workload.space.heads).eval()
+        supernet = Supernet(skeleton, faces.classes, workload.space.heads).eval()
         weights = _bytes([*supernet.parameters(), *supernet.buffers()])
         calibration = line(lambda images: build_trie(supernet, paths, _images(supernet, images)))
-        embedding = line(lambda images: _embed(supernet, paths, images))
+        answering = line(lambda images: _answer(supernet, paths, faces.random(images, 1), images))
 
     def scored(calibrate: int, images: int, batch: int, genotypes: int) -> StageMemory:
-        at_work = FLOAT * 3 * skeleton.image_size**2 * calibrate + embedding(min(batch, images))
-        embeddings = FLOAT * images * skeleton.embedding
-        # Judged one by one: a normalised copy, and at most 2.5 chunks of cosines.
-        judging = embeddings + min(5 * CHUNK_BYTES // 2, 10 * images**2)
+        at_work = FLOAT * 3 * skeleton.image_size**2 * calibrate + answering(min(batch, images))
+        answers = FLOAT * images * workload.answer_length
+        # Judged one by one: a copy, and of faces at most 2.5 chunks of cosines.
+        judging = answers + min(5 * CHUNK_BYTES // 2, 10 * faces.comparisons(images))
         at_most = max(at_work, calibration(calibrate) if calibrate else 0)
-        return StageMemory(weights, batch=at_most, results=genotypes * embeddings + judging)
+        return StageMemory(weights, batch=at_most, results=genotypes * answers + judging)
 
     return scored
 
@@ -244,7 +245,7 @@ def training_step(
     if at_once:
         StaticStep(network, loss_of, statistics, autocast)(images, labels, paths, 1.0)
     else:
-        accumulate(network, images, paths, loss_along, statistics, autocast)
+        accumulate(network, images, paths, loss_along, statistics, autocast, recompute=recipe.recompute)
 
 
 def optimizer_copies(recipe: Recipe) -> float:
@@ -257,9 +258,11 @@ def optimizer_copies(recipe: Recipe) -> float:
     return sum(value.numel() for value in kept if value.numel() > 1) / layer.weight.numel()
 
 
-def _embed(network: Supernet, genotypes: list[Genotype], images: int) -> None:
-    for _ in leaves(build_trie(network, genotypes, None), (with_mirror(_images(network, images)), None)):
-        pass
+def _answer(network: Supernet, genotypes: list[Genotype], faces: ImageSet, images: int) -> None:
+    pixels = _images(network, images)
+    pixels = with_mirror(pixels) if faces.mirrored else pixels
+    for genotype, embedding in leaves(build_trie(network, genotypes, None), (pixels, None)):
+        faces.answer(network.heads[genotype.head], embedding)
 
 
 def _images(network: nn.Module, images: int) -> Tensor:
@@ -302,7 +305,7 @@ def _lack(need: StageMemory, device: torch.device, there: int, ram: int) -> str:
     if need.device > there:
         return f"{gigabytes(need.device)} on the device, which has {gigabytes(there)}"
     if need.results > ram:
-        return f"{gigabytes(need.results)} of RAM for embeddings, {gigabytes(ram)} are available"
+        return f"{gigabytes(need.results)} of RAM for results, {gigabytes(ram)} are available"
     return ""
 
 

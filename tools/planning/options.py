@@ -16,9 +16,10 @@ _UNITS = ((120, 1, "s"), (7200, 60, "min"), (float("inf"), 3600, "h"))
 class PlanOptions:
     """What only a plan is told."""
 
-    images: int = option(0, "Training images of a set that is not imported yet, instead of --faces.")
-    identities: int = option(0, "People on the training images, with --images.")
-    validation_images: int = option(0, "Validation images, with --images; as many to test.  [default: by --split]")
+    image_count: int = option(0, "Training images of a set that is not imported yet, instead of --faces.")
+    identity_count: int = option(0, "People on the training images, with --image-count.")
+    class_count: int = option(0, "Instead, of labelled images: their classes.")
+    validation_images: int = option(0, "Validation images, with --image-count; as many to test.  [default: by --split]")
     search_batch: int = option(
         0, f"Images scored at once: --batch of search.  [default: {BATCH}, on CUDA up to 1024 by its memory]"
     )

@@ -55,8 +55,8 @@ def headline(workload: Workload, device: str) -> str:
     kept = f"{faces.confirmation:,} to confirm the front, " if faces.confirmation else ""
     return (
         f"Plan: space {space.name} of {space.size:,} networks on skeleton {skeleton.name}, {skeleton.image_size} px; "
-        f"{faces.training:,} training images of {faces.identities:,} people, {faces.validation:,} of validation, "
-        f"{kept}{faces.test:,} of test; {device}"
+        f"{faces.training:,} training images of {faces.classes:,} {faces.classes_are}, "
+        f"{faces.validation:,} of validation, {kept}{faces.test:,} of test; {device}"
     )
 
 

@@ -8,7 +8,9 @@ from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 
+from dualfair.evaluation.cost import embedding_length
 from dualfair.evolution.baselines import LIMIT
+from dualfair.planning.counts import COUNTS, FaceCounts, ImageCounts, LabelledCounts
 from dualfair.planning.options import PlanOptions
 from dualfair.runs.architectures import open_sampler, open_skeleton, open_space
 from dualfair.runs.config import build_configs, numbers
@@ -28,32 +30,6 @@ from dualfair.supernet.training.sampling import PathSampler
 
 
 @dataclass(frozen=True, kw_only=True)
-class FaceCounts:
-    """How many faces there are: training images and the people on them, images of validation and of test.
-
-    `validation` are those that a search may see, of which it scores on so many `searched` (0 = all); `confirmation` are
-    those of the validation people that it does not see (0 = nobody is kept). Raises ValueError for too few.
-    """
-
-    training: int
-    identities: int
-    validation: int
-    test: int
-    searched: int = 0
-    confirmation: int = 0
-
-    def __post_init__(self) -> None:
-        flags = {"training": "images", "identities": "identities", "validation": "validation-images", "test": "split"}
-        for name, flag in flags.items():
-            if (number := getattr(self, name)) < 1:
-                raise ValueError(f"faces need 1 or more of {name}, got {number}; see --{flag}")
-        if self.identities > self.training:
-            raise ValueError(
-                f"{self.identities:,} people need at least as many training images; there are {self.training:,}"
-            )
-
-
-@dataclass(frozen=True, kw_only=True)
 class Workload:
     """All stages of a run, as their own options ask for them.
 
@@ -63,7 +39,7 @@ class Workload:
 
     space: SearchSpace
     skeleton: Skeleton
-    faces: FaceCounts
+    faces: ImageCounts
     train: Recipe
     retrain: Recipe
     sampler: str = TrainOptions.sampler
@@ -141,6 +117,16 @@ class Workload:
         return sum(self.generations)
 
     @property
+    def embedding_lengths(self) -> tuple[int, ...]:
+        """How long the embedding of every head is."""
+        return tuple(embedding_length(head, self.skeleton) for head in self.space.heads or ("",))
+
+    @property
+    def answer_length(self) -> int:
+        """How many numbers a network is judged by, an image, at most."""
+        return self.faces.answer_length(max(self.embedding_lengths))
+
+    @property
     def searched(self) -> int:
         """Images that the search scores a network on."""
         return self.faces.searched or self.faces.validation
@@ -198,19 +184,26 @@ def planned_workload(
         for_retraining, preset, RetrainOptions, Recipe, stage="retrain", defaults=asdict(recipe)
     )
     protocol.protocol()
-    if (faces is None) == (options.images == 0):
-        raise ValueError("give either --faces FOLDER, or --images N and --identities K of a set not imported yet")
+    if (faces is None) == (options.image_count == 0):
+        raise ValueError(
+            "give either --faces FOLDER, or of a set not imported yet --image-count N with --identity-count K, or with "
+            "--class-count K for labelled images"
+        )
+    if options.identity_count and options.class_count:
+        raise ValueError("give either --identity-count, or --class-count of labelled images")
     if faces is None:
+        counted = LabelledCounts if options.class_count else FaceCounts
+        train = train.on(counted.kind.task)
         skeleton = open_skeleton(train.skeleton, train.blocks, train.size, train.heads)
-        counts = _not_imported(train, options, protocol.people)
+        counts = _not_imported(counted, train, options, protocol.people)
         space = open_space(train.space, skeleton, train.heads)
     else:
         store = open_store(faces)
         setting = open_setting(train.on(store.task), store)
         space, skeleton, splits = setting.space, setting.skeleton, setting.splits
-        counts = FaceCounts(
+        counts = COUNTS[store.task](
             training=len(splits["train"]),
-            identities=splits["train"].class_count,
+            classes=splits["train"].class_count,
             validation=len(splits["validation"]),
             test=len(splits["test"]),
             searched=len(some_people(splits["validation"], protocol.people, train.split_seed))
@@ -233,8 +226,8 @@ def planned_workload(
     )
 
 
-def _not_imported(train: TrainOptions, options: PlanOptions, people: int) -> FaceCounts:
-    """Faces that are only counted, as training divides them; a search scores on so many `people` (0 = all).
+def _not_imported(counted: type[ImageCounts], train: TrainOptions, options: PlanOptions, people: int) -> ImageCounts:
+    """Images that are only counted, as training divides them; a search scores on so many `people` (0 = all).
 
     Raises ValueError where shares are out of range, and where there are not so many people.
     """
@@ -246,14 +239,15 @@ def _not_imported(train: TrainOptions, options: PlanOptions, people: int) -> Fac
             f"confirm must be a share of the validation people, 0 or more and below 1, got {train.confirm}"
         )
     validation, test = (
-        options.validation_images or max(1, round(options.images * share / shares[0])) for share in shares[1:]
+        options.validation_images or max(1, round(options.image_count * share / shares[0])) for share in shares[1:]
     )
     confirmation = round(train.confirm * validation)
-    images_each = options.images / max(1, options.identities)
+    # Labelled images have no people, and are divided one by one.
+    images_each = options.image_count / (options.identity_count or options.image_count)
     there = max(1, round((validation - confirmation) / images_each))
-    counts = FaceCounts(
-        training=options.images,
-        identities=options.identities,
+    counts = counted(
+        training=options.image_count,
+        classes=options.class_count or options.identity_count,
         validation=validation - confirmation,
         test=test,
         searched=min(validation - confirmation, max(1, round(people * images_each))) if people else 0,

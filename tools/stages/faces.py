@@ -19,9 +19,10 @@ from dualfair.supernet.images.importers.journal import JOURNAL
 from dualfair.supernet.images.importers.listing import Listing
 from dualfair.supernet.images.importers.tree import skipped_lines
 from dualfair.supernet.images.inspection import Inspection, inspect
+from dualfair.supernet.images.labelled_inspection import LabelledInspection
 from dualfair.supernet.images.labels import GROUP, is_missing, labels_of, usual_column
 from dualfair.supernet.images.manifest import Manifest, attributes_of
-from dualfair.supernet.images.store import MANIFEST, FaceStore, StoreWriter, open_store
+from dualfair.supernet.images.store import IDENTIFICATION, MANIFEST, OF_SET, FaceStore, StoreWriter, open_store
 from dualfair.supernet.images.synthetic.people import SyntheticFaces, synthesize
 
 GENERATED = "synth"
@@ -92,6 +93,25 @@ def import_faces(
     listing = importer(source, **importer_options)
     if balance:
         listing = listings.balance(listing, group_column, seed=seed)
+    align = bool(importer_options.get("align"))
+    return store_listing(listing, out, name, size, max_unreadable, align=align, say=say, progress=progress)
+
+
+def store_listing(
+    listing: Listing,
+    out: Path,
+    name: str,
+    size: int,
+    max_unreadable: float,
+    *,
+    align: bool = False,
+    say: Say = silent,
+    progress: ShowProgress = silent,
+) -> ImportReport:
+    """Import a listing, made by the importer of this `name`, into the folder `out`, and say what is done.
+
+    Raises ValueError as `import_listing` does.
+    """
     for note in (*listing.notes, *skipped_lines(listing.skipped)):
         say(f"Note: {note}")
 
@@ -109,7 +129,7 @@ def import_faces(
         listing,
         out,
         size=size,
-        align=bool(importer_options.get("align")),
+        align=align,
         max_unreadable=max_unreadable,
         made_by=f"import {name}",
         progress=rows_shown,
@@ -129,9 +149,10 @@ def check_faces(
 ) -> CheckedFaces:
     """Inspect a faces folder, every image of it, with the groups and splits that training makes of the same options.
 
-    Raises ValueError where it cannot be opened.
+    Raises ValueError where it cannot be opened, and for a folder of labelled images.
     """
     store = open_store(faces)
+    require_task(store, IDENTIFICATION)
     fractions, watched = numbers(split, ",", float, "split"), showing(progress, "check", "chunk")
     return CheckedFaces(
         store, inspect(store, group_column=group_column, fractions=fractions, seed=seed, progress=watched)
@@ -189,9 +210,24 @@ def findings(checked: CheckedFaces) -> list[str]:
         _contents(checked.store),
         f"images a person: {least:,} to {most:,}, median {median:g}",
         *table(columns, rows).lines(),
+        *finding_lines(inspection),
+    ]
+
+
+def finding_lines(inspection: Inspection | LabelledInspection) -> list[str]:
+    """What an inspection found, a line each, and how many faults that are."""
+    return [
         *(f"{'FAULT' if finding.fault else 'note '} {finding.text}" for finding in inspection.findings),
         f"{inspection.faults} faults" if inspection.faults else "No faults",
     ]
+
+
+def require_task(store: FaceStore, task: str) -> None:
+    """Raise ValueError where a folder holds images for another task."""
+    if store.task != task:
+        raise ValueError(
+            f"{store.folder} holds {OF_SET[store.task]}, for {store.task}; use 'dualfair {OF_SET[store.task]} check'"
+        )
 
 
 def _contents(store: FaceStore) -> str:

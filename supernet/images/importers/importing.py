@@ -17,7 +17,16 @@ from dualfair.supernet.images.importers.tree import skipped_lines, tidy
 from dualfair.supernet.images.labels import spelled_alike
 from dualfair.supernet.images.manifest import Manifest, read_table, shorten
 from dualfair.supernet.images.pairs import Pairs, write_pairs
-from dualfair.supernet.images.store import MANIFEST, FaceStore, StoreWriter
+from dualfair.supernet.images.store import (
+    COLUMN_OF_TASK,
+    IDENTIFICATION,
+    MANIFEST,
+    OF_SET,
+    OF_TASK,
+    TASK,
+    FaceStore,
+    StoreWriter,
+)
 
 PAIRS = "pairs.csv"
 
@@ -131,7 +140,8 @@ def import_listing(
         )
     kept = np.array([row for row in range(len(manifest)) if row not in unreadable])
     manifest, pairs = _write_pairs(listing, kept, out)
-    lost = sorted(set(listing.manifest.columns["identity"]) - set(manifest.columns["identity"]))
+    column, whose = COLUMN_OF_TASK[listing.task], OF_TASK[listing.task]
+    lost = sorted(set(listing.manifest.columns[column]) - set(manifest.columns[column]))
     notes = (
         *(f"{count:,} images {remark}; the first is {first}" for remark, (count, first) in remarks.items()),
         *(
@@ -139,7 +149,7 @@ def import_listing(
             if align and TURNED in remarks
             else []
         ),
-        *([f"of {len(lost):,} people no image could be read: {shorten(lost)}"] if lost else []),
+        *([f"of {len(lost):,} {whose} no image could be read: {shorten(lost)}"] if lost else []),
     )
     origin = {
         "made by": made_by,
@@ -148,7 +158,8 @@ def import_listing(
         "notes": [*listing.notes, *skipped_lines(listing.skipped), *notes],
         "skipped": listing.skipped,
         "unreadable": [f"{name} ({reason})" for name, reason in named],
-        "people lost": lost,
+        f"{whose} lost": lost,
+        **({} if listing.task == IDENTIFICATION else {TASK: listing.task}),
     }
     store = writer.close(manifest, origin)
     (out / JOURNAL).unlink()
@@ -161,7 +172,10 @@ def _check(listing: Listing, out: Path, size: int, align: bool) -> None:
     if align and listing.landmarks is None:
         raise ValueError(f"--align needs landmarks, and none are known for {listing.source}; import without it")
     if (out / MANIFEST).exists():
-        raise ValueError(f"{out} holds faces already ({MANIFEST} is there); remove the folder, or choose another --out")
+        raise ValueError(
+            f"{out} holds {OF_SET[listing.task]} already ({MANIFEST} is there); remove the folder, or choose another "
+            "--out"
+        )
 
 
 def _begin(listing: Listing, out: Path, size: int, align: bool) -> tuple[Journal, StoreWriter, "hashlib._Hash"]:

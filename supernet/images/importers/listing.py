@@ -15,6 +15,7 @@ from dualfair.supernet.images.importers.tree import Skipped
 from dualfair.supernet.images.labels import known_labels
 from dualfair.supernet.images.manifest import SPLIT, Manifest
 from dualfair.supernet.images.pairs import Pairs
+from dualfair.supernet.images.store import IDENTIFICATION
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -37,6 +38,12 @@ class Listing:
 
     linked: bool = True
     """Whether a person has one identity throughout. False for pairs alone, where a person may have several."""
+
+    task: str = IDENTIFICATION
+    """For which task the images are: of faces, or of labelled images."""
+
+    size: int | None = None
+    """Side of the images in pixels, where all have the same by their format."""
 
     notes: tuple[str, ...] = ()
     """Lines to be read by whoever imports the set."""

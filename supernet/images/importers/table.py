@@ -8,24 +8,26 @@ from unicodedata import normalize
 
 from dualfair.supernet.images.importers.listing import Listing, list_files
 from dualfair.supernet.images.importers.tree import frozen, tidy
-from dualfair.supernet.images.manifest import Manifest, read_manifest, shorten
+from dualfair.supernet.images.manifest import IDENTITY, Manifest, read_manifest, shorten
 
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 REPEATED = "a row that repeats another one word for word"
 
 
-def list_table(source: Path) -> Listing:
-    """The listing of a CSV path,identity[,more]; paths are relative to it.
+def list_table(source: Path, named: str = IDENTITY) -> Listing:
+    """The listing of a CSV path,identity[,more]; paths are relative to it. `named` is a column that must be there.
 
     A path is read as it stands, else with the accents coded as the disk has them, else with / for \\. Raises ValueError
     for a row without a path, and for an image that stands on two different rows.
     """
     source = Path(source)
     manifest = read_manifest(source)
+    if named not in manifest.columns:
+        raise ValueError(f"{source}: the manifest has no column {named!r}; it has: {', '.join(manifest.columns)}")
     root, given = source.parent, manifest.columns["path"]
     if not all(given):
-        identity = manifest.columns["identity"][given.index("")]
-        raise ValueError(f"{source}: row {given.index('') + 1} below the header has no path (identity {identity!r})")
+        name = manifest.columns[named][given.index("")]
+        raise ValueError(f"{source}: row {given.index('') + 1} below the header has no path ({named} {name!r})")
     paths = [_on_disk(root, path) for path in given]
     on_drive = next((path for path in paths if _DRIVE.match(path) and not (root / path).exists()), None)
     if on_drive:

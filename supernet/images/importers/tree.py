@@ -87,7 +87,7 @@ class _Walk:
         for entry in entries:
             path, is_link = inside + entry.name, entry.is_symlink()
             lies = os.path.realpath(entry.path) if is_link else f"{real}/{entry.name}"
-            why = reason or _reason_of(entry.name)
+            why = reason or reason_of(entry.name)
             is_folder = os.path.isdir(entry.path) if is_link else entry.is_dir()
             if not why:
                 why = self._reason_of_folder(path, lies, around) if is_folder else _reason_of_file(entry, is_link)
@@ -111,7 +111,8 @@ class _Walk:
         return ""
 
 
-def _reason_of(name: str) -> str:
+def reason_of(name: str) -> str:
+    """Why a file or folder of this name is skipped; "" where it is not."""
     if name.startswith("."):
         return HIDDEN
     if name.casefold() in SYSTEM_NAMES:

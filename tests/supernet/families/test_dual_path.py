@@ -2,10 +2,10 @@ import pytest
 import torch
 from timm.models.dpn import DualPathBlock as TimmBlock
 
+from dualfair.supernet.families.dual_path import BlockShape
 from dualfair.supernet.families.dual_path_network import DualPathBlock
 from dualfair.supernet.network import with_own_statistics
 from dualfair.supernet.operations import OPERATION_NAMES, OPERATIONS
-from dualfair.supernet.skeleton import BlockShape
 
 VANILLA = (1, 0, 1)
 EVERY = [tuple(enumerate(OPERATIONS.values()))] * 3

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+from dualfair.supernet.images.class_labels import strata
 from dualfair.supernet.images.image_set import TooFewPeople
 from dualfair.supernet.images.labelled_set import LabelledSet
 from dualfair.supernet.images.manifest import Manifest
@@ -142,3 +143,8 @@ def test_the_task_is_recorded_and_its_column_must_be_there(tmp_path):
     for task in ("guessing", ["classification"]):
         with pytest.raises(ValueError, match=r"faces\.json is missing or damaged"):
             store_of(tmp_path / "e", manifest_of(), task=task)
+
+
+def test_a_person_counts_in_the_class_and_group_of_most_of_their_images():
+    people, classes, groups = np.array(["p", "p", "p", "q", "q"]), np.array(list("xyyyx")), np.array(list("abbaa"))
+    assert strata(people, classes, groups) == {"p": ("y", "b"), "q": ("x", "a")}

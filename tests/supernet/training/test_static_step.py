@@ -2,6 +2,7 @@
 
 import copy
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,7 +11,8 @@ import torch
 
 from dualfair.supernet.families.backbone_network import build_backbone
 from dualfair.supernet.network import Supernet, build
-from dualfair.supernet.space import ChoiceBlock, SearchSpace, dpn_space
+from dualfair.supernet.skeleton import SKELETONS
+from dualfair.supernet.space import ChoiceBlock, SearchSpace, dpn_space, layer_space
 from dualfair.supernet.training import recording
 from dualfair.supernet.training.recipe import Recipe
 from dualfair.supernet.training.recording import SideBySide, record_on_cuda
@@ -114,6 +116,19 @@ def test_gradients_are_those_of_the_plain_loop(tiny, name, dtype, record):
                 rounding = (weight.grad.double() - truth.grad).norm()
                 bound = max(BOUNDS[dtype] * weight.grad.norm(), rounding, 1e-12)
                 assert (weight.grad - other.grad).norm() <= bound, weight_name
+
+
+def test_layers_that_carry_their_shortcuts_themselves_have_those_gradients_too(monkeypatch):
+    """Of three paths, one of which may skip a layer."""
+    few = replace(
+        SKELETONS["nas-bench-macro"], widths=(8, 12), strides=(2, 2), blocks=(1, 2), features=16, embedding=16
+    )
+    space = layer_space(3, [operation.name for operation in few.operations], ("softmax",))
+    monkeypatch.setitem(SPACES, "layers", space)
+    for record in (None, fake_record):
+        test_gradients_are_those_of_the_plain_loop(few.resized(24), "layers", torch.float64, record)
+    fair = StrictFairSampler(layer_space(8, space.choice_blocks[0].choices, ("softmax",)).sizes)
+    assert len(fair.deal()) == 3
 
 
 def test_the_bounds_above_are_missed_by_a_path_in_another_ones_slot(tiny, monkeypatch):

@@ -37,6 +37,7 @@ def chosen(network, asked="auto", sampler="strict", device=CUDA, processes=ALONE
 def test_what_was_measured_to_be_faster_is_chosen():
     assert chosen(supernet()) == "as one graph (a GPU waits for Python otherwise)"
     assert chosen(supernet("small"), batch=128).startswith("as one graph")
+    assert chosen(supernet("nas-bench-macro"), batch=256).startswith("as one graph (a GPU waits")
     assert chosen(supernet("paper"), batch=256) == (
         "path by path (a path's 1,536 G multiply-accumulates keep the device busy)"
     )
@@ -54,6 +55,22 @@ def test_a_graph_that_may_not_fit_is_not_chosen(memory):
 def test_the_forecast_of_memory_is_near_what_an_h200_showed(skeleton, batch, measured):
     forecast = joint_memory(skeleton_of(skeleton), supernet(skeleton), 9 * batch)
     assert 1 < forecast / measured < 1.4
+
+
+def test_the_forecast_counts_what_every_layer_of_an_operation_keeps():
+    shape, images, kept = skeleton_of("nas-bench-macro"), 4, {}
+    network = Supernet(shape, 10, ("softmax",)).train()
+
+    def keep(tensor):
+        if not isinstance(tensor, torch.nn.Parameter):
+            kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        outputs = [network.trunk(torch.randn(images, 3, 32, 32), ((code,),) * 8) for code in range(3)]
+    without = joint_memory(shape, network, 0)
+    forecast = joint_memory(shape, network, 3 * images) - without
+    assert len(outputs) == 3 and 0.9 < forecast / sum(kept.values()) < 1.4
 
 
 def test_parts_of_the_users_own_are_recorded_only_when_asked_for():

@@ -127,8 +127,8 @@ class TrainingResult(Record):
 class NetworkDescription(Record):
     """What a standalone network is, so that its folder can be opened wherever it lies.
 
-    `training` has the seed that was drawn from. `identities` are those that its head tells apart; `code` is that of an
-    own head.
+    `training` has the seed that was drawn from. `identities` are those that its head tells apart, by the names
+    `classes` where it is judged by their scores; `code` is that of an own head.
     """
 
     training: TrainingSpec = field(metadata=FLAT)
@@ -138,6 +138,7 @@ class NetworkDescription(Record):
     heads: str
     identities: int
     trained_on: TrainedOn
+    classes: tuple[str, ...] = keyed("classes", omitted=True, default=())
     code: Mapping[str, str] | None = keyed("code", omitted=True, default=None)
 
 

@@ -22,13 +22,13 @@ from dualfair.runs.devices import Workplace, describe, working_beside
 from dualfair.runs.options import ProtocolOptions, RetrainOptions, TrainOptions
 from dualfair.runs.records.codec import Record, keyed
 from dualfair.runs.records.search import SearchConfig
-from dualfair.runs.run_files import TrainingResults, collect
 from dualfair.runs.trained_run import open_trained
 from dualfair.runs.watching import ShouldStop, ShowProgress, never, silent
 from dualfair.stages.inherited import inherited_scores
-from dualfair.stages.retrain import HowTrained, random_networks, retrain
+from dualfair.stages.retrain import HowTrained
 from dualfair.stages.train import train
 from dualfair.studies.supernets import StudyOptions
+from dualfair.studies.supernets.truth import Truth, read_truth, trained_truth
 from dualfair.supernet.files import write_csv
 from dualfair.supernet.training.recipe import Recipe
 
@@ -37,8 +37,6 @@ COMPARISON = Path(__file__).parent / "comparison.toml"
 BASE = "default"
 """The variant that differs in nothing; all others are compared with it."""
 COSTS = ("params", "macs")
-SAMPLE = ("random",)
-"""Why the networks are trained."""
 
 
 @dataclass(frozen=True)
@@ -159,19 +157,23 @@ def study(
     variants: Sequence[Variant],
     options: StudyOptions,
     *,
+    standalone_table: Path | None = None,
     progress: ShowProgress = silent,
     should_stop: ShouldStop = never,
 ) -> SupernetStudy:
     """Train what is missing in a folder, and write the study of all variants there; the first variant's first supernet
-    hosts the standalone trainings.
+    hosts the standalone trainings. A `standalone_table` of published scores takes their place (`read_truth`).
 
     A training that `should_stop` ends is saved before `runs.watching.Stopped` is raised. Raises ValueError where
-    options and faces do not fit, or the folder was begun with others.
+    options, faces and table do not fit, or the folder was begun with others.
     """
     directory, folder = place.directory, place.directory.path
     directory.record_command(directory.layout.stage("study"), describe(place.processes.device))
     names: dict[tuple[TrainOptions, Recipe], str] = {}
-    trained: TrainingResults | None = None
+    first = variants[0]
+    truth: Truth | None = None
+    if standalone_table is not None:
+        truth = read_truth(standalone_table, first.train, first.protocol_options, options.networks)
     inherited: dict[str, list[dict[str, np.ndarray]]] = {}
     for variant in variants:
         runs = _supernets(folder, names.setdefault(variant.training, variant.name), options.supernets)
@@ -179,8 +181,7 @@ def study(
             seeded = replace(variant.train, seed=variant.train.seed + number)
             with working_beside(place, run, make=True) as beside:
                 train(beside, faces, seeded, variant.recipe, progress=progress, should_stop=should_stop)
-        if trained is None:
-            host = runs[0]
+        if truth is None:
             how = HowTrained(
                 options=RetrainOptions(seeds=options.seeds, controls=0),
                 recipe=replace(variant.recipe, epochs=options.standalone_epochs),
@@ -188,27 +189,28 @@ def study(
                 progress=progress,
                 should_stop=should_stop,
             )
-            with working_beside(place, host) as beside:
-                trained = _retrain(beside, options.networks, variant.train.seed, how)
+            with working_beside(place, runs[0]) as beside:
+                truth = trained_truth(beside, options.networks, variant.train.seed, how)
         inherited[variant.name] = []
         for run in runs:
             with working_beside(place, run) as beside:
                 supernet, config = open_trained(beside.directory, beside.processes), variant.protocol_options
-                scores = inherited_scores(supernet, trained.genotypes, SearchConfig.of(config))
+                scores = inherited_scores(supernet, truth.genotypes, SearchConfig.of(config))
                 inherited[variant.name].append(scores)
-        record = study_of(tuple(map(str, trained.genotypes)), standalone_scores(trained), inherited, options)
+        record = study_of(tuple(map(str, truth.genotypes)), truth.scores, inherited, options)
         record.write(folder / "study.json")
+    compared = "the trainings on test people" if standalone_table is None else f"those in {standalone_table}"
     directory.say(
         f"Study: {len(record.networks)} random networks, {record.seeds} trainings each; inherited scores on validation "
-        "people against the mean of the trainings on test people. Kendall's tau, mean of the supernets [95 % over "
-        "networks]"
+        f"people against the mean of {compared}. Kendall's tau, mean of the supernets [95 % over networks]"
     )
     for line in (*record.table().lines(), *record.sentences()):
         directory.say(line)
     write_csv(folder / "study.csv", record.table().csv())
     draw(folder / "study.png", record)
     directory.say(f"Numbers: {folder / 'study.json'} and study.csv, picture: {folder / 'study.png'}")
-    directory.say(f"Next: dualfair correlate --run {quoted(host)}")
+    if standalone_table is None:
+        directory.say(f"Next: dualfair correlate --run {quoted(_supernets(folder, BASE, 1)[0])}")
     return record
 
 
@@ -221,23 +223,6 @@ def _folder_name(variant: str) -> str:
     return re.sub("[^a-z0-9]+", "-", variant.lower())
 
 
-def _retrain(host: Workplace, networks: int, seed: int, how: HowTrained) -> TrainingResults:
-    """Train random networks by themselves, in the run directory of a supernet."""
-    run = open_trained(host.directory, host.processes)
-    retrain(run, dict.fromkeys(random_networks(run.setting.space, networks, seed), SAMPLE), how)
-    return collect(host.directory.layout, run.setting.space)
-
-
-def standalone_scores(trained: TrainingResults) -> dict[str, np.ndarray]:
-    """Every measure of the trainings on test people, and on two halves of them, (n, S, 3)."""
-
-    def of(measure: str) -> np.ndarray:
-        scores = ([result.test for result in results] for results in trained.results)
-        return np.array([[[each[measure] for each in (test.measures, *test.halves)] for test in row] for row in scores])
-
-    return {measure: of(measure) for measure in trained.results[0][0].test.measures}
-
-
 def study_of(
     networks: tuple[str, ...],
     standalone: Mapping[str, np.ndarray],
@@ -246,7 +231,7 @@ def study_of(
     *,
     seed: int = 0,
 ) -> SupernetStudy:
-    """The study of `standalone_scores`; `inherited` are the scores of every variant by supernet and column, (n,)."""
+    """The study of a `Truth`'s scores; `inherited` are the scores of every variant by supernet and column, (n,)."""
     counts = resampled_networks(len(networks), options.resamples, seed)
     first = next(iter(inherited))
     variants: dict[str, dict[str, MeanTau]] = {name: {} for name in inherited}
@@ -265,7 +250,10 @@ def study_of(
         networks=networks,
         seeds=next(iter(standalone.values())).shape[1],
         standalone={
-            name: StandaloneCeilings(noise_ceiling(of[:, :, 0]), truth_ceiling(of[:, :, 0], of[:, :, 1:], seed=seed))
+            name: StandaloneCeilings(
+                noise_ceiling(of[:, :, 0]),
+                truth_ceiling(of[:, :, 0], of[:, :, 1:] if of.shape[2] > 1 else None, seed=seed),
+            )
             for name, of in standalone.items()
         },
         variants=variants,
