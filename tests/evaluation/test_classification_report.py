@@ -72,5 +72,6 @@ def test_a_group_too_small_is_not_compared_and_one_group_alone_has_no_disparitie
     assert "not compared, fewer than 5 images (--least-people): f" in report.notes
     assert set(report.classification.groups) == {"a", "b", "f"}
     assert set(next(row for row in report.disparities if row.name == "accuracy_disparity").groups) == {"a", "b"}
+    assert next(row for row in report.disparities if row.name == "eod").value is not None
     alone = measured(images_of(3, groups=("a",)))
     assert alone.disparities is None and alone.classification.groups == {} and "no disparities" in alone.notes[0]
