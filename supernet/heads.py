@@ -130,8 +130,10 @@ class SoftmaxHead(nn.Module):
     def __init__(self, features: int, classes: int) -> None:
         super().__init__()
         self.neck = Pool(features)
-        linear = nn.Linear(features, classes)
-        self.weight, self.bias = linear.weight, linear.bias
+        # As torch begins its linear layers, which warn where there are no classes.
+        bound = features**-0.5
+        self.weight = nn.Parameter(torch.empty(classes, features).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.empty(classes).uniform_(-bound, bound))
 
     def forward(self, features: Tensor, labels: Tensor, strength: float | Tensor = 1.0) -> Classification:
         """Features (B, C, h, w) -> logits; labels and strength, which margins need, change nothing."""

@@ -29,6 +29,12 @@ class Recipe:
         "Parts of a batch that go one after the other, so that only one takes memory; BN sees one part at a time.",
         omitted=True,
     )
+    recompute: bool = _option(
+        False,
+        "Compute a block's activations again in the backward pass instead of keeping them: a third more time, less "
+        "memory.",
+        omitted=True,
+    )
     optimizer: str = _option("sgd", "Any timm optimizer name: sgd is Nesterov, momentum is plain, adamw, ...")
     lr: float = _option(0.1, "Peak learning rate.")
     lr_trunk: float = _option(1.0, "Factor on lr for stem, shortcuts and tail.")

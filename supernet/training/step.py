@@ -6,6 +6,7 @@ Shape legend: B images, P paths, D embedding.
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -14,6 +15,7 @@ from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.network import Network, Supernet
 from dualfair.supernet.training.optimisation import group_of
 from dualfair.supernet.training.process_group import ProcessGroup
+from dualfair.supernet.training.recomputing import finish_recomputing
 from dualfair.supernet.training.statistics import StepStatistics
 
 
@@ -25,17 +27,21 @@ def accumulate(
     statistics: StepStatistics,
     context: Callable[[], AbstractContextManager] = nullcontext,
     loss_scale: float = 1.0,
+    recompute: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """Add the gradients of the loss along every path to `.grad`, times `loss_scale`; returns losses and mean embedding
     norms, (P,) each.
 
     `loss_along(path, features)` gives the loss and the embedding (B, D) behind the trunk's features. Forward passes run
     inside `context()`, and `statistics` hears of them. Stem and first shortcut run forward once, and backward once with
-    the paths' gradients added up: exact, because differentiation is linear.
+    the paths' gradients added up: exact, because differentiation is linear. With `recompute` blocks run forward again
+    in the backward pass (`recomputing`).
     """
+    trunk = network.trunk
+    finish = partial(finish_recomputing, trunk, context=context) if recompute else trunk.finish
     statistics.use(statistics.stages_of(None))
     with context():
-        begun = network.trunk.begin(images)
+        begun = trunk.begin(images)
     # Several paths part here, and their gradients meet in leaves.
     single_path = len(paths) == 1
     leaves = begun if single_path else tuple(tensor.detach().requires_grad_() for tensor in begun)
@@ -43,7 +49,7 @@ def accumulate(
     for path in paths:
         statistics.use(statistics.stages_of(path))
         with context():
-            loss, embedding = loss_along(path, network.trunk.finish(leaves, path.blocks))
+            loss, embedding = loss_along(path, finish(leaves, path.blocks))
         (loss_scale * loss).backward()
         losses.append(loss.detach())
         norms.append(embedding.detach().norm(dim=1).mean())

@@ -77,6 +77,8 @@ def _why_impossible(
         return "ranks share the paths of a step"
     if recipe.accumulate > 1:
         return "the batch goes in parts, to save memory that a graph would take"
+    if recipe.recompute:
+        return "blocks are computed again, to save memory that a graph would take"
     if sampler is not None and not deals_evenly(sampler, sizes):
         return "the sampler does not deal every choice equally often in every step"
     return ""

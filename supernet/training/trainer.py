@@ -101,6 +101,8 @@ class Trainer:
     ) -> None:
         if isinstance(network, Supernet) != (space is not None):
             raise ValueError("a supernet is trained over a space, a standalone network without one")
+        if recipe.recompute and isinstance(network, BackboneNetwork):
+            raise ValueError(f"recompute is of searched blocks, and {network.spec} has none; train it without")
         sharers = (team or processes).size
         if recipe.batch // recipe.accumulate < sharers:
             part = f" in {recipe.accumulate} parts" if recipe.accumulate > 1 else ""
@@ -271,7 +273,16 @@ class Trainer:
         for part, part_labels in self._parts(images, labels):
             weight = len(part) / len(images)
             loss_of = partial(loss_along, part_labels, weight)
-            results = accumulate(self.network, part, paths, loss_of, self.statistics, self._context, loss_scale)
+            results = accumulate(
+                self.network,
+                part,
+                paths,
+                loss_of,
+                self.statistics,
+                self._context,
+                loss_scale,
+                self.recipe.recompute,
+            )
             losses.append(results[0])
             norms.append(weight * results[1])
         return torch.stack(losses).sum(0), torch.stack(norms).sum(0)

@@ -64,8 +64,8 @@ def test_memory_that_runs_out_in_training_is_told_in_one_line_and_the_checkpoint
     error = ended.err.strip().splitlines()[-1]
     assert "memory ran out at step 3 of train (CUDA out of memory. Tried to allocate 2.00 GiB)" in error
     assert (
-        "a batch of 16 images does not fit: take a smaller --batch or a larger --accumulate and another directory"
-        in error
+        "a batch of 16 images does not fit: take a smaller --batch, --recompute or a larger --accumulate and another "
+        "directory" in error
     )
     assert verified(checkpoints(tmp_path / "train")[-1]).step == 2
     again = dualfair(*words, "--step", "graph")

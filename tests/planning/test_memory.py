@@ -61,6 +61,7 @@ def space():
         pytest.param({"batch": 64}, marks=pytest.mark.slow),
         pytest.param({"batch": 4, "optimizer": "adamw"}, marks=pytest.mark.slow),
         pytest.param({"batch": 64, "accumulate": 4}, marks=pytest.mark.slow),
+        pytest.param({"batch": 64, "recompute": True}, marks=pytest.mark.slow),
     ],
     ids=str,
 )

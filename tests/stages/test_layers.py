@@ -11,7 +11,8 @@ SHAPE = ("--skeleton", "nas-bench-macro", "--blocks", "1-1-1", "--size", 16)
 
 
 @pytest.mark.slow
-def test_a_skeleton_of_layers_goes_through_all_stages_on_faces(dualfair, tmp_path):
+def test_a_skeleton_of_layers_goes_through_all_stages_on_faces(dualfair, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     faces, run = tmp_path / "faces", tmp_path / "run"
     dualfair("faces", "synth", "--out", faces, "--identities", 30, "--images", 4, "--size", 16)
     train = dualfair(

@@ -245,7 +245,7 @@ def training_step(
     if at_once:
         StaticStep(network, loss_of, statistics, autocast)(images, labels, paths, 1.0)
     else:
-        accumulate(network, images, paths, loss_along, statistics, autocast)
+        accumulate(network, images, paths, loss_along, statistics, autocast, recompute=recipe.recompute)
 
 
 def optimizer_copies(recipe: Recipe) -> float:

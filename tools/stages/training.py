@@ -56,8 +56,9 @@ def run_training(
             by_path = "--step paths, " if trainer.engine.name == GRAPH else ""
             raise ValueError(
                 f"memory ran out at step {trainer.step + 1:,} of {label} ({reason_of(error)}); a batch of "
-                f"{trainer.recipe.batch} images does not fit: take {by_path}a smaller --batch or a larger --accumulate "
-                "and another directory, share the batch among more ranks, or use a device with more memory"
+                f"{trainer.recipe.batch} images does not fit: take {by_path}a smaller --batch, "
+                "--recompute or a larger --accumulate and another directory, share the batch among more ranks, or use "
+                "a device with more memory"
             ) from error
         keeper.save()
         if trainer.step < trainer.steps:

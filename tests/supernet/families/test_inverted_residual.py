@@ -9,8 +9,10 @@ from torch import nn
 from torch.nn import functional
 
 from dualfair.evaluation.cost import expected_macs, macs, measured_cost, parameters
+from dualfair.evaluation.scoring.sharing import work
 from dualfair.runs.architectures import open_space
 from dualfair.supernet.families.inverted_residual import MACRO_OPERATIONS, InvertedResidual
+from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.network import build
 from dualfair.supernet.operations import Place
 from dualfair.supernet.skeleton import SKELETONS, skeleton_of
@@ -108,6 +110,11 @@ def test_expected_macs_are_the_mean_over_the_space_and_its_heads():
     assert expected_macs(space, small) == pytest.approx(sum(every) / len(every))
 
 
+def test_the_work_of_scoring_one_network_is_its_own():
+    genotype = genotype_of("12021022")
+    assert work([Genotype.parse(genotype)], MACRO).shared == macs(genotype, MACRO)
+
+
 def fairnas_a():
     """FairNAS-A layer by layer in plain torch, with a classifier of 1,000 classes."""
 
@@ -155,6 +162,13 @@ def test_an_inverted_residual_adds_its_input_where_the_shape_stays():
                                       layer.conv.groups) / (1 + 1e-5) ** 0.5  # fmt: skip
                 y = y.clamp(0, 6) if number < 2 else y
             torch.testing.assert_close(module(x), x + y if added else y)
+
+
+def test_weights_begin_as_large_as_their_inputs_and_activation_ask_for():
+    torch.manual_seed(0)
+    widen, each, narrow = InvertedResidual(5, 6).build(Place(64, 64, 1, 1, 8))
+    for layer, gain, inputs in ((widen, 2, 64), (each, 2, 25), (narrow, 1, 384)):
+        assert layer.conv.weight.var().item() == pytest.approx(gain / inputs, rel=0.1)
 
 
 def test_an_identity_has_a_convolution_only_where_the_shape_changes():
