@@ -44,9 +44,14 @@ class ClassifiedImages:
         self, gallery: str = "all", galleries: int = 8, count: str = "images"
     ) -> tuple[tuple[Ranks, np.ndarray], ...]:
         """(ranks, numbers of the images). Raises ValueError for a stated gallery, which only faces have."""
+        self.refuse_gallery(gallery)
+        return ((self.ranks(count), np.arange(len(self.labels))),)
+
+    @staticmethod
+    def refuse_gallery(gallery: str) -> None:
+        """Raise ValueError for a stated gallery."""
         if gallery != "all":
             raise ValueError(f"a gallery of {gallery} is of faces; classified images have none")
-        return ((self.ranks(count), np.arange(len(self.labels))),)
 
     def take(self, rows: np.ndarray) -> Self:
         """Some of the images, by their numbers."""

@@ -97,7 +97,8 @@ class Objective:
     were set; `check` takes the same and raises ValueError where they are out of range. `best` and `worst` are the ends
     of the range of values, None where it has none. Of a maximised one searched on, and shown, is best - value, or
     -value without a best. `caveat` takes the identities (N,) of faces and the arguments, and says in a sentence that
-    these are too few for it, "" where they are not.
+    these are too few for it, "" where they are not. `fits` takes images, whatever was answered of them, and the
+    arguments, and raises ValueError where these are not for such images.
 
     `of_probes` is for what is made of the ranks alone: f(values, groups) of the probes (P,) (see
     `metrics.disparity`), from which people can be resampled. `compares_groups` marks a disparity.
@@ -113,6 +114,7 @@ class Objective:
     arguments: Mapping[str, object] = field(default_factory=dict)
     check: Callable[..., None] | None = None
     caveat: Callable[..., str] | None = None
+    fits: Callable[..., object] | None = None
     of_probes: Callable[[np.ndarray, np.ndarray], float] | None = None
     compares_groups: bool = False
     takes: type | tuple[type, ...] = (EmbeddedFaces, ClassifiedImages)
@@ -131,13 +133,23 @@ class Objective:
     def value(self, of: EmbeddedFaces | ClassifiedImages | Candidate) -> float:
         """The value as it is minimised. Raises ValueError for a result that is no number, and for images of another
         kind than it takes."""
-        if self.on_images and not isinstance(of, self.takes):
-            kind = "faces" if self.takes is EmbeddedFaces else "labelled images"
-            raise ValueError(f"objective {self.name} is of {kind}; take another one for these images")
+        if self.on_images:
+            self.refuse(of)
         value = self.compute(of, **self.arguments)
         if np.ndim(value) or not isinstance(value, (int, float, np.number, np.ndarray)):
             raise ValueError(f"objective {self.name} must return one number, got {value!r}")
         return float(value) if self.direction == MINIMISE else (self.best or 0.0) - float(value)
+
+    def refuse(self, images: EmbeddedFaces | ClassifiedImages) -> None:
+        """Raise ValueError for images of another kind than it takes, and for arguments that are not for them."""
+        if not isinstance(images, self.takes):
+            kind = "faces" if self.takes is EmbeddedFaces else "labelled images"
+            raise ValueError(f"objective {self.name} is of {kind}; take another one for these images")
+        if self.fits:
+            try:
+                self.fits(images, **self.arguments)
+            except ValueError as error:
+                raise ValueError(f"objective {self.name}: {error}") from None
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -188,7 +200,13 @@ def disparity_objective(name: str, function: Callable[[np.ndarray, np.ndarray], 
 
     unit = "ranks" if name in ("rank_disparity", "capped_rank_disparity") else "between groups"
     return Objective(
-        name=name, unit=unit, compute=compute, check=_check_galleries, of_probes=function, compares_groups=True
+        name=name,
+        unit=unit,
+        compute=compute,
+        check=_check_galleries,
+        fits=_refuse_galleries,
+        of_probes=function,
+        compares_groups=True,
     )
 
 
@@ -199,6 +217,11 @@ def _check_galleries(gallery: str, galleries: int, count: str) -> None:
         raise ValueError(f"galleries must be 1 or more, got {galleries}")
     if count not in COUNTS:
         raise ValueError(f"count must be one of {', '.join(COUNTS)}, got {count!r}")
+
+
+def _refuse_galleries(images: EmbeddedFaces | ClassifiedImages, *, gallery: str = "all", **_: object) -> None:
+    if isinstance(images, ClassifiedImages):
+        images.refuse_gallery(gallery)
 
 
 def _check_far(far: float) -> None:
@@ -226,6 +249,7 @@ def _rate_objective(name: str) -> Objective:
         compute=compute,
         best=0.0,
         worst=1.0,
+        fits=lambda images, *, positive="": images.classes_of(positive),
         compares_groups=True,
         takes=ClassifiedImages,
     )

@@ -14,7 +14,7 @@ from dualfair.evaluation.metrics.disparity import per_group
 from dualfair.evaluation.metrics.identification import CountNearer, error, halves
 from dualfair.evaluation.objective_grammar import default_objectives
 from dualfair.evaluation.objectives import OBJECTIVES, EmbeddedFaces, Objective, columns_of
-from dualfair.supernet.images.store import CLASSIFICATION
+from dualfair.supernet.images import CLASSIFICATION
 
 if TYPE_CHECKING:
     from dualfair.supernet.images.image_set import ImageSet
@@ -91,6 +91,19 @@ class EvaluationProtocol:
     def measures(self) -> tuple[str, ...]:
         """What `measured` is called."""
         return columns_of(self.measured)
+
+    def check(self, images: "ImageSet") -> None:
+        """Raise ValueError, in one line and before anything is computed, for an objective that is not to be had of
+        these images: of another kind, of a class that they do not have, or between groups where there is one only."""
+        unanswered = answered(images, np.empty((len(images), 0)))
+        for objective in self.on_images:
+            objective.refuse(unanswered)
+        compared = [each.name for each in self.objectives if each.compares_groups]
+        if compared and len(images.group_names) < 2:
+            raise ValueError(
+                f"objective {compared[0]} compares groups, and these {len(images):,} images have one group only; "
+                "import them with a column of groups, or take others, such as --objectives error,macs"
+            )
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from dualfair.evaluation.statistics.ranking import (
     top_k_overlap,
     weighted_tau,
 )
+from dualfair.supernet.images import PEOPLE
 
 SPACED = (13, 30)
 """Sizes of the evenly spaced samples that are picked from all networks; FairNAS showed 13."""
@@ -42,7 +43,8 @@ class ScoreTables:
     `samples` tell why each network is there ("front", "even", "random", "named"). `inherited` and `standalone` hold the
     same measures: (n,), and (n, S) by training seed, taken on one set of people. `halves` has the standalone ones on
     two halves of these people, (n, S, 2); a measure may be missing. `baselines` are scores (n,) that compete with every
-    measure, `measure_baselines` those (n,) that compete with one. Raises ValueError where these do not fit together.
+    measure, `measure_baselines` those (n,) that compete with one. `units` are what was measured on. Raises
+    ValueError where these do not fit together.
     """
 
     names: tuple[str, ...]
@@ -52,6 +54,7 @@ class ScoreTables:
     halves: Mapping[str, np.ndarray] = field(default_factory=dict)
     baselines: Mapping[str, np.ndarray] = field(default_factory=dict)
     measure_baselines: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
+    units: str = PEOPLE
 
     def __post_init__(self) -> None:
         n = len(self.names)
@@ -95,6 +98,7 @@ class ScoreTables:
             taken(self.halves),
             taken(self.baselines),
             {measure: taken(baselines) for measure, baselines in self.measure_baselines.items()},
+            self.units,
         )
 
 
@@ -229,7 +233,7 @@ def measure_study(tables: ScoreTables, measure: str, resamples: int, seed: int) 
         baselines=baselines,
         beyond=None if measure == tables.first else _beyond(tables, scores, mean, how),
     )
-    return replace(study, conclusions=tuple(conclusions(study)))
+    return replace(study, conclusions=tuple(conclusions(study, tables.units)))
 
 
 def _rival(scores: np.ndarray, other: np.ndarray, mean: np.ndarray, how: dict, either_way: bool = False) -> Rival:
@@ -250,7 +254,7 @@ def _beyond(tables: ScoreTables, scores: np.ndarray, mean: np.ndarray, how: dict
     )
 
 
-def conclusions(study: MeasureStudy) -> list[str]:
+def conclusions(study: MeasureStudy, units: str = PEOPLE) -> list[str]:
     """What may be concluded from a measure's numbers, in words, by these rules:
 
     - Tau or its interval undefined, or the interval holds 0: nothing, and why.
@@ -280,7 +284,7 @@ def conclusions(study: MeasureStudy) -> list[str]:
         elif study.verdict != "open":
             lines.append("ranks better than chance" if positive else "ranks the wrong way round")
     if study.truth_unranked:
-        lines.append("the truth itself does not rank these networks: train more seeds or judge on more people")
+        lines.append(f"the truth itself does not rank these networks: train more seeds or judge on more {units}")
     elif positive and ceiling.share is not None and ceiling.share >= NEAR_CEILING:
         lines.append("ranks as well as the truth's own noise allows")
     lines += _beside(study.baselines, positive)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dualfair.evaluation.objectives import Objective
+from dualfair.supernet.images import PEOPLE
 
 if TYPE_CHECKING:
     from dualfair.evaluation.statistics.reliability import Reliability
@@ -72,13 +73,17 @@ def searchability(
     return reliabilities
 
 
-def warning(measures: Mapping[str, MeasureReliability], chosen: Objective, objectives: Sequence[Objective]) -> str:
+def warning(
+    measures: Mapping[str, MeasureReliability], chosen: Objective, objectives: Sequence[Objective], units: str = PEOPLE
+) -> str:
     """A sentence where an objective's reliability is known to be below ENOUGH; "" elsewhere, and for the error, which
     is what it is. In place of a disparity another one is named, where one is reliable."""
     reached = measures[chosen.column].reliability if chosen.on_images and chosen.name != "error" else None
     if reached is None or reached >= ENOUGH:
         return ""
-    text = f"warning: {chosen.column} {reached:.2f} is too noisy on these people to be searched on ({ENOUGH} is needed)"
+    text = (
+        f"warning: {chosen.column} {reached:.2f} is too noisy on these {units} to be searched on ({ENOUGH} is needed)"
+    )
     if not chosen.compares_groups:
         return text
     others = {objective.column for objective in objectives} | {"error"}

@@ -6,5 +6,10 @@ opens the splits of a store, `choice` the images that are evaluated; `loader` ha
 are asked for, and `augmentation` turns pixels into network input.
 """
 
+PEOPLE = "people"
+"""What images are counted in, and resampled by, where people are known."""
 DROP_UNKNOWN = "Leave out images without identity, and people without a group or with two groups in equal number."
 """What `labels.known_labels` does where it is asked to, in the words of an option; here, so that it needs no numpy."""
+
+IDENTIFICATION, CLASSIFICATION = "identification", "classification"
+"""What a set of images is for: to tell people apart, also new ones; or to tell classes apart."""

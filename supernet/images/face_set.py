@@ -30,6 +30,7 @@ class FaceSet(ImageSet):
 
     task = IDENTIFICATION
     mirrored = True
+    scored_classes = ()
     units = "people"
 
     @cached_property
@@ -88,7 +89,6 @@ def open_faces(
     fewer than two identities, when there is one group only, for identities in two splits, which are named, for unknown
     or doubtful labels (`known_labels`), and for people who are known within a pair only.
     """
-    store.require_people()
     of_identity = known_labels(store.manifest, group_column, drop_unknown=drop_unknown).group_of
     rows = split_identities(store.manifest, of_identity, fractions, seed)
     identities = np.asarray(store.manifest.columns["identity"], dtype=str)

@@ -33,6 +33,9 @@ class ImageSet(ABC):
     mirrored: ClassVar[bool]
     """Whether networks are judged on an image together with its mirror image."""
 
+    of_classes = ""
+    """What follows an `amount` in a text, to say how many classes there are; nothing where people are the classes."""
+
     stored: np.ndarray
     rows: np.ndarray
     identities: np.ndarray
@@ -52,6 +55,11 @@ class ImageSet(ABC):
         @property
         def class_names(self) -> tuple[str, ...]:
             """The classes in the order of their numbers."""
+
+    @property
+    @abstractmethod
+    def scored_classes(self) -> tuple[str, ...]:
+        """The classes whose scores networks are judged by, in the order of their numbers; none of faces."""
 
     @property
     @abstractmethod
@@ -78,6 +86,12 @@ class ImageSet(ABC):
     @property
     def identity_count(self) -> int:
         return len(np.unique(self.identities))
+
+    def amount(self, which: str = "") -> str:
+        """How many images, and of how many people where people are known, as text; these are `which` ("unseen ")."""
+        if self.units == "images":
+            return f"{len(self):,} {which}images"
+        return f"{len(self):,} images of {self.identity_count:,} {which}{self.units}"
 
     @property
     def group_names(self) -> tuple[str, ...]:

@@ -36,8 +36,17 @@ class LabelledSet(ImageSet):
         return np.searchsorted(self.class_names, self.classes).astype(np.int64)
 
     @property
+    def scored_classes(self) -> tuple[str, ...]:
+        """All classes."""
+        return self.class_names
+
+    @property
     def units(self) -> str:
         return "images" if self.identity_count == len(self) else "people"
+
+    @property
+    def of_classes(self) -> str:
+        return f"{' of' if self.units == 'images' else ','} {self.class_count:,} classes"
 
     @property
     def stratum_of(self) -> Mapping[str, tuple[str, str]]:

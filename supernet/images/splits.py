@@ -32,6 +32,7 @@ def open_splits(
     Raises ValueError when the stored images are smaller than `size`, and as those do.
     """
     opened, _ = OPENED_BY[store.task]
+    store.require_people()
     if store.size < size:
         raise ValueError(
             f"the faces are stored at {store.size} px, the network takes {size} px; "

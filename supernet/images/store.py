@@ -17,12 +17,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from dualfair.supernet.images import CLASSIFICATION, IDENTIFICATION
 from dualfair.supernet.images.manifest import IDENTITY, LABEL, Manifest, read_manifest, write_manifest
 
 MANIFEST, PIXELS, ORIGIN = "manifest.csv", "pixels.npy", "faces.json"
 TASK = "task"
 """What of the record says for which task the images are; faces say nothing."""
-IDENTIFICATION, CLASSIFICATION = "identification", "classification"
 COLUMN_OF_TASK = {IDENTIFICATION: IDENTITY, CLASSIFICATION: LABEL}
 """By task, what the manifest must tell of every image."""
 OF_TASK = {IDENTIFICATION: "people", CLASSIFICATION: "classes"}

@@ -20,15 +20,32 @@ from dualfair.supernet.files import read_json
 from dualfair.supernet.genotype import HEAD_NAMES
 from dualfair.supernet.network import Network, build
 from dualfair.supernet.production.folding import fold
-from dualfair.supernet.production.timm_model import INPUT, backbone_skeleton, embedder_of, numbers_of, skeleton_from
+from dualfair.supernet.production.skeleton_data import family_of, numbers_of, skeleton_from
+from dualfair.supernet.production.timm_model import (
+    INPUT,
+    FaceEmbedder,
+    backbone_skeleton,
+    classifier_of,
+    embedder_of,
+)
 from dualfair.supernet.skeleton import OwnHead, Skeleton
 
 ABOUT, WEIGHTS, CLASS_WEIGHTS = "dualfair.json", "model.safetensors", "class_weights.safetensors"
 FORMAT, VERSION = "dualfair export", 1
 SEARCHED, BACKBONE, OWN = "searched", "backbone", "own skeleton"
 """Kinds of networks: on a skeleton that is data, a backbone of timm's, on a skeleton that only code can say."""
+TIMM_OF_FAMILY = {"dual_path": "dualfair_dpn", "inverted_residual": "dualfair_inverted_residual"}
+"""What searched networks of a family of `skeleton_data.FAMILIES` are called in timm."""
 
-_PARTS = {"kind": str, "network": str, "skeleton": dict, "own_heads": list, "folded": dict, "files": dict}
+_PARTS = {
+    "kind": str,
+    "network": str,
+    "skeleton": dict,
+    "own_heads": list,
+    "folded": dict,
+    "files": dict,
+    "classes": list,
+}
 _FAULTS = (AttributeError, KeyError, TypeError, ValueError, RuntimeError, MemoryError, OverflowError)
 
 
@@ -44,8 +61,10 @@ def open_export(folder: Path | str, identities: int = 0, skeleton: Skeleton | No
     """The network of a folder that `dualfair export` made, in evaluation mode on the CPU.
 
     With `identities` its head has fresh class weights (K, D), drawn from torch's global generator, to fine-tune on so
-    many other people; 0 is for embedding only. `skeleton` is for networks on a skeleton of your own, which a file
-    cannot hold. Raises ValueError with one line for a folder that is no export, is damaged or is of a later version.
+    many other people or classes; 0 is for embedding only, and, where the folder names classes, for their scores,
+    `network.heads[network.spec.head].class_scores(network(images))`. `skeleton` is for networks on a skeleton of your
+    own, which a file cannot hold. Raises ValueError with one line for a folder that is no export, is damaged or is of a
+    later version.
     """
     return read_export(folder, identities, skeleton).network
 
@@ -64,10 +83,12 @@ def read_export(folder: Path | str, identities: int = 0, skeleton: Skeleton | No
             "import it and call open_export(folder, skeleton=...)"
         )
     try:
-        network = _build(about, identities, skeleton)
+        network = _build(about, identities or len(about["classes"]), skeleton)
         if about["folded"]["folded"]:
             fold(network.eval())
-        embedder_of(network).load_state_dict(weights)
+        if about["classes"] and identities:
+            weights = {name: value for name, value in weights.items() if not name.startswith("classifier.")}
+        model_of(network, bool(about["classes"]) and not identities).load_state_dict(weights)
     except _FAULTS as error:
         reason = " ".join(str(error).split())[:200]
         raise ValueError(f"{folder / ABOUT} and {WEIGHTS} do not fit together ({reason}); export again") from error
@@ -85,6 +106,7 @@ def read_about(folder: Path) -> dict:
         raise ValueError(f"{path} is damaged ({error}); export the network again") from None
     if not isinstance(about, dict) or about.get("format") != FORMAT:
         raise ValueError(f"{path} was not written by 'dualfair export'")
+    about = {"classes": [], **about}
     if about.get("version") != VERSION:
         raise ValueError(f"{path} is of version {str(about.get('version'))[:20]}; this dualfair reads {VERSION}")
     wrong = next((name for name, kind in _PARTS.items() if not isinstance(about.get(name), kind)), None)
@@ -93,10 +115,21 @@ def read_about(folder: Path) -> dict:
     return about
 
 
-def weights_of(network: Network) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """What the two files hold of a standalone network: its embedding part, and its class weights."""
-    head = network.heads[network.spec.head]
-    return _plain(embedder_of(network).state_dict()), _plain({"weight": head.weight})
+def model_of(network: Network, scored: bool) -> FaceEmbedder:
+    """What is exported of a standalone network: its embedding part, or all of it where its classes are `scored`."""
+    return classifier_of(network) if scored else embedder_of(network)
+
+
+def weights_of(network: Network, scored: bool) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """What the two files hold of a standalone network: what `model_of` takes, and else the class weights."""
+    parameters = network.heads[network.spec.head].named_parameters(recurse=False)
+    return _plain(model_of(network, scored).state_dict()), {} if scored else _plain(dict(parameters))
+
+
+def timm_name(network: Network) -> str | None:
+    """What a network is called in timm; None on a skeleton that only code can say."""
+    kind, _ = kind_and_skeleton(network)
+    return {BACKBONE: "dualfair_backbone", SEARCHED: TIMM_OF_FAMILY.get(family_of(network.skeleton))}.get(kind)
 
 
 def kind_and_skeleton(network: Network) -> tuple[str, dict]:
@@ -115,26 +148,29 @@ def kind_and_skeleton(network: Network) -> tuple[str, dict]:
     }
 
 
-def timm_config(about: Mapping) -> dict:
+def timm_config(about: Mapping, model: FaceEmbedder) -> dict:
     """timm's `config.json` of an export that can be one."""
     size = about["skeleton"]["image_size"]
-    if about["timm"] == "dualfair_dpn":
+    if about["kind"] == SEARCHED:
         arguments = {"genotype": about["network"], "skeleton": about["skeleton"]}
     else:
         name = about["network"].removeprefix("timm.").partition(":")[0]
         # What timm makes has no margin, so a head of one's own need not be known to it.
         head = {} if about["own_heads"] else {"head": about["head"]}
         arguments = {"backbone": name, **head, "embedding": about["skeleton"]["embedding"]}
+    if model.cosine:
+        arguments["cosine"] = True
     return {
         "architecture": about["timm"],
-        "num_classes": 0,
-        "num_features": about["neck"]["linear"][0],
+        "num_classes": model.num_classes,
+        **({"label_names": about["classes"]} if model.num_classes else {}),
+        "num_features": model.num_features,
         "global_pool": "avg",
         "model_args": {**arguments, "img_size": size, "folded": bool(about["folded"]["folded"])},
         "pretrained_cfg": {
             "input_size": [3, size, size],
             "fixed_input_size": False,
-            "num_classes": 0,
+            "num_classes": model.num_classes,
             "classifier": "classifier",
             "license": about["licence"],
             **INPUT,

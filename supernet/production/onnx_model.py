@@ -1,4 +1,4 @@
-"""An embedding network as ONNX: exported, stripped of this machine's paths, and compared with torch image by image."""
+"""A network as ONNX: exported, stripped of this machine's paths, and compared with torch image by image."""
 
 import logging
 import warnings
@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 
 OPSET = 18
-INPUT, OUTPUT = "images", "embeddings"
+INPUT, EMBEDDINGS, SCORES = "images", "embeddings", "class_scores"
+"""What goes in, and what comes out: of networks that are judged by class scores, these."""
 NEEDED = ("onnx", "onnxscript", "onnxruntime")
 LEAST_COSINE = 0.9999
 BATCHES = (1, 2, 7)
@@ -15,8 +16,8 @@ COMPARED = 70
 
 @dataclass(frozen=True)
 class Agreement:
-    """How an ONNX model agrees with torch over so many images: the smallest cosine of the two embeddings of an image,
-    and the largest difference relative to the embedding's length."""
+    """How an ONNX model agrees with torch over so many images: the smallest cosine of the two outputs of an image,
+    embeddings or class scores, and the largest difference relative to the output's length."""
 
     images: int
     smallest_cosine: float
@@ -30,9 +31,9 @@ def check_packages() -> None:
         raise ValueError(f"--format onnx needs {', '.join(missing)}; run: pip install 'dualfair[onnx]'")
 
 
-def to_onnx(model, size: int) -> bytes:
-    """A model of images (batch, 3, size, size) as the bytes of an ONNX file, the batch free; the same for the same
-    weights. Raises ValueError where torch cannot translate it."""
+def to_onnx(model, size: int, output: str = EMBEDDINGS) -> bytes:
+    """A model of images (batch, 3, size, size) as the bytes of an ONNX file, the batch free, that names its `output`;
+    the same for the same weights. Raises ValueError where torch cannot translate it."""
     import onnx
     import torch
 
@@ -49,7 +50,7 @@ def to_onnx(model, size: int) -> bytes:
                 dynamo=True,
                 verbose=False,
                 input_names=[INPUT],
-                output_names=[OUTPUT],
+                output_names=[output],
                 opset_version=OPSET,
                 dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
             )
@@ -67,7 +68,7 @@ def to_onnx(model, size: int) -> bytes:
 def compare(model, data: bytes, size: int) -> Agreement:
     """Compare torch and onnxruntime over COMPARED generated images in batches of 1, 2 and 7.
 
-    Raises ValueError where the cosine of an image is below LEAST_COSINE, or an embedding is not finite.
+    Raises ValueError where the cosine of an image is below LEAST_COSINE, or an output is not finite.
     """
     import torch
     from torch.nn.functional import cosine_similarity
@@ -77,7 +78,7 @@ def compare(model, data: bytes, size: int) -> Agreement:
     for images in _batches(size):
         with torch.no_grad():
             expected = model(images).double()
-        computed = torch.from_numpy(session.run([OUTPUT], {INPUT: images.numpy()})[0]).double()
+        computed = torch.from_numpy(session.run(None, {INPUT: images.numpy()})[0]).double()
         cosines += cosine_similarity(expected, computed).tolist()
         differences += ((expected - computed).norm(dim=1) / expected.norm(dim=1)).tolist()
     agreement = Agreement(len(cosines), min(cosines), max(differences))

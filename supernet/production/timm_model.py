@@ -1,55 +1,74 @@
-"""Found networks and trained backbones as models of timm's: importing this module registers `dualfair_dpn` and
-`dualfair_backbone` with `timm.create_model`, also for folders that `dualfair export` made (`local-dir:FOLDER`).
+"""Found networks and trained backbones as models of timm's: importing this module registers `dualfair_dpn`,
+`dualfair_inverted_residual` and `dualfair_backbone` with `timm.create_model`, also for folders that `dualfair export`
+made (`local-dir:FOLDER`).
 
-Shape legend: B batch, S side of the images in pixels, C channels, D embedding.
+Shape legend: B batch, S side of the images in pixels, C channels, D embedding, K classes.
 """
 
 import dataclasses
 from collections.abc import Mapping, Sequence
 
+import torch
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from torch import Tensor, nn
+from torch.nn import functional
 
 from dualfair.supernet.families.backbone import Backbone
 from dualfair.supernet.families.backbone_network import build_backbone
 from dualfair.supernet.genotype import HEAD_NAMES, Genotype
+from dualfair.supernet.heads import MarginHead
 from dualfair.supernet.network import Network, build
-from dualfair.supernet.operations import OPERATIONS
 from dualfair.supernet.production.folding import fold
-from dualfair.supernet.skeleton import SKELETONS, DualPathSkeleton, Skeleton, skeleton_of
+from dualfair.supernet.production.skeleton_data import skeleton_from
+from dualfair.supernet.skeleton import SKELETONS, Skeleton
 
 NORMALISATION = {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}
 """Of RGB in [0, 1]; the same as v / 127.5 - 1 of values v in [0, 255]."""
 INPUT = {"interpolation": "lanczos", "crop_pct": 1.0, "crop_mode": "center", **NORMALISATION}
 """What timm's data pipeline makes of an image, as a faces folder does: the central square, resized."""
 
-_CODE = ("operations", "heads", "own_heads")
-_NUMBERS = tuple(field.name for field in dataclasses.fields(DualPathSkeleton) if field.name not in _CODE)
-
 default_cfgs = generate_default_cfgs(
     {
         f"{name}.untrained": {"num_classes": 0, "input_size": (3, 112, 112), "classifier": "classifier", **INPUT}
-        for name in ("dualfair_dpn", "dualfair_backbone")
+        for name in ("dualfair_dpn", "dualfair_inverted_residual", "dualfair_backbone")
     }
 )
+
+
+class CosineClassifier(nn.Module):
+    """The class scores of a margin head: embeddings (B, D) -> cosines with the class weights (B, K), no margin."""
+
+    def __init__(self, embedding: int, classes: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(classes, embedding) * embedding**-0.5)
+
+    def forward(self, embedding: Tensor) -> Tensor:
+        """(B, D) -> (B, K)."""
+        return functional.linear(functional.normalize(embedding), functional.normalize(self.weight))
 
 
 class FaceEmbedder(nn.Module):
     """A trunk and a neck with timm's interface: images (B, 3, S, S) in [-1, 1] -> embeddings (B, D), not normalised.
 
-    With `num_classes` a linear classifier on the embedding follows; 0 means none. `num_features` counts the channels of
-    `forward_features`, `head_hidden_size` is D.
+    With `num_classes` a classifier on the embedding follows, linear or, where it is `cosine`, a `CosineClassifier`; 0
+    means none. `num_features` counts the channels of `forward_features`, `head_hidden_size` is D.
     """
 
     def __init__(
-        self, trunk: nn.Module, blocks: Sequence[Sequence[int]], neck: nn.Module, num_classes: int = 0
+        self,
+        trunk: nn.Module,
+        blocks: Sequence[Sequence[int]],
+        neck: nn.Module,
+        num_classes: int = 0,
+        cosine: bool = False,
     ) -> None:
         super().__init__()
         self.trunk = trunk
         self.blocks = tuple(blocks)
         self.neck = neck
-        self.num_features = neck.linear.in_features
-        self.head_hidden_size = neck.linear.out_features
+        self.num_features = neck.features
+        self.head_hidden_size = neck.embedding
+        self.cosine = cosine
         self.reset_classifier(num_classes)
 
     def forward_features(self, images: Tensor) -> Tensor:
@@ -70,50 +89,27 @@ class FaceEmbedder(nn.Module):
         return self.classifier
 
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        """Put a fresh linear classifier on the embedding, for 0 classes none. Pooling is always the mean ("avg")."""
+        """Put a fresh classifier on the embedding, for 0 classes none. Pooling is always the mean ("avg")."""
         if global_pool not in (None, "avg"):
             raise ValueError(f"global_pool must be 'avg', got {global_pool!r}")
         self.num_classes = num_classes
-        self.classifier = nn.Linear(self.head_hidden_size, num_classes) if num_classes else nn.Identity()
+        kind = CosineClassifier if self.cosine else nn.Linear
+        self.classifier = kind(self.head_hidden_size, num_classes) if num_classes else nn.Identity()
 
 
-def embedder_of(network: Network, num_classes: int = 0) -> FaceEmbedder:
+def embedder_of(network: Network, num_classes: int = 0, cosine: bool = False) -> FaceEmbedder:
     """The embedding part of a standalone network of a genotype or a backbone, sharing its weights."""
     head = network.heads[network.spec.head]
-    return FaceEmbedder(network.trunk, network.spec.blocks, head.neck, num_classes).train(network.training)
+    return FaceEmbedder(network.trunk, network.spec.blocks, head.neck, num_classes, cosine).train(network.training)
 
 
-def numbers_of(skeleton: Skeleton) -> dict[str, object] | None:
-    """A dual path skeleton as plain numbers, which `skeleton_from` reads; None for a family or operations of the user's
-    own, which cannot be data. Own heads are left out: an embedding does not depend on them."""
-    if type(skeleton) is not DualPathSkeleton or skeleton.operations != tuple(OPERATIONS.values()):
-        return None
-    return {name: _plain(getattr(skeleton, name)) for name in _NUMBERS}
-
-
-def skeleton_from(numbers: str | Mapping[str, object] | Skeleton) -> Skeleton:
-    """The skeleton of that name, or of the numbers that `numbers_of` gave. Raises ValueError naming what is wrong."""
-    if not isinstance(numbers, Mapping):
-        return skeleton_of(numbers)
-    wrong = sorted(str(name) for name in numbers.keys() ^ set(_NUMBERS))
-    if wrong:
-        raise ValueError(f"a skeleton as data has exactly {', '.join(_NUMBERS)}; unknown or missing: {wrong[0][:40]!r}")
-    for name, example in numbers_of(SKELETONS["nano"]).items():
-        if not _alike(numbers[name], example):
-            raise ValueError(f"skeleton: {name} must be like {example!r}, got {str(numbers[name])[:40]!r}")
-    values = {name: tuple(value) if isinstance(value, (list, tuple)) else value for name, value in numbers.items()}
-    return DualPathSkeleton(**values)
-
-
-def _plain(value: object) -> object:
-    return list(value) if isinstance(value, tuple) else value
-
-
-def _alike(value: object, example: object) -> bool:
-    """Whether a value has the type of its like; whole numbers must be 1 or more."""
-    if isinstance(example, list):
-        return isinstance(value, (list, tuple)) and bool(value) and all(_alike(item, 1) for item in value)
-    return type(value) is type(example) and (type(value) is not int or value >= 1)
+def classifier_of(network: Network) -> FaceEmbedder:
+    """A standalone network with the class scores of its head as the classifier, sharing its weights."""
+    head = network.heads[network.spec.head]
+    model = embedder_of(network, len(head.weight), cosine=isinstance(head, MarginHead))
+    for name, parameter in head.named_parameters(recurse=False):
+        setattr(model.classifier, name, parameter)
+    return model
 
 
 def _searched(
@@ -124,12 +120,13 @@ def _searched(
     num_classes: int = 0,
     in_chans: int = 3,
     folded: bool = False,
+    cosine: bool = False,
 ) -> FaceEmbedder:
     if genotype is None:
         raise ValueError("dualfair_dpn needs a genotype, such as genotype='101:cosface'")
     _check_channels(in_chans)
     shape = skeleton_from(skeleton).resized(_side(img_size), blocks)
-    return _embedder(build(_with_head(genotype), shape), num_classes, folded)
+    return _embedder(build(_with_head(genotype), shape), num_classes, folded, cosine)
 
 
 def _backbone(
@@ -140,29 +137,30 @@ def _backbone(
     num_classes: int = 0,
     in_chans: int = 3,
     folded: bool = False,
+    cosine: bool = False,
 ) -> FaceEmbedder:
     if backbone is None:
         raise ValueError("dualfair_backbone needs the name of a backbone of timm's, such as backbone='resnet18'")
     _check_channels(in_chans)
     network = build_backbone(Backbone(backbone, head), backbone_skeleton(_side(img_size), embedding))
-    return _embedder(network, num_classes, folded)
+    return _embedder(network, num_classes, folded, cosine)
 
 
-def _embedder(network: Network, num_classes: int, folded: bool) -> FaceEmbedder:
+def _embedder(network: Network, num_classes: int, folded: bool, cosine: bool) -> FaceEmbedder:
     if folded:
         fold(network)
-    model = embedder_of(network, num_classes)
+    model = embedder_of(network, num_classes, cosine)
     model.image_size = network.skeleton.image_size
     return model
 
 
 def backbone_skeleton(image_size: int, embedding: int) -> Skeleton:
     """A skeleton that says to `build_backbone` all it asks: the size of images and of embeddings."""
-    return dataclasses.replace(SKELETONS["nano"], image_size=image_size, embedding=embedding)
+    return dataclasses.replace(SKELETONS["nas-bench-macro"], image_size=image_size, embedding=embedding)
 
 
 def _with_head(genotype: str | Genotype) -> Genotype:
-    """A genotype with a built-in head. All heads have one kind of neck, but a genotype without one is a slip."""
+    """A genotype with a built-in head, which says what neck there is."""
     parsed = Genotype.parse(genotype) if isinstance(genotype, str) else genotype
     if parsed.head not in HEAD_NAMES:
         raise ValueError(f"genotype '{parsed}' needs a head: one of {', '.join(HEAD_NAMES)}, as in '101:cosface'")
@@ -199,16 +197,24 @@ def _registered(maker, variant: str, pretrained: bool, kwargs: dict) -> FaceEmbe
 def dualfair_dpn(pretrained: bool = False, **kwargs: object) -> FaceEmbedder:
     """The network of a `genotype` on a `skeleton` (a name, or all its numbers), for images of `img_size` px.
 
-    `blocks` are blocks a stage, `folded` builds the structure with BN folded (`folding`). Raises ValueError where
-    these do not fit together.
+    `blocks` are blocks a stage, `folded` builds the structure with BN folded (`folding`), `cosine` makes classes be
+    told by cosines. Raises ValueError where these do not fit together.
     """
     return _registered(_searched, "dualfair_dpn", pretrained, kwargs)
 
 
 @register_model
-def dualfair_backbone(pretrained: bool = False, **kwargs: object) -> FaceEmbedder:
-    """A `backbone` by its name in timm with the neck of a margin `head`: embeddings of length `embedding`.
+def dualfair_inverted_residual(pretrained: bool = False, **kwargs: object) -> FaceEmbedder:
+    """As `dualfair_dpn`, on a skeleton of inverted residuals, by default that of NAS-Bench-Macro."""
+    of_family = {"skeleton": "nas-bench-macro", **kwargs}
+    return _registered(_searched, "dualfair_inverted_residual", pretrained, of_family)
 
-    `img_size` and `folded` as in `dualfair_dpn`. Raises ValueError for a name that timm does not have.
+
+@register_model
+def dualfair_backbone(pretrained: bool = False, **kwargs: object) -> FaceEmbedder:
+    """A `backbone` by its name in timm with the neck of a `head`.
+
+    Embeddings are of length `embedding` where the neck has weights, and as long as the features elsewhere.
+    `img_size`, `folded` and `cosine` as in `dualfair_dpn`. Raises ValueError for a name that timm does not have.
     """
     return _registered(_backbone, "dualfair_backbone", pretrained, kwargs)

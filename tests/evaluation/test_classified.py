@@ -1,5 +1,7 @@
 """Labelled images are judged by the same objectives as faces, of the ranks of the true class."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -118,3 +120,35 @@ def test_the_verdict_has_every_group_and_both_halves(images, supernet):
     verdict = evaluate_faces(answered(images, scores), EvaluationProtocol())
     assert [group.probes for group in verdict.groups] == [45, 45] and verdict.excluded == 0
     assert len(verdict.halves) == 2 and all(0 <= half["error"] <= 1 for half in verdict.halves)
+
+
+@pytest.mark.parametrize(
+    ("objectives", "line"),
+    [
+        ("error,tar(far=0.01)", "objective tar(far=0.01) is of faces; take another one for these images"),
+        ("error,eod(positive=yak)", "objective eod(positive=yak): there is no class 'yak'; the classes are cat, dog"),
+        ("error,rank_disparity(gallery=9)", "objective rank_disparity(gallery=9): a gallery of 9 is of faces"),
+    ],
+)
+def test_what_is_not_to_be_had_of_labelled_images_is_refused_before_anything_is_scored(images, objectives, line):
+    with pytest.raises(ValueError) as refused:
+        EvaluationProtocol(objectives=parse_objectives(objectives)).check(images)
+    assert str(refused.value).startswith(line)
+    EvaluationProtocol(objectives=parse_objectives("error,eod(positive=dog),macs")).check(images)
+
+
+def test_objectives_that_compare_groups_need_two_of_them(images):
+    one_group = dataclasses.replace(images, groups=np.full(IMAGES, "all"))
+    line = (
+        "objective rank_disparity compares groups, and these 90 images have one group only; import them with a column"
+    )
+    with pytest.raises(ValueError, match=line):
+        EvaluationProtocol().check(one_group)
+    EvaluationProtocol(objectives=parse_objectives("error,macs")).check(one_group)
+    EvaluationProtocol().check(images)
+
+
+def test_labels_are_not_to_be_had_of_faces(faces):
+    with pytest.raises(ValueError, match="objective eod is of labelled images; take another one for these images"):
+        EvaluationProtocol(objectives=parse_objectives("error,eod")).check(faces)
+    EvaluationProtocol(objectives=parse_objectives("error,rank_disparity(gallery=4),tar")).check(faces)

@@ -394,7 +394,7 @@ def test_a_skeleton_of_ones_own_is_kept_as_the_text_that_opens_it(tmp_path):
 
 def test_an_onnx_model_that_does_not_agree_leaves_nothing(run, exported, tmp_path, dualfair, monkeypatch):
     other = (exported / "model.onnx").read_bytes()
-    monkeypatch.setattr(onnx_model, "to_onnx", lambda model, size: other)
+    monkeypatch.setattr(onnx_model, "to_onnx", lambda model, size, output: other)
     found = dualfair("export", training(run, OTHER), "--format", "onnx", "--to", tmp_path / "out")
     assert found.status == 2
     assert "onnxruntime and torch do not agree: smallest cosine" in found.err

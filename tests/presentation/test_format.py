@@ -29,7 +29,7 @@ def test_whatever_of_the_user_stands_in_a_command_to_type_is_quoted():
     filled = re.compile(r"dualfair [^\n`]*?(?:--[a-z]+|report|check|evaluate) \{(.*?)\}")
     sources = [path.read_text(encoding="utf-8") for path in (Path(__file__).parents[2] / "tools").rglob("*.py")]
     found = [value for source in sources for value in filled.findall(source)]
-    assert len(found) >= 14 and all(value.startswith("quoted(") or value == "faces" for value in found)
+    assert len(found) >= 14 and all(value.startswith("quoted(") or value in ("faces", "images") for value in found)
     assert shlex.split(f"--run {quoted(Path('my run #1'))}", comments=True) == ["--run", "my run #1"]
 
 

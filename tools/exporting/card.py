@@ -23,26 +23,34 @@ HUB_LICENCES = (
 def card(about: Mapping) -> str:
     """The text of README.md, with the YAML header that model hubs read; `about` is what dualfair.json holds."""
     test, protocol = about["metrics"]["test"], about["metrics"]["judging"]
+    classes = about.get("classes", [])
+    people = not classes or bool(test and test["people"])
+    amounts = {group["group"]: group["people" if people else "images"] for group in test["groups"]} if test else {}
     kind = {"backbone": "a backbone of timm's", "searched": f"skeleton {about['skeleton'].get('name')}"}
     header = ModelCardData(
         **licence_on_hub(about["licence"]),
         library_name="timm" if about["timm"] and about["exported_as"] != "state" else "dualfair",
-        pipeline_tag="image-feature-extraction",
-        tags=["face-recognition", "dualfair", *(["onnx"] if about.get("onnx") else [])],
+        pipeline_tag="image-classification" if classes else "image-feature-extraction",
+        tags=[
+            "image-classification" if classes else "face-recognition",
+            "dualfair",
+            *(["onnx"] if about.get("onnx") else []),
+        ],
     )
     environment = Environment(
         loader=PackageLoader("dualfair.exporting", "."), undefined=StrictUndefined, keep_trailing_newline=True
     )
     environment.filters |= {"plain": _plain, "whole": whole, "decimals": decimals}
-    return environment.get_template("card.md.j2").render(
+    return environment.get_template("card_of_classes.md.j2" if classes else "card.md.j2").render(
         about=about,
         header=header.to_yaml(),
         what=kind.get(about["kind"], f"a skeleton of its own ({about['skeleton'].get('opened_by') or 'not named'})"),
         disparity=spoken(protocol.get("disparity", "disparity")),
         interval=lambda name: with_interval(test[name], *(test["intervals"] or {}).get(name, (None, None))),
-        few=[group["group"] for group in test["groups"] if (group["people"] or FEW_PEOPLE) < FEW_PEOPLE]
-        if test
-        else [],
+        few=[group for group, amount in amounts.items() if (amount or FEW_PEOPLE) < FEW_PEOPLE],
+        images="images" if classes else "faces",
+        people=people,
+        units="people" if people else "images",
         few_people=FEW_PEOPLE,
     )
 

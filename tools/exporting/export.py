@@ -17,23 +17,25 @@ from dualfair.presentation.format import plain
 from dualfair.runs.training_spec import TrainingSpec
 from dualfair.runs.watching import Say, silent
 from dualfair.supernet.files import TEMPORARY, write_bytes
+from dualfair.supernet.heads import Pool
 from dualfair.supernet.production import onnx_model
 from dualfair.supernet.production.exported import (
     ABOUT,
-    BACKBONE,
     CLASS_WEIGHTS,
     FORMAT,
     OWN,
     VERSION,
     WEIGHTS,
     kind_and_skeleton,
+    model_of,
     read_about,
     timm_config,
+    timm_name,
     weights_of,
 )
 from dualfair.supernet.production.folding import Folding, fold
 from dualfair.supernet.production.onnx_model import Agreement
-from dualfair.supernet.production.timm_model import INPUT, embedder_of
+from dualfair.supernet.production.timm_model import INPUT, FaceEmbedder
 
 CARD, CONFIG, ONNX = "README.md", "config.json", "model.onnx"
 """The model card, timm's configuration and the ONNX model."""
@@ -91,30 +93,36 @@ def export(
     nothing is written.
     """
     network, training = source.trained.network, source.trained.training
+    scored = bool(source.trained.classes)
+    if scored and not class_weights:
+        raise ValueError(
+            f"{training.network} tells labelled images apart by its class weights; --no-class-weights is for faces, "
+            "leave it out"
+        )
     if exported_as == "timm" and kind_and_skeleton(network)[0] == OWN:
         raise ValueError(
             f"{training.network} has a skeleton, operations or a head of your own, which timm's config.json cannot "
             "hold; take --format onnx or --format state"
         )
     # The model shares the network's layers: folding the one folds the other.
-    model = embedder_of(network)
+    model = model_of(network, scored)
     folding = fold(model) if fold_bn else Folding((), ())
-    about = describe(source, exported_as, terms, asdict(folding))
-    about["class_weights"] = class_weights
-    weights, classes = weights_of(network)
+    about = describe(source, model, exported_as, terms, asdict(folding))
+    weights, classes = weights_of(network, scored)
+    about["class_weights"] = class_weights and bool(classes)
     files = {WEIGHTS: safetensors.torch.save(weights)}
-    if class_weights:
+    if about["class_weights"]:
         files[CLASS_WEIGHTS] = safetensors.torch.save(classes)
     folded, norms = len(folding.folded), len(folding.folded) + len(folding.kept)
     agreement = None
     if exported_as == "onnx":
         size = network.skeleton.image_size
-        files[ONNX] = onnx_model.to_onnx(model.to(memory_format=torch.contiguous_format), size)
+        files[ONNX] = onnx_model.to_onnx(model.to(memory_format=torch.contiguous_format), size, about["output"]["name"])
         agreement = onnx_model.compare(model, files[ONNX], size)
         compared = asdict(agreement)
         about["onnx"] = {"opset": onnx_model.OPSET, "dynamic_batch": True, "compared_with_torch": compared}
     if exported_as != "state" and about["timm"]:
-        files[CONFIG] = _as_json(timm_config(about))
+        files[CONFIG] = _as_json(timm_config(about, model))
     files[CARD] = card(about).encode()
     _write_folder(to, about, files)
     if fold_bn:
@@ -128,12 +136,15 @@ def export(
     return Exported(to, exported_as, training, source.why, sizes, folded, norms, agreement)
 
 
-def describe(source: Source, exported_as: str, terms: Terms, folded: Mapping[str, Sequence[str]]) -> dict:
-    """Everything about an export but its files, as data: the value of `dualfair.json`, and what the card is made of."""
+def describe(
+    source: Source, model: FaceEmbedder, exported_as: str, terms: Terms, folded: Mapping[str, Sequence[str]]
+) -> dict:
+    """Everything about an export of `model` but its files, as data: the value of `dualfair.json`, and what the card is
+    made of."""
     trained, faces = source.trained, source.faces
     network, skeleton = trained.network, trained.network.skeleton
     kind, skeleton_data = kind_and_skeleton(network)
-    neck = network.heads[network.spec.head].neck.linear
+    linear = {"linear": [model.neck.features, model.neck.embedding], "norm": "BN"}
     aligned = faces["aligned"] if isinstance(faces.get("aligned"), bool) else None
     libraries = ("dualfair", "torch", "timm", "safetensors")
     return {
@@ -146,7 +157,8 @@ def describe(source: Source, exported_as: str, terms: Terms, folded: Mapping[str
         "skeleton": skeleton_data,
         "head": network.spec.head,
         "own_heads": [head.source for head in skeleton.own_heads if head.name == network.spec.head],
-        "neck": {"pool": "mean over the feature map", "linear": [neck.in_features, neck.out_features], "norm": "BN"},
+        **({"classes": list(trained.classes)} if trained.classes else {}),
+        "neck": {"pool": "mean over the feature map", **({} if isinstance(model.neck, Pool) else linear)},
         "folded": {name: list(norms) for name, norms in folded.items()},
         "input": {
             "name": "images",
@@ -157,12 +169,7 @@ def describe(source: Source, exported_as: str, terms: Terms, folded: Mapping[str
             **{name: INPUT[name] for name in ("mean", "std", "interpolation", "crop_pct", "crop_mode")},
             "alignment": {"aligned": aligned, "means": ALIGNED[aligned]},
         },
-        "output": {
-            "name": "embeddings",
-            "shape": ["batch", neck.out_features],
-            "metric": "cosine of unit embeddings",
-            "measured_as": "sum of the embeddings of an image and of its mirror image, then scaled to length 1",
-        },
+        "output": _output(model),
         "trained": {
             "seed": trained.training.seed,
             "chosen": source.why,
@@ -175,8 +182,25 @@ def describe(source: Source, exported_as: str, terms: Terms, folded: Mapping[str
         "metrics": source.metrics,
         "licence": terms.licence,
         "data_licence": terms.data_licence,
-        "timm": None if kind == OWN else ("dualfair_backbone" if kind == BACKBONE else "dualfair_dpn"),
+        "timm": timm_name(network),
         "versions": {"python": platform.python_version(), **{name: version(name) for name in libraries}},
+    }
+
+
+def _output(model: FaceEmbedder) -> dict:
+    """What a model answers with: class scores where it has a classifier, else embeddings."""
+    if model.num_classes:
+        return {
+            "name": onnx_model.SCORES,
+            "shape": ["batch", model.num_classes],
+            "scores": "cosines of the embedding with the class weights" if model.cosine else "logits",
+            "measured_as": "the class with the highest score, of the image without its mirror image",
+        }
+    return {
+        "name": onnx_model.EMBEDDINGS,
+        "shape": ["batch", model.head_hidden_size],
+        "metric": "cosine of unit embeddings",
+        "measured_as": "sum of the embeddings of an image and of its mirror image, then scaled to length 1",
     }
 
 

@@ -202,7 +202,8 @@ def _measure(trained: Standalone, run: Path, config: TrainConfig, protocol: Eval
         embedded = answered(faces, answers, protocol.seed)
         ends = interval_columns(embedded, objectives.values(), RESAMPLES)
         first = np.unique(faces.identities, return_index=True)[1]
-        names, counts = np.unique(faces.groups[first], return_counts=True)
+        # Where people are not known there are none to count.
+        names, counts = np.unique(faces.groups[first if faces.units == "people" else []], return_counts=True)
         by_split[split] = _numbers(
             evaluate_faces(embedded, protocol),
             dict(zip(names.tolist(), counts.tolist(), strict=True)),
@@ -243,8 +244,8 @@ def metrics_of(
 def _numbers(
     scores: Scores, people: Mapping[str, int] | None = None, intervals: Mapping[str, tuple] | None = None
 ) -> dict:
-    """Scores as data: `people` by group, and by measure the ends of 95 % intervals over people as probes. Both are None
-    where they were not recorded, an end where it is undefined."""
+    """Scores as data: `people` by group, and by measure the ends of 95 % intervals over people as probes, or over
+    images where people are not known. Both are None where they are not known, an end where it is undefined."""
     groups = [
         {
             "group": group.group,

@@ -19,6 +19,7 @@ from dualfair.evolution.run import Progress as SearchProgress
 from dualfair.presentation.format import spoken
 from dualfair.supernet.families.backbone import Backbone
 from dualfair.supernet.genotype import Genotype
+from dualfair.supernet.images import PEOPLE
 from dualfair.supernet.training.recipe import Recipe
 from dualfair.supernet.training.trainer import Progress, Trainer
 
@@ -49,22 +50,24 @@ def open_board(folder: Path, after: int = 0):
 
 
 @contextmanager
-def search_board(folder: Path, columns: Sequence[str], names: ObjectiveNames) -> Iterator[Callable]:
+def search_board(
+    folder: Path, columns: Sequence[str], names: ObjectiveNames, units: str = PEOPLE
+) -> Iterator[Callable]:
     """What draws the generations of a search in `folder`; call it with each (`evolution.run.Progress`).
 
-    `columns` name the values of evaluations, objectives first. The folder shows this search only: a search that is
-    repeated replays its generations, and what an earlier one drew is deleted.
+    `columns` name the values of evaluations, objectives first, and `units` what was scored on. The folder shows this
+    search only: a search that is repeated replays its generations, and what an earlier one drew is deleted.
     """
     with open_board(folder) as writer:
-        yield _SearchBoard(writer, columns, names).log
+        yield _SearchBoard(writer, columns, names, units).log
 
 
 class _SearchBoard:
     """Curves and pictures of one search; steps are evaluations. The best network in each objective on images is
     followed, its groups together in one chart under "custom scalars"."""
 
-    def __init__(self, writer, columns: Sequence[str], names: ObjectiveNames) -> None:
-        self._writer = writer
+    def __init__(self, writer, columns: Sequence[str], names: ObjectiveNames, units: str) -> None:
+        self._writer, self._units = writer, units
         self._columns, self._objectives = tuple(columns), len(names.minimised)
         self._values = np.empty((0, len(self._columns)))
         self._best = {name: f"network of least {spoken(name)}" for name in names.measured}
@@ -104,7 +107,7 @@ class _SearchBoard:
         keys = [scored[:, self._columns.index(name)] for name in (*reversed(others), column)]
         best = dict(zip(self._columns, scored[np.lexsort(keys)[0]], strict=True))
         shown = {
-            f"{GROUP}all people, share of probes": best["error"],
+            f"{GROUP}all {self._units}, share of probes": best["error"],
             **{f"{name}, share of probes": value for name, value in best.items() if name.startswith(GROUP)},
             **{spoken(name): best[name] for name in self._shown},
         }

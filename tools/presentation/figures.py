@@ -19,6 +19,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from dualfair.evaluation.report import Number
 from dualfair.supernet.files import replacing
+from dualfair.supernet.images import PEOPLE
 
 BLUE, ORANGE, GREY, BLACK = "#0072b2", "#d55e00", "#999999", "#1a1a1a"
 YELLOW, GREEN, PURPLE = "#e69f00", "#009e73", "#cc79a7"
@@ -70,17 +71,18 @@ def front_figure(
     names: Sequence[str],
     confirmed: np.ndarray | None = None,
     lost: np.ndarray | None = None,
+    units: str = PEOPLE,
 ) -> Figure:
     """Scored networks (n, 2+) and on top the front (m, 2+), by inherited weights; the first two objectives are drawn.
 
-    On held-out people: `confirmed` (k, 2, 3) are value, low and high of the networks on the front there, and `lost`
+    On held-out `units`: `confirmed` (k, 2, 3) are value, low and high of the networks on the front there, and `lost`
     those of the networks that were on the search's front only; an end that is nan is left out.
     """
     over = f", over {', '.join(names)}" if scored.shape[1] > 2 else ""
     by_search = f"{'front of the search' if confirmed is not None else 'front'} (n = {len(front)}{over})"
     series = [Series(by_search, front[:, :2], YELLOW, "o", hollow=True, stepped=scored.shape[1] == 2)]
     for values, name, colour, marker in (
-        (confirmed, "front on held-out people, 95 % intervals", BLUE, "s"),
+        (confirmed, f"front on held-out {units}, 95 % intervals", BLUE, "s"),
         (lost, "of the search's front, not on that one", ORANGE, "x"),
     ):
         if values is not None and len(values):

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Self
 
 from dualfair.evaluation.options import PRECISIONS
 from dualfair.runs.config import code_of, look_up, option
-from dualfair.supernet.images import DROP_UNKNOWN
-from dualfair.supernet.images.store import CLASSIFICATION
+from dualfair.supernet.images import CLASSIFICATION, DROP_UNKNOWN, IDENTIFICATION, PEOPLE
 
 if TYPE_CHECKING:
     from dualfair.evaluation.protocol import EvaluationProtocol
 
+HEADS_OF_TASK = {IDENTIFICATION: "", CLASSIFICATION: "softmax"}
+"""Heads to choose from unless they are named; "" are the space's."""
 BATCH = 128
 """Images that a search scores at once, unless told otherwise."""
 CHECKPOINT_MINUTES = 5.0
@@ -59,7 +60,7 @@ class TrainOptions:
 
     def on(self, task: str) -> Self:
         """The options for images of a task: labelled images are classified by a softmax unless heads are named."""
-        return replace(self, heads=self.heads or ("softmax" if task == CLASSIFICATION else ""))
+        return replace(self, heads=self.heads or HEADS_OF_TASK[task])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,7 +199,7 @@ def measured_alike(text: str, known: Mapping[str, object]) -> bool:
     return all(known[name] == settings[name] for name in known.keys() & settings.keys())
 
 
-def people_in_words(identities: Iterable[str]) -> str:
-    """How many people, and a digest of who they are: equal text for the same people, in any order."""
+def people_in_words(identities: Iterable[str], units: str = PEOPLE) -> str:
+    """How many people, or other `units`, and a digest of who they are: equal text for the same, in any order."""
     names = sorted(set(map(str, identities)))
-    return f"{len(names)} people {hashlib.sha256(json.dumps(names).encode()).hexdigest()[:16]}"
+    return f"{len(names)} {units} {hashlib.sha256(json.dumps(names).encode()).hexdigest()[:16]}"

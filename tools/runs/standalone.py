@@ -22,12 +22,15 @@ from dualfair.supernet.training.checkpoint import load_checkpoint, newest_intact
 
 @dataclass(frozen=True)
 class Standalone:
-    """A trained network in evaluation mode: its training with the seed that was drawn from, and its people."""
+    """A trained network in evaluation mode: its training with the seed that was drawn from, and its people.
+
+    `classes` are named, in order, where the network is judged by their scores."""
 
     network: Network
     training: TrainingSpec
     identities: int
     trained_on: TrainedOn
+    classes: tuple[str, ...] = ()
 
 
 def build_network(network: Genotype | Backbone, skeleton: Skeleton, identities: int) -> Network:
@@ -40,7 +43,11 @@ def build_network(network: Genotype | Backbone, skeleton: Skeleton, identities: 
 
 
 def describe_network(
-    training: TrainingSpec, skeleton: Skeleton, identities: int, trained_on: TrainedOn
+    training: TrainingSpec,
+    skeleton: Skeleton,
+    identities: int,
+    trained_on: TrainedOn,
+    classes: tuple[str, ...] = (),
 ) -> NetworkDescription:
     """What a standalone network is, as its folder says it; `training` has the seed that is drawn from."""
     heads = [head.source for head in skeleton.own_heads if head.name == training.network.head]
@@ -52,6 +59,7 @@ def describe_network(
         ",".join(heads),
         identities,
         trained_on,
+        classes,
         code_of(heads) or None,
     )
 
@@ -88,7 +96,9 @@ def open_standalone(folder: Path, device: torch.device, say: Callable[[str], obj
         )
     load_weights(network, path)
     network = network.to(device, memory_format=torch.channels_last).eval()
-    return Standalone(network, description.training, description.identities, description.trained_on)
+    return Standalone(
+        network, description.training, description.identities, description.trained_on, description.classes
+    )
 
 
 def load_weights(network: torch.nn.Module, checkpoint: Path) -> None:
@@ -111,4 +121,4 @@ def _open_exported(folder: Path, device: torch.device) -> Standalone:
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{folder / ABOUT} is damaged ({error}); export the network again") from error
     network = export.network.to(device, memory_format=torch.channels_last).eval()
-    return Standalone(network, training, identities, trained_on)
+    return Standalone(network, training, identities, trained_on, tuple(export.about["classes"]))

@@ -16,6 +16,7 @@ from dualfair.runs.records.search import Chance, ConfirmedFront, Front, FrontNet
 from dualfair.runs.trained_run import TrainedRun
 from dualfair.stages.inherited import HELD_OUT, RESAMPLES, calibrating, open_scoring
 from dualfair.supernet.genotype import Genotype
+from dualfair.supernet.images import PEOPLE
 
 GENOTYPES_A_CALL = 8
 """Scored by a rank before all scores are written: what a kill loses. Common beginnings are shared within a call."""
@@ -32,13 +33,14 @@ def judged(
     random: np.ndarray,
     names: ObjectiveNames,
     measured_on: Mapping[str, int],
+    units: str = PEOPLE,
 ) -> tuple[tuple[FrontNetwork, ...], ConfirmedFront]:
     """The confirmed front and how the search's fared, from the scores of n networks in the search and on fresh people.
 
     Bool (n,) each: which are `leading`, on the search's front, which are `competing` for the confirmed one, and which
     are `random` subnets; a network can be more than one of these. The confirmed front are the competing ones that no
-    other one dominates on fresh people, sorted by their fresh scores. `measured_on` holds the numbers of people, images
-    and calibration images.
+    other one dominates on fresh people, sorted by their fresh scores. `measured_on` holds the numbers of people (or
+    other `units`), images and calibration images.
     """
     after = np.array([[network.confirmed[name] for name in names.minimised] for network in networks])
     confirmed = competing & np.isfinite(after).all(axis=1)
@@ -55,6 +57,7 @@ def judged(
         search_front=search_front,
         means={name: {who: _means(of, name) for who, of in compared.items()} for name in names.measured},
         against_random=tuple(_chance(name, search_front, drawn) for name in names.measured),
+        units=units,
     )
 
 
@@ -107,8 +110,8 @@ def confirm(
             scorer.dismiss()
             return None
         run.directory.say(
-            f"Confirming {len(competing)} candidates beside {len(baseline)} random subnets on {len(faces):,} images "
-            f"of {faces.identity_count:,} people that the search has not seen; BN statistics on {calibrate:,} images"
+            f"Confirming {len(competing)} candidates beside {len(baseline)} random subnets on {faces.amount()} "
+            f"that the search has not seen; BN statistics on {calibrate:,} images"
         )
         Run(scorer, scoring.archive, steps=1, batch=GENOTYPES_A_CALL * run.processes.size).step(list(searched))
         fresh = scoring.archive.get(searched)
@@ -128,6 +131,7 @@ def confirm(
         random=np.array([network.genotype in baseline for network in networks]),
         names=config.names,
         measured_on={"people": faces.identity_count, "images": len(faces), "calibrate": calibrate},
+        units=faces.units,
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from dualfair.runs.trained_run import TrainedRun
 from dualfair.runs.watching import Say, silent
 from dualfair.stages.inherited import inherited_scores, recorded_search
 from dualfair.stages.ranking_output import draw, sentences
+from dualfair.supernet.images import PEOPLE
 
 BASELINES = ("params", "macs")
 """Costs that an inherited score has to rank better than."""
@@ -32,12 +34,14 @@ def correlate(run: TrainedRun, *, resamples: int = RESAMPLES) -> RankingStudy:
     trained = collect(layout, run.setting.space)
     directory.record_command(layout.correlate, describe(run.device))
     config = recorded_search(directory)
+    units = run.setting.splits[SPLITS[0]].units
+    whose = _whose(units)
     inherited = inherited_scores(run, trained.genotypes, config)
     measures = config.names.measured
     short = read_short(layout, trained, run.setting.space)
-    ranking = study(trained, inherited, measures, resamples, short)
+    ranking = study(trained, inherited, measures, resamples, short, units)
     ranking.write(layout.correlate.ranking)
-    compared = "inherited scores on validation identities against the mean of standalone trainings"
+    compared = f"inherited scores on validation {whose} against the mean of standalone trainings"
     for line in sentences(ranking, compared):
         directory.say(line)
     if not short and layout.short.folder.is_dir():
@@ -47,7 +51,7 @@ def correlate(run: TrainedRun, *, resamples: int = RESAMPLES) -> RankingStudy:
         return ranking
     tables = tables_of(trained, inherited, measures, SPLITS[0], short)
     axes = "inherited weights", "trained from scratch"
-    draw(layout.correlate.figure, tables, ranking.studies[f"{SPLITS[0]} identities"], axes)
+    draw(layout.correlate.figure, tables, ranking.studies[f"{SPLITS[0]} {whose}"], axes)
     directory.say(f"Numbers: {layout.correlate.ranking}, scatter: {layout.correlate.figure}")
     return ranking
 
@@ -93,13 +97,16 @@ def study(
     measures: Sequence[str],
     resamples: int,
     short: Sequence[TrainingResult] = (),
+    units: str = PEOPLE,
 ) -> RankingStudy:
-    """The ranking study of trained networks by `measures`, on validation and on test identities.
+    """The ranking study of trained networks by `measures`, on validation and on test identities, which are `units`.
 
     `inherited` are their scores (n,) by column, `short` the results of all networks' short trainings, or empty.
     """
     studies = {
-        f"{split} identities": ranking_study(tables_of(trained, inherited, measures, split, short), resamples=resamples)
+        f"{split} {_whose(units)}": ranking_study(
+            replace(tables_of(trained, inherited, measures, split, short), units=units), resamples=resamples
+        )
         for split in SPLITS
     }
     return RankingStudy(
@@ -115,6 +122,10 @@ def study(
         },
         studies=studies,
     )
+
+
+def _whose(units: str) -> str:
+    return "identities" if units == PEOPLE else units
 
 
 def tables_of(

@@ -96,15 +96,17 @@ def open_scorer(
     latency: Latencies | None = None,
 ) -> InheritedScorer:
     """The scorer of a run's subnets on one split: on as many of the people searched on as the options say, or on all
-    held-out ones, with intervals. Raises ValueError where there are not so many people."""
-    faces = run.setting.splits[split]
+    held-out ones, with intervals. Raises ValueError where there are not so many people, and for objectives that are not
+    to be had of these images."""
+    faces, protocol = run.setting.splits[split], protocol_options.protocol()
+    protocol.check(faces)
     if protocol_options.people and split == SEARCHED:
         faces = some_people(faces, protocol_options.people, run.config.options.split_seed)
     return InheritedScorer(
         run.supernet,
         faces,
         calibration_images(run, calibrating(run, protocol_options, split)),
-        protocol_options.protocol(),
+        protocol,
         batch=Batch(protocol_options.images_at_once, run.directory.say),
         precision=protocol_options.precision,
         processes=run.processes,
@@ -127,13 +129,13 @@ def open_scoring(
     directory, limited = run.directory, config.constraints
     check_judged(directory, config.protocol)
     layout = directory.layout.search
-    directory.make(layout)
     protocol = config.protocol.protocol()
     timed = any(cost.name not in ("params", "macs") for cost in protocol.costs)
     latency = None
     if timed or limited.max_latency:
         latency = Latencies(layout.latencies, run.setting.skeleton, run.device, limited.latency_batch)
     scorer = open_scorer(run, config.protocol, split=split, latency=latency)
+    directory.make(layout)
     key = (latency.key if timed_on is None else timed_on) if timed else ""
     archive = Archive(
         layout.scores,
@@ -143,7 +145,7 @@ def open_scoring(
             replace(config.protocol, calibrate=calibrating(run, config.protocol, split)),
             run.digest,
             run.setting.faces_fingerprint,
-            people_in_words(scorer.faces.identities),
+            people_in_words(scorer.faces.identities, scorer.faces.units),
             scorer.resamples,
             key,
         ),

@@ -153,7 +153,7 @@ def train_planned(
     epochs = sorted({changed(how.recipe, dict(training.changes)).epochs for training in trainings})
     directory.say(
         f"Retrain: {len({training.label for training in trainings})} networks x {how.options.seeds} seeds from scratch "
-        f"on {len(faces):,} images of {faces.identity_count:,} people, "
+        f"on {faces.amount()}{faces.of_classes}, "
         f"{' or '.join(f'{each:g}' for each in epochs)} epochs each; {in_words(run.processes)}"
     )
     if directory.leads:
@@ -201,6 +201,7 @@ def _claimed(run: TrainedRun, layout: TrainingsLayout, how: HowTrained, seeds_fr
     search = SearchConfig.of(how.protocol) if how.protocol else recorded_search(run.directory)
     _check_heads(run)
     check_judged(run.directory, search.protocol)
+    search.protocol.protocol().check(run.setting.splits["test"])
     config = RetrainConfig(
         recipe=how.recipe,
         protocol=search.protocol,

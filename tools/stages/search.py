@@ -111,8 +111,8 @@ def search(
     for line in (*confirmed_table(front).lines(), *confirmation_sentences(front)) if confirmation else ():
         say(line)
     if unconfirmed:
-        say(f"Not confirmed on fresh people: {unconfirmed}")
-    write_tables(layout, result, front)
+        say(f"Not confirmed on fresh {scoring.scorer.faces.units}: {unconfirmed}")
+    write_tables(layout, result, front, scoring.scorer.faces.units)
     front.write(layout.front)
     if result.fresh:
         say(f"Common beginnings were run once: {scoring.scorer.work.saving:.2f} times less work than one by one")
@@ -146,7 +146,7 @@ def _prepare(run: TrainedRun, task: SearchTask) -> tuple[Scoring, SearchConfig, 
     evolved = min(task.options.population * task.options.generations, space.size)
     config = replace(
         config,
-        scored_on=people_in_words(scoring.scorer.faces.identities),
+        scored_on=people_in_words(scoring.scorer.faces.identities, scoring.scorer.faces.units),
         timed_on=scoring.timed_on,
         evaluations=space.size if task.exhaustive else evolved,
     )
@@ -174,7 +174,7 @@ def _explore(
         for line in reliability_sentences(reliability, scorer.protocol.objectives):
             run.directory.say(line)
 
-    with search_board(layout.tensorboard, scorer.columns, config.names) as log:
+    with search_board(layout.tensorboard, scorer.columns, config.names, scorer.faces.units) as log:
 
         def follow(generation: Generation) -> None:
             log(generation)

@@ -21,6 +21,7 @@ from dualfair.runs.records.search import Front, FrontNetwork, SearchConfig, Sear
 from dualfair.stages.inherited import Scoring
 from dualfair.supernet.files import write_csv
 from dualfair.supernet.genotype import Genotype
+from dualfair.supernet.images import PEOPLE
 from dualfair.supernet.space import SearchSpace
 
 COSTS = {"params": Column("params", "millions"), "macs": Column("MACs", "millions")}
@@ -37,12 +38,12 @@ def announcement(
     what = f"all {space.size:,}" if config.exhaustive else how
     lines = [
         f"Search: {what} of space {space.name} ({space.size:,}); minimise {', '.join(config.names.minimised)} on "
-        f"{len(faces):,} images of {faces.identity_count} unseen people; {devices}"
+        f"{faces.amount('unseen ')}{faces.of_classes}; {devices}"
     ]
     if others := _measured_otherwise(scoring.archive):
         lines.append(
-            f"        {others} scores measured with other weights, settings, people or code of your own are kept, not "
-            "used"
+            f"        {others} scores measured with other weights, settings, {faces.units} or code of your own are "
+            "kept, not used"
         )
     lines.append("        to beat: error " + ", ".join(f"{value:.3f} of {name}" for name, value in floor.items()))
     if scoring.limits:
@@ -77,8 +78,8 @@ def front_table(networks: Sequence[FrontNetwork], columns: Sequence[str], config
     return table(shown, rows, "The front of the search")
 
 
-def write_tables(layout: SearchLayout, result: SearchResult, front: Front) -> None:
-    """Tables of all scores, of the front and of its hypervolume, and a figure of it."""
+def write_tables(layout: SearchLayout, result: SearchResult, front: Front, units: str = PEOPLE) -> None:
+    """Tables of all scores, of the front and of its hypervolume, and a figure of it; `units` were scored on."""
     names, confirmation = front.config.names, front.confirmation
     scores = ([str(evaluation.genotype), *evaluation.values] for evaluation in result.evaluated)
     write_csv(layout.scores_table, [["genotype", *result.columns], *scores])
@@ -100,7 +101,7 @@ def write_tables(layout: SearchLayout, result: SearchResult, front: Front) -> No
             confirmed = _intervals(front.networks, drawn)
             lost = _intervals([n for n in confirmation.search_front if n.genotype not in stayed], drawn)
         scored = feasible(result.evaluated, result.objectives)[1]
-        save(front_figure(scored, result.front_values, names.minimised, confirmed, lost), layout.figure)
+        save(front_figure(scored, result.front_values, names.minimised, confirmed, lost, units), layout.figure)
 
 
 def _intervals(networks: Sequence[FrontNetwork], names: Sequence[str]) -> np.ndarray:
@@ -136,6 +137,7 @@ def confirmed_table(front: Front) -> Table:
 def confirmation_sentences(front: Front) -> list[str]:
     """How the search's front fared on fresh people, in words with n."""
     c, moves = front.confirmation, []
+    fresh = f"{c.people:,} fresh {c.units}"
     for name, means in c.means.items():
         (before, after), plain = means["search front"], means["random subnets"]
         verb = "rose" if after > before else "went"
@@ -144,7 +146,7 @@ def confirmation_sentences(front: Front) -> list[str]:
             f"{plain[1]:.3f})"
         )
     lines = [
-        f"Confirmed on {c.people:,} people that the search has not seen: {c.survived} of the search's "
+        f"Confirmed on {c.people:,} {c.units} that the search has not seen: {c.survived} of the search's "
         f"{len(c.search_front)} front networks stay on the front, {len(front.networks) - c.survived} from the layers "
         "behind join it",
         f"On average over the search's front {listed(moves)}: a rise beyond that of the random subnets is the winner's "
@@ -153,11 +155,11 @@ def confirmation_sentences(front: Front) -> list[str]:
     for chance in c.against_random:
         name = spoken(chance.objective)
         if chance.p is None:
-            lines.append(f"{name}: undefined for the search's best on {c.people:,} fresh people")
+            lines.append(f"{name}: undefined for the search's best on {fresh}")
             continue
         lines.append(
-            f"{name}: the search's best has {with_interval(chance.value, chance.low, chance.high)} on {c.people:,} "
-            f"fresh people; {chance.as_good} of {chance.random} random subnets are as good "
+            f"{name}: the search's best has {with_interval(chance.value, chance.low, chance.high)} on {fresh}; "
+            f"{chance.as_good} of {chance.random} random subnets are as good "
             f"(one-sided p = {chance.p:.2f}): {chance.verdict}"
         )
     return lines
@@ -172,27 +174,33 @@ def reliability_on(
     rows = np.array([scored[genotype] for genotype in random]).reshape(-1, len(scorer.columns))
     values = dict(zip(scorer.columns, rows.T, strict=True))
     people = {group: len(set(faces.identities[faces.groups == group].tolist())) for group in faces.group_names}
-    return SearchReliability(people, ENOUGH, searchability(values, scorer.protocol.measures, faces.identity_count))
+    measures = searchability(values, scorer.protocol.measures, faces.identity_count)
+    return SearchReliability(people, ENOUGH, measures, faces.units)
 
 
 def reliability_sentences(reliability: SearchReliability, objectives: Sequence[Objective]) -> list[str]:
     """A small table, and a warning for every objective that cannot be searched on, with what can be done."""
     of_groups = ", ".join(f"{group} {people:,}" for group, people in reliability.people.items())
     n = max(measure.networks for measure in reliability.measures.values())
-    about = f"{n} random networks, {sum(reliability.people.values()):,} people ({of_groups})"
+    about = f"{n} random networks, {sum(reliability.people.values()):,} {reliability.units} ({of_groups})"
     if n < LEAST_NETWORKS:
         return [f"Reliability of the measures: not estimated, {n} networks are too few ({LEAST_NETWORKS} are needed)"]
-    lines = [f"Reliability of the measures, 1 = people do not matter; roughly estimated from {about}:"]
+    lines = [f"Reliability of the measures, 1 = {reliability.units} do not matter; roughly estimated from {about}:"]
     width = max(map(len, reliability.measures))
-    lines += [f"  {name.ljust(width)}  {_in_words(measure)}" for name, measure in reliability.measures.items()]
-    return lines + [text for each in objectives if (text := warning(reliability.measures, each, objectives))]
+    lines += [
+        f"  {name.ljust(width)}  {_in_words(measure, reliability.units)}"
+        for name, measure in reliability.measures.items()
+    ]
+    return lines + [
+        text for each in objectives if (text := warning(reliability.measures, each, objectives, reliability.units))
+    ]
 
 
-def _in_words(measure: MeasureReliability) -> str:
+def _in_words(measure: MeasureReliability, units: str) -> str:
     if measure.networks < LEAST_NETWORKS:
         return f"not estimated: finite for {measure.networks} networks, {LEAST_NETWORKS} are needed"
     if measure.reliability is None:
         return "networks do not differ"
     people = measure.people
-    needed = "no number of people is enough" if people is None else f"{ENOUGH} takes about {people:,} people"
+    needed = f"no number of {units} is enough" if people is None else f"{ENOUGH} takes about {people:,} {units}"
     return f"{with_interval(measure.reliability, measure.low, measure.high, two)}  {needed}"

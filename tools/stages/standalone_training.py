@@ -107,7 +107,10 @@ def train_standalone(run: TrainedRun, stage: TrainingStage, training: TrainingSp
     with seeded(drawn.seed):
         network = build_network(drawn.network, skeleton, faces.class_count)
         if team.leads:
-            describe_network(drawn, skeleton, faces.class_count, run.config.trained_on).write(place.description)
+            description = describe_network(
+                drawn, skeleton, faces.class_count, run.config.trained_on, faces.scored_classes
+            )
+            description.write(place.description)
         recipe = changed(stage.how.recipe, dict(training.changes))
         trainer = Trainer(
             network, faces, recipe, seed=drawn.seed, device=run.device, processes=team, step=stage.how.step

@@ -55,6 +55,8 @@ def train(
         # A space of the user's own may change under the same name.
         choices_digest=hashlib.sha256(repr(setting.space.choice_blocks).encode()).hexdigest(),
         faces_fingerprint=setting.faces_fingerprint,
+        task=store.task,
+        units=setting.splits["train"].units,
         code=code_of([options.sampler, *(head.source for head in setting.skeleton.own_heads)]) or None,
     )
     stage = directory.layout.train
@@ -94,13 +96,14 @@ def train(
 
 def _announce(place: Workplace, setting: Setting, trainer: Trainer, recipe: Recipe, sampler: str) -> None:
     say, space, skeleton, faces = place.directory.say, setting.space, setting.skeleton, setting.splits["train"]
+    groups = f", groups {', '.join(faces.group_names)}" if len(faces.group_names) > 1 else ""
     weights = sum(weight.numel() for weight in trainer.network.parameters())
     say(
         f"Train: space {space.name} of {space.size:,} networks on skeleton {skeleton.name}, "
         f"{skeleton.image_size} px, {weights / 1e6:.2f} M parameters"
     )
     say(
-        f"       {len(faces):,} images of {faces.identity_count:,} people, groups {', '.join(faces.group_names)}; "
+        f"       {faces.amount()}{faces.of_classes}{groups}; "
         f"{trainer.steps:,} steps of {trainer.paths_per_step} paths x {recipe.batch} images ({sampler}); "
         f"{in_words(place.processes)}"
     )

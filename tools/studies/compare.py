@@ -125,7 +125,7 @@ def compare(
         directory.say(
             f"Compare: NSGA-II and random search, {seeds} seeds each, {options.population} genotypes x "
             f"{options.generations} generations of space {space.name} ({space.size:,}); minimise "
-            f"{', '.join(searched.names.minimised)} on {len(faces):,} images of {faces.identity_count} unseen people; "
+            f"{', '.join(searched.names.minimised)} on {faces.amount('unseen ')}{faces.of_classes}; "
             f"{describe(run.device)}"
         )
         if scoring.limits:

@@ -8,6 +8,7 @@ import torch
 import dualfair.supernet.production.timm_model as timm_model
 from dualfair.supernet.network import build
 from dualfair.supernet.operations import OPERATIONS
+from dualfair.supernet.production import skeleton_data
 from dualfair.supernet.skeleton import SKELETONS, OwnHead, skeleton_of
 
 
@@ -54,8 +55,8 @@ def test_timms_data_pipeline_is_told_the_size_and_the_normalisation():
 
 def test_a_skeleton_as_numbers_makes_the_same_network_as_its_name():
     shape = SKELETONS["nano"].resized(64, (1, 2, 1, 1))
-    numbers = json.loads(json.dumps(timm_model.numbers_of(shape)))
-    assert timm_model.skeleton_from(numbers) == shape
+    numbers = json.loads(json.dumps(skeleton_data.numbers_of(shape)))
+    assert skeleton_data.skeleton_from(numbers) == shape
     torch.manual_seed(0)
     by_name = made(blocks=(1, 2, 1, 1), img_size=64)
     torch.manual_seed(0)
@@ -75,10 +76,10 @@ def test_a_network_of_timms_equals_the_standalone_network():
 
 def test_what_is_no_data_has_no_numbers(tiny):
     own = dataclasses.replace(OPERATIONS["pre3"], name="mine")
-    assert timm_model.numbers_of(dataclasses.replace(tiny, operations=(own,))) is None
-    assert timm_model.numbers_of(tiny) is not None
+    assert skeleton_data.numbers_of(dataclasses.replace(tiny, operations=(own,))) is None
+    assert skeleton_data.numbers_of(tiny) is not None
     with_head = dataclasses.replace(tiny, own_heads=(OwnHead("mine", print),))
-    assert timm_model.numbers_of(with_head) == timm_model.numbers_of(tiny)
+    assert skeleton_data.numbers_of(with_head) == skeleton_data.numbers_of(tiny)
 
 
 @pytest.mark.parametrize(
@@ -93,9 +94,9 @@ def test_what_is_no_data_has_no_numbers(tiny):
     ],
 )
 def test_wrong_numbers_are_named(change, message):
-    numbers = {**timm_model.numbers_of(skeleton_of("nano")), **change}
+    numbers = {**skeleton_data.numbers_of(skeleton_of("nano")), **change}
     with pytest.raises(ValueError, match=message):
-        timm_model.skeleton_from(numbers)
+        skeleton_data.skeleton_from(numbers)
 
 
 @pytest.mark.parametrize(

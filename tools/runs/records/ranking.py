@@ -44,9 +44,10 @@ class TableStudy(Record):
 class RankingStudy(Record):
     """The ranking study of a run, or of two tables of scores.
 
-    `studies` are by what the truth was measured on ("validation identities", "test identities"; "" for tables),
-    `measures` those of all networks, by "error, validation identities" and the like. On validation identities inherited
-    and standalone scores share the people they were measured on; only test identities show what carries over.
+    `studies` are by what the truth was measured on ("validation identities", "test identities", or "test images" where
+    each is by itself; "" for tables), `measures` those of all networks, by "error, validation identities" and the like.
+    On validation identities inherited and standalone scores share the people they were measured on; only test
+    identities show what carries over.
     `left_out` lack a training that others have, `missing` trainings were asked for, `damaged` cannot be read. Of tables
     only: `maximised` columns, how many networks one of them lacks, and how many rows are of seeds that most lack.
     """

@@ -9,6 +9,7 @@ from dualfair.evaluation.searchability import MeasureReliability
 from dualfair.runs.options import ConstraintOptions, ProtocolOptions, SearchOptions
 from dualfair.runs.records.codec import FLAT, Record, decode, keyed
 from dualfair.supernet.genotype import Genotype
+from dualfair.supernet.images import PEOPLE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +87,7 @@ class ConfirmedFront(Record):
     """How the networks on and near a search's front fared on identities that the search had not seen.
 
     `means` of every objective are, for the search's front and for random subnets, those of the search and on held-out
-    identities. `survived` networks of `search_front` stay on the front.
+    identities. `survived` networks of `search_front` stay on the front. `people` are counted in `units`.
     """
 
     people: int
@@ -99,6 +100,7 @@ class ConfirmedFront(Record):
     search_front: tuple[FrontNetwork, ...] = keyed("search front")
     means: Mapping[str, Mapping[str, tuple[float, float]]]
     against_random: tuple[Chance, ...] = keyed("against random")
+    units: str = keyed("units", omitted=True, default=PEOPLE)
 
 
 @dataclass(frozen=True)
@@ -118,8 +120,10 @@ class Front(Record):
 
 @dataclass(frozen=True)
 class SearchReliability(Record):
-    """The reliability of every measure on the search's people (by group); `enough` is what a search needs."""
+    """The reliability of every measure on the search's people (by group), counted in `units`; `enough` is what a search
+    needs."""
 
     people: Mapping[str, int]
     enough: float
     measures: Mapping[str, MeasureReliability]
+    units: str = keyed("units", omitted=True, default=PEOPLE)

@@ -10,8 +10,10 @@ from dualfair.runs.config import numbers
 from dualfair.runs.options import ProtocolOptions, TrainOptions
 from dualfair.runs.records.codec import FLAT, Record, keyed
 from dualfair.runs.training_spec import TrainingSpec
+from dualfair.supernet.images import PEOPLE
 from dualfair.supernet.images.labels import known_labels
 from dualfair.supernet.images.manifest import Manifest, split_identities
+from dualfair.supernet.images.store import IDENTIFICATION
 from dualfair.supernet.training.recipe import Recipe
 
 SPLITS = ("validation", "test")
@@ -42,14 +44,16 @@ class TrainedOn(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig(Record):
-    """What a supernet is trained by. `faces` is the way from the run directory to the images; `code` is that of own
-    heads and samplers."""
+    """What a supernet is trained by. `faces` is the way from the run directory to the images, `task` what these are
+    for, and `units` what they are counted in; `code` is that of own heads and samplers."""
 
     faces: str
     options: TrainOptions = field(metadata=FLAT)
     recipe: Recipe = field(metadata=FLAT)
     choices_digest: str
     faces_fingerprint: str
+    task: str = keyed("task", omitted=True, default=IDENTIFICATION)
+    units: str = keyed("units", omitted=True, default=PEOPLE)
     code: Mapping[str, str] | None = keyed("code", omitted=True, default=None)
 
     @property
@@ -123,8 +127,8 @@ class TrainingResult(Record):
 class NetworkDescription(Record):
     """What a standalone network is, so that its folder can be opened wherever it lies.
 
-    `training` has the seed that was drawn from. `identities` are those that its head tells apart; `code` is that of an
-    own head.
+    `training` has the seed that was drawn from. `identities` are those that its head tells apart, by the names
+    `classes` where it is judged by their scores; `code` is that of an own head.
     """
 
     training: TrainingSpec = field(metadata=FLAT)
@@ -134,6 +138,7 @@ class NetworkDescription(Record):
     heads: str
     identities: int
     trained_on: TrainedOn
+    classes: tuple[str, ...] = keyed("classes", omitted=True, default=())
     code: Mapping[str, str] | None = keyed("code", omitted=True, default=None)
 
 
