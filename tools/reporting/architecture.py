@@ -143,7 +143,8 @@ def _trained(folder: Path, say: Say) -> dict:
 
     opened = open_standalone(folder, choose_device("cpu"), say)
     training, network = opened.training, opened.network
-    trained_as = f"trained as {training.label} with seed {training.seed} on {opened.identities:,} people"
+    told_apart = "classes" if opened.classes else "people"
+    trained_as = f"trained as {training.label} with seed {training.seed} on {opened.identities:,} {told_apart}"
     measured = _measured(network, str(training.network))
     if isinstance(training.network, Backbone):
         return {**measured, "notes": [trained_as]}
