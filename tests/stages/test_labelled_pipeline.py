@@ -77,3 +77,36 @@ def test_inherited_scores_are_ranked_against_trainings_and_reported(run, dualfai
     page = run.parent / "report.html"
     reported = dualfair("report", run, "--out", page)
     assert reported.status == 0 and page.is_file(), reported.out + reported.err
+
+
+def test_a_run_of_labelled_images_exports_its_network_with_the_names_of_the_classes(dualfair, run, tmp_path):
+    exported = dualfair("export", run, "--to", tmp_path / "out")
+    assert exported.status == 0, exported.err
+    assert "on validation images" in exported.out and "people" not in exported.out
+    about = json.loads((tmp_path / "out/dualfair.json").read_text())
+    assert about["classes"] == ["bars", "checks", "disc"]
+    assert "people" not in json.dumps(about["trained"])
+
+
+def test_studies_compare_networks_of_labelled_images_in_words_of_images(dualfair, run):
+    trained = dualfair("retrain", "--run", run, "--backbone", "test_resnet", "--seeds", 1, "--epochs", 0.1)
+    assert trained.status == 0, trained.err
+    assert "timm.test_resnet:softmax" in trained.out
+    shelf = dualfair("shelf", "--run", run, "--resamples", 20)
+    assert shelf.status == 0, shelf.err
+    assert "on test images the hypervolume of our front" in shelf.out and "people" not in shelf.out
+    compared = dualfair("compare", "--run", run, "--seeds", 2)
+    assert compared.status == 0, compared.err
+    assert "unseen images of 3 classes" in compared.out and "people" not in compared.out
+    tuned = dualfair("tune", "--run", run, "--trials", 2, "--epochs", 0.2, "--first-rung", 0.1)
+    assert tuned.status == 0, tuned.err
+    assert ":softmax" in tuned.out and "On the front of the validation images" in tuned.out
+    assert "people" not in tuned.out
+
+
+def test_networks_of_labelled_images_are_not_transferred(dualfair, run, place, tmp_path):
+    words = ("transfer", "--run", run, "--to", place / "shapes", "--group", "label", "--out", tmp_path / "out")
+    refused = dualfair(*words)
+    assert (refused.status, (tmp_path / "out").exists()) == (2, False)
+    assert "is of labelled images; 'dualfair transfer' is for faces" in refused.err
+    assert refused.err.count("\n") == 1
