@@ -18,6 +18,7 @@ from dualfair.evaluation.metrics.pair_disparity import bpc
 from dualfair.evaluation.metrics.verification import TarAtFar, TenFold
 from dualfair.evaluation.options import EvaluateOptions
 from dualfair.evaluation.statistics.bootstrap import Interval, Statistic, identity_bootstrap
+from dualfair.supernet.images import PEOPLE
 
 OMITTED: dict[str, Any] = {"default": None, "metadata": {"omitted": True}}
 
@@ -71,6 +72,30 @@ class Identification:
     @property
     def rows(self) -> dict[str, GroupRanks]:
         """Everyone as "all", then the groups."""
+        return {"all": self.all, **self.groups}
+
+
+@dataclass(frozen=True)
+class ClassRates:
+    """How images are classified: error, balanced accuracy (the mean over classes), and top-5 error where there are more
+    than five classes."""
+
+    error: Number
+    balanced_accuracy: Number
+    top5_error: Number | None = field(**OMITTED)
+
+
+@dataclass(frozen=True)
+class Classification:
+    """How all images are classified, and those of every group where there are several; and the accuracy by class."""
+
+    all: ClassRates
+    groups: Mapping[str, ClassRates]
+    accuracy_by_class: Mapping[str, Number]
+
+    @property
+    def rows(self) -> dict[str, ClassRates]:
+        """All images as "all", then the groups."""
         return {"all": self.all, **self.groups}
 
 
@@ -204,8 +229,8 @@ class EvaluationReport:
     """Every measure of one network, or of one system's embeddings, section by section.
 
     `faces` says which images were taken, `options` how, `intervals` by which bootstrap, `gallery` who is enrolled;
-    `notes` are sentences on what could not be measured. A section is None where it was not asked for, or could not be
-    measured.
+    `identities` are counted in `units`; `notes` are sentences on what could not be measured. A section is None where it
+    was not asked for, or could not be measured.
     """
 
     name: str
@@ -217,7 +242,9 @@ class EvaluationReport:
     options: Mapping[str, object]
     intervals: str
     notes: tuple[str, ...]
+    units: str = field(default=PEOPLE, metadata={"omitted": True})
     gallery: Mapping[str, object] | None = field(**OMITTED)
+    classification: Classification | None = field(**OMITTED)
     identification: Identification | None = field(**OMITTED)
     disparities: tuple[DisparityRow, ...] | None = field(**OMITTED)
     open_set: OpenSetReport | None = field(**OMITTED)

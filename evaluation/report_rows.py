@@ -26,6 +26,10 @@ def disparity_rows(report: EvaluationReport) -> list[list[object]]:
 
 def _numbers(report: EvaluationReport) -> Iterator[tuple[str, str, Number]]:
     """Every number of a group, or of "all", with the name of its measure."""
+    if of_classes := report.classification:
+        for group, rates in of_classes.rows.items():
+            yield from ((group, name, number) for name, number in vars(rates).items() if number)
+        yield from (("all", f"accuracy of {name}", number) for name, number in of_classes.accuracy_by_class.items())
     for group, row in (report.identification.rows if report.identification else {}).items():
         yield from ((group, name, number) for name, number in vars(row).items() if isinstance(number, Number))
     for point in report.open_set.rates if report.open_set else ():
@@ -42,7 +46,7 @@ def network_rows(reports: Sequence[EvaluationReport]) -> list[list[object]]:
     columns = list(dict.fromkeys(column for of_report in values for column in of_report))
     rows: list[list[object]] = [["network", "training_seed", "error", "probes", *columns]]
     for report, of_report in zip(reports, values, strict=True):
-        everyone = report.identification and report.identification.all
-        error = [everyone.error.value, everyone.probes] if everyone else [None, None]
+        everyone = report.identification or report.classification
+        error = [everyone.all.error.value, everyone.all.error.n] if everyone else [None, None]
         rows.append([report.name, report.training_seed, *error, *(of_report.get(column) for column in columns)])
     return rows

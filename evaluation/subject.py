@@ -41,6 +41,12 @@ class Subject:
     notes: tuple[str, ...] = ()
     linked: bool = True
 
+    def measure(
+        self, disparities: Mapping[str, Callable], options: EvaluateOptions, processes: ProcessGroup = ALONE
+    ) -> tuple[EvaluationReport, dict[str, tuple[np.ndarray, np.ndarray]]]:
+        """Its report and DET curves, see `measure_subject`."""
+        return measure_subject(self, disparities, options, processes)
+
 
 @dataclass(frozen=True, eq=False)
 class Groups:

@@ -85,13 +85,7 @@ def open_labelled(
     images are one group. Raises ValueError for a class that is not in every split, for fewer than two classes, and for
     unknown or doubtful labels (`known_class_labels`).
     """
-    labels = known_class_labels(store.manifest, group_column, drop_unknown=drop_unknown)
-    names = np.unique(labels.classes).tolist()
-    if len(names) < 2:
-        raise ValueError(f"all images have the label {names[0]!r}; classification needs two classes or more")
-    everything = LabelledSet(
-        store.pixels, labels.rows, labels.identities, labels.groups, size, labels.classes, tuple(names)
-    )
+    everything, labels = all_labelled(store, group_column, size, drop_unknown)
     splits = {
         split: everything.take(np.flatnonzero(np.isin(labels.rows, rows)))
         for split, rows in split_labelled(store.manifest, labels, fractions, seed).items()
@@ -104,6 +98,20 @@ def open_labelled(
                 "images, another --split, or leave the class out"
             )
     return splits
+
+
+def all_labelled(
+    store: FaceStore, group_column: str | None, size: int, drop_unknown: bool
+) -> tuple[LabelledSet, ClassLabels]:
+    """All images of a labelled store, with their labels. Raises ValueError as `open_labelled`, but for splits."""
+    labels = known_class_labels(store.manifest, group_column, drop_unknown=drop_unknown)
+    names = np.unique(labels.classes).tolist()
+    if len(names) < 2:
+        raise ValueError(f"all images have the label {names[0]!r}; classification needs two classes or more")
+    everything = LabelledSet(
+        store.pixels, labels.rows, labels.identities, labels.groups, size, labels.classes, tuple(names)
+    )
+    return everything, labels
 
 
 def split_labelled(

@@ -207,18 +207,24 @@ def test_a_trained_networks_folder_is_described_as_it_was_trained(dualfair, tmp_
     from dualfair.supernet.training.checkpoint import save_checkpoint
 
     torch.manual_seed(0)
-    for label in ("161:cosface", "timm.resnet18:arcface"):
-        folder = tmp_path / label.partition(":")[0]
+    for label in ("161:cosface", "161:softmax", "timm.resnet18:arcface", "timm.resnet18:softmax"):
+        folder = tmp_path / label.replace(":", "_")
         folder.mkdir()
         small = NANO.resized(32)
         training = TrainingSpec.of_label(str(small.fit(label)) if label[0] == "1" else label, 7)
         network = build_network(training.network, small, 5)
         save_checkpoint(folder, {"network": network.state_dict()}, **about(3, 3))
-        description = describe_network(training, small, 5, TrainedOn("x", "group", "0.6,0.2,0.2", 0))
+        classes = tuple("abcde") if label == "161:softmax" else ()
+        description = describe_network(training, small, 5, TrainedOn("x", "group", "0.6,0.2,0.2", 0), classes)
         description.write(TrainingLayout(folder).description)
         shown = dualfair("show", folder, "--skeleton", "paper")
         assert shown.status == 0, shown.err
-        assert f"trained as {training.label} with seed 7 on 5 people" in shown.out and "32 px" in shown.out
+        assert (
+            f"trained as {training.label} with seed 7 on 5 {'classes' if classes else 'people'}" in shown.out
+            and "32 px" in shown.out
+        )
+        length = network.heads["softmax"].neck.features if label.endswith("softmax") else small.embedding
+        assert f"embedding {length:,}\n" in shown.out
         if label[0] == "1":
             formula = next(line for line in shown.out.splitlines() if line.startswith("total"))
             assert f"measured while it runs: {formula.partition(': ')[2]}" in shown.out

@@ -63,9 +63,9 @@ def correlate(monkeypatch, dualfair, tmp_path):
             return np.array([values[str(genotype)] for genotype in genotypes])
 
         def opened(directory, processes):
-            return SimpleNamespace(
-                directory=directory, setting=SimpleNamespace(space=SPACE), device=torch.device("cpu")
-            )
+            people = SimpleNamespace(units="people")
+            setting = SimpleNamespace(space=SPACE, splits={"validation": people})
+            return SimpleNamespace(directory=directory, setting=setting, device=torch.device("cpu"))
 
         scorer.columns = COLUMNS
         scoring = Scoring(scorer, Archive(measurement="test", columns=COLUMNS, objectives=2))

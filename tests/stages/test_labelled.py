@@ -1,6 +1,7 @@
 """A run on labelled images: all stages, in words of images and classes."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -77,3 +78,77 @@ def test_all_stages_speak_of_images_and_classes(finished):
     assert (config["task"], config["units"]) == ("classification", "images")
     assert json.loads(Path("run/search/front.json").read_text())["confirmation"]["units"] == "images"
     assert json.loads(Path("run/search/reliability.json").read_text())["units"] == "images"
+
+
+def test_a_network_is_evaluated_by_class_and_by_group(dualfair, finished):
+    network = sorted(Path("run/retrain").glob("*/seed-0"))[0]
+    words = ("--network", network, "--faces", "images", "--resamples", 40, "--out")
+    judged = dualfair("evaluate", *words, "judged")
+    assert judged.status == 0, judged.err
+    assert "on the test images of images: 36 images" in judged.out and "n is images" in judged.out
+    assert "people" not in judged.out and "bootstrap over images" in judged.out
+    report = json.loads(Path("judged/report.json").read_text())
+    of_classes = report["classification"]
+    assert report["units"] == "images" and not {"identification", "verification", "open_set", "gallery"} & set(report)
+    assert of_classes["all"]["error"]["n"] == 36 and "top5_error" not in of_classes["all"]
+    assert 0 <= of_classes["all"]["error"]["value"] <= 1 and set(of_classes["groups"]) == {"a", "b"}
+    accuracies = [number["value"] for number in of_classes["accuracy_by_class"].values()]
+    assert list(of_classes["accuracy_by_class"]) == ["cat", "dog", "eel"]
+    assert sum(accuracies) / 3 == pytest.approx(of_classes["all"]["balanced_accuracy"]["value"])
+    assert {"accuracy_disparity", "spd", "eod", "aod"} <= {row["name"] for row in report["disparities"]}
+    assert "rank_disparity" not in {row["name"] for row in report["disparities"]}
+    assert "accuracy of cat" in Path("judged/groups.csv").read_text()
+    with_pairs = dualfair("evaluate", *words, "other", "--metrics", "verification")
+    assert "note: not measured, as only faces have it: verification" in with_pairs.out
+    ungrouped = dualfair("evaluate", "--network", network, "--faces", "one-group", "--resamples", 0, "--out", "third")
+    assert ungrouped.status == 0 and "all images of one-group: 180 images" in ungrouped.out
+    assert "no disparities: there are not two groups to compare" in ungrouped.out
+
+
+def test_the_report_claims_nothing_of_people_or_faces(dualfair, finished):
+    reported = dualfair("report", "run", "--out", "report/report.html")
+    assert reported.status == 0 and "damaged" not in reported.out + reported.err, reported.err
+    page = Path("report/report.html").read_text()
+    text = " ".join(re.sub(r"<style>.*?</style>|<img[^>]*>|<[^>]+>", " ", page, flags=re.DOTALL).split())
+    shown = text.replace("--faces MORE-IMAGES", "")
+    assert not re.search(r'alt="[^"]*people', page)
+    assert not re.findall(r".{60}(?:people|person|somebody|faces?\b|gallery).{40}", shown)
+    assert "classifies images well" in text and "Error is the share of images that are classified wrong." in text
+    assert "no image is in two splits" in text and "compare them at equal numbers only" in text
+    data = json.loads(Path("report/report.json").read_text())["runs"][0]
+    assert data["units"] == "images" and data["people"]["test"] == {"a": 18, "b": 18}
+
+
+def test_a_run_of_labelled_images_exports_its_network_with_the_names_of_the_classes(dualfair, finished, tmp_path):
+    exported = dualfair("export", "run", "--to", tmp_path / "out")
+    assert exported.status == 0, exported.err
+    assert "on validation images" in exported.out and "people" not in exported.out
+    judged = dualfair("evaluate", "--network", tmp_path / "out", "--faces", "images", "--out", "judged")
+    assert judged.status == 0, judged.err
+    about = json.loads((tmp_path / "out/dualfair.json").read_text())
+    assert about["classes"] == ["cat", "dog", "eel"]
+    assert "people" not in json.dumps(about["trained"])
+
+
+def test_studies_compare_networks_of_labelled_images_in_words_of_images(dualfair, finished):
+    trained = dualfair("retrain", "--run", "run", "--backbone", "test_resnet", "--seeds", 1, "--epochs", 0.1)
+    assert trained.status == 0, trained.err
+    assert "timm.test_resnet:softmax" in trained.out
+    shelf = dualfair("shelf", "--run", "run", "--resamples", 20)
+    assert shelf.status == 0, shelf.err
+    assert "on test images the hypervolume of our front" in shelf.out and "people" not in shelf.out
+    compared = dualfair("compare", "--run", "run", "--seeds", 2)
+    assert compared.status == 0, compared.err
+    assert "unseen images of 3 classes" in compared.out and "people" not in compared.out
+    tuned = dualfair("tune", "--run", "run", "--trials", 2, "--epochs", 0.2, "--first-rung", 0.1)
+    assert tuned.status == 0, tuned.err
+    assert ":softmax" in tuned.out and "On the front of the validation images" in tuned.out
+    assert "people" not in tuned.out
+
+
+def test_networks_of_labelled_images_are_not_transferred(dualfair, finished):
+    words = ("transfer", "--run", "run", "--to", "images", "--group", "label", "--out", "out")
+    refused = dualfair(*words)
+    assert (refused.status, Path("out").exists()) == (2, False)
+    assert "is of labelled images; 'dualfair transfer' is for faces" in refused.err
+    assert refused.err.count("\n") == 1

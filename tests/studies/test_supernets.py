@@ -13,6 +13,7 @@ from dualfair.studies.supernets import StudyOptions
 from dualfair.studies.supernets.study import COMPARISON, SupernetStudy, Variant, study_of, variants_of
 from dualfair.studies.supernets.truth import read_truth
 from dualfair.supernet.training.recipe import Recipe
+from tests.support.faces import labelled_manifest_of, labelled_store_of
 
 BASE = Variant("default", TrainOptions(), Recipe(), ProtocolOptions())
 
@@ -216,3 +217,18 @@ def test_supernets_are_ranked_by_a_table_and_no_network_is_trained(dualfair, tmp
     macs = study.baselines["macs"]["error"]
     assert macs.mean > 0.5 and macs.difference_interval is not None
     assert study.standalone["error"].noise_ceiling.mean > 0.8
+
+
+@pytest.mark.slow
+def test_supernets_of_labelled_images_are_ranked_by_their_trainings_or_by_a_table(dualfair, tmp_path):
+    labelled_store_of(tmp_path / "images", labelled_manifest_of(120), size=32)
+    quick = ["--size", 32, "--space", "dpn81-shared", "--epochs", 0.2, "--batch", 16, "--calibrate", 16, "--confirm", 0]
+    arguments = ["study", "--images", tmp_path / "images", *quick, "--supernets", 1, "--networks", 3, "--resamples", 20]
+    trained = dualfair(*arguments, "--out", tmp_path / "trained", "--seeds", 2, "--standalone-epochs", 0.2)
+    assert trained.status == 0, trained.err
+    assert "inherited scores on validation images against the mean of the trainings on test images" in trained.out
+    rows = [f"{code}:softmax,{0.2 + number / 10}" for number, code in enumerate(("000", "101", "202"))]
+    (tmp_path / "table.csv").write_text("\n".join(["network,error", *rows]) + "\n")
+    ranked = dualfair(*arguments, "--out", tmp_path / "ranked", "--standalone-table", tmp_path / "table.csv")
+    assert ranked.status == 0, ranked.err
+    assert len(SupernetStudy.read(tmp_path / "ranked/study.json").networks) == 3

@@ -11,6 +11,7 @@ from dualfair.presentation.format import (
     counted,
     decimals,
     listed,
+    singular,
     spoken,
     two,
     with_interval,
@@ -20,6 +21,7 @@ from dualfair.reporting.run import RunReport
 from dualfair.reporting.statements import CONTRADICTED, NOT_SHOWN, PARTLY, SHOWN, UNKNOWN, Statement, Step
 from dualfair.runs.records.ranking import MeasureStudy
 from dualfair.runs.records.search import Chance
+from dualfair.supernet.images import PEOPLE
 
 BETTER = "better than chance"
 """The verdict of a confirmation on a network that random ones do not match."""
@@ -72,7 +74,7 @@ def cheap(run: RunReport) -> Statement:
     sentences = (
         f"Cheap scores, which are measured with weights inherited from the supernet ({SUPERNET}) without training each "
         f"network, were held against {counted(study.seeds, 'training')} from scratch of each of {networks}{drawn}.",
-        f"Rank agreement on test people, 1 = same order, 0 = chance [95 % over networks]: {agreed}"
+        f"Rank agreement on test {run.units}, 1 = same order, 0 = chance [95 % over networks]: {agreed}"
         + (f"; even an exact score could expect no more than {listed(most)}." if most else "."),
     )
     more = Step("Train more networks", run.command("retrain", BESIDE_RANDOM))
@@ -96,21 +98,22 @@ def held(run: RunReport) -> Statement:
         return Statement("Nothing was searched yet.", UNKNOWN, (), (Step("Search", run.command("search")),))
     fresh = run.front.confirmation
     if fresh is None:
-        step = Step("Keep people to confirm the front", "dualfair train --confirm 0.5")
-        text = "It was not measured on people it has not seen."
+        step = Step(f"Keep {run.units} to confirm the front", "dualfair train --confirm 0.5")
+        text = f"It was not measured on {run.units} it has not seen."
         return Statement("Whether the search's front holds is not known.", UNKNOWN, (text,), (step,))
     of = len(fresh.search_front)
     holds = {0: "did not hold", of: "held"}.get(fresh.survived, "held in part")
     better = [spoken(chance.objective) for chance in fresh.against_random if chance.verdict == BETTER]
     random = f"beats random networks in {listed(better)}" if better else "is not shown to beat random networks"
+    of_images = "" if run.units == "images" else f" ({fresh.images:,} images)"
     stayed = (
         f"{fresh.survived} of its {counted(of, 'network')} stayed on the front ({FRONT}) when measured on "
-        f"{counted(fresh.people, 'person', 'people')} ({fresh.images:,} images) that the search has not seen."
+        f"{counted(fresh.people, singular(run.units), run.units)}{of_images} that the search has not seen."
     )
     whole, none = holds == "held" and better, holds == "did not hold" and not better
     certainty = SHOWN if whole else NOT_SHOWN if none else PARTLY
     judge = Step("Train its networks from scratch, beside random ones", run.command("retrain", BESIDE_RANDOM))
-    headline = f"The search's front {holds} on fresh people, and {random}."
+    headline = f"The search's front {holds} on fresh {run.units}, and {random}."
     sentences = (stayed, *_against_random(fresh.against_random))
     return Statement(headline, certainty, sentences, () if certainty == SHOWN else (judge,))
 
@@ -146,7 +149,7 @@ def _about_the_choice(run: RunReport) -> list[str]:
     if not alike:
         return []
     first = run.choice.chosen[0].label
-    return [f"That {first} is better or worse than these, which test people do not tell from it: {listed(alike)}."]
+    return [f"That {first} is better or worse than these, which test {run.units} do not tell from it: {listed(alike)}."]
 
 
 def _about_search_scores(run: RunReport) -> list[str]:
@@ -159,24 +162,26 @@ def _about_search_scores(run: RunReport) -> list[str]:
         f"networks: {decimals(both['random subnets'][0])} to {decimals(both['random subnets'][1])})"
         for name, both in run.front.confirmation.means.items()
     ]
-    return [f"The search's own scores of its front: on fresh people mean {' and mean '.join(moves)}."]
+    return [f"The search's own scores of its front: on fresh {run.units} mean {' and mean '.join(moves)}."]
 
 
 def _about_measures(run: RunReport) -> list[str]:
     if not (weak := weak_measures(run)):
         return []
     return [
-        f"Differences that the search saw between networks: reliability on its people is {listed(weak)}, "
-        f"{run.reliability.enough:g} is needed (0 = depends entirely on which people, 1 = not at all)."
+        f"Differences that the search saw between networks: reliability on its {run.units} is {listed(weak)}, "
+        f"{run.reliability.enough:g} is needed (0 = depends entirely on which {run.units}, 1 = not at all)."
     ]
 
 
 def _about_people(run: RunReport) -> list[str]:
     few = [f"{group} {n}" for group, n in run.test_people.items() if n < FEW_PEOPLE]
-    text = "Anything about people or groups that are not in these faces"
+    these = "these faces" if run.units == PEOPLE else "this set"
+    text = f"Anything about {run.units} or groups that are not in {these}"
     if few:
-        text += f", or about a group that rests on fewer than {FEW_PEOPLE} test people: {listed(few)}"
+        text += f", or about a group that rests on fewer than {FEW_PEOPLE} test {run.units}: {listed(few)}"
     return [
-        "That ± covers the choice of people: it covers repeated training only. Other people give other numbers.",
+        f"That ± covers the choice of {run.units}: it covers repeated training only. Other {run.units} give other "
+        "numbers.",
         f"{text}.",
     ]

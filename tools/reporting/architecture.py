@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dualfair.evaluation.cost import block_costs, macs, measured_cost, parameters
+from dualfair.evaluation.cost import block_costs, embedding_length, macs, measured_cost, parameters
 from dualfair.presentation.table import Column, table
 from dualfair.runs.watching import Say, silent
 from dualfair.supernet.families.backbone import PREFIX, Backbone
@@ -50,7 +50,7 @@ def architecture(network: Genotype | str, skeleton: Skeleton) -> dict:
         "blocks": blocks,
         "tail": "BN, ELU" if dual_path else "tail",
         "features": skeleton.features,
-        "embedding": skeleton.embedding,
+        "embedding": embedding_length(genotype.head, skeleton),
         "costs": {"stem and tail": ends, "blocks": inside, "neck": neck, "total": total},
     }
 
@@ -143,7 +143,8 @@ def _trained(folder: Path, say: Say) -> dict:
 
     opened = open_standalone(folder, choose_device("cpu"), say)
     training, network = opened.training, opened.network
-    trained_as = f"trained as {training.label} with seed {training.seed} on {opened.identities:,} people"
+    told_apart = "classes" if opened.classes else "people"
+    trained_as = f"trained as {training.label} with seed {training.seed} on {opened.identities:,} {told_apart}"
     measured = _measured(network, str(training.network))
     if isinstance(training.network, Backbone):
         return {**measured, "notes": [trained_as]}
@@ -159,17 +160,18 @@ def _measured(network: nn.Module, name: str) -> dict:
     size, neck = network.skeleton.image_size, network.heads[head].neck
     weights, multiplied = measured_cost(network, size)
     learnt = sum(weight.numel() for weight in neck.parameters() if weight.requires_grad)
-    linear, features = neck.linear.weight.numel(), neck.linear.in_features
+    # That of softmax has no linear layer.
+    linear = sum(weight.numel() for weight in neck.parameters() if weight.ndim == 2)
     return {
         "genotype": name,
         "head": head,
         "skeleton": network.skeleton.name,
         "image_size": size,
-        "stem": {"what": family, "width": features, "side": 1},
+        "stem": {"what": family, "width": neck.features, "side": 1},
         "blocks": [],
         "tail": "",
-        "features": features,
-        "embedding": neck.linear.out_features,
+        "features": neck.features,
+        "embedding": neck.embedding,
         "costs": {
             "backbone": {"parameters": weights - learnt, "macs": multiplied - linear},
             "neck": {"parameters": learnt, "macs": linear},

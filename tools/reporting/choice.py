@@ -1,10 +1,22 @@
 """Which network to take, in sentences; or why the data support no choice, and what would."""
 
-from dualfair.presentation.format import capital, counted, decimals, listed, ordinal, quoted, spoken, two, with_error
+from dualfair.presentation.format import (
+    capital,
+    counted,
+    decimals,
+    listed,
+    ordinal,
+    quoted,
+    singular,
+    spoken,
+    two,
+    with_error,
+)
 from dualfair.reporting import statements
 from dualfair.reporting.run import RunReport
 from dualfair.reporting.statements import Statement, Step
 from dualfair.stages.recommendation import TrainedNetwork
+from dualfair.supernet.images import PEOPLE
 
 
 def take(run: RunReport) -> Statement:
@@ -16,7 +28,7 @@ def take(run: RunReport) -> Statement:
     better in some objective and worse in none.
     """
     if not run.choice.chosen:
-        text = "None was trained from scratch and judged on test people."
+        text = f"None was trained from scratch and judged on test {run.units}."
         steps = (Step("Train some", run.command("retrain")),)
         return Statement("No network can be recommended yet.", statements.UNKNOWN, (text,), steps)
     first, of = run.choice.chosen[0], run.standing.networks
@@ -39,7 +51,7 @@ def take(run: RunReport) -> Statement:
         details[:1] = [untold, f"Where one must be taken, take {first.label}: {tested}"]
     elif better:
         who = listed(sorted(better)) if len(better) < 3 else f"{len(better)} others"
-        headline = f"Take {first.label}, but on test people {who} did better."
+        headline = f"Take {first.label}, but on test {run.units} {who} did better."
         certainty = statements.CONTRADICTED
     return Statement(headline, certainty, tuple(details), () if certainty == statements.SHOWN else _more(run))
 
@@ -60,17 +72,17 @@ def _undecided(run: RunReport, best: TrainedNetwork) -> str:
         return ""
     reasons, tied = [], run.choice.chosen[0].tied
     if tied:
-        reasons.append(f"{tied + 1} of them tie on validation people")
+        reasons.append(f"{tied + 1} of them tie on validation {run.units}")
     if weak := weak_measures(run):
-        reasons.append(f"the search's people tell networks apart too poorly (reliability of {listed(weak)})")
+        reasons.append(f"the search's {run.units} tell networks apart too poorly (reliability of {listed(weak)})")
     measures = run.reliability.measures if run.reliability else {}
     unknown = [spoken(name) for name, of in measures.items() if name in run.objectives and of.reliability is None]
     if unknown:
-        reasons.append(f"how well the search's people tell networks apart in {listed(unknown)} was not estimated")
+        reasons.append(f"how well the search's {run.units} tell networks apart in {listed(unknown)} was not estimated")
     if best.seeds < 2:
         of_which = "each" if run.standing.most < 2 else f"of {best.label}"
-        return f"{'; '.join([f'One training {of_which} cannot tell networks apart on test people', *reasons])}."
-    untold = f"No other network is told apart from {best.label} on test people"
+        return f"{'; '.join([f'One training {of_which} cannot tell networks apart on test {run.units}', *reasons])}."
+    untold = f"No other network is told apart from {best.label} on test {run.units}"
     return f"{untold}, and {listed(reasons)}." if reasons else ""
 
 
@@ -79,8 +91,10 @@ def _more(run: RunReport) -> tuple[Step, ...]:
     seeds = max(3, 2 * run.standing.most)
     steps = [Step("Train each network with more seeds", run.command("retrain", f"--seeds {seeds}"))]
     if run.choice.chosen[0].tied or weak_measures(run):
-        command = f"dualfair train --faces MORE-FACES --out {quoted(run.name + '-2')}"
-        steps.append(Step("Import faces of more people, and begin with them", command))
+        people = run.units == PEOPLE
+        more, folder = ("faces of more people", "MORE-FACES") if people else (f"more {run.units}", "MORE-IMAGES")
+        command = f"dualfair train --faces {folder} --out {quoted(run.name + '-2')}"
+        steps.append(Step(f"Import {more}, and begin with them", command))
     return tuple(steps)
 
 
@@ -100,8 +114,9 @@ def _tested_on(run: RunReport, network: TrainedNetwork) -> str:
     if not run.test_people:
         return f"{network.probes} images"
     groups = ", ".join(f"{group} {n:,}" for group, n in run.test_people.items())
-    people = counted(sum(run.test_people.values()), "test person", "test people")
-    return f"{people} ({groups}; {network.probes} images)"
+    people = counted(sum(run.test_people.values()), f"test {singular(run.units)}", f"test {run.units}")
+    of_images = "" if run.units == "images" else f"; {network.probes} images"
+    return f"{people} ({groups}{of_images})"
 
 
 def _by_group(network: TrainedNetwork) -> str:
@@ -123,7 +138,7 @@ def _place(run: RunReport) -> str:
             if labels:
                 verb = "is" if len(labels) == 1 else "are"
                 apart.append(f"in {spoken(name)} {len(labels)} {verb} {way} ({', '.join(labels)})")
-    begin = f"On test people it came {listed(places)}"
+    begin = f"On test {run.units} it came {listed(places)}"
     unknown = [standing.places[name].unknown for name in run.objectives]
     if min(unknown) == standing.networks - 1:
         return f"{begin}; without several trainings each, no difference between them can be told from luck."
@@ -138,16 +153,16 @@ def _chosen(run: RunReport, network: TrainedNetwork) -> str:
     """How validation people chose a network: by its values there, or, where these tie, not at all."""
     chosen, trained = run.choice.chosen[0], len(run.networks)
     people = run.setting.people.get("validation")
-    who = f"the {sum(people.values()):,} validation people" if people else "validation people"
+    who = f"the {sum(people.values()):,} validation {run.units}" if people else f"validation {run.units}"
     means = {name: network.validation[name].mean for name in run.objectives}
     values = ", ".join(f"{spoken(name)} {decimals(mean)}" for name, mean in means.items())
     if not chosen.tied:
         best = f", of {trained} trained from scratch the {listed(chosen.because)} there" if trained > 1 else ""
-        return f"It was chosen on {who} ({values}{best}); test people had no say."
+        return f"It was chosen on {who} ({values}{best}); test {run.units} had no say."
     did = "made no mistake" if means.get("error") == 0 else "had the very same values"
     return (
-        f"Test people had no say in the choice: {chosen.tied + 1} of {trained} networks {did} on {who} ({values}), "
-        f"so these could not choose between them; the {_decided(network)} was taken."
+        f"Test {run.units} had no say in the choice: {chosen.tied + 1} of {trained} networks {did} on {who} "
+        f"({values}), so these could not choose between them; the {_decided(network)} was taken."
     )
 
 
@@ -156,7 +171,7 @@ def _others(run: RunReport) -> list[str]:
     sentences = []
     for other in run.choice.chosen[1:]:
         text = f"For the {listed(other.because)} there take {other.label}"
-        same = f"; {counted(other.tied, 'other')} tied with it on validation people" if other.tied else ""
+        same = f"; {counted(other.tied, 'other')} tied with it on validation {run.units}" if other.tied else ""
         sentences.append(f"{text} ({_on_test_people(run, run.network(other.label))}){same}.")
     return sentences
 

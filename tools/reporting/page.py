@@ -58,7 +58,7 @@ def environment() -> Environment:
     loader = PackageLoader("dualfair.reporting")
     made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     made.globals |= {"FRONT": formats.FRONT, "SUPERNET": formats.SUPERNET, "STUDY_WATTS": STUDY_WATTS}
-    made.globals |= {"LONG": LONG, "FOLDED": FOLDED, "counted": formats.counted}
+    made.globals |= {"LONG": LONG, "FOLDED": FOLDED, "counted": formats.counted, "singular": formats.singular}
     made.globals |= {"drawings": drawings, "tau_picture": tau_picture, "trained_picture": trained_picture}
     made.filters |= {name: getattr(formats, name) for name in ("capital", "decimals", "listed", "spoken", "whole")}
     made.filters["drawn"] = lambda figure, alt: embedded(svg(figure, alt).encode(), "svg+xml")
@@ -84,7 +84,7 @@ def trained_picture(run: RunReport) -> tuple[Figure, str]:
         sample = next((name for name in STYLES if name in network.samples), "named")
         by_style.setdefault(sample, []).append((place, network))
     # Retraining takes the front on fresh people where there is one, and the search's own else.
-    on = " on fresh people" if run.front and run.front.confirmation else " of the search"
+    on = f" on fresh {run.units}" if run.front and run.front.confirmation else " of the search"
     first = [run.network(choice.label) for choice in run.choice.chosen[:1]]
     series = [Series("first choice", _on_test(first, axes)[:, :, 0], BLACK, "o", hollow=True, size=150)]
     for name, (words, colour, marker) in STYLES.items():
@@ -94,7 +94,7 @@ def trained_picture(run: RunReport) -> tuple[Figure, str]:
             labels = [str(place) for place in places] if len(run.networks) <= MOST_LABELS else ()
             values = _on_test(networks, axes)
             series.append(Series(title, values[:, :, 0], colour, marker, values[:, :, 1:], labels))
-    names = ["MACs" if axis == "macs" else f"{formats.spoken(axis)}, test people" for axis in axes]
+    names = ["MACs" if axis == "macs" else f"{formats.spoken(axis)}, test {run.units}" for axis in axes]
     alt = f"{' against '.join(names)} of {formats.counted(len(run.networks), 'network')} trained from scratch"
     return scatter_figure(series, names), alt
 

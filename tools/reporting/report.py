@@ -52,7 +52,8 @@ def compared(runs: Sequence[tuple[RunReport, Answer]]) -> Table:
     objectives = list(dict.fromkeys(name for run, _ in runs for name in run.objectives))
     columns = [Column("name", "text"), Column("take", "text"), Column("shown to be better", "text")]
     columns += [column for name in objectives for column in spread_columns(f"test {spoken(name)}")]
-    columns += [Column("trainings", "whole"), Column("test people", "whole")]
+    units = " or ".join(dict.fromkeys(run.units for run, _ in runs))
+    columns += [Column("trainings", "whole"), Column(f"test {units}", "whole")]
     columns += [*interval_columns("tau of error", "tau"), Column("held", "text"), Column("device hours", "compact")]
     rows = []
     for run, of_run in runs:
@@ -70,5 +71,5 @@ def compared(runs: Sequence[tuple[RunReport, Answer]]) -> Table:
                 run.tables["cost"].rows[-1][2] if "cost" in run.tables else None,
             ]
         )
-    caption = "Each run's first choice, by its test people; runs on different faces do not compare"
+    caption = f"Each run's first choice, by its test {units}; runs on different faces do not compare"
     return table(columns, rows, caption)

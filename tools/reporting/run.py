@@ -32,6 +32,7 @@ from dualfair.stages.recommendation import (
     recommend,
     trained_networks,
 )
+from dualfair.supernet.images import PEOPLE
 
 DAMAGE = (KeyError, TypeError, ValueError, AttributeError, IndexError)
 
@@ -61,6 +62,11 @@ class RunReport:
     problems: Sequence[str] = ()
 
     @property
+    def units(self) -> str:
+        """What the images are counted in: people, or images."""
+        return self.setting.units
+
+    @property
     def test_people(self) -> Mapping[str, int]:
         """How many people of every group the test images show; empty where the faces are not at hand."""
         return self.setting.people.get("test", {})
@@ -77,6 +83,7 @@ class RunReport:
         """Everything but the pictures, as JSON has it."""
         kept = [each.name for each in fields(self) if each.name not in ("setting", "pictures")]
         about = {"question": self.setting.question, "people": encode(self.setting.people)}
+        about |= {} if self.units == PEOPLE else {"units": self.units}
         return {**about, **{name: encode(getattr(self, name)) for name in kept}}
 
 
@@ -97,11 +104,11 @@ def read_run(files: RunFiles, factors: Factors) -> RunReport:
         pictures |= {f"{of.name}/{figure.file}": of.folder / figure.file for figure in figures}
     tables = {
         "people": people_table(setting),
-        "networks": network_table(networks, names.measured),
-        "groups": group_table(networks, setting.people.get("test", {})),
-        "front": front and _guarded(files, "search", lambda: front_table(front)),
+        "networks": network_table(networks, names.measured, setting.units),
+        "groups": group_table(networks, setting.people.get("test", {}), setting.units),
+        "front": front and _guarded(files, "search", lambda: front_table(front, setting.units)),
         "updates": counted and counted[1],
-        "ranking": study and _guarded(files, "correlate", lambda: ranking_table(study)),
+        "ranking": study and _guarded(files, "correlate", lambda: ranking_table(study, setting.units)),
         **(_guarded(files, "retrain", lambda: cost_tables(files, setting, results, factors)) or {}),
     }
     return RunReport(

@@ -3,9 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from dualfair.presentation.format import capital, singular
 from dualfair.presentation.table import Column, Table, table
 from dualfair.runs.records.training import TrainConfig
 from dualfair.runs.run_files import RunFiles, reason
+from dualfair.supernet.images import PEOPLE
+from dualfair.supernet.images.store import CLASSIFICATION, IDENTIFICATION
 from dualfair.supernet.skeleton import Skeleton
 from dualfair.supernet.space import SearchSpace
 
@@ -20,6 +23,42 @@ UNOPENED = (ValueError, KeyError, TypeError, AttributeError, ImportError, OSErro
 
 
 @dataclass(frozen=True)
+class Words:
+    """Of a page on one kind of images: what a good network does, meanings of measures, and two limits."""
+
+    does: str
+    meanings: Mapping[str, str]
+    grows: str
+    purpose: str
+
+
+WORDS = {
+    IDENTIFICATION: Words(
+        "recognises people well",
+        {
+            "error": "Error is the share of pictures whose nearest other picture shows somebody else.",
+            "rank_disparity": "Rank disparity says how differently groups of people are recognised: the difference of "
+            "their mean ranks, a rank being how many pictures of others lie nearer than the person's own (0 = found at "
+            "once).",
+        },
+        "Error and rank measures grow with the number of people in a gallery; compare them at equal numbers only.",
+        "face recognition",
+    ),
+    CLASSIFICATION: Words(
+        "classifies images well",
+        {
+            "error": "Error is the share of images that are classified wrong.",
+            "rank_disparity": "Rank disparity says how differently groups are classified: the difference of their mean "
+            "ranks, a rank being how many classes are held for more likely than the true one (0 = right).",
+            "eod": "EOD is the largest difference between groups in the share of a class that is recognised as it.",
+        },
+        "Error and rank measures grow with the number of classes; compare them at equal numbers only.",
+        "it",
+    ),
+}
+
+
+@dataclass(frozen=True)
 class Setting:
     """The configuration of training, skeleton and space (None where they cannot be opened), and counts of faces.
 
@@ -31,6 +70,16 @@ class Setting:
     space: SearchSpace | None = None
     people: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     images: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def units(self) -> str:
+        """What the images are counted in."""
+        return self.config.units if self.config else PEOPLE
+
+    @property
+    def words(self) -> Words:
+        """How a page speaks of what networks do."""
+        return WORDS[self.config.task if self.config else IDENTIFICATION]
 
     @property
     def question(self) -> dict[str, object]:
@@ -63,27 +112,30 @@ def open_setting(files: RunFiles) -> Setting:
     try:
         people, images = _counts(files, config)
     except UNOPENED as error:
-        files.add_problem(f"the faces cannot be counted ({reason(error)}); numbers of people are left out")
+        files.add_problem(f"the faces cannot be counted ({reason(error)}); numbers of {config.units} are left out")
     return Setting(config, skeleton, space, people, images)
 
 
 def people_table(setting: Setting) -> Table:
     """The people and images of every split, by group, and what they are for."""
     asked = setting.question
-    whole = ("people", "images", *(f"people of {group}" for group in asked["groups"]))
+    units, apart = setting.units, setting.units != "images"
+    whole = (units, *(["images"] if apart else []), *(f"{units} of {group}" for group in asked["groups"]))
     columns = [Column("split", "text"), *(Column(name, "whole") for name in whole), Column("use", "text")]
     rows = [
         [
             split,
             sum(n.values()),
-            setting.images[split],
+            *([setting.images[split]] if apart else []),
             *(n.get(group, 0) for group in asked["groups"]),
             PURPOSES[split],
         ]
         for split, n in setting.people.items()
     ]
-    of_faces = f"the faces '{asked['faces']}', groups by its column '{asked['group_column']}'"
-    return table(columns, rows, f"People and images of {of_faces}; no person is in two splits")
+    these = "faces" if units == PEOPLE else units
+    of_faces = f"the {these} '{asked['faces']}', groups by its column '{asked['group_column']}'"
+    counted = f"{capital(units)} and images" if apart else capital(units)
+    return table(columns, rows, f"{counted} of {of_faces}; no {singular(units)} is in two splits")
 
 
 def _counts(files: RunFiles, config: TrainConfig) -> tuple[dict, dict]:

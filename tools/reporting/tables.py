@@ -11,6 +11,7 @@ from dualfair.runs.records.search import Front
 from dualfair.runs.records.training import SPLITS
 from dualfair.runs.run_files import RunFiles
 from dualfair.stages.recommendation import TrainedNetwork
+from dualfair.supernet.images import PEOPLE
 from dualfair.supernet.operations import OPERATION_NAMES
 from dualfair.supernet.training.checkpoint import checkpoints, load_checkpoint, read_record
 from dualfair.supernet.training.counters import UpdateCounters
@@ -19,7 +20,7 @@ LEAST = 3
 """Networks without which no correlation is defined."""
 
 
-def network_table(networks: Sequence[TrainedNetwork], objectives: Sequence[str]) -> Table:
+def network_table(networks: Sequence[TrainedNetwork], objectives: Sequence[str], units: str = PEOPLE) -> Table:
     """All trained networks: the objectives on both splits with standard errors over seeds, and sizes."""
     cells = [(split, name) for split in reversed(SPLITS) for name in objectives]
     columns = [Column("network", "text"), Column("trained as", "text"), Column("trainings", "whole")]
@@ -31,37 +32,39 @@ def network_table(networks: Sequence[TrainedNetwork], objectives: Sequence[str])
         values = [value for mean in means for value in (mean.mean, mean.standard_error)]
         sizes = network.probes, network.params, network.macs
         rows.append([network.label, ", ".join(network.samples), network.seeds, *values, *sizes])
-    caption = "Networks trained from scratch, best on test people first (± one standard error over trainings)"
+    caption = f"Networks trained from scratch, best on test {units} first (± one standard error over trainings)"
     return table(columns, rows, caption)
 
 
-def group_table(networks: Sequence[TrainedNetwork], people: Mapping[str, int]) -> Table:
+def group_table(networks: Sequence[TrainedNetwork], people: Mapping[str, int], units: str = PEOPLE) -> Table:
     """Error and mean rank of every group on test people, for every network; `people` are those of each group."""
     columns = [Column("network", "text"), Column("group", "text")]
-    columns += [Column(name, "whole") for name in ("people", "images", "trainings")]
+    apart = units != "images"
+    columns += [Column(name, "whole") for name in ((units,) if apart else ()) + ("images", "trainings")]
     columns += [*spread_columns("error"), *spread_columns("mean rank")]
     rows = [
         [
-            *(network.label, group.group, people.get(group.group), group.probes, network.seeds),
+            *(network.label, group.group, *([people.get(group.group)] if apart else [])),
+            *(group.probes, network.seeds),
             *(value for mean in (group.error, group.mean_rank) for value in (mean.mean, mean.standard_error)),
         ]
         for network in networks
         for group in network.groups
     ]
-    return table(columns, rows, "Each group on test people (± one standard error over trainings)")
+    return table(columns, rows, f"Each group on test {units} (± one standard error over trainings)")
 
 
-def front_table(front: Front) -> Table:
+def front_table(front: Front, units: str = PEOPLE) -> Table:
     """The networks on the search's front or on the confirmed one, with their scores on the search's people and on fresh
     ones. Raises KeyError for a network without a score."""
     confirmed = {network.genotype: network for network in front.networks}
     searched = {network.genotype: network for network in front.confirmation.search_front} if front.confirmation else {}
-    fronts = {"search's front": searched or confirmed, "front on fresh people": confirmed if searched else {}}
+    fronts = {"search's front": searched or confirmed, f"front on fresh {units}": confirmed if searched else {}}
     networks = {**searched, **confirmed}
     fresh = [name for name in front.objectives if any(name in (each.confirmed or {}) for each in networks.values())]
     columns = [Column("network", "text"), Column("is on the", "text")]
     columns += [Column(f"{spoken(name)}, search") for name in front.objectives]
-    columns += [column for name in fresh for column in interval_columns(f"{spoken(name)}, fresh people")]
+    columns += [column for name in fresh for column in interval_columns(f"{spoken(name)}, fresh {units}")]
     rows = []
     for genotype, network in networks.items():
         row = [str(genotype), " and ".join(name for name, members in fronts.items() if genotype in members)]
@@ -69,7 +72,9 @@ def front_table(front: Front) -> Table:
         ends = [f"{name}{end}" for name in fresh for end in ("", " low", " high")]
         rows.append([*row, *(number((network.confirmed or {}).get(end)) for end in ends)])
     caption = "Networks of the search's front"
-    return table(columns, rows, f"{caption} and of the front on fresh people [95 % over people]" if fresh else caption)
+    return table(
+        columns, rows, f"{caption} and of the front on fresh {units} [95 % over {units}]" if fresh else caption
+    )
 
 
 @dataclass(frozen=True)
@@ -85,14 +90,15 @@ class RankedSample:
 
 def ranked_sample(study: RankingStudy) -> RankedSample:
     """What the answer rests on. Raises KeyError where the study is not of test people."""
-    samples = study.studies["test identities"].samples
+    by_split = {name.partition(" ")[0]: of for name, of in study.studies.items()}
+    samples = by_split["test"].samples
     sample = "random" if "random" in samples and samples["random"].n >= LEAST else "all"
     return RankedSample(sample, study.seeds, samples[sample].measures, (*study.missing, *study.left_out))
 
 
-def ranking_table(study: RankingStudy) -> Table:
+def ranking_table(study: RankingStudy, units: str = PEOPLE) -> Table:
     """Kendall's tau of the inherited score and its ceiling, of every sample, split and measure."""
-    columns = [*(Column(name, "text") for name in ("networks chosen", "people", "measure")), Column("n", "whole")]
+    columns = [*(Column(name, "text") for name in ("networks chosen", units, "measure")), Column("n", "whole")]
     columns += [*interval_columns("tau", "tau"), Column("p, one-sided"), *interval_columns("ceiling", "tau")]
     rows = []
     for people, of_people in study.studies.items():

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
+from dualfair.evaluation.classification_report import ClassifiedSubject
 from dualfair.evaluation.metrics.disparity import DISPARITIES
 from dualfair.evaluation.options import EvaluateOptions
-from dualfair.evaluation.report import EvaluationReport, Number, Verification, against_baseline
+from dualfair.evaluation.report import Classification, EvaluationReport, Number, Verification, against_baseline
 from dualfair.evaluation.report_rows import disparity_rows, group_rows, network_rows
-from dualfair.evaluation.subject import Subject, measure_subject
+from dualfair.evaluation.subject import Subject
 from dualfair.presentation.figures import bars_figure, cmc_figure, det_figure, save
 from dualfair.presentation.table import Column, table
 from dualfair.runs.config import look_up
@@ -28,7 +29,7 @@ PICTURES = CMC, BARS, DET = "cmc.png", "groups.png", "det.png"
 
 
 def evaluate(
-    subjects: Sequence[Subject],
+    subjects: Sequence[Subject | ClassifiedSubject],
     options: EvaluateOptions,
     out: Path,
     *,
@@ -46,7 +47,7 @@ def evaluate(
     single = len(subjects) == 1
     reports, folders = [], set()
     for subject in subjects:
-        report, curves = measure_subject(subject, measures, options, processes)
+        report, curves = subject.measure(measures, options, processes)
         if baseline:
             report = replace(report, bpc=against_baseline(report, baseline))
         reports.append(report)
@@ -87,14 +88,21 @@ def _write(folder: Path, report: EvaluationReport, curves: Mapping[str, tuple[np
         save(cmc_figure({label: row.cmc_by_identities for label, row in drawn.items()}), folder / CMC)
         errors = {label: row.error for label, row in drawn.items()}
         save(bars_figure(errors, "error (rank above 0)"), folder / BARS)
+    if report.classification:
+        errors = {f"{name} (n = {row.error.n})": row.error for name, row in report.classification.rows.items()}
+        save(bars_figure(errors, "error"), folder / BARS)
     if curves:
         save(det_figure(curves), folder / DET)
 
 
 def sentences(report: EvaluationReport) -> list[str]:
     """The report as lines of text for the terminal."""
-    size = f"{report.images:,} images of {report.identities:,} people"
+    size = f"{report.images:,} images of {report.identities:,} {report.units}"
+    if report.units == "images":
+        size = f"{report.images:,} images"
     lines = [f"Evaluate: {report.name} on {report.faces}: {size}", *(f"  note: {note}" for note in report.notes)]
+    if report.classification:
+        lines += _classification_sentences(report.classification)
     if report.identification:
         names = ("group", "people", "probes", "error", "mean rank by images", "mean rank by identities")
         kinds = ("text", "whole", "whole", "text", "text", "text")
@@ -134,7 +142,20 @@ def sentences(report: EvaluationReport) -> list[str]:
     for row in report.bpc or ():
         value = "undefined, a disparity is infinite" if row.value is None else f"{row.value:.3f}"
         lines.append(f"bpc of {row.disparity} ({row.variant}) at FAR {row.far:g}: {value} against {row.baseline}")
-    return [*lines, f"[ ] are {report.intervals}; n is probes or pairs"]
+    counted = "images" if report.classification else "probes or pairs"
+    return [*lines, f"[ ] are {report.intervals}; n is {counted}"]
+
+
+def _classification_sentences(classification: Classification) -> list[str]:
+    names = ("group", "images", *(name.replace("_", " ") for name, rate in vars(classification.all).items() if rate))
+    columns = [Column(name, "whole" if name == "images" else "text") for name in names]
+    rows = [
+        (name, rates.error.n, *(f"{rate:.3f}" for rate in vars(rates).values() if rate))
+        for name, rates in classification.rows.items()
+    ]
+    by_class = [(name, number.n, f"{number:.3f}") for name, number in classification.accuracy_by_class.items()]
+    of_classes = (Column("class", "text"), Column("images", "whole"), Column("accuracy", "text"))
+    return [*table(columns, rows).lines(), *table(of_classes, by_class).lines()]
 
 
 def _verification_sentences(verification: Verification) -> list[str]:

@@ -5,19 +5,26 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dualfair.evaluation.classification_report import ClassifiedSubject
 from dualfair.evaluation.metrics.pairs import Pairs
 from dualfair.evaluation.subject import Subject
 from dualfair.evaluation.verification_report import PairedFaces
+from dualfair.runs.config import numbers
 from dualfair.runs.run_files import distinct_names
 from dualfair.runs.watching import Say, silent
 from dualfair.supernet.images.choice import Choice, choose
 from dualfair.supernet.images.labels import GROUP, in_numbers
-from dualfair.supernet.images.manifest import Manifest, read_table, shorten
+from dualfair.supernet.images.manifest import SPLIT, Manifest, read_table, shorten
 from dualfair.supernet.images.pairs import read_lfw_pairs, read_pairs
+from dualfair.supernet.images.store import CLASSIFICATION, IDENTIFICATION, FaceStore
 from dualfair.supernet.training.process_group import ProcessGroup
+
+if TYPE_CHECKING:
+    from dualfair.runs.standalone import Standalone
 
 
 def subject_of_embeddings(
@@ -49,16 +56,14 @@ def subjects_of_networks(
     processes: ProcessGroup,
     say: Say,
     drop_unknown: bool = False,
-) -> list[Subject]:
+) -> list[Subject] | list[ClassifiedSubject]:
     """Trained networks on the faces of a folder, one subject each.
 
     Without `split`, the test people where a network was trained on these very faces, and all images otherwise.
     Networks of one label and seed have the places that they come from in their names. Raises ValueError for a network
     that is given twice, and where faces, pairs or groups do not fit.
     """
-    from dualfair.evaluation.scoring.distributed import embed_together
     from dualfair.runs.standalone import open_standalone
-    from dualfair.supernet.images.face_set import FaceSet
     from dualfair.supernet.images.importers.importing import PAIRS
     from dualfair.supernet.images.store import open_store
 
@@ -72,35 +77,116 @@ def subjects_of_networks(
     subjects = []
     for path in networks:
         standalone = open_standalone(path, processes.device, say if processes.leads else silent)
-        size, about = standalone.network.skeleton.image_size, standalone.trained_on
+        size = standalone.network.skeleton.image_size
         if store.size < size:
             raise ValueError(
                 f"the faces are stored at {store.size} px, {path} takes {size} px; import them again with --size {size}"
             )
-        if at_home := about.faces_fingerprint == store.fingerprint:
-            chosen = (group or about.group_column, split or "test", about.splits)
-        else:
-            chosen = (group, split or "all")
-        choice = choose(store.manifest, str(faces), *chosen, drop_unknown=drop_unknown)
-        notes = () if at_home or split else (f"{path} was trained on other faces: all images here are evaluated",)
-        if at_home and split in ("all", "train"):
-            notes = ("the network was trained on some of these people: its numbers are too good",)
-        no_groups = np.full(len(choice.rows), "")
-        images = FaceSet(store.pixels, choice.rows, choice.identities, no_groups, size)
-        embeddings = embed_together(standalone.network, images, processes)
-        paired, of_pairs = None, ()
-        if pairs is not None and pairs.suffix == ".bin":
-            paired = _verification_set(pairs, standalone.network, size)
-        elif pairs is not None:
-            paired, of_pairs = _paired(pairs, store.manifest, choice, embeddings, group, drop_unknown)
-        training = standalone.training
-        told = notes + choice.notes + of_pairs
-        subjects.append(Subject(training.label, training.seed, embeddings, choice, paired, told, store.linked))
+        subject_of = SUBJECTS[store.task]
+        subjects.append(subject_of(path, standalone, store, pairs, group, split, processes, drop_unknown))
     times = Counter((subject.name, subject.seed) for subject in subjects)
     return [
         replace(subject, name=f"{subject.name} of {place}") if times[subject.name, subject.seed] > 1 else subject
         for subject, place in zip(subjects, distinct_names(places), strict=True)
     ]
+
+
+def _of_faces(
+    path: Path,
+    standalone: "Standalone",
+    store: FaceStore,
+    pairs: Path | None,
+    group: str | None,
+    split: str | None,
+    processes: ProcessGroup,
+    drop_unknown: bool,
+) -> Subject:
+    """A network's embeddings of faces, and of pairs where there are some."""
+    from dualfair.evaluation.scoring.distributed import embed_together
+    from dualfair.supernet.images.face_set import FaceSet
+
+    size, about = standalone.network.skeleton.image_size, standalone.trained_on
+    at_home = about.faces_fingerprint == store.fingerprint
+    chosen = (group or about.group_column, split or "test", about.splits) if at_home else (group, split or "all")
+    choice = choose(store.manifest, str(store.folder), *chosen, drop_unknown=drop_unknown)
+    notes = () if at_home or split else (f"{path} was trained on other faces: all images here are evaluated",)
+    if at_home and split in ("all", "train"):
+        notes = ("the network was trained on some of these people: its numbers are too good",)
+    no_groups = np.full(len(choice.rows), "")
+    images = FaceSet(store.pixels, choice.rows, choice.identities, no_groups, size)
+    embeddings = embed_together(standalone.network, images, processes)
+    paired, of_pairs = None, ()
+    if pairs is not None and pairs.suffix == ".bin":
+        paired = _verification_set(pairs, standalone.network, size)
+    elif pairs is not None:
+        paired, of_pairs = _paired(pairs, store.manifest, choice, embeddings, group, drop_unknown)
+    training = standalone.training
+    told = notes + choice.notes + of_pairs
+    return Subject(training.label, training.seed, embeddings, choice, paired, told, store.linked)
+
+
+def _of_labelled(
+    path: Path,
+    standalone: "Standalone",
+    store: FaceStore,
+    pairs: Path | None,
+    group: str | None,
+    split: str | None,
+    processes: ProcessGroup,
+    drop_unknown: bool,
+) -> ClassifiedSubject:
+    """A network's class scores of labelled images. Raises ValueError for pairs, and for other classes than it tells
+    apart."""
+    from dualfair.evaluation.protocol import answered
+    from dualfair.evaluation.scoring.scorer import population_embeddings
+    from dualfair.supernet.images.class_labels import known_class_labels
+    from dualfair.supernet.images.labelled_set import all_labelled, split_labelled
+
+    network, about, manifest = standalone.network, standalone.trained_on, store.manifest
+    at_home = about.faces_fingerprint == store.fingerprint
+    split = split or ("test" if at_home else "all")
+    if pairs is not None:
+        raise ValueError(f"{pairs} is of faces; labelled images are not verified by pairs")
+    column = group or (about.group_column if at_home else None)
+    images, labels = all_labelled(store, column, network.skeleton.image_size, drop_unknown or about.drop_unknown)
+    if images.class_count != standalone.identities:
+        raise ValueError(
+            f"{path} tells {standalone.identities} classes apart, {store.folder} has {images.class_count}; evaluate it "
+            "on images of the classes it was trained on"
+        )
+    notes = [*labels.decided]
+    if split == "all":
+        rows = labels.rows
+    elif at_home:
+        trained = known_class_labels(manifest, about.group_column, drop_unknown=about.drop_unknown)
+        rows = split_labelled(manifest, trained, numbers(about.split, ",", float, "split"), about.split_seed)[split]
+    elif SPLIT in manifest.columns:
+        rows = np.flatnonzero(manifest.column(SPLIT) == split)
+    else:
+        raise ValueError(
+            f"{store.folder} has no column 'split', and the network was not trained on it; use --split all"
+        )
+    if at_home and split in ("all", "train"):
+        notes.append("the network was trained on some of these images: its numbers are too good")
+    images = images.take(np.flatnonzero(np.isin(images.rows, rows)))
+    if not len(images):
+        raise ValueError(f"the {split} split of {store.folder} is empty; use --split all")
+    scores = population_embeddings(network, [network.spec], images, None)[network.spec]
+    chosen = Choice(
+        images.rows,
+        images.identities,
+        images.groups if labels.column else None,
+        labels.column,
+        f"{'all' if split == 'all' else f'the {split}'} images of {store.folder}",
+    )
+    training = standalone.training
+    return ClassifiedSubject(
+        training.label, training.seed, answered(images, scores), chosen, images.units, tuple(notes)
+    )
+
+
+SUBJECTS = {IDENTIFICATION: _of_faces, CLASSIFICATION: _of_labelled}
+"""How a network is put under test, by what the images are for."""
 
 
 def _paired(

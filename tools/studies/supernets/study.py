@@ -30,6 +30,7 @@ from dualfair.stages.train import train
 from dualfair.studies.supernets import StudyOptions
 from dualfair.studies.supernets.truth import Truth, read_truth, trained_truth
 from dualfair.supernet.files import write_csv
+from dualfair.supernet.images.store import open_store
 from dualfair.supernet.training.recipe import Recipe
 
 COMPARISON = Path(__file__).parent / "comparison.toml"
@@ -173,7 +174,8 @@ def study(
     first = variants[0]
     truth: Truth | None = None
     if standalone_table is not None:
-        truth = read_truth(standalone_table, first.train, first.protocol_options, options.networks)
+        options_of_set = first.train.on(open_store(faces).task)
+        truth = read_truth(standalone_table, options_of_set, first.protocol_options, options.networks)
     inherited: dict[str, list[dict[str, np.ndarray]]] = {}
     for variant in variants:
         runs = _supernets(folder, names.setdefault(variant.training, variant.name), options.supernets)
@@ -199,10 +201,11 @@ def study(
                 inherited[variant.name].append(scores)
         record = study_of(tuple(map(str, truth.genotypes)), truth.scores, inherited, options)
         record.write(folder / "study.json")
-    compared = "the trainings on test people" if standalone_table is None else f"those in {standalone_table}"
+    units = supernet.setting.splits["test"].units
+    compared = f"the trainings on test {units}" if standalone_table is None else f"those in {standalone_table}"
     directory.say(
         f"Study: {len(record.networks)} random networks, {record.seeds} trainings each; inherited scores on validation "
-        f"people against the mean of {compared}. Kendall's tau, mean of the supernets [95 % over networks]"
+        f"{units} against the mean of {compared}. Kendall's tau, mean of the supernets [95 % over networks]"
     )
     for line in (*record.table().lines(), *record.sentences()):
         directory.say(line)
