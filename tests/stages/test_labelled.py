@@ -117,3 +117,38 @@ def test_the_report_claims_nothing_of_people_or_faces(dualfair, finished):
     assert "no image is in two splits" in text and "compare them at equal numbers only" in text
     data = json.loads(Path("report/report.json").read_text())["runs"][0]
     assert data["units"] == "images" and data["people"]["test"] == {"a": 18, "b": 18}
+
+
+def test_a_run_of_labelled_images_exports_its_network_with_the_names_of_the_classes(dualfair, finished, tmp_path):
+    exported = dualfair("export", "run", "--to", tmp_path / "out")
+    assert exported.status == 0, exported.err
+    assert "on validation images" in exported.out and "people" not in exported.out
+    judged = dualfair("evaluate", "--network", tmp_path / "out", "--faces", "images", "--out", "judged")
+    assert judged.status == 0, judged.err
+    about = json.loads((tmp_path / "out/dualfair.json").read_text())
+    assert about["classes"] == ["cat", "dog", "eel"]
+    assert "people" not in json.dumps(about["trained"])
+
+
+def test_studies_compare_networks_of_labelled_images_in_words_of_images(dualfair, finished):
+    trained = dualfair("retrain", "--run", "run", "--backbone", "test_resnet", "--seeds", 1, "--epochs", 0.1)
+    assert trained.status == 0, trained.err
+    assert "timm.test_resnet:softmax" in trained.out
+    shelf = dualfair("shelf", "--run", "run", "--resamples", 20)
+    assert shelf.status == 0, shelf.err
+    assert "on test images the hypervolume of our front" in shelf.out and "people" not in shelf.out
+    compared = dualfair("compare", "--run", "run", "--seeds", 2)
+    assert compared.status == 0, compared.err
+    assert "unseen images of 3 classes" in compared.out and "people" not in compared.out
+    tuned = dualfair("tune", "--run", "run", "--trials", 2, "--epochs", 0.2, "--first-rung", 0.1)
+    assert tuned.status == 0, tuned.err
+    assert ":softmax" in tuned.out and "On the front of the validation images" in tuned.out
+    assert "people" not in tuned.out
+
+
+def test_networks_of_labelled_images_are_not_transferred(dualfair, finished):
+    words = ("transfer", "--run", "run", "--to", "images", "--group", "label", "--out", "out")
+    refused = dualfair(*words)
+    assert (refused.status, Path("out").exists()) == (2, False)
+    assert "is of labelled images; 'dualfair transfer' is for faces" in refused.err
+    assert refused.err.count("\n") == 1

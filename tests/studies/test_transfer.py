@@ -13,6 +13,7 @@ from dualfair.runs.layout import RunLayout
 from dualfair.studies.transfer.measure import TransferRow, carried_over, measure, with_front
 from dualfair.studies.transfer.study import TransferStudy
 from dualfair.supernet.training.process_group import ALONE
+from tests.support.faces import labelled_manifest_of, labelled_store_of
 
 
 @pytest.fixture(scope="module")
@@ -210,3 +211,10 @@ def test_nothing_is_fitted_to_the_faces(run, place):
     )
     assert once == again and len(once) == 3
     assert before == {path: path.read_bytes() for path in run.glob("retrain/*/seed-*/*") if path.is_file()}
+
+
+def test_labelled_images_are_no_faces_to_carry_over_to(dualfair, run, place):
+    labelled_store_of(place / "labelled", labelled_manifest_of(), size=48)
+    refused = dualfair("transfer", "--run", run, "--to", place / "labelled", "--out", place / "refused")
+    assert (refused.status, (place / "refused").exists()) == (2, False)
+    assert "labelled is of labelled images; 'dualfair transfer' is for faces: networks on other people" in refused.err

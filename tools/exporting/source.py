@@ -27,6 +27,7 @@ from dualfair.runs.watching import Say
 from dualfair.stages.recommendation import finished_trainings, objective_names, recommend, trained_networks
 from dualfair.supernet.files import read_json
 from dualfair.supernet.genotype import Genotype
+from dualfair.supernet.images import PEOPLE
 from dualfair.supernet.images.store import ORIGIN
 from dualfair.supernet.training.recipe import Recipe
 
@@ -76,7 +77,7 @@ def find_source(network: str, run: Path | None, seed: int | None, say: Say) -> S
         if run is None:
             raise ValueError(f"there is no {network}; name a training's folder, a run, or a network with --run RUN")
         (files,) = open_runs([run])
-        return _opened(*_of_label(files.layout, network, seed, objective_names(files).measured), say)
+        return _opened(*_of_label(files, network, seed, objective_names(files).measured), say)
     if run is not None:
         raise ValueError(f"{network} is on disk; --run goes with the name of a network, such as 101:cosface")
     layout = RunLayout(path)
@@ -90,7 +91,7 @@ def find_source(network: str, run: Path | None, seed: int | None, say: Say) -> S
 def _recommended(run: Path, seed: int | None, say: Say) -> tuple[Path, str]:
     """The training's folder of the network that the report of a run recommends."""
     (files,) = open_runs([run])
-    names = objective_names(files)
+    names, units = objective_names(files), _units_of(files)
     networks = trained_networks(files, finished_trainings(files), None)
     chosen = recommend(networks, names).chosen
     for problem in files.problems:
@@ -101,19 +102,25 @@ def _recommended(run: Path, seed: int | None, say: Say) -> tuple[Path, str]:
         )
     first = chosen[0]
     tied = f" (tied with {first.tied} others there, the smallest taken)" if first.tied else ""
-    folder, which = _of_label(RunLayout(run), first.label, seed, names.measured)
+    folder, which = _of_label(files, first.label, seed, names.measured)
     return folder, (
         f"the network that the run's report recommends of {len(networks)} that were trained: {listed(first.because)} "
-        f"on validation people{tied}; {which}"
+        f"on validation {units}{tied}; {which}"
     )
 
 
-def _of_label(layout: RunLayout, label: str, seed: int | None, measures: Sequence[str]) -> tuple[Path, str]:
+def _units_of(files: RunFiles) -> str:
+    """What the images of a run are counted in."""
+    config = files.record(TrainConfig, files.layout.train.config)
+    return config.units if config else PEOPLE
+
+
+def _of_label(files: RunFiles, label: str, seed: int | None, measures: Sequence[str]) -> tuple[Path, str]:
     """The folder of a network's retrained training, of the seed that is asked for or did best on validation people.
 
     `101:cosface` stands for that triple in every block.
     """
-    asked, results = TrainingSpec.of_label(label), {}
+    layout, asked, results = files.layout, TrainingSpec.of_label(label), {}
     for path in layout.retrain.results():
         try:
             training = TrainingSpec.of_folder(path.parent)
@@ -143,7 +150,7 @@ def _of_label(layout: RunLayout, label: str, seed: int | None, measures: Sequenc
     then = f" (then {listed(others)})" if others else ""
     return results[best][
         0
-    ], f"seed {best}, the one with the lowest {first} on validation people{then} of {len(results)}"
+    ], f"seed {best}, the one with the lowest {first} on validation {_units_of(files)}{then} of {len(results)}"
 
 
 def _opened(path: Path, why: str, say: Say) -> Source:
@@ -203,7 +210,7 @@ def _measure(trained: Standalone, run: Path, config: TrainConfig, protocol: Eval
         ends = interval_columns(embedded, objectives.values(), RESAMPLES)
         first = np.unique(faces.identities, return_index=True)[1]
         # Where people are not known there are none to count.
-        names, counts = np.unique(faces.groups[first if faces.units == "people" else []], return_counts=True)
+        names, counts = np.unique(faces.groups[first if faces.units == PEOPLE else []], return_counts=True)
         by_split[split] = _numbers(
             evaluate_faces(embedded, protocol),
             dict(zip(names.tolist(), counts.tolist(), strict=True)),

@@ -20,9 +20,10 @@ from dualfair.runs.layout import Inside, StudyLayout
 from dualfair.runs.options import RESAMPLES
 from dualfair.runs.records.codec import FLAT, Record, keyed
 from dualfair.runs.records.study import StudyFigure, StudyReport
-from dualfair.runs.records.training import SPLITS, TrainingResult
+from dualfair.runs.records.training import SPLITS, TrainConfig, TrainingResult
 from dualfair.runs.run_files import RunFiles
 from dualfair.supernet.files import write_csv
+from dualfair.supernet.images import PEOPLE
 
 OURS, BASELINES = "ours", "baselines"
 """Searched networks, by whatever recipe, and backbones of timm's."""
@@ -92,7 +93,7 @@ class BaselineStudy(Record):
 
     `networks` are sorted by test error. By disparity there are `correlations` of error with it over several samples of
     the networks and the Pareto front of all of them, on test people, and the comparison `against` the backbones, None
-    where one side is empty. `damaged` results could not be read.
+    where one side is empty. `damaged` results could not be read; `units` are what images are counted in.
     """
 
     measures: tuple[str, ...]
@@ -102,6 +103,7 @@ class BaselineStudy(Record):
     fronts: Mapping[str, tuple[str, ...]]
     against: Mapping[str, FrontComparison | None]
     damaged: tuple[str, ...] = ()
+    units: str = keyed("units", omitted=True, default=PEOPLE)
 
     def table(self, splits: Collection[str] = SPLITS) -> Table:
         """Every network with mean and standard error of every measure on some people."""
@@ -126,10 +128,10 @@ class BaselineStudy(Record):
         lines = [f"{counted(ours, 'searched network')} and {counted(baselines, 'backbone')} with a head, judged alike"]
         if longer := sum(",epochs=" in network.network for network in self.networks):
             lines.append(f"attention: {longer} of them were trained for other numbers of epochs, as their names say")
-        lines += [_compared(spoken(name), comparison) for name, comparison in self.against.items()]
+        lines += [_compared(spoken(name), comparison, self.units) for name, comparison in self.against.items()]
         for name, samples in self.correlations.items():
             texts = [f"{sample} {_estimate(estimate)}" for sample, estimate in samples.items()]
-            lines.append(f"error and {spoken(name)}, test people, Spearman: {'; '.join(texts)}")
+            lines.append(f"error and {spoken(name)}, test {self.units}, Spearman: {'; '.join(texts)}")
         return lines + list(self.damaged)
 
 
@@ -144,7 +146,12 @@ def study_baselines(directory: RunDirectory, *, resamples: int = RESAMPLES) -> B
     results = files.results(directory.layout.retrain)
     if not results:
         raise ValueError(f"{directory.path} has no retrained networks; run 'dualfair retrain' first")
-    record = replace(study(list(results.values()), resamples=resamples), damaged=tuple(files.problems))
+    config = files.record(TrainConfig, directory.layout.train.config)
+    record = replace(
+        study(list(results.values()), resamples=resamples),
+        damaged=tuple(files.problems),
+        units=config.units if config else PEOPLE,
+    )
     layout = BaselinesLayout(directory.layout.study("baselines").folder)
     directory.record_command(layout, "no device")
     record.write(layout.numbers)
@@ -155,7 +162,7 @@ def study_baselines(directory: RunDirectory, *, resamples: int = RESAMPLES) -> B
         question="What would one take instead of a searched network?",
         sentences=tuple(f"{capital(line)}." for line in sentences),
         tables=(shown,),
-        figures=(StudyFigure(layout.figure.name, "Error against every disparity on test people"),),
+        figures=(StudyFigure(layout.figure.name, f"Error against every disparity on test {record.units}"),),
     ).write(layout.report)
     for line in (*shown.lines(), *sentences):
         directory.say(line)
@@ -251,7 +258,7 @@ def _estimate(estimate: Estimate) -> str:
     return f"{estimate.value:.2f} {ends} (n = {estimate.n})"
 
 
-def _compared(name: str, comparison: FrontComparison | None) -> str:
+def _compared(name: str, comparison: FrontComparison | None, units: str) -> str:
     """Our front and that of the backbones, in error and one disparity."""
     if comparison is None:
         return f"{name}: nothing to compare; there have to be trainings of ours and of backbones with finite values"
@@ -263,9 +270,10 @@ def _compared(name: str, comparison: FrontComparison | None) -> str:
         ends = f" [{low:.3g}, {high:.3g}] over training seeds"
         verdict = "larger" if low > 0 else "smaller" if high < 0 else "not shown to differ"
     text = (
-        f"error and {name}: on test people the hypervolume of our front ({listed(comparison.our_front)}) is {verdict}: "
+        f"error and {name}: on test {units} the hypervolume of our front ({listed(comparison.our_front)}) is "
+        f"{verdict}: "
         f"{volumes.hypervolume[0]:.3g} against {volumes.hypervolume[1]:.3g} of the backbones' "
-        f"({listed(comparison.baselines_front)}), both chosen on validation people; difference "
+        f"({listed(comparison.baselines_front)}), both chosen on validation {units}; difference "
         f"{volumes.difference:.3g}{ends}, at least {fewest[0]} and {fewest[1]} seeds a network, ours larger in "
         f"{volumes.ahead:.0%} of resamples"
     )
@@ -298,8 +306,8 @@ def draw(path: Path, study: BaselineStudy) -> None:
         axes.step([p[0] for p in on_front], [p[1] for p in on_front], where="post", color="black", lw=0.8, ls="--")
         for x, y, number in on_front:
             axes.annotate(number, (x, y), xytext=(5, 5), textcoords="offset points", fontsize=9, fontweight="bold")
-        axes.set_xlabel("error, test people")
-        axes.set_ylabel(f"{spoken(measure)}, test people")
+        axes.set_xlabel(f"error, test {study.units}")
+        axes.set_ylabel(f"{spoken(measure)}, test {study.units}")
         axes.legend(fontsize=8)
     explained = "\n".join(f"{number}  {label}" for label, number in numbers.items())
     bars = "bars: standard error over training seeds; dashed: front by the means"

@@ -18,6 +18,7 @@ from dualfair.runs.watching import Say, silent
 from dualfair.studies.transfer import TransferOptions
 from dualfair.studies.transfer.measure import LEAST_PEOPLE, TEST, TransferRow, carried_over, measure, with_front
 from dualfair.supernet.files import write_csv
+from dualfair.supernet.images import IDENTIFICATION
 from dualfair.supernet.images.store import FaceStore, open_store
 from dualfair.supernet.training.process_group import ALONE, ProcessGroup
 
@@ -113,11 +114,13 @@ def transfer(
 def _asked(run: RunDirectory, targets: Sequence[Path], columns: Sequence[str]) -> dict[Path, list[str]]:
     """The columns of every faces folder that a run's networks are measured by, those at home first."""
     config = run.config(run.layout.train, TrainConfig)
+    _refuse_labelled(run.path, config.task)
     store = open_faces(run.path, config)
     home = store.folder
     columns_of = {home: dict.fromkeys((config.options.group_column, *_of(store, columns)))}
     for target in targets:
         store = open_store(target)
+        _refuse_labelled(target, store.task)
         there = _of(store, columns)
         if not there:
             raise ValueError(
@@ -129,6 +132,11 @@ def _asked(run: RunDirectory, targets: Sequence[Path], columns: Sequence[str]) -
     if sum(map(len, columns_of.values())) < 2:
         raise ValueError(f"{run.path} has nowhere to go: name other faces with --to, or another column with --group")
     return {target: [*wanted] for target, wanted in columns_of.items()}
+
+
+def _refuse_labelled(folder: Path, task: str) -> None:
+    if task != IDENTIFICATION:
+        raise ValueError(f"{folder} is of labelled images; 'dualfair transfer' is for faces: networks on other people")
 
 
 def _of(store: FaceStore, columns: Sequence[str]) -> list[str]:

@@ -141,7 +141,7 @@ def tune(
     run.processes.wait()
     if not directory.leads:
         return None
-    result = ladder.summary()
+    result = replace(ladder.summary(), units=run.config.units)
     result.write(layout.numbers)
     write_csv(layout.table, result.table().csv())
     shown, sentences = result.top_table(), result.sentences()

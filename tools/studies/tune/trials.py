@@ -14,6 +14,7 @@ from dualfair.presentation.table import Column, Table, table
 from dualfair.runs.records.codec import Record, keyed
 from dualfair.runs.training_spec import TrainingSpec
 from dualfair.supernet.genotype import Genotype
+from dualfair.supernet.images import PEOPLE
 from dualfair.supernet.space import SearchSpace
 
 TUNE_STREAM = 5
@@ -81,13 +82,14 @@ class TuneResult(Record):
     """All trials; `measures` are what they are chosen by, `rungs` are epochs, `epochs_spent` those of all trainings.
 
     The front of the last rung is that of the validation people, by which trials were chosen: the test people had no say
-    in it.
+    in it. `units` are what images are counted in.
     """
 
     measures: tuple[str, ...]
     rungs: tuple[float, ...]
     epochs_spent: float = keyed("epochs spent")
     trials: tuple[Trial, ...]
+    units: str = keyed("units", omitted=True, default=PEOPLE)
 
     @property
     def top(self) -> list[Trial]:
@@ -101,7 +103,8 @@ class TuneResult(Record):
 
     def top_table(self) -> Table:
         """The trials that reached the last rung, with what they came to there."""
-        caption = "Trials that reached the last rung, one training each; the front is that of the validation people"
+        whose = f"the front is that of the validation {self.units}"
+        caption = f"Trials that reached the last rung, one training each; {whose}"
         return self._table(((trial, trial.rungs[-1]) for trial in self.top), caption)
 
     def _table(self, reached: Iterable[tuple[Trial, RungResult]], caption: str) -> Table:
@@ -124,7 +127,7 @@ class TuneResult(Record):
         reached = [sum(len(trial.rungs) > rung for trial in self.trials) for rung in range(len(self.rungs))]
         counts = ", ".join(f"{n} of {epochs:g}" for n, epochs in zip(reached, self.rungs, strict=True))
         return (
-            f"On the front of the validation people, by one training each: {chosen}.",
+            f"On the front of the validation {self.units}, by one training each: {chosen}.",
             f"Trainings by epochs: {counts}; together {self.epochs_spent:g} epochs, as many as "
             f"{self.epochs_spent / self.rungs[-1]:.3g} full trainings.",
         )
