@@ -11,6 +11,7 @@ from dualfair.runs.options import RetrainOptions, TrainOptions
 from dualfair.runs.run_files import add_to_plan, read_plan
 from dualfair.runs.training_spec import TrainingSpec
 from dualfair.stages.retrain import HowTrained, retrain_short
+from dualfair.supernet.images.noise import random_faces
 from dualfair.supernet.skeleton import SKELETONS
 from dualfair.supernet.space import dpn_space
 from dualfair.supernet.training.process_group import ALONE
@@ -25,7 +26,9 @@ def test_every_planned_network_is_trained_shortly_and_another_number_of_them_is_
     monkeypatch.setattr("dualfair.stages.retrain.train_all", lambda run, *asked: trained.append(asked))
     run = SimpleNamespace(
         directory=RunDirectory(tmp_path),
-        setting=SimpleNamespace(space=dpn_space("dpn81-shared", 2), skeleton=SKELETONS["nano"]),
+        setting=SimpleNamespace(
+            space=dpn_space("dpn81-shared", 2), skeleton=SKELETONS["nano"], splits={"test": random_faces(8, 4, 48)}
+        ),
         config=SimpleNamespace(recipe=Recipe(epochs=2.0), options=TrainOptions(), code=None),
         digest="d",
         processes=ALONE,

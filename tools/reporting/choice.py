@@ -93,7 +93,7 @@ def _more(run: RunReport) -> tuple[Step, ...]:
     if run.choice.chosen[0].tied or weak_measures(run):
         people = run.units == PEOPLE
         more, folder = ("faces of more people", "MORE-FACES") if people else (f"more {run.units}", "MORE-IMAGES")
-        command = f"dualfair train --faces {folder} --out {quoted(run.name + '-2')}"
+        command = f"dualfair train --faces {quoted(folder)} --out {quoted(run.name + '-2')}"
         steps.append(Step(f"Import {more}, and begin with them", command))
     return tuple(steps)
 
