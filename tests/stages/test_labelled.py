@@ -103,6 +103,10 @@ def test_a_network_is_evaluated_by_class_and_by_group(dualfair, finished):
     ungrouped = dualfair("evaluate", "--network", network, "--faces", "one-group", "--resamples", 0, "--out", "third")
     assert ungrouped.status == 0 and "all images of one-group: 180 images" in ungrouped.out
     assert "no disparities: there are not two groups to compare" in ungrouped.out
+    labelled_store_of(Path("others"), labelled_manifest_of(60, classes=("ape", "dog", "eel")), size=32)
+    refused = dualfair("evaluate", "--network", network, "--faces", "others", "--out", "fourth")
+    assert refused.status == 2 and not Path("fourth").exists(), refused.out
+    assert "tells the classes cat, dog, eel apart, the classes of others are ape, dog, eel; evaluate it" in refused.err
 
 
 def test_the_report_claims_nothing_of_people_or_faces(dualfair, finished):

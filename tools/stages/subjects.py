@@ -149,10 +149,11 @@ def _of_labelled(
         raise ValueError(f"{pairs} is of faces; labelled images are not verified by pairs")
     column = group or (about.group_column if at_home else None)
     images, labels = all_labelled(store, column, network.skeleton.image_size, drop_unknown or about.drop_unknown)
-    if images.class_count != standalone.identities:
+    if images.class_names != standalone.classes:
+        known = f"the classes {shorten(standalone.classes)}" if standalone.classes else "people"
         raise ValueError(
-            f"{path} tells {standalone.identities} classes apart, {store.folder} has {images.class_count}; evaluate it "
-            "on images of the classes it was trained on"
+            f"{path} tells {known} apart, the classes of {store.folder} are {shorten(images.class_names)}; evaluate it "
+            "on images of what it was trained on"
         )
     notes = [*labels.decided]
     if split == "all":
