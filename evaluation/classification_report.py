@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
-from dualfair.evaluation.classified import ClassifiedImages
+from dualfair.evaluation.answers import ClassifiedImages
 from dualfair.evaluation.identification_report import disparity_report
 from dualfair.evaluation.metrics.classification import RATES, rate_difference
 from dualfair.evaluation.metrics.disparity import DISPARITIES, MINIMUM_PROBES, values_of

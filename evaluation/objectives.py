@@ -9,69 +9,22 @@ Shape legend: N images, D embedding, P probes.
 
 import inspect
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Self
 
 import numpy as np
 
-from dualfair.evaluation.classified import ClassifiedImages
+from dualfair.evaluation.answers import ClassifiedImages, EmbeddedFaces
 from dualfair.evaluation.cost import macs, parameters
 from dualfair.evaluation.metrics.classification import balanced_error, rate_difference
 from dualfair.evaluation.metrics.disparity import DISPARITIES, Disparity, DisparityResult, error_share, measure
-from dualfair.evaluation.metrics.identification import COUNTS, CountNearer, Ranks, error, ranks
-from dualfair.evaluation.metrics.identification import galleries as balanced_galleries
+from dualfair.evaluation.metrics.identification import COUNTS, error
 from dualfair.evaluation.metrics.verification import far_warning, pairs_of_images, tar_of_all_pairs
 from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.skeleton import Skeleton
 
 MINIMISE, MAXIMISE = DIRECTIONS = ("minimise", "maximise")
-
-
-class EmbeddedFaces:
-    """Embeddings (N, D) of faces with their identities and groups (N,); what is ranked once is kept.
-
-    `seed` is that of the galleries that are drawn. `nearer` counts for ranks, see `metrics.identification.ranks`.
-    """
-
-    def __init__(
-        self,
-        embeddings: np.ndarray,
-        identities: Sequence,
-        groups: Sequence,
-        seed: int = 0,
-        nearer: CountNearer | None = None,
-    ) -> None:
-        self.embeddings, self.identities, self.groups = embeddings, np.asarray(identities), np.asarray(groups)
-        self.seed, self.nearer = seed, nearer
-        self._ranked: dict[tuple[str, int, str], tuple[tuple[Ranks, np.ndarray], ...]] = {}
-
-    def ranks(self, count: str = "images") -> Ranks:
-        """The ranks of all images against all (`metrics.identification.ranks`)."""
-        return self.galleries(count=count)[0][0]
-
-    def galleries(
-        self, gallery: str = "all", galleries: int = 8, count: str = "images"
-    ) -> tuple[tuple[Ranks, np.ndarray], ...]:
-        """(ranks, numbers of its images) of every gallery: all against all, or so many of a stated number of people.
-
-        Galleries are seeded and balanced by group. Raises ValueError where the faces have too few people.
-        """
-        key = (gallery, galleries if gallery != "all" else 0, count)
-        if key not in self._ranked:
-            images = [np.arange(len(self.identities))]
-            if gallery != "all":
-                rng = np.random.default_rng(self.seed)
-                images = balanced_galleries(self.identities, self.groups, int(gallery), galleries, rng)
-            self._ranked[key] = tuple(
-                (ranks(self.embeddings[rows], self.identities[rows], count, nearer=self.nearer), rows)
-                for rows in images
-            )
-        return self._ranked[key]
-
-    def take(self, rows: np.ndarray) -> Self:
-        """Some of the images, by their numbers: faces of their own, whose galleries hold nobody else."""
-        return EmbeddedFaces(self.embeddings[rows], self.identities[rows], self.groups[rows], self.seed, self.nearer)
 
 
 def _not_timed(genotype: Genotype) -> float:

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dualfair.evaluation.classified import ClassifiedImages
+from dualfair.evaluation.answers import ClassifiedImages, EmbeddedFaces, answered
 from dualfair.evaluation.metrics.disparity import per_group
 from dualfair.evaluation.metrics.identification import CountNearer, error, halves
 from dualfair.evaluation.objective_grammar import default_objectives
-from dualfair.evaluation.objectives import OBJECTIVES, EmbeddedFaces, Objective, columns_of
-from dualfair.supernet.images import CLASSIFICATION
+from dualfair.evaluation.objectives import OBJECTIVES, Objective, columns_of
 
 if TYPE_CHECKING:
     from dualfair.supernet.images.image_set import ImageSet
@@ -136,18 +135,6 @@ class Scores:
     measures: dict[str, float]
     halves: tuple[dict[str, float], ...]
     undefined: str = ""
-
-
-def answered(
-    images: "ImageSet", answers: np.ndarray, seed: int = 0, nearer: CountNearer | None = None
-) -> EmbeddedFaces | ClassifiedImages:
-    """Images with what a network answered of them, as objectives take them: embeddings (N, D), or class scores (N, K).
-
-    `seed` and `nearer` as `EmbeddedFaces`. What a set is for is told apart here, and nowhere else.
-    """
-    if images.task == CLASSIFICATION:
-        return ClassifiedImages(answers, images.labels, images.class_names, images.identities, images.groups, seed)
-    return EmbeddedFaces(answers, images.identities, images.groups, seed, nearer)
 
 
 def evaluate(

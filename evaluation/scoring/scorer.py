@@ -13,10 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dualfair.evaluation.answers import answered
 from dualfair.evaluation.metrics.disparity import MINIMUM_PROBES, Disparity, per_group, values_of
 from dualfair.evaluation.metrics.identification import Ranks
 from dualfair.evaluation.objectives import OBJECTIVES, Candidate, EmbeddedFaces, Objective
-from dualfair.evaluation.protocol import EvaluationProtocol, Scores, answered, evaluate_faces
+from dualfair.evaluation.protocol import EvaluationProtocol, Scores, evaluate_faces
 from dualfair.evaluation.scoring.device_ranks import counter_on
 from dualfair.evaluation.scoring.embedding import Faces, computed_in, over_batches, summed, with_mirror
 from dualfair.evaluation.scoring.sharing import Work, divide, work
@@ -29,7 +30,7 @@ from dualfair.supernet.network import Network, Supernet
 from dualfair.supernet.training.process_group import ALONE, ProcessGroup
 
 
-def population_embeddings(
+def population_answers(
     network: Supernet | Network,
     genotypes: Sequence[Genotype],
     faces: Faces,
@@ -187,7 +188,7 @@ class InheritedScorer:
         """The values of this rank's part of the genotypes."""
         part = self._part(genotypes)
         how = {"batch": self.batch, "precision": self.precision}
-        embeddings = population_embeddings(self.supernet, part, self.faces, self.calibration, **how)
+        embeddings = population_answers(self.supernet, part, self.faces, self.calibration, **how)
         return {genotype: self._row(embeddings[genotype]) for genotype in part}
 
     def _reasons(self, failure: Exception | None) -> str:

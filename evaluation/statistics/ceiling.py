@@ -101,7 +101,7 @@ def truth_ceiling(truth: np.ndarray, halves: np.ndarray | None = None, *, seed: 
     values = halves if usable else truth
     value = reliability_of(values)
     if value is None:
-        where = " on either half of the people" if usable else ""
+        where = " on either half" if usable else ""
         return ceiling(reason=f"undefined: the truth is the same for all {n} networks{where}")
     return ceiling(value, _as_tau(value), _interval(reliability_of, values, seed))
 
@@ -113,7 +113,7 @@ def _undefined(truth: np.ndarray, halves: bool) -> str | None:
     if not np.isfinite(truth).all():
         return "undefined: the truth has values that are not finite"
     if not halves and seeds < 2:
-        return f"undefined for {seeds} seed(s) and no halves of the people: train 2 seeds or more"
+        return f"undefined for {seeds} seed(s) and no halves: train 2 seeds or more"
     return None
 
 

@@ -6,9 +6,7 @@ Shape legend: B batch.
 import json
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -24,10 +22,9 @@ from dualfair.supernet.network import Network, Supernet
 from dualfair.supernet.space import SearchSpace
 from dualfair.supernet.training.batches import BatchSampler
 from dualfair.supernet.training.counters import UpdateCounters
-from dualfair.supernet.training.non_finite import first_non_finite
+from dualfair.supernet.training.gradients import BatchGradients
 from dualfair.supernet.training.optimisation import (
     GROUPS,
-    classification_loss,
     group_of,
     make_optimizer,
     make_scheduler,
@@ -35,14 +32,11 @@ from dualfair.supernet.training.optimisation import (
 from dualfair.supernet.training.path_sharing import share_paths
 from dualfair.supernet.training.precision import LossScale, float32_products, half_type
 from dualfair.supernet.training.process_group import ALONE, ProcessGroup
-from dualfair.supernet.training.recipe import AUTO, GRAPH, PATHS, Recipe
-from dualfair.supernet.training.recording import record_on_cuda
+from dualfair.supernet.training.recipe import AUTO, PATHS, Recipe
 from dualfair.supernet.training.sampling import SamplerFactory, StrictFairSampler
-from dualfair.supernet.training.static_step import StaticStep
 from dualfair.supernet.training.statistics import StepStatistics
-from dualfair.supernet.training.step import accumulate, add_over_ranks, average_shared
+from dualfair.supernet.training.step import add_over_ranks, average_shared
 from dualfair.supernet.training.step_engine import StepEngine, choose_engine
-from dualfair.supernet.training.synchronised_norm import SynchronisedNorms
 
 
 class TrainingFaces(Protocol):
@@ -152,14 +146,15 @@ class Trainer:
         self._use(choose_engine(step, network, self.path_sampler, sizes, recipe, self.device, processes))
 
     def _use(self, engine: StepEngine) -> None:
-        self.engine = engine
-        # Functions without this trainer in them: they would keep it, and all of its memory, alive.
-        self._loss = partial(path_loss, self.network, self.recipe)
-        # Operations side by side must not read what autocast kept on another's stream.
-        cached = engine.name == PATHS
-        self._context = partial(_forward_context, self.device.type, self._half, cached, self.team)
-        record = partial(record_on_cuda, self.device) if self.device.type == "cuda" else None
-        self._static_step = StaticStep(self.network, self._loss, self.statistics, self._context, record)
+        parts = [len(share) for share in self._shares]
+        self.gradients = BatchGradients(
+            self.network, self.recipe, self.statistics, self.device, self._half, self.team, parts, engine
+        )
+
+    @property
+    def engine(self) -> StepEngine:
+        """The way that steps go."""
+        return self.gradients.engine
 
     @property
     def paths_per_step(self) -> int:
@@ -185,7 +180,7 @@ class Trainer:
                     return
         finally:
             # What follows needs the memory, though the trainer may still be there.
-            self._static_step.forget()
+            self.gradients.forget()
 
     def _train_step(self, stop: bool) -> Progress:
         paths = [self.space.decode(row) for row in self.path_sampler.deal()] if self.space else [self.network.spec]
@@ -196,7 +191,9 @@ class Trainer:
         images, labels, share = self._batch()
         path_numbers = share_paths(self.network, paths, self.processes.size // self.team.size)[self._group]
         self.statistics.begin(paths)
-        losses, norms = self._accumulate(images, labels, [paths[number] for number in path_numbers], margin, share)
+        loss_scale = self.loss_scale.value if self.loss_scale else 1.0
+        local = [paths[number] for number in path_numbers]
+        losses, norms = self.gradients(images, labels, local, margin, share, loss_scale)
         losses, norms, stop, sums = self._over_ranks(paths, path_numbers, losses, share * norms, stop)
         if self.loss_scale:
             gradients = [w.grad for weights in self._weights.values() for w in weights if w.grad is not None]
@@ -257,41 +254,6 @@ class Trainer:
         labels = torch.from_numpy(self.faces.labels[chosen[local]]).to(self.device)
         return images.contiguous(memory_format=torch.channels_last), labels, len(local) / len(chosen)
 
-    def _accumulate(
-        self, images: Tensor, labels: Tensor, paths: Sequence[Genotype], margin: float, share: float
-    ) -> tuple[Tensor, Tensor]:
-        """Losses and embedding norms of this rank's paths, (P,) each; their gradients are in `.grad` behind it."""
-        loss_scale = self.loss_scale.value if self.loss_scale else 1.0
-        if self.engine.name == GRAPH:
-            return self._static_step(images, labels, paths, margin, loss_scale)
-
-        def loss_along(labels: Tensor, weight: float, path: Genotype, features: Tensor) -> tuple[Tensor, Tensor]:
-            loss, embedding = self._loss(path.head, features, labels, margin)
-            return share * weight * loss, embedding
-
-        losses, norms = [], []
-        for part, part_labels in self._parts(images, labels):
-            weight = len(part) / len(images)
-            loss_of = partial(loss_along, part_labels, weight)
-            results = accumulate(
-                self.network,
-                part,
-                paths,
-                loss_of,
-                self.statistics,
-                self._context,
-                loss_scale,
-                self.recipe.recompute,
-            )
-            losses.append(results[0])
-            norms.append(weight * results[1])
-        return torch.stack(losses).sum(0), torch.stack(norms).sum(0)
-
-    def _parts(self, images: Tensor, labels: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        """This rank's images and labels, part by part."""
-        sizes = [len(share) for share in self._shares]
-        return zip(images.split(sizes), labels.split(sizes), strict=True)
-
     def _over_ranks(
         self, paths: Sequence[Genotype], path_numbers: Sequence[int], losses: Tensor, norms: Tensor, stop: bool
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -328,12 +290,7 @@ class Trainer:
         bad = [path for path, loss in zip(paths, losses, strict=True) if not math.isfinite(loss)]
         path = (bad or list(paths))[0]
 
-        def forward() -> None:
-            for part, part_labels in self._parts(images, labels):
-                with self._context():
-                    self.network.heads[path.head](self.network.trunk(part, path.blocks), part_labels, margin)
-
-        layer = first_non_finite(self.network, forward)
+        layer = self.gradients.first_non_finite(images, labels, path, margin)
         return (
             f"{self._skipped_in_a_row} steps in a row had a non-finite {'loss' if bad else 'gradient'}; "
             f"path {path}, first seen in {layer or 'the backward pass'}; lower --lr or --clip"
@@ -385,23 +342,6 @@ class Trainer:
         self.step, self.skipped = state["step"], counters.skipped
         self._skipped_in_a_row = dealt["skipped_in_a_row"]
         self.operation_updates, self.head_updates = counters.operations, dict(counters.heads)
-
-
-def path_loss(
-    network: Supernet | Network, recipe: Recipe, head: str, features: Tensor, labels: Tensor, margin: float | Tensor
-) -> tuple[Tensor, Tensor]:
-    """The mean loss of this rank's images behind their features, and their embeddings."""
-    classification = network.heads[head](features, labels, margin)
-    loss = classification_loss(classification.logits(recipe.scale), labels, recipe) + classification.penalty
-    return loss, classification.embedding
-
-
-@contextmanager
-def _forward_context(device: str, half: torch.dtype | None, cached: bool, team: ProcessGroup) -> Iterator[None]:
-    """How forward passes run: in half precision on CUDA, and with the statistics of the whole batch."""
-    norms = SynchronisedNorms(team) if team.size > 1 else nullcontext()
-    with torch.autocast(device, dtype=half, enabled=half is not None, cache_enabled=cached), norms:
-        yield
 
 
 def _global_generator(device: torch.device) -> torch.Generator:

@@ -13,7 +13,7 @@ from dualfair.benchmarks.contests import random_embeddings
 from dualfair.evaluation.metrics.identification import ranks as numpy_ranks
 from dualfair.evaluation.protocol import EvaluationProtocol
 from dualfair.evaluation.scoring.embedding import network_input
-from dualfair.evaluation.scoring.scorer import InheritedScorer, population_embeddings
+from dualfair.evaluation.scoring.scorer import InheritedScorer, population_answers
 from dualfair.runs.devices import seeded
 from dualfair.stages.confirm import GENOTYPES_A_CALL
 from dualfair.supernet.images.noise import random_faces
@@ -45,7 +45,7 @@ def scored(device: str) -> Iterator[Row]:
 
         def score(context=context, results=results) -> None:
             with context():
-                results.append(population_embeddings(supernet, genotypes, faces, calibration, batch=128))
+                results.append(population_answers(supernet, genotypes, faces, calibration, batch=128))
 
         seconds = seconds_of(score, device, repeats=1, warm_up=1)
         yield Row(f"{precision}, {subnets} {name} subnets x {images} images", 1000 * seconds, "ms")
@@ -65,7 +65,7 @@ def generation(device: str) -> Iterator[Row]:
     calibration = network_input(faces, np.arange(sample), device)
     scorer = InheritedScorer(supernet, faces, calibration, EvaluationProtocol())
     embedding = seconds_of(
-        lambda: population_embeddings(supernet, chosen, faces, calibration, batch=scorer.batch),
+        lambda: population_answers(supernet, chosen, faces, calibration, batch=scorer.batch),
         device,
         repeats=1,
         warm_up=1,

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from dualfair.evaluation.answers import ClassifiedImages
 from dualfair.evaluation.classification_report import ClassifiedSubject, classification_report
-from dualfair.evaluation.classified import ClassifiedImages
 from dualfair.evaluation.metrics.disparity import DISPARITIES
 from dualfair.evaluation.options import EvaluateOptions
 from dualfair.supernet.images.choice import Choice

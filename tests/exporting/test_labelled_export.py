@@ -9,7 +9,7 @@ from huggingface_hub import ModelCard
 from safetensors.torch import load_file
 
 from dualfair.evaluation.scoring.embedding import network_input
-from dualfair.evaluation.scoring.scorer import population_embeddings
+from dualfair.evaluation.scoring.scorer import population_answers
 from dualfair.runs.layout import RunLayout
 from dualfair.runs.records.training import TrainConfig
 from dualfair.runs.standalone import build_network, describe_network, open_standalone
@@ -81,7 +81,7 @@ def scores_of_stage(run, label):
     """Test images (B, 3, S, S), and their class scores (B, K) as the stages judge networks by them."""
     faces = recorded_setting(run, TrainConfig.read(RunLayout(run).train.config)).splits["test"]
     network = open_standalone(training(run, label), torch.device("cpu"), print).network
-    scores = population_embeddings(network, [network.spec], faces, None)[network.spec]
+    scores = population_answers(network, [network.spec], faces, None)[network.spec]
     images = network_input(faces, np.arange(len(faces)), "cpu")
     return images, torch.from_numpy(scores)
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from dualfair.evaluation.scoring.embedding import network_input
-from dualfair.evaluation.scoring.scorer import population_embeddings
+from dualfair.evaluation.scoring.scorer import population_answers
 from dualfair.planning import memory
 from dualfair.planning.counts import FaceCounts, LabelledCounts
 from dualfair.planning.memory import (
@@ -128,7 +128,7 @@ def test_a_plan_holds_what_scoring_has_alive(tiny, counts, calibrate, batch):
     def scoring():
         supernet, images = Supernet(tiny, 12, space.heads).eval(), counted.random(100, tiny.image_size)
         sample = network_input(images, np.arange(calibrate), "cpu") if calibrate else None
-        population_embeddings(supernet, covering_paths(space), images, sample, batch=batch)
+        population_answers(supernet, covering_paths(space), images, sample, batch=batch)
 
     assert 0.9 < needed("search", workload).device / peak_bytes(scoring) < 1.1
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from dualfair.evaluation.protocol import EvaluationProtocol
 from dualfair.evaluation.scoring import embedding
 from dualfair.evaluation.scoring.embedding import embed, network_input
-from dualfair.evaluation.scoring.scorer import InheritedScorer, population_embeddings
+from dualfair.evaluation.scoring.scorer import InheritedScorer, population_answers
 from dualfair.supernet import memory
 from dualfair.supernet.memory import Batch, available_ram, is_shortage
 from dualfair.supernet.network import Supernet
@@ -118,7 +118,7 @@ def test_half_the_batch_gives_the_same_scores(monkeypatch, supernet, faces, cali
     """On a CPU embeddings are bit-equal down to batches of 8, and within 1e-6 below (measured)."""
     faces = faces.take(np.arange(64))
     plain = InheritedScorer(supernet, faces, calibration, EvaluationProtocol(), batch=64)
-    expected = population_embeddings(supernet, population, faces, calibration, batch=64)
+    expected = population_answers(supernet, population, faces, calibration, batch=64)
     values = plain(population)
     for most, exact in ((40, True), (10, True), (1, False)):
         with monkeypatch.context() as patched:
@@ -131,7 +131,7 @@ def test_half_the_batch_gives_the_same_scores(monkeypatch, supernet, faces, cali
             tried = len(limited)
             assert np.array_equal(scorer(population), values)
             assert max(limited[tried:]) <= most, "the smaller batch stays"
-            result = population_embeddings(supernet, population, faces, calibration, batch=batch)
+            result = population_answers(supernet, population, faces, calibration, batch=batch)
         for genotype in population:
             assert np.allclose(result[genotype], expected[genotype], rtol=0, atol=1e-6)
             assert not exact or np.array_equal(result[genotype], expected[genotype])
@@ -170,14 +170,14 @@ def test_a_calibration_sample_that_does_not_fit_is_never_cut(monkeypatch, supern
     with pytest.raises(
         ValueError, match=r"the 48 images that BN statistics .* do not fit .*; lower --calibrate"
     ) as caught:
-        population_embeddings(supernet, [genotype], faces, calibration)
+        population_answers(supernet, [genotype], faces, calibration)
     assert "\n" not in str(caught.value)
 
 
 REAL = """
 import resource, sys, warnings
 import numpy as np, torch
-from dualfair.evaluation.scoring.scorer import population_embeddings
+from dualfair.evaluation.scoring.scorer import population_answers
 from dualfair.supernet.images.face_set import FaceSet
 from dualfair.supernet.network import Supernet
 from dualfair.supernet.skeleton import skeleton_of
@@ -187,12 +187,12 @@ pixels = rng.integers(0, 256, (16, 48, 48, 3), dtype=np.uint8)
 faces = FaceSet(pixels, np.arange(512) % 16, np.array(["p"] * 512), np.array(["a"] * 512), 48)
 network = Supernet(skeleton_of("nano")).eval()
 genotype = network.skeleton.fit("101:cosface")
-expected = population_embeddings(network, [genotype], faces, None, batch=16)[genotype]
+expected = population_answers(network, [genotype], faces, None, batch=16)[genotype]
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + 96 * 2**20,) * 2)
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
-    halved = population_embeddings(network, [genotype], faces, None, batch=512)[genotype]
+    halved = population_answers(network, [genotype], faces, None, batch=512)[genotype]
 print(len(caught), caught[0].message if caught else "")
 sys.exit(not np.array_equal(halved, expected))
 """

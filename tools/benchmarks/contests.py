@@ -16,7 +16,7 @@ from torch import nn
 from dualfair.benchmarks.contest import SPACE, Call, Contest, Setting, compare
 from dualfair.evaluation.metrics.identification import ranks as counted_ranks
 from dualfair.evaluation.scoring.embedding import network_input
-from dualfair.evaluation.scoring.scorer import population_embeddings
+from dualfair.evaluation.scoring.scorer import population_answers
 from dualfair.evaluation.scoring.sharing import work
 from dualfair.runs.devices import keep_freed_memory, seeded
 from dualfair.supernet.genotype import Genotype
@@ -165,7 +165,7 @@ def embedding(setting: Setting, parts: list[list[Genotype]]) -> Call:
     batch, size = setting.batch, setting.shape.image_size
     faces, others = (random_faces(batch, max(1, batch // 4), size, seed) for seed in (0, 1))
     calibration = network_input(others, np.arange(batch), setting.device)
-    return lambda: [population_embeddings(supernet, part, faces, calibration, batch=batch) for part in parts]
+    return lambda: [population_answers(supernet, part, faces, calibration, batch=batch) for part in parts]
 
 
 def scoring(setting: Setting) -> list[Contest]:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from dualfair.conformance.spaces import check_space
-from dualfair.evaluation.classified import ClassifiedImages
+from dualfair.evaluation.answers import ClassifiedImages
 from dualfair.evaluation.metrics.disparity import DISPARITIES, values_of
 from dualfair.evaluation.objective_grammar import own_objective
 from dualfair.evaluation.objectives import OBJECTIVES, EmbeddedFaces, Objective

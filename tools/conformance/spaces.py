@@ -8,7 +8,7 @@ from torch import nn
 
 from dualfair.evaluation.cost import macs, measured_cost, parameters
 from dualfair.evaluation.scoring.embedding import network_input
-from dualfair.evaluation.scoring.scorer import population_embeddings
+from dualfair.evaluation.scoring.scorer import population_answers
 from dualfair.runs.devices import seeded
 from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.images.noise import random_faces
@@ -125,7 +125,7 @@ def _faults_of_supernet(
     faults = _faults_of_updates(trainer, space)
     supernet.eval()
     sample = network_input(faces, np.arange(2 * PEOPLE), device)
-    embeddings = population_embeddings(supernet, genotypes, faces, sample)
+    embeddings = population_answers(supernet, genotypes, faces, sample)
     for genotype in genotypes:
         standalone = supernet.extract(genotype).to(memory_format=torch.channels_last)
         with torch.no_grad():
@@ -134,7 +134,7 @@ def _faults_of_supernet(
             gap = (inherited - expected).abs().max().item()
             where = "weights or state are shared outside paths"
             return [*faults, f"subnet {genotype} is not its standalone network, by {gap:.3g} at most: {where}"]
-        scored_alone = population_embeddings(supernet, [genotype], faces, sample)[genotype]
+        scored_alone = population_answers(supernet, [genotype], faces, sample)[genotype]
         if not np.array_equal(embeddings[genotype], scored_alone):
             return [*faults, f"network {genotype} gets other embeddings when it is scored beside others"]
     return faults

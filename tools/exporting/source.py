@@ -9,9 +9,10 @@ from typing import Self
 import numpy as np
 import torch
 
+from dualfair.evaluation.answers import answered
 from dualfair.evaluation.objectives import OBJECTIVES
-from dualfair.evaluation.protocol import EvaluationProtocol, Scores, answered, evaluate_faces
-from dualfair.evaluation.scoring.scorer import interval_columns, population_embeddings
+from dualfair.evaluation.protocol import EvaluationProtocol, Scores, evaluate_faces
+from dualfair.evaluation.scoring.scorer import interval_columns, population_answers
 from dualfair.presentation.format import listed, quoted, spoken
 from dualfair.runs.config import changed
 from dualfair.runs.layout import RunLayout, TrainingsLayout
@@ -205,7 +206,7 @@ def _measure(trained: Standalone, run: Path, config: TrainConfig, protocol: Eval
     for split in SPLITS:
         faces = setting.splits[split]
         network = trained.network
-        answers = population_embeddings(network, [network.spec], faces, None)[network.spec]
+        answers = population_answers(network, [network.spec], faces, None)[network.spec]
         embedded = answered(faces, answers, protocol.seed)
         ends = interval_columns(embedded, objectives.values(), RESAMPLES)
         first = np.unique(faces.identities, return_index=True)[1]

@@ -9,10 +9,11 @@ from typing import Self
 import numpy as np
 import torch
 
+from dualfair.evaluation.answers import answered
 from dualfair.evaluation.cost import macs
-from dualfair.evaluation.protocol import EvaluationProtocol, answered, evaluate_faces
+from dualfair.evaluation.protocol import EvaluationProtocol, evaluate_faces
 from dualfair.evaluation.scoring.embedding import network_input
-from dualfair.evaluation.scoring.scorer import population_embeddings
+from dualfair.evaluation.scoring.scorer import population_answers
 from dualfair.evaluation.scoring.sharing import work
 from dualfair.planning.workload import Workload
 from dualfair.runs.architectures import open_sampler
@@ -147,7 +148,7 @@ def _scoring_rates(
     calibrate = min(affordable, workload.protocol.calibrate)
     faces, sample = workload.faces.random(images, side), random_faces(calibrate, 1, side)
     calibration = network_input(sample, np.arange(calibrate), device) if calibrate else None
-    run = partial(population_embeddings, supernet, genotypes, faces, calibration, batch=images)
+    run = partial(population_answers, supernet, genotypes, faces, calibration, batch=images)
     return [took / (shared * (calibrate + workload.faces.passes * images)) for took in repeated(run, seconds, device)]
 
 

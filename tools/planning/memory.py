@@ -30,6 +30,7 @@ from dualfair.supernet.images.image_set import ImageSet
 from dualfair.supernet.memory import available_ram
 from dualfair.supernet.network import StandaloneNetwork, Supernet, build
 from dualfair.supernet.space import SearchSpace
+from dualfair.supernet.training.gradients import path_loss
 from dualfair.supernet.training.optimisation import make_optimizer
 from dualfair.supernet.training.process_group import ProcessGroup
 from dualfair.supernet.training.recipe import AUTO, GRAPH, Recipe
@@ -37,7 +38,6 @@ from dualfair.supernet.training.static_step import StaticStep
 from dualfair.supernet.training.statistics import StepStatistics
 from dualfair.supernet.training.step import accumulate
 from dualfair.supernet.training.step_engine import StepEngine, choose_engine
-from dualfair.supernet.training.trainer import path_loss
 
 SMALL = (16, 32)
 """The two batches that larger ones are told from."""

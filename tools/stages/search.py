@@ -6,11 +6,11 @@ from dataclasses import asdict, dataclass, field, replace
 import numpy as np
 import torch
 
+from dualfair.evaluation.answers import answered
 from dualfair.evaluation.objectives import OBJECTIVES, caveats
-from dualfair.evaluation.protocol import answered
 from dualfair.evaluation.scoring.device_ranks import counter_on
 from dualfair.evaluation.scoring.embedding import PixelMeans, pixel_embeddings
-from dualfair.evaluation.scoring.scorer import population_embeddings
+from dualfair.evaluation.scoring.scorer import population_answers
 from dualfair.evolution.archive import Evaluation
 from dualfair.evolution.baselines import exhaustive
 from dualfair.evolution.constraints import Constraints
@@ -235,7 +235,7 @@ def floor_errors(run: TrainedRun, calibrate: int, images: ImageSet) -> dict[str,
     genotype = vanilla if vanilla in space else space.decode([0] * len(space.sizes))
     with seeded(0):
         network = build(genotype, run.setting.skeleton, images.class_count).to(run.device)
-    untrained = population_embeddings(network.eval(), [genotype], images, calibration_images(run, calibrate))[genotype]
+    untrained = population_answers(network.eval(), [genotype], images, calibration_images(run, calibrate))[genotype]
     pixels = torch.from_numpy(pixel_embeddings(images))
     of_pixels = images.answer(PixelMeans(run.setting.splits["train"]), pixels).numpy()
     error, nearer = OBJECTIVES["error"], counter_on(run.device)

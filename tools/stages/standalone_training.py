@@ -4,10 +4,11 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
+from dualfair.evaluation.answers import answered
 from dualfair.evaluation.cost import measured_cost
-from dualfair.evaluation.protocol import ObjectiveNames, answered, evaluate_faces
+from dualfair.evaluation.protocol import ObjectiveNames, evaluate_faces
 from dualfair.evaluation.scoring.device_ranks import counter_on
-from dualfair.evaluation.scoring.scorer import population_embeddings
+from dualfair.evaluation.scoring.scorer import population_answers
 from dualfair.presentation.boards import write_training_outcome
 from dualfair.presentation.format import spoken
 from dualfair.presentation.table import Column, spread_columns, table
@@ -140,7 +141,7 @@ def _conclude(run: TrainedRun, stage: TrainingStage, training: TrainingSpec, tra
     protocol, scores = stage.how.protocol.protocol(), {}
     for split in SPLITS:
         faces = run.setting.splits[split]
-        answers = population_embeddings(
+        answers = population_answers(
             network, [network.spec], faces, calibration, batch=batch, precision=stage.how.protocol.precision
         )[network.spec]
         scores[split] = evaluate_faces(answered(faces, answers, protocol.seed, counter_on(run.device)), protocol)

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +25,19 @@ from dualfair.supernet.training.process_group import ProcessGroup
 
 if TYPE_CHECKING:
     from dualfair.runs.standalone import Standalone
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """On what networks are put under test: images of a `store`, of a `split` or None, by a column `group` or None, and
+    published `pairs`, if any."""
+
+    store: FaceStore
+    pairs: Path | None
+    group: str | None
+    split: str | None
+    drop_unknown: bool
+    processes: ProcessGroup
 
 
 def subject_of_embeddings(
@@ -82,8 +95,8 @@ def subjects_of_networks(
             raise ValueError(
                 f"the faces are stored at {store.size} px, {path} takes {size} px; import them again with --size {size}"
             )
-        subject_of = SUBJECTS[store.task]
-        subjects.append(subject_of(path, standalone, store, pairs, group, split, processes, drop_unknown))
+        asked = Asked(store, pairs, group, split, drop_unknown, processes)
+        subjects.append(SUBJECTS[store.task](path, standalone, asked))
     times = Counter((subject.name, subject.seed) for subject in subjects)
     return [
         replace(subject, name=f"{subject.name} of {place}") if times[subject.name, subject.seed] > 1 else subject
@@ -91,64 +104,48 @@ def subjects_of_networks(
     ]
 
 
-def _of_faces(
-    path: Path,
-    standalone: "Standalone",
-    store: FaceStore,
-    pairs: Path | None,
-    group: str | None,
-    split: str | None,
-    processes: ProcessGroup,
-    drop_unknown: bool,
-) -> Subject:
+def _of_faces(path: Path, standalone: "Standalone", asked: Asked) -> Subject:
     """A network's embeddings of faces, and of pairs where there are some."""
     from dualfair.evaluation.scoring.distributed import embed_together
     from dualfair.supernet.images.face_set import FaceSet
 
+    store, group, split, pairs = asked.store, asked.group, asked.split, asked.pairs
     size, about = standalone.network.skeleton.image_size, standalone.trained_on
     at_home = about.faces_fingerprint == store.fingerprint
     chosen = (group or about.group_column, split or "test", about.splits) if at_home else (group, split or "all")
-    choice = choose(store.manifest, str(store.folder), *chosen, drop_unknown=drop_unknown)
+    choice = choose(store.manifest, str(store.folder), *chosen, drop_unknown=asked.drop_unknown)
     notes = () if at_home or split else (f"{path} was trained on other faces: all images here are evaluated",)
     if at_home and split in ("all", "train"):
         notes = ("the network was trained on some of these people: its numbers are too good",)
     no_groups = np.full(len(choice.rows), "")
     images = FaceSet(store.pixels, choice.rows, choice.identities, no_groups, size)
-    embeddings = embed_together(standalone.network, images, processes)
+    embeddings = embed_together(standalone.network, images, asked.processes)
     paired, of_pairs = None, ()
     if pairs is not None and pairs.suffix == ".bin":
         paired = _verification_set(pairs, standalone.network, size)
     elif pairs is not None:
-        paired, of_pairs = _paired(pairs, store.manifest, choice, embeddings, group, drop_unknown)
+        paired, of_pairs = _paired(pairs, store.manifest, choice, embeddings, group, asked.drop_unknown)
     training = standalone.training
     told = notes + choice.notes + of_pairs
     return Subject(training.label, training.seed, embeddings, choice, paired, told, store.linked)
 
 
-def _of_labelled(
-    path: Path,
-    standalone: "Standalone",
-    store: FaceStore,
-    pairs: Path | None,
-    group: str | None,
-    split: str | None,
-    processes: ProcessGroup,
-    drop_unknown: bool,
-) -> ClassifiedSubject:
+def _of_labelled(path: Path, standalone: "Standalone", asked: Asked) -> ClassifiedSubject:
     """A network's class scores of labelled images. Raises ValueError for pairs, and for other classes than it tells
     apart."""
-    from dualfair.evaluation.protocol import answered
-    from dualfair.evaluation.scoring.scorer import population_embeddings
+    from dualfair.evaluation.answers import answered
+    from dualfair.evaluation.scoring.scorer import population_answers
     from dualfair.supernet.images.class_labels import known_class_labels
     from dualfair.supernet.images.labelled_set import all_labelled, split_labelled
 
+    store, group, split = asked.store, asked.group, asked.split
     network, about, manifest = standalone.network, standalone.trained_on, store.manifest
     at_home = about.faces_fingerprint == store.fingerprint
     split = split or ("test" if at_home else "all")
-    if pairs is not None:
-        raise ValueError(f"{pairs} is of faces; labelled images are not verified by pairs")
+    if asked.pairs is not None:
+        raise ValueError(f"{asked.pairs} is of faces; labelled images are not verified by pairs")
     column = group or (about.group_column if at_home else None)
-    images, labels = all_labelled(store, column, network.skeleton.image_size, drop_unknown or about.drop_unknown)
+    images, labels = all_labelled(store, column, network.skeleton.image_size, asked.drop_unknown or about.drop_unknown)
     if images.class_names != standalone.classes:
         known = f"the classes {shorten(standalone.classes)}" if standalone.classes else "people"
         raise ValueError(
@@ -172,7 +169,7 @@ def _of_labelled(
     images = images.take(np.flatnonzero(np.isin(images.rows, rows)))
     if not len(images):
         raise ValueError(f"the {split} split of {store.folder} is empty; use --split all")
-    scores = population_embeddings(network, [network.spec], images, None)[network.spec]
+    scores = population_answers(network, [network.spec], images, None)[network.spec]
     chosen = Choice(
         images.rows,
         images.identities,

@@ -9,7 +9,7 @@ import torch
 from dualfair.evaluation.protocol import EvaluationProtocol
 from dualfair.evaluation.scoring import embedding, scorer
 from dualfair.evaluation.scoring.embedding import computed_in, network_input
-from dualfair.evaluation.scoring.scorer import InheritedScorer, population_embeddings
+from dualfair.evaluation.scoring.scorer import InheritedScorer, population_answers
 from dualfair.runs.options import ProtocolOptions, measurement
 from dualfair.runs.records.codec import decode, encode
 from dualfair.supernet.network import Supernet
@@ -64,7 +64,7 @@ def test_bfloat16_scores_are_float32_and_near_those_of_float32(tiny, faces, monk
     torch.manual_seed(0)
     supernet, genotypes = Supernet(tiny, 4).eval(), SPACE.sample_distinct(3, np.random.default_rng(0))
     calibration = network_input(faces, np.arange(0, 96, 2), "cpu")
-    plain = population_embeddings(supernet, genotypes, faces, calibration)
+    plain = population_answers(supernet, genotypes, faces, calibration)
     asked = []
 
     def on_a_cpu(precision, device):
@@ -72,7 +72,7 @@ def test_bfloat16_scores_are_float32_and_near_those_of_float32(tiny, faces, monk
         return torch.autocast("cpu", torch.bfloat16)
 
     monkeypatch.setattr(scorer, "computed_in", on_a_cpu)
-    half = population_embeddings(supernet, genotypes, faces, calibration, precision="bf16")
+    half = population_answers(supernet, genotypes, faces, calibration, precision="bf16")
     for genotype in genotypes:
         assert half[genotype].dtype == np.float32
         cosines = (half[genotype] * plain[genotype]).sum(axis=1)

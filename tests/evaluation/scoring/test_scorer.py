@@ -9,7 +9,7 @@ from dualfair.evaluation.objective_grammar import parse_objectives
 from dualfair.evaluation.objectives import OBJECTIVES, EmbeddedFaces, disparity_objective
 from dualfair.evaluation.protocol import EvaluationProtocol, evaluate_faces
 from dualfair.evaluation.scoring.embedding import embed, network_input
-from dualfair.evaluation.scoring.scorer import InheritedScorer, interval_columns, population_embeddings
+from dualfair.evaluation.scoring.scorer import InheritedScorer, interval_columns, population_answers
 from dualfair.evaluation.statistics.bootstrap import disparity_statistic, identity_bootstrap
 from dualfair.supernet.network import Supernet, calibrate_stage
 from dualfair.supernet.space import dpn_space
@@ -50,36 +50,36 @@ def population():
 
 
 def test_a_population_scored_as_a_trie_equals_one_by_one_bit_for_bit(supernet, faces, calibration, population):
-    together = population_embeddings(supernet, population, faces, calibration, batch=40)
-    shuffled = population_embeddings(supernet, population[::-1], faces, calibration, batch=40)
+    together = population_answers(supernet, population, faces, calibration, batch=40)
+    shuffled = population_answers(supernet, population[::-1], faces, calibration, batch=40)
     for genotype in population:
-        alone = population_embeddings(supernet, [genotype], faces, calibration, batch=40)[genotype]
+        alone = population_answers(supernet, [genotype], faces, calibration, batch=40)[genotype]
         assert np.array_equal(together[genotype], alone)
         assert np.array_equal(together[genotype], shuffled[genotype])
 
 
 def test_inherited_equals_the_standalone_network_with_the_extracted_weights(supernet, faces, calibration, population):
-    together = population_embeddings(supernet, population, faces, calibration, batch=40)
+    together = population_answers(supernet, population, faces, calibration, batch=40)
     for genotype in population[:5]:
         standalone = supernet.extract(genotype)
         calibrate_stage(standalone, calibration)
         assert np.array_equal(embed(standalone, faces, batch=40), together[genotype])
-        judged = population_embeddings(supernet.extract(genotype), [genotype], faces, calibration, batch=40)
+        judged = population_answers(supernet.extract(genotype), [genotype], faces, calibration, batch=40)
         assert np.array_equal(judged[genotype], together[genotype])
 
 
 def test_without_calibration_the_inherited_statistics_are_used(supernet, faces, calibration, population):
-    plain = population_embeddings(supernet, population, faces, None, batch=40)
+    plain = population_answers(supernet, population, faces, None, batch=40)
     genotype = population[0]
     assert np.array_equal(plain[genotype], embed(supernet.extract(genotype), faces, batch=40))
-    calibrated = population_embeddings(supernet, population, faces, calibration, batch=40)
+    calibrated = population_answers(supernet, population, faces, calibration, batch=40)
     assert not np.allclose(plain[genotype], calibrated[genotype])
 
 
 def test_scoring_leaves_the_supernet_as_it_was(supernet, faces, calibration, population):
     before = {name: value.clone() for name, value in supernet.state_dict().items()}
     modes = [module.training for module in supernet.modules()]
-    population_embeddings(supernet, population, faces, calibration)
+    population_answers(supernet, population, faces, calibration)
     assert all(torch.equal(value, before[name]) for name, value in supernet.state_dict().items())
     assert modes == [module.training for module in supernet.modules()]
     assert all(parameter.grad is None for parameter in supernet.parameters())
@@ -113,7 +113,7 @@ def test_columns_are_the_objectives_then_the_details(supernet, faces, calibratio
     )  # fmt: skip
     values = scorer(population[:4])
     for row, genotype in zip(values, population[:4], strict=True):
-        result = ranks(population_embeddings(supernet, [genotype], faces, calibration)[genotype], faces.identities)
+        result = ranks(population_answers(supernet, [genotype], faces, calibration)[genotype], faces.identities)
         groups = faces.groups[result.probes]
         means = [result.values[groups == group].mean() for group in "ab"]
         assert row[0] == np.mean(result.values > 0)
@@ -157,7 +157,7 @@ def test_resamples_add_intervals_and_change_nothing_else(supernet, faces, calibr
     assert scorer.columns == (*plain.columns, *ends)
     values = scorer(population[:3])
     assert np.array_equal(values[:, :-4], plain(population[:3]), equal_nan=True)
-    embeddings = population_embeddings(supernet, population[:1], faces, calibration)[population[0]]
+    embeddings = population_answers(supernet, population[:1], faces, calibration)[population[0]]
     result = ranks(embeddings, faces.identities)
     wrong = result.values > 0
     error = identity_bootstrap(lambda rows: wrong[rows].mean(), faces.identities, resamples=50, seed=0)

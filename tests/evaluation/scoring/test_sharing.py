@@ -6,7 +6,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from dualfair.evaluation.cost import macs
-from dualfair.evaluation.scoring.scorer import population_embeddings
+from dualfair.evaluation.scoring.scorer import population_answers
 from dualfair.evaluation.scoring.sharing import Work, divide, expected_work, work
 from dualfair.supernet.images.face_set import FaceSet
 from dualfair.supernet.network import Supernet
@@ -46,7 +46,7 @@ def test_shared_work_is_what_scoring_really_computes(tiny):
     faces = FaceSet(np.zeros((1, 24, 24, 3), np.uint8), np.arange(1), np.array(["p"]), np.array(["a"]), 24)
     genotypes = population(12)
     with FlopCounterMode(display=False) as counter:
-        population_embeddings(supernet, genotypes, faces, None)
+        population_answers(supernet, genotypes, faces, None)
     assert counter.get_total_flops() == 2 * 2 * work(genotypes, tiny).shared
 
 

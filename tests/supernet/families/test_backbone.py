@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from dualfair.evaluation.scoring.scorer import population_embeddings
+from dualfair.evaluation.scoring.scorer import population_answers
 from dualfair.supernet.families.backbone import Backbone
 from dualfair.supernet.families.backbone_network import build_backbone
 from dualfair.supernet.genotype import HEAD_NAMES
@@ -160,8 +160,8 @@ def test_judging_measures_statistics_anew_on_a_copy_with_nothing_dropped(faces, 
     network.eval()
     before = {name: value.clone() for name, value in network.state_dict().items()}
     calibration = to_input(faces.read(np.arange(64)))
-    result = population_embeddings(network, [network.spec], faces, calibration)[network.spec]
-    again = population_embeddings(network, [network.spec], faces, calibration)[network.spec]
+    result = population_answers(network, [network.spec], faces, calibration)[network.spec]
+    again = population_answers(network, [network.spec], faces, calibration)[network.spec]
     assert result.shape == (96, tiny.embedding) and np.array_equal(result, again)
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
     for norm in (module for module in network.modules() if isinstance(module, (nn.BatchNorm2d, nn.BatchNorm1d))):
@@ -169,5 +169,5 @@ def test_judging_measures_statistics_anew_on_a_copy_with_nothing_dropped(faces, 
         norm.momentum = 1.0
     with torch.no_grad():
         network(calibration)
-    by_hand = population_embeddings(network.eval(), [network.spec], faces, None)[network.spec]
+    by_hand = population_answers(network.eval(), [network.spec], faces, None)[network.spec]
     np.testing.assert_allclose(result, by_hand, atol=1e-5)

@@ -231,14 +231,14 @@ def test_a_graph_resumes_bit_for_bit_and_as_it_began(tiny, faces):
 def test_a_recording_is_forgotten_behind_the_last_step(tiny, faces):
     network, space = networks(tiny, faces, "supernet")
     trainer = trainer_of(network, space, faces, "graph")
-    trainer._static_step.record = fake_record
+    trainer.gradients.static_step.record = fake_record
     steps = trainer.run()
     next(steps)
-    recorded = trainer._static_step._replay
+    recorded = trainer.gradients.static_step._replay
     next(steps)
-    assert recorded is not None and trainer._static_step._replay is recorded
+    assert recorded is not None and trainer.gradients.static_step._replay is recorded
     steps.close()
-    assert trainer._static_step._replay is None and not trainer._static_step._gradients
+    assert trainer.gradients.static_step._replay is None and not trainer.gradients.static_step._gradients
     list(trainer.run())
     assert (trainer.operation_updates == trainer.steps).all()
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from dualfair.evaluation.classified import ClassifiedImages
+from dualfair.evaluation.answers import ClassifiedImages, answered
 from dualfair.evaluation.objective_grammar import parse_objectives
 from dualfair.evaluation.objectives import OBJECTIVES, EmbeddedFaces
-from dualfair.evaluation.protocol import EvaluationProtocol, answered, evaluate_faces
-from dualfair.evaluation.scoring.scorer import InheritedScorer, population_embeddings
+from dualfair.evaluation.protocol import EvaluationProtocol, evaluate_faces
+from dualfair.evaluation.scoring.scorer import InheritedScorer, population_answers
 from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.images.labelled_set import LabelledSet
 from dualfair.supernet.network import Supernet
@@ -44,7 +44,7 @@ def by_hand(supernet, path, images):
 @pytest.mark.parametrize("head", ["softmax", "cosface"])
 def test_networks_answer_with_class_scores_and_without_mirror_images(supernet, images, head):
     path = Genotype.parse(f"101:{head}").repeat(len(supernet.trunk.blocks))
-    scores = population_embeddings(supernet, [path], images, None, batch=32)[path]
+    scores = population_answers(supernet, [path], images, None, batch=32)[path]
     assert scores.shape == (IMAGES, len(CLASSES))
     np.testing.assert_allclose(scores, by_hand(supernet, path, images), atol=1e-5)
 
@@ -116,7 +116,7 @@ def test_a_gallery_of_classified_images_is_refused():
 
 def test_the_verdict_has_every_group_and_both_halves(images, supernet):
     path = Genotype.parse("101:softmax").repeat(len(supernet.trunk.blocks))
-    scores = population_embeddings(supernet, [path], images, None)[path]
+    scores = population_answers(supernet, [path], images, None)[path]
     verdict = evaluate_faces(answered(images, scores), EvaluationProtocol())
     assert [group.probes for group in verdict.groups] == [45, 45] and verdict.excluded == 0
     assert len(verdict.halves) == 2 and all(0 <= half["error"] <= 1 for half in verdict.halves)
