@@ -130,10 +130,10 @@ def working_on(run: Path | str, **how: object) -> Iterator[TrainedRun]:
 
 def recorded_setting(run: Path, config: TrainConfig) -> Setting:
     """What a run is about. Raises ValueError where its faces are not at hand, or no longer those it was trained on."""
-    return open_setting(config.options, open_faces(run, config))
+    return open_setting(config.options, recorded_store(run, config))
 
 
-def open_faces(run: Path, config: TrainConfig) -> FaceStore:
+def recorded_store(run: Path, config: TrainConfig) -> FaceStore:
     """The faces of a run. Raises ValueError where they are not at hand, or no longer those it was trained on."""
     folder = faces_of(run, config)
     if not folder.exists():

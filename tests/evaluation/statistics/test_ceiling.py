@@ -111,7 +111,7 @@ def test_pure_noise_has_a_ceiling_near_0_and_noise_free_values_one_of_1():
     [
         (np.ones((2, 3)), "undefined for 2 networks; at least 3 are needed"),
         (np.ones((0, 0)), "undefined for 0 networks; at least 3 are needed"),
-        (np.arange(4.0)[:, None], "undefined for 1 seed(s) and no halves of the people: train 2 seeds or more"),
+        (np.arange(4.0)[:, None], "undefined for 1 seed(s) and no halves: train 2 seeds or more"),
         (np.full((4, 2), np.inf), "undefined: the truth has values that are not finite"),
         (np.full((4, 2), 0.1), "undefined: the truth is the same for all 4 networks"),
     ],

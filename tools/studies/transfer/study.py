@@ -13,7 +13,7 @@ from dualfair.presentation.table import Column, spread_columns, table
 from dualfair.runs.directory import RunDirectory
 from dualfair.runs.records.codec import Record, keyed
 from dualfair.runs.records.training import MEASURES, TrainConfig
-from dualfair.runs.trained_run import open_faces
+from dualfair.runs.trained_run import recorded_store
 from dualfair.runs.watching import Say, silent
 from dualfair.studies.transfer import TransferOptions
 from dualfair.studies.transfer.measure import LEAST_PEOPLE, TEST, TransferRow, carried_over, measure, with_front
@@ -115,7 +115,7 @@ def _asked(run: RunDirectory, targets: Sequence[Path], columns: Sequence[str]) -
     """The columns of every faces folder that a run's networks are measured by, those at home first."""
     config = run.config(run.layout.train, TrainConfig)
     _refuse_labelled(run.path, config.task)
-    store = open_faces(run.path, config)
+    store = recorded_store(run.path, config)
     home = store.folder
     columns_of = {home: dict.fromkeys((config.options.group_column, *_of(store, columns)))}
     for target in targets:
