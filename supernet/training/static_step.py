@@ -147,9 +147,11 @@ class StaticStep:
         weights = list(self.network.parameters())
 
         def compute() -> tuple[Tensor, Tensor]:
-            # Where there is no gradient yet it is written, not added to: a replay overwrites it.
+            # Where there is no gradient yet it is written, not added to: a replay overwrites it. It has to overwrite
+            # the statistics as well, whatever ran before it was recorded.
             for weight in weights:
                 weight.grad = None
+            self.statistics.use_anew()
             return self._compute(*self._inputs)
 
         self._outputs, self._replay = self.record(compute)

@@ -37,7 +37,7 @@ class StepStatistics:
             self._look_at(norms)
         self._before = torch.cat(self._buffers)
         self._tracked_before = torch.stack(self._tracked)
-        self._uses.clear()
+        self.use_anew()
 
     def use(self, stages: Iterable[nn.Module]) -> None:
         """Average the norms of layers that are about to run over their uses in this step."""
@@ -45,6 +45,10 @@ class StepStatistics:
             for norm in self._norms_in(stage):
                 self._uses[norm] += 1
                 norm.momentum = 1 / self._uses[norm]
+
+    def use_anew(self) -> None:
+        """Forget the uses of this step: its forward passes run once more, as when a step is recorded."""
+        self._uses.clear()
 
     def sums(self, paths: Sequence[Genotype]) -> Tensor:
         """The batch statistics of this rank, which took these paths, added up over its uses of each norm: (V,)."""

@@ -228,6 +228,17 @@ def test_a_graph_resumes_bit_for_bit_and_as_it_began(tiny, faces):
     assert continued.engine.name == "paths"
 
 
+def test_what_runs_before_a_step_is_recorded_does_not_show_in_the_statistics(tiny, faces):
+    """Of batch normalisation: a recorded step writes the means of its own passes, warmed up or not."""
+    recorded, written = (trainer_of(*networks(tiny, faces, "supernet"), faces, "graph") for _ in range(2))
+    recorded.gradients.static_step.record = fake_record
+    for trainer in (recorded, written):
+        list(trainer.run(until=3))
+    expected = written.network.state_dict()
+    for name, value in recorded.network.state_dict().items():
+        assert torch.equal(value, expected[name]), name
+
+
 def test_a_recording_is_forgotten_behind_the_last_step(tiny, faces):
     network, space = networks(tiny, faces, "supernet")
     trainer = trainer_of(network, space, faces, "graph")
