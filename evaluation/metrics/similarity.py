@@ -197,8 +197,22 @@ def lengths(embeddings: np.ndarray) -> np.ndarray:
     squares = np.empty(len(embeddings))
     for place in _blocks(*embeddings.shape):
         block = embeddings[place].astype(np.float64)
-        squares[place] = np.einsum("ij,ij->i", block, block)
+        squares[place] = sum_by_halves(np.multiply(block, block, out=block))
     return np.sqrt(np.where(squares > 0, squares, 1))
+
+
+def sum_by_halves(rows):
+    """The sum of every row (N,) of an array or a tensor (N, D): one half is added to the other until a column is left.
+
+    Which numbers are added to which is the same everywhere, so every device comes to the same bits.
+    """
+    while (columns := rows.shape[1]) > 1:
+        half = columns // 2
+        added = rows[:, :half] + rows[:, half : 2 * half]
+        if columns % 2:
+            added[:, 0] += rows[:, -1]
+        rows = added
+    return rows.sum(1)
 
 
 def unit_rows(embeddings: np.ndarray, images: np.ndarray) -> np.ndarray:

@@ -1,6 +1,6 @@
 """How many images are nearer than the nearest mate, counted on a CUDA device; equal to `metrics.identification`.
 
-Shape legend: N images, D embedding, G gallery images, P probes, C probes at once, K pairs.
+Shape legend: N images, D embedding, G gallery images, P probes, C probes at once, M most mates of one, K pairs.
 """
 
 from functools import partial
@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 
 from dualfair.evaluation.metrics.identification import CountNearer, count_nearer
-from dualfair.evaluation.metrics.similarity import DENSE, GRID, Arrangement, lengths, rounding, tie_tolerance
+from dualfair.evaluation.metrics.similarity import DENSE, GRID, Arrangement, rounding, sum_by_halves, tie_tolerance
 from dualfair.supernet.memory import Batch, free_memory
 from dualfair.supernet.tf32 import tensor_float32
 
 _ROWS = 2048
 """Most probes at once: with more a device is no faster."""
 _PAIR_BYTES = 64
-"""A quarter of the free memory is used: cosines and masks are 16 bytes a pair."""
+"""A quarter of the free memory is used: cosines and masks are 16 bytes a pair, mates among them as much again."""
 _PAIRS = 2**16
 """Pairs at once whose rows are multiplied one by one in float64."""
 
@@ -35,21 +35,25 @@ def count_on_device(
     if np.result_type(embeddings.dtype, np.float32) == np.float64:
         return count_nearer(embeddings, arranged, count)
     device = torch.device(device)
-    unit = _unit_rows(embeddings, arranged.gallery, device)
-    probes = _unit_rows(embeddings, arranged.probes, device)
+    units = _unit_rows(embeddings, device)
+    unit, probes = (units[torch.from_numpy(images).to(device)] for images in (arranged.gallery, arranged.probes))
     first, last, own = (
         torch.from_numpy(columns).to(device)[:, None]
         for columns in (arranged.bounds[arranged.codes], arranged.bounds[arranged.codes + 1], arranged.own)
     )
-    columns, sizes = torch.arange(len(unit), device=device), np.diff(arranged.bounds)
+    sizes = np.diff(arranged.bounds)
+    # As many columns as the largest identity has: smaller ones have their last instead of those beyond.
+    steps = torch.arange(sizes.max(), device=device)
     identities = torch.from_numpy(np.repeat(np.arange(len(sizes)), sizes)).to(device)
     counts = np.empty(len(probes), dtype=np.int64)
 
     def work(place: slice) -> None:
         cosines = probes[place] @ unit.T
-        mates = (columns >= first[place]) & (columns < last[place])
-        nearest = _nearest(cosines.where(mates & (columns != own[place]), -torch.inf), probes[place], unit)
-        nearer = _nearer(cosines.masked_fill_(mates, -torch.inf), probes[place], unit, nearest)
+        beyond = (mates := first[place] + steps) >= last[place]
+        mates = torch.minimum(mates, last[place] - 1)
+        of_mates = cosines.gather(1, mates).masked_fill_(beyond | (mates == own[place]), -torch.inf)
+        nearest = _nearest(of_mates, mates, probes[place], unit)
+        nearer = _nearer(cosines.scatter_(1, mates, -torch.inf), probes[place], unit, nearest)
         if count == "identities":
             hits = torch.zeros(len(nearer), len(sizes), dtype=torch.int32, device=device)
             nearer = hits.index_add_(1, identities, nearer.int()) > 0
@@ -61,26 +65,25 @@ def count_on_device(
     return counts
 
 
-def _unit_rows(embeddings: np.ndarray, images: np.ndarray, device: torch.device) -> Tensor:
-    """`similarity.unit_rows` to the bit: lengths by numpy, a division and a rounding, which are exact everywhere."""
-    rows = embeddings[images]
-    divisors = torch.from_numpy(lengths(rows) * GRID).to(device)
-    return (torch.from_numpy(rows).to(device).double() / divisors[:, None]).round_().float().mul_(GRID)
+def _unit_rows(embeddings: np.ndarray, device: torch.device) -> Tensor:
+    """`similarity.unit_rows` of all images, to the bit: sums in the same order, divisions, roots and roundings, which
+    are exact everywhere."""
+    # Tensors are made of arrays that may be written to.
+    rows = torch.from_numpy(np.require(embeddings, requirements=["C", "W"])).to(device).double()
+    squares = sum_by_halves(rows.square())
+    divisors = squares.where(squares > 0, 1).sqrt_().mul_(GRID)
+    return rows.div_(divisors[:, None]).round_().float().mul_(GRID)
 
 
-def _nearest(mates: Tensor, probes: Tensor, unit: Tensor) -> Tensor:
-    """The cosine to the nearest mate in float64 (C,), from cosines to mates (C, G), -inf elsewhere.
+def _nearest(of_mates: Tensor, mates: Tensor, probes: Tensor, unit: Tensor) -> Tensor:
+    """The cosine to the nearest mate in float64 (C,), from cosines to mates (C, M) and their columns of the gallery.
 
     Every probe has one. The nearest is among those that are within rounding of the largest in float32.
     """
-    within = mates >= mates.amax(1, keepdim=True) - 2 * rounding(unit.shape[1])
-    rows, columns = within.nonzero(as_tuple=True)
-    exact = _exact(probes, unit, rows, columns)
-    # In ascending order of rows: every row's pairs side by side, without an operation that is not deterministic.
-    place = torch.arange(len(rows), device=rows.device) - torch.searchsorted(rows, rows)
-    table = exact.new_full((len(probes), int(place.max()) + 1), -torch.inf)
-    table[rows, place] = exact
-    return table.amax(1)
+    rows, places = (of_mates >= of_mates.amax(1, keepdim=True) - 2 * rounding(unit.shape[1])).nonzero(as_tuple=True)
+    exact = of_mates.new_full(of_mates.shape, -torch.inf, dtype=torch.float64)
+    exact[rows, places] = _exact(probes, unit, rows, mates[rows, places])
+    return exact.amax(1)
 
 
 def _nearer(cosines: Tensor, probes: Tensor, unit: Tensor, nearest: Tensor) -> Tensor:
