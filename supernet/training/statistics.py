@@ -27,6 +27,8 @@ class StepStatistics:
         self._all = [module for module in network.modules() if isinstance(module, _BatchNorm)]
         self._norms_of_stage: dict[nn.Module, tuple[nn.Module, ...]] = {}
         self._uses: Counter[nn.Module] = Counter()
+        # Of the paths that were asked about last: a step asks several times.
+        self._last_uses: tuple[tuple, Counter[nn.Module]] = ((), Counter())
         self.norms: list[nn.Module] = []
 
     def begin(self, paths: Sequence[Genotype]) -> None:
@@ -73,19 +75,19 @@ class StepStatistics:
         self.norms = norms
         self._buffers = [buffer for norm in norms for buffer in (norm.running_mean, norm.running_var)]
         self._tracked = [norm.num_batches_tracked for norm in norms]
-        self._momenta = [norm.momentum for norm in norms]
+        self._momenta = {norm: norm.momentum for norm in norms}
         self._values = torch.tensor([2 * norm.num_features for norm in norms])
         # Steps are much alike: what was spread out last is likely to be wanted again.
         self._last_spread: tuple[list[float], Tensor] = ([], torch.empty(0))
-        momenta = torch.tensor(self._momenta).repeat_interleave(self._values)
+        momenta = torch.tensor(list(self._momenta.values())).repeat_interleave(self._values)
         self._momentum = momenta.to(self._buffers[0])
 
     def _write(self, values: Tensor, tracked: Tensor) -> None:
         with torch.no_grad():
             torch._foreach_copy_(self._buffers, values.split([buffer.numel() for buffer in self._buffers]))
             torch._foreach_copy_(self._tracked, tracked.unbind())
-        for norm, momentum in zip(self.norms, self._momenta, strict=True):
-            norm.momentum = momentum
+        for norm in self._uses:
+            norm.momentum = self._momenta[norm]
 
     def _spread(self, uses: Counter) -> Tensor:
         """Uses of every norm as a number for each of its values, (V,)."""
@@ -97,12 +99,15 @@ class StepStatistics:
 
     def _uses_of(self, paths: Sequence[Genotype], ranks: int = 1, sharers: int = 1) -> Counter:
         """Uses of every norm along paths, each taken by so many `sharers`; by all `ranks` of what paths begin with."""
-        uses: Counter[nn.Module] = Counter()
-        for path, users in ((None, ranks), *((path, sharers) for path in paths)):
-            for stage in self.stages_of(path):
-                for norm in self._norms_in(stage):
-                    uses[norm] += users
-        return uses
+        asked = (tuple(paths), ranks, sharers)
+        if asked != self._last_uses[0]:
+            uses: Counter[nn.Module] = Counter()
+            for path, users in ((None, ranks), *((path, sharers) for path in paths)):
+                for stage in self.stages_of(path):
+                    for norm in self._norms_in(stage):
+                        uses[norm] += users
+            self._last_uses = asked, uses
+        return self._last_uses[1]
 
     def stages_of(self, path: Genotype | None) -> Iterator[nn.Module]:
         """The layers that a path runs through; for None those of what all paths begin with."""
