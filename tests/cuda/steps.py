@@ -39,7 +39,8 @@ def strict_steps(skeleton: str, batch: int, device: str) -> Iterator[Row]:
     engine, product = chosen_engine(setting).name, product_rate(device)
     yield Row("chosen engine", engine)
     yield Row("bfloat16 matrix product", product / 1e12, "TFLOP/s")
-    forecasts = _forecasts(setting)
+    # They take seconds, and on a GPU most of a small training's memory is what libraries take.
+    forecasts = {} if skeleton == "nano" and device != "cpu" else _forecasts(setting)
     # One for all, as a large one takes long to make; what it holds does not matter to how long steps take.
     supernet, faces, recipe, _ = parts(setting)
 
