@@ -9,12 +9,16 @@ import torch
 @contextmanager
 def tensor_float32(*, products: bool, convolutions: bool) -> Iterator[None]:
     """Within, matrix products and convolutions of float32 on CUDA may be in TensorFloat-32, or not; then both are as
-    they were before."""
-    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
-    torch.set_float32_matmul_precision("high" if products else "highest")
-    torch.backends.cudnn.allow_tf32 = convolutions
+    they were before.
+
+    Torch's older switches cannot be read where programs have used both kinds; these can.
+    """
+    switches = torch.backends.cuda.matmul, torch.backends.cudnn.conv
+    before = [switch.fp32_precision for switch in switches]
     try:
+        for switch, allowed in zip(switches, (products, convolutions), strict=True):
+            switch.fp32_precision = "tf32" if allowed else "ieee"
         yield
     finally:
-        torch.set_float32_matmul_precision(before[0])
-        torch.backends.cudnn.allow_tf32 = before[1]
+        for switch, precision in zip(switches, before, strict=True):
+            switch.fp32_precision = precision

@@ -38,4 +38,4 @@ def forget(device: str) -> None:
 
 def exact_arithmetic() -> None:
     """Float32 without TF32, in this process."""
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.conv.fp32_precision = torch.backends.cuda.matmul.fp32_precision = "ieee"

@@ -3,7 +3,6 @@
 import importlib
 import importlib.util
 from collections.abc import Iterator
-from contextlib import nullcontext
 from functools import partial
 
 import numpy as np
@@ -11,6 +10,7 @@ import torch
 
 from dualfair.benchmarks.contests import random_embeddings
 from dualfair.evaluation.metrics.identification import ranks as numpy_ranks
+from dualfair.evaluation.options import PRECISIONS
 from dualfair.evaluation.protocol import EvaluationProtocol
 from dualfair.evaluation.scoring.embedding import network_input
 from dualfair.evaluation.scoring.scorer import InheritedScorer, population_answers
@@ -33,19 +33,12 @@ def scored(device: str) -> Iterator[Row]:
     supernet, genotypes = _supernet(name, device, subnets)
     faces, others = (random_faces(images, images, supernet.skeleton.image_size, seed) for seed in (0, 1))
     calibration = network_input(others, np.arange(min(sample, images)), device)
-    kind, exact = torch.device(device).type, None
-    contexts = {
-        "float32": nullcontext,
-        "TF32": nullcontext,
-        "bfloat16": lambda: torch.autocast(kind, torch.bfloat16),
-    }
-    for precision, context in contexts.items():
-        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = precision == "TF32"
+    exact = None
+    for precision in PRECISIONS:
         results = []
 
-        def score(context=context, results=results) -> None:
-            with context():
-                results.append(population_answers(supernet, genotypes, faces, calibration, batch=128))
+        def score(precision=precision, results=results) -> None:
+            results.append(population_answers(supernet, genotypes, faces, calibration, batch=128, precision=precision))
 
         seconds = seconds_of(score, device, repeats=1, warm_up=1)
         yield Row(f"{precision}, {subnets} {name} subnets x {images} images", 1000 * seconds, "ms")

@@ -19,7 +19,7 @@ SPACE = dpn_space("dpn81", 3)
 
 
 def settings():
-    return torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()
+    return torch.backends.cudnn.conv.fp32_precision, torch.backends.cuda.matmul.fp32_precision
 
 
 @pytest.fixture
@@ -37,19 +37,20 @@ def autocasts(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("precision", "tf32", "half"), [("float32", False, False), ("tf32", True, False), ("bf16", True, True)]
+    ("precision", "convolutions", "half"), [("float32", "ieee", False), ("tf32", "tf32", False), ("bf16", "tf32", True)]
 )
-def test_on_cuda_settings_are_the_precisions_and_put_back(precision, tf32, half, autocasts):
-    for before in (True, False):
-        torch.backends.cudnn.allow_tf32 = before
+def test_on_cuda_settings_are_the_precisions_and_put_back(precision, convolutions, half, autocasts):
+    first = torch.backends.cudnn.conv.fp32_precision
+    for before in ("tf32", "ieee"):
+        torch.backends.cudnn.conv.fp32_precision = before
         try:
             outside = settings()
             with pytest.raises(RuntimeError, match="within"), computed_in(precision, torch.device("cuda")):
-                assert settings() == (tf32, "highest")
+                assert settings() == (convolutions, "ieee")
                 raise RuntimeError("within")
             assert settings() == outside
         finally:
-            torch.backends.cudnn.allow_tf32 = True
+            torch.backends.cudnn.conv.fp32_precision = first
     assert autocasts == [("cuda", torch.bfloat16, half)] * 2
 
 

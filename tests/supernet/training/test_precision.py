@@ -49,13 +49,13 @@ def test_half_precision_is_for_cuda():
 
 
 def test_tf32_is_switched_within_and_put_back_even_after_an_error():
-    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    matmul, convolutions = torch.backends.cuda.matmul, torch.backends.cudnn.conv
 
     def switches():
-        return matmul.allow_tf32, cudnn.allow_tf32
+        return matmul.fp32_precision, convolutions.fp32_precision
 
     before = switches()
-    within = {"tf32": (True, True), "float32": (False, False), "bf16": before, "fp16": before}
+    within = {"tf32": ("tf32", "tf32"), "float32": ("ieee", "ieee"), "bf16": before, "fp16": before}
     for name, expected in within.items():
         with pytest.raises(KeyError), float32_products(Recipe(train_precision=name), CUDA):
             assert switches() == expected
