@@ -109,7 +109,7 @@ class Disparity:
         insufficient in any gallery; raises as `evaluate` does.
         """
         galleries = list(galleries)
-        names = {*names, *(name for _, groups in galleries for name in np.asarray(groups).tolist())}
+        names = set(names).union(*(np.asarray(groups).tolist() for _, groups in galleries))
         return self.reduce(_averaged([self.group_values(values, groups, names) for values, groups in galleries]))
 
     def group_values(self, values: np.ndarray, groups: np.ndarray, names: Iterable[object] = ()) -> dict:
@@ -172,7 +172,7 @@ def measure(
         probe_groups = groups[ranks.probes]
         compared = ~np.isin(probe_groups, left_out)
         probes.append(((ranks.correct if correct else ranks.values)[compared], probe_groups[compared]))
-    names = {name for _, groups in galleries for name in groups.tolist()} - set(left_out)
+    names = set().union(*(groups.tolist() for _, groups in galleries)) - set(left_out)
     if isinstance(disparity, Disparity):
         return disparity.average(probes, names)
     name, table = _name(disparity), _averaged([per_group(*gallery, names=names) for gallery in probes])

@@ -126,11 +126,13 @@ def split_ranks(
     probes = checked_rows("probes", probes, len(identities))
     if count not in COUNTS:
         raise ValueError(f"count must be one of {', '.join(COUNTS)}, got {count!r}")
-    names = np.unique(identities[gallery])
-    if len(names) < 2:
-        raise ValueError(f"identities of a gallery must be two or more, got {names.tolist()}; ranks need impostors")
-    ranked = probes[mates_in_gallery(identities, gallery, probes) > 0]
-    arranged = arrange(identities, gallery, ranked)
+    names, codes = np.unique(identities, return_inverse=True)
+    if len(enrolled := np.unique(codes[gallery])) < 2:
+        raise ValueError(
+            f"identities of a gallery must be two or more, got {names[enrolled].tolist()}; ranks need impostors"
+        )
+    ranked = probes[mates_in_gallery(codes, gallery, probes) > 0]
+    arranged = arrange(codes, gallery, ranked)
     image_ranks = np.empty(len(identities), dtype=np.int64)
     image_ranks[arranged.probes] = (nearer or partial(count_nearer, chunk=chunk))(embeddings, arranged, count)
     excluded = len(probes) - len(ranked)
