@@ -136,7 +136,7 @@ def split_ranks(
     image_ranks = np.empty(len(identities), dtype=np.int64)
     image_ranks[arranged.probes] = (nearer or partial(count_nearer, chunk=chunk))(embeddings, arranged, count)
     excluded = len(probes) - len(ranked)
-    return Ranks(image_ranks[ranked], ranked, excluded, count, len(gallery), len(names), len(identities))
+    return Ranks(image_ranks[ranked], ranked, excluded, count, len(gallery), len(enrolled), len(identities))
 
 
 def error(ranks: Ranks) -> float:
