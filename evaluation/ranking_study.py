@@ -18,6 +18,7 @@ from dualfair.evaluation.statistics.ranking import (
     evenly_spaced,
     partial_tau,
     regret,
+    stratified_tau,
     tau_difference,
     top_k_overlap,
     weighted_tau,
@@ -43,8 +44,8 @@ class ScoreTables:
     `samples` tell why each network is there ("front", "even", "random", "named"). `inherited` and `standalone` hold the
     same measures: (n,), and (n, S) by training seed, taken on one set of people. `halves` has the standalone ones on
     two halves of these people, (n, S, 2); a measure may be missing. `baselines` are scores (n,) that compete with every
-    measure, `measure_baselines` those (n,) that compete with one. `units` are what was measured on. Raises
-    ValueError where these do not fit together.
+    measure, `measure_baselines` those (n,) that compete with one. `units` are what was measured on, `heads` those of
+    the networks, empty where they are not known. Raises ValueError where these do not fit together.
     """
 
     names: tuple[str, ...]
@@ -55,6 +56,7 @@ class ScoreTables:
     baselines: Mapping[str, np.ndarray] = field(default_factory=dict)
     measure_baselines: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
     units: str = PEOPLE
+    heads: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         n = len(self.names)
@@ -65,6 +67,8 @@ class ScoreTables:
             )
         if len(self.samples) != n:
             raise ValueError(f"samples must be one a network, got {len(self.samples)} for {n}")
+        if self.heads and len(self.heads) != n:
+            raise ValueError(f"heads must be one a network, got {len(self.heads)} for {n}")
         for shape, groups in (
             ((n,), (self.inherited, self.baselines, *self.measure_baselines.values())),
             ((n, self.seeds), (self.standalone,)),
@@ -99,6 +103,7 @@ class ScoreTables:
             taken(self.baselines),
             {measure: taken(baselines) for measure, baselines in self.measure_baselines.items()},
             self.units,
+            tuple(self.heads[row] for row in rows) if self.heads else (),
         )
 
 
@@ -170,7 +175,8 @@ class MeasureStudy:
 
     `p` is one-sided, by permutations; in `weighted_tau` the truly best weigh most; `regret` and `regret_at_random` are
     in units of the truth; `noise_ceiling` is tau between seeds. `beyond` is None for the first measure. `conclusions`
-    follow, in words. None where undefined: the correlation says why.
+    follow, in words. None where undefined: the correlation says why. `within_heads` is tau over the pairs of networks
+    with the same head; None where all have one head, or it is not known.
     """
 
     n: int
@@ -185,6 +191,7 @@ class MeasureStudy:
     baselines: Mapping[str, Rival]
     beyond: Beyond | None
     conclusions: tuple[str, ...] = ()
+    within_heads: Estimate | None = None
 
     @property
     def verdict(self) -> str:
@@ -232,6 +239,7 @@ def measure_study(tables: ScoreTables, measure: str, resamples: int, seed: int) 
         ceiling=Ceiling(truth, correlated.tau / truth.tau if defined and truth.tau else None),
         baselines=baselines,
         beyond=None if measure == tables.first else _beyond(tables, scores, mean, how),
+        within_heads=stratified_tau(scores, mean, tables.heads, **how) if len(set(tables.heads)) > 1 else None,
     )
     return replace(study, conclusions=tuple(conclusions(study, tables.units)))
 
@@ -261,6 +269,8 @@ def conclusions(study: MeasureStudy, units: str = PEOPLE) -> list[str]:
     - Fewer than LEAST_CONCLUDED networks: nothing.
     - The interval above 0: it ranks better than chance; below 0, unless the truth itself does not rank: it ranks the
       wrong way round.
+    - An interval above 0 that is not above 0 within heads: networks of the same head are not shown to be ranked, or,
+      where that one is below 0, ranked the wrong way round.
     - The ceiling below 0.5: the truth itself does not rank these networks. Else, with an interval above 0, tau at 0.9
       of the ceiling or more: it ranks as well as the truth's own noise allows.
     - The interval of ours - baseline, paired, below 0: it is worse than the baseline. Only with an interval of tau
@@ -283,6 +293,8 @@ def conclusions(study: MeasureStudy, units: str = PEOPLE) -> list[str]:
             lines.append(f"nothing can be concluded: the interval holds 0 with n = {study.n}")
         elif study.verdict != "open":
             lines.append("ranks better than chance" if positive else "ranks the wrong way round")
+    if positive and study.within_heads:
+        lines += _within(study.within_heads)
     if study.truth_unranked:
         lines.append(f"the truth itself does not rank these networks: train more seeds or judge on more {units}")
     elif positive and ceiling.share is not None and ceiling.share >= NEAR_CEILING:
@@ -294,6 +306,14 @@ def conclusions(study: MeasureStudy, units: str = PEOPLE) -> list[str]:
         tells = "tells more than" if more else "adds nothing that these networks can show beyond"
         lines.append(f"{tells} {study.beyond.measure}")
     return lines
+
+
+def _within(heads: Estimate) -> list[str]:
+    """What a score that ranks networks better than chance does not do among those of the same head."""
+    low, high = heads.interval or (-np.inf, np.inf)
+    if low > 0:
+        return []
+    return ["among networks of the same head " + ("not shown" if high >= 0 else "the wrong way round")]
 
 
 def _beside(baselines: Mapping[str, Rival], positive: bool) -> list[str]:

@@ -17,9 +17,15 @@ from scipy.stats import bootstrap
 from dualfair.evaluation.statistics.bootstrap import CONFIDENCE
 
 
-def taus(first: np.ndarray, second: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Tau-b (R,) of two scores (n,) in every resample `counts` (R, n); NaN where a resample holds equal scores only."""
+def taus(first: np.ndarray, second: np.ndarray, counts: np.ndarray, strata: np.ndarray | None = None) -> np.ndarray:
+    """Tau-b (R,) of two scores (n,) in every resample `counts` (R, n); NaN where a resample holds equal scores only.
+
+    With `strata` (n,), sums run over pairs within a stratum alone.
+    """
     a, b = _signs(first), _signs(second)
+    if strata is not None:
+        within = strata[:, None] == strata
+        a, b = a * within, b * within
     counts = np.asarray(counts, dtype=np.float64)
 
     def over_pairs(table: np.ndarray) -> np.ndarray:

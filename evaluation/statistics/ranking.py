@@ -113,6 +113,23 @@ def tau_difference(
     )
 
 
+def stratified_tau(
+    cheap: Sequence[float], truth: Sequence[float], strata: Sequence, *, resamples: int = 2000, seed: int = 0
+) -> Estimate:
+    """Tau-b of two scores (n,) over the pairs of networks within the same of the `strata` (n,), in [-1, 1].
+
+    Whatever differs between strata alone, such as the level of a head's scores, does not enter. Undefined where
+    `correlation` is, and where no stratum has two networks that either score tells apart. Raises ValueError as that
+    does.
+    """
+    cheap, truth = _paired(cheap, truth)
+    strata = np.asarray(strata)
+    scores = {"cheap": cheap, "truth": truth}
+    if undefined(scores) is None and not np.isfinite(taus(cheap, truth, np.ones((1, len(cheap))), strata)[0]):
+        return Estimate(len(cheap), None, None, None, "undefined: scores do not differ within any of them")
+    return _estimate(lambda counts: taus(cheap, truth, counts, strata), scores, resamples, seed)
+
+
 def partial_tau(
     cheap: Sequence[float],
     truth: Sequence[float],

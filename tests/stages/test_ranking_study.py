@@ -81,7 +81,8 @@ def test_the_study_is_json_and_repeats_itself():
     assert TableStudy.from_json(printed) == study == ranking_study(tables, **FEW)
     assert printed["networks"] == list(tables.names) and printed["seeds"] == 3
     keys = (
-        "n correlation p weighted_tau top_k regret regret_at_random noise_ceiling ceiling baselines beyond conclusions"
+        "n correlation p weighted_tau top_k regret regret_at_random noise_ceiling ceiling baselines beyond conclusions "
+        "within_heads"
     )
     assert list(printed["samples"]["all"]["measures"]["error"]) == keys.split()
 
@@ -238,3 +239,44 @@ def test_tables_that_do_not_fit_together_are_refused():
         tables_of(n=4, halves={"error": tables.standalone["error"]})
     with pytest.raises(ValueError, match="samples must be one a network, got 0 for 4"):
         ScoreTables(tables.names, (), tables.inherited, tables.standalone)
+
+
+def of_heads(within, n=30, seed=0):
+    """Networks of three heads whose levels scores share; within a head the score is `within` times the truth, and
+    noise."""
+    rng = np.random.default_rng(seed)
+    heads = np.arange(n) % 3
+    truth = rng.normal(size=n)
+    scores = 5 * heads + within * truth + rng.normal(size=n)
+    standalone = (5 * heads + truth)[:, None] + 0.1 * rng.normal(size=(n, 3))
+    return ScoreTables(
+        tuple(map(str, range(n))),
+        (frozenset({"named"}),) * n,
+        {"error": scores},
+        {"error": standalone},
+        heads=tuple(np.array(["arcface", "cosface", "magface"])[heads]),
+    )
+
+
+@pytest.mark.parametrize(("within", "said"), [(0, "not shown"), (-3, "the wrong way round"), (3, None)])
+def test_a_score_that_ranks_heads_alone_is_told(within, said):
+    study = measure_of(of_heads(within))
+    assert study.verdict == "above"
+    lines = [line for line in study.conclusions if "same head" in line]
+    assert lines == ([f"among networks of the same head {said}"] if said else [])
+
+
+def test_within_heads_is_of_several_known_heads_only_and_of_the_networks_of_a_sample():
+    tables = of_heads(3)
+    assert measure_of(replace(tables, heads=())).within_heads is None
+    assert measure_of(replace(tables, heads=("arcface",) * 30)).within_heads is None
+    rows = np.array([0, 3, 4, 8])
+    assert tables.only(rows).heads == tuple(tables.heads[row] for row in rows)
+    with pytest.raises(ValueError, match="heads must be one a network, got 2 for 30"):
+        replace(tables, heads=("arcface", "cosface"))
+
+
+def test_tau_within_heads_stands_on_the_line_of_a_measure():
+    study = ranking_study(of_heads(3), **FEW)
+    value = study.samples["all"].measures["error"].within_heads.value
+    assert f"; within heads {value:.2f} [" in "\n".join(sample_lines({"": study}))

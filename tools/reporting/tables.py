@@ -97,9 +97,12 @@ def ranked_sample(study: RankingStudy) -> RankedSample:
 
 
 def ranking_table(study: RankingStudy, units: str = PEOPLE) -> Table:
-    """Kendall's tau of the inherited score and its ceiling, of every sample, split and measure."""
+    """Kendall's tau of the inherited score and its ceiling, of every sample, split and measure; also within heads where
+    there are several."""
     columns = [*(Column(name, "text") for name in ("networks chosen", units, "measure")), Column("n", "whole")]
     columns += [*interval_columns("tau", "tau"), Column("p, one-sided"), *interval_columns("ceiling", "tau")]
+    several = any(measure.within_heads for measure in study.measures.values())
+    columns += interval_columns("tau within heads", "tau") if several else []
     rows = []
     for people, of_people in study.studies.items():
         for sample, of_sample in of_people.samples.items():
@@ -107,7 +110,11 @@ def ranking_table(study: RankingStudy, units: str = PEOPLE) -> Table:
                 tau, ceiling = measure.correlation, measure.ceiling.truth
                 who = sample, people.replace("identities", "people"), spoken(name), measure.n
                 ends = [tau.interval or (None, None), ceiling.interval or (None, None)]
-                rows.append([*who, tau.tau, *ends[0], measure.p, ceiling.tau, *ends[1]])
+                row = [*who, tau.tau, *ends[0], measure.p, ceiling.tau, *ends[1]]
+                if several:
+                    within = measure.within_heads
+                    row += [within.value, *(within.interval or (None, None))] if within else [None] * 3
+                rows.append(row)
     return table(columns, rows, "Kendall's tau [95 % over networks] of every sample")
 
 

@@ -159,6 +159,7 @@ def tables_of(
             for name in measures
             if short
         },
+        heads=tuple(genotype.head for genotype in trained.genotypes),
     )
 
 

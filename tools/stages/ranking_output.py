@@ -80,6 +80,7 @@ def _measure_lines(title: str, study: MeasureStudy) -> list[str]:
         return [f"  {title}: tau {ours.reason}"]
     parts = [
         f"tau {_tau(ours)}, one-sided p {study.p:.2g}",
+        f"within heads {_two(study.within_heads.value, study.within_heads.interval)}" if study.within_heads else "",
         f"rho {ours.spearman:.2f}, best weighted {study.weighted_tau:.2f}",
         f"top {top.k} {top.overlap:.0%} (chance {top.chance:.0%})",
         f"regret {study.regret:.3g} (random choice {study.regret_at_random:.3g})",

@@ -15,6 +15,7 @@ from dualfair.evaluation.statistics.ranking import (
     evenly_spaced,
     partial_tau,
     regret,
+    stratified_tau,
     tau_difference,
     top_k_overlap,
     weighted_tau,
@@ -255,6 +256,25 @@ def test_the_corrected_partial_tau_of_scores_independent_given_the_third_is_0():
     assert impossible.value is None and impossible.reason == "undefined: these 5 networks have taus of no normal scores"
     few = partial_tau(cheap[:12], truth[:12], given[:12], corrected=True, resamples=50)
     assert few.value == corrected_partial_taus(cheap[:12], truth[:12], given[:12], once[:, :12])[0]
+
+
+def test_tau_within_strata_is_that_of_their_pairs_alone():
+    rng = np.random.default_rng(0)
+    cheap, truth, strata = rng.integers(0, 6, 20), rng.integers(0, 6, 20), rng.choice(list("abc"), 20)
+    pairs = [(i, j) for i, j in itertools.combinations(range(20), 2) if strata[i] == strata[j]]
+    first, second = (np.array([np.sign(values[i] - values[j]) for i, j in pairs]) for values in (cheap, truth))
+    expected = (first * second).sum() / np.sqrt(np.abs(first).sum() * np.abs(second).sum())
+    estimate = stratified_tau(cheap, truth, strata, resamples=100)
+    assert estimate.value == pytest.approx(expected) and estimate.interval[0] < expected < estimate.interval[1]
+    assert stratified_tau(cheap, truth, ["a"] * 20, resamples=100).value == pytest.approx(
+        stats.kendalltau(cheap, truth)[0]
+    )
+
+
+def test_tau_within_strata_is_undefined_where_each_has_one_network_or_equal_ones():
+    for cheap, strata in (([1, 2, 3, 4], "abcd"), ([1, 1, 2, 2], "aabb")):
+        estimate = stratified_tau(cheap, [1, 2, 3, 4], list(strata), resamples=10)
+        assert (estimate.value, estimate.interval) == (None, None) and "do not differ within any" in estimate.reason
 
 
 def test_the_truly_best_networks_weigh_most():
