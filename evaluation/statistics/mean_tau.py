@@ -34,9 +34,12 @@ def resampled_networks(n: int, resamples: int, seed: int) -> np.ndarray:
     return np.concatenate([np.ones((1, n)), drawn])
 
 
-def all_taus(scores: Sequence[np.ndarray], truth: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Tau of each of K scores (n,) with the truth (n,), for `counts` as of `resampled_networks`: (K, 1 + R)."""
-    return np.array([taus(values, truth, counts) for values in scores])
+def all_taus(
+    scores: Sequence[np.ndarray], truth: np.ndarray, counts: np.ndarray, strata: np.ndarray | None = None
+) -> np.ndarray:
+    """Tau of each of K scores (n,) with the truth (n,), for `counts` as of `resampled_networks`: (K, 1 + R); over pairs
+    within the same of the `strata` (n,) where these are given."""
+    return np.array([taus(values, truth, counts, strata) for values in scores])
 
 
 def mean_tau(of_scores: np.ndarray, of_others: np.ndarray | None = None) -> MeanTau:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import kendalltau
 
 from dualfair.presentation.format import NOTHING
 from dualfair.runs.options import ProtocolOptions, TrainOptions
@@ -45,6 +46,32 @@ def test_a_worse_variant_is_told_and_an_equal_one_is_not():
     text = "\n".join(study.sentences())
     assert "noisy ranks error worse than default: -" in text and "same ranks" not in text
     assert "of 4 comparisons one in twenty would differ by luck" in text
+
+
+def test_tau_within_heads_stands_beside_tau_where_there_are_several():
+    standalone, scores = tables()
+    heads = np.arange(24) % 2
+    for of in standalone.values():
+        of += 9 * heads[:, None, None]
+    for supernets in scores.values():
+        for run in supernets:
+            run["error"] = run["error"] + 9 * heads
+    networks = tuple(f"{number}:{'ab'[head]}" for number, head in enumerate(heads))
+    study = study_of(networks, standalone, scores, StudyOptions(resamples=50))
+    truth = standalone["error"][:, :, 0].mean(axis=1)
+    for name, supernets in scores.items():
+        single = [kendalltau_within(run["error"], truth, heads) for run in supernets]
+        assert study.within_heads[name]["error"].taus == pytest.approx(single)
+    assert study.variants["noisy"]["error"].mean > study.within_heads["noisy"]["error"].mean + 0.2
+    *_, within, low, high = (column.name for column in study.table().columns)
+    assert (within, low, high) == ("within heads", "within heads low", "within heads high")
+    assert SupernetStudy.from_json(json.loads(json.dumps(study.to_json()))) == study
+    assert not study_by(standalone, scores, 20).within_heads
+
+
+def kendalltau_within(scores, truth, heads):
+    """Tau of pairs within a head, without ties: the mean of the heads' taus, which have as many pairs each."""
+    return np.mean([kendalltau(scores[heads == head], truth[heads == head])[0] for head in (0, 1)])
 
 
 def test_a_baseline_counts_in_its_better_direction():

@@ -6,7 +6,7 @@ Shape legend: n networks, S training seeds.
 import dataclasses
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -107,7 +107,7 @@ class SupernetStudy(Record):
 
     By measure, on test people, there are the ceilings of the `standalone` trainings, and tau of inherited scores with
     their mean: of the `variants`, each beside the first one, and of the `baselines` params and macs, in the direction
-    that ranks better.
+    that ranks better. `within_heads` has both over the pairs of networks with the same head, where there are several.
     """
 
     options: StudyOptions
@@ -116,11 +116,13 @@ class SupernetStudy(Record):
     standalone: Mapping[str, StandaloneCeilings] = keyed("truth")
     variants: Mapping[str, Mapping[str, MeanTau]]
     baselines: Mapping[str, Mapping[str, MeanTau]]
+    within_heads: Mapping[str, Mapping[str, MeanTau]] = field(default_factory=dict)
 
     def table(self) -> Table:
         """A row a measure and variant, then those of the baselines and of the ceilings."""
         columns = [Column("measure", "text"), Column("variant", "text"), *interval_columns("tau", "tau")]
         columns += [*interval_columns(f"less {next(iter(self.variants))}", "tau"), Column("every supernet", "text")]
+        columns += interval_columns("within heads", "tau") if self.within_heads else []
         rows: list[list[object]] = []
         for measure, of in self.standalone.items():
             for name, by_measure in {**self.variants, **self.baselines}.items():
@@ -128,11 +130,13 @@ class SupernetStudy(Record):
                 single = " ".join(map(two, result.taus)) if len(result.taus) > 1 else None
                 ends = (result.interval or (None, None)), (result.difference_interval or (None, None))
                 rows.append([spoken(measure), name, result.mean, *ends[0], result.difference, *ends[1], single])
+                if self.within_heads:
+                    within = self.within_heads[name][measure]
+                    rows[-1] += [within.mean, *(within.interval or (None, None))]
             ceiling = of.ceiling.tau, *(of.ceiling.interval or (None, None))
-            rows.append([spoken(measure), "most that the truth's noise allows", *ceiling, *[None] * 4])
-            between = [of.noise_ceiling.mean, *[None] * 6]
-            rows.append([spoken(measure), "between two trainings of the truth", *between])
-        return table(columns, rows)
+            rows.append([spoken(measure), "most that the truth's noise allows", *ceiling])
+            rows.append([spoken(measure), "between two trainings of the truth", of.noise_ceiling.mean])
+        return table(columns, [[*row, *[None] * (len(columns) - len(row))] for row in rows])
 
     def sentences(self) -> list[str]:
         """Variants whose difference to the first one has an interval without 0, and how many of the comparisons that
@@ -237,17 +241,23 @@ def study_of(
     """The study of a `Truth`'s scores; `inherited` are the scores of every variant by supernet and column, (n,)."""
     counts = resampled_networks(len(networks), options.resamples, seed)
     first = next(iter(inherited))
+    heads = np.array([name.partition(":")[2] for name in networks])
     variants: dict[str, dict[str, MeanTau]] = {name: {} for name in inherited}
     baselines: dict[str, dict[str, MeanTau]] = {name: {} for name in COSTS}
+    within: dict[str, dict[str, MeanTau]] = {name: {} for name in (*variants, *baselines)}
     for measure, scores in standalone.items():
         truth = scores[:, :, 0].mean(axis=1)
         base = all_taus([supernet[measure] for supernet in inherited[first]], truth, counts)
         for name, supernets in inherited.items():
             of_variant = all_taus([supernet[measure] for supernet in supernets], truth, counts)
             variants[name][measure] = mean_tau(of_variant, None if name == first else base)
+            of_heads = all_taus([supernet[measure] for supernet in supernets], truth, counts, heads)
+            within[name][measure] = mean_tau(of_heads)
         for name in COSTS:
             of_cost = all_taus([inherited[first][0][name]], truth, counts)
-            baselines[name][measure] = mean_tau(-of_cost if of_cost[0, 0] < 0 else of_cost, base)
+            sign = -1 if of_cost[0, 0] < 0 else 1
+            baselines[name][measure] = mean_tau(sign * of_cost, base)
+            within[name][measure] = mean_tau(sign * all_taus([inherited[first][0][name]], truth, counts, heads))
     return SupernetStudy(
         options=options,
         networks=networks,
@@ -261,6 +271,7 @@ def study_of(
         },
         variants=variants,
         baselines=baselines,
+        within_heads=within if len(set(heads)) > 1 else {},
     )
 
 
