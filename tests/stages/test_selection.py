@@ -189,6 +189,17 @@ def test_the_surveys_that_come_along_name_backbones_that_timm_has():
 
 
 @pytest.mark.parametrize(
+    ("text", "heads"), [("", ["softmax"]), ("heads = ['cosface', 'magface']", ["cosface", "magface"])]
+)
+def test_a_survey_without_heads_takes_those_of_the_run(tmp_path, monkeypatch, text, heads):
+    (tmp_path / "s.toml").write_text(f"backbones = ['test_resnet']\n{text}")
+    monkeypatch.setattr("dualfair.stages.selection._buildable", lambda run, named, surveyed: surveyed)
+    run = SimpleNamespace(setting=SimpleNamespace(space=dpn_space("dpn81", 4, heads=("softmax",))))
+    trainings = Selection(survey=read_survey(str(tmp_path / "s.toml"))).trainings(run, Recipe(), Recipe())
+    assert [training.network.head for training in trainings] == heads
+
+
+@pytest.mark.parametrize(
     ("text", "said"),
     [
         ("backbone = ['a']", "unknown name 'backbone'; known: backbones, heads, recipes"),

@@ -30,7 +30,7 @@ class Survey:
     """Every backbone with every head by every recipe.
 
     `backbones` are names of timm's. A recipe is the fields that it changes, as (field, value) pairs; without `recipes`
-    there is the one that changes nothing.
+    there is the one that changes nothing, and without `heads` those of the run.
     """
 
     backbones: tuple[str, ...] = ()
@@ -76,7 +76,7 @@ class Selection:
             for head in heads or run.setting.space.heads:
                 samples[TrainingSpec(Backbone(name, head), changes)] = BASELINE
         for name in (name for name in self.survey.backbones if name in buildable):
-            for head in heads or self.survey.heads:
+            for head in heads or self.survey.heads or run.setting.space.heads:
                 for row in self.survey.recipes:
                     row_changes = differences(changed(recipe, dict(row)), vars(base))
                     samples[TrainingSpec(Backbone(name, head), row_changes)] = BASELINE
@@ -110,17 +110,20 @@ def surveys() -> list[str]:
 
 
 def read_survey(survey: str) -> Survey:
-    """One of `surveys` by its name, or a TOML file with `backbones`, optional `heads`, and tables [[recipes]].
+    """One of `surveys` by its name, or a TOML file with `backbones`, optional `heads` (else those of the run), and tables
+    [[recipes]].
 
     Raises ValueError naming what in the file is wrong.
     """
     path = SURVEYS / f"{survey}.toml" if survey in surveys() else Path(survey)
-    values = {"backbones": None, "heads": MARGIN_HEADS, "recipes": [{}]}
-    names, values = [*values], values | read_toml(path, "survey")
+    values = {"backbones": None, "heads": (), "recipes": [{}]}
+    given = read_toml(path, "survey")
+    names, values = [*values], values | given
     try:
         if unknown := [name for name in values if name not in names]:
             raise ValueError(f"unknown name {unknown[0][:60]!r}; known: {', '.join(names)}")
-        backbones, heads = (_texts(name, values[name]) for name in ("backbones", "heads"))
+        backbones = _texts("backbones", values["backbones"])
+        heads = _texts("heads", values["heads"]) if "heads" in given else ()
         if unknown := [head for head in heads if head not in HEAD_NAMES]:
             known = ", ".join(HEAD_NAMES)
             raise ValueError(f"unknown head {unknown[0][:40]!r}; known: {known}; name your own with --head")
@@ -130,7 +133,7 @@ def read_survey(survey: str) -> Survey:
         recipes = tuple(tuple(table.items()) for table in recipes)
         for name in backbones:
             for changes in recipes:
-                TrainingSpec(Backbone(name, heads[0]), changes)
+                TrainingSpec(Backbone(name, (*heads, MARGIN_HEADS[0])[0]), changes)
     except ValueError as error:
         raise ValueError(f"survey {path}: {error}") from None
     return Survey(backbones, heads, recipes)
