@@ -110,8 +110,8 @@ def surveys() -> list[str]:
 
 
 def read_survey(survey: str) -> Survey:
-    """One of `surveys` by its name, or a TOML file with `backbones`, optional `heads` (else those of the run), and tables
-    [[recipes]].
+    """One of `surveys` by its name, or a TOML file with `backbones`, optional `heads`, else those of the run, and
+    tables [[recipes]].
 
     Raises ValueError naming what in the file is wrong.
     """
