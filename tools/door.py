@@ -146,6 +146,7 @@ def retrain(
     head: Sequence[str] = (),
     survey: str | None = None,
     short: bool = False,
+    check_convergence: int | None = None,
     checkpoint_every: float = CHECKPOINT_MINUTES,
     step: str = AUTO,
     preset: str | None = None,
@@ -160,10 +161,18 @@ def retrain(
 
     Without `genotype`, `backbone` (of timm's, each with every `head`) and `survey` (a TOML file, or one by its name)
     the front, controls and random networks are trained. `short` trains all planned networks once more, together as long
-    as the supernet. `options` are those of `RetrainOptions` and `Recipe`, as `dualfair retrain --help` lists them.
+    as the supernet; `check_convergence` trains so many of them for twice the epochs, and `correlate` says whether their
+    order stays. `options` are those of `RetrainOptions` and `Recipe`, as `dualfair retrain --help` lists them.
     """
     from dualfair.runs.trained_run import working_on
-    from dualfair.stages.retrain import HowTrained, recipe_of_stage, retrain_selection, retrain_short, selected
+    from dualfair.stages.retrain import (
+        HowTrained,
+        recipe_of_stage,
+        retrain_long,
+        retrain_selection,
+        retrain_short,
+        selected,
+    )
     from dualfair.stages.retrain import retrain as retrain_networks
     from dualfair.stages.selection import Selection, Survey, read_survey
 
@@ -172,8 +181,12 @@ def retrain(
     selection = Selection(
         tuple(map(str, genotype)), tuple(backbone), tuple(head), read_survey(survey) if survey else Survey()
     )
-    if short and selection:
-        raise ValueError("--short trains every planned network; leave --genotype, --backbone and --survey out")
+    if (short or check_convergence is not None) and selection:
+        raise ValueError(
+            "--short and --check-convergence train planned networks; leave --genotype, --backbone and --survey out"
+        )
+    if short and check_convergence is not None:
+        raise ValueError("--short and --check-convergence are two commands, one after the other")
     watching = {
         "checkpoint_minutes": checkpoint_every,
         "step": step,
@@ -181,11 +194,14 @@ def retrain(
         "should_stop": should_stop,
     }
     with working_on(run, device=device, deterministic=deterministic, say=say) as trained:
-        base = recipe_of_stage(trained) if selection else trained.config.recipe
+        recorded = selection or check_convergence is not None
+        base = recipe_of_stage(trained) if recorded else trained.config.recipe
         retrain_options, recipe = build_configs(options, preset, *kinds, stage="retrain", defaults=asdict(base))
         how = HowTrained(options=retrain_options, recipe=recipe, **watching)
         if short:
             return retrain_short(trained, how)
+        if check_convergence is not None:
+            return retrain_long(trained, check_convergence, how)
         if selection:
             return retrain_selection(trained, selection, how)
         return retrain_networks(trained, selected(trained, retrain_options), how)

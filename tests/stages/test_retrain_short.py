@@ -1,6 +1,7 @@
 """Planned networks trained once more, together as long as the supernet."""
 
 import json
+import re
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -86,7 +87,29 @@ def test_random_and_short_trainings_by_the_command_line(dualfair, tmp_path):
         for stage in ("retrain", "short")
     ]
     assert [of["seed"] for of in about] == [0, 10**6]
+    for words, said in (
+        ((1,), "--check-convergence must be 2 or more networks, and no more than the "),
+        ((9,), f"no more than the {len(planned)} that are planned"),
+        ((3, "--epochs", 2), "goes by the recipe of retraining: leave options of the recipe out"),
+        ((3, "--short"), "--short and --check-convergence are two commands"),
+        ((3, "--backbone", "test_resnet"), "train planned networks; leave --genotype, --backbone and --survey out"),
+    ):
+        refused = dualfair("retrain", "--run", run, "--check-convergence", *words)
+        assert refused.status == 2 and said in refused.err
+    unchecked = dualfair("correlate", "--run", run, "--resamples", 20)
+    assert "  not checked: whether trainings are long enough (dualfair retrain --check-convergence)" in unchecked.out
+    long = dualfair("retrain", "--run", run, "--check-convergence", 3)
+    assert long.status == 0 and "Long trainings: 3 networks once more, 2 epochs each" in long.out, long.err
+    about = [json.loads(path.read_text()) for path in sorted(run.glob("long/*/seed-0/network.json"))]
+    assert {of["seed"] for of in about} == {2 * 10**6} and len(about) == 3
+    assert all(
+        "random" in planned[path.parents[1].name.replace("_", ":")] for path in run.glob("long/*/seed-0/result.json")
+    )
+    assert re.search(r"long +finished +3 of 3 trainings", dualfair("status", run).out)
     study = dualfair("correlate", "--run", run, "--resamples", 20)
+    assert re.search(r"Convergence of 3 networks: error on test people \S+ after 1 epochs and \S+ after 2; ", study.out)
+    assert "    => nothing can be concluded from 3 networks" in study.out and "not checked" not in study.out
+    assert json.loads((run / "correlate/ranking.json").read_text())["convergence"]["epochs"] == 1
     assert study.status in (0, 3) and "random 3: error, validation identities: tau " in study.out
     report = json.loads((run / "correlate/ranking.json").read_text())
     assert set(report["measures"]["error, test identities"]["baselines"]) == {"params", "macs", "short training"}

@@ -67,6 +67,12 @@ def search(run: Path, **given: object) -> None:
 )
 @click.option("--survey", help="TOML file of backbones, heads and recipes, or one of: " + ", ".join(surveys()) + ".")
 @click.option("--short", is_flag=True, help="Train all planned networks once more, together as long as the supernet.")
+@click.option(
+    "--check-convergence",
+    type=int,
+    metavar="NETWORKS",
+    help="Train so many planned networks for twice the epochs; correlate says whether their order stays.",
+)
 @training_options
 @config_options(RetrainOptions, Recipe)
 @machine_options

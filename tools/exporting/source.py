@@ -163,7 +163,7 @@ def _opened(path: Path, why: str, say: Say) -> Source:
     of_study = stage.folder.parent.name == "studies"
     run = RunLayout(stage.folder.parents[1] if of_study else stage.folder.parent)
     files, measured, protocol_options, results, of_stage = RunFiles(run), {}, None, (), None
-    if of_study or stage.name in ("retrain", "short"):
+    if of_study or stage.name in ("retrain", "short", "long"):
         results = tuple(read_result(result) for result in stage.results() if result.parents[1] == folder.parent)
         of_stage = files.record(StageConfig, stage.config)
     config = files.record(TrainConfig, run.train.config)

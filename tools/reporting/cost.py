@@ -40,6 +40,7 @@ def cost_tables(
     """
     layout, train, search = files.layout, _train(files), _search(files)
     stages = [*train, *search, *_trainings(files, layout.retrain), *_trainings(files, layout.short)]
+    stages += _trainings(files, layout.long)
     for study in layout.studies():
         report = files.record(StudyReport, study.report)
         named = (StudyCost(f"{study.name}: {of.what}", of.count, of.seconds) for of in (report.costs if report else ()))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from dualfair.presentation.format import number, spoken
 from dualfair.presentation.table import Column, Table, interval_columns, spread_columns, table
 from dualfair.reporting.setting import Setting
-from dualfair.runs.records.ranking import MeasureStudy, RankingStudy
+from dualfair.runs.records.ranking import ConvergenceStudy, MeasureStudy, RankingStudy
 from dualfair.runs.records.search import Front
 from dualfair.runs.records.training import SPLITS
 from dualfair.runs.run_files import RunFiles
@@ -80,12 +80,14 @@ def front_table(front: Front, units: str = PEOPLE) -> Table:
 @dataclass(frozen=True)
 class RankedSample:
     """The part of a ranking study that its answer rests on: on test people, the networks of the `sample` "random", the
-    honest ones, where there are LEAST or more, else "all". Networks that are not in it are `left_out`."""
+    honest ones, where there are LEAST or more, else "all". Networks that are not in it are `left_out`; `convergence` is
+    None where it was not checked."""
 
     sample: str
     seeds: int
     measures: Mapping[str, MeasureStudy]
     left_out: tuple[str, ...]
+    convergence: ConvergenceStudy | None = None
 
 
 def ranked_sample(study: RankingStudy) -> RankedSample:
@@ -93,7 +95,8 @@ def ranked_sample(study: RankingStudy) -> RankedSample:
     by_split = {name.partition(" ")[0]: of for name, of in study.studies.items()}
     samples = by_split["test"].samples
     sample = "random" if "random" in samples and samples["random"].n >= LEAST else "all"
-    return RankedSample(sample, study.seeds, samples[sample].measures, (*study.missing, *study.left_out))
+    left_out = (*study.missing, *study.left_out)
+    return RankedSample(sample, study.seeds, samples[sample].measures, left_out, study.convergence)
 
 
 def ranking_table(study: RankingStudy, units: str = PEOPLE) -> Table:

@@ -8,8 +8,8 @@ from typing import Generic, TypeVar
 
 from dualfair.runs.training_spec import TrainingSpec, folder_of_label, label_of_folder
 
-STAGES = ("train", "search", "retrain", "short", "correlate")
-"""The folders that stages make: the four, and beside them short trainings."""
+STAGES = ("train", "search", "retrain", "short", "long", "correlate")
+"""The folders that stages make: the four, and beside them short and long trainings."""
 
 _SEED = re.compile(r"seed-(?:0|[1-9][0-9]{0,8})")
 Kind = TypeVar("Kind")
@@ -133,6 +133,8 @@ class RunLayout(_Folder):
     retrain = Inside("retrain", TrainingsLayout)
     short = Inside("short", TrainingsLayout)
     """One short training of every network of `retrain`."""
+    long = Inside("long", TrainingsLayout)
+    """One training of some networks of `retrain`, for twice the epochs."""
     correlate = Inside("correlate", CorrelateLayout)
 
     @property

@@ -200,8 +200,8 @@ def read_result(path: Path, space: SearchSpace | None = None) -> TrainingResult:
         network = space.parse(str(result.training.network))
         return replace(result, training=replace(result.training, network=network))
 
-    again = "dualfair retrain --short" if path.parents[2].name == "short" else "dualfair retrain"
-    result = read_whole(path, parse, f"delete it and run '{again}' again")
+    again = {"short": "dualfair retrain --short", "long": "dualfair retrain --check-convergence"}
+    result = read_whole(path, parse, f"delete it and run '{again.get(path.parents[2].name, 'dualfair retrain')}' again")
     if Path(*path.parts[-3:-1]) != result.training.folder:
         raise ValueError(f"{path}: it is of {result.training}, not of this folder's network; delete it")
     description, people = TrainingLayout(path.parent).description, _people_of_run(path)

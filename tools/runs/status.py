@@ -65,14 +65,14 @@ def status(run: RunLayout | Path) -> Status:
             f"{layout.path} is no run directory: no stage has begun in it; begin one with 'dualfair train --out'"
         )
     files = RunFiles(layout)
-    plan = files.record(TrainingPlan, layout.retrain.plan) or TrainingPlan()
-    planned = [(job.training.label, job.training.seed) for job in plan.jobs]
+    planned, longer = _planned(files, layout.retrain), _planned(files, layout.long)
     shortened = [(label, 0) for label in dict.fromkeys(label for label, _ in planned) if is_plain(label)]
     stages = [
         _train(files),
         _search(files),
         _trainings(files, layout.retrain, planned),
         *([_trainings(files, layout.short, shortened)] if layout.short.folder.is_dir() else []),
+        *([_trainings(files, layout.long, longer)] if layout.long.folder.is_dir() else []),
         _correlate(files),
         *(_study(files, study) for study in layout.studies()),
     ]
@@ -105,6 +105,12 @@ def _stage(
     state = "finished" if finished else "interrupted" if done or stage.begun else "not begun"
     hours = 0.0 if finished else None if seconds_left is None else seconds_left / 3600
     return Stage(stage.name, state, unit, done, total, hours, tuple(notes))
+
+
+def _planned(files: RunFiles, stage: TrainingsLayout) -> list[tuple[str, int]]:
+    """The label and seed of every training that a stage was ever asked for."""
+    plan = files.record(TrainingPlan, stage.plan) or TrainingPlan()
+    return [(job.training.label, job.training.seed) for job in plan.jobs]
 
 
 def _train(files: RunFiles) -> Stage:

@@ -18,6 +18,7 @@ from dualfair.runs.records.training import SPLITS, TrainingResult
 from dualfair.runs.run_files import TrainingResults, collect, read_short
 from dualfair.runs.trained_run import TrainedRun
 from dualfair.runs.watching import Say, silent
+from dualfair.stages.convergence import convergence_lines, convergence_study
 from dualfair.stages.inherited import inherited_scores, recorded_search
 from dualfair.stages.ranking_output import draw, sentences
 from dualfair.supernet.images import PEOPLE
@@ -39,10 +40,14 @@ def correlate(run: TrainedRun, *, resamples: int = RESAMPLES) -> RankingStudy:
     inherited = inherited_scores(run, trained.genotypes, config)
     measures = config.names.measured
     short = read_short(layout, trained, run.setting.space)
-    ranking = study(trained, inherited, measures, resamples, short, units)
+    convergence = convergence_study(layout, trained, run.setting.space, measures, resamples)
+    ranking = replace(study(trained, inherited, measures, resamples, short, units), convergence=convergence)
     ranking.write(layout.correlate.ranking)
     compared = f"inherited scores on validation {whose} against the mean of standalone trainings"
     for line in sentences(ranking, compared):
+        directory.say(line)
+    unchecked = "  not checked: whether trainings are long enough (dualfair retrain --check-convergence)"
+    for line in convergence_lines(convergence, units) if convergence else [unchecked]:
         directory.say(line)
     if not short and layout.short.folder.is_dir():
         directory.say("  short trainings are left out: not every network has one; run 'dualfair retrain --short'")

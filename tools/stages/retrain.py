@@ -16,7 +16,7 @@ from dualfair.runs.records.search import SearchConfig
 from dualfair.runs.records.training import NAMED, NetworkDescription, RetrainConfig, TrainingResult
 from dualfair.runs.run_files import add_to_plan, read_plan
 from dualfair.runs.trained_run import TrainedRun
-from dualfair.runs.training_spec import TrainingSpec
+from dualfair.runs.training_spec import TrainingSpec, is_plain
 from dualfair.stages.confirm import confirmed_front
 from dualfair.stages.inherited import check_judged, recorded_search, scored_networks
 from dualfair.stages.selection import Selection
@@ -27,6 +27,8 @@ from dualfair.supernet.training.recipe import Recipe
 
 SHORT_SEED = 10**6
 """Added to the seeds of short trainings, so that they share no beginning with the trainings they are compared with."""
+LONG_SEED = 2 * SHORT_SEED
+"""Added to those of long trainings."""
 RANDOM_STREAM = 3
 """Beside the run's seed, so that the random networks are not those that a search draws with the same seed."""
 
@@ -127,7 +129,9 @@ def _check_heads(run: TrainedRun) -> None:
     sources = {head.name: head.source for head in run.setting.skeleton.own_heads}
     code, layout = code_of(sources.values()), run.directory.layout
     check_code(run.config.code, code, f"the supernet of {layout.path} was trained")
-    for place in map(TrainingLayout, (*layout.retrain.folders(), *layout.short.folders()) if sources else ()):
+    for place in map(
+        TrainingLayout, (*layout.retrain.folders(), *layout.short.folders(), *layout.long.folders()) if sources else ()
+    ):
         if not place.description.exists():
             continue
         description = NetworkDescription.read(place.description, "delete it")
@@ -193,6 +197,40 @@ def retrain_short(run: TrainedRun, how: HowTrained) -> list[TrainingResult]:
         f"path passes of the supernet's training; {in_words(run.processes)}"
     )
     trainings = [TrainingSpec(run.setting.space.parse(label)) for label in labels]
+    return train_all(run, stage, trainings)
+
+
+def retrain_long(run: TrainedRun, networks: int, how: HowTrained) -> list[TrainingResult]:
+    """Train so many of the planned networks once more for twice the epochs of retraining, by a seed of their own:
+    random ones where there are as many, in the order of the plan. The results are in a stage of their own.
+
+    Raises ValueError where fewer are planned, or `how` has another recipe than retraining.
+    """
+    directory = run.directory
+    samples = read_plan(directory.layout.retrain).samples()
+    labels = [label for label in samples if is_plain(label)]
+    random = [label for label in labels if "random" in samples[label]]
+    recipe = recipe_of_stage(run)
+    if not 2 <= networks <= len(labels):
+        raise ValueError(
+            f"--check-convergence must be 2 or more networks, and no more than the {len(labels)} that are planned in "
+            f"{directory.path}; got {networks}; 'dualfair retrain' without it plans networks"
+        )
+    if how.recipe != recipe:
+        raise ValueError("--check-convergence goes by the recipe of retraining: leave options of the recipe out")
+    stage = _claimed(
+        run,
+        directory.layout.long,
+        replace(how, recipe=replace(recipe, epochs=2 * recipe.epochs)),
+        seeds_from=LONG_SEED,
+    )
+    chosen = (random if len(random) >= networks else labels)[:networks]
+    directory.say(
+        f"Long trainings: {networks} networks once more, {2 * recipe.epochs:g} epochs each; {in_words(run.processes)}"
+    )
+    trainings = [TrainingSpec(run.setting.space.parse(label)) for label in chosen]
+    if directory.leads:
+        add_to_plan(stage.layout, {training: samples[training.label] for training in trainings})
     return train_all(run, stage, trainings)
 
 
