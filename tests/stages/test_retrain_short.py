@@ -97,7 +97,10 @@ def test_random_and_short_trainings_by_the_command_line(dualfair, tmp_path):
         refused = dualfair("retrain", "--run", run, "--check-convergence", *words)
         assert refused.status == 2 and said in refused.err
     unchecked = dualfair("correlate", "--run", run, "--resamples", 20)
-    assert "  not checked: whether trainings are long enough (dualfair retrain --check-convergence)" in unchecked.out
+    assert (
+        "  not checked: whether trainings are long enough (dualfair retrain --check-convergence NETWORKS)"
+        in unchecked.out
+    )
     long = dualfair("retrain", "--run", run, "--check-convergence", 3)
     assert long.status == 0 and "Long trainings: 3 networks once more, 2 epochs each" in long.out, long.err
     about = [json.loads(path.read_text()) for path in sorted(run.glob("long/*/seed-0/network.json"))]

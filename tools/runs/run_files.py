@@ -200,7 +200,7 @@ def read_result(path: Path, space: SearchSpace | None = None) -> TrainingResult:
         network = space.parse(str(result.training.network))
         return replace(result, training=replace(result.training, network=network))
 
-    again = {"short": "dualfair retrain --short", "long": "dualfair retrain --check-convergence"}
+    again = {"short": "dualfair retrain --short", "long": "dualfair retrain --check-convergence NETWORKS"}
     result = read_whole(path, parse, f"delete it and run '{again.get(path.parents[2].name, 'dualfair retrain')}' again")
     if Path(*path.parts[-3:-1]) != result.training.folder:
         raise ValueError(f"{path}: it is of {result.training}, not of this folder's network; delete it")

@@ -46,7 +46,7 @@ def correlate(run: TrainedRun, *, resamples: int = RESAMPLES) -> RankingStudy:
     compared = f"inherited scores on validation {whose} against the mean of standalone trainings"
     for line in sentences(ranking, compared):
         directory.say(line)
-    unchecked = "  not checked: whether trainings are long enough (dualfair retrain --check-convergence)"
+    unchecked = "  not checked: whether trainings are long enough (dualfair retrain --check-convergence NETWORKS)"
     for line in convergence_lines(convergence, units) if convergence else [unchecked]:
         directory.say(line)
     if not short and layout.short.folder.is_dir():

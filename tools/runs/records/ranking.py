@@ -47,8 +47,8 @@ AT_REST = 0.7
 
 @dataclass(frozen=True)
 class MeasureConvergence(Record):
-    """A measure of networks on test people after their trainings and after such as long again: the `mean` over networks
-    of either, the `correlation` of the two, and tau `between_seeds` of the shorter ones, None for one seed."""
+    """A measure of networks on test people after their trainings and after others twice as long: the means over
+    networks, the `correlation` of the two, and tau `between_seeds` of the shorter ones, None for one seed."""
 
     mean: float
     longer_mean: float
