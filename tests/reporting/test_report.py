@@ -10,15 +10,18 @@ from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 from PIL import Image
 
+from dualfair.evaluation.statistics.ranking import correlation
 from dualfair.presentation.table import Column, Table
 from dualfair.reporting.answer import answer, cheap
 from dualfair.reporting.report import report
 from dualfair.reporting.run import RunReport
 from dualfair.reporting.setting import Setting
 from dualfair.reporting.tables import RankedSample
+from dualfair.runs.records.ranking import ConvergenceStudy, MeasureConvergence
 from dualfair.runs.records.search import FrontNetwork
 from dualfair.runs.records.study import StudyCost, StudyFigure, StudyReport
 from dualfair.supernet.files import read_json, write_json
@@ -305,6 +308,19 @@ def test_a_search_that_random_networks_match_is_not_said_to_beat_them(whole, tmp
     write_json(whole / "search/front.json", said)
     text = words(made(whole, tmp_path)[1])
     assert "The search's front did not hold on fresh people, and is not shown to beat random networks." in text
+
+
+def test_whether_trainings_were_long_enough_is_told_or_that_nobody_checked(whole, tmp_path):
+    assert "Not checked: whether trainings were long enough" in words(made(whole, tmp_path)[1])
+    ranking = read_json(whole / "correlate/ranking.json")
+    names = [f"{code}01:cosface" for code in range(6)]
+    values = np.arange(6.0)
+    checked = MeasureConvergence(0.31, 0.25, correlation(values[[1, 0, 2, 3, 5, 4]], values, resamples=200), 0.8)
+    ranking["convergence"] = ConvergenceStudy(tuple(names), 12.0, {"error": checked}).to_json()
+    write_json(whole / "correlate/ranking.json", ranking)
+    text = words(made(whole, tmp_path)[1])
+    assert "Does the order of 6 networks stay when they are trained for twice the epochs, 24 in place of 12?" in text
+    assert f"Error: {checked.verdict} (tau of the two orders 0.73)." in text and "Not checked" not in text
 
 
 def test_networks_from_a_shelf_are_shown_where_there_are_any(whole, tmp_path, drawn):
