@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from tests.cuda.equality import TRAINED, checkpoints, gradients, training
+from tests.cuda.equality import TRAINED, checkpoints, gradients, pointwise, training
 from tests.cuda.running import Check
 from tests.cuda.scoring import generation, ranks, scored
 from tests.cuda.stages import four_stages, free_again
@@ -18,6 +18,7 @@ def checks_on(device: str) -> dict[str, Check]:
         **{f"gradients {name}": partial(gradients, name) for name in (("nano", "small") if gpu else ("nano",))},
         **{f"training {name}": partial(training, name) for name in TRAINED},
         "checkpoints": checkpoints,
+        "grouped 1x1": pointwise,
         **{f"step {name} x {batch}": partial(strict_steps, name, batch) for name, batch in strict.items()},
         **{f"step {name} 101 x {batch}": partial(network_steps, name, batch) for name, batch in alone.items()},
         "ranks": ranks,

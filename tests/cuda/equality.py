@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from dualfair.runs.architectures import open_skeleton, open_space
 from dualfair.runs.devices import seeded
+from dualfair.supernet.convolution import GroupedPointwiseConv
 from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.images.noise import random_faces
 from dualfair.supernet.network import Network, Supernet, build
@@ -26,7 +28,7 @@ from dualfair.supernet.training.sampling import StrictFairSampler
 from dualfair.supernet.training.static_step import StaticStep
 from dualfair.supernet.training.statistics import StepStatistics
 from dualfair.supernet.training.trainer import Trainer
-from tests.cuda.devices import exact_arithmetic
+from tests.cuda.devices import exact_arithmetic, seconds_of
 from tests.cuda.running import Row, at_most
 
 PEOPLE = 8
@@ -43,6 +45,8 @@ RELATIVE, ABSOLUTE = 1e-3, 1e-4
 STEPS = 6
 IMAGES = 16
 """Of a batch."""
+GROUPS, PLACES = 50, ((200, 28), (400, 28), (800, 14), (1600, 7))
+"""Of the grouped convolutions of `paper`, which are of so many channels and pixels a side."""
 
 
 def gradients(skeleton: str, device: str) -> Iterator[Row]:
@@ -117,6 +121,34 @@ def _plain_loop(network, images: Tensor, labels: Tensor, paths: Sequence[Genotyp
         with context():
             loss, _ = _loss_of(network)(path.head, network.trunk(images, path.blocks), labels, margin)
         loss.backward()
+
+
+def pointwise(device: str) -> Iterator[Row]:
+    """Grouped 1x1 convolutions of `paper`, without groups as CUDA computes them against the library's own in groups:
+    outputs and gradients in float64, and times in bfloat16."""
+    exact_arithmetic()
+    images, places = (2, PLACES[:1]) if device == "cpu" else (256, PLACES)
+    for channels, side in places:
+        layer = GroupedPointwiseConv(channels, channels, 1, groups=GROUPS, bias=False).to(device, torch.float64)
+        x = torch.randn(4, channels, side, side, device=device, dtype=torch.float64, requires_grad=True)
+        whole, grouped = functional.conv2d(x, layer.without_groups()), nn.Conv2d.forward(layer, x)
+        slope = torch.randn_like(grouped)
+        pairs = [(whole, grouped)]
+        pairs += zip(*(torch.autograd.grad(each, (x, layer.weight), slope) for each in (whole, grouped)), strict=True)
+        worst = max(((value - other).norm() / other.norm()).item() for value, other in pairs)
+        yield at_most(f"{channels} channels, without groups", worst, 1e-12, "of the norm")
+        layer = layer.bfloat16().to(memory_format=torch.channels_last)
+        x = torch.randn(images, channels, side, side, device=device, dtype=torch.bfloat16)
+        x = x.contiguous(memory_format=torch.channels_last).requires_grad_()
+        ways = {"in groups": partial(nn.Conv2d.forward, layer, x), "without": partial(layer, x)}
+        for name, forward in ways.items():
+            slope = torch.randn_like(forward())
+            step = partial(_backward, forward, (x, layer.weight), slope)
+            yield Row(f"{channels} channels, {name}", 1000 * seconds_of(step, device, repeats=5, warm_up=2), "ms")
+
+
+def _backward(forward: Callable[[], Tensor], inputs: tuple[Tensor, ...], slope: Tensor) -> None:
+    torch.autograd.grad(forward(), inputs, slope)
 
 
 Opened = tuple[Supernet | Network, SearchSpace | None]
