@@ -67,7 +67,7 @@ def test_means_orders_and_seeds_stand_on_a_line_of_each_measure(study_by):
     study = study_by(ORDER[:, None] + [0, 0.1], NEARLY / 2)
     first, second = convergence_lines(study, "people")
     assert first.startswith(
-        "  Convergence of 9 networks: error on test people 4.05 after 12 epochs and 2 after 24; tau 0.89 ["
+        "  Convergence of 9 networks: error on test people 4.05 after 12 and 2 after 24 epochs; tau 0.89 ["
     )
     assert (
         first.endswith(" of the two orders, 1.00 between seeds of the shorter ones")

@@ -110,7 +110,7 @@ def test_random_and_short_trainings_by_the_command_line(dualfair, tmp_path):
     )
     assert re.search(r"long +finished +3 of 3 trainings", dualfair("status", run).out)
     study = dualfair("correlate", "--run", run, "--resamples", 20)
-    assert re.search(r"Convergence of 3 networks: error on test people \S+ after 1 epochs and \S+ after 2; ", study.out)
+    assert re.search(r"Convergence of 3 networks: error on test people \S+ after 1 and \S+ after 2 epochs; ", study.out)
     assert "    => nothing can be concluded from 3 networks" in study.out and "not checked" not in study.out
     assert json.loads((run / "correlate/ranking.json").read_text())["convergence"]["epochs"] == 1
     assert study.status in (0, 3) and "random 3: error, validation identities: tau " in study.out

@@ -64,7 +64,7 @@ def convergence_lines(study: ConvergenceStudy, units: str) -> list[str]:
         seeds = "" if between is None else f", {between:.2f} between seeds of the shorter ones"
         lines += [
             f"  Convergence of {len(study.networks)} networks: {spoken(name)} on test {units} {measure.mean:.3g} after "
-            f"{study.epochs:g} epochs and {measure.longer_mean:.3g} after {2 * study.epochs:g}; {agreement}{seeds}",
+            f"{study.epochs:g} and {measure.longer_mean:.3g} after {2 * study.epochs:g} epochs; {agreement}{seeds}",
             f"    => {measure.verdict}",
         ]
     return lines
