@@ -190,6 +190,11 @@ HEADS: dict[str, Callable[[int, int, int], MarginHead | SoftmaxHead]] = {
 gives the same names in the same order without torch."""
 
 
+def margin_heads(skeleton: Skeleton) -> tuple[str, ...]:
+    """The names of the heads with a scale and a margin: those of `MARGINS` and the skeleton's own."""
+    return (*MARGINS, *(head.name for head in skeleton.own_heads))
+
+
 def make_head(name: str, skeleton: Skeleton, classes: int, features: int | None = None) -> MarginHead | SoftmaxHead:
     """A freshly initialised head, of `HEADS` or of the skeleton's `own_heads`. ValueError for an unknown name.
 

@@ -88,7 +88,7 @@ class BatchGradients:
         def forward() -> None:
             for part, part_labels in self._parts_of(images, labels):
                 with self._context():
-                    self.network.heads[path.head](self.network.trunk(part, path.blocks), part_labels, margin)
+                    self._loss(path.head, self.network.trunk(part, path.blocks), part_labels, margin)
 
         return first_non_finite(self.network, forward)
 
@@ -103,9 +103,9 @@ class BatchGradients:
 def path_loss(
     network: Supernet | Network, recipe: Recipe, head: str, features: Tensor, labels: Tensor, margin: float | Tensor
 ) -> tuple[Tensor, Tensor]:
-    """The mean loss of images behind their features, and their embeddings."""
-    classification = network.heads[head](features, labels, margin)
-    loss = classification_loss(classification.logits(recipe.scale), labels, recipe) + classification.penalty
+    """The mean loss of images behind their features, and their embeddings; `margin` is the share of its full size."""
+    classification = network.heads[head](features, labels, recipe.margin_of(head) * margin)
+    loss = classification_loss(classification.logits(recipe.scale_of(head)), labels, recipe) + classification.penalty
     return loss, classification.embedding
 
 

@@ -1,6 +1,7 @@
 """What the training loop is told: one frozen configuration for supernets and standalone networks. Needs no torch."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 BF16, FP16, TF32, FLOAT32 = "bf16", "fp16", "tf32", "float32"
@@ -57,6 +58,10 @@ class Recipe:
         0.0, "Decay of the moving average of the weights that is kept in their place at the end; 0 = none."
     )
     scale: float = _option(16.0, "Scale s of the margin logits; 64 is usual for thousands of identities.")
+    head_scales: str = _option("", "Scales of single heads in place of --scale, such as magface=32.", omitted=True)
+    head_margins: str = _option(
+        "", "Margins of single heads at full size, as shares of the published ones: arcface=0.6,...", omitted=True
+    )
     loss: str = _option("ce", "ce (cross-entropy) or focal.")
     focal_gamma: float = _option(2.0, "Exponent of the focal loss.")
     flip: bool = _option(True, "Mirror every other training image.")
@@ -91,6 +96,8 @@ class Recipe:
             )
         if self.loss not in ("ce", "focal"):
             raise ValueError(f"loss must be ce or focal, got {self.loss!r}")
+        for text, name in ((self.head_scales, "head_scales"), (self.head_margins, "head_margins")):
+            _by_head(text, name)
         if self.shared_gradients not in ("mean", "sum"):
             raise ValueError(f"shared_gradients must be mean or sum, got {self.shared_gradients!r}")
         if self.schedule not in ("cosine", "step", "none"):
@@ -101,6 +108,20 @@ class Recipe:
         """Whether most numbers of a forward pass on CUDA take two bytes."""
         return self.train_precision in (BF16, FP16)
 
+    def scale_of(self, head: str) -> float:
+        """The scale s of a head's margin logits."""
+        return _by_head(self.head_scales, "head_scales").get(head, self.scale)
+
+    def margin_of(self, head: str) -> float:
+        """A head's full margin, as a share of the published one."""
+        return _by_head(self.head_margins, "head_margins").get(head, 1.0)
+
+    def check_heads(self, known: Collection[str]) -> None:
+        """Raise ValueError where a scale or a margin is meant for a head that is not `known`."""
+        for name in ("head_scales", "head_margins"):
+            if unknown := next((head for head in _by_head(getattr(self, name), name) if head not in known), None):
+                raise ValueError(f"{name} names head {unknown!r}; choose from {', '.join(known)}")
+
     @staticmethod
     def upgraded(values: Mapping[str, object]) -> dict[str, object]:
         """Options as they were written once, by today's names: `amp` was bf16, and without it TF32."""
@@ -108,3 +129,18 @@ class Recipe:
         if type(current.get("amp")) is bool:
             current["train_precision"] = BF16 if current.pop("amp") else TF32
         return current
+
+
+def _by_head(text: str, name: str) -> dict[str, float]:
+    """Positive numbers by head, of head=number joined by commas. Raises ValueError, with the option's name."""
+    values: dict[str, float] = {}
+    for part in text.split(",") if text else ():
+        head, _, number = part.strip().partition("=")
+        try:
+            value = float(number)
+        except ValueError:
+            value = math.nan
+        if not head or head in values or not 0 < value < math.inf:
+            raise ValueError(f"{name} must be different heads with numbers above 0, such as magface=32, got {text!r}")
+        values[head] = value
+    return values

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from dualfair.supernet.families.backbone_network import BackboneNetwork
 from dualfair.supernet.genotype import Genotype
+from dualfair.supernet.heads import margin_heads
 from dualfair.supernet.images.augmentation import augment, draw, to_input
 from dualfair.supernet.images.loader import open_loader
 from dualfair.supernet.network import Network, Supernet
@@ -97,6 +98,7 @@ class Trainer:
             raise ValueError("a supernet is trained over a space, a standalone network without one")
         if recipe.recompute and isinstance(network, BackboneNetwork):
             raise ValueError(f"recompute is of searched blocks, and {network.spec} has none; train it without")
+        recipe.check_heads(margin_heads(network.skeleton))
         sharers = (team or processes).size
         if recipe.batch // recipe.accumulate < sharers:
             part = f" in {recipe.accumulate} parts" if recipe.accumulate > 1 else ""

@@ -18,12 +18,25 @@ from dualfair.supernet.training.recipe import Recipe
         ("accumulate", 0, "accumulate must be 1 to 8"),
         ("ema", 1.0, "ema must be below 1, got 1.0"),
         ("ema", -0.1, "ema must be 0 or more, got -0.1"),
+        ("head_scales", "magface", "head_scales must be different heads with numbers above 0, such as magface=32"),
+        ("head_scales", "cosface=8,cosface=9", "got 'cosface=8,cosface=9'"),
+        ("head_margins", "arcface=0", "head_margins must be different heads with numbers above 0"),
+        ("head_margins", "arcface=inf", "got 'arcface=inf'"),
     ],
 )
 def test_a_bad_recipe_is_refused(field, value, message):
     with pytest.raises(ValueError) as error:
         Recipe(**{field: value})
     assert message in str(error.value)
+
+
+def test_scales_and_margins_of_single_heads():
+    recipe = Recipe(scale=20, head_scales="magface=8, cosface=64", head_margins="arcface=0.6")
+    assert [recipe.scale_of(head) for head in ("arcface", "cosface", "magface")] == [20, 64, 8]
+    assert [recipe.margin_of(head) for head in ("arcface", "cosface", "own")] == [0.6, 1, 1]
+    recipe.check_heads(("arcface", "cosface", "magface"))
+    with pytest.raises(ValueError, match="head_scales names head 'magface'; choose from arcface, cosface"):
+        recipe.check_heads(("arcface", "cosface"))
 
 
 def test_amp_of_earlier_versions_is_a_precision():

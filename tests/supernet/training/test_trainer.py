@@ -60,6 +60,37 @@ def test_irregular_spaces_are_counted_exactly_too(tiny, faces):
     assert trainer.operation_updates.sum() == 8 * 3 * 9
 
 
+def test_heads_may_have_scales_and_margins_of_their_own(tiny, faces):
+    """Losses against the heads called by hand; ArcFace with half of 0.5 is ArcFace with 0.25."""
+    own = {"head_scales": "magface=4", "head_margins": "arcface=0.5", "margin_warmup": 0.0}
+    trainer = trainer_of(tiny, faces, shift=0.0, flip=False, brightness=0.0, **own)
+    twin = trainer_of(tiny, faces)
+    paths = [twin.space.decode(row) for row in twin.path_sampler.deal()]
+    numbers = twin.batch_sampler.deal()
+    images = twin.faces.read(numbers).permute(0, 3, 1, 2).float().div(127.5).sub(1)
+    labels = torch.from_numpy(faces.labels[numbers])
+    losses = []
+    for path in paths:
+        head = twin.network.heads[path.head]
+        features = twin.network.trunk(images, path.blocks)
+        if path.head == "arcface":
+            cosines = head(features, labels, 0.0).scores
+            true = cosines.gather(1, labels[:, None])
+            scores, penalty = cosines.scatter(1, labels[:, None], (true.acos() + 0.25).cos()), 0.0
+        else:
+            result = head(features, labels)
+            scores, penalty = result.scores, result.penalty
+        scale = 4 if path.head == "magface" else 16
+        losses.append(torch.nn.functional.cross_entropy(scale * scores, labels) + penalty)
+    step = next(iter(trainer.run(until=1)))
+    assert step.loss == pytest.approx(torch.stack(losses).mean().item(), rel=1e-5)
+
+
+def test_a_scale_of_a_head_that_is_not_there_is_refused(tiny, faces):
+    with pytest.raises(ValueError, match="head_margins names head 'softmax'; choose from arcface, cosface, magface"):
+        trainer_of(tiny, faces, head_margins="softmax=0.5")
+
+
 @pytest.mark.parametrize("parts", [1, 3])
 @pytest.mark.parametrize("shared, share", [("mean", {"trunk": 9, "operations": 1, "heads": 3}),
                                            ("sum", {"trunk": 1, "operations": 1, "heads": 1})])  # fmt: skip
