@@ -5,28 +5,28 @@ Shape legend: n networks, S training seeds, 2 disjoint halves of the people.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Self
 
 import numpy as np
 
+from dualfair.evaluation.network_features import with_inherited
+from dualfair.evaluation.ranking_tables import ScoreTables, mean_over_seeds
 from dualfair.evaluation.statistics.ceiling import NoiseCeiling, TruthCeiling, noise_ceiling, truth_ceiling
 from dualfair.evaluation.statistics.kendall import permutation_p
+from dualfair.evaluation.statistics.prediction import LEAST_TRAINED, Features, left_out
 from dualfair.evaluation.statistics.ranking import (
     Estimate,
     RankingCorrelation,
     correlation,
-    evenly_spaced,
     partial_tau,
     regret,
     stratified_tau,
     tau_difference,
     top_k_overlap,
+    undefined,
     weighted_tau,
 )
 from dualfair.supernet.images import PEOPLE
 
-SPACED = (13, 30)
-"""Sizes of the evenly spaced samples that are picked from all networks; FairNAS showed 13."""
 NEAR_CEILING = 0.9
 """From this share of the ceiling on, a score ranks as well as the truth's own noise allows."""
 LEAST_CONCLUDED = 5
@@ -35,101 +35,6 @@ LEAST_CEILING = 0.5
 """Below this ceiling the truth itself does not rank the networks."""
 BESIDE = {"flat": True, "optional": False}
 """Metadata of a field whose own fields stand beside those of the record in a file."""
-
-
-@dataclass(frozen=True, eq=False)
-class ScoreTables:
-    """Scores of the same n networks; smaller is better in all of them but `baselines`, which need no direction.
-
-    `samples` tell why each network is there ("front", "even", "random", "named"). `inherited` and `standalone` hold the
-    same measures: (n,), and (n, S) by training seed, taken on one set of people. `halves` has the standalone ones on
-    two halves of these people, (n, S, 2); a measure may be missing. `baselines` are scores (n,) that compete with every
-    measure, `measure_baselines` those (n,) that compete with one. `units` are what was measured on, `heads` those of
-    the networks, empty where they are not known. Raises ValueError where these do not fit together.
-    """
-
-    names: tuple[str, ...]
-    samples: tuple[frozenset[str], ...]
-    inherited: Mapping[str, np.ndarray]
-    standalone: Mapping[str, np.ndarray]
-    halves: Mapping[str, np.ndarray] = field(default_factory=dict)
-    baselines: Mapping[str, np.ndarray] = field(default_factory=dict)
-    measure_baselines: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
-    units: str = PEOPLE
-    heads: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        n = len(self.names)
-        if not self.inherited or [*self.inherited] != [*self.standalone]:
-            raise ValueError(
-                f"inherited and standalone must hold the same measures, got {[*self.inherited]} and "
-                f"{[*self.standalone]}"
-            )
-        if len(self.samples) != n:
-            raise ValueError(f"samples must be one a network, got {len(self.samples)} for {n}")
-        if self.heads and len(self.heads) != n:
-            raise ValueError(f"heads must be one a network, got {len(self.heads)} for {n}")
-        for shape, groups in (
-            ((n,), (self.inherited, self.baselines, *self.measure_baselines.values())),
-            ((n, self.seeds), (self.standalone,)),
-            ((n, self.seeds, 2), (self.halves,)),
-        ):
-            for table in (table for tables in groups for table in tables.values()):
-                if np.shape(table) != shape:
-                    raise ValueError(f"a table must have the shape {shape}, got {np.shape(table)}")
-
-    @property
-    def seeds(self) -> int:
-        """Training seeds of every network."""
-        return np.shape(next(iter(self.standalone.values())))[-1]
-
-    @property
-    def first(self) -> str:
-        """The measure that samples are spaced in and that others are studied beyond: `error`, or else the first."""
-        return "error" if "error" in self.inherited else next(iter(self.inherited))
-
-    def only(self, rows: np.ndarray) -> Self:
-        """The tables of the networks with these numbers."""
-
-        def taken(tables: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-            return {name: np.asarray(table)[rows] for name, table in tables.items()}
-
-        return ScoreTables(
-            tuple(self.names[row] for row in rows),
-            tuple(self.samples[row] for row in rows),
-            taken(self.inherited),
-            taken(self.standalone),
-            taken(self.halves),
-            taken(self.baselines),
-            {measure: taken(baselines) for measure, baselines in self.measure_baselines.items()},
-            self.units,
-            tuple(self.heads[row] for row in rows) if self.heads else (),
-        )
-
-
-def mean_over_seeds(standalone: np.ndarray) -> np.ndarray:
-    """Means of values (n, S), shape (n,); nan where infinities cancel."""
-    with np.errstate(invalid="ignore"):
-        return standalone.sum(axis=1) / max(standalone.shape[1], 1)
-
-
-def samples_of(tables: ScoreTables) -> dict[str, np.ndarray]:
-    """Numbers of the networks of every sample that is studied, by name: random, even, evenly spaced ones, and all.
-
-    "random" are networks drawn uniformly, the honest sample. "even" were chosen evenly spaced in the inherited score
-    before they were trained; "evenly spaced 13" and "30" are picked so from all, where there are more: both flatter.
-    """
-    numbers = {
-        name: np.array([row for row, of in enumerate(tables.samples) if name in of], dtype=int)
-        for name in ("random", "even")
-    }
-    numbers = {name: rows for name, rows in numbers.items() if len(rows)}
-    score = np.asarray(tables.inherited[tables.first])
-    finite = np.flatnonzero(np.isfinite(score))
-    for size in SPACED:
-        if len(finite) > size:
-            numbers[f"evenly spaced {size}"] = np.sort(finite[evenly_spaced(score[finite], size)])
-    return numbers | {"all": np.arange(len(tables.names))}
 
 
 @dataclass(frozen=True)
@@ -159,6 +64,20 @@ class Rival:
 
 
 @dataclass(frozen=True)
+class PredictedScore:
+    """How the truth predicted from inherited score and features of a network ranks, each network predicted by the
+    trainings of the others (`prediction.left_out`); `gain` is its tau less that of the inherited score."""
+
+    correlation: RankingCorrelation = field(metadata=BESIDE)
+    gain: Estimate
+
+    @property
+    def better(self) -> bool:
+        """Whether it ranks better than the inherited score beyond its interval."""
+        return self.gain.interval is not None and self.gain.interval[0] > 0
+
+
+@dataclass(frozen=True)
 class Beyond:
     """What a measure's score tells beyond the one of the first `measure`: Kendall's partial tau given that one, the
     corrected one that conclusions rest on, and that one as a baseline ("disparity follows error")."""
@@ -176,7 +95,8 @@ class MeasureStudy:
     `p` is one-sided, by permutations; in `weighted_tau` the truly best weigh most; `regret` and `regret_at_random` are
     in units of the truth; `noise_ceiling` is tau between seeds. `beyond` is None for the first measure. `conclusions`
     follow, in words. None where undefined: the correlation says why. `within_heads` is tau over the pairs of networks
-    with the same head; None where all have one head, or it is not known.
+    with the same head; None where all have one head, or it is not known. `predicted` is None where features are not
+    known, or networks too few.
     """
 
     n: int
@@ -192,6 +112,7 @@ class MeasureStudy:
     beyond: Beyond | None
     conclusions: tuple[str, ...] = ()
     within_heads: Estimate | None = None
+    predicted: PredictedScore | None = field(metadata={"omitted": True}, default=None)
 
     @property
     def verdict(self) -> str:
@@ -240,8 +161,23 @@ def measure_study(tables: ScoreTables, measure: str, resamples: int, seed: int) 
         baselines=baselines,
         beyond=None if measure == tables.first else _beyond(tables, scores, mean, how),
         within_heads=stratified_tau(scores, mean, tables.heads, **how) if len(set(tables.heads)) > 1 else None,
+        predicted=predicted_score(scores, tables.features, mean, **how) if tables.features else None,
     )
     return replace(study, conclusions=tuple(conclusions(study, tables.units)))
+
+
+def predicted_score(
+    inherited: np.ndarray, features: Features, truth: np.ndarray, *, resamples: int = 2000, seed: int = 0
+) -> PredictedScore | None:
+    """How predictions from inherited scores (n,) and `features` (n, k) by group rank networks of known truth (n,).
+
+    None for fewer than `prediction.LEAST_TRAINED` networks, or where a score is not finite or the same for all.
+    """
+    if len(truth) < LEAST_TRAINED or undefined({"inherited": inherited, "truth": truth}):
+        return None
+    predicted = left_out(with_inherited(inherited, features), truth).value
+    how = {"resamples": resamples, "seed": seed}
+    return PredictedScore(correlation(predicted, truth, **how), tau_difference(predicted, inherited, truth, **how))
 
 
 def _rival(scores: np.ndarray, other: np.ndarray, mean: np.ndarray, how: dict, either_way: bool = False) -> Rival:
@@ -275,6 +211,7 @@ def conclusions(study: MeasureStudy, units: str = PEOPLE) -> list[str]:
       of the ceiling or more: it ranks as well as the truth's own noise allows.
     - The interval of ours - baseline, paired, below 0: it is worse than the baseline. Only with an interval of tau
       above 0: better than those below it, and not shown to be better than those whose interval holds 0.
+    - The interval of predicted - inherited, paired, above 0: predictions by these trainings rank better.
     - Of a measure beside the first: unless tau and the corrected partial tau given the first both have intervals above
       0, it adds nothing beyond the first that these networks can show.
     """
@@ -300,6 +237,8 @@ def conclusions(study: MeasureStudy, units: str = PEOPLE) -> list[str]:
     elif positive and ceiling.share is not None and ceiling.share >= NEAR_CEILING:
         lines.append("ranks as well as the truth's own noise allows")
     lines += _beside(study.baselines, positive)
+    if study.predicted and study.predicted.better:
+        lines.append("predicted by these trainings better")
     if study.beyond and ours.tau is not None:
         interval = study.beyond.corrected.interval
         more = positive and interval is not None and interval[0] > 0

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dualfair.evaluation.ranking_study import ScoreTables
+from dualfair.evaluation.ranking_tables import ScoreTables
 from dualfair.supernet.images.labels import fold, spelled_alike
 from dualfair.supernet.images.manifest import read_table
 

@@ -1,6 +1,7 @@
 """What `dualfair correlate` says of few networks, ties, constant scores, and trainings that are missing or damaged."""
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,10 +13,14 @@ from dualfair.runs.layout import RunLayout
 from dualfair.runs.run_files import add_to_plan
 from dualfair.runs.training_spec import TrainingSpec
 from dualfair.stages.inherited import Scoring
+from dualfair.supernet.skeleton import skeleton_of
 from dualfair.supernet.space import dpn_space
 from tests.support.records import save_result, scores, search_config, training_result
 
 SPACE = dpn_space("dpn81-shared", 2)
+SKELETON = replace(
+    skeleton_of("nano"), residual_widths=(16, 32), bottlenecks=(16, 32), increments=(4, 8), blocks=(1, 1)
+)
 NAMES = [f"{code}1{code}-{code}1{code}:cosface" for code in range(5)]
 COLUMNS = ("error", "rank_disparity", "params", "macs")
 
@@ -64,7 +69,7 @@ def correlate(monkeypatch, dualfair, tmp_path):
 
         def opened(directory, processes):
             people = SimpleNamespace(units="people")
-            setting = SimpleNamespace(space=SPACE, splits={"validation": people})
+            setting = SimpleNamespace(space=SPACE, skeleton=SKELETON, splits={"validation": people})
             return SimpleNamespace(directory=directory, setting=setting, device=torch.device("cpu"))
 
         scorer.columns = COLUMNS

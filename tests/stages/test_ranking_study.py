@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from dualfair.evaluation.ranking_study import ScoreTables, TopOverlap, conclusions, samples_of
+from dualfair.evaluation.ranking_study import TopOverlap, conclusions
+from dualfair.evaluation.ranking_tables import ScoreTables, samples_of
+from dualfair.evaluation.statistics.prediction import left_out
 from dualfair.evolution.pareto import hypervolume, non_dominated, reference_point
 from dualfair.runs.records.ranking import TableStudy
 from dualfair.stages.correlate import ranking_study
@@ -280,3 +282,39 @@ def test_tau_within_heads_stands_on_the_line_of_a_measure():
     study = ranking_study(of_heads(3), **FEW)
     value = study.samples["all"].measures["error"].within_heads.value
     assert f"; within heads {value:.2f} [" in "\n".join(sample_lines({"": study}))
+
+
+def with_features(tables, share):
+    """Tables whose networks have features that tell the given share of their true error."""
+    truth = tables.standalone["error"].mean(axis=1)
+    noise = np.random.default_rng(7).normal(size=(len(truth), 3))
+    features = {"some": np.hstack([share * truth[:, None], noise]), "none": noise}
+    return replace(tables, features=features)
+
+
+def test_scores_predicted_by_the_other_trainings_stand_beside_the_inherited_ones():
+    tables = with_features(tables_of(n=40, noise=2.0), 2.0)
+    study, truth = measure_of(tables), tables.standalone["error"].mean(axis=1)
+    predicted = left_out({"inherited": tables.inherited["error"][:, None], **tables.features}, truth).value
+    tau = stats.kendalltau(predicted, truth).statistic
+    assert study.predicted.correlation.tau == pytest.approx(tau)
+    assert study.predicted.gain.value == pytest.approx(tau - study.correlation.tau)
+    assert study.predicted.better and "predicted by these trainings better" in study.conclusions
+    line = next(line for line in sample_lines({"": ranking_study(tables, **FEW)}) if "all 40: error" in line)
+    low, high = study.predicted.gain.interval
+    assert "than inherited; ceiling" in line and f"{tau - study.correlation.tau:+.2f} [{low:.2f}, {high:.2f}]" in line
+    printed = json.loads(json.dumps(ranking_study(tables, **FEW).to_json(), allow_nan=False))
+    assert TableStudy.from_json(printed) == ranking_study(tables, **FEW)
+
+
+def test_predictions_that_are_not_better_beyond_their_interval_are_not_called_so():
+    study = measure_of(with_features(tables_of(n=40, noise=0.3), 0.0))
+    assert study.predicted and not study.predicted.better
+    assert not any("predicted" in text for text in study.conclusions)
+
+
+def test_nothing_is_predicted_of_few_networks_or_scores_that_are_undefined():
+    assert measure_of(with_features(tables_of(n=7), 2.0)).predicted is None
+    tables = with_features(tables_of(n=12), 2.0)
+    tables.inherited["error"][3] = np.nan
+    assert measure_of(tables).predicted is None

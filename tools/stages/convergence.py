@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dualfair.evaluation.ranking_study import mean_over_seeds
+from dualfair.evaluation.ranking_tables import mean_over_seeds
 from dualfair.evaluation.statistics.ceiling import noise_ceiling
 from dualfair.evaluation.statistics.ranking import correlation
 from dualfair.presentation.format import spoken

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from dualfair.evaluation.ranking_study import ScoreTables, mean_over_seeds, measure_study, samples_of
+from dualfair.evaluation.network_features import network_features
+from dualfair.evaluation.ranking_study import measure_study
+from dualfair.evaluation.ranking_tables import ScoreTables, mean_over_seeds, samples_of
 from dualfair.evaluation.score_tables import read_score_tables
+from dualfair.evaluation.statistics.prediction import Features
 from dualfair.evolution.pareto import front_agreement, hypervolume, non_dominated, reference_point
 from dualfair.runs.devices import describe
 from dualfair.runs.layout import CorrelateLayout
@@ -41,7 +44,9 @@ def correlate(run: TrainedRun, *, resamples: int = RESAMPLES) -> RankingStudy:
     measures = config.names.measured
     short = read_short(layout, trained, run.setting.space)
     convergence = convergence_study(layout, trained, run.setting.space, measures, resamples)
-    ranking = replace(study(trained, inherited, measures, resamples, short, units), convergence=convergence)
+    features = network_features(trained.genotypes, run.setting.space, run.setting.skeleton)
+    of_networks = study(trained, inherited, measures, resamples, short, units, features)
+    ranking = replace(of_networks, convergence=convergence)
     ranking.write(layout.correlate.ranking)
     compared = f"inherited scores on validation {whose} against the mean of standalone trainings"
     for line in sentences(ranking, compared):
@@ -103,17 +108,18 @@ def study(
     resamples: int,
     short: Sequence[TrainingResult] = (),
     units: str = PEOPLE,
+    features: Features | None = None,
 ) -> RankingStudy:
     """The ranking study of trained networks by `measures`, on validation and on test identities, which are `units`.
 
-    `inherited` are their scores (n,) by column, `short` the results of all networks' short trainings, or empty.
+    `inherited` are their scores (n,) by column, `short` the results of all networks' short trainings, or empty;
+    `features` what else is known of them.
     """
-    studies = {
-        f"{split} {_whose(units)}": ranking_study(
-            replace(tables_of(trained, inherited, measures, split, short), units=units), resamples=resamples
-        )
-        for split in SPLITS
-    }
+    studies = {}
+    for split in SPLITS:
+        tables = tables_of(trained, inherited, measures, split, short)
+        tables = replace(tables, units=units, features=features or {})
+        studies[f"{split} {_whose(units)}"] = ranking_study(tables, resamples=resamples)
     return RankingStudy(
         networks=tuple(map(str, trained.genotypes)),
         seeds=trained.seeds,

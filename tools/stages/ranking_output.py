@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dualfair.evaluation.ranking_study import Beyond, MeasureStudy, ScoreTables, mean_over_seeds, samples_of
+from dualfair.evaluation.ranking_study import Beyond, MeasureStudy, PredictedScore
+from dualfair.evaluation.ranking_tables import ScoreTables, mean_over_seeds, samples_of
 from dualfair.evaluation.statistics.ranking import RankingCorrelation
 from dualfair.presentation.figures import ranking_figure, save
 from dualfair.runs.records.ranking import RankingStudy, TableStudy
@@ -85,6 +86,7 @@ def _measure_lines(title: str, study: MeasureStudy) -> list[str]:
         f"top {top.k} {top.overlap:.0%} (chance {top.chance:.0%})",
         f"regret {study.regret:.3g} (random choice {study.regret_at_random:.3g})",
         ", ".join(f"{name} {_two(rival.correlation.tau)}" for name, rival in study.baselines.items()),
+        _predicted(study.predicted) if study.predicted else "",
         _beyond(study.beyond) if study.beyond else "",
         _ceiling(study),
     ]
@@ -128,6 +130,12 @@ def _tau(ours: RankingCorrelation) -> str:
     return f"{_two(ours.tau, ours.interval)}{how}"
 
 
+def _predicted(predicted: PredictedScore) -> str:
+    ours, gain = predicted.correlation, predicted.gain
+    more = "" if gain.value is None else f", {gain.value:+.2f}{_within(gain.interval)} than inherited"
+    return f"predicted by the others' trainings {_two(ours.tau, ours.interval)}{more}"
+
+
 def _beyond(beyond: Beyond) -> str:
     name, partial = beyond.measure, beyond.corrected
     return (
@@ -146,5 +154,8 @@ def _ceiling(study: MeasureStudy) -> str:
 
 def _two(value: float | None, interval: tuple[float, float] | None = None) -> str:
     """A number of two decimals, with its interval where it has one."""
-    within = f" [{interval[0]:.2f}, {interval[1]:.2f}]" if interval else ""
-    return "undefined" if value is None else f"{value:.2f}{within}"
+    return "undefined" if value is None else f"{value:.2f}{_within(interval)}"
+
+
+def _within(interval: tuple[float, float] | None) -> str:
+    return f" [{interval[0]:.2f}, {interval[1]:.2f}]" if interval else ""
