@@ -110,6 +110,7 @@ def search(
     exhaustive: bool = False,
     batch: int | None = None,
     start: Sequence[str] = (),
+    predictor: AnyPath | None = None,
     preset: str | None = None,
     device: str = "auto",
     deterministic: bool = False,
@@ -122,8 +123,9 @@ def search(
 
     `objectives` are two to four as the command line has them, in one text or a list; `exhaustive` scores the whole
     space instead; `batch` images are scored at once, None: as this run did before, else 128, on CUDA up to 1,024 by its
-    memory; `start` are genotypes to begin with, or "paper". `options` are those of `SearchOptions`, `ProtocolOptions`
-    and `ConstraintOptions`, as `dualfair search --help` lists them.
+    memory; `start` are genotypes to begin with, or "paper"; `predictor` is a run, this one or another, whose standalone
+    trainings predict objectives where that is shown to rank better than inherited scores. `options` are those of
+    `SearchOptions`, `ProtocolOptions` and `ConstraintOptions`, as `dualfair search --help` lists them.
     """
     from dualfair.runs.trained_run import working_on
     from dualfair.stages.search import SearchTask
@@ -133,7 +135,13 @@ def search(
         options["objectives"] = objectives if isinstance(objectives, str) else ",".join(objectives)
     configs = _configs("search", options, preset, SearchOptions, ProtocolOptions, ConstraintOptions)
     asked_for = dict(zip(("options", "protocol", "constraints"), configs, strict=True))
-    task = SearchTask(**asked_for, exhaustive=exhaustive, batch=batch, start=tuple(map(str, start)))
+    task = SearchTask(
+        **asked_for,
+        exhaustive=exhaustive,
+        batch=batch,
+        start=tuple(map(str, start)),
+        predictor=None if predictor is None else Path(predictor),
+    )
     with working_on(run, device=device, deterministic=deterministic, say=say) as trained:
         return search_run(trained, task, progress=progress, should_stop=should_stop)
 

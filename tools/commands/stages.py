@@ -49,6 +49,13 @@ def train(faces: Path, out: Path, **given: object) -> None:
     f"[default: as this run did before, else {BATCH}, on CUDA up to 1024 by its memory]",
 )
 @click.option("--start", multiple=True, help="A genotype to begin with, or 'paper' for the published ones; repeatable.")
+@click.option(
+    "--predictor",
+    type=PATH,
+    metavar="RUN",
+    help="Predict objectives by the standalone trainings of this run, or of another on the same faces, where that is "
+    "shown to rank better than inherited scores.",
+)
 @config_options(SearchOptions, ProtocolOptions, ConstraintOptions)
 @machine_options
 def search(run: Path, **given: object) -> None:

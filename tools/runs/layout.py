@@ -62,6 +62,8 @@ class SearchLayout(StageLayout):
     figure = Inside("front.png")
     reliability = Inside("reliability.json")
     """How reliable the measures are, as a record."""
+    predictor = Inside("predictor.json")
+    """The trainings that objectives are predicted by, as a record."""
     latencies = Inside("latency.json")
     """Latencies that were measured."""
 

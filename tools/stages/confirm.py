@@ -15,6 +15,7 @@ from dualfair.evolution.run import Run, SearchResult, feasible
 from dualfair.runs.records.search import Chance, ConfirmedFront, Front, FrontNetwork, SearchConfig
 from dualfair.runs.trained_run import TrainedRun
 from dualfair.stages.inherited import HELD_OUT, RESAMPLES, calibrating, open_scoring
+from dualfair.stages.prediction import Predictions
 from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.images import PEOPLE
 
@@ -91,11 +92,16 @@ def _verdict(p: float | None, random: int) -> str:
 
 
 def confirm(
-    run: TrainedRun, config: SearchConfig, result: SearchResult, random: Sequence[Genotype]
+    run: TrainedRun,
+    config: SearchConfig,
+    result: SearchResult,
+    random: Sequence[Genotype],
+    predictions: Predictions | None = None,
 ) -> tuple[tuple[FrontNetwork, ...], ConfirmedFront] | None:
     """Score the candidates of a search and the first RANDOM of the `random` subnets that it scored, on fresh people.
 
-    The scores are kept in the same file under a measurement of their own: what is known is not scored again.
+    The scores are kept in the same file under a measurement of their own: what is known is not scored again. Objectives
+    with `predictions` are predicted from them, with intervals that hold what a training would show.
     Returns what `judged` does, None where no network has finite scores.
     """
     layers = front_layers(result.evaluated, result.objectives, config.options.confirm_candidates)
@@ -116,11 +122,15 @@ def confirm(
         Run(scorer, scoring.archive, steps=1, batch=GENOTYPES_A_CALL * run.processes.size).step(list(searched))
         fresh = scoring.archive.get(searched)
         scorer.dismiss()
+
+    def measured(inherited: dict[str, float], genotype: Genotype) -> dict[str, float]:
+        return predictions.fresh(genotype, inherited) if predictions else inherited
+
     networks = [
         FrontNetwork(
             genotype,
             dict(zip(result.columns, evaluation.values, strict=True)),
-            dict(zip(scorer.columns, fresh[genotype].values, strict=True)),
+            measured(dict(zip(scorer.columns, fresh[genotype].values, strict=True)), genotype),
         )
         for genotype, evaluation in searched.items()
     ]

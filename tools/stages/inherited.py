@@ -16,10 +16,12 @@ from dualfair.runs.config import check_code
 from dualfair.runs.devices import images_at_once
 from dualfair.runs.directory import RunDirectory
 from dualfair.runs.options import ProtocolOptions, measurement, people_in_words
+from dualfair.runs.records.prediction import Predictor
 from dualfair.runs.records.search import Front, SearchConfig
 from dualfair.runs.records.training import RetrainConfig
 from dualfair.runs.run_files import RunFiles
 from dualfair.runs.trained_run import TrainedRun, calibration_images
+from dualfair.stages.prediction import Predictions
 from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.images.splits import some_people
 from dualfair.supernet.memory import Batch
@@ -167,11 +169,23 @@ def inherited_scores(run: TrainedRun, genotypes: Sequence[Genotype], config: Sea
     return dict(zip(columns, values.reshape(-1, len(columns)).T, strict=True))
 
 
+def recorded_predictions(run: TrainedRun, config: SearchConfig) -> Predictions | None:
+    """What a search of the run predicted by; None where it went by inherited scores alone. Raises ValueError where the
+    predictor is missing, damaged or another search's."""
+    if not config.predictor:
+        return None
+    path, again = run.directory.layout.search.predictor, "run the same 'dualfair search' command again"
+    predictor = Predictor.read(path, again)
+    if predictor.digest != config.predictor:
+        raise ValueError(f"{path} is not what the networks of {run.directory.path} were searched by; {again}")
+    return Predictions(predictor, run.setting.space, run.setting.skeleton)
+
+
 def scored_networks(run: TrainedRun) -> tuple[list[Evaluation], np.ndarray]:
     """The networks that the run's search asked for, and their objectives (n, m), all finite.
 
-    Of a search that is not finished, all that the archive holds within its limits. Raises ValueError naming an
-    objective that is undefined for all of them.
+    Of a search that is not finished, all that the archive holds within its limits. Objectives that the search predicted
+    are predicted here. Raises ValueError naming an objective that is undefined for all of them.
     """
     config, layout = recorded_search(run.directory), run.directory.layout.search
     files = RunFiles(run.directory.layout)
@@ -181,7 +195,9 @@ def scored_networks(run: TrainedRun) -> tuple[list[Evaluation], np.ndarray]:
         if front and table and front.config == config:
             # The archive also keeps what other commands and other searches asked for.
             scored = scoring.archive.get(run.setting.space.parse(row[0]) for row in table[1:]).values()
-        values = objectives_of(scored := [*scored], scoring.archive.objectives)
+        predictions = recorded_predictions(run, config)
+        scored = predictions.instead(scored, scoring.scorer.columns) if predictions else [*scored]
+        values = objectives_of(scored, scoring.archive.objectives)
         for name, of_all in zip(config.names.minimised, values.T, strict=True):
             if scored and not np.isfinite(of_all).any():
                 raise ValueError(

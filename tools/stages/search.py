@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -10,23 +11,40 @@ from dualfair.evaluation.answers import answered
 from dualfair.evaluation.objectives import OBJECTIVES, caveats
 from dualfair.evaluation.scoring.device_ranks import counter_on
 from dualfair.evaluation.scoring.embedding import PixelMeans, pixel_embeddings
-from dualfair.evaluation.scoring.scorer import population_answers
-from dualfair.evolution.archive import Evaluation
+from dualfair.evaluation.scoring.scorer import InheritedScorer, population_answers
+from dualfair.evolution.archive import Archive
 from dualfair.evolution.baselines import exhaustive
 from dualfair.evolution.constraints import Constraints
 from dualfair.evolution.nsga2 import evolve
 from dualfair.evolution.run import Progress as Generation
-from dualfair.evolution.run import SearchResult
+from dualfair.evolution.run import Run, SearchResult
 from dualfair.presentation.boards import search_board
 from dualfair.runs.devices import in_words, seeded
 from dualfair.runs.directory import RunDirectory
+from dualfair.runs.layout import RunLayout
 from dualfair.runs.options import ConstraintOptions, ProtocolOptions, SearchOptions, people_in_words
+from dualfair.runs.records.prediction import Predictor
 from dualfair.runs.records.search import Front, FrontNetwork, SearchConfig
 from dualfair.runs.records.training import RetrainConfig
 from dualfair.runs.trained_run import TrainedRun, calibration_images
 from dualfair.runs.watching import Progress, ShouldStop, ShowProgress, Stopped, never, silent
 from dualfair.stages.confirm import GENOTYPES_A_CALL, confirm
-from dualfair.stages.inherited import HELD_OUT, SEARCHED, Scoring, open_scorer, open_scoring, scored_at_once
+from dualfair.stages.inherited import (
+    HELD_OUT,
+    SEARCHED,
+    Scoring,
+    open_scorer,
+    open_scoring,
+    recorded_predictions,
+    scored_at_once,
+)
+from dualfair.stages.prediction import (
+    PredictedScorer,
+    Predictions,
+    open_trainings,
+    prediction_sentences,
+    predictor_of,
+)
 from dualfair.stages.search_output import (
     announcement,
     confirmation_sentences,
@@ -53,7 +71,8 @@ class SearchTask:
     """All that a search is asked for. `start` are words as `supernet.published.starts_of` reads them.
 
     `exhaustive` scores the whole space instead of evolving; `batch` images are scored at once, None:
-    `inherited.scored_at_once`.
+    `inherited.scored_at_once`. `predictor` is a run whose trainings predict objectives, where that is shown to rank
+    better.
     """
 
     options: SearchOptions = field(default_factory=SearchOptions)
@@ -62,6 +81,7 @@ class SearchTask:
     exhaustive: bool = False
     batch: int | None = None
     start: tuple[str, ...] = ()
+    predictor: Path | None = None
 
     def __post_init__(self) -> None:
         if self.exhaustive and self.start:
@@ -89,16 +109,17 @@ def search(
         return None
     say, layout = run.directory.say, run.directory.layout.search
     scoring, config, random, begins = _prepare(run, task)
+    predictions = recorded_predictions(run, config)
     with scoring:
         floor = floor_errors(run, task.protocol.calibrate, scoring.scorer.faces)
         for line in (*announcement(config, run.setting.space, scoring, floor, in_words(run.processes)), *begins):
             say(line)
-        result = _explore(run, config, scoring, random, len(splits), progress, should_stop)
+        result = _explore(run, config, scoring, predictions, random, len(splits), progress, should_stop)
         columns = result.columns
         own = [FrontNetwork(each.genotype, dict(zip(columns, each.values, strict=True))) for each in result.front]
         for line in (*result.notes, *front_table(_limited(own, scoring), columns, config).lines()):
             say(line)
-        confirmed = None if unconfirmed else confirm(run, config, result, random)
+        confirmed = None if unconfirmed else confirm(run, config, result, random, predictions)
         networks, confirmation = confirmed or (own, None)
         front = Front(
             config=config,
@@ -150,58 +171,78 @@ def _prepare(run: TrainedRun, task: SearchTask) -> tuple[Scoring, SearchConfig, 
         timed_on=scoring.timed_on,
         evaluations=space.size if task.exhaustive else evolved,
     )
+    predicted = []
+    if task.predictor:
+        predictor = _predictor(run, task.predictor, config, scoring)
+        predictor.write(directory.layout.search.predictor)
+        config = replace(config, predictor=predictor.digest if predictor.used else "")
+        predicted = prediction_sentences(predictor)
     config.write(directory.layout.search.config)
     directory.record_command(directory.layout.search, in_words(run.processes))
-    notes = caveats(scoring.scorer.protocol.objectives, scoring.scorer.faces.identities)
+    notes = [*caveats(scoring.scorer.protocol.objectives, scoring.scorer.faces.identities), *predicted]
     return scoring, config, random, [f"        {line}" for line in (*left_out, *notes)]
+
+
+def _predictor(run: TrainedRun, of: Path, config: SearchConfig, scoring: Scoring) -> Predictor:
+    """The predictor by the trainings of a run directory; what inherited scores their networks lack is scored."""
+    trained = open_trainings(run, RunLayout(of))
+    batch = GENOTYPES_A_CALL * run.processes.size
+    values = Run(scoring.scorer, scoring.archive, steps=1, batch=batch).step(trained.genotypes)
+    inherited = dict(zip(scoring.scorer.columns, values.T, strict=True))
+    return predictor_of(run, trained, inherited, config.names.measured)
 
 
 def _explore(
     run: TrainedRun,
     config: SearchConfig,
     scoring: Scoring,
+    predictions: Predictions | None,
     random: Sequence[Genotype],
     scorers: int,
     progress: ShowProgress,
     should_stop: ShouldStop,
 ) -> SearchResult:
     """Evolve, or score the whole space; the other ranks serve so many `scorers`, one after the other."""
-    scorer, layout = scoring.scorer, run.directory.layout.search
+    scorer, archive, layout = scoring.scorer, scoring.archive, run.directory.layout.search
+    score: InheritedScorer | PredictedScorer = scorer
+    if predictions:
+        score = PredictedScorer(scorer, archive, predictions)
+        archive = Archive(measurement="predicted", columns=score.columns, objectives=len(scorer.objectives))
 
-    def tell_reliability(evaluations: Sequence[Evaluation]) -> None:
-        reliability = reliability_on(scorer, evaluations, random)
+    def tell_reliability() -> None:
+        reliability = reliability_on(scorer, scoring.archive.get(random).values(), random)
         reliability.write(layout.reliability)
         for line in reliability_sentences(reliability, scorer.protocol.objectives):
             run.directory.say(line)
 
-    with search_board(layout.tensorboard, scorer.columns, config.names, scorer.faces.units) as log:
+    with search_board(layout.tensorboard, score.columns, config.names, scorer.faces.units) as log:
 
         def follow(generation: Generation) -> None:
             log(generation)
             note = f"{generation.evaluations} evaluated, {generation.reused} known, front {generation.front}"
             progress(Progress("search", generation.generation, generation.generations, "generation", note))
             if generation.generation == 1 and not config.exhaustive:
-                tell_reliability(generation.fresh)
+                tell_reliability()
             if should_stop() and generation.generation < generation.generations:
                 for _ in range(scorers):
                     scorer.dismiss()
                 raise Stopped(f"the search was stopped behind generation {generation.generation}; its scores are kept")
 
         how = {
-            "archive": scoring.archive,
+            "archive": archive,
             "batch": GENOTYPES_A_CALL * run.processes.size,
             "progress": follow,
             "constraints": scoring.constraints,
         }
         if config.exhaustive:
-            result = exhaustive(run.setting.space, scorer, len(scorer.objectives), **how)
+            result = exhaustive(run.setting.space, score, len(scorer.objectives), **how)
         else:
             how |= {name: value for name, value in asdict(config.options).items() if name != "confirm_candidates"}
-            result = evolve(run.setting.space, scorer, len(scorer.objectives), initial_population=config.start, **how)
+            result = evolve(run.setting.space, score, len(scorer.objectives), initial_population=config.start, **how)
     scorer.dismiss()
     if config.exhaustive:
-        tell_reliability(result.evaluated)
-    return result
+        tell_reliability()
+    return replace(result, reused=score.reused) if predictions else result
 
 
 def _limited(networks: Sequence[FrontNetwork], scoring: Scoring) -> tuple[FrontNetwork, ...]:

@@ -17,7 +17,8 @@ class SearchConfig(Record):
     """What a search was asked for. `scored_on` identifies the people that were scored on, `timed_on` the device of
     latencies where these are among the scores.
 
-    `evaluations` are how many networks it asks for.
+    `evaluations` are how many networks it asks for. `predictor` is the digest of the `Predictor` that stands in for
+    some of the inherited scores, "" for none.
     """
 
     options: SearchOptions = field(metadata=FLAT)
@@ -29,6 +30,7 @@ class SearchConfig(Record):
     timed_on: str = keyed("timed on", omitted=True, default="")
     exhaustive: bool = False
     evaluations: int | None = None
+    predictor: str = keyed("predictor", omitted=True, default="")
 
     @classmethod
     def of(cls, protocol: ProtocolOptions, **asked_for: object) -> Self:
