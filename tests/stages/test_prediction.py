@@ -1,7 +1,9 @@
 """A search whose objectives are predicted by standalone trainings: of a run whose truth follows a rule."""
 
 import csv
+import html
 import json
+import re
 
 import numpy as np
 import pytest
@@ -119,6 +121,37 @@ def test_what_is_retrained_is_chosen_by_predictions(dualfair, run):
         chosen = select(opened, RetrainOptions(controls=3))
     even = sorted(rows[str(genotype)] for genotype, samples in chosen.items() if "even" in samples)
     assert len(even) == 3 and even[2] - even[0] > 0.5 * (max(rows.values()) - min(rows.values()))
+
+
+def test_correlate_and_report_tell_of_predictions(dualfair, run, tmp_path):
+    result = dualfair("correlate", "--run", run, "--resamples", 100)
+    assert f"  error is ranked better by predictions: dualfair search --run {run} --predictor {run}" in result.out
+    assert "predicted by the others' trainings 0." in result.out
+    assert dualfair("report", run, "--out", tmp_path / "report.html").status == 0
+    page = re.sub(r"\s+", " ", (tmp_path / "report.html").read_text())
+    assert "by the other networks' trainings, error agrees with 0." in html.unescape(page)
+    assert "Of error it was predicted what a training would show." in page
+    assert "; error predicted [95 % of trainings]" in page and "tau of predictions" in page
+    assert "Search by these predictions" not in page
+
+
+def test_a_report_says_how_to_search_by_predictions(dualfair, run, tmp_path):
+    """Of a search that did not."""
+    config = run / "search/config.json"
+    before = config.read_text()
+    values = json.loads(before)
+    front = json.loads((run / "search/front.json").read_text())
+    whole = json.dumps(front)
+    for each in (values, front["config"]):
+        del each["predicted"], each["predictor"]
+    config.write_text(json.dumps(values))
+    (run / "search/front.json").write_text(json.dumps(front))
+    assert dualfair("report", run, "--out", tmp_path / "report.html").status == 0
+    config.write_text(before)
+    (run / "search/front.json").write_text(whole)
+    page = re.sub("<[^>]*>", "", (tmp_path / "report.html").read_text())
+    assert "Search by these predictions: dualfair search --run run --predictor run" in page
+    assert "it was predicted" not in page
 
 
 def test_a_predictor_that_was_changed_is_refused(dualfair, run, tmp_path):

@@ -11,6 +11,7 @@ from dualfair.presentation.format import (
     counted,
     decimals,
     listed,
+    quoted,
     singular,
     spoken,
     two,
@@ -77,8 +78,18 @@ def cheap(run: RunReport) -> Statement:
         f"Rank agreement on test {run.units}, 1 = same order, 0 = chance [95 % over networks]: {agreed}"
         + (f"; even an exact score could expect no more than {listed(most)}." if most else "."),
     )
+    predicted = [name for name, of in study.measures.items() if of.predicted and of.predicted.better]
+    if predicted:
+        far = listed([two(study.measures[name].predicted.correlation.tau) for name in predicted])
+        sentences += (
+            f"Predicted from cheap scores, operations and costs by the other networks' trainings, "
+            f"{listed([spoken(name) for name in predicted])} agrees with {far}, which is better.",
+        )
     more = Step("Train more networks", run.command("retrain", BESIDE_RANDOM))
     steps = () if certainty == SHOWN else (more, Step("Hold the scores against them again", run.command("correlate")))
+    if predicted and not (run.front and run.front.config.predicted):
+        again = Step("Search by these predictions", run.command("search", f"--predictor {quoted(run.name)}"))
+        steps = (again, *steps)
     return Statement(f"The cheap scores {'; they '.join(parts)}.", certainty, sentences, steps)
 
 
@@ -114,7 +125,9 @@ def held(run: RunReport) -> Statement:
     certainty = SHOWN if whole else NOT_SHOWN if none else PARTLY
     judge = Step("Train its networks from scratch, beside random ones", run.command("retrain", BESIDE_RANDOM))
     headline = f"The search's front {holds} on fresh {run.units}, and {random}."
-    sentences = (stayed, *_against_random(fresh.against_random))
+    names = listed([spoken(name) for name in run.front.config.predicted])
+    predicted = [f"Of {names} it was predicted what a training would show."] if names else []
+    sentences = (stayed, *predicted, *_against_random(fresh.against_random))
     return Statement(headline, certainty, sentences, () if certainty == SHOWN else (judge,))
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from dualfair.presentation.format import number, spoken
+from dualfair.presentation.format import listed, number, spoken
 from dualfair.presentation.table import Column, Table, interval_columns, spread_columns, table
 from dualfair.reporting.setting import Setting
 from dualfair.runs.records.ranking import ConvergenceStudy, MeasureStudy, RankingStudy
@@ -72,9 +72,11 @@ def front_table(front: Front, units: str = PEOPLE) -> Table:
         ends = [f"{name}{end}" for name in fresh for end in ("", " low", " high")]
         rows.append([*row, *(number((network.confirmed or {}).get(end)) for end in ends)])
     caption = "Networks of the search's front"
-    return table(
-        columns, rows, f"{caption} and of the front on fresh {units} [95 % over {units}]" if fresh else caption
-    )
+    if fresh:
+        caption += f" and of the front on fresh {units} [95 % over {units}]"
+    if front.config.predicted:
+        caption += f"; {listed([spoken(name) for name in front.config.predicted])} predicted [95 % of trainings]"
+    return table(columns, rows, caption)
 
 
 @dataclass(frozen=True)
@@ -101,11 +103,13 @@ def ranked_sample(study: RankingStudy) -> RankedSample:
 
 def ranking_table(study: RankingStudy, units: str = PEOPLE) -> Table:
     """Kendall's tau of the inherited score and its ceiling, of every sample, split and measure; also within heads where
-    there are several."""
+    there are several, and of predictions by the other networks' trainings where there are such."""
     columns = [*(Column(name, "text") for name in ("networks chosen", units, "measure")), Column("n", "whole")]
     columns += [*interval_columns("tau", "tau"), Column("p, one-sided"), *interval_columns("ceiling", "tau")]
-    several = any(measure.within_heads for measure in study.measures.values())
+    measures = study.measures.values()
+    several, predicted = any(each.within_heads for each in measures), any(each.predicted for each in measures)
     columns += interval_columns("tau within heads", "tau") if several else []
+    columns += interval_columns("tau of predictions", "tau") if predicted else []
     rows = []
     for people, of_people in study.studies.items():
         for sample, of_sample in of_people.samples.items():
@@ -117,6 +121,9 @@ def ranking_table(study: RankingStudy, units: str = PEOPLE) -> Table:
                 if several:
                     within = measure.within_heads
                     row += [within.value, *(within.interval or (None, None))] if within else [None] * 3
+                if predicted:
+                    ours = measure.predicted and measure.predicted.correlation
+                    row += [ours.tau, *(ours.interval or (None, None))] if ours else [None] * 3
                 rows.append(row)
     return table(columns, rows, "Kendall's tau [95 % over networks] of every sample")
 

@@ -13,6 +13,7 @@ from dualfair.evaluation.ranking_tables import ScoreTables, mean_over_seeds, sam
 from dualfair.evaluation.score_tables import read_score_tables
 from dualfair.evaluation.statistics.prediction import Features
 from dualfair.evolution.pareto import front_agreement, hypervolume, non_dominated, reference_point
+from dualfair.presentation.format import listed, quoted, spoken
 from dualfair.runs.devices import describe
 from dualfair.runs.layout import CorrelateLayout
 from dualfair.runs.options import RESAMPLES
@@ -51,6 +52,10 @@ def correlate(run: TrainedRun, *, resamples: int = RESAMPLES) -> RankingStudy:
     compared = f"inherited scores on validation {whose} against the mean of standalone trainings"
     for line in sentences(ranking, compared):
         directory.say(line)
+    searched = ranking.studies[f"{SPLITS[0]} {whose}"].samples["all"].measures
+    if better := [name for name, of in searched.items() if of.predicted and of.predicted.better]:
+        command = f"dualfair search --run {quoted(directory.path)} --predictor {quoted(directory.path)}"
+        directory.say(f"  {listed([spoken(name) for name in better])} is ranked better by predictions: {command}")
     unchecked = "  not checked: whether trainings are long enough (dualfair retrain --check-convergence NETWORKS)"
     for line in convergence_lines(convergence, units) if convergence else [unchecked]:
         directory.say(line)

@@ -175,7 +175,8 @@ def _prepare(run: TrainedRun, task: SearchTask) -> tuple[Scoring, SearchConfig, 
     if task.predictor:
         predictor = _predictor(run, task.predictor, config, scoring)
         predictor.write(directory.layout.search.predictor)
-        config = replace(config, predictor=predictor.digest if predictor.used else "")
+        if predictor.used:
+            config = replace(config, predicted=predictor.used, predictor=predictor.digest)
         predicted = prediction_sentences(predictor)
     config.write(directory.layout.search.config)
     directory.record_command(directory.layout.search, in_words(run.processes))

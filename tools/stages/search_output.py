@@ -152,6 +152,11 @@ def confirmation_sentences(front: Front) -> list[str]:
         f"On average over the search's front {listed(moves)}: a rise beyond that of the random subnets is the winner's "
         "luck",
     ]
+    if front.config.predicted:
+        lines.append(
+            f"Values of {listed([spoken(name) for name in front.config.predicted])} are predictions of what a training "
+            f"would show, and so are their intervals; random subnets' too"
+        )
     for chance in c.against_random:
         name = spoken(chance.objective)
         if chance.p is None:

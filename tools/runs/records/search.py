@@ -17,8 +17,8 @@ class SearchConfig(Record):
     """What a search was asked for. `scored_on` identifies the people that were scored on, `timed_on` the device of
     latencies where these are among the scores.
 
-    `evaluations` are how many networks it asks for. `predictor` is the digest of the `Predictor` that stands in for
-    some of the inherited scores, "" for none.
+    `evaluations` are how many networks it asks for. The objectives `predicted` are so by the `Predictor`
+    of this digest.
     """
 
     options: SearchOptions = field(metadata=FLAT)
@@ -30,6 +30,7 @@ class SearchConfig(Record):
     timed_on: str = keyed("timed on", omitted=True, default="")
     exhaustive: bool = False
     evaluations: int | None = None
+    predicted: tuple[str, ...] = keyed("predicted", omitted=True, default=())
     predictor: str = keyed("predictor", omitted=True, default="")
 
     @classmethod
