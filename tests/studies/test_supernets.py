@@ -11,6 +11,7 @@ from scipy.stats import kendalltau
 from dualfair.presentation.format import NOTHING
 from dualfair.runs.options import ProtocolOptions, TrainOptions
 from dualfair.studies.supernets import StudyOptions
+from dualfair.studies.supernets.prediction import predicted_taus
 from dualfair.studies.supernets.study import COMPARISON, SupernetStudy, Variant, study_of, variants_of
 from dualfair.studies.supernets.truth import read_truth
 from dualfair.supernet.training.recipe import Recipe
@@ -46,6 +47,37 @@ def test_a_worse_variant_is_told_and_an_equal_one_is_not():
     text = "\n".join(study.sentences())
     assert "noisy ranks error worse than default: -" in text and "same ranks" not in text
     assert "of 4 comparisons one in twenty would differ by luck" in text
+
+
+def test_predictions_by_some_trainings_are_of_the_networks_that_were_not_trained():
+    """Features that know half of the error, inherited scores that know it well or hardly: with and without these."""
+    standalone, scores = tables(n=64, quality=(0.5, 50.0))
+    truth = standalone["error"][:, :, 0].mean(axis=1)
+    rng = np.random.default_rng(1)
+    features = {"some": np.stack([truth + rng.normal(size=64), rng.normal(size=64)], axis=1)}
+    networks = tuple(f"net{number}" for number in range(64))
+    study = study_of(networks, standalone, scores, StudyOptions(resamples=20), features)
+    of_error = {name: of["error"] for name, of in study.predicted.items()}
+    assert set(of_error) == {"default", "noisy", "no supernet"} and set(of_error["default"]) == {"16", "32"}
+    assert of_error["default"]["32"] > of_error["no supernet"]["32"] + 0.1 > of_error["noisy"]["32"]
+    assert of_error["default"]["32"] > study.variants["default"]["error"].mean
+    assert 0.3 < of_error["no supernet"]["16"] <= of_error["no supernet"]["32"] + 0.02
+    runs = [{"inherited": run["error"][:, None], **features} for run in scores["default"]]
+    single = [predicted_taus(known, truth)["16"] for known in runs]
+    assert of_error["default"]["16"] == pytest.approx(np.mean(single))
+    rows = {row["variant"]: row for row in study.table().records() if row["measure"] == "error"}
+    alone = rows["no supernet"]
+    assert alone["predicted by 16"] == of_error["no supernet"]["16"] and alone["tau"] is None
+    assert rows["params"]["predicted by 16"] is None
+    assert SupernetStudy.from_json(json.loads(json.dumps(study.to_json()))) == study
+
+
+def test_a_network_is_predicted_by_others_alone():
+    """Features that name every network say nothing of another one; few networks are not cut in two."""
+    truth = np.random.default_rng(0).normal(size=40)
+    assert predicted_taus({"name": np.eye(40)}, truth) == {"16": 0.0}
+    assert predicted_taus({"name": np.eye(31)}, truth[:31]) == {}
+    assert predicted_taus({"name": np.full((40, 1), np.nan)}, truth) == {}
 
 
 def test_tau_within_heads_stands_beside_tau_where_there_are_several():

@@ -12,8 +12,10 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from dualfair.evaluation.network_features import network_features, with_inherited
 from dualfair.evaluation.statistics.ceiling import NoiseCeiling, TruthCeiling, noise_ceiling, truth_ceiling
 from dualfair.evaluation.statistics.mean_tau import MeanTau, all_taus, mean_tau, resampled_networks
+from dualfair.evaluation.statistics.prediction import Features
 from dualfair.presentation.figures import BLUE, GREY, ORANGE, save
 from dualfair.presentation.format import quoted, spoken, two
 from dualfair.presentation.table import Column, Table, interval_columns, table
@@ -28,6 +30,7 @@ from dualfair.stages.inherited import inherited_scores
 from dualfair.stages.retrain import HowTrained
 from dualfair.stages.train import train
 from dualfair.studies.supernets import StudyOptions
+from dualfair.studies.supernets.prediction import predicted_taus
 from dualfair.studies.supernets.truth import Truth, read_truth, trained_truth
 from dualfair.supernet.files import write_csv
 from dualfair.supernet.images.store import open_store
@@ -38,6 +41,8 @@ COMPARISON = Path(__file__).parent / "comparison.toml"
 BASE = "default"
 """The variant that differs in nothing; all others are compared with it."""
 COSTS = ("params", "macs")
+WITHOUT = "no supernet"
+"""The row of predictions by trainings alone, from operations and costs."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,7 @@ def variants_of(
             raise ValueError(f"variants {path}: {name} = {values!r} stands in no table; write [name of the variant]")
         if name == BASE:
             raise ValueError(f"variants {path}: [{BASE}] is the name of what the options say; take another")
-        taken = [*COSTS, *(variant.name for variant in variants)]
+        taken = [*COSTS, WITHOUT, *(variant.name for variant in variants)]
         if like := next((other for other in taken if _folder_name(other) == _folder_name(name)), None):
             raise ValueError(f"variants {path}: [{name}] is too much like {like!r} for a folder and a row of its own")
         try:
@@ -108,6 +113,8 @@ class SupernetStudy(Record):
     By measure, on test people, there are the ceilings of the `standalone` trainings, and tau of inherited scores with
     their mean: of the `variants`, each beside the first one, and of the `baselines` params and macs, in the direction
     that ranks better. `within_heads` has both over the pairs of networks with the same head, where there are several.
+    `predicted` has, by variant and measure, tau of the networks that so many trainings, by their number, do not hold
+    with what they predict from inherited scores, operations and costs, mean of the supernets; and WITHOUT any.
     """
 
     options: StudyOptions
@@ -117,13 +124,21 @@ class SupernetStudy(Record):
     variants: Mapping[str, Mapping[str, MeanTau]]
     baselines: Mapping[str, Mapping[str, MeanTau]]
     within_heads: Mapping[str, Mapping[str, MeanTau]] = field(default_factory=dict)
+    predicted: Mapping[str, Mapping[str, Mapping[str, float]]] = field(default_factory=dict)
 
     def table(self) -> Table:
         """A row a measure and variant, then those of the baselines and of the ceilings."""
         columns = [Column("measure", "text"), Column("variant", "text"), *interval_columns("tau", "tau")]
         columns += [*interval_columns(f"less {next(iter(self.variants))}", "tau"), Column("every supernet", "text")]
         columns += interval_columns("within heads", "tau") if self.within_heads else []
+        sizes = sorted({size for of in self.predicted.values() for taus in of.values() for size in taus}, key=int)
+        columns += [Column(f"predicted by {size}", "tau") for size in sizes]
         rows: list[list[object]] = []
+
+        def predictions(name: str, measure: str) -> list[object]:
+            taus = self.predicted.get(name, {}).get(measure, {})
+            return [taus.get(size) for size in sizes]
+
         for measure, of in self.standalone.items():
             for name, by_measure in {**self.variants, **self.baselines}.items():
                 result = by_measure[measure]
@@ -133,6 +148,10 @@ class SupernetStudy(Record):
                 if self.within_heads:
                     within = self.within_heads[name][measure]
                     rows[-1] += [within.mean, *(within.interval or (None, None))]
+                rows[-1] += predictions(name, measure)
+            if sizes:
+                blank = [None] * (len(columns) - 2 - len(sizes))
+                rows.append([spoken(measure), WITHOUT, *blank, *predictions(WITHOUT, measure)])
             ceiling = of.ceiling.tau, *(of.ceiling.interval or (None, None))
             rows.append([spoken(measure), "most that the truth's noise allows", *ceiling])
             rows.append([spoken(measure), "between two trainings of the truth", of.noise_ceiling.mean])
@@ -203,7 +222,8 @@ def study(
                 supernet, config = open_trained(beside.directory, beside.processes), variant.protocol_options
                 scores = inherited_scores(supernet, truth.genotypes, SearchConfig.of(config))
                 inherited[variant.name].append(scores)
-        record = study_of(tuple(map(str, truth.genotypes)), truth.scores, inherited, options)
+        features = network_features(truth.genotypes, supernet.setting.space, supernet.setting.skeleton)
+        record = study_of(tuple(map(str, truth.genotypes)), truth.scores, inherited, options, features)
         record.write(folder / "study.json")
     units = supernet.setting.splits["test"].units
     compared = f"the trainings on test {units}" if standalone_table is None else f"those in {standalone_table}"
@@ -235,10 +255,12 @@ def study_of(
     standalone: Mapping[str, np.ndarray],
     inherited: Mapping[str, Sequence[Mapping[str, np.ndarray]]],
     options: StudyOptions,
+    features: Features | None = None,
     *,
     seed: int = 0,
 ) -> SupernetStudy:
-    """The study of a `Truth`'s scores; `inherited` are the scores of every variant by supernet and column, (n,)."""
+    """The study of a `Truth`'s scores; `inherited` are the scores of every variant by supernet and column, (n,), and
+    `features` what is known of the networks without either, as of `network_features`."""
     counts = resampled_networks(len(networks), options.resamples, seed)
     first = next(iter(inherited))
     heads = np.array([name.partition(":")[2] for name in networks])
@@ -272,7 +294,26 @@ def study_of(
         variants=variants,
         baselines=baselines,
         within_heads=within if len(set(heads)) > 1 else {},
+        predicted=_predicted(standalone, inherited, features, seed) if features else {},
     )
+
+
+def _predicted(
+    standalone: Mapping[str, np.ndarray],
+    inherited: Mapping[str, Sequence[Mapping[str, np.ndarray]]],
+    features: Features,
+    seed: int,
+) -> dict[str, dict[str, dict[str, float]]]:
+    predicted: dict[str, dict[str, dict[str, float]]] = {}
+    for measure, scores in standalone.items():
+        truth = scores[:, :, 0].mean(axis=1)
+        for name, supernets in inherited.items():
+            of_all = [predicted_taus(with_inherited(each[measure], features), truth, seed) for each in supernets]
+            sizes = set.intersection(*map(set, of_all))
+            means = {size: float(np.mean([taus[size] for taus in of_all])) for size in sizes}
+            predicted.setdefault(name, {})[measure] = means
+        predicted.setdefault(WITHOUT, {})[measure] = predicted_taus(features, truth, seed)
+    return predicted
 
 
 def draw(path: Path, study: SupernetStudy) -> None:
