@@ -63,9 +63,13 @@ class Regression:
         return cls(groups, scale, targets, _variances([group.known for group in groups], targets))
 
     def predict(self, features: Features) -> Prediction:
-        """The scores of other networks, by the same groups of features."""
+        """The scores of other networks, by the same groups of features; NaN where one of these is not finite."""
         new = [group.scaled(features[group.name]) for group in self.groups]
-        return self.scale.back(*_posterior([group.known for group in self.groups], new, self.targets, self.variances))
+        rows = np.all([np.isfinite(values).all(axis=1) for values in new], axis=0)
+        mean, deviation = np.full((2, len(rows)), np.nan)
+        known, some = [group.known for group in self.groups], [values[rows] for values in new]
+        mean[rows], deviation[rows] = _posterior(known, some, self.targets, self.variances)
+        return self.scale.back(mean, deviation)
 
 
 def left_out(features: Features, scores: Sequence[float]) -> Prediction:

@@ -10,9 +10,13 @@ import pytest
 
 from dualfair.evaluation.cost import macs
 from dualfair.evaluation.network_features import network_features, with_inherited
+from dualfair.evaluation.objectives import OBJECTIVES
+from dualfair.evaluation.ranking_study import PredictedScore
 from dualfair.evaluation.statistics.prediction import Regression
-from dualfair.runs.records.prediction import Predictor
+from dualfair.evaluation.statistics.ranking import Estimate, correlation
+from dualfair.runs.records.prediction import ObjectiveTrainings, Predictor
 from dualfair.runs.records.search import Front, SearchConfig
+from dualfair.stages.prediction import Predictions
 from dualfair.stages.retrain import random_networks
 from dualfair.supernet.skeleton import skeleton_of
 from dualfair.supernet.space import dpn_space
@@ -100,6 +104,17 @@ def test_fresh_people_confirm_predictions_with_what_a_training_would_show(run):
         assert min(deviations) <= value <= max(deviations)
 
 
+def test_nothing_is_predicted_beyond_the_range_of_an_objective():
+    networks = tuple(random_networks(SPACE, 12, 0))
+    standalone = tuple(0.9 + 0.008 * number for number in range(12))
+    inherited = tuple(0.5 + 0.01 * number for number in range(12))
+    better = PredictedScore(correlation(inherited, standalone, resamples=10), Estimate(12, 0.1, (0.05, 0.2), "BCa"))
+    predictor = Predictor(networks, 1, {"error": ObjectiveTrainings(inherited, standalone, better)})
+    predictions = Predictions(predictor, SPACE, NANO, [OBJECTIVES["error"]])
+    far = predictions(networks[:2], {"error": np.array([5.0, np.nan])})["error"]
+    assert far.value[0] == far.high[0] == 1 and 0 < far.low[0] <= 1 and np.isnan(far.value[1])
+
+
 def test_the_same_command_again_scores_nothing_and_ends_the_same(dualfair, run):
     before = (run / "search/front.json").read_bytes()
     again = dualfair("search", "--run", run, "--predictor", run, *SEARCH)
@@ -117,7 +132,8 @@ def test_what_is_retrained_is_chosen_by_predictions(dualfair, run):
     rows = {row["genotype"]: float(row["error"]) for row in table_of(run / "search/scores.csv")}
     with working_on(run) as opened:
         networks, values = scored_networks(opened)
-        assert {str(each.genotype): value for each, value in zip(networks, values[:, 0], strict=True)} == rows
+        predicted = {str(each.genotype): value for each, value in zip(networks, values[:, 0], strict=True)}
+        assert predicted == pytest.approx(rows, rel=1e-10)
         chosen = select(opened, RetrainOptions(controls=3))
     even = sorted(rows[str(genotype)] for genotype, samples in chosen.items() if "even" in samples)
     assert len(even) == 3 and even[2] - even[0] > 0.5 * (max(rows.values()) - min(rows.values()))

@@ -178,7 +178,8 @@ def recorded_predictions(run: TrainedRun, config: SearchConfig) -> Predictions |
     predictor = Predictor.read(path, again)
     if predictor.digest != config.predictor:
         raise ValueError(f"{path} is not what the networks of {run.directory.path} were searched by; {again}")
-    return Predictions(predictor, run.setting.space, run.setting.skeleton)
+    objectives = config.protocol.protocol().on_images
+    return Predictions(predictor, run.setting.space, run.setting.skeleton, objectives)
 
 
 def scored_networks(run: TrainedRun) -> tuple[list[Evaluation], np.ndarray]:

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from dualfair.evaluation.network_features import network_features, with_inherited
+from dualfair.evaluation.objectives import Objective
 from dualfair.evaluation.ranking_study import predicted_score
 from dualfair.evaluation.ranking_tables import mean_over_seeds
 from dualfair.evaluation.scoring.scorer import ENDS, InheritedScorer
@@ -32,10 +33,14 @@ one's networks."""
 
 
 class Predictions:
-    """Predicts objectives of a space's networks from their inherited scores, by the trainings of a predictor."""
+    """Predicts those of some `objectives` that a predictor does better, of a space's networks, from their inherited
+    scores and the predictor's trainings. Nothing is predicted beyond an objective's range."""
 
-    def __init__(self, predictor: Predictor, space: SearchSpace, skeleton: Skeleton) -> None:
+    def __init__(
+        self, predictor: Predictor, space: SearchSpace, skeleton: Skeleton, objectives: Sequence[Objective]
+    ) -> None:
         self.space, self.skeleton = space, skeleton
+        self.bounds = {objective.column: objective.bounds for objective in objectives}
         features = self._features(predictor.networks)
         self.regressions = {
             name: Regression.fit(with_inherited(np.array(of.inherited), features), of.standalone)
@@ -45,11 +50,11 @@ class Predictions:
 
     def __call__(self, genotypes: Sequence[Genotype], inherited: Mapping[str, np.ndarray]) -> dict[str, Prediction]:
         """The predicted objectives of networks with `inherited` scores (n,) by column; NaN where these are."""
-        features = self._features(genotypes)
-        return {
-            name: regression.predict(with_inherited(inherited[name], features))
-            for name, regression in self.regressions.items()
-        }
+        features, predictions = self._features(genotypes), {}
+        for name, regression in self.regressions.items():
+            predicted = regression.predict(with_inherited(inherited[name], features))
+            predictions[name] = Prediction(*(np.clip(values, *self.bounds[name]) for values in _ends(predicted)))
+        return predictions
 
     def instead(self, evaluations: Iterable[Evaluation], columns: Sequence[str]) -> list[Evaluation]:
         """Evaluations with the predicted objectives in place of the inherited ones."""

@@ -143,6 +143,17 @@ def test_what_cannot_be_regressed_is_refused(n, changed, message):
         left_out({**features, **changed}, scores)
 
 
+def test_networks_whose_features_are_not_finite_are_not_predicted_and_change_no_other():
+    features, scores = networks(20)
+    fitted = Regression.fit(features, scores)
+    whole = fitted.predict(features).value
+    features["some"][3, 0] = np.nan
+    predicted = fitted.predict(features)
+    assert np.isnan([predicted.value[3], predicted.low[3], predicted.high[3]]).all()
+    np.testing.assert_allclose(np.delete(predicted.value, 3), np.delete(whole, 3), rtol=1e-10)
+    assert fitted.predict(part(features, slice(0, 0))).value.shape == (0,)
+
+
 def test_features_that_are_all_alike_and_equal_scores_are_no_trouble():
     features = {"same": np.ones((9, 2)), "none": np.zeros((9, 0))}
     np.testing.assert_allclose(Regression.fit(features, np.full(9, 0.2)).predict(features).value, 0.2)
