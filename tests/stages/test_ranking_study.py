@@ -284,6 +284,14 @@ def test_tau_within_heads_stands_on_the_line_of_a_measure():
     assert f"; within heads {value:.2f} [" in "\n".join(sample_lines({"": study}))
 
 
+def test_the_reliability_of_the_truth_stands_on_the_line_of_a_measure():
+    study = ranking_study(tables_of(n=24), **FEW)
+    of_error = study.samples["all"].measures["error"].ceiling.truth
+    assert f"(reliability {of_error.reliability:.2f} of 3 seeds, between seeds " in "\n".join(sample_lines({"": study}))
+    one = ranking_study(tables_of(n=24, seeds=1, halves={}), **FEW)
+    assert "reliability" not in "\n".join(sample_lines({"": one}))
+
+
 def with_features(tables, share):
     """Tables whose networks have features that tell the given share of their true error."""
     truth = tables.standalone["error"].mean(axis=1)

@@ -47,6 +47,9 @@ def test_a_worse_variant_is_told_and_an_equal_one_is_not():
     text = "\n".join(study.sentences())
     assert "noisy ranks error worse than default: -" in text and "same ranks" not in text
     assert "of 4 comparisons one in twenty would differ by luck" in text
+    of_error, of_disparity = (of.ceiling.reliability for of in study.standalone.values())
+    assert text.startswith("Reliability of the truth, the mean of 3 trainings, 1 = noise does not matter: error ")
+    assert f"error {of_error:.2f} and rank disparity {of_disparity:.2f}\n" in text
 
 
 def test_predictions_by_some_trainings_are_of_the_networks_that_were_not_trained():

@@ -146,7 +146,8 @@ def _beyond(beyond: Beyond) -> str:
 
 def _ceiling(study: MeasureStudy) -> str:
     ceiling = study.ceiling.truth
-    noise = f"(between seeds {_two(study.noise_ceiling.mean)}, halves {_two(ceiling.between_halves)})"
+    mean = "" if ceiling.reliability is None else f"reliability {_two(ceiling.reliability)} of {ceiling.seeds} seeds, "
+    noise = f"({mean}between seeds {_two(study.noise_ceiling.mean)}, halves {_two(ceiling.between_halves)})"
     if ceiling.tau is None:
         return f"ceiling {ceiling.reason} {noise}"
     return f"ceiling {'at most ' if ceiling.at_most else ''}{ceiling.tau:.2f} {noise}"

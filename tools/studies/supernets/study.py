@@ -17,7 +17,7 @@ from dualfair.evaluation.statistics.ceiling import NoiseCeiling, TruthCeiling, n
 from dualfair.evaluation.statistics.mean_tau import MeanTau, all_taus, mean_tau, resampled_networks
 from dualfair.evaluation.statistics.prediction import Features
 from dualfair.presentation.figures import BLUE, GREY, ORANGE, save
-from dualfair.presentation.format import quoted, spoken, two
+from dualfair.presentation.format import listed, quoted, spoken, two
 from dualfair.presentation.table import Column, Table, interval_columns, table
 from dualfair.runs.config import changed, read_toml
 from dualfair.runs.devices import Workplace, describe, working_beside
@@ -158,9 +158,15 @@ class SupernetStudy(Record):
         return table(columns, [[*row, *[None] * (len(columns) - len(row))] for row in rows])
 
     def sentences(self) -> list[str]:
-        """Variants whose difference to the first one has an interval without 0, and how many of the comparisons that
-        is."""
+        """How reliable the truth is, which variants have a difference to the first one with an interval without 0, and
+        of how many comparisons."""
         first, *others = self.variants
+        reliable = [
+            f"{spoken(measure)} {two(of.ceiling.reliability)}"
+            for measure, of in self.standalone.items()
+            if of.ceiling.reliability is not None
+        ]
+        truth = f"Reliability of the truth, the mean of {self.seeds} trainings, 1 = noise does not matter: "
         lines = []
         for name, measure in ((name, measure) for name in others for measure in self.standalone):
             result = self.variants[name][measure]
@@ -172,7 +178,7 @@ class SupernetStudy(Record):
         if compared := len(others) * len(self.standalone):
             none = f"No other difference to {first} is shown" if lines else "No difference is shown"
             lines.append(f"{none}; of {compared} comparisons one in twenty would differ by luck")
-        return lines
+        return [truth + listed(reliable), *lines] if reliable else lines
 
 
 def study(
