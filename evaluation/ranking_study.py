@@ -73,8 +73,9 @@ class PredictedScore:
 
     @property
     def better(self) -> bool:
-        """Whether it ranks better than the inherited score beyond its interval."""
-        return self.gain.interval is not None and self.gain.interval[0] > 0
+        """Whether it ranks better than chance, and than the inherited score, beyond both intervals."""
+        intervals = self.correlation.interval, self.gain.interval
+        return all(interval is not None and interval[0] > 0 for interval in intervals)
 
 
 @dataclass(frozen=True)
@@ -211,7 +212,8 @@ def conclusions(study: MeasureStudy, units: str = PEOPLE) -> list[str]:
       of the ceiling or more: it ranks as well as the truth's own noise allows.
     - The interval of ours - baseline, paired, below 0: it is worse than the baseline. Only with an interval of tau
       above 0: better than those below it, and not shown to be better than those whose interval holds 0.
-    - The interval of predicted - inherited, paired, above 0: predictions by these trainings rank better.
+    - The intervals of predictions' tau, and of predicted - inherited, paired, above 0: predictions by these trainings
+      rank better.
     - Of a measure beside the first: unless tau and the corrected partial tau given the first both have intervals above
       0, it adds nothing beyond the first that these networks can show.
     """

@@ -321,6 +321,15 @@ def test_predictions_that_are_not_better_beyond_their_interval_are_not_called_so
     assert not any("predicted" in text for text in study.conclusions)
 
 
+def test_predictions_that_rank_no_better_than_chance_are_not_called_better_than_what_ranks_backwards():
+    tables = tables_of(n=30, noise=0.1)
+    tables = with_features(replace(tables, inherited={name: -of for name, of in tables.inherited.items()}), 0.0)
+    exact, open_tau = measure_of(tables).predicted, (-0.2, 0.4)
+    assert exact.better
+    assert not replace(exact, correlation=replace(exact.correlation, interval=open_tau)).better
+    assert not replace(exact, gain=replace(exact.gain, interval=open_tau)).better
+
+
 def test_nothing_is_predicted_of_few_networks_or_scores_that_are_undefined():
     assert measure_of(with_features(tables_of(n=7), 2.0)).predicted is None
     tables = with_features(tables_of(n=12), 2.0)
