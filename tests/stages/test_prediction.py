@@ -220,6 +220,21 @@ def test_trainings_of_other_people_or_another_skeleton_are_refused(dualfair, pla
     assert result.status == 2 and message in result.err and not (other / "search/config.json").exists()
 
 
+def test_a_training_that_cannot_be_read_is_told_and_its_network_left_out(dualfair, place, run):
+    fifth = place / "fifth"
+    assert trained(dualfair, place, fifth).status == 0
+    networks = random_networks(SPACE, 10, 0)
+    for genotype in networks:
+        paths = [save_result(fifth, training_result(str(genotype), seed, on_both=scores(0.2))) for seed in (0, 1)]
+    paths[1].write_text("{")
+    result = dualfair("search", "--run", fifth, "--predictor", fifth, *SEARCH)
+    assert result.status == 0, result.err
+    assert f"Not predicted by: {networks[-1]} has not all seeds" in result.out
+    assert "Not predicted by: retrain/" in result.out and "is damaged" in result.out
+    assert len(Predictor.read(fifth / "search/predictor.json").networks) == 9
+    assert "error by inherited scores: it is undefined, or always the same, for 9 networks" in result.out
+
+
 def test_few_trainings_and_no_run_are_refused_in_one_line(dualfair, place, run, tmp_path):
     fourth = place / "fourth"
     assert trained(dualfair, place, fourth).status == 0

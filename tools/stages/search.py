@@ -187,6 +187,8 @@ def _prepare(run: TrainedRun, task: SearchTask) -> tuple[Scoring, SearchConfig, 
 def _predictor(run: TrainedRun, of: Path, config: SearchConfig, scoring: Scoring) -> Predictor:
     """The predictor by the trainings of a run directory; what inherited scores their networks lack is scored."""
     trained = open_trainings(run, RunLayout(of))
+    for problem in (*trained.damaged, *(f"{label} has not all seeds" for label in trained.left_out)):
+        run.directory.say(f"Not predicted by: {problem}")
     batch = GENOTYPES_A_CALL * run.processes.size
     values = Run(scoring.scorer, scoring.archive, steps=1, batch=batch).step(trained.genotypes)
     inherited = dict(zip(scoring.scorer.columns, values.T, strict=True))
