@@ -4,6 +4,7 @@ import csv
 import html
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -108,7 +109,8 @@ def test_nothing_is_predicted_beyond_the_range_of_an_objective():
     networks = tuple(random_networks(SPACE, 12, 0))
     standalone = tuple(0.9 + 0.008 * number for number in range(12))
     inherited = tuple(0.5 + 0.01 * number for number in range(12))
-    better = PredictedScore(correlation(inherited, standalone, resamples=10), Estimate(12, 0.1, (0.05, 0.2), "BCa"))
+    ranked = replace(correlation(inherited, standalone, resamples=10), interval=(0.5, 1.0))
+    better = PredictedScore(ranked, Estimate(12, 0.1, (0.05, 0.2), "BCa"))
     predictor = Predictor(networks, 1, {"error": ObjectiveTrainings(inherited, standalone, better)})
     predictions = Predictions(predictor, SPACE, NANO, [OBJECTIVES["error"]])
     far = predictions(networks[:2], {"error": np.array([5.0, np.nan])})["error"]
