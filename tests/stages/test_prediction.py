@@ -4,6 +4,7 @@ import csv
 import html
 import json
 import re
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -24,7 +25,19 @@ from dualfair.supernet.space import dpn_space
 from tests.support.records import save_result, scores, training_result
 
 NANO, SPACE = skeleton_of("nano").resized(32), dpn_space("dpn81")
-SEARCH = ("--population", 8, "--generations", 3, "--calibrate", 64, "--objectives", "error,macs")
+SEARCH = ("--population", 8, "--generations", 3, "--calibrate", 32, "--objectives", "error,macs")
+SHORT = (
+    "--population",
+    10,
+    "--generations",
+    1,
+    "--confirm-candidates",
+    0,
+    "--calibrate",
+    32,
+    "--objectives",
+    "error,macs",
+)
 
 
 def true_error(genotype):
@@ -45,7 +58,8 @@ def run(dualfair, place):
     if not run.exists():
         faces = dualfair("faces", "synth", "--out", place / "faces", "--identities", 40, "--images", 4, "--size", 32)
         assert faces.status == 0, faces.err
-        assert trained(dualfair, place, run).status == 0
+        quick = ("--epochs", 0.5, "--batch", 16, "--size", 32)
+        assert dualfair("train", "--faces", place / "faces", "--out", run, *quick).status == 0
         for genotype in random_networks(SPACE, 16, 0):
             for seed in (0, 1):
                 error = true_error(genotype) + 0.002 * seed
@@ -53,11 +67,13 @@ def run(dualfair, place):
     return run
 
 
-def trained(dualfair, place, run, **changed):
-    options = {"epochs": 0.5, "batch": 16, "size": 32, **changed}
-    return dualfair(
-        "train", "--faces", place / "faces", "--out", run, *(w for k, v in options.items() for w in (f"--{k}", v))
-    )
+def copied(place, name, **changed):
+    """A run directory with the same supernet, whose configuration says something else."""
+    other = place / name
+    shutil.copytree(place / "run/train", other / "train")
+    config = other / "train/config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | changed))
+    return other
 
 
 def table_of(path):
@@ -186,50 +202,46 @@ def test_a_predictor_that_was_changed_is_refused(dualfair, run, tmp_path):
 
 def test_objectives_that_are_not_predicted_better_stay_inherited(dualfair, place, run):
     """Trainings that say what the supernet says, and a second run without a predictor: the same scores."""
-    other = place / "other"
-    assert trained(dualfair, place, other).status == 0
-    plain = dualfair("search", "--run", other, *SEARCH)
+    other = copied(place, "other")
+    plain = dualfair("search", "--run", other, *SHORT)
     assert plain.status == 0
     before = (other / "search/scores.csv").read_bytes()
-    for row in table_of(other / "search/scores.csv")[:12]:
+    for row in table_of(other / "search/scores.csv"):
         save_result(other, training_result(row["genotype"], 0, on_both=scores(float(row["error"]))))
-    result = dualfair("search", "--run", other, "--predictor", other, *SEARCH)
+    result = dualfair("search", "--run", other, "--predictor", other, *SHORT)
     assert result.status == 0, result.err
-    assert "error by inherited scores, as predictions are not shown to rank better: 12 networks x 1 seeds" in result.out
+    assert "error by inherited scores, as predictions are not shown to rank better: 10 networks x 1 seeds" in result.out
     assert SearchConfig.read(other / "search/config.json").predictor == ""
     assert (other / "search/scores.csv").read_bytes() == before
 
 
 def test_trainings_of_another_run_on_the_same_people_may_predict(dualfair, place, run):
-    third = place / "third"
-    assert trained(dualfair, place, third, seed=1).status == 0
-    result = dualfair("search", "--run", third, "--predictor", run, *SEARCH)
+    third = copied(place, "third")
+    result = dualfair("search", "--run", third, "--predictor", run, *SHORT)
     assert result.status == 0 and "error predicted: 16 networks" in result.out, result.err
 
 
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"split-seed": 1}, "were trained on other faces, or other people of them, than"),
-        ({"blocks": "2-1-1-1"}, "were trained with blocks = '', "),
-        ({"confirm": 0.0}, "were trained with confirm = 0.5, "),
+        ({"split_seed": 1}, "were trained on other faces, or other people of them, than"),
+        ({"blocks": "2-1-1-1"}, "were trained with blocks = '2-1-1-1', "),
+        ({"confirm": 0.0}, "were trained with confirm = 0.0, "),
     ],
 )
 def test_trainings_of_other_people_or_another_skeleton_are_refused(dualfair, place, run, changed, message):
-    other = place / f"other-{'-'.join(changed)}"
-    assert trained(dualfair, place, other, **changed).status == 0
-    result = dualfair("search", "--run", other, "--predictor", run, *SEARCH)
-    assert result.status == 2 and message in result.err and not (other / "search/config.json").exists()
+    ours, theirs = copied(place, f"ours-{min(changed)}"), copied(place, f"theirs-{min(changed)}", **changed)
+    result = dualfair("search", "--run", ours, "--predictor", theirs, *SHORT)
+    assert result.status == 2 and message in result.err and not (ours / "search/config.json").exists()
 
 
 def test_a_training_that_cannot_be_read_is_told_and_its_network_left_out(dualfair, place, run):
-    fifth = place / "fifth"
-    assert trained(dualfair, place, fifth).status == 0
+    fifth = copied(place, "fifth")
     networks = random_networks(SPACE, 10, 0)
     for genotype in networks:
         paths = [save_result(fifth, training_result(str(genotype), seed, on_both=scores(0.2))) for seed in (0, 1)]
     paths[1].write_text("{")
-    result = dualfair("search", "--run", fifth, "--predictor", fifth, *SEARCH)
+    result = dualfair("search", "--run", fifth, "--predictor", fifth, *SHORT)
     assert result.status == 0, result.err
     assert f"Not predicted by: {networks[-1]} has not all seeds" in result.out
     assert "Not predicted by: retrain/" in result.out and "is damaged" in result.out
@@ -238,12 +250,11 @@ def test_a_training_that_cannot_be_read_is_told_and_its_network_left_out(dualfai
 
 
 def test_few_trainings_and_no_run_are_refused_in_one_line(dualfair, place, run, tmp_path):
-    fourth = place / "fourth"
-    assert trained(dualfair, place, fourth).status == 0
-    nothing = dualfair("search", "--run", fourth, "--predictor", fourth, *SEARCH)
+    fourth = copied(place, "fourth")
+    nothing = dualfair("search", "--run", fourth, "--predictor", fourth, *SHORT)
     assert nothing.status == 2 and "has no retrained networks; run 'dualfair retrain' first" in nothing.err
     save_result(fourth, training_result(str(random_networks(SPACE, 1, 0)[0]), 0, on_both=scores(0.2)))
-    few = dualfair("search", "--run", fourth, "--predictor", fourth, *SEARCH)
+    few = dualfair("search", "--run", fourth, "--predictor", fourth, *SHORT)
     assert few.status == 2 and "has 1 retrained networks, and 8 or more are needed to predict others" in few.err
-    absent = dualfair("search", "--run", fourth, "--predictor", tmp_path, *SEARCH)
+    absent = dualfair("search", "--run", fourth, "--predictor", tmp_path, *SHORT)
     assert absent.status == 2 and f"{tmp_path} is no run directory" in absent.err
