@@ -63,7 +63,7 @@ def generation(device: str) -> Iterator[Row]:
         repeats=1,
         warm_up=1,
     )
-    whole = seconds_of(lambda: scorer(chosen), device, repeats=1, warm_up=0)
+    whole = seconds_of(lambda: scorer(chosen), device, repeats=1, warm_up=1)
     yield Row(f"{GENERATION} nano subnets x {images:,} images", whole * GENERATION / genotypes, "s")
     share = 1 - embedding / whole
     yield Row("share of ranks", share) if device == "cpu" else at_most("share of ranks", share, 0.2)
