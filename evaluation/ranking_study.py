@@ -3,6 +3,7 @@
 Shape legend: n networks, S training seeds, 2 disjoint halves of the people.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -202,7 +203,8 @@ def _beyond(tables: ScoreTables, scores: np.ndarray, mean: np.ndarray, how: dict
 def conclusions(study: MeasureStudy, units: str = PEOPLE) -> list[str]:
     """What may be concluded from a measure's numbers, in words, by these rules:
 
-    - Tau or its interval undefined, or the interval holds 0: nothing, and why.
+    - Tau or its interval undefined, or the interval holds 0: nothing, and why; of a tau above 0, how many networks
+      would show it, as intervals shrink with the root of their number.
     - Fewer than LEAST_CONCLUDED networks: nothing.
     - The interval above 0: it ranks better than chance; below 0, unless the truth itself does not rank: it ranks the
       wrong way round.
@@ -229,7 +231,7 @@ def conclusions(study: MeasureStudy, units: str = PEOPLE) -> list[str]:
                 f"nothing can be concluded from {study.n} networks: chance alone orders so few alike too often"
             )
         elif low <= 0 <= high:
-            lines.append(f"nothing can be concluded: the interval holds 0 with n = {study.n}")
+            lines.append(f"nothing can be concluded: the interval holds 0 with n = {study.n}" + _needed(ours))
         elif study.verdict != "open":
             lines.append("ranks better than chance" if positive else "ranks the wrong way round")
     if positive and study.within_heads:
@@ -247,6 +249,14 @@ def conclusions(study: MeasureStudy, units: str = PEOPLE) -> list[str]:
         tells = "tells more than" if more else "adds nothing that these networks can show beyond"
         lines.append(f"{tells} {study.beyond.measure}")
     return lines
+
+
+def _needed(ours: RankingCorrelation) -> str:
+    """How many networks bring the lower end of the interval of a tau above 0 to 0."""
+    if ours.tau <= 0:
+        return ""
+    networks = math.ceil(ours.n * ((ours.tau - ours.interval[0]) / ours.tau) ** 2)
+    return f"; a tau of {ours.tau:.2f} is shown by about {networks:,} networks"
 
 
 def _within(heads: Estimate) -> list[str]:

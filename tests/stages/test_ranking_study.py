@@ -160,12 +160,27 @@ def test_front_agreement_is_that_of_the_chosen_networks_and_beside_chance():
     assert front.at_random < front.agreement <= 1
 
 
+def test_it_is_said_how_many_networks_would_show_a_tau():
+    few = next(
+        measure
+        for measure in (measure_of(tables_of(noise=4.0, seed=seed)) for seed in range(99))
+        if measure.correlation.tau > 0.1 and measure.correlation.interval[0] < 0
+    )
+    tau, (low, _) = few.correlation.tau, few.correlation.interval
+    needed = int(few.conclusions[0].rpartition(" about ")[2].split()[0])
+    assert f"a tau of {tau:.2f} is shown by about" in few.conclusions[0] and needed > 16
+    # The half-width of an interval is in inverse proportion to the root of the number of networks.
+    assert (tau - low) * (16 / needed) ** 0.5 == pytest.approx(tau, rel=0.05)
+    backwards = replace(few, correlation=replace(few.correlation, tau=-tau, interval=(-0.9, -low)))
+    assert "is shown by" not in " ".join(conclusions(backwards))
+
+
 def test_what_may_be_concluded_is_said_in_words():
     good = measure_of(tables_of(n=40, noise=0.05, seed_noise=0.3))
     assert good.conclusions[:2] == ("ranks better than chance", "ranks as well as the truth's own noise allows")
     assert good.conclusions[2] == "better than params"
     noise = measure_of(tables_of(noise=30.0, seed=3))
-    assert noise.conclusions[0] == "nothing can be concluded: the interval holds 0 with n = 16"
+    assert noise.conclusions[0].startswith("nothing can be concluded: the interval holds 0 with n = 16")
     assert "ranks as well as the truth's own noise allows" not in noise.conclusions
     blurred = measure_of(tables_of(n=40, noise=0.05, seed_noise=6.0, seed=2))
     conclusion = "the truth itself does not rank these networks: train more seeds or judge on more people"
