@@ -5,12 +5,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from dualfair.runs.devices import working, working_beside
+from dualfair.runs.devices import working
 from dualfair.runs.options import ProtocolOptions, RetrainOptions, SearchOptions
 from dualfair.studies import demo
 from dualfair.studies.demo import DemoLayout, demonstrate, summary
 
-STAGES = ["faces", "train", "search", "retrain", "correlate", "uniform", "report"]
+STAGES = ["faces", "train", "search", "retrain", "correlate", "report"]
 
 
 @pytest.fixture
@@ -35,24 +35,23 @@ def test_every_stage_is_run_and_summed_up_with_what_neighbours_do(small, tmp_pat
         "compare": lambda run, seeds: setattr(asked, "compared", (run.directory.path, seeds)) or "both did well",
         "report": lambda run, page: setattr(asked, "page", (run, page)),
     }
-    with (
-        working(layout.run, make=True, device="cpu", say=said.append) as place,
-        working_beside(place, layout.uniform, make=True) as uniform,
-    ):
-        demonstration = demonstrate(layout, place, uniform, 0, **neighbours, say=said.append)
+    with working(layout.run, make=True, device="cpu", say=said.append) as place:
+        demonstration = demonstrate(layout, place, 0, **neighbours, say=said.append)
     assert [line for line in said if line.startswith("---")] == [f"--- {stage}" for stage in STAGES]
     assert [*demonstration.seconds] == STAGES
     assert f"{layout.faces}: 256 images of 64 people at 32 px" in said
     assert asked.compared == (layout.run, 3) and asked.page == (layout.run, layout.page)
-    assert "(strict)" in "\n".join(said) and "(uniform)" in (layout.uniform / "log.txt").read_text()
     lines = summary(demonstration, layout)
     assert lines[1].startswith("=== DualFair demo: ") and max(map(len, lines[:5])) <= demo.WIDTH
     assert any(line.startswith("strict fairness: Every operation got exactly 2 updates") for line in lines)
     assert "search: both did well" in lines
     assert sum(line.startswith("on 16 held-out people: ") for line in lines) == 2
-    networks = len(demonstration.strict.networks)
+    networks = len(demonstration.ranking.networks)
     assert f"ranking, {networks} networks x 2 seeds, validation identities: Kendall's tau" in lines
-    assert demonstration.uniform.networks == demonstration.strict.networks
+    for name, measure in demonstration.ranking.measures.items():
+        if name.endswith("validation identities"):
+            told = f"{name.split(',')[0]}: {'; '.join(measure.conclusions)}"
+            assert told in " ".join(map(str.strip, lines))
     assert f"front: {layout.run}/search/front.png   ranking: {layout.run}/correlate/ranking.png" in lines
 
 

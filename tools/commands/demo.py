@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def command(out: Path, seed: int, **machine: object) -> None:
     """All four stages on generated faces: a few minutes on 2 CPU cores, no downloads."""
     from dualfair.reporting.report import report
-    from dualfair.runs.devices import working, working_beside
+    from dualfair.runs.devices import working
     from dualfair.studies.compare import compare
     from dualfair.studies.demo import DemoLayout, demonstrate, summary
 
@@ -30,11 +30,8 @@ def command(out: Path, seed: int, **machine: object) -> None:
         def compare_in_words(run: "TrainedRun", seeds: int) -> str:
             return compare(run, seeds, **stopping).sentence
 
-        with (
-            working(layout.run, make=True, say=watched["say"], **machine) as place,
-            working_beside(place, layout.uniform, make=True) as uniform,
-        ):
+        with working(layout.run, make=True, say=watched["say"], **machine) as place:
             made_by = {"compare": compare_in_words, "report": lambda run, page: report([run], page)}
-            demonstration = demonstrate(layout, place, uniform, seed, **made_by, **watched)
+            demonstration = demonstrate(layout, place, seed, **made_by, **watched)
             for line in summary(demonstration, layout):
                 click.echo(line)

@@ -10,18 +10,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from textwrap import wrap
 
+from dualfair.evaluation.ranking_study import MeasureStudy
 from dualfair.presentation.table import Column, Table, interval_columns, table
 from dualfair.runs.devices import Workplace
 from dualfair.runs.layout import Inside, RunLayout
 from dualfair.runs.options import ProtocolOptions, RetrainOptions, SearchOptions, TrainOptions
 from dualfair.runs.records.ranking import RankingStudy
 from dualfair.runs.records.search import ConfirmedFront
-from dualfair.runs.run_files import collect
 from dualfair.runs.trained_run import TrainedRun, open_trained
 from dualfair.runs.watching import Say, ShouldStop, ShowProgress, never, silent
-from dualfair.stages.correlate import correlate, study
+from dualfair.stages.correlate import correlate
 from dualfair.stages.faces import PREVIEW, description, generate
-from dualfair.stages.inherited import inherited_scores
 from dualfair.stages.retrain import HowTrained, retrain, select
 from dualfair.stages.search import SearchTask, search
 from dualfair.stages.train import train, updates_in_words
@@ -36,42 +35,40 @@ RECIPE = Recipe(epochs=18.0, batch=32, lr=0.2)
 STANDALONE_RECIPE = replace(RECIPE, epochs=12.0)
 SPACE = "dpn81-shared"
 SEARCH = SearchOptions(population=20, generations=6)
-RETRAIN = RetrainOptions(seeds=2, controls=0, random=8)
+RETRAIN = RetrainOptions(seeds=2, controls=0, random=12)
 PROTOCOL = ProtocolOptions(calibrate=400)
 WIDTH = 118
 """Letters of a line of the summary, at most."""
+COSTS = ("params", "macs")
 COMPARED_SEEDS = 40
 """Seeds over which NSGA-II is compared with random search, on scores that are known by then."""
 
 
 @dataclass(frozen=True)
 class DemoLayout:
-    """The folder of a demo: its faces, the run, the run whose supernet is trained by uniform sampling, and the page."""
+    """The folder of a demo: its faces, the run, and the page."""
 
     folder: Path
     faces = Inside("faces")
     run = Inside("run")
-    uniform = Inside("run-uniform")
     page = Inside("report/report.html")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Demonstration:
-    """What a demo came to: sentences on the counters of training and on the searches, how the front was confirmed, the
-    ranking by a strictly fair and by a uniformly sampled supernet, and how long every stage took."""
+    """What a demo came to: sentences on the counters of training and on the searches, how the front was confirmed, how
+    networks are ranked, and how long every stage took."""
 
     counters: str
     comparison: str
     confirmation: ConfirmedFront
-    strict: RankingStudy
-    uniform: RankingStudy
+    ranking: RankingStudy
     seconds: Mapping[str, float]
 
 
 def demonstrate(
     layout: DemoLayout,
     place: Workplace,
-    uniform: Workplace,
     seed: int,
     *,
     compare: Callable[[TrainedRun, int], str],
@@ -80,7 +77,7 @@ def demonstrate(
     progress: ShowProgress = silent,
     should_stop: ShouldStop = never,
 ) -> Demonstration:
-    """Run everything, skipping what is done: in `place` the run, in `uniform` the other supernet.
+    """Run everything in `place`, skipping what is done.
 
     Same seed, same numbers. `compare` tells in a sentence how searches of a run compare over so many seeds, `report`
     writes a run's report to a page.
@@ -96,12 +93,6 @@ def demonstrate(
         yield
         seconds[stage] = time.monotonic() - start
 
-    def trained(where: Workplace, sampler: str) -> tuple[str, TrainedRun]:
-        """All samplers make as many path passes an epoch."""
-        options = TrainOptions(space=SPACE, size=SIZE, split=SPLIT, split_seed=seed, seed=seed, sampler=sampler)
-        checkpoint = train(where, layout.faces, options, RECIPE, **watched)
-        return updates_in_words(checkpoint), open_trained(where.directory, where.processes)
-
     with timed("faces"):
         if not (layout.faces / "manifest.csv").is_file():
             generated = SyntheticFaces(identities=IDENTITIES, images=IMAGES, size=SIZE, bias=BIAS, seed=seed)
@@ -110,27 +101,23 @@ def demonstrate(
             say(line)
         say(f"pictures: {layout.faces / PREVIEW}")
     with timed("train"):
-        counters, run = trained(place, "strict")
+        options = TrainOptions(space=SPACE, size=SIZE, split=SPLIT, split_seed=seed, seed=seed)
+        counters = updates_in_words(train(place, layout.faces, options, RECIPE, **watched))
+        run = open_trained(place.directory, place.processes)
     with timed("search"):
         front = search(run, SearchTask(options=replace(SEARCH, seed=seed), protocol=PROTOCOL), **watched)
         comparison = compare(run, COMPARED_SEEDS)
     with timed("retrain"):
         retrain(run, select(run, RETRAIN), HowTrained(options=RETRAIN, recipe=STANDALONE_RECIPE, **watched))
     with timed("correlate"):
-        strict = correlate(run)
-    with timed("uniform"):
-        _, other = trained(uniform, "uniform")
-        results = collect(place.directory.layout, run.setting.space)
-        scores = inherited_scores(other, results.genotypes, front.config)
-        uniform_study = study(results, scores, front.config.names.measured, resamples=500)
+        ranking = correlate(run)
     with timed("report"):
         report(layout.run, layout.page)
     return Demonstration(
         counters=counters,
         comparison=comparison,
         confirmation=front.confirmation,
-        strict=strict,
-        uniform=uniform_study,
+        ranking=ranking,
         seconds=seconds,
     )
 
@@ -139,7 +126,8 @@ def summary(demo: Demonstration, layout: DemoLayout) -> list[str]:
     """One screen: what came out, with its n."""
     total = sum(demo.seconds.values())
     stages = ", ".join(f"{stage} {seconds:.0f} s" for stage, seconds in demo.seconds.items())
-    strict, uniform, files = demo.strict, demo.uniform, RunLayout(layout.run)
+    ranking, files = demo.ranking, RunLayout(layout.run)
+    measures = {name: of for name, of in ranking.measures.items() if name.endswith("validation identities")}
     told = [
         f"=== DualFair demo: {total / 60:.1f} minutes ({stages})",
         f"strict fairness: {demo.counters}",
@@ -149,10 +137,11 @@ def summary(demo: Demonstration, layout: DemoLayout) -> list[str]:
             f"{chance.as_good} of {chance.random} random subnets are as good: {chance.verdict}"
             for chance in demo.confirmation.against_random
         ),
-        f"ranking, {len(strict.networks)} networks x {strict.seeds} seeds, validation identities: Kendall's tau",
-        *(f"  {line}" for line in _taus(strict, uniform).lines()),
-        "  strict and uniform had equal path passes; brackets are 95 % bootstrap intervals over networks;",
-        "  at most: what the exact truth would reach, since trainings and people blur the measured one",
+        f"ranking, {len(ranking.networks)} networks x {ranking.seeds} seeds, validation identities: Kendall's tau",
+        *(f"  {line}" for line in _taus(measures).lines()),
+        "  predicted: every network by the trainings of the others; at most: what the exact truth would reach, since",
+        "  trainings and people blur the measured one; brackets are 95 % bootstrap intervals over networks",
+        *(f"{name.split(',')[0]}: {'; '.join(of.conclusions)}" for name, of in measures.items()),
         f"Open {layout.page} in a browser: which network to take, and what not to believe",
         f"front: {files.search.figure}   ranking: {files.correlate.figure}",
         "A run this small shows that everything works; it proves nothing about your faces.",
@@ -165,13 +154,13 @@ def summary(demo: Demonstration, layout: DemoLayout) -> list[str]:
     return lines
 
 
-def _taus(strict: RankingStudy, uniform: RankingStudy) -> Table:
-    """How either supernet ranks by every measure, and the most that could be reached."""
-    columns = [Column("", "text"), *interval_columns("strict", "tau"), *interval_columns("uniform", "tau")]
+def _taus(measures: Mapping[str, MeasureStudy]) -> Table:
+    """How inherited scores, predictions and costs rank by every measure, and the most that could be reached."""
+    columns = [Column("", "text"), *interval_columns("inherited", "tau"), *interval_columns("predicted", "tau")]
     rows = []
-    for name, measure in strict.measures.items():
-        if name.endswith("validation identities"):
-            both = (ranking.measures[name].correlation for ranking in (strict, uniform))
-            taus = [end for each in both for end in (each.tau, *(each.interval or (None, None)))]
-            rows.append([name.split(",")[0], *taus, measure.ceiling.truth.tau])
-    return table([*columns, Column("at most", "tau")], rows)
+    for name, measure in measures.items():
+        ours = [measure.correlation, measure.predicted and measure.predicted.correlation]
+        taus = [end for each in ours for end in ((each.tau, *(each.interval or (None, None))) if each else [None] * 3)]
+        costs = [measure.baselines[cost].correlation.tau for cost in COSTS]
+        rows.append([name.split(",")[0], *taus, *costs, measure.ceiling.truth.tau])
+    return table([*columns, *(Column(name, "tau") for name in (*COSTS, "at most"))], rows)
