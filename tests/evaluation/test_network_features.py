@@ -1,8 +1,10 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from dualfair.evaluation.cost import macs, parameters
-from dualfair.evaluation.network_features import network_features, with_inherited
+from dualfair.evaluation.network_features import network_features, operation_traits, with_inherited
 from dualfair.supernet.skeleton import skeleton_of
 from dualfair.supernet.space import ChoiceBlock, SearchSpace, dpn_space
 
@@ -17,13 +19,28 @@ def test_features_say_what_a_network_is_made_of():
         "operations": (2, 9),
         "choices": (2, 8 * 9),
         "cost": (2, 2),
+        "traits": (2, 12 * 6),
         "head": (2, 3),
     }
     assert features["operations"][0].tolist() == [2, 2, 0, 0, 1, 3, 2, 2, 0]
     assert features["choices"].sum(axis=1).tolist() == [8, 8]
+    # Of every position the kernel and where the normalisation stands.
+    assert features["traits"].sum(axis=1).tolist() == [24, 24]
     assert features["head"].tolist() == [[0, 1, 0], [1, 0, 0]]
     for row, genotype in zip(features["cost"], genotypes, strict=True):
         np.testing.assert_allclose(np.exp(row), [parameters(genotype, NANO), macs(genotype, NANO)])
+
+
+def test_traits_are_what_operations_are_made_of_and_do_not_share():
+    traits = operation_traits(NANO.operations)
+    assert len(traits) == 9 and traits.sum(axis=1).tolist() == [2] * 9
+    by_value = {tuple(np.flatnonzero(column)) for column in traits.T}
+    assert by_value == {(0, 3, 6), (1, 4, 7), (2, 5, 8), (0, 1, 2), (3, 4, 5), (6, 7, 8)}
+    # All have the same activation, and identities neither kernel nor expansion.
+    assert operation_traits(skeleton_of("nas-bench-macro").operations).tolist()[0] == [0] * 5
+    own = SimpleNamespace(name="pooled", kernel=3)
+    assert operation_traits([*NANO.operations, own])[9].sum() == 0
+    assert operation_traits([own, own]).size == 0
 
 
 def test_networks_that_differ_in_one_choice_differ_in_two_of_its_numbers():

@@ -163,7 +163,7 @@ def test_a_bad_variants_file_is_refused_in_one_line(tmp_path, text, said):
 def test_the_comparison_that_comes_along_can_be_read():
     by_name = variants_of(BASE.train, BASE.recipe, BASE.protocol_options, Path("comparison"))
     assert by_name == variants_of(BASE.train, BASE.recipe, BASE.protocol_options, COMPARISON)
-    assert by_name[0] == BASE and {variant.name for variant in by_name} >= {"uniform", "strict"}
+    assert by_name[0] == BASE and {variant.name for variant in by_name} >= {"uniform", "sequential"}
     assert variants_of(BASE.train, BASE.recipe, BASE.protocol_options) == [BASE]
 
 
