@@ -37,7 +37,7 @@ from dualfair.supernet.images.store import open_store
 from dualfair.supernet.training.recipe import Recipe
 
 COMPARISON = Path(__file__).parent / "comparison.toml"
-"""The comparison by which the defaults were chosen."""
+"""The comparison that comes along."""
 BASE = "default"
 """The variant that differs in nothing; all others are compared with it."""
 COSTS = ("params", "macs")
