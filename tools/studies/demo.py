@@ -19,7 +19,7 @@ from dualfair.runs.records.ranking import RankingStudy
 from dualfair.runs.records.search import ConfirmedFront
 from dualfair.runs.trained_run import TrainedRun, open_trained
 from dualfair.runs.watching import Say, ShouldStop, ShowProgress, never, silent
-from dualfair.stages.correlate import correlate
+from dualfair.stages.correlate import BASELINES, correlate
 from dualfair.stages.faces import PREVIEW, description, generate
 from dualfair.stages.retrain import HowTrained, retrain, select
 from dualfair.stages.search import SearchTask, search
@@ -39,7 +39,6 @@ RETRAIN = RetrainOptions(seeds=2, controls=0, random=12)
 PROTOCOL = ProtocolOptions(calibrate=400)
 WIDTH = 118
 """Letters of a line of the summary, at most."""
-COSTS = ("params", "macs")
 COMPARED_SEEDS = 40
 """Seeds over which NSGA-II is compared with random search, on scores that are known by then."""
 
@@ -161,6 +160,6 @@ def _taus(measures: Mapping[str, MeasureStudy]) -> Table:
     for name, measure in measures.items():
         ours = [measure.correlation, measure.predicted and measure.predicted.correlation]
         taus = [end for each in ours for end in ((each.tau, *(each.interval or (None, None))) if each else [None] * 3)]
-        costs = [measure.baselines[cost].correlation.tau for cost in COSTS]
+        costs = [measure.baselines[cost].correlation.tau for cost in BASELINES]
         rows.append([name.split(",")[0], *taus, *costs, measure.ceiling.truth.tau])
-    return table([*columns, *(Column(name, "tau") for name in (*COSTS, "at most"))], rows)
+    return table([*columns, *(Column(name, "tau") for name in (*BASELINES, "at most"))], rows)
