@@ -29,6 +29,12 @@ PARTIAL = 3
 @click.command()
 @images_option(required=True)
 @click.option("--out", type=PATH, required=True, help="Run directory to make or to continue.")
+@click.option(
+    "--weights-from",
+    type=PATH,
+    metavar="RUN",
+    help="Start from the supernet of this run, on a larger set, all but the class weights.  [default: from scratch]",
+)
 @training_options
 @config_options(TrainOptions, Recipe)
 @machine_options
@@ -79,6 +85,12 @@ def search(run: Path, **given: object) -> None:
     type=int,
     metavar="NETWORKS",
     help="Train so many planned networks for twice the epochs; correlate says whether their order stays.",
+)
+@click.option(
+    "--weights-from",
+    metavar="PLACE",
+    help="Start from the supernet of a run, a training's folder or an export, all but the class weights; none: from "
+    "scratch.  [default: as the supernet did]",
 )
 @training_options
 @config_options(RetrainOptions, Recipe)

@@ -178,6 +178,7 @@ def describe(
             "faces": terms.dataset or faces.get("name") or "not stated",
             "faces_made_by": str(faces.get("made by") or "not known"),
             **trained.trained_on.to_json(),
+            **({"trained_on_before": [people.to_json() for people in trained.before]} if trained.before else {}),
         },
         "metrics": source.metrics,
         "licence": terms.licence,

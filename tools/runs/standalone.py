@@ -24,13 +24,24 @@ from dualfair.supernet.training.checkpoint import load_checkpoint, newest_intact
 class Standalone:
     """A trained network in evaluation mode: its training with the seed that was drawn from, and its people.
 
-    `classes` are named, in order, where the network is judged by their scores."""
+    `classes` are named, in order, where the network is judged by their scores. `before` are the people that its weights
+    were trained on before these, newest first."""
 
     network: Network
     training: TrainingSpec
     identities: int
     trained_on: TrainedOn
     classes: tuple[str, ...] = ()
+    before: tuple[TrainedOn, ...] = ()
+
+    @property
+    def seen(self) -> tuple[TrainedOn, ...]:
+        """All people that the network's weights were ever trained on, newest first."""
+        return (self.trained_on, *self.before)
+
+    def seen_of(self, fingerprint: str) -> TrainedOn | None:
+        """Whom of the images with a fingerprint its weights were trained on; None: it never saw them."""
+        return next((people for people in self.seen if people.faces_fingerprint == fingerprint), None)
 
 
 def build_network(network: Genotype | Backbone, skeleton: Skeleton, identities: int) -> Network:
@@ -48,6 +59,7 @@ def describe_network(
     identities: int,
     trained_on: TrainedOn,
     classes: tuple[str, ...] = (),
+    before: tuple[TrainedOn, ...] = (),
 ) -> NetworkDescription:
     """What a standalone network is, as its folder says it; `training` has the seed that is drawn from."""
     heads = [head.source for head in skeleton.own_heads if head.name == training.network.head]
@@ -61,6 +73,7 @@ def describe_network(
         trained_on,
         classes,
         code_of(heads) or None,
+        before,
     )
 
 
@@ -97,7 +110,12 @@ def open_standalone(folder: Path, device: torch.device, say: Callable[[str], obj
     load_weights(network, path)
     network = network.to(device, memory_format=torch.channels_last).eval()
     return Standalone(
-        network, description.training, description.identities, description.trained_on, description.classes
+        network,
+        description.training,
+        description.identities,
+        description.trained_on,
+        description.classes,
+        description.before,
     )
 
 
@@ -118,7 +136,8 @@ def _open_exported(folder: Path, device: torch.device) -> Standalone:
         trained = export.about["trained"]
         training = TrainingSpec.of_label(export.about["training"], trained["seed"])
         trained_on, identities = TrainedOn.from_json(trained), int(trained["identities"])
+        before = tuple(map(TrainedOn.from_json, trained.get("trained_on_before", ())))
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{folder / ABOUT} is damaged ({error}); export the network again") from error
     network = export.network.to(device, memory_format=torch.channels_last).eval()
-    return Standalone(network, training, identities, trained_on, tuple(export.about["classes"]))
+    return Standalone(network, training, identities, trained_on, tuple(export.about["classes"]), before)

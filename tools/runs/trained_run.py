@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,22 +103,27 @@ def open_trained(directory: RunDirectory, processes: ProcessGroup) -> TrainedRun
     config = directory.config(stage, TrainConfig)
     newest = newest_intact(stage.folder, directory.say, set_aside=True) if processes.leads else None
     name = processes.broadcast(newest[0].name if newest else "")
-    if not name:
+    path = finished(run, stage.folder / name if name else None)
+    setting = recorded_setting(run, config)
+    supernet = Supernet(setting.skeleton, setting.splits["train"].class_count, setting.space.heads)
+    load_weights(supernet, path)
+    supernet = supernet.to(processes.device, memory_format=torch.channels_last).eval()
+    digest = weights_digest(supernet.state_dict())
+    processes.agree("the weights of the supernet", digest)
+    return TrainedRun(directory, config, setting, supernet, digest, processes)
+
+
+def finished(run: Path, checkpoint: Path | None) -> Path:
+    """The checkpoint of a run's supernet. Raises ValueError where there is none, or training is not at its end."""
+    if checkpoint is None:
         raise ValueError(f"{run} has no trained supernet; run 'dualfair train' first")
-    path = stage.folder / name
-    record = read_record(path)
+    record = read_record(checkpoint)
     if not record.finished:
         raise ValueError(
             f"training in {run} is at step {record.step} of {record.steps}; run the same 'dualfair train' command "
             "again to finish it"
         )
-    setting = recorded_setting(run, config)
-    supernet = Supernet(setting.skeleton, setting.splits["train"].class_count, setting.space.heads)
-    load_weights(supernet, path)
-    supernet = supernet.to(processes.device, memory_format=torch.channels_last).eval()
-    digest = weights_digest(supernet)
-    processes.agree("the weights of the supernet", digest)
-    return TrainedRun(directory, config, setting, supernet, digest, processes)
+    return checkpoint
 
 
 @contextmanager
@@ -164,10 +169,10 @@ def calibration_images(run: TrainedRun, images: int) -> torch.Tensor | None:
     return network_input(faces, chosen, run.device)
 
 
-def weights_digest(network: torch.nn.Module) -> str:
-    """SHA-256 over all weights and buffers."""
+def weights_digest(state: Mapping[str, torch.Tensor]) -> str:
+    """SHA-256 over all weights and buffers of a network's state."""
     digest = hashlib.sha256()
-    for name, value in network.state_dict().items():
+    for name, value in state.items():
         digest.update(name.encode())
         digest.update(value.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()

@@ -1,7 +1,8 @@
-"""Stage 3: chosen networks from scratch, evaluated by the very same scorer."""
+"""Stage 3: chosen networks by themselves, evaluated by the very same scorer."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from dualfair.evolution.pareto import knee, non_dominated
 from dualfair.runs.architectures import open_sampler, with_heads
 from dualfair.runs.config import changed, check_code, code_of
 from dualfair.runs.devices import in_words
+from dualfair.runs.initial_weights import SCRATCH, InitialWeights, open_initial_weights, open_recorded
 from dualfair.runs.layout import TrainingLayout, TrainingsLayout
 from dualfair.runs.options import RetrainOptions
 from dualfair.runs.records.search import SearchConfig
@@ -42,6 +44,27 @@ def recipe_of_stage(run: TrainedRun) -> Recipe:
     if stage.config.is_file():
         return run.directory.config(stage, RetrainConfig).recipe
     return run.config.recipe
+
+
+def weights_of_stage(run: TrainedRun, weights_from: str | None = None) -> InitialWeights | None:
+    """The weights that retraining starts from: those named, None: as it recorded in a run, or as the supernet did where
+    nothing was retrained yet. None: from scratch, which is called SCRATCH.
+
+    Raises ValueError where they are not to be had, or fit neither the run's supernet nor a network of its space.
+    """
+    stage, directory, people = run.directory.layout.retrain, run.directory, run.config.trained_on
+    if weights_from == SCRATCH:
+        return None
+    if weights_from is not None:
+        weights = open_initial_weights(Path(weights_from), directory.path, people, directory.say)
+    else:
+        recorded = directory.config(stage, RetrainConfig) if stage.config.is_file() else run.config
+        if recorded.weights_from is None:
+            return None
+        weights = open_recorded(recorded.weights_from, directory.path, people, directory.say)
+    if weights.network is None:
+        weights.check(run.supernet)
+    return weights
 
 
 def selected(run: TrainedRun, options: RetrainOptions) -> Networks:
@@ -149,20 +172,34 @@ def train_planned(
 ) -> list[TrainingResult]:
     """Claim the stage for a recipe, plan the trainings with their samples, and train those that have no result yet.
 
-    Returns the results, one a training. Raises ValueError when the stage was claimed for another recipe.
+    Returns the results, one a training. Raises ValueError when the stage was claimed for another recipe or other
+    weights to start from, or these are of another network.
     """
-    directory = run.directory
+    directory, weights = run.directory, how.weights
+    networks = dict.fromkeys(training.network for training in trainings)
+    if weights and weights.network and (others := [network for network in networks if network != weights.network]):
+        raise ValueError(
+            f"{weights.place} has the weights of {weights.network}, which start no {others[0]}; name that network "
+            "alone by --genotype or --backbone, or start from a run"
+        )
     stage = _claimed(run, directory.layout.retrain, how)
     faces = run.setting.splits["train"]
     epochs = sorted({changed(how.recipe, dict(training.changes)).epochs for training in trainings})
     directory.say(
-        f"Retrain: {len({training.label for training in trainings})} networks x {how.options.seeds} seeds from scratch "
-        f"on {faces.amount()}{faces.of_classes}, "
+        f"Retrain: {len({training.label for training in trainings})} networks x {how.options.seeds} seeds "
+        f"{start_in_words(how)} on {faces.amount()}{faces.of_classes}, "
         f"{' or '.join(f'{each:g}' for each in epochs)} epochs each; {in_words(run.processes)}"
     )
+    if weights and any(not weights.starts(network) for network in networks):
+        directory.say(f"         Backbones start from scratch: {weights.place} has no weights of theirs")
     if directory.leads:
         add_to_plan(stage.layout, trainings)
     return train_all(run, stage, [*trainings])
+
+
+def start_in_words(how: HowTrained) -> str:
+    """What trainings start from."""
+    return f"from the weights of {how.weights.place}" if how.weights else "from scratch"
 
 
 def retrain_short(run: TrainedRun, how: HowTrained) -> list[TrainingResult]:
@@ -247,6 +284,7 @@ def _claimed(run: TrainedRun, layout: TrainingsLayout, how: HowTrained, seeds_fr
         weights=run.digest,
         seeds_from=seeds_from,
         code=search.protocol.code or None,
+        weights_from=how.weights.origin if how.weights else None,
     )
     configuration = run.directory.claim(layout, config)
     run.directory.record_command(layout, in_words(run.processes))

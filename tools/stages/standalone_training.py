@@ -1,4 +1,4 @@
-"""Trains networks from scratch, by teams of ranks, and evaluates them by the scorer of the search."""
+"""Trains networks by themselves, by teams of ranks, and evaluates them by the scorer of the search."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -14,6 +14,7 @@ from dualfair.presentation.format import spoken
 from dualfair.presentation.table import Column, spread_columns, table
 from dualfair.runs.config import changed
 from dualfair.runs.devices import seeded
+from dualfair.runs.initial_weights import InitialWeights
 from dualfair.runs.layout import TrainingsLayout
 from dualfair.runs.options import CHECKPOINT_MINUTES, ProtocolOptions, RetrainOptions
 from dualfair.runs.records.training import SPLITS, TrainingResult
@@ -36,7 +37,7 @@ class HowTrained:
     by whoever called.
 
     `checkpoint_minutes` pass between checkpoints, and `step` is how a step goes. `protocol` is how networks are
-    evaluated; None: as the run records.
+    evaluated; None: as the run records. Networks that `weights` start do, others begin from scratch.
     """
 
     options: RetrainOptions = field(default_factory=RetrainOptions)
@@ -44,6 +45,7 @@ class HowTrained:
     checkpoint_minutes: float = CHECKPOINT_MINUTES
     step: str = AUTO
     protocol: ProtocolOptions | None = None
+    weights: InitialWeights | None = None
     progress: ShowProgress = silent
     should_stop: ShouldStop = never
 
@@ -107,9 +109,14 @@ def train_standalone(run: TrainedRun, stage: TrainingStage, training: TrainingSp
         configuration = hashlib.sha256(f"{configuration} {training.changes}".encode()).hexdigest()
     with seeded(drawn.seed):
         network = build_network(drawn.network, skeleton, faces.class_count)
+        weights = stage.how.weights
+        weights = weights if weights and weights.starts(drawn.network) else None
+        if weights:
+            weights.start(network)
         if team.leads:
+            before = weights.origin.trained_on if weights else ()
             description = describe_network(
-                drawn, skeleton, faces.class_count, run.config.trained_on, faces.scored_classes
+                drawn, skeleton, faces.class_count, run.config.trained_on, faces.scored_classes, before
             )
             description.write(place.description)
         recipe = changed(stage.how.recipe, dict(training.changes))

@@ -110,12 +110,11 @@ def _of_faces(path: Path, standalone: "Standalone", asked: Asked) -> Subject:
     from dualfair.supernet.images.face_set import FaceSet
 
     store, group, split, pairs = asked.store, asked.group, asked.split, asked.pairs
-    size, about = standalone.network.skeleton.image_size, standalone.trained_on
-    at_home = about.faces_fingerprint == store.fingerprint
-    chosen = (group or about.group_column, split or "test", about.splits) if at_home else (group, split or "all")
+    size, about = standalone.network.skeleton.image_size, standalone.seen_of(store.fingerprint)
+    chosen = (group or about.group_column, split or "test", about.splits) if about else (group, split or "all")
     choice = choose(store.manifest, str(store.folder), *chosen, drop_unknown=asked.drop_unknown)
-    notes = () if at_home or split else (f"{path} was trained on other faces: all images here are evaluated",)
-    if at_home and split in ("all", "train"):
+    notes = () if about or split else (f"{path} was trained on other faces: all images here are evaluated",)
+    if about and split in ("all", "train"):
         notes = ("the network was trained on some of these people: its numbers are too good",)
     no_groups = np.full(len(choice.rows), "")
     images = FaceSet(store.pixels, choice.rows, choice.identities, no_groups, size)
@@ -139,13 +138,13 @@ def _of_labelled(path: Path, standalone: "Standalone", asked: Asked) -> Classifi
     from dualfair.supernet.images.labelled_set import all_labelled, split_labelled
 
     store, group, split = asked.store, asked.group, asked.split
-    network, about, manifest = standalone.network, standalone.trained_on, store.manifest
-    at_home = about.faces_fingerprint == store.fingerprint
-    split = split or ("test" if at_home else "all")
+    network, about, manifest = standalone.network, standalone.seen_of(store.fingerprint), store.manifest
+    split = split or ("test" if about else "all")
     if asked.pairs is not None:
         raise ValueError(f"{asked.pairs} is of faces; labelled images are not verified by pairs")
-    column = group or (about.group_column if at_home else None)
-    images, labels = all_labelled(store, column, network.skeleton.image_size, asked.drop_unknown or about.drop_unknown)
+    column = group or (about.group_column if about else None)
+    drop_unknown = asked.drop_unknown or standalone.trained_on.drop_unknown
+    images, labels = all_labelled(store, column, network.skeleton.image_size, drop_unknown)
     if images.class_names != standalone.classes:
         known = f"the classes {shorten(standalone.classes)}" if standalone.classes else "people"
         raise ValueError(
@@ -155,7 +154,7 @@ def _of_labelled(path: Path, standalone: "Standalone", asked: Asked) -> Classifi
     notes = [*labels.decided]
     if split == "all":
         rows = labels.rows
-    elif at_home:
+    elif about:
         trained = known_class_labels(manifest, about.group_column, drop_unknown=about.drop_unknown)
         rows = split_labelled(manifest, trained, numbers(about.split, ",", float, "split"), about.split_seed)[split]
     elif SPLIT in manifest.columns:
@@ -164,7 +163,7 @@ def _of_labelled(path: Path, standalone: "Standalone", asked: Asked) -> Classifi
         raise ValueError(
             f"{store.folder} has no column 'split', and the network was not trained on it; use --split all"
         )
-    if at_home and split in ("all", "train"):
+    if about and split in ("all", "train"):
         notes.append("the network was trained on some of these images: its numbers are too good")
     images = images.take(np.flatnonzero(np.isin(images.rows, rows)))
     if not len(images):

@@ -8,8 +8,10 @@ from pathlib import Path
 from dualfair.runs.architectures import open_sampler
 from dualfair.runs.config import code_of
 from dualfair.runs.devices import Workplace, in_words, seeded
+from dualfair.runs.directory import RunDirectory
+from dualfair.runs.initial_weights import InitialWeights, open_initial_weights
 from dualfair.runs.options import CHECKPOINT_MINUTES, TrainOptions
-from dualfair.runs.records.training import Checkpoint, TrainConfig
+from dualfair.runs.records.training import Checkpoint, TrainConfig, TrainedOn
 from dualfair.runs.trained_run import Setting, open_setting
 from dualfair.runs.watching import ShouldStop, ShowProgress, never, silent
 from dualfair.stages.training import run_training
@@ -34,13 +36,15 @@ def train(
     *,
     checkpoint_minutes: float = CHECKPOINT_MINUTES,
     step: str = AUTO,
+    weights_from: Path | None = None,
     progress: ShowProgress = silent,
     should_stop: ShouldStop = never,
 ) -> Checkpoint:
     """Train the supernet of a run, from its newest checkpoint if there is one, by the recipe on a faces folder.
 
-    `should_stop` is asked at every step; a step that it ends is saved before `runs.watching.Stopped` is raised. Raises
-    ValueError where options and faces do not fit, or the run was begun by others.
+    It starts from the supernet of the run `weights_from`, None: from scratch. `should_stop` is asked at every step; a
+    step that it ends is saved before `runs.watching.Stopped` is raised. Raises ValueError where options, faces and
+    weights do not fit, or the run was begun by others.
     """
     directory, processes = place.directory, place.processes
     store = open_store(faces)
@@ -60,12 +64,17 @@ def train(
         code=code_of([options.sampler, *(head.source for head in setting.skeleton.own_heads)]) or None,
     )
     stage = directory.layout.train
-    configuration = directory.claim(stage, config)
-    directory.record_command(stage, in_words(processes))
     people, space = setting.splits["train"], setting.space
     with seeded(options.seed):
+        supernet = Supernet(setting.skeleton, people.class_count, space.heads)
+        if weights_from:
+            weights = _supernet_weights(weights_from, directory, config.trained_on)
+            weights.start(supernet)
+            config = replace(config, weights_from=weights.origin)
+        configuration = directory.claim(stage, config)
+        directory.record_command(stage, in_words(processes))
         trainer = Trainer(
-            Supernet(setting.skeleton, people.class_count, space.heads),
+            supernet,
             people,
             recipe,
             seed=options.seed,
@@ -76,7 +85,7 @@ def train(
             team=image_team(processes, sampler(space.sizes, options.seed).paths_per_step),
             step=step,
         )
-        _announce(place, setting, trainer, recipe, options.sampler)
+        _announce(place, setting, trainer, recipe, options.sampler, weights_from)
         seconds = run_training(
             trainer,
             stage.folder,
@@ -94,7 +103,9 @@ def train(
     return checkpoint
 
 
-def _announce(place: Workplace, setting: Setting, trainer: Trainer, recipe: Recipe, sampler: str) -> None:
+def _announce(
+    place: Workplace, setting: Setting, trainer: Trainer, recipe: Recipe, sampler: str, weights_from: Path | None
+) -> None:
     say, space, skeleton, faces = place.directory.say, setting.space, setting.skeleton, setting.splits["train"]
     groups = f", groups {', '.join(faces.group_names)}" if len(faces.group_names) > 1 else ""
     weights = sum(weight.numel() for weight in trainer.network.parameters())
@@ -108,8 +119,21 @@ def _announce(place: Workplace, setting: Setting, trainer: Trainer, recipe: Reci
         f"{in_words(place.processes)}"
     )
     say(f"       Steps run {trainer.engine}")
+    if weights_from:
+        say(f"       All weights but those of classes start from the supernet of {weights_from}")
     for sentence in setting.decided:
         say(f"       {sentence}")
+
+
+def _supernet_weights(place: Path, directory: RunDirectory, trained_on: TrainedOn) -> InitialWeights:
+    """The weights of another run's supernet. Raises ValueError where there are none, or some people would be judged on
+    that they were trained on."""
+    weights = open_initial_weights(place, directory.path, trained_on, directory.say)
+    if weights.network:
+        raise ValueError(
+            f"{place} has one network's weights, and a supernet starts from all of another run's; name a run"
+        )
+    return weights
 
 
 def image_team(processes: ProcessGroup, paths: int) -> ProcessGroup:

@@ -43,9 +43,20 @@ class TrainedOn(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Origin(Record):
+    """The weights that trainings start from: the way from the run directory to what has them, a digest of them, and
+    whom they were trained on before, newest first."""
+
+    place: str
+    weights: str
+    trained_on: tuple[TrainedOn, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainConfig(Record):
     """What a supernet is trained by. `faces` is the way from the run directory to the images, `task` what these are
-    for, and `units` what they are counted in; `code` is that of own heads and samplers."""
+    for, and `units` what they are counted in; `code` is that of own heads and samplers, and `weights_from` None where
+    it is trained from scratch."""
 
     faces: str
     options: TrainOptions = field(metadata=FLAT)
@@ -55,6 +66,7 @@ class TrainConfig(Record):
     task: str = keyed("task", omitted=True, default=IDENTIFICATION)
     units: str = keyed("units", omitted=True, default=PEOPLE)
     code: Mapping[str, str] | None = keyed("code", omitted=True, default=None)
+    weights_from: Origin | None = field(metadata={"omitted": True}, default=None)
 
     @property
     def trained_on(self) -> TrainedOn:
@@ -64,12 +76,18 @@ class TrainConfig(Record):
             self.faces_fingerprint, options.group_column, options.split, options.split_seed, options.drop_unknown
         )
 
+    @property
+    def seen(self) -> tuple[TrainedOn, ...]:
+        """All people that the supernet's weights were ever trained on, newest first."""
+        return (self.trained_on, *(self.weights_from.trained_on if self.weights_from else ()))
+
 
 @dataclass(frozen=True, kw_only=True)
 class RetrainConfig(Record):
     """What standalone networks of a stage are trained and evaluated by; `weights` identify the run's supernet.
 
-    `seeds_from` is added to the seeds that are drawn from; `code` is that of own objectives.
+    `seeds_from` is added to the seeds that are drawn from; `code` is that of own objectives. Searched networks start
+    from `weights_from`, None: from scratch.
     """
 
     recipe: Recipe = field(metadata=FLAT)
@@ -78,6 +96,7 @@ class RetrainConfig(Record):
     weights: str
     seeds_from: int = keyed("seeds from", omitted=True, default=0)
     code: Mapping[str, str] | None = keyed("code", omitted=True, default=None)
+    weights_from: Origin | None = field(metadata={"omitted": True}, default=None)
 
 
 @dataclass(frozen=True)
@@ -128,7 +147,8 @@ class NetworkDescription(Record):
     """What a standalone network is, so that its folder can be opened wherever it lies.
 
     `training` has the seed that was drawn from. `identities` are those that its head tells apart, by the names
-    `classes` where it is judged by their scores; `code` is that of an own head.
+    `classes` where it is judged by their scores; `code` is that of an own head. `before` are the people that the
+    weights which it started from were trained on, newest first.
     """
 
     training: TrainingSpec = field(metadata=FLAT)
@@ -140,6 +160,7 @@ class NetworkDescription(Record):
     trained_on: TrainedOn
     classes: tuple[str, ...] = keyed("classes", omitted=True, default=())
     code: Mapping[str, str] | None = keyed("code", omitted=True, default=None)
+    before: tuple[TrainedOn, ...] = keyed("trained_on_before", omitted=True, default=())
 
 
 @dataclass(frozen=True)

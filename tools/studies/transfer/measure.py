@@ -88,14 +88,13 @@ def measure(
         embedded = []
         for folder in folders:
             standalone = open_standalone(folder, processes.device, say)
-            trained_on, size = standalone.trained_on, standalone.network.skeleton.image_size
+            seen, size = standalone.seen_of(store.fingerprint), standalone.network.skeleton.image_size
             if store.size < size:
                 raise ValueError(
                     f"the faces in {target} are stored at {store.size} px, {network} takes {size} px; "
                     f"import them again with --size {size}"
                 )
-            at_home = trained_on.faces_fingerprint == store.fingerprint
-            rows = trained_on.splits(store.manifest)["test"] if at_home else np.arange(len(store.manifest))
+            rows = seen.splits(store.manifest)["test"] if seen else np.arange(len(store.manifest))
             for column in columns:
                 if column not in labels:
                     labels[column] = known_labels(store.manifest, column, rows.tolist(), drop_unknown=drop_unknown)
@@ -118,8 +117,8 @@ def measure(
                 network=network,
                 faces=target.name,
                 column=column,
-                measured_on=TEST if at_home else EVERYONE,
-                home=at_home and column == trained_on.group_column,
+                measured_on=TEST if seen else EVERYONE,
+                home=seen == standalone.trained_on and column == seen.group_column,
                 groups=", ".join(f"{group} {n}" for group, n in counts),
                 small_groups=sum(n < LEAST_PEOPLE for _, n in counts),
                 people=len(people),
