@@ -16,7 +16,7 @@ COMMANDS = {
     "train": "Stage 1: train a strictly fair supernet.",
     "search": "Stage 2: evolve subnets on inherited weights.",
     "compare": "Compare NSGA-II with random search on a run's scores.",
-    "retrain": "Stage 3: train chosen networks from scratch.",
+    "retrain": "Stage 3: train chosen networks by themselves.",
     "tune": "Search networks and hyper-parameters by successive halving.",
     "correlate": "Stage 4: compare inherited with standalone ranking.",
     "shelf": "Compare searched networks with backbones of timm's.",

@@ -76,6 +76,7 @@ def train(
     checkpoint_every: float = CHECKPOINT_MINUTES,
     step: str = AUTO,
     weights_from: AnyPath | None = None,
+    teacher: AnyPath | None = None,
     preset: str | None = None,
     device: str = "auto",
     deterministic: bool = False,
@@ -87,10 +88,11 @@ def train(
     """Stage 1: train a supernet over a space, from the newest checkpoint of the run `out` if there is one.
 
     `faces` is a folder of faces or of labelled images. Training begins with the supernet of the run `weights_from`,
-    all but the class weights; None: from scratch. `options` are those of `TrainOptions` and `Recipe`, as `dualfair
-    train --help` lists them. Minutes pass between checkpoints; `step` is how a training step goes, "auto", "paths" or
-    "graph". Raises ValueError for options that do not fit, or a run that was begun with others, and
-    `runs.watching.Stopped` when `should_stop` ended it.
+    all but the class weights; None: from scratch. It learns from the labels, and from the embeddings of a `teacher`: a
+    trained network's folder, an export, an .onnx file, a folder of timm's, or .npy embeddings of all images. `options`
+    are those of `TrainOptions` and `Recipe`, as `dualfair train --help` lists them. Minutes pass between checkpoints;
+    `step` is how a training step goes, "auto", "paths" or "graph". Raises ValueError for options that do not fit, or a
+    run that was begun with others, and `runs.watching.Stopped` when `should_stop` ended it.
     """
     from dualfair.stages.train import train as train_supernet
 
@@ -101,8 +103,9 @@ def train(
         "progress": progress,
         "should_stop": should_stop,
     }
+    known = {"weights_from": _path(weights_from), "teacher": _path(teacher)}
     with working(out, make=True, device=device, deterministic=deterministic, say=say) as place:
-        return train_supernet(place, Path(faces), *configs, weights_from=_path(weights_from), **watching)
+        return train_supernet(place, Path(faces), *configs, **known, **watching)
 
 
 def search(
@@ -160,6 +163,7 @@ def retrain(
     checkpoint_every: float = CHECKPOINT_MINUTES,
     step: str = AUTO,
     weights_from: AnyPath | None = None,
+    teacher: AnyPath | None = None,
     preset: str | None = None,
     device: str = "auto",
     deterministic: bool = False,
@@ -170,22 +174,22 @@ def retrain(
 ) -> list[TrainingResult]:
     """Stage 3: train networks by themselves, by the supernet's recipe unless told otherwise; a result a training.
 
-    They start from the weights of `weights_from` (a run, a training's folder or an export; "none": from scratch; None:
-    as the supernet did), all but the class weights. Without `genotype`, `backbone` (of timm's, each with every `head`)
-    and `survey` (a TOML file, or one by its name) the front, controls and random networks are trained. `short` trains
-    all planned networks once more, together as long as the supernet; `check_convergence` trains so many of them for
-    twice the epochs, and `correlate` says whether their order stays. `options` are those of `RetrainOptions` and
-    `Recipe`, as `dualfair retrain --help` lists them.
+    They start from the weights of `weights_from` (a run, a training's folder or an export), all but the class weights,
+    and have a `teacher`, as `train` says; "none": without; None: as the supernet. Without `genotype`, `backbone` (of
+    timm's, each with every `head`) and `survey` (a TOML file, or one by its name) the front, controls and random
+    networks are trained. `short` trains all planned networks once more, together as long as the supernet;
+    `check_convergence` trains so many of them for twice the epochs, and `correlate` says whether their order stays.
+    `options` are those of `RetrainOptions` and `Recipe`, as `dualfair retrain --help` lists them.
     """
     from dualfair.runs.trained_run import working_on
     from dualfair.stages.retrain import (
         HowTrained,
+        prior_of_stage,
         recipe_of_stage,
         retrain_long,
         retrain_selection,
         retrain_short,
         selected,
-        weights_of_stage,
     )
     from dualfair.stages.retrain import retrain as retrain_networks
     from dualfair.stages.selection import Selection, Survey, read_survey
@@ -201,8 +205,10 @@ def retrain(
         )
     if short and check_convergence is not None:
         raise ValueError("--short and --check-convergence are two commands, one after the other")
-    if (short or check_convergence is not None) and weights_from is not None:
-        raise ValueError("--short and --check-convergence start as retraining did; leave --weights-from out")
+    if (short or check_convergence is not None) and (weights_from, teacher) != (None, None):
+        raise ValueError(
+            "--short and --check-convergence begin as retraining did: leave --weights-from and --teacher out"
+        )
     watching = {
         "checkpoint_minutes": checkpoint_every,
         "step": step,
@@ -213,8 +219,8 @@ def retrain(
         recorded = selection or check_convergence is not None
         base = recipe_of_stage(trained) if recorded else trained.config.recipe
         retrain_options, recipe = build_configs(options, preset, *kinds, stage="retrain", defaults=asdict(base))
-        weights = weights_of_stage(trained, None if weights_from is None else str(weights_from))
-        how = HowTrained(options=retrain_options, recipe=recipe, weights=weights, **watching)
+        prior = prior_of_stage(trained, weights_from, teacher).on(recipe)
+        how = HowTrained(options=retrain_options, recipe=recipe, prior=prior, **watching)
         if short:
             return retrain_short(trained, how)
         if check_convergence is not None:

@@ -1,5 +1,7 @@
 """The gradients of a batch, the way that a step engine says: path by path and part by part, or as one graph.
 
+A lesson is what is to be learnt of a batch: labels (B,), and where there is a teacher its embeddings (B, D).
+
 Shape legend: B images, P paths, D embedding.
 """
 
@@ -12,12 +14,13 @@ from torch import Tensor
 
 from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.network import Network, Supernet
+from dualfair.supernet.training.distillation import disagreement
 from dualfair.supernet.training.non_finite import first_non_finite
 from dualfair.supernet.training.optimisation import classification_loss
 from dualfair.supernet.training.process_group import ProcessGroup
 from dualfair.supernet.training.recipe import GRAPH, PATHS, Recipe
 from dualfair.supernet.training.recording import record_on_cuda
-from dualfair.supernet.training.static_step import StaticStep
+from dualfair.supernet.training.static_step import Lesson, StaticStep
 from dualfair.supernet.training.statistics import StepStatistics
 from dualfair.supernet.training.step import accumulate
 from dualfair.supernet.training.step_engine import StepEngine
@@ -55,7 +58,7 @@ class BatchGradients:
     def __call__(
         self,
         images: Tensor,
-        labels: Tensor,
+        lesson: Lesson,
         paths: Sequence[Genotype],
         margin: float,
         share: float = 1.0,
@@ -64,16 +67,16 @@ class BatchGradients:
         """Losses, times the `share` of the batch that these images are, and mean embedding norms of the paths, (P,)
         each; gradients are those of the losses times `loss_scale`."""
         if self.engine.name == GRAPH:
-            return self.static_step(images, labels, paths, margin, loss_scale)
+            return self.static_step(images, lesson, paths, margin, loss_scale)
 
-        def loss_along(labels: Tensor, weight: float, path: Genotype, features: Tensor) -> tuple[Tensor, Tensor]:
-            loss, embedding = self._loss(path.head, features, labels, margin)
+        def loss_along(lesson: Lesson, weight: float, path: Genotype, features: Tensor) -> tuple[Tensor, Tensor]:
+            loss, embedding = self._loss(path.head, features, lesson, margin)
             return share * weight * loss, embedding
 
         losses, norms = [], []
-        for part, part_labels in self._parts_of(images, labels):
+        for part, of_part in self._parts_of(images, lesson):
             weight = len(part) / len(images)
-            loss_of = partial(loss_along, part_labels, weight)
+            loss_of = partial(loss_along, of_part, weight)
             recompute = self.recipe.recompute
             results = accumulate(
                 self.network, part, paths, loss_of, self.statistics, self._context, loss_scale, recompute
@@ -82,13 +85,13 @@ class BatchGradients:
             norms.append(weight * results[1])
         return torch.stack(losses).sum(0), torch.stack(norms).sum(0)
 
-    def first_non_finite(self, images: Tensor, labels: Tensor, path: Genotype, margin: float) -> str | None:
+    def first_non_finite(self, images: Tensor, lesson: Lesson, path: Genotype, margin: float) -> str | None:
         """The first layer along a path whose output is not finite; None where all are."""
 
         def forward() -> None:
-            for part, part_labels in self._parts_of(images, labels):
+            for part, of_part in self._parts_of(images, lesson):
                 with self._context():
-                    self._loss(path.head, self.network.trunk(part, path.blocks), part_labels, margin)
+                    self._loss(path.head, self.network.trunk(part, path.blocks), of_part, margin)
 
         return first_non_finite(self.network, forward)
 
@@ -96,16 +99,24 @@ class BatchGradients:
         """Give back the memory of what was recorded."""
         self.static_step.forget()
 
-    def _parts_of(self, images: Tensor, labels: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        return zip(images.split(self.parts), labels.split(self.parts), strict=True)
+    def _parts_of(self, images: Tensor, lesson: Lesson) -> Iterator[tuple[Tensor, Lesson]]:
+        lessons = zip(*(tensor.split(self.parts) for tensor in lesson), strict=True)
+        return zip(images.split(self.parts), lessons, strict=True)
 
 
 def path_loss(
-    network: Supernet | Network, recipe: Recipe, head: str, features: Tensor, labels: Tensor, margin: float | Tensor
+    network: Supernet | Network, recipe: Recipe, head: str, features: Tensor, lesson: Lesson, margin: float | Tensor
 ) -> tuple[Tensor, Tensor]:
-    """The mean loss of images behind their features, and their embeddings; `margin` is the share of its full size."""
+    """The mean loss of images behind their features, and their embeddings; `margin` is the share of its full size.
+
+    A teacher's share of it is disagreement with its embeddings.
+    """
+    labels, *taught = lesson
     classification = network.heads[head](features, labels, recipe.margin_of(head) * margin)
-    loss = classification_loss(classification.logits(recipe.scale_of(head)), labels, recipe) + classification.penalty
+    scale, share = recipe.scale_of(head), recipe.teacher_share if taught else 0.0
+    loss = classification_loss(classification.logits(scale), labels, recipe) + classification.penalty
+    if share:
+        loss = (1 - share) * loss + share * disagreement(classification.embedding, *taught, scale)
     return loss, classification.embedding
 
 

@@ -63,6 +63,11 @@ class Recipe:
         "", "Margins of single heads at full size, as shares of the published ones: arcface=0.6,...", omitted=True
     )
     loss: str = _option("ce", "ce (cross-entropy) or focal.")
+    teacher_share: float = _option(
+        0.5,
+        "With --teacher: the share of the loss that is disagreement with it; 1 = all of it, so that no label counts.",
+        omitted=True,
+    )
     focal_gamma: float = _option(2.0, "Exponent of the focal loss.")
     flip: bool = _option(True, "Mirror every other training image.")
     shift: float = _option(0.06, "Largest random shift of a training image, as a share of its side.")
@@ -94,6 +99,8 @@ class Recipe:
                 f"accumulate must be 1 to {self.batch // 2}, for 2 images or more a part of a batch of {self.batch}, "
                 f"got {self.accumulate}"
             )
+        if not 0 < self.teacher_share <= 1:
+            raise ValueError(f"teacher_share must be above 0 and at most 1, got {self.teacher_share}")
         if self.loss not in ("ce", "focal"):
             raise ValueError(f"loss must be ce or focal, got {self.loss!r}")
         for text, name in ((self.head_scales, "head_scales"), (self.head_margins, "head_margins")):

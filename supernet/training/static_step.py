@@ -23,8 +23,10 @@ from dualfair.supernet.network import Network, Supernet
 from dualfair.supernet.training.recording import Record, SideBySide
 from dualfair.supernet.training.statistics import StepStatistics
 
-LossOf = Callable[[str, Tensor, Tensor, Tensor | float], tuple[Tensor, Tensor]]
-"""(a head's name, features, labels, the margin's strength) -> the loss, a scalar, and the embedding (B, D)."""
+Lesson = Sequence[Tensor]
+"""What is to be learnt of a batch: labels (B,), and what else a loss is made of, a row an image."""
+LossOf = Callable[[str, Tensor, Lesson, Tensor | float], tuple[Tensor, Tensor]]
+"""(a head's name, features, the lesson, the margin's strength) -> the loss, a scalar, and the embedding (B, D)."""
 Moves = dict[tuple[int, int], Tensor]
 """The index (2, P) of every move from one order to another, see `Slots.index`."""
 
@@ -96,8 +98,8 @@ class StaticStep:
     """The gradients of steps whose paths always fill the same slots: those that the first call's paths fill.
 
     `loss_of` gives a path's loss behind its features, forward passes run inside `context()`, and `statistics` hears of
-    them. With `record`, the computation is recorded at the first call and replayed from then on: images and labels keep
-    their shapes, and `.grad` are tensors that the next call overwrites. Without, it runs as it is written.
+    them. With `record`, the computation is recorded at the first call and replayed from then on: inputs keep their
+    shapes, and `.grad` are tensors that the next call overwrites. Without, it runs as it is written.
     """
 
     def __init__(
@@ -114,7 +116,7 @@ class StaticStep:
         self.forget()
 
     def __call__(
-        self, images: Tensor, labels: Tensor, paths: Sequence[Genotype], margin: float, loss_scale: float = 1.0
+        self, images: Tensor, lesson: Lesson, paths: Sequence[Genotype], margin: float, loss_scale: float = 1.0
     ) -> tuple[Tensor, Tensor]:
         """Put the gradients of the sum of the paths' losses, times `loss_scale`, into `.grad`, which has to be empty;
         returns losses and mean embedding norms, (P,) each.
@@ -126,7 +128,7 @@ class StaticStep:
             self._side_by_side = SideBySide(images.device, len(paths))
         # As precise as the numbers: they are rounded where they are used, to what the tensors there are.
         factors = torch.tensor([margin, loss_scale], dtype=torch.float64)
-        inputs = [images, labels, *(value.to(images.device) for value in (factors, self._slots.index(paths)))]
+        inputs = [images, *lesson, *(value.to(images.device) for value in (factors, self._slots.index(paths)))]
         if self.record is None:
             return self._compute(*inputs)
         if self._replay is None:
@@ -157,13 +159,14 @@ class StaticStep:
         self._outputs, self._replay = self.record(compute)
         self._gradients = [(weight, weight.grad) for weight in weights if weight.grad is not None]
 
-    def _compute(self, images: Tensor, labels: Tensor, factors: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+    def _compute(self, images: Tensor, *inputs: Tensor) -> tuple[Tensor, Tensor]:
+        *lesson, factors, index = inputs
         margin, loss_scale = factors.unbind()
         moves = dict(zip(self._slots.moves(), index, strict=True))
         with self.context():
             begun = self._run(self.network.trunk.begin, self.statistics.stages_of(None), images)
             results = [
-                self._run(self.loss_of, [self.network.heads[head].neck], head, features, labels, margin)
+                self._run(self.loss_of, [self.network.heads[head].neck], head, features, lesson, margin)
                 for head, features in zip(self._slots.heads, self._features(begun, moves), strict=True)
             ]
         losses = torch.stack([loss for loss, _ in results])

@@ -23,6 +23,7 @@ from dualfair.supernet.network import Network, Supernet
 from dualfair.supernet.space import SearchSpace
 from dualfair.supernet.training.batches import BatchSampler
 from dualfair.supernet.training.counters import UpdateCounters
+from dualfair.supernet.training.distillation import taught_embeddings
 from dualfair.supernet.training.gradients import BatchGradients
 from dualfair.supernet.training.optimisation import (
     GROUPS,
@@ -35,6 +36,7 @@ from dualfair.supernet.training.precision import LossScale, float32_products, ha
 from dualfair.supernet.training.process_group import ALONE, ProcessGroup
 from dualfair.supernet.training.recipe import AUTO, PATHS, Recipe
 from dualfair.supernet.training.sampling import SamplerFactory, StrictFairSampler
+from dualfair.supernet.training.static_step import Lesson
 from dualfair.supernet.training.statistics import StepStatistics
 from dualfair.supernet.training.step import add_over_ranks, average_shared
 from dualfair.supernet.training.step_engine import StepEngine, choose_engine
@@ -77,7 +79,8 @@ class Trainer:
     statistics takes the place of the network's own behind the last step. All ranks of `processes` make the same
     update, which is that of one process but for rounding: the ranks of a `team` (by default all) share the images of
     the batch, and teams, of consecutive ranks, share the paths. `step` asks for a way that steps go
-    (`step_engine.STEPS`): path by path, or all at once; they differ in rounding only.
+    (`step_engine.STEPS`): path by path, or all at once; they differ in rounding only. `teacher` has embeddings
+    (N, T) of the faces' N images, which paths learn to agree with.
     """
 
     def __init__(
@@ -93,6 +96,7 @@ class Trainer:
         processes: ProcessGroup = ALONE,
         team: ProcessGroup | None = None,
         step: str = AUTO,
+        teacher: np.ndarray | None = None,
     ) -> None:
         if isinstance(network, Supernet) != (space is not None):
             raise ValueError("a supernet is trained over a space, a standalone network without one")
@@ -121,6 +125,7 @@ class Trainer:
         self._layers = _global_generator(self.device) if isinstance(network, BackboneNetwork) else None
         updates = self.path_sampler.updates_per_batch if self.path_sampler else 1
         self.steps = max(1, round(recipe.epochs * self.batch_sampler.batches_per_epoch * updates))
+        self._taught = None if teacher is None else self._lesson_of(teacher)
         self.step = 0
         # Updates during which margins grow: losses before and after do not compare.
         self.margin_steps = recipe.margin_warmup * self.steps
@@ -190,12 +195,12 @@ class Trainer:
         margin = min(1.0, (self.step + 1) / max(1.0, self.margin_steps))
         if self.scheduler:
             self.scheduler.step_update(self.step + 1)
-        images, labels, share = self._batch()
+        images, lesson, share = self._batch()
         path_numbers = share_paths(self.network, paths, self.processes.size // self.team.size)[self._group]
         self.statistics.begin(paths)
         loss_scale = self.loss_scale.value if self.loss_scale else 1.0
         local = [paths[number] for number in path_numbers]
-        losses, norms = self.gradients(images, labels, local, margin, share, loss_scale)
+        losses, norms = self.gradients(images, lesson, local, margin, share, loss_scale)
         losses, norms, stop, sums = self._over_ranks(paths, path_numbers, losses, share * norms, stop)
         if self.loss_scale:
             gradients = [w.grad for weights in self._weights.values() for w in weights if w.grad is not None]
@@ -226,7 +231,7 @@ class Trainer:
         else:
             self.skipped += 1
             self._skipped_in_a_row += 1
-            reason = self._non_finite_reason(images, labels, paths, losses, margin)
+            reason = self._non_finite_reason(images, lesson, paths, losses, margin)
             self.statistics.undo()
             if reason:
                 raise NonFinite(reason)
@@ -245,16 +250,29 @@ class Trainer:
             stops > 0,
         )
 
-    def _batch(self) -> tuple[Tensor, Tensor, float]:
-        """This rank's images and labels of the next batch, and which share of the batch they are."""
+    def _lesson_of(self, teacher: np.ndarray) -> Tensor:
+        """What a teacher's embeddings teach networks, float32 (N, D). Raises ValueError where they do not fit."""
+        sizes = {head.neck.embedding for head in self.network.heads.values()}
+        if len(teacher) != len(self.faces.labels) or len(sizes) > 1:
+            raise ValueError(
+                f"a teacher has an embedding for each of the {len(self.faces.labels)} images, for heads of one size of "
+                f"embedding; got {len(teacher)}, and sizes {sorted(sizes)}"
+            )
+        return torch.from_numpy(taught_embeddings(teacher, *sizes))
+
+    def _batch(self) -> tuple[Tensor, list[Tensor], float]:
+        """This rank's images of the next batch, what is to be learnt of them, and which share of the batch they are."""
         chosen = self.batch_sampler.deal()
         local = np.concatenate(self._shares)
         pixels = self.loader.take(chosen[local], self.batch_sampler.upcoming()[local])
         recipe = self.recipe
         draws = draw(len(chosen), self.augmentation)[:, local].to(self.device)
         images = augment(to_input(pixels), draws, flip=recipe.flip, shift=recipe.shift, brightness=recipe.brightness)
-        labels = torch.from_numpy(self.faces.labels[chosen[local]]).to(self.device)
-        return images.contiguous(memory_format=torch.channels_last), labels, len(local) / len(chosen)
+        lesson = [torch.from_numpy(self.faces.labels[chosen[local]])]
+        if self._taught is not None:
+            lesson.append(self._taught[chosen[local]])
+        lesson = [tensor.to(self.device) for tensor in lesson]
+        return images.contiguous(memory_format=torch.channels_last), lesson, len(local) / len(chosen)
 
     def _over_ranks(
         self, paths: Sequence[Genotype], path_numbers: Sequence[int], losses: Tensor, norms: Tensor, stop: bool
@@ -284,7 +302,7 @@ class Trainer:
             self.head_updates[path.head] += 1
 
     def _non_finite_reason(
-        self, images: Tensor, labels: Tensor, paths: Sequence[Genotype], losses: Sequence[float], margin: float
+        self, images: Tensor, lesson: Lesson, paths: Sequence[Genotype], losses: Sequence[float], margin: float
     ) -> str | None:
         """Why training has to stop after too many skipped steps in a row, with the first layer at fault."""
         if self._skipped_in_a_row < self.recipe.non_finite_limit:
@@ -292,7 +310,7 @@ class Trainer:
         bad = [path for path, loss in zip(paths, losses, strict=True) if not math.isfinite(loss)]
         path = (bad or list(paths))[0]
 
-        layer = self.gradients.first_non_finite(images, labels, path, margin)
+        layer = self.gradients.first_non_finite(images, lesson, path, margin)
         return (
             f"{self._skipped_in_a_row} steps in a row had a non-finite {'loss' if bad else 'gradient'}; "
             f"path {path}, first seen in {layer or 'the backward pass'}; lower --lr or --clip"

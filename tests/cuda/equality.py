@@ -25,7 +25,7 @@ from dualfair.supernet.training.optimisation import group_of
 from dualfair.supernet.training.recipe import AUTO, GRAPH, PATHS, Recipe
 from dualfair.supernet.training.recording import record_on_cuda
 from dualfair.supernet.training.sampling import StrictFairSampler
-from dualfair.supernet.training.static_step import StaticStep
+from dualfair.supernet.training.static_step import Lesson, StaticStep
 from dualfair.supernet.training.statistics import StepStatistics
 from dualfair.supernet.training.trainer import Trainer
 from tests.cuda.devices import exact_arithmetic, seconds_of
@@ -87,7 +87,7 @@ def _worst_differences(shape, device: str, dtype: torch.dtype, bfloat16: bool, a
         _plain_loop(plain, images, labels, paths, margin, context)
         _plain_loop(exact, images.double(), labels, paths, margin, nullcontext)
         statistics.begin(paths)
-        step(images, labels, paths, margin)
+        step(images, (labels,), paths, margin)
         statistics.undo()
         norms = []
         weights = zip(plain.named_parameters(), network.parameters(), exact.parameters(), strict=True)
@@ -108,8 +108,9 @@ def _worst_differences(shape, device: str, dtype: torch.dtype, bfloat16: bool, a
     return float(np.max(operations)), float(np.max(shares))
 
 
-def _loss_of(network: Supernet) -> Callable[[str, Tensor, Tensor, Tensor | float], tuple[Tensor, Tensor]]:
-    def loss(head: str, features: Tensor, labels: Tensor, margin: Tensor | float) -> tuple[Tensor, Tensor]:
+def _loss_of(network: Supernet) -> Callable[[str, Tensor, Lesson, Tensor | float], tuple[Tensor, Tensor]]:
+    def loss(head: str, features: Tensor, lesson: Lesson, margin: Tensor | float) -> tuple[Tensor, Tensor]:
+        (labels,) = lesson
         result = network.heads[head](features, labels, margin)
         return nn.functional.cross_entropy(result.logits(16), labels) + result.penalty, result.embedding
 
@@ -119,7 +120,7 @@ def _loss_of(network: Supernet) -> Callable[[str, Tensor, Tensor, Tensor | float
 def _plain_loop(network, images: Tensor, labels: Tensor, paths: Sequence[Genotype], margin: float, context) -> None:
     for path in paths:
         with context():
-            loss, _ = _loss_of(network)(path.head, network.trunk(images, path.blocks), labels, margin)
+            loss, _ = _loss_of(network)(path.head, network.trunk(images, path.blocks), (labels,), margin)
         loss.backward()
 
 

@@ -242,11 +242,11 @@ def test_the_answer_names_the_network_its_test_numbers_and_their_n(whole, tmp_pa
     assert f"Take {FRONT}. On 100 images it has error 0.220 ± 0.020 and rank disparity 1.000 ± 0.000" in text
     assert "(mean ± standard error of 2 trainings)" in text
     assert (
-        "It was chosen on validation people (error 0.120, rank disparity 1.000, of 3 trained from scratch the" in text
+        "It was chosen on validation people (error 0.120, rank disparity 1.000, of 3 trained by themselves the" in text
     )
     assert f"For the lowest disparity there take {RANDOM} (error 0.420 ± 0.020" in text
     assert "can be believed in error and rank disparity, as far as a rank agreement of 0.50 and 0.50 goes" in text
-    assert "held against 2 trainings from scratch of each of 12 networks drawn at random" in text
+    assert "held against 2 trainings of each of 12 networks drawn at random" in text
     assert "error 0.50 [0.20, 0.70] and rank disparity 0.50 [0.20, 0.70]; even an exact score could" in text
     assert "expect no more than 0.75 [0.60, 0.80] and 0.75 [0.60, 0.80]" in text
     assert "The search's front held on fresh people, and beats random networks in error." in text
@@ -606,7 +606,7 @@ def test_a_choice_is_as_certain_as_test_people_tell_it_from_the_others(bare, tmp
 def test_a_single_network_is_no_choice(bare, tmp_path):
     add_training(bare, FRONT, [0.1, 0.1], 1.0, "front")
     statement = undecided(bare, tmp_path)
-    assert statement["headline"] == f"Only {FRONT} was trained from scratch, so there is nothing to choose from."
+    assert statement["headline"] == f"Only {FRONT} was trained by itself, so there is nothing to choose from."
     assert statement["next"][0]["command"] == "dualfair retrain --run run --random 24 --seeds 3"
 
 

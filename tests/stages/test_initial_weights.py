@@ -149,10 +149,10 @@ def test_weights_that_are_gone_or_others_are_told(dualfair, own, place, tmp_path
         shutil.copytree(place / name, tmp_path / name, ignore=shutil.ignore_patterns("retrain", "lock.json"))
     retrain = ("retrain", "--run", tmp_path / "own", "--seeds", 1, "--controls", 0)
     said = refused(dualfair, *retrain)
-    assert f"start from the weights of {tmp_path / 'big'}, which is not there; put it there again" in said
+    assert f"begin with what is in {tmp_path / 'big'}, which is not there; put it there again" in said
     words = ("train", "--faces", place / "faces-big", "--out", tmp_path / "big", "--seed", 5, *STILL, *SIZE)
     call(dualfair, *words)
-    assert "no longer has the weights that trainings of" in refused(dualfair, *retrain)
-    assert "start as retraining did; leave --weights-from out" in refused(
+    assert "is not what trainings of" in refused(dualfair, *retrain)
+    assert "begin as retraining did: leave --weights-from and --teacher out" in refused(
         dualfair, "retrain", "--run", tmp_path / "own", "--short", "--weights-from", "none"
     )

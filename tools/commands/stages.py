@@ -26,6 +26,12 @@ PARTIAL = 3
 """Exit status of a study in which a correlation is undefined, or a training that was asked for is missing."""
 
 
+TEACHER = (
+    "Learn to agree with a network's embeddings, too: a training's folder, an export, an .onnx file, a folder of "
+    "timm's, or .npy with a row an image"
+)
+
+
 @click.command()
 @images_option(required=True)
 @click.option("--out", type=PATH, required=True, help="Run directory to make or to continue.")
@@ -35,6 +41,7 @@ PARTIAL = 3
     metavar="RUN",
     help="Start from the supernet of this run, on a larger set, all but the class weights.  [default: from scratch]",
 )
+@click.option("--teacher", type=PATH, help=TEACHER)
 @training_options
 @config_options(TrainOptions, Recipe)
 @machine_options
@@ -92,11 +99,12 @@ def search(run: Path, **given: object) -> None:
     help="Start from the supernet of a run, a training's folder or an export, all but the class weights; none: from "
     "scratch.  [default: as the supernet did]",
 )
+@click.option("--teacher", help=TEACHER + "; none: without.  [default: the supernet's]")
 @training_options
 @config_options(RetrainOptions, Recipe)
 @machine_options
 def retrain(run: Path, backbone: tuple[str, ...], survey: str | None, **given: object) -> None:
-    """Stage 3: train networks from scratch, by the supernet's recipe unless told otherwise.
+    """Stage 3: train networks by themselves, by the supernet's recipe unless told otherwise.
 
     Networks named by hand, and backbones of timm's, are trained by the recipe that this stage recorded; whatever of it
     is changed becomes part of their names.

@@ -18,7 +18,7 @@ def command(run: Path, checkpoint_every: float, step: str, preset: str | None, *
     """Search networks and hyper-parameters together: every trial a few epochs, the best ones more and more.
 
     A trial is a network from the front of the search, any head, SGD, Adam or AdamW, and a learning rate, in the ranges
-    of the DPN study. All are trained from scratch for the epochs of the first rung; one in --eta goes on to the next,
+    of the DPN study. All are trained by themselves for the epochs of the first rung; one in --eta goes on to the next,
     by error and disparity on the validation people. Every rung is a whole training with a schedule of its own.
     """
     from dualfair.runs.config import build_configs

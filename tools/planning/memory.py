@@ -229,12 +229,12 @@ def training_step(
 ) -> None:
     """The gradients of a training step, of images without content; `half`: forward passes in half precision;
     `at_once`: of all paths together."""
-    images, labels = _images(network, batch), torch.zeros(batch, dtype=torch.long)
+    images, lesson = _images(network, batch), (torch.zeros(batch, dtype=torch.long),)
 
     loss_of = partial(path_loss, network, recipe)
 
     def loss_along(path: Genotype, features: Tensor) -> tuple[Tensor, Tensor]:
-        return loss_of(path.head, features, labels, 1.0)
+        return loss_of(path.head, features, lesson, 1.0)
 
     network.zero_grad()
     statistics = StepStatistics(network)
@@ -243,7 +243,7 @@ def training_step(
         return torch.autocast("cpu", torch.bfloat16, enabled=half, cache_enabled=not at_once)
 
     if at_once:
-        StaticStep(network, loss_of, statistics, autocast)(images, labels, paths, 1.0)
+        StaticStep(network, loss_of, statistics, autocast)(images, lesson, paths, 1.0)
     else:
         accumulate(network, images, paths, loss_along, statistics, autocast, recompute=recipe.recompute)
 

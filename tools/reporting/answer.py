@@ -74,7 +74,7 @@ def cheap(run: RunReport) -> Statement:
     most = [_most(measure) for measure in study.measures.values() if measure.ceiling.truth.tau is not None]
     sentences = (
         f"Cheap scores, which are measured with weights inherited from the supernet ({SUPERNET}) without training each "
-        f"network, were held against {counted(study.seeds, 'training')} from scratch of each of {networks}{drawn}.",
+        f"network, were held against {counted(study.seeds, 'training')} of each of {networks}{drawn}.",
         f"Rank agreement on test {run.units}, 1 = same order, 0 = chance [95 % over networks]: {agreed}"
         + (f"; even an exact score could expect no more than {listed(most)}." if most else "."),
     )
@@ -123,7 +123,7 @@ def held(run: RunReport) -> Statement:
     )
     whole, none = holds == "held" and better, holds == "did not hold" and not better
     certainty = SHOWN if whole else NOT_SHOWN if none else PARTLY
-    judge = Step("Train its networks from scratch, beside random ones", run.command("retrain", BESIDE_RANDOM))
+    judge = Step("Train its networks by themselves, beside random ones", run.command("retrain", BESIDE_RANDOM))
     headline = f"The search's front {holds} on fresh {run.units}, and {random}."
     names = listed([spoken(name) for name in run.front.config.predicted])
     predicted = [f"Of {names} it was predicted what a training would show."] if names else []

@@ -28,7 +28,7 @@ def take(run: RunReport) -> Statement:
     better in some objective and worse in none.
     """
     if not run.choice.chosen:
-        text = f"None was trained from scratch and judged on test {run.units}."
+        text = f"None was trained by itself and judged on test {run.units}."
         steps = (Step("Train some", run.command("retrain")),)
         return Statement("No network can be recommended yet.", statements.UNKNOWN, (text,), steps)
     first, of = run.choice.chosen[0], run.standing.networks
@@ -38,7 +38,7 @@ def take(run: RunReport) -> Statement:
     details = [_by_group(best), _place(run), _chosen(run, best), *_others(run)]
     details = [capital(tested), *(text for text in details if text)]
     if of < 2:
-        headline = f"Only {first.label} was trained from scratch, so there is nothing to choose from."
+        headline = f"Only {first.label} was trained by itself, so there is nothing to choose from."
         steps = (Step("Train others beside it", run.command("retrain", "--random 24 --seeds 3")),)
         return Statement(headline, statements.UNKNOWN, tuple(details), steps)
     worse = _apart(run, "worse")
@@ -157,7 +157,7 @@ def _chosen(run: RunReport, network: TrainedNetwork) -> str:
     means = {name: network.validation[name].mean for name in run.objectives}
     values = ", ".join(f"{spoken(name)} {decimals(mean)}" for name, mean in means.items())
     if not chosen.tied:
-        best = f", of {trained} trained from scratch the {listed(chosen.because)} there" if trained > 1 else ""
+        best = f", of {trained} trained by themselves the {listed(chosen.because)} there" if trained > 1 else ""
         return f"It was chosen on {who} ({values}{best}); test {run.units} had no say."
     did = "made no mistake" if means.get("error") == 0 else "had the very same values"
     return (

@@ -73,7 +73,7 @@ def embedded(picture: bytes, kind: str) -> str:
 
 
 def trained_picture(run: RunReport) -> tuple[Figure, str]:
-    """Networks trained from scratch on test people, with standard errors over seeds, numbered as in their table; and
+    """Networks trained by themselves on test people, with standard errors over seeds, numbered as in their table; and
     what there is to see in words.
 
     The axes are the first two objectives on images; the second is multiply-accumulates where there is one only.
@@ -95,7 +95,7 @@ def trained_picture(run: RunReport) -> tuple[Figure, str]:
             values = _on_test(networks, axes)
             series.append(Series(title, values[:, :, 0], colour, marker, values[:, :, 1:], labels))
     names = ["MACs" if axis == "macs" else f"{formats.spoken(axis)}, test {run.units}" for axis in axes]
-    alt = f"{' against '.join(names)} of {formats.counted(len(run.networks), 'network')} trained from scratch"
+    alt = f"{' against '.join(names)} of {formats.counted(len(run.networks), 'network')} trained by themselves"
     return scatter_figure(series, names), alt
 
 

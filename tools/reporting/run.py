@@ -8,6 +8,7 @@ from typing import Any
 from dualfair.evaluation.over_seeds import Standing, TrainedNetwork, standing
 from dualfair.presentation.format import quoted
 from dualfair.presentation.table import Table
+from dualfair.reporting.beginnings import beginnings
 from dualfair.reporting.cost import Factors, cost_tables
 from dualfair.reporting.setting import Setting, open_setting, people_table
 from dualfair.reporting.tables import (
@@ -42,7 +43,8 @@ class RunReport:
     """A run under its `name`. What is missing is None or empty, and what is damaged is told in `problems`.
 
     `objectives` are those on images. `standing` is that of the first choice on test people. `tables` are by name, and
-    `pictures` PNG files by the name of their stage, or of study and file.
+    `pictures` PNG files by the name of their stage, or of study and file. `beginnings` say what trainings began with
+    where that is not nothing.
     """
 
     name: str
@@ -60,6 +62,7 @@ class RunReport:
     tables: Mapping[str, Table] = field(default_factory=dict)
     pictures: Mapping[str, bytes] = field(default_factory=dict)
     problems: Sequence[str] = ()
+    beginnings: tuple[str, ...] = ()
 
     @property
     def units(self) -> str:
@@ -127,6 +130,7 @@ def read_run(files: RunFiles, factors: Factors) -> RunReport:
         tables={name: content for name, content in tables.items() if content and content.rows},
         pictures=_read_pictures(files, pictures),
         problems=files.problems,
+        beginnings=beginnings(files),
     )
 
 

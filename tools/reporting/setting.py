@@ -13,10 +13,10 @@ from dualfair.supernet.skeleton import Skeleton
 from dualfair.supernet.space import SearchSpace
 
 PURPOSES = {
-    "train": "the supernet and the networks trained from scratch learn from them",
+    "train": "the supernet and the networks trained by themselves learn from them",
     "validation": "the search scores on them, and the network to take is chosen on them too",
     "confirmation": "the search's front is measured again on them",
-    "test": "what is reported of networks trained from scratch",
+    "test": "what is reported of networks trained by themselves",
 }
 """What the people of every split are for."""
 UNOPENED = (ValueError, KeyError, TypeError, AttributeError, ImportError, OSError)

@@ -32,7 +32,7 @@ def network_table(networks: Sequence[TrainedNetwork], objectives: Sequence[str],
         values = [value for mean in means for value in (mean.mean, mean.standard_error)]
         sizes = network.probes, network.params, network.macs
         rows.append([network.label, ", ".join(network.samples), network.seeds, *values, *sizes])
-    caption = f"Networks trained from scratch, best on test {units} first (± one standard error over trainings)"
+    caption = f"Networks trained by themselves, best on test {units} first (± one standard error over trainings)"
     return table(columns, rows, caption)
 
 

@@ -1,14 +1,13 @@
 """Weights that trainings start from: those of another run's supernet, of a trained network, or of an export."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from dualfair.presentation.format import quoted
 from dualfair.runs.layout import RunLayout, TrainingLayout
 from dualfair.runs.records.training import Origin, TrainConfig, TrainedOn
 from dualfair.runs.standalone import open_standalone
@@ -20,9 +19,6 @@ from dualfair.supernet.network import Network, Supernet
 from dualfair.supernet.production.exported import ABOUT
 from dualfair.supernet.training.checkpoint import load_checkpoint, newest_intact
 from dualfair.supernet.training.initial_weights import fitting, start_from
-
-SCRATCH = "none"
-"""In place of what has weights: training starts from scratch."""
 
 
 @dataclass(frozen=True)
@@ -75,27 +71,16 @@ def open_initial_weights(place: Path, run: Path, trained_on: TrainedOn, say: Say
         raise ValueError(
             f"{place} has no weights to start from; name a run directory, RUN/retrain/GENOTYPE/seed-0 or an export"
         )
-    for people in before:
+    refuse_judged(place, before, trained_on)
+    origin = Origin(place=os.path.relpath(place, run), weights=weights_digest(weights), trained_on=before)
+    return InitialWeights(place, origin, weights, network)
+
+
+def refuse_judged(place: Path, seen: Sequence[TrainedOn], trained_on: TrainedOn) -> None:
+    """Raise ValueError where a network was trained on images that trainings on some people will be judged on."""
+    for people in seen:
         if people.faces_fingerprint == trained_on.faces_fingerprint and people != trained_on:
             raise ValueError(
                 f"the weights of {place} were trained on these very images, split otherwise: on people that would be "
                 "judged on here; train with the same --split, --split-seed and --group-column"
             )
-    origin = Origin(place=os.path.relpath(place, run), weights=weights_digest(weights), trained_on=before)
-    return InitialWeights(place, origin, weights, network)
-
-
-def open_recorded(origin: Origin, run: Path, trained_on: TrainedOn, say: Say = silent) -> InitialWeights:
-    """The weights that a record of the directory `run` names. Raises ValueError where they are not there any more."""
-    place = Path(os.path.normpath(run / origin.place))
-    if not place.exists():
-        raise ValueError(
-            f"trainings of {run} start from the weights of {place}, which is not there; put it there again, or link "
-            f"it: ln -sfn /FULL/PATH {quoted(place)}"
-        )
-    opened = open_initial_weights(place, run, trained_on, say)
-    if opened.origin.weights != origin.weights:
-        raise ValueError(
-            f"{place} no longer has the weights that trainings of {run} start from; put the old ones there"
-        )
-    return opened

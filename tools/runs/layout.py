@@ -38,6 +38,8 @@ class StageLayout(_Folder):
     commands = Inside("commands.jsonl")
     """The commands as they were typed, one a line, with versions and device."""
     tensorboard = Inside("tensorboard")
+    teacher = Inside("teacher.json")
+    """What the teacher of the stage's trainings comes to, as a record, where there is one."""
 
     @property
     def name(self) -> str:

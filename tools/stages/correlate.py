@@ -65,7 +65,7 @@ def correlate(run: TrainedRun, *, resamples: int = RESAMPLES) -> RankingStudy:
         directory.say(f"Numbers: {layout.correlate.ranking}")
         return ranking
     tables = tables_of(trained, inherited, measures, SPLITS[0], short)
-    axes = "inherited weights", "trained from scratch"
+    axes = "inherited weights", "trained by themselves"
     draw(layout.correlate.figure, tables, ranking.studies[f"{SPLITS[0]} {whose}"], axes)
     directory.say(f"Numbers: {layout.correlate.ranking}, scatter: {layout.correlate.figure}")
     return ranking

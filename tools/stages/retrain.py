@@ -10,19 +10,22 @@ from dualfair.evaluation.statistics.ranking import evenly_spaced
 from dualfair.evolution.pareto import knee, non_dominated
 from dualfair.runs.architectures import open_sampler, with_heads
 from dualfair.runs.config import changed, check_code, code_of
-from dualfair.runs.devices import in_words
-from dualfair.runs.initial_weights import SCRATCH, InitialWeights, open_initial_weights, open_recorded
+from dualfair.runs.devices import Workplace, in_words
+from dualfair.runs.initial_weights import InitialWeights, open_initial_weights
 from dualfair.runs.layout import TrainingLayout, TrainingsLayout
 from dualfair.runs.options import RetrainOptions
+from dualfair.runs.prior import Prior, opened
 from dualfair.runs.records.search import SearchConfig
 from dualfair.runs.records.training import NAMED, NetworkDescription, RetrainConfig, TrainingResult
 from dualfair.runs.run_files import add_to_plan, read_plan
-from dualfair.runs.trained_run import TrainedRun
+from dualfair.runs.teacher import Teacher, open_teacher
+from dualfair.runs.trained_run import TrainedRun, recorded_store
 from dualfair.runs.training_spec import TrainingSpec, is_plain
 from dualfair.stages.confirm import confirmed_front
 from dualfair.stages.inherited import check_judged, recorded_search, scored_networks
 from dualfair.stages.selection import Selection
 from dualfair.stages.standalone_training import HowTrained, TrainingStage, train_all
+from dualfair.stages.teaching import measure_teacher
 from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.space import SearchSpace
 from dualfair.supernet.training.recipe import Recipe
@@ -46,25 +49,28 @@ def recipe_of_stage(run: TrainedRun) -> Recipe:
     return run.config.recipe
 
 
-def weights_of_stage(run: TrainedRun, weights_from: str | None = None) -> InitialWeights | None:
-    """The weights that retraining starts from: those named, None: as it recorded in a run, or as the supernet did where
-    nothing was retrained yet. None: from scratch, which is called SCRATCH.
+def prior_of_stage(run: TrainedRun, weights_from: Path | str | None = None, teacher: Path | str | None = None) -> Prior:
+    """What retraining begins with: the weights and the teacher that are named (`prior.NONE`: none); those that are not,
+    as it recorded in a run, or as the supernet did where nothing was retrained yet.
 
-    Raises ValueError where they are not to be had, or fit neither the run's supernet nor a network of its space.
+    Raises ValueError where they are not to be had, or do not fit the run.
     """
     stage, directory, people = run.directory.layout.retrain, run.directory, run.config.trained_on
-    if weights_from == SCRATCH:
-        return None
-    if weights_from is not None:
-        weights = open_initial_weights(Path(weights_from), directory.path, people, directory.say)
-    else:
-        recorded = directory.config(stage, RetrainConfig) if stage.config.is_file() else run.config
-        if recorded.weights_from is None:
-            return None
-        weights = open_recorded(recorded.weights_from, directory.path, people, directory.say)
-    if weights.network is None:
+    recorded, path, say = run.config, directory.path, directory.say
+    if stage.config.is_file():
+        recorded = directory.config(stage, RetrainConfig)
+
+    def open_weights(place: Path) -> InitialWeights:
+        return open_initial_weights(place, path, people, say)
+
+    def open_its_teacher(place: Path) -> Teacher:
+        store, size = recorded_store(path, run.config), run.setting.skeleton.image_size
+        return open_teacher(place, path, store, people, size=size, device=run.device, say=say)
+
+    weights = opened(weights_from, recorded.weights_from, path, open_weights)
+    if weights and weights.network is None:
         weights.check(run.supernet)
-    return weights
+    return Prior(weights, opened(teacher, recorded.teacher, path, open_its_teacher))
 
 
 def selected(run: TrainedRun, options: RetrainOptions) -> Networks:
@@ -175,7 +181,7 @@ def train_planned(
     Returns the results, one a training. Raises ValueError when the stage was claimed for another recipe or other
     weights to start from, or these are of another network.
     """
-    directory, weights = run.directory, how.weights
+    directory, weights = run.directory, how.prior.weights
     networks = dict.fromkeys(training.network for training in trainings)
     if weights and weights.network and (others := [network for network in networks if network != weights.network]):
         raise ValueError(
@@ -190,6 +196,9 @@ def train_planned(
         f"{start_in_words(how)} on {faces.amount()}{faces.of_classes}, "
         f"{' or '.join(f'{each:g}' for each in epochs)} epochs each; {in_words(run.processes)}"
     )
+    if how.prior.teacher:
+        protocol = stage.how.protocol.protocol()
+        measure_teacher(Workplace(directory, run.processes), stage.layout, how.prior.teacher, run.setting, protocol)
     if weights and any(not weights.starts(network) for network in networks):
         directory.say(f"         Backbones start from scratch: {weights.place} has no weights of theirs")
     if directory.leads:
@@ -198,8 +207,9 @@ def train_planned(
 
 
 def start_in_words(how: HowTrained) -> str:
-    """What trainings start from."""
-    return f"from the weights of {how.weights.place}" if how.weights else "from scratch"
+    """What trainings begin with."""
+    start = f"from the weights of {how.prior.weights.place}" if how.prior.weights else "from scratch"
+    return f"{start} with the teacher {how.prior.teacher.place}" if how.prior.teacher else start
 
 
 def retrain_short(run: TrainedRun, how: HowTrained) -> list[TrainingResult]:
@@ -284,7 +294,7 @@ def _claimed(run: TrainedRun, layout: TrainingsLayout, how: HowTrained, seeds_fr
         weights=run.digest,
         seeds_from=seeds_from,
         code=search.protocol.code or None,
-        weights_from=how.weights.origin if how.weights else None,
+        **how.prior.record,
     )
     configuration = run.directory.claim(layout, config)
     run.directory.record_command(layout, in_words(run.processes))

@@ -14,9 +14,9 @@ from dualfair.presentation.format import spoken
 from dualfair.presentation.table import Column, spread_columns, table
 from dualfair.runs.config import changed
 from dualfair.runs.devices import seeded
-from dualfair.runs.initial_weights import InitialWeights
 from dualfair.runs.layout import TrainingsLayout
 from dualfair.runs.options import CHECKPOINT_MINUTES, ProtocolOptions, RetrainOptions
+from dualfair.runs.prior import Prior
 from dualfair.runs.records.training import SPLITS, TrainingResult
 from dualfair.runs.run_files import read_result
 from dualfair.runs.standalone import build_network, describe_network
@@ -37,7 +37,7 @@ class HowTrained:
     by whoever called.
 
     `checkpoint_minutes` pass between checkpoints, and `step` is how a step goes. `protocol` is how networks are
-    evaluated; None: as the run records. Networks that `weights` start do, others begin from scratch.
+    evaluated; None: as the run records. Networks that the weights of the `prior` start do, others begin from scratch.
     """
 
     options: RetrainOptions = field(default_factory=RetrainOptions)
@@ -45,7 +45,7 @@ class HowTrained:
     checkpoint_minutes: float = CHECKPOINT_MINUTES
     step: str = AUTO
     protocol: ProtocolOptions | None = None
-    weights: InitialWeights | None = None
+    prior: Prior = field(default_factory=Prior)
     progress: ShowProgress = silent
     should_stop: ShouldStop = never
 
@@ -109,19 +109,24 @@ def train_standalone(run: TrainedRun, stage: TrainingStage, training: TrainingSp
         configuration = hashlib.sha256(f"{configuration} {training.changes}".encode()).hexdigest()
     with seeded(drawn.seed):
         network = build_network(drawn.network, skeleton, faces.class_count)
-        weights = stage.how.weights
-        weights = weights if weights and weights.starts(drawn.network) else None
-        if weights:
-            weights.start(network)
+        prior = stage.how.prior.of(drawn.network)
+        if prior.weights:
+            prior.weights.start(network)
         if team.leads:
-            before = weights.origin.trained_on if weights else ()
             description = describe_network(
-                drawn, skeleton, faces.class_count, run.config.trained_on, faces.scored_classes, before
+                drawn, skeleton, faces.class_count, run.config.trained_on, faces.scored_classes, prior.seen
             )
             description.write(place.description)
         recipe = changed(stage.how.recipe, dict(training.changes))
         trainer = Trainer(
-            network, faces, recipe, seed=drawn.seed, device=run.device, processes=team, step=stage.how.step
+            network,
+            faces,
+            recipe,
+            seed=drawn.seed,
+            device=run.device,
+            processes=team,
+            step=stage.how.step,
+            teacher=prior.teacher.of(faces) if prior.teacher else None,
         )
         if trainer.engine.name == GRAPH:
             run.directory.say(f"{training}: steps run {trainer.engine}")

@@ -14,6 +14,7 @@ from dualfair.evaluation.metrics.pairs import Pairs
 from dualfair.evaluation.subject import Subject
 from dualfair.evaluation.verification_report import PairedFaces
 from dualfair.runs.config import numbers
+from dualfair.runs.embeddings import read_embeddings
 from dualfair.runs.run_files import distinct_names
 from dualfair.runs.watching import Say, silent
 from dualfair.supernet.images.choice import Choice, choose
@@ -249,20 +250,3 @@ def read_identities(path: Path, images: int) -> Manifest:
     if len(manifest) != images:
         raise ValueError(f"{path} has {len(manifest)} rows for {images} embeddings; it needs one row an embedding")
     return manifest
-
-
-def read_embeddings(path: Path) -> np.ndarray:
-    """Embeddings (N, D) from an .npy file; nothing in the file is executed."""
-    try:
-        embeddings = np.load(path, allow_pickle=False)
-    except FileNotFoundError:
-        raise ValueError(f"there is no file {path}") from None
-    except (ValueError, EOFError, OSError) as error:
-        raise ValueError(f"{path} is no .npy array of numbers ({error}); write one with numpy.save") from error
-    numbers = isinstance(embeddings, np.ndarray) and embeddings.dtype.kind in "fiu"
-    if not numbers or embeddings.ndim != 2 or not embeddings.size:
-        shape = f"{embeddings.dtype} {embeddings.shape}" if isinstance(embeddings, np.ndarray) else "several arrays"
-        raise ValueError(
-            f"{path} must hold real numbers of shape (images, D), one image and one number or more, got {shape}"
-        )
-    return embeddings

@@ -8,14 +8,16 @@ from pathlib import Path
 from dualfair.runs.architectures import open_sampler
 from dualfair.runs.config import code_of
 from dualfair.runs.devices import Workplace, in_words, seeded
-from dualfair.runs.directory import RunDirectory
-from dualfair.runs.initial_weights import InitialWeights, open_initial_weights
-from dualfair.runs.options import CHECKPOINT_MINUTES, TrainOptions
-from dualfair.runs.records.training import Checkpoint, TrainConfig, TrainedOn
+from dualfair.runs.initial_weights import open_initial_weights
+from dualfair.runs.options import CHECKPOINT_MINUTES, ProtocolOptions, TrainOptions
+from dualfair.runs.prior import Prior
+from dualfair.runs.records.training import Checkpoint, TrainConfig
+from dualfair.runs.teacher import open_teacher
 from dualfair.runs.trained_run import Setting, open_setting
 from dualfair.runs.watching import ShouldStop, ShowProgress, never, silent
+from dualfair.stages.teaching import measure_teacher
 from dualfair.stages.training import run_training
-from dualfair.supernet.images.store import open_store
+from dualfair.supernet.images.store import FaceStore, open_store
 from dualfair.supernet.network import Supernet
 from dualfair.supernet.space import SearchSpace
 from dualfair.supernet.training.checkpoint import checkpoints
@@ -37,14 +39,15 @@ def train(
     checkpoint_minutes: float = CHECKPOINT_MINUTES,
     step: str = AUTO,
     weights_from: Path | None = None,
+    teacher: Path | None = None,
     progress: ShowProgress = silent,
     should_stop: ShouldStop = never,
 ) -> Checkpoint:
     """Train the supernet of a run, from its newest checkpoint if there is one, by the recipe on a faces folder.
 
-    It starts from the supernet of the run `weights_from`, None: from scratch. `should_stop` is asked at every step; a
-    step that it ends is saved before `runs.watching.Stopped` is raised. Raises ValueError where options, faces and
-    weights do not fit, or the run was begun by others.
+    It starts from the supernet of the run `weights_from`, None: from scratch, and learns from the `teacher` of a place,
+    too. `should_stop` is asked at every step; a step that it ends is saved before `runs.watching.Stopped` is raised.
+    Raises ValueError where options, faces, weights and teacher do not fit, or the run was begun by others.
     """
     directory, processes = place.directory, place.processes
     store = open_store(faces)
@@ -63,14 +66,14 @@ def train(
         units=setting.splits["train"].units,
         code=code_of([options.sampler, *(head.source for head in setting.skeleton.own_heads)]) or None,
     )
+    prior = _prior(place, store, setting, config, weights_from, teacher)
+    config = replace(config, **prior.record)
     stage = directory.layout.train
     people, space = setting.splits["train"], setting.space
     with seeded(options.seed):
         supernet = Supernet(setting.skeleton, people.class_count, space.heads)
-        if weights_from:
-            weights = _supernet_weights(weights_from, directory, config.trained_on)
-            weights.start(supernet)
-            config = replace(config, weights_from=weights.origin)
+        if prior.weights:
+            prior.weights.start(supernet)
         configuration = directory.claim(stage, config)
         directory.record_command(stage, in_words(processes))
         trainer = Trainer(
@@ -84,8 +87,13 @@ def train(
             processes=processes,
             team=image_team(processes, sampler(space.sizes, options.seed).paths_per_step),
             step=step,
+            teacher=prior.teacher.of(people) if prior.teacher else None,
         )
-        _announce(place, setting, trainer, recipe, options.sampler, weights_from)
+        _announce(place, setting, trainer, recipe, options.sampler)
+        if prior.weights:
+            directory.say(f"       All weights but those of classes start from the supernet of {weights_from}")
+        if prior.teacher:
+            measure_teacher(place, stage, prior.teacher, setting, ProtocolOptions().protocol())
         seconds = run_training(
             trainer,
             stage.folder,
@@ -103,9 +111,7 @@ def train(
     return checkpoint
 
 
-def _announce(
-    place: Workplace, setting: Setting, trainer: Trainer, recipe: Recipe, sampler: str, weights_from: Path | None
-) -> None:
+def _announce(place: Workplace, setting: Setting, trainer: Trainer, recipe: Recipe, sampler: str) -> None:
     say, space, skeleton, faces = place.directory.say, setting.space, setting.skeleton, setting.splits["train"]
     groups = f", groups {', '.join(faces.group_names)}" if len(faces.group_names) > 1 else ""
     weights = sum(weight.numel() for weight in trainer.network.parameters())
@@ -119,21 +125,30 @@ def _announce(
         f"{in_words(place.processes)}"
     )
     say(f"       Steps run {trainer.engine}")
-    if weights_from:
-        say(f"       All weights but those of classes start from the supernet of {weights_from}")
     for sentence in setting.decided:
         say(f"       {sentence}")
 
 
-def _supernet_weights(place: Path, directory: RunDirectory, trained_on: TrainedOn) -> InitialWeights:
-    """The weights of another run's supernet. Raises ValueError where there are none, or some people would be judged on
-    that they were trained on."""
-    weights = open_initial_weights(place, directory.path, trained_on, directory.say)
-    if weights.network:
-        raise ValueError(
-            f"{place} has one network's weights, and a supernet starts from all of another run's; name a run"
-        )
-    return weights
+def _prior(
+    place: Workplace,
+    store: FaceStore,
+    setting: Setting,
+    config: TrainConfig,
+    weights_from: Path | None,
+    teacher: Path | None,
+) -> Prior:
+    """What a supernet begins with. Raises ValueError where that is not to be had, or saw people who are judged on."""
+    path, say, weights, its_teacher = place.directory.path, place.directory.say, None, None
+    if weights_from:
+        weights = open_initial_weights(weights_from, path, config.trained_on, say)
+        if weights.network:
+            raise ValueError(
+                f"{weights_from} has one network's weights, and a supernet starts from all of another run's; name a run"
+            )
+    if teacher:
+        size, device = setting.skeleton.image_size, place.processes.device
+        its_teacher = open_teacher(teacher, path, store, config.trained_on, size=size, device=device, say=say)
+    return Prior(weights, its_teacher).on(config.recipe)
 
 
 def image_team(processes: ProcessGroup, paths: int) -> ProcessGroup:

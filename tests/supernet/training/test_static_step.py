@@ -14,6 +14,7 @@ from dualfair.supernet.network import Supernet, build
 from dualfair.supernet.skeleton import SKELETONS
 from dualfair.supernet.space import ChoiceBlock, SearchSpace, dpn_space, layer_space
 from dualfair.supernet.training import recording
+from dualfair.supernet.training.distillation import disagreement
 from dualfair.supernet.training.recipe import Recipe
 from dualfair.supernet.training.recording import SideBySide, record_on_cuda
 from dualfair.supernet.training.sampling import SAMPLERS, StrictFairSampler
@@ -64,18 +65,20 @@ def closed_over(compute):
 
 
 def loss_of(network):
-    def loss(head, features, labels, margin):
+    def loss(head, features, lesson, margin):
+        labels, taught = lesson
         result = network.heads[head](features, labels, margin)
-        return torch.nn.functional.cross_entropy(result.logits(16), labels) + result.penalty, result.embedding
+        loss = torch.nn.functional.cross_entropy(result.logits(16), labels) + result.penalty
+        return loss + disagreement(result.embedding, taught, 16), result.embedding
 
     return loss
 
 
-def plain_loop(network, images, labels, paths, margin):
+def plain_loop(network, images, lesson, paths, margin):
     """Whole forward and backward passes, one path after the other."""
     losses, norms = [], []
     for path in paths:
-        loss, embedding = loss_of(network)(path.head, network.trunk(images, path.blocks), labels, margin)
+        loss, embedding = loss_of(network)(path.head, network.trunk(images, path.blocks), lesson, margin)
         loss.backward()
         losses.append(loss.detach())
         norms.append(embedding.detach().norm(dim=1).mean())
@@ -99,12 +102,13 @@ def test_gradients_are_those_of_the_plain_loop(tiny, name, dtype, record):
     for margin in (0.1, 0.3, 1.0):
         images = torch.randn(8, 3, 24, 24, dtype=dtype).contiguous(memory_format=torch.channels_last)
         labels, paths = torch.randint(0, 5, (8,)), [space.decode(row) for row in sampler.deal()]
+        lesson = labels, torch.randn(8, tiny.embedding, dtype=dtype)
         for each in (plain, network, exact):
             each.zero_grad(set_to_none=True)
-        expected = plain_loop(plain, images, labels, paths, margin)
-        plain_loop(exact, images.double(), labels, paths, margin)
+        expected = plain_loop(plain, images, lesson, paths, margin)
+        plain_loop(exact, images.double(), (labels, lesson[1].double()), paths, margin)
         statistics.begin(paths)
-        results = step(images, labels, paths, margin)
+        results = step(images, lesson, paths, margin)
         statistics.undo()
         for values, expected_values in zip(results, expected, strict=True):
             assert torch.allclose(values, expected_values, rtol=BOUNDS[dtype], atol=0)

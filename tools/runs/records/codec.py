@@ -140,7 +140,7 @@ def _decode_fields(kind: Any, value: object) -> Any:
         elif key in value or (is_option and not about.get("omitted")) or _has_no_default(field):
             values[field.name] = _required(value, key, hint)
         # Options are numbers to compute with; results may be undefined or infinite.
-        if is_option and hint is float and not math.isfinite(values[field.name]):
+        if is_option and hint is float and not math.isfinite(values.get(field.name, 0.0)):
             raise ValueError(f"{key} must be a finite number, got {value[key]}")
     return kind(**values)
 

@@ -44,8 +44,8 @@ class TrainedOn(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class Origin(Record):
-    """The weights that trainings start from: the way from the run directory to what has them, a digest of them, and
-    whom they were trained on before, newest first."""
+    """A network that trainings start from or learn from: the way from the run directory to its place, a digest of its
+    weights, and whom they were trained on, newest first."""
 
     place: str
     weights: str
@@ -55,8 +55,8 @@ class Origin(Record):
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig(Record):
     """What a supernet is trained by. `faces` is the way from the run directory to the images, `task` what these are
-    for, and `units` what they are counted in; `code` is that of own heads and samplers, and `weights_from` None where
-    it is trained from scratch."""
+    for, and `units` what they are counted in; `code` is that of own heads and samplers. `weights_from` is None where
+    it is trained from scratch, and `teacher` where it has none."""
 
     faces: str
     options: TrainOptions = field(metadata=FLAT)
@@ -67,6 +67,7 @@ class TrainConfig(Record):
     units: str = keyed("units", omitted=True, default=PEOPLE)
     code: Mapping[str, str] | None = keyed("code", omitted=True, default=None)
     weights_from: Origin | None = field(metadata={"omitted": True}, default=None)
+    teacher: Origin | None = field(metadata={"omitted": True}, default=None)
 
     @property
     def trained_on(self) -> TrainedOn:
@@ -79,7 +80,8 @@ class TrainConfig(Record):
     @property
     def seen(self) -> tuple[TrainedOn, ...]:
         """All people that the supernet's weights were ever trained on, newest first."""
-        return (self.trained_on, *(self.weights_from.trained_on if self.weights_from else ()))
+        before = [origin.trained_on for origin in (self.weights_from, self.teacher) if origin]
+        return (self.trained_on, *(people for of in before for people in of))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +89,7 @@ class RetrainConfig(Record):
     """What standalone networks of a stage are trained and evaluated by; `weights` identify the run's supernet.
 
     `seeds_from` is added to the seeds that are drawn from; `code` is that of own objectives. Searched networks start
-    from `weights_from`, None: from scratch.
+    from `weights_from`, None: from scratch, and all learn from the `teacher`, if there is one.
     """
 
     recipe: Recipe = field(metadata=FLAT)
@@ -97,6 +99,7 @@ class RetrainConfig(Record):
     seeds_from: int = keyed("seeds from", omitted=True, default=0)
     code: Mapping[str, str] | None = keyed("code", omitted=True, default=None)
     weights_from: Origin | None = field(metadata={"omitted": True}, default=None)
+    teacher: Origin | None = field(metadata={"omitted": True}, default=None)
 
 
 @dataclass(frozen=True)
@@ -142,13 +145,22 @@ class TrainingResult(Record):
         return {"validation": self.validation, "test": self.test}[split]
 
 
+@dataclass(frozen=True, kw_only=True)
+class TeacherResult(Record):
+    """The scores of a teacher, which trainings learn from, on validation and on test people."""
+
+    teacher: Origin
+    validation: Scores
+    test: Scores
+
+
 @dataclass(frozen=True)
 class NetworkDescription(Record):
     """What a standalone network is, so that its folder can be opened wherever it lies.
 
     `training` has the seed that was drawn from. `identities` are those that its head tells apart, by the names
     `classes` where it is judged by their scores; `code` is that of an own head. `before` are the people that the
-    weights which it started from were trained on, newest first.
+    weights which it started from, and its teacher, were trained on.
     """
 
     training: TrainingSpec = field(metadata=FLAT)

@@ -24,7 +24,7 @@ from dualfair.runs.run_files import read_result
 from dualfair.runs.trained_run import TrainedRun
 from dualfair.runs.watching import ShouldStop, ShowProgress, never, silent
 from dualfair.stages.inherited import recorded_search, scored_networks
-from dualfair.stages.retrain import recipe_of_stage, weights_of_stage
+from dualfair.stages.retrain import prior_of_stage, recipe_of_stage
 from dualfair.stages.standalone_training import HowTrained, TrainingStage, train_standalone
 from dualfair.studies.tune import TuneOptions
 from dualfair.studies.tune.trials import RungResult, Trial, TuneResult, draw_trial
@@ -57,8 +57,8 @@ class TuneConfig(Record):
     """What decides about the trials and their results; not how many there are.
 
     Trials train by the run's `recipe` but for optimizer, learning rate and epochs. They draw from the `pool`, which is
-    empty for any network of the space; it has up to `networks` of those searched. `rungs` are epochs. They start from
-    `weights_from` as retraining does.
+    empty for any network of the space; it has up to `networks` of those searched. `rungs` are epochs. They begin with
+    `weights_from` and a `teacher` as retraining does.
     """
 
     recipe: Recipe = field(metadata=FLAT)
@@ -71,6 +71,7 @@ class TuneConfig(Record):
     seed: int = keyed("trials' seed")
     code: Mapping[str, str] | None = keyed("code", omitted=True, default=None)
     weights_from: Origin | None = field(metadata={"omitted": True}, default=None)
+    teacher: Origin | None = field(metadata={"omitted": True}, default=None)
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ def tune(
     nothing was searched, or the stage was begun with other options (but for `trials`).
     """
     directory, space = run.directory, run.setting.space
-    search, recipe, weights = recorded_search(directory), recipe_of_stage(run), weights_of_stage(run)
+    search, recipe, prior = recorded_search(directory), recipe_of_stage(run), prior_of_stage(run)
     last = options.epochs or recipe.epochs
     rungs = Rungs(first=options.first_rung or last / 4, last=last, eta=options.eta)
     layout = TuneLayout(directory.layout.study("tune").folder)
@@ -118,11 +119,11 @@ def tune(
         eta=options.eta,
         seed=options.seed,
         code=search.protocol.code | code_of(head.source for head in run.setting.skeleton.own_heads) or None,
-        weights_from=weights.origin if weights else None,
+        **prior.record,
     )
     how = HowTrained(
         recipe=recipe,
-        weights=weights,
+        prior=prior,
         protocol=search.protocol,
         checkpoint_minutes=checkpoint_minutes,
         step=step,
