@@ -59,6 +59,7 @@ SMALL_IF_NAMED = {
     "--random": "--random 2",
     "--controls": "--controls 1",
     "--people": "--people 4",
+    "--split": "--split 0.6,0.2,0.2",
     "--gallery": "--gallery 3",
     "--max-latency": "--max-latency 10000",
     "--checkpoint-every": "--checkpoint-every 5",

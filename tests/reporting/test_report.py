@@ -24,6 +24,7 @@ from dualfair.reporting.tables import RankedSample
 from dualfair.runs.records.ranking import ConvergenceStudy, MeasureConvergence
 from dualfair.runs.records.search import FrontNetwork
 from dualfair.runs.records.study import StudyCost, StudyFigure, StudyReport
+from dualfair.runs.records.training import Origin, TeacherResult
 from dualfair.supernet.files import read_json, write_json
 from dualfair.supernet.genotype import Genotype
 from tests.support import records
@@ -32,6 +33,7 @@ VOID = {"meta", "br", "hr", "img", "input", "link"}
 EVIL = "<script>alert(1)</script>"
 FRONT, RANDOM, SHELF = "101-101-101-101:cosface", "343-282-080-535:cosface", "timm.resnet18:arcface"
 CONFIG = records.train_config(faces_fingerprint="x").to_json()
+ORIGIN = {"weights_from": {"place": "../big", "weights": "w", "trained_on": []}}
 
 
 class Reader(HTMLParser):
@@ -574,6 +576,41 @@ def test_no_choice_is_supported_where_validation_people_tie(bare, tmp_path):
         "dualfair retrain --run run --seeds 4",
         "dualfair train --faces MORE-FACES --out run-2",
     ]
+
+
+@pytest.mark.parametrize(("people", "known", "first"), [(299, {}, True), (300, {}, False), (299, ORIGIN, False)])
+def test_few_people_and_no_choice_lead_to_starting_from_what_is_known(
+    bare, tmp_path, monkeypatch, people, known, first
+):
+    for genotype in (FRONT, RANDOM):
+        add_training(bare, genotype, [0.2, 0.2], 0.0, "random")
+    write_json(bare / "train/config.json", {**CONFIG, **known})
+    counted = {"train": {"a": people - 100, "b": 100}, "test": {"a": 40, "b": 40}}
+    monkeypatch.setattr("dualfair.reporting.setting._counts", lambda *run: (counted, dict.fromkeys(counted, 500)))
+    steps = [step["command"] for step in undecided(bare, tmp_path)["next"]]
+    assert (steps[0] == "dualfair train --faces FACES --weights-from LARGER-RUN --out run-2") == first
+    assert len(steps) == 2 + first
+
+
+def test_what_trainings_began_with_is_told(bare, tmp_path):
+    assert "learnt from" not in (text := words(made(bare, tmp_path / "before")[1])) and "started from" not in text
+    add_training(bare, FRONT, [0.2], 0.0, "front")
+    teacher = {"place": "../t.npy", "weights": "t", "trained_on": []}
+    write_json(bare / "train/config.json", {**CONFIG, **ORIGIN, "teacher": teacher})
+    write_json(bare / "retrain/config.json", {**records.retrain_config().to_json(), "teacher": teacher})
+    worth = TeacherResult(
+        teacher=Origin.from_json(teacher), validation=records.scores(), test=records.scores(0.25, 2.0)
+    )
+    worth.write(bare / "retrain/teacher.json")
+    data, html, _ = made(bare, tmp_path / "after")
+    told = data["runs"][0]["beginnings"]
+    assert told == [
+        "The supernet started from the weights of ../big, trained on other images before, and learnt from the teacher "
+        "../t.npy.",
+        "Networks by themselves learnt from the teacher ../t.npy, whose own error on test people is 0.250 (rank "
+        "disparity 2.000, n = 48): students come near what it confuses.",
+    ]
+    assert all(sentence in words(html) for sentence in told)
 
 
 def test_no_choice_is_supported_by_measures_that_are_not_reliable(bare, tmp_path):

@@ -145,11 +145,12 @@ def check(faces: Path, **splitting: object) -> None:
     Groups and splits are those that training makes of the same options. The exit status is 0 when there is no fault, 1
     when there is one, and 2 when the folder cannot be opened.
     """
+    from dualfair.planning.outlook import outlook_of
     from dualfair.stages.faces import check_faces, findings
 
     with bars() as progress:
         checked = check_faces(faces, progress=progress, **splitting)
-    for line in findings(checked):
+    for line in (*findings(checked), *outlook_of(checked.inspection.counts)):
         say(line)
     if checked.inspection.faults:
         raise SystemExit(1)

@@ -85,6 +85,11 @@ class FaceCounts(ImageCounts):
     def comparisons(self, images: int) -> int:
         return images**2
 
+    @property
+    def searched_people(self) -> int:
+        """About how many people a search scores on: with as many images each as those of training."""
+        return max(1, round((self.searched or self.validation) * self.classes / self.training))
+
     def random(self, images: int, size: int) -> FaceSet:
         """As many of each person as in training, two at least."""
         return random_faces(images, max(1, images // max(2, self.training // self.classes)), size)

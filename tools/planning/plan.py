@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from dualfair.planning.counts import FaceCounts
 from dualfair.planning.forecast import Forecast, StageForecast, forecast
 from dualfair.planning.measurement import Span, measure
 from dualfair.planning.memory import checked_memory, gigabytes, supernet_engine
 from dualfair.planning.options import STUDY_KG_PER_KWH, STUDY_WATTS, PlanOptions, duration
+from dualfair.planning.outlook import outlook
 from dualfair.planning.workload import Workload, planned_workload
 from dualfair.presentation.table import aligned
 from dualfair.runs.config import build_configs
@@ -38,6 +40,9 @@ def plan(
     if not options.search_batch:
         workload = replace(workload, batch=images_at_once(chosen, workload.skeleton.image_size))
     say(headline(workload, describe(chosen)))
+    if isinstance(workload.faces, FaceCounts):
+        for sentence in outlook(workload.faces.classes, workload.faces.searched_people):
+            say(sentence)
     engine = supernet_engine(workload, chosen, options.devices)(workload.train.batch)
     say(f"Steps of the supernet go {engine}")
     memory = checked_memory(workload, chosen, options.devices)

@@ -15,6 +15,7 @@ from dualfair.presentation.format import (
 from dualfair.reporting import statements
 from dualfair.reporting.run import RunReport
 from dualfair.reporting.statements import Statement, Step
+from dualfair.runs.options import FEW_TO_TRAIN_ON
 from dualfair.stages.recommendation import TrainedNetwork
 from dualfair.supernet.images import PEOPLE
 
@@ -95,7 +96,18 @@ def _more(run: RunReport) -> tuple[Step, ...]:
         more, folder = ("faces of more people", "MORE-FACES") if people else (f"more {run.units}", "MORE-IMAGES")
         command = f"dualfair train --faces {quoted(folder)} --out {quoted(run.name + '-2')}"
         steps.append(Step(f"Import {more}, and begin with them", command))
+        if people and _few_from_scratch(run):
+            command = f"dualfair train --faces FACES --weights-from LARGER-RUN --out {quoted(run.name + '-2')}"
+            steps.insert(
+                0, Step("Start from a supernet of more people, generated ones if there are no others", command)
+            )
     return tuple(steps)
+
+
+def _few_from_scratch(run: RunReport) -> bool:
+    """Whether training began with nothing, on fewer people than that takes."""
+    people, config = run.setting.people.get("train", {}), run.setting.config
+    return 0 < sum(people.values()) < FEW_TO_TRAIN_ON and not (config.weights_from or config.teacher)
 
 
 def _apart(run: RunReport, way: str) -> set[str]:

@@ -20,6 +20,8 @@ BATCH = 128
 """Images that a search scores at once, unless told otherwise."""
 CHECKPOINT_MINUTES = 5.0
 """Between two checkpoints, unless told otherwise."""
+FEW_TO_TRAIN_ON = 300
+"""Below so many training people, networks from scratch did worse than those that started from a larger set."""
 RESAMPLES = 2000
 """Bootstrap resamples of a correlation, unless told otherwise."""
 SCORER_VERSION = 4
