@@ -16,7 +16,7 @@ import torch
 
 from dualfair.supernet.images.image_set import ImageSet, TooFewPeople
 from dualfair.supernet.images.labels import known_labels
-from dualfair.supernet.images.manifest import SPLITS, split_identities
+from dualfair.supernet.images.manifest import SPLITS, judged_groups, split_identities
 from dualfair.supernet.images.store import IDENTIFICATION, FaceStore
 
 LEAST_PEOPLE = 2
@@ -86,18 +86,17 @@ def open_faces(
     """The splits of a store of faces, as of `open_splits`, disjoint by identity.
 
     Validation and test keep identities with at least two images only. Raises ValueError when an evaluated group has
-    fewer than two identities, when there is one group only, for identities in two splits, which are named, for unknown
-    or doubtful labels (`known_labels`), and for people who are known within a pair only.
+    fewer than two identities, when fewer than two are, for identities in two splits, which are named, for unknown or
+    doubtful labels (`known_labels`), and for people who are known within a pair only.
     """
     of_identity = known_labels(store.manifest, group_column, drop_unknown=drop_unknown).group_of
     rows = split_identities(store.manifest, of_identity, fractions, seed)
     identities = np.asarray(store.manifest.columns["identity"], dtype=str)
     groups = np.asarray([of_identity.get(identity, "") for identity in store.manifest.columns["identity"]], dtype=str)
-    names = sorted(set(of_identity.values()))
+    names = judged_groups(store.manifest, of_identity, rows)
     if len(names) < 2:
-        raise ValueError(
-            f"group column {group_column!r} has one value only ({names[0]!r}); disparity needs two groups or more"
-        )
+        value = f"one value only ({names[0]!r})" if names else "no value in validation and test"
+        raise ValueError(f"group column {group_column!r} has {value}; disparity needs two groups or more")
     splits = {}
     for split in SPLITS:
         faces = FaceSet(store.pixels, rows[split], identities[rows[split]], groups[rows[split]], size)

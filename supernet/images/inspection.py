@@ -168,8 +168,12 @@ def _check_groups(manifest: Manifest, labels: Labels, counts: Sequence[Count]) -
     names = sorted({count.group for count in counts})
     if len(names) == 1:
         yield Finding(True, f"column {column!r} has the one value {names[0]!r}; disparity needs two groups or more")
+    judged = {count.group for count in counts if count.split in SPLITS[1:] and count.identities}
+    unjudged = {*names} - judged if SPLIT in manifest.columns else set()
+    for group in sorted(unjudged):
+        yield Finding(False, f"group {group!r} stands in training alone: it is trained on, and not judged")
     for count in counts:
-        if count.split in SPLITS[1:] and count.evaluable < 2:
+        if count.split in SPLITS[1:] and count.evaluable < 2 and count.group not in unjudged:
             yield Finding(
                 True,
                 f"group {count.group!r} has {count.evaluable} identities with two or more images in the {count.split} "

@@ -147,6 +147,15 @@ def split_identities(
     return {split: np.flatnonzero(row_splits == split) for split in SPLITS}
 
 
+def judged_groups(manifest: Manifest, group_of: Mapping[str, str], rows: Mapping[str, np.ndarray]) -> list[str]:
+    """The groups, in order, that splits as of `split_identities` judge: all but those that a column `split` has in
+    training alone."""
+    if SPLIT not in manifest.columns:
+        return sorted(set(group_of.values()))
+    identities = manifest.columns["identity"]
+    return sorted({group_of[identities[row]] for split in SPLITS[1:] for row in rows[split].tolist()})
+
+
 def given_splits(manifest: Manifest, people: Container[str]) -> dict[str, str]:
     """The split of each of some people by the column `split`. Raises ValueError for someone in two of them."""
     of_identity: dict[str, str] = {}

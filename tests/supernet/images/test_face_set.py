@@ -98,6 +98,38 @@ def test_an_identity_in_two_splits_stops_training_with_its_name(tmp_path):
         open_splits(store, group_column="group", fractions=FRACTIONS, seed=0, size=8)
 
 
+def with_unlabelled(groups=("a", "b"), unknown_in="train"):
+    """Twenty people, four images each, and ten images of nobody knows whom in a group of their own."""
+    known = manifest_of().columns
+    split = ("train",) * 40 + ("validation",) * 20 + ("test",) * 20
+    columns = {
+        "path": (*known["path"], *(f"more/{image}.png" for image in range(10))),
+        "identity": (*known["identity"], *(f"more-{image}" for image in range(10))),
+        "group": (*(groups[int(name[1:]) % len(groups)] for name in known["identity"]), *(("unlabelled",) * 10)),
+        "split": (*split, *((unknown_in,) * 10)),
+    }
+    return Manifest(columns)
+
+
+def test_a_group_that_a_given_split_has_in_training_alone_is_not_judged(tmp_path):
+    how = {"group_column": "group", "fractions": FRACTIONS, "seed": 0, "size": 8}
+    splits = open_splits(store_of(tmp_path / "three", with_unlabelled()), **how)
+    assert {name: faces.group_names for name, faces in splits.items()} == {
+        "train": ("a", "b", "unlabelled"),
+        "validation": ("a", "b"),
+        "test": ("a", "b"),
+    }
+    assert len(splits["train"]) == 50
+    with pytest.raises(ValueError, match="group 'unlabelled' has 0 identities with two or more images in the valid"):
+        open_splits(store_of(tmp_path / "judged", with_unlabelled(unknown_in="test")), **how)
+    with pytest.raises(ValueError, match=r"has one value only \('a'\); disparity needs two groups or more"):
+        open_splits(store_of(tmp_path / "one", with_unlabelled(groups=("a",))), **how)
+    # Dealt splits judge every group.
+    dealt = Manifest({name: of for name, of in with_unlabelled().columns.items() if name != "split"})
+    with pytest.raises(ValueError, match="group 'unlabelled' has 0 identities with two or more images"):
+        open_splits(store_of(tmp_path / "dealt", dealt), **how)
+
+
 def test_open_splits_reads_the_images_of_its_rows(tmp_path):
     store = store_of(tmp_path, manifest_of())
     splits = open_splits(store, group_column="group", fractions=FRACTIONS, seed=3, size=8)

@@ -120,6 +120,23 @@ def test_an_identity_in_two_splits_and_an_unknown_split_are_faults(tmp_path):
     assert ("dev", "b", 1) in [(count.split, count.group, count.images) for count in result.counts]
 
 
+def test_a_group_that_stands_in_training_alone_is_a_note_where_the_set_says_so(tmp_path):
+    columns = columns_of()
+    groups = [
+        "c" if name in ("p00", "p01") else group
+        for name, group in zip(columns["identity"], columns["group"], strict=True)
+    ]
+    of_person = {
+        f"p{person:02d}": "train" if person < 8 else "validation" if person < 16 else "test" for person in range(24)
+    }
+    split = tuple(of_person[name] for name in columns["identity"])
+    result = inspect(store_of(tmp_path / "given", {**columns, "group": tuple(groups), "split": split}))
+    assert not faults(result)
+    assert notes(result) == ["group 'c' stands in training alone: it is trained on, and not judged"]
+    dealt = inspect(store_of(tmp_path / "dealt", {**columns, "group": tuple(groups)}))
+    assert [fault.partition(" has ")[0] for fault in faults(dealt)] == ["group 'c'"] * 2 and not notes(dealt)
+
+
 def test_people_of_two_groups_are_a_note_where_most_images_decide_and_a_fault_where_none_do(tmp_path):
     columns = columns_of()
     groups = list(columns["group"])
