@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from dualfair.supernet.images.augmentation import to_input
 from dualfair.supernet.network import Supernet, build
 from dualfair.supernet.space import dpn_space
 from dualfair.supernet.training.distillation import disagreement, taught_embeddings
@@ -118,6 +119,17 @@ def test_a_supernet_learns_path_by_path_all_at_once_and_in_parts(tiny, faces, ch
     # Statistics of a part of a batch are others.
     assert losses(**changes) == pytest.approx(losses(), rel=1e-5 if "step" in changes else 0.2)
     assert losses(**changes, teacher_share=1.0) != pytest.approx(losses(**changes), rel=0.01)
+
+
+def test_every_image_is_taught_its_own_embedding(tiny, faces):
+    teacher = teacher_of(10)
+    trainer = trainer_of(network_of(tiny), faces, teacher, flip=False, shift=0.0, brightness=0.0)
+    taught = torch.from_numpy(taught_embeddings(teacher, 10))
+    for _ in range(3):
+        images, (labels, embeddings), _ = trainer._batch()
+        numbers = (embeddings @ taught.T).argmax(dim=1).numpy()
+        assert np.array_equal(labels.numpy(), faces.labels[numbers]) and len(set(numbers.tolist())) == 8
+        assert torch.allclose(images, to_input(faces.read(numbers)), atol=1e-5)
 
 
 def test_a_teacher_of_other_images_is_refused(tiny, faces):
