@@ -75,6 +75,7 @@ def test_a_teacher_changes_what_is_learnt_and_none_is_from_labels_alone(dualfair
     assert not (place / "with/retrain/teacher.json").exists()
 
 
+@pytest.mark.slow
 def test_networks_of_any_maker_teach(dualfair, faces, place, tmp_path):
     pytest.importorskip("onnx")
     trained = next((place / "run/retrain").glob("*/seed-0"))
