@@ -98,6 +98,9 @@ class InheritedScorer:
     A network whose embeddings are not finite has no ranks: NaN stands for all that is measured of it. Where memory
     runs out the batch is halved, for this call and all later ones (`memory.Batch`, which also says how it is told).
 
+    Scorers `beside` it, of other supernets on other people, by the same protocol and each by itself, make every measure
+    the mean over all of them; `faces` are then those of all.
+
     With several `processes` the leader is the one that is called; the others `serve` it, and each scores its part.
     What is raised on one of them ends the call on all, as RankFailed with the reason; the next call may be served.
     Costs are the leader's alone.
@@ -115,11 +118,14 @@ class InheritedScorer:
         processes: ProcessGroup = ALONE,
         resamples: int = 0,
         latency: Callable[[Genotype], float] | None = None,
+        beside: Sequence["InheritedScorer"] = (),
     ) -> None:
         if resamples < 0:
             raise ValueError(f"resamples must be 0 or more, got {resamples}")
         self.resamples, self.latency = resamples, latency
-        self.supernet, self.faces, self.calibration = supernet, faces, calibration
+        self.supernet, self.calibration, self.beside = supernet, calibration, tuple(beside)
+        self._own_faces = faces
+        self.faces = faces.joined([other.faces for other in beside]) if beside else faces
         self.protocol, self.precision, self.processes = protocol, precision, processes
         self.batch = batch if isinstance(batch, Batch) else Batch(batch)
         self.work, self._nearer = Work(), counter_on(next(supernet.parameters()).device)
@@ -188,8 +194,10 @@ class InheritedScorer:
         """The values of this rank's part of the genotypes."""
         part = self._part(genotypes)
         how = {"batch": self.batch, "precision": self.precision}
-        embeddings = population_answers(self.supernet, part, self.faces, self.calibration, **how)
-        return {genotype: self._row(embeddings[genotype]) for genotype in part}
+        embeddings = population_answers(self.supernet, part, self._own_faces, self.calibration, **how)
+        rows = {genotype: self._row(embeddings[genotype]) for genotype in part}
+        tables = [rows, *(other._rows(part) for other in self.beside)]
+        return {genotype: np.mean([table[genotype] for table in tables], axis=0).tolist() for genotype in part}
 
     def _reasons(self, failure: Exception | None) -> str:
         """What failed on which rank, the same text on all of them; every rank says what it was, None where nothing."""
@@ -206,7 +214,7 @@ class InheritedScorer:
     def _row(self, embeddings: np.ndarray) -> list[float]:
         values: dict[str, float] = {}
         if np.isfinite(embeddings).all():
-            faces = answered(self.faces, embeddings, self.protocol.seed, self._nearer)
+            faces = answered(self._own_faces, embeddings, self.protocol.seed, self._nearer)
             values = score_columns(evaluate_faces(faces, self.protocol))
             if self.resamples:
                 values |= interval_columns(faces, self.protocol.on_images, self.resamples)

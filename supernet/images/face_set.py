@@ -16,7 +16,7 @@ import torch
 
 from dualfair.supernet.images.image_set import ImageSet, TooFewPeople
 from dualfair.supernet.images.labels import known_labels
-from dualfair.supernet.images.manifest import SPLITS, judged_groups, split_identities
+from dualfair.supernet.images.manifest import SPLITS, Fold, judged_groups, split_identities
 from dualfair.supernet.images.store import IDENTIFICATION, FaceStore
 
 LEAST_PEOPLE = 2
@@ -82,6 +82,7 @@ def open_faces(
     seed: int,
     size: int,
     drop_unknown: bool,
+    fold: Fold | None = None,
 ) -> dict[str, FaceSet]:
     """The splits of a store of faces, as of `open_splits`, disjoint by identity.
 
@@ -90,7 +91,7 @@ def open_faces(
     doubtful labels (`known_labels`), and for people who are known within a pair only.
     """
     of_identity = known_labels(store.manifest, group_column, drop_unknown=drop_unknown).group_of
-    rows = split_identities(store.manifest, of_identity, fractions, seed)
+    rows = split_identities(store.manifest, of_identity, fractions, seed, fold)
     identities = np.asarray(store.manifest.columns["identity"], dtype=str)
     groups = np.asarray([of_identity.get(identity, "") for identity in store.manifest.columns["identity"]], dtype=str)
     names = judged_groups(store.manifest, of_identity, rows)

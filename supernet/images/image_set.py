@@ -107,6 +107,14 @@ class ImageSet(ABC):
         stored = torch.from_numpy(pixels)
         return stored if self.stored.shape[1] == self.size else resize(stored, self.size)
 
+    def joined(self, others: Sequence[Self]) -> Self:
+        """The set of its images and of others of the same store, one set after the other."""
+        parts = [self, *others]
+        arrays = {
+            name: np.concatenate([getattr(of, name) for of in parts]) for name in ("rows", "identities", "groups")
+        }
+        return replace(self, **arrays)
+
     def take(self, images: np.ndarray) -> Self:
         """The set of some of its images, in the order given."""
         return replace(self, rows=self.rows[images], identities=self.identities[images], groups=self.groups[images])

@@ -128,14 +128,35 @@ def write_manifest(manifest: Manifest, path: Path) -> None:
         writer.writerows(zip(*manifest.columns.values(), strict=True))
 
 
+FOLD_STREAM = 7
+"""Beside the seed of the splits, so that folds are not drawn as these are."""
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One of `folds` ways to divide those who are not of test: `number`, from 0, is the part that validates."""
+
+    number: int
+    folds: int
+
+    def __post_init__(self) -> None:
+        if self.folds < 2 or not 0 <= self.number < self.folds:
+            raise ValueError(f"folds must be 0 (none) or 2 or more, got {self.folds}")
+
+
 def split_identities(
-    manifest: Manifest, group_of: Mapping[str, Sequence[str]], fractions: tuple[float, float, float], seed: int
+    manifest: Manifest,
+    group_of: Mapping[str, Sequence[str]],
+    fractions: tuple[float, float, float],
+    seed: int,
+    fold: Fold | None = None,
 ) -> dict[str, np.ndarray]:
     """Row numbers of every split, disjoint by identity, of the people who have a group, or a stratum, in `group_of`.
 
     A manifest with a column `split` (train, validation, test) keeps it; otherwise the identities of every group are
-    shuffled by `seed` and dealt in the shares `fractions` of (train, validation, test). Raises ValueError when an
-    identity stands in two splits, or the fractions do not add up to 1.
+    shuffled by `seed` and dealt in the shares `fractions` of (train, validation, test). With a `fold` those who are not
+    of test are divided otherwise: of every group one part in so many, drawn by `seed`, validates. Raises ValueError
+    when an identity stands in two splits, or the fractions do not add up to 1.
     """
     if SPLIT in manifest.columns:
         of_identity = given_splits(manifest, group_of)
@@ -143,6 +164,8 @@ def split_identities(
         if len(fractions) != 3 or not (all(share > 0 for share in fractions) and abs(sum(fractions) - 1) <= 1e-6):
             raise ValueError(f"split fractions must be three positive numbers that add up to 1, got {fractions}")
         of_identity = _dealt_splits(group_of, fractions, seed)
+    if fold:
+        of_identity |= _folded(group_of, of_identity, seed, fold)
     row_splits = np.asarray([of_identity.get(identity, "") for identity in manifest.columns["identity"]])
     return {split: np.flatnonzero(row_splits == split) for split in SPLITS}
 
@@ -195,6 +218,19 @@ def _members(stratum_of: Mapping[str, Sequence[str]]) -> dict[Sequence[str], lis
     for identity, stratum in sorted(stratum_of.items()):
         members.setdefault(stratum, []).append(identity)
     return members
+
+
+def _folded(
+    groups: Mapping[str, Sequence[str]], of_identity: Mapping[str, str], seed: int, fold: Fold
+) -> dict[str, str]:
+    """The split of each who is not of test: every group in parts of like size, one of which validates."""
+    rng, splits = np.random.default_rng([FOLD_STREAM, seed]), {}
+    train, validation, test = SPLITS
+    for _, members in sorted(_members({name: groups[name] for name, of in of_identity.items() if of != test}).items()):
+        parts = np.array_split(rng.permutation(members), fold.folds)
+        for number, part in enumerate(parts):
+            splits.update(dict.fromkeys(part.tolist(), validation if number == fold.number else train))
+    return splits
 
 
 def _dealt_splits(groups: Mapping[str, Sequence[str]], fractions: Sequence[float], seed: int) -> dict[str, str]:

@@ -9,7 +9,7 @@ from dualfair.supernet.images.face_set import open_faces
 from dualfair.supernet.images.image_set import ImageSet
 from dualfair.supernet.images.labelled_set import open_labelled
 from dualfair.supernet.images.labels import labels_of
-from dualfair.supernet.images.manifest import draw_share
+from dualfair.supernet.images.manifest import Fold, draw_share
 from dualfair.supernet.images.store import CLASSIFICATION, IDENTIFICATION, FaceStore
 
 OPENED_BY = {IDENTIFICATION: (open_faces, labels_of), CLASSIFICATION: (open_labelled, class_labels_of)}
@@ -26,10 +26,12 @@ def open_splits(
     seed: int,
     size: int,
     drop_unknown: bool = False,
+    fold: Fold | None = None,
 ) -> dict[str, ImageSet]:
     """The train, validation and test images of a store, read at `size` px: `open_faces` or `open_labelled`.
 
-    Raises ValueError when the stored images are smaller than `size`, and as those do.
+    With a `fold` it is that part of the people who are not of test who validate; images that are divided one by one
+    have none. Raises ValueError when the stored images are smaller than `size`, and as those do.
     """
     opened, _ = OPENED_BY[store.task]
     store.require_people()
@@ -38,7 +40,11 @@ def open_splits(
             f"the faces are stored at {store.size} px, the network takes {size} px; "
             f"import them again with --size {size}, or train with --size {store.size}"
         )
-    return opened(store, group_column, fractions, seed, size, drop_unknown)
+    if fold is None:
+        return opened(store, group_column, fractions, seed, size, drop_unknown)
+    if store.task != IDENTIFICATION:
+        raise ValueError("folds are of people, and labelled images are not divided by people; leave --folds out")
+    return open_faces(store, group_column, fractions, seed, size, drop_unknown, fold)
 
 
 def decided(store: FaceStore, group_column: str) -> list[str]:

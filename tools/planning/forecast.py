@@ -108,9 +108,11 @@ Costs = tuple[str, float, Span]
 
 
 def _train(workload: Workload, measured: Measurement) -> Costs:
-    """All steps of the supernet."""
-    steps, paths = workload.supernet_steps, workload.paths
-    words = f"{steps:,} steps of {paths} paths x {workload.train.batch} images ({workload.sampler})"
+    """All steps of the supernet, or of several."""
+    steps, paths, supernets = workload.supernet_steps, workload.paths, workload.supernets
+    several = f"{supernets} supernets, each " if supernets > 1 else ""
+    words = f"{several}{steps:,} steps of {paths} paths x {workload.train.batch} images ({workload.sampler})"
+    steps *= supernets
     return words, training_flops(workload, workload.train, steps * paths), measured.train_step * steps
 
 
@@ -127,6 +129,7 @@ def _search(workload: Workload, measured: Measurement) -> Costs:
     # Of the errors to beat only that of an untrained network takes a pass.
     macs += expected_macs(workload.space, workload.skeleton)
     flops, seconds = scoring(macs, calibrate, images, evaluations + len(FREE))
+    flops, seconds = flops * workload.supernets, seconds * workload.supernets
     if confirmations := workload.confirmations:
         calibrate, images = workload.confirmation_calibrate(calibrate), workload.faces.confirmation
         words += f"; {confirmations:,} confirmed, each on {calibrate:,} and {images:,} {workload.faces.kept}"

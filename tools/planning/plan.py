@@ -41,7 +41,7 @@ def plan(
         workload = replace(workload, batch=images_at_once(chosen, workload.skeleton.image_size))
     say(headline(workload, describe(chosen)))
     if isinstance(workload.faces, FaceCounts):
-        for sentence in outlook(workload.faces.classes, workload.faces.searched_people):
+        for sentence in outlook(workload.faces.classes, workload.faces.searched_people * workload.supernets):
             say(sentence)
     engine = supernet_engine(workload, chosen, options.devices)(workload.train.batch)
     say(f"Steps of the supernet go {engine}")

@@ -34,7 +34,8 @@ class Workload:
     """All stages of a run, as their own options ask for them.
 
     `train` and `retrain` are the recipes of the supernet and of a standalone network, `retraining` says which networks
-    are retrained. The search scores `batch` images at once. Raises ValueError for what a stage would refuse.
+    are retrained. The search scores `batch` images at once, by each of the `supernets`, which rotate the validation
+    people where there are several. Raises ValueError for what a stage would refuse.
     """
 
     space: SearchSpace
@@ -48,6 +49,7 @@ class Workload:
     protocol: ProtocolOptions = field(default_factory=ProtocolOptions)
     batch: int = BATCH
     retraining: RetrainOptions = field(default_factory=RetrainOptions)
+    supernets: int = 1
 
     def __post_init__(self) -> None:
         for options, name, least in (
@@ -223,6 +225,7 @@ def planned_workload(
         protocol=protocol,
         batch=options.search_batch or BATCH,
         retraining=retraining,
+        supernets=max(1, train.folds),
     )
 
 

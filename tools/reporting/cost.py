@@ -78,9 +78,10 @@ def _table(rows: Iterable[tuple[str, int | None, float]], factors: Factors, capt
 
 
 def _train(files: RunFiles) -> list[StudyCost]:
-    """Steps and device seconds of training the supernet; nothing without a checkpoint."""
-    record = _newest(files, files.layout.train.folder)
-    return [StudyCost("train: steps", record.step, record.seconds * record.ranks)] if record else []
+    """Steps and device seconds of training the supernet, and those of its folds; nothing without a checkpoint."""
+    newest = [record for stage in files.layout.supernets() if (record := _newest(files, stage.folder))]
+    seconds = sum(record.seconds * record.ranks for record in newest)
+    return [StudyCost("train: steps", sum(record.step for record in newest), seconds)] if newest else []
 
 
 def _search(files: RunFiles) -> list[StudyCost]:

@@ -145,6 +145,15 @@ class RunLayout(_Folder):
     def path(self) -> Path:
         return self.folder
 
+    def fold(self, number: int) -> "RunLayout":
+        """The run directory of another supernet of this run, which rotates its validation people, from 1."""
+        return RunLayout(self.folder / "folds" / str(number))
+
+    def supernets(self) -> list[StageLayout]:
+        """The folders of the training of the run's supernet, and of those that rotate the validation people with it."""
+        folds = sorted(self.folder.glob("folds/*"), key=lambda folder: folder.name.zfill(9))
+        return [self.train, *(RunLayout(folder).train for folder in folds if folder.is_dir())]
+
     def stage(self, name: str) -> StageLayout:
         """The folder of any stage."""
         return StageLayout(self.folder / name)

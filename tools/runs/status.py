@@ -115,11 +115,13 @@ def _planned(files: RunFiles, stage: TrainingsLayout) -> list[tuple[str, int]]:
 
 def _train(files: RunFiles) -> Stage:
     stage = files.layout.train
-    newest = _newest_checkpoint(files, stage.folder)
-    if newest is None:
+    begun = [_newest_checkpoint(files, each.folder) for each in files.layout.supernets()]
+    if (first := begun[0]) is None:
         return _stage(stage, "steps", 0)
-    step, steps, each = newest
-    return _stage(stage, "steps", step, steps, finished=step >= steps, seconds_left=(steps - step) * each)
+    config = files.record(TrainConfig, stage.config)
+    _, steps, each = first
+    done, total = sum(newest[0] for newest in begun if newest), steps * max(1, config.options.folds if config else 0)
+    return _stage(stage, "steps", done, total, finished=done >= total, seconds_left=(total - done) * each)
 
 
 def _search(files: RunFiles) -> Stage:

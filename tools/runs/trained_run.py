@@ -16,7 +16,7 @@ from dualfair.runs.architectures import open_skeleton, open_space
 from dualfair.runs.config import numbers
 from dualfair.runs.devices import working
 from dualfair.runs.directory import RunDirectory
-from dualfair.runs.options import TrainOptions
+from dualfair.runs.options import TrainOptions, fold_of
 from dualfair.runs.records.training import TrainConfig
 from dualfair.runs.standalone import load_weights
 from dualfair.supernet.images.image_set import ImageSet, TooFewPeople
@@ -75,6 +75,7 @@ def open_setting(options: TrainOptions, store: FaceStore) -> Setting:
         seed=options.split_seed,
         size=skeleton.image_size,
         drop_unknown=options.drop_unknown,
+        fold=fold_of(options),
     )
     unconfirmed = keep_people(splits, options.confirm, options.split_seed)
     return Setting(space, skeleton, splits, store.fingerprint, unconfirmed, tuple(decided(store, options.group_column)))
@@ -99,18 +100,35 @@ def keep_people(splits: dict[str, ImageSet], share: float, seed: int) -> str:
 
 def open_trained(directory: RunDirectory, processes: ProcessGroup) -> TrainedRun:
     """The trained supernet of a run directory. Raises ValueError when training is missing or unfinished."""
-    run, stage = directory.path, directory.layout.train
-    config = directory.config(stage, TrainConfig)
+    stage = directory.layout.train
     newest = newest_intact(stage.folder, directory.say, set_aside=True) if processes.leads else None
     name = processes.broadcast(newest[0].name if newest else "")
-    path = finished(run, stage.folder / name if name else None)
-    setting = recorded_setting(run, config)
+    return _opened(directory, processes, stage.folder / name if name else None)
+
+
+def _opened(directory: RunDirectory, processes: ProcessGroup, checkpoint: Path | None) -> TrainedRun:
+    """The supernet in a checkpoint of a run directory. Raises ValueError as `open_trained` does."""
+    config, path = directory.config(directory.layout.train, TrainConfig), finished(directory.path, checkpoint)
+    setting = recorded_setting(directory.path, config)
     supernet = Supernet(setting.skeleton, setting.splits["train"].class_count, setting.space.heads)
     load_weights(supernet, path)
     supernet = supernet.to(processes.device, memory_format=torch.channels_last).eval()
     digest = weights_digest(supernet.state_dict())
     processes.agree("the weights of the supernet", digest)
     return TrainedRun(directory, config, setting, supernet, digest, processes)
+
+
+def open_folds(run: TrainedRun) -> list[TrainedRun]:
+    """The other supernets of a run that rotates its validation people, each for this rank alone; none where it has one.
+
+    Raises ValueError as `open_trained` does.
+    """
+    options, alone, folds = run.config.options, ProcessGroup(device=run.device), []
+    for number in range(1, options.folds if options.fold == 0 else 0):
+        place = RunDirectory(run.directory.layout.fold(number).path, run.directory.leads, run.directory.show)
+        newest = newest_intact(place.layout.train.folder, run.directory.say)
+        folds.append(_opened(place, alone, newest[0] if newest else None))
+    return folds
 
 
 def finished(run: Path, checkpoint: Path | None) -> Path:

@@ -20,7 +20,7 @@ from dualfair.runs.records.prediction import Predictor
 from dualfair.runs.records.search import Front, SearchConfig
 from dualfair.runs.records.training import RetrainConfig
 from dualfair.runs.run_files import RunFiles
-from dualfair.runs.trained_run import TrainedRun, calibration_images
+from dualfair.runs.trained_run import TrainedRun, calibration_images, open_folds
 from dualfair.stages.prediction import Predictions
 from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.images.splits import some_people
@@ -96,14 +96,21 @@ def open_scorer(
     *,
     split: str = SEARCHED,
     latency: Latencies | None = None,
+    folds: Sequence[TrainedRun] | None = None,
 ) -> InheritedScorer:
     """The scorer of a run's subnets on one split: on as many of the people searched on as the options say, or on all
-    held-out ones, with intervals. Raises ValueError where there are not so many people, and for objectives that are not
-    to be had of these images."""
+    held-out ones, with intervals.
+
+    Of a run that rotates its validation people a search scores by the supernets of all `folds`, each on the people of
+    its own; None: those that are found. Raises ValueError where there are not so many people, and for objectives that
+    are not to be had of these images.
+    """
     faces, protocol = run.setting.splits[split], protocol_options.protocol()
     protocol.check(faces)
     if protocol_options.people and split == SEARCHED:
         faces = some_people(faces, protocol_options.people, run.config.options.split_seed)
+    if folds is None:
+        folds = open_folds(run) if split == SEARCHED else ()
     return InheritedScorer(
         run.supernet,
         faces,
@@ -114,6 +121,7 @@ def open_scorer(
         processes=run.processes,
         resamples=RESAMPLES if split == HELD_OUT else 0,
         latency=latency,
+        beside=[open_scorer(fold, protocol_options, folds=()) for fold in folds],
     )
 
 
@@ -136,7 +144,8 @@ def open_scoring(
     latency = None
     if timed or limited.max_latency:
         latency = Latencies(layout.latencies, run.setting.skeleton, run.device, limited.latency_batch)
-    scorer = open_scorer(run, config.protocol, split=split, latency=latency)
+    folds = open_folds(run) if split == SEARCHED else []
+    scorer = open_scorer(run, config.protocol, split=split, latency=latency, folds=folds)
     directory.make(layout)
     key = (latency.key if timed_on is None else timed_on) if timed else ""
     archive = Archive(
@@ -145,7 +154,7 @@ def open_scoring(
         objectives=len(scorer.objectives),
         measurement=measurement(
             replace(config.protocol, calibrate=calibrating(run, config.protocol, split)),
-            run.digest,
+            " ".join(each.digest for each in (run, *folds)),
             run.setting.faces_fingerprint,
             people_in_words(scorer.faces.identities, scorer.faces.units),
             scorer.resamples,

@@ -227,7 +227,7 @@ def retrain_short(run: TrainedRun, how: HowTrained) -> list[TrainingResult]:
         raise ValueError(f"{directory.path} has no planned networks; run 'dualfair retrain' without --short first")
     sizes, supernet_epochs = run.setting.space.sizes, run.config.recipe.epochs
     sampler = open_sampler(run.config.options.sampler, sizes)(sizes, run.config.options.seed)
-    paths = sampler.paths_per_step * sampler.updates_per_batch
+    paths = sampler.paths_per_step * sampler.updates_per_batch * max(1, run.config.options.folds)
     # An epoch of a supernet passes the faces along that many paths, a network's along one.
     epochs = min(how.recipe.epochs, supernet_epochs * paths / len(labels))
     if layout.config.is_file():

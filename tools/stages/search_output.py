@@ -34,11 +34,12 @@ def announcement(
     """What is searched, how, on whom, on which `devices`, within which limits, from which networks on, and the errors
     to beat."""
     faces, options = scoring.scorer.faces, config.options
+    by = f" by {1 + len(scoring.scorer.beside)} supernets" if scoring.scorer.beside else ""
     how = f"{options.population} genotypes x {options.generations} generations"
     what = f"all {space.size:,}" if config.exhaustive else how
     lines = [
         f"Search: {what} of space {space.name} ({space.size:,}); minimise {', '.join(config.names.minimised)} on "
-        f"{faces.amount('unseen ')}{faces.of_classes}; {devices}"
+        f"{faces.amount('unseen ')}{faces.of_classes}{by}; {devices}"
     ]
     if others := _measured_otherwise(scoring.archive):
         lines.append(

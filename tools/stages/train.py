@@ -4,10 +4,11 @@ import hashlib
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from dualfair.runs.architectures import open_sampler
 from dualfair.runs.config import code_of
-from dualfair.runs.devices import Workplace, in_words, seeded
+from dualfair.runs.devices import Workplace, in_words, seeded, working_beside
 from dualfair.runs.initial_weights import open_initial_weights
 from dualfair.runs.options import CHECKPOINT_MINUTES, ProtocolOptions, TrainOptions
 from dualfair.runs.prior import Prior
@@ -30,7 +31,22 @@ IMAGES_SHOWN = 16
 """Of the first batch, in TensorBoard."""
 
 
-def train(
+def train(place: Workplace, faces: Path, options: TrainOptions, recipe: Recipe, **how: Any) -> Checkpoint:
+    """Train the supernet of a run, and of every fold where it rotates its validation people; the run's own checkpoint.
+
+    `how` and what is raised as of `train_supernet`.
+    """
+    checkpoint = train_supernet(place, faces, options, recipe, **how)
+    for fold in range(1, options.folds):
+        with working_beside(place, place.directory.layout.fold(fold).path, make=True) as beside:
+            place.directory.say(f"Fold {fold + 1} of {options.folds}")
+            # Fronts are confirmed by the first supernet alone.
+            own = replace(options, fold=fold, seed=options.seed + fold, confirm=0.0)
+            train_supernet(beside, faces, own, recipe, **how)
+    return checkpoint
+
+
+def train_supernet(
     place: Workplace,
     faces: Path,
     options: TrainOptions,
@@ -43,7 +59,7 @@ def train(
     progress: ShowProgress = silent,
     should_stop: ShouldStop = never,
 ) -> Checkpoint:
-    """Train the supernet of a run, from its newest checkpoint if there is one, by the recipe on a faces folder.
+    """Train a supernet, from its newest checkpoint if there is one, by the recipe on a faces folder.
 
     It starts from the supernet of the run `weights_from`, None: from scratch, and learns from the `teacher` of a place,
     too. `should_stop` is asked at every step; a step that it ends is saved before `runs.watching.Stopped` is raised.

@@ -7,7 +7,7 @@ import numpy as np
 
 from dualfair.evaluation.protocol import PUBLISHED, ObjectiveNames, Scores
 from dualfair.runs.config import numbers
-from dualfair.runs.options import ProtocolOptions, TrainOptions
+from dualfair.runs.options import ProtocolOptions, TrainOptions, fold_of
 from dualfair.runs.records.codec import FLAT, Record, keyed
 from dualfair.runs.training_spec import TrainingSpec
 from dualfair.supernet.images import PEOPLE
@@ -35,11 +35,14 @@ class TrainedOn(Record):
     split: str
     split_seed: int
     drop_unknown: bool = keyed("drop_unknown", omitted=True, default=False)
+    folds: int = keyed("folds", omitted=True, default=0)
+    fold: int = keyed("fold", omitted=True, default=0)
 
     def splits(self, manifest: Manifest) -> dict[str, np.ndarray]:
         """Row numbers of every split of the faces, as they were dealt for training."""
         labels = known_labels(manifest, self.group_column, drop_unknown=self.drop_unknown)
-        return split_identities(manifest, labels.group_of, numbers(self.split, ",", float, "split"), self.split_seed)
+        fractions = numbers(self.split, ",", float, "split")
+        return split_identities(manifest, labels.group_of, fractions, self.split_seed, fold_of(self))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +77,13 @@ class TrainConfig(Record):
         """The people that all networks of the run are trained on."""
         options = self.options
         return TrainedOn(
-            self.faces_fingerprint, options.group_column, options.split, options.split_seed, options.drop_unknown
+            self.faces_fingerprint,
+            options.group_column,
+            options.split,
+            options.split_seed,
+            options.drop_unknown,
+            options.folds,
+            options.fold,
         )
 
     @property
