@@ -41,6 +41,17 @@ def test_a_forecast_is_counts_times_what_was_measured(planned):
     assert result.kwh.middle == pytest.approx(result.seconds.middle / 3600 * 0.25)
 
 
+def test_every_supernet_is_trained_and_scores(planned):
+    once, thrice = (
+        {stage.name: stage for stage in forecast(dataclasses.replace(planned, supernets=n), measured()).stages}
+        for n in (1, 3)
+    )
+    for name, times in (("train", 3), ("search", 3), ("retrain", 1)):
+        assert thrice[name].seconds.middle == pytest.approx(times * once[name].seconds.middle)
+        assert thrice[name].flops == pytest.approx(times * once[name].flops)
+    assert thrice["train"].work == f"3 supernets, each {once['train'].work}"
+
+
 def test_confirming_is_forecast_like_scoring_on_the_people_kept_for_it(planned):
     faces = dataclasses.replace(planned.faces, searched=300, confirmation=2000)
     stages = {stage.name: stage for stage in forecast(planned, measured()).stages}

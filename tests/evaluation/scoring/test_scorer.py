@@ -149,6 +149,23 @@ def test_a_network_without_finite_embeddings_is_undefined_and_spoils_no_other(ti
     assert [values["params"][0], values["macs"][0]] == [parameters(hostile, tiny), macs(hostile, tiny)]
 
 
+def test_scorers_beside_one_make_every_measure_the_mean_over_all(supernet, tiny, faces, calibration, population):
+    torch.manual_seed(5)
+    other = Supernet(tiny, identities=4).eval()
+    parts = faces.take(np.arange(48)), faces.take(np.arange(48, 96))
+    protocol = protocol_of("error,rank_disparity,params")
+    alone = [
+        InheritedScorer(network, part, calibration, protocol)
+        for network, part in zip((supernet, other), parts, strict=True)
+    ]
+    together = InheritedScorer(supernet, parts[0], calibration, protocol, beside=[alone[1]])
+    assert together.columns == alone[0].columns
+    assert sorted(together.faces.rows) == list(range(96)) and together.faces.identity_count == 12
+    values = [scorer(population) for scorer in alone]
+    assert np.allclose(together(population), np.mean(values, axis=0), atol=1e-12)
+    assert not np.allclose(*values)
+
+
 def test_resamples_add_intervals_and_change_nothing_else(supernet, faces, calibration, population):
     protocol = protocol_of("error,log_rank_disparity")
     plain = InheritedScorer(supernet, faces, calibration, protocol)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from dualfair.supernet.images.labels import known_labels, labels_of
-from dualfair.supernet.images.manifest import Manifest, read_manifest, split_identities, write_manifest
+from dualfair.supernet.images.manifest import Fold, Manifest, read_manifest, split_identities, write_manifest
 from tests.support.faces import manifest_of
 
 FRACTIONS = (0.6, 0.2, 0.2)
@@ -34,6 +34,33 @@ def test_given_splits_are_kept_and_an_identity_in_two_of_them_is_named():
     split[0] = "dev"
     with pytest.raises(ValueError, match="identity p00: unknown split 'dev'; expected train, validation, test"):
         split_identities(manifest_of(split=tuple(split)), everyone, FRACTIONS, seed=0)
+
+
+@pytest.mark.parametrize("given", [False, True])
+@pytest.mark.parametrize("folds", [2, 3, 5])
+def test_folds_validate_everybody_once_who_is_not_of_test(folds, given):
+    split = ("train",) * 80 + ("validation",) * 40 + ("test",) * 40 if given else None
+    manifest = manifest_of(40, **({"split": split} if given else {}))
+    groups = labels_of(manifest, "group").group_of
+    people = manifest.column("identity")
+    whole = split_identities(manifest, groups, FRACTIONS, 3)
+    of_folds = [split_identities(manifest, groups, FRACTIONS, 3, Fold(number, folds)) for number in range(folds)]
+    validated = [people[splits["validation"]].tolist() for splits in of_folds]
+    assert sorted(np.concatenate(validated)) == sorted(people[np.r_[whole["train"], whole["validation"]]])
+    for splits, validates in zip(of_folds, validated, strict=True):
+        assert np.array_equal(splits["test"], whole["test"])
+        assert not {*validates} & {*people[splits["train"]]}
+        by_group = [len({name for name in validates if groups[name] == group}) for group in "ab"]
+        assert max(by_group) - min(by_group) <= 1
+        assert abs(sum(by_group) - len({*people} - {*people[whole["test"]]}) / folds) < 2
+    other = split_identities(manifest, groups, FRACTIONS, 4, Fold(0, folds))
+    assert other["validation"].tolist() != of_folds[0]["validation"].tolist()
+
+
+@pytest.mark.parametrize("number, folds", [(0, 1), (0, -2), (3, 3), (-1, 2)])
+def test_folds_that_are_none_are_refused(number, folds):
+    with pytest.raises(ValueError, match=rf"folds must be 0 \(none\) or 2 or more, got {folds}"):
+        Fold(number, folds)
 
 
 def test_names_with_line_breaks_quotes_and_signs_are_read_back_from_a_manifest(tmp_path):
