@@ -144,6 +144,11 @@ class Fold:
             raise ValueError(f"folds must be 0 (none) or 2 or more, got {self.folds}")
 
 
+def fold_of(number: int, folds: int) -> Fold | None:
+    """A fold; None of 0 folds. Raises ValueError where there can be none."""
+    return Fold(number, folds) if folds else None
+
+
 def split_identities(
     manifest: Manifest,
     group_of: Mapping[str, Sequence[str]],

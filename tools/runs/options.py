@@ -10,11 +10,9 @@ from typing import TYPE_CHECKING, Self
 from dualfair.evaluation.options import PRECISIONS
 from dualfair.runs.config import code_of, look_up, option
 from dualfair.supernet.images import CLASSIFICATION, DROP_UNKNOWN, IDENTIFICATION, PEOPLE
-from dualfair.supernet.images.manifest import Fold
 
 if TYPE_CHECKING:
     from dualfair.evaluation.protocol import EvaluationProtocol
-    from dualfair.runs.records.training import TrainedOn
 
 HEADS_OF_TASK = {IDENTIFICATION: "", CLASSIFICATION: "softmax"}
 """Heads to choose from unless they are named; "" are the space's."""
@@ -73,11 +71,6 @@ class TrainOptions:
     def on(self, task: str) -> Self:
         """The options for images of a task: labelled images are classified by a softmax unless heads are named."""
         return replace(self, heads=self.heads or HEADS_OF_TASK[task])
-
-
-def fold_of(about: "TrainOptions | TrainedOn") -> Fold | None:
-    """The fold that options or a record name; None where there is but one supernet. Raises ValueError for others."""
-    return Fold(about.fold, about.folds) if about.folds else None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,10 +16,11 @@ from dualfair.runs.architectures import open_skeleton, open_space
 from dualfair.runs.config import numbers
 from dualfair.runs.devices import working
 from dualfair.runs.directory import RunDirectory
-from dualfair.runs.options import TrainOptions, fold_of
+from dualfair.runs.options import TrainOptions
 from dualfair.runs.records.training import TrainConfig
 from dualfair.runs.standalone import load_weights
 from dualfair.supernet.images.image_set import ImageSet, TooFewPeople
+from dualfair.supernet.images.manifest import fold_of
 from dualfair.supernet.images.splits import decided, divide_people, open_splits
 from dualfair.supernet.images.store import FaceStore, open_store
 from dualfair.supernet.network import Supernet
@@ -75,7 +76,7 @@ def open_setting(options: TrainOptions, store: FaceStore) -> Setting:
         seed=options.split_seed,
         size=skeleton.image_size,
         drop_unknown=options.drop_unknown,
-        fold=fold_of(options),
+        fold=fold_of(options.fold, options.folds),
     )
     unconfirmed = keep_people(splits, options.confirm, options.split_seed)
     return Setting(space, skeleton, splits, store.fingerprint, unconfirmed, tuple(decided(store, options.group_column)))

@@ -7,12 +7,12 @@ import numpy as np
 
 from dualfair.evaluation.protocol import PUBLISHED, ObjectiveNames, Scores
 from dualfair.runs.config import numbers
-from dualfair.runs.options import ProtocolOptions, TrainOptions, fold_of
+from dualfair.runs.options import ProtocolOptions, TrainOptions
 from dualfair.runs.records.codec import FLAT, Record, keyed
 from dualfair.runs.training_spec import TrainingSpec
 from dualfair.supernet.images import PEOPLE
 from dualfair.supernet.images.labels import known_labels
-from dualfair.supernet.images.manifest import Manifest, split_identities
+from dualfair.supernet.images.manifest import Manifest, fold_of, split_identities
 from dualfair.supernet.images.store import IDENTIFICATION
 from dualfair.supernet.training.recipe import Recipe
 
@@ -42,7 +42,7 @@ class TrainedOn(Record):
         """Row numbers of every split of the faces, as they were dealt for training."""
         labels = known_labels(manifest, self.group_column, drop_unknown=self.drop_unknown)
         fractions = numbers(self.split, ",", float, "split")
-        return split_identities(manifest, labels.group_of, fractions, self.split_seed, fold_of(self))
+        return split_identities(manifest, labels.group_of, fractions, self.split_seed, fold_of(self.fold, self.folds))
 
 
 @dataclass(frozen=True, kw_only=True)
