@@ -83,6 +83,7 @@ def test_a_network_is_never_evaluated_on_people_that_its_first_weights_saw(dualf
     assert "the test people of" in said and "all images here are evaluated" not in said
 
 
+@pytest.mark.slow
 def test_an_export_starts_the_network_that_it_is_of_and_no_other(dualfair, own, place, tmp_path):
     network, other = sorted(own.glob("retrain/*/seed-0"))[:2]
     name, another = (path.parent.name.replace("_", ":") for path in (network, other))
@@ -105,6 +106,7 @@ def test_an_export_starts_the_network_that_it_is_of_and_no_other(dualfair, own, 
     assert "not given here. Use another directory" in said
 
 
+@pytest.mark.slow
 def test_from_scratch_is_asked_for_by_name_and_backbones_always_are(dualfair, own, place, tmp_path):
     run = place / "copy"
     shutil.copytree(own, run, ignore=shutil.ignore_patterns("retrain", "lock.json"))
@@ -144,6 +146,7 @@ def test_weights_that_saw_people_to_be_judged_on_are_refused(dualfair, source, p
     call(dualfair, *words, *STILL)
 
 
+@pytest.mark.slow
 def test_weights_that_are_gone_or_others_are_told(dualfair, own, place, tmp_path):
     for name in ("own", "faces-own"):
         shutil.copytree(place / name, tmp_path / name, ignore=shutil.ignore_patterns("retrain", "lock.json"))

@@ -43,12 +43,21 @@ def faces(dualfair, place):
     return place / "faces"
 
 
-def test_networks_learn_from_the_supernets_teacher_and_what_it_is_worth_is_told(dualfair, faces, place):
-    run = place / "run"
-    said = call(dualfair, "train", "--faces", faces, "--out", run, "--teacher", place / "knows.npy", *SIZE)
+@pytest.fixture
+def run(dualfair, faces, place):
+    """A run that learns from a teacher, searched and retrained, and what that said."""
+    if not (place / "run").exists():
+        train = ("train", "--faces", faces, "--out", place / "run", "--teacher", place / "knows.npy", *SIZE)
+        (place / "said.txt").write_text(call(dualfair, *train))
+        call(dualfair, "search", "--run", place / "run", "--population", 4, "--generations", 1, "--calibrate", 32)
+        with (place / "said.txt").open("a") as said:
+            said.write(call(dualfair, "retrain", "--run", place / "run", "--seeds", 1, "--controls", 0))
+    return place / "run"
+
+
+def test_networks_learn_from_the_supernets_teacher_and_what_it_is_worth_is_told(dualfair, run, place):
+    said = (place / "said.txt").read_text()
     assert f"The teacher {place / 'knows.npy'} has error 0.000, rank disparity 0.000 on test people" in said
-    call(dualfair, "search", "--run", run, "--population", 4, "--generations", 1, "--calibrate", 32)
-    said = call(dualfair, "retrain", "--run", run, "--seeds", 1, "--controls", 0)
     assert f"from scratch with the teacher {place / 'knows.npy'} on " in said
     configs = [json.loads((run / stage / "config.json").read_text()) for stage in ("train", "retrain")]
     assert configs[0]["teacher"] == configs[1]["teacher"] and configs[0]["teacher"]["place"] == "../knows.npy"
@@ -76,9 +85,9 @@ def test_a_teacher_changes_what_is_learnt_and_none_is_from_labels_alone(dualfair
 
 
 @pytest.mark.slow
-def test_networks_of_any_maker_teach(dualfair, faces, place, tmp_path):
+def test_networks_of_any_maker_teach(dualfair, run, faces, tmp_path):
     pytest.importorskip("onnx")
-    trained = next((place / "run/retrain").glob("*/seed-0"))
+    trained = next(run.glob("retrain/*/seed-0"))
     call(dualfair, "export", trained, "--to", tmp_path / "ours", "--format", "onnx")
     train = ("train", "--faces", faces, *SIZE)
     said = {
