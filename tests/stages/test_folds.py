@@ -8,6 +8,7 @@ import pytest
 from dualfair.evolution.storage import glance
 from dualfair.planning.options import PlanOptions
 from dualfair.planning.workload import planned_workload
+from tests.support.commands import call, refused
 
 SIZE = ("--size", 32, "--batch", 16, "--device", "cpu")
 
@@ -15,18 +16,6 @@ SIZE = ("--size", 32, "--batch", 16, "--device", "cpu")
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     return tmp_path_factory.mktemp("folds")
-
-
-def call(dualfair, *words):
-    done = dualfair(*words)
-    assert done.status == 0, done.err
-    return done.out
-
-
-def refused(dualfair, *words):
-    done = dualfair(*words)
-    assert done.status == 2, done.out
-    return " ".join(done.err.split())
 
 
 @pytest.fixture

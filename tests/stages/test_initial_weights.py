@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from dualfair.supernet.training.checkpoint import checkpoints, load_checkpoint
+from tests.support.commands import call, refused
 
 SIZE = ("--size", 32, "--batch", 16, "--device", "cpu")
 STILL = ("--epochs", 0.1, "--lr", 1e-12)
@@ -16,18 +17,6 @@ STILL = ("--epochs", 0.1, "--lr", 1e-12)
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     return tmp_path_factory.mktemp("initial_weights")
-
-
-def call(dualfair, *words):
-    done = dualfair(*words)
-    assert done.status == 0, done.err
-    return done.out
-
-
-def refused(dualfair, *words):
-    done = dualfair(*words)
-    assert done.status == 2, done.out
-    return done.err
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import timm
 
 from dualfair.supernet.images.store import open_store
 from dualfair.supernet.training.checkpoint import checkpoints, load_checkpoint
+from tests.support.commands import call, refused
 
 SIZE = ("--size", 32, "--batch", 16, "--device", "cpu", "--epochs", 0.5)
 
@@ -15,18 +16,6 @@ SIZE = ("--size", 32, "--batch", 16, "--device", "cpu", "--epochs", 0.5)
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     return tmp_path_factory.mktemp("teacher")
-
-
-def call(dualfair, *words):
-    done = dualfair(*words)
-    assert done.status == 0, done.err
-    return done.out
-
-
-def refused(dualfair, *words):
-    done = dualfair(*words)
-    assert done.status == 2, done.out
-    return " ".join(done.err.split())
 
 
 @pytest.fixture
