@@ -54,7 +54,7 @@ def outlook(training: int, scored: int) -> list[str]:
     told = (
         "networks can be told apart in error"
         if nearest.error >= ENOUGH
-        else f"few networks will be told apart; {enough} people were enough"
+        else f"few networks will be told apart; {enough} people were enough, and train --folds 4 has more people score"
     )
     lines = [
         f"Outlook: a search scores on {scored:,} people. {nearest.people:,} generated people told random networks "
