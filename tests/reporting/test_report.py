@@ -605,8 +605,7 @@ def test_what_trainings_began_with_is_told(bare, tmp_path):
     data, html, _ = made(bare, tmp_path / "after")
     told = data["runs"][0]["beginnings"]
     assert told == [
-        "The supernet started from the weights of ../big, trained on other images before, and learnt from the teacher "
-        "../t.npy.",
+        "The supernet started from the weights of ../big, and learnt from the teacher ../t.npy.",
         "Networks by themselves learnt from the teacher ../t.npy, whose own error on test people is 0.250 (rank "
         "disparity 2.000, n = 48): students come near what it confuses.",
     ]

@@ -72,6 +72,17 @@ def test_a_network_is_never_evaluated_on_people_that_its_first_weights_saw(dualf
     assert "the test people of" in said and "all images here are evaluated" not in said
 
 
+def test_weights_of_the_runs_own_supernet_saw_nobody_else(dualfair, source, tmp_path, place):
+    for name in ("big", "faces-big"):
+        shutil.copytree(place / name, tmp_path / name, ignore=shutil.ignore_patterns("lock.json"))
+    run = tmp_path / "big"
+    call(dualfair, "search", "--run", run, "--population", 2, "--generations", 1, "--calibrate", 32)
+    call(dualfair, "retrain", "--run", run, "--seeds", 1, "--controls", 0, "--weights-from", run, *STILL)
+    network = next(run.glob("retrain/*/seed-0"))
+    assert same(weights_in(network), weights_in(run / "train"))
+    assert "trained_on_before" not in json.loads((network / "network.json").read_text())
+
+
 @pytest.mark.slow
 def test_an_export_starts_the_network_that_it_is_of_and_no_other(dualfair, own, place, tmp_path):
     network, other = sorted(own.glob("retrain/*/seed-0"))[:2]

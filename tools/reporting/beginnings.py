@@ -19,7 +19,7 @@ def beginnings(files: RunFiles) -> tuple[str, ...]:
 def _beginning(files: RunFiles, who: str, stage: StageLayout, kind: type[TrainConfig] | type[RetrainConfig]) -> str:
     config, parts = files.record(kind, stage.config), []
     if config and config.weights_from:
-        parts.append(f"started from the weights of {config.weights_from.place}, trained on other images before")
+        parts.append(f"started from the weights of {config.weights_from.place}")
     if config and config.teacher:
         worth = files.record(TeacherResult, stage.teacher)
         parts.append(f"learnt from the teacher {config.teacher.place}{_worth(worth)}")

@@ -57,7 +57,7 @@ def cost_tables(
         counts = {"every network that the search scored": config and config.evaluations}
         counts["every network of the space"] = setting.space and setting.space.size
         rows = [(name, n, n * each) for name, n in counts.items() if n is not None]
-        instead = _table(rows, factors, f"Instead: training by itself, once each, {duration(each)} a training")
+        instead = _table(rows, factors, f"Instead: every network trained by itself, once, {duration(each)} a training")
         times = [row[2] * 3600 / supernet if train and search and supernet else None for row in instead.rows]
         columns = [*instead.columns, Column("times train and search", "compact")]
         rows = [[*row, more] for row, more in zip(instead.rows, times, strict=True)]

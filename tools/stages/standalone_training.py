@@ -113,9 +113,10 @@ def train_standalone(run: TrainedRun, stage: TrainingStage, training: TrainingSp
         if prior.weights:
             prior.weights.start(network)
         if team.leads:
-            description = describe_network(
-                drawn, skeleton, faces.class_count, run.config.trained_on, faces.scored_classes, prior.seen
-            )
+            trained_on = run.config.trained_on
+            # Weights of the run's own supernet, say, saw nobody else.
+            before = tuple(people for people in prior.seen if people != trained_on)
+            description = describe_network(drawn, skeleton, faces.class_count, trained_on, faces.scored_classes, before)
             description.write(place.description)
         recipe = changed(stage.how.recipe, dict(training.changes))
         trainer = Trainer(
