@@ -1,13 +1,15 @@
-"""Asynchronous successive halving with several objectives: who is tried next, and with how much budget.
+"""Successive halving with several objectives: who is tried next, and with how much budget.
 
-Li et al., "A System for Massively Parallel Hyperparameter Tuning" (MLSys 2020), algorithm 2. Its order of the trials
-of a rung is that of their objective; with several it is the order of non-dominated sorting (Schmucker et al. 2021),
-within a front by crowding distance as in NSGA-II.
+Asynchronous: Li et al., "A System for Massively Parallel Hyperparameter Tuning" (MLSys 2020), algorithm 2. In brackets:
+Li et al., "Hyperband" (JMLR 2018), algorithm 1. Their order of the trials of a rung is that of their objective; with
+several it is the order of non-dominated sorting (Schmucker et al. 2021), within a front by crowding distance as in
+NSGA-II.
 
 Shape legend: n trials, m objectives.
 """
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,7 +54,7 @@ class Turn:
     rung: int
 
 
-def next_turn(
+def asha(
     done: Mapping[Turn, Sequence[float]], running: Sequence[Turn], trials: int, rungs: int, eta: int
 ) -> Turn | None:
     """The turn that a free worker takes; None when there is none, until a running one ends or for good.
@@ -64,17 +66,63 @@ def next_turn(
     """
     taken = {*done, *running}
     for rung in range(rungs - 2, -1, -1):
-        ended = {turn.trial: values for turn, values in done.items() if turn.rung == rung}
-        finite = {trial: values for trial, values in sorted(ended.items()) if np.isfinite(values).all()}
-        if not finite:
-            continue
-        candidates = [*finite]
-        promotable = ranking(np.array([finite[name] for name in candidates], dtype=float))[: len(ended) // eta]
-        for place in promotable.tolist():
-            if (turn := Turn(candidates[place], rung + 1)) not in taken:
-                return turn
+        best = _best(done, rung, [turn.trial for turn in done if turn.rung == rung])
+        count = sum(turn.rung == rung for turn in done) // eta
+        if turn := next((Turn(trial, rung + 1) for trial in best[:count] if Turn(trial, rung + 1) not in taken), None):
+            return turn
     begun = {turn.trial for turn in taken}
     return next((Turn(trial, 0) for trial in range(trials) if trial not in begun), None)
+
+
+def hyperband(
+    done: Mapping[Turn, Sequence[float]], running: Sequence[Turn], trials: int, rungs: int, eta: int
+) -> Turn | None:
+    """The turn that a free worker takes, as `asha` has it, by synchronous halving in brackets.
+
+    Trials fill one bracket after the other, round by round (`bracket_sizes`). A rung's best 1/eta go one up when all of
+    the rung have ended; who waits for them begins with the next bracket. A bracket that the `trials` do not fill
+    promotes from those that it has.
+    """
+    taken = {*done, *running}
+    for first, members in _brackets(trials, rungs, eta):
+        for rung in range(first, rungs):
+            if turn := next((Turn(trial, rung) for trial in members if Turn(trial, rung) not in taken), None):
+                return turn
+            if any(Turn(trial, rung) not in done for trial in members):
+                break
+            members = sorted(_best(done, rung, members)[: len(members) // eta])
+    return None
+
+
+SCHEDULES = {"asha": asha, "hyperband": hyperband}
+"""Who is tried next, by name: functions of what was done and is running, of trials, rungs and eta."""
+
+
+def bracket_sizes(rungs: int, eta: int) -> tuple[int, ...]:
+    """How many trials begin on rung 0, 1, ... in a round of Hyperband; few epochs each or few trials.
+
+    >>> bracket_sizes(3, 2)
+    (4, 3, 3)
+    """
+    return tuple(math.ceil(rungs / length * eta ** (length - 1)) for length in range(rungs, 0, -1))
+
+
+def _brackets(trials: int, rungs: int, eta: int) -> Iterator[tuple[int, list[int]]]:
+    """The rung on which every bracket begins, and its trials, until there are no more."""
+    begun = 0
+    while begun < trials:
+        for first, size in enumerate(bracket_sizes(rungs, eta)):
+            if members := [*range(begun, min(begun + size, trials))]:
+                yield first, members
+            begun += size
+
+
+def _best(done: Mapping[Turn, Sequence[float]], rung: int, trials: Sequence[int]) -> list[int]:
+    """Those of the trials whose objectives in a rung are finite, the best first."""
+    finite = [trial for trial in sorted(trials) if np.isfinite(done[Turn(trial, rung)]).all()]
+    if not finite:
+        return []
+    return [finite[place] for place in ranking(np.array([done[Turn(trial, rung)] for trial in finite], dtype=float))]
 
 
 def ranking(values: np.ndarray) -> np.ndarray:

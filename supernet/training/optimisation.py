@@ -30,6 +30,14 @@ def classification_loss(logits: Tensor, labels: Tensor, recipe: Recipe) -> Tenso
     return entropy.mean()
 
 
+def check_optimizer(name: str) -> None:
+    """Raise ValueError for an optimizer that timm does not have."""
+    try:
+        get_optimizer_class(name, bind_defaults=False)
+    except ValueError as error:
+        raise ValueError(f"optimizer {name!r} is not one of timm's: {error}") from error
+
+
 def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     """timm's optimizer over the groups of weights, each with its own rate; one-dimensional weights do not decay.
 

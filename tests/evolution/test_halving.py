@@ -3,13 +3,13 @@ import itertools
 import numpy as np
 import pytest
 
-from dualfair.evolution.halving import Rungs, Turn, next_turn, ranking
+from dualfair.evolution.halving import Rungs, Turn, asha, bracket_sizes, hyperband, ranking
 
 
-def play(values, trials, rungs, eta):
+def play(values, trials, rungs, eta, schedule=asha):
     """One worker: turns in the order that they are taken; values(turn) are the objectives."""
     done = {}
-    while (turn := next_turn(done, [], trials, rungs, eta)) is not None:
+    while (turn := schedule(done, [], trials, rungs, eta)) is not None:
         done[turn] = values(turn)
     return done
 
@@ -64,22 +64,22 @@ def test_with_one_objective_the_order_is_that_of_its_values():
 
 def test_promotions_come_before_new_trials_and_from_the_highest_rung_first():
     done = {Turn(0, 0): (1.0,), Turn(1, 0): (2.0,)}
-    assert next_turn(done, [], 9, 3, 2) == Turn(0, 1)
-    assert next_turn(done, [Turn(0, 1)], 9, 3, 2) == Turn(2, 0)
+    assert asha(done, [], 9, 3, 2) == Turn(0, 1)
+    assert asha(done, [Turn(0, 1)], 9, 3, 2) == Turn(2, 0)
     done |= {Turn(0, 1): (1.0,), Turn(2, 0): (3.0,), Turn(3, 0): (0.5,), Turn(3, 1): (0.5,)}
-    assert next_turn(done, [], 9, 3, 2) == Turn(3, 2)
+    assert asha(done, [], 9, 3, 2) == Turn(3, 2)
 
 
 def test_a_worker_waits_while_others_run_and_the_trials_are_used_up():
     done = {Turn(0, 0): (1.0,)}
-    assert next_turn(done, [Turn(1, 0)], 2, 2, 2) is None
-    assert next_turn({**done, Turn(1, 0): (0.0,)}, [], 2, 2, 2) == Turn(1, 1)
+    assert asha(done, [Turn(1, 0)], 2, 2, 2) is None
+    assert asha({**done, Turn(1, 0): (0.0,)}, [], 2, 2, 2) == Turn(1, 1)
 
 
 def test_a_failed_trial_is_never_promoted_but_counts_as_ended():
     done = {Turn(0, 0): (float("nan"), 0.0), Turn(1, 0): (5.0, 5.0)}
-    assert next_turn(done, [], 2, 2, 2) == Turn(1, 1)
-    assert next_turn({Turn(0, 0): (float("inf"), 0.0), Turn(1, 0): (float("nan"), 0.0)}, [], 2, 2, 2) is None
+    assert asha(done, [], 2, 2, 2) == Turn(1, 1)
+    assert asha({Turn(0, 0): (float("inf"), 0.0), Turn(1, 0): (float("nan"), 0.0)}, [], 2, 2, 2) is None
 
 
 def test_fronts_come_one_behind_the_other():
@@ -105,3 +105,40 @@ def test_fronts_come_one_behind_the_other():
 
 def test_equal_trials_stay_in_their_order():
     assert ranking(np.ones((4, 2))).tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    "rungs, eta, sizes",
+    [(3, 2, (4, 3, 3)), (1, 2, (1,)), (2, 4, (4, 2)), (5, 3, (81, 34, 15, 8, 5))],
+)
+def test_brackets_are_those_of_the_paper(rungs, eta, sizes):
+    """Rungs 25, 50, 100 are the study's; with five rungs and eta 3 they are table 1 of Li et al. (2018)."""
+    assert bracket_sizes(rungs, eta) == sizes
+
+
+def test_a_round_of_hyperband_is_what_the_study_spent_on_it():
+    done = play(lambda turn: (float(turn.trial), 0.0), 20, 3, 2, hyperband)
+    assert [turn.rung for turn in done].count(2) == 10
+    first = [turn for turn in done if turn.trial < 10]
+    assert len(first) == 14 and sum((25, 50, 100)[turn.rung] for turn in first) == 850
+    # In brackets: 4 at 25, the better 2 at 50, the best at 100; 3 at 50, the best at 100; 3 at 100.
+    assert list(done)[:7] == [*(Turn(t, 0) for t in range(4)), Turn(0, 1), Turn(1, 1), Turn(0, 2)]
+    assert list(done)[7:14] == [*(Turn(t, 1) for t in (4, 5, 6)), Turn(4, 2), *(Turn(t, 2) for t in (7, 8, 9))]
+
+
+def test_who_waits_for_a_rung_of_hyperband_begins_with_the_next_bracket():
+    done = {Turn(trial, 0): (float(trial),) for trial in (0, 2, 3)}
+    assert hyperband(done, [Turn(1, 0)], 20, 3, 2) == Turn(4, 1)
+    assert hyperband(done, [Turn(1, 0)], 4, 3, 2) is None
+    assert hyperband({**done, Turn(1, 0): (0.5,)}, [], 20, 3, 2) == Turn(0, 1)
+
+
+def test_hyperband_promotes_no_failed_trial_and_from_a_bracket_that_is_not_full():
+    nan = float("nan")
+    done = play(lambda turn: (nan if turn.trial == 0 else float(turn.trial), 0.0), 3, 3, 2, hyperband)
+    assert [*done] == [Turn(0, 0), Turn(1, 0), Turn(2, 0), Turn(1, 1)]
+    assert [*play(lambda turn: (nan,), 8, 3, 2, hyperband)] == [
+        *(Turn(trial, 0) for trial in range(4)),
+        *(Turn(trial, 1) for trial in range(4, 7)),
+        Turn(7, 2),
+    ]

@@ -1,4 +1,4 @@
-"""`dualfair tune`: networks and hyper-parameters searched together, by asynchronous successive halving."""
+"""`dualfair tune`: networks and hyper-parameters searched together, by successive halving."""
 
 from pathlib import Path
 
@@ -17,9 +17,9 @@ from dualfair.studies.tune import TuneOptions
 def command(run: Path, checkpoint_every: float, step: str, preset: str | None, **given: object) -> None:
     """Search networks and hyper-parameters together: every trial a few epochs, the best ones more and more.
 
-    A trial is a network from the front of the search, any head, SGD, Adam or AdamW, and a learning rate, in the ranges
-    of the DPN study. All are trained by themselves for the epochs of the first rung; one in --eta goes on to the next,
-    by error and disparity on the validation people. Every rung is a whole training with a schedule of its own.
+    A trial is any network of the space with any head, SGD, Adam or AdamW, and a learning rate, in the ranges of the
+    DPN study; --vary sets others. One in --eta goes from a rung to the next, by error and disparity on the validation
+    people. Every rung is a whole training with a schedule of its own.
     """
     from dualfair.runs.config import build_configs
     from dualfair.runs.trained_run import working_on

@@ -87,7 +87,7 @@ class TrainingSpec:
         text = label[: len(label) - len(tail)]
         network = Backbone.parse(text) if text.startswith(PREFIX) else Genotype.parse(text)
         changes = [pair.partition("=") for pair in tail.split(",")[1:]]
-        return cls(network, tuple((name, _parsed(name, value)) for name, _, value in changes), seed)
+        return cls(network, tuple((name, parsed_value(name, value)) for name, _, value in changes), seed)
 
     @classmethod
     def of_folder(cls, path: Path) -> Self:
@@ -130,7 +130,8 @@ def differences(recipe: Recipe, base: Mapping[str, object]) -> tuple[tuple[str, 
     return tuple((name, value) for name, value in dataclasses.asdict(recipe).items() if base.get(name) != value)
 
 
-def _parsed(name: str, text: str) -> object:
+def parsed_value(name: str, text: str) -> object:
+    """The value of a recipe's field that a label or an option shows as text. Raises ValueError where it is none."""
     kind = _KINDS.get(name, str)
     if kind is bool:
         if text not in ("yes", "no"):

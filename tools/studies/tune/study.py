@@ -1,4 +1,4 @@
-"""Networks and hyper-parameters searched together, by asynchronous successive halving."""
+"""Networks and hyper-parameters searched together: trials climb rungs of more and more epochs."""
 
 import fcntl
 import time
@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dualfair.evolution.halving import Rungs, Turn, next_turn, ranking
+from dualfair.evolution.halving import SCHEDULES, Rungs, Turn, ranking
+from dualfair.evolution.parego import Results, propose
 from dualfair.evolution.pareto import non_dominated
 from dualfair.presentation.format import decimals, quoted, spoken
 from dualfair.runs.config import code_of
@@ -22,19 +23,23 @@ from dualfair.runs.records.study import StudyReport
 from dualfair.runs.records.training import SPLITS, Origin, TrainingResult
 from dualfair.runs.run_files import read_result
 from dualfair.runs.trained_run import TrainedRun
+from dualfair.runs.training_spec import TrainingSpec
 from dualfair.runs.watching import ShouldStop, ShowProgress, never, silent
 from dualfair.stages.inherited import recorded_search, scored_networks
 from dualfair.stages.retrain import prior_of_stage, recipe_of_stage
 from dualfair.stages.standalone_training import HowTrained, TrainingStage, train_standalone
 from dualfair.studies.tune import TuneOptions
-from dualfair.studies.tune.trials import RungResult, Trial, TuneResult, draw_trial
+from dualfair.studies.tune.choices import NETWORK, OPTIMIZER, Choices, varied
+from dualfair.studies.tune.trials import RungResult, Trial, TuneResult
 from dualfair.supernet.files import write_csv
 from dualfair.supernet.genotype import Genotype
-from dualfair.supernet.space import SearchSpace
+from dualfair.supernet.training.optimisation import check_optimizer
 from dualfair.supernet.training.process_group import divide
 from dualfair.supernet.training.recipe import AUTO, Recipe
 from dualfair.supernet.training.trainer import NonFinite
 
+TUNE_STREAM = 5
+"""Beside the seed, so that trials share no draws with searches and random networks of the same seed."""
 _PATIENCE = 1.0
 """Seconds between two looks for a turn while other teams are at work."""
 
@@ -56,8 +61,8 @@ class TuneLayout(StudyLayout):
 class TuneConfig(Record):
     """What decides about the trials and their results; not how many there are.
 
-    Trials train by the run's `recipe` but for optimizer, learning rate and epochs. They draw from the `pool`, which is
-    empty for any network of the space; it has up to `networks` of those searched. `rungs` are epochs. They begin with
+    Trials train by the run's `recipe` but for epochs and what they `vary`. They draw from the `pool`, which is empty
+    for any network of the space; it has up to `networks` of those searched. `rungs` are epochs. They begin with
     `weights_from` and a `teacher` as retraining does.
     """
 
@@ -69,6 +74,9 @@ class TuneConfig(Record):
     rungs: tuple[float, ...]
     eta: int
     seed: int = keyed("trials' seed")
+    proposer: str = keyed("proposer", omitted=True, default="random")
+    schedule: str = keyed("schedule", omitted=True, default="asha")
+    vary: str = keyed("vary", omitted=True, default="")
     code: Mapping[str, str] | None = keyed("code", omitted=True, default=None)
     weights_from: Origin | None = field(metadata={"omitted": True}, default=None)
     teacher: Origin | None = field(metadata={"omitted": True}, default=None)
@@ -76,9 +84,10 @@ class TuneConfig(Record):
 
 @dataclass(frozen=True)
 class TakenTurns(Record):
-    """The turns that were taken, in order."""
+    """The turns that were taken, in order, and the trials as they were chosen."""
 
     turns: tuple[Turn, ...] = ()
+    trials: tuple[Trial, ...] = keyed("trials", omitted=True, default=())
 
 
 @dataclass(frozen=True)
@@ -108,7 +117,10 @@ def tune(
     last = options.epochs or recipe.epochs
     rungs = Rungs(first=options.first_rung or last / 4, last=last, eta=options.eta)
     layout = TuneLayout(directory.layout.study("tune").folder)
-    pool = pool_of(run, options.pool, layout)
+    pool = pool_of(run, options, layout)
+    choices = Choices(space, recipe, pool, options.vary)
+    for name in varied(options.vary)[OPTIMIZER]:
+        check_optimizer(str(name))
     config = TuneConfig(
         recipe=replace(recipe, epochs=last),
         protocol=search.protocol,
@@ -118,6 +130,9 @@ def tune(
         rungs=rungs.budgets,
         eta=options.eta,
         seed=options.seed,
+        proposer=options.proposer,
+        schedule=options.schedule,
+        vary=options.vary,
         code=search.protocol.code | code_of(head.source for head in run.setting.skeleton.own_heads) or None,
         **prior.record,
     )
@@ -133,12 +148,13 @@ def tune(
     stage = TrainingStage(layout, how, directory.claim(layout, config))
     directory.record_command(layout, in_words(run.processes))
     budgets = ", ".join(f"{epochs:g}" for epochs in rungs.budgets)
-    where = f"{len(pool)} networks of the search" if pool else f"space {space.name}"
+    of_search = "" if NETWORK in varied(options.vary) else " of the search"
+    where = f"{len(pool)} networks{of_search}" if pool else f"space {space.name}"
     directory.say(
-        f"Tune: {options.trials} trials out of {where}, rungs of {budgets} epochs, one in {options.eta} goes on; "
-        f"{in_words(run.processes)}"
+        f"Tune: {options.trials} trials out of {where}, proposed by {options.proposer}, rungs of {budgets} epochs by "
+        f"{options.schedule}, one in {options.eta} goes on; {in_words(run.processes)}"
     )
-    ladder = Ladder(layout, space, pool, rungs, options, search.names.measured)
+    ladder = Ladder(layout, choices, rungs, options, search.names.measured)
     if directory.leads:
         ladder.forget_unfinished()
     run.processes.wait()
@@ -155,9 +171,10 @@ def tune(
     for line in (*shown.lines(), *sentences):
         directory.say(line)
     if chosen := next((trial for trial in result.top if trial.on_front), None):
+        changes = chosen.of(result.rungs[-1]).changes
         directory.say(
-            f"Next: dualfair retrain --run {quoted(directory.path)} --genotype {quoted(chosen.genotype)} "
-            f"--optimizer {chosen.optimizer} --lr {chosen.lr:g} --epochs {result.rungs[-1]:g} --seeds 4"
+            f"Next: dualfair retrain --run {quoted(directory.path)} --genotype {quoted(chosen.training.network)} "
+            f"{' '.join(as_option(name, value) for name, value in changes)} --seeds 4"
         )
     return result
 
@@ -167,46 +184,80 @@ class Ladder:
     """The turns of a stage's folder, shared by all teams of ranks through its files, and what they came to."""
 
     layout: TuneLayout
-    space: SearchSpace
-    pool: Sequence[Genotype]
+    choices: Choices
     rungs: Rungs
     options: TuneOptions
     measures: tuple[str, ...] = ("error", "rank_disparity")
     _results: dict[Turn, TrainingResult | Failure] = field(default_factory=dict)
 
     def trial(self, number: int) -> Trial:
-        """Trial `number`, as it was drawn."""
-        return draw_trial(number, self.options.seed, self.space, self.pool)
+        """Trial `number`, as it was chosen. Raises KeyError for one that has not begun."""
+        return {trial.number: trial for trial in self.begun()}[number]
 
-    def training(self, turn: Turn):
-        """The `TrainingSpec` of a turn."""
-        return self.trial(turn.trial).training(self.rungs.budgets[turn.rung])
+    def training(self, turn: Turn) -> TrainingSpec:
+        """The training of a turn."""
+        return self.trial(turn.trial).of(self.rungs.budgets[turn.rung])
 
     def take(self) -> Turn | None:
         """The next turn for this team, which is noted as taken; waits for other teams where it has to."""
+        next_turn = SCHEDULES[self.options.schedule]
         while True:
             with _alone(self.layout.turns_lock):
-                taken = self.taken()
+                taken, trials = self.taken(), self.begun()
                 done = {turn: [*self.reached(turn).validation.values()] for turn in taken if self.result(turn)}
                 running = [turn for turn in taken if turn not in done]
                 turn = next_turn(done, running, self.options.trials, len(self.rungs.budgets), self.rungs.eta)
                 if turn is not None:
-                    TakenTurns((*taken, turn)).write(self.layout.turns)
+                    if turn.trial not in {trial.number for trial in trials}:
+                        trials = (*trials, self._chosen(turn.trial, done, running))
+                    TakenTurns((*taken, turn), trials).write(self.layout.turns)
                     return turn
             if not running:
                 return None
             time.sleep(_PATIENCE)
 
+    def _chosen(self, number: int, done: Mapping[Turn, Sequence[float]], running: Sequence[Turn]) -> Trial:
+        """Trial `number`, which depends on the seed and, with a model, on what was seen."""
+        space, rng = self.choices.space, np.random.default_rng([TUNE_STREAM, self.options.seed, number])
+        if self.options.proposer == "random":
+            return Trial(number, self.choices.training(space.values(space.draw(rng, 1)[0])))
+        logs = np.log(self.rungs.budgets)
+        turns = sorted(done)
+        results = Results(
+            self._rows(turns),
+            np.array([(logs[turn.rung] - logs[0]) / (logs[-1] - logs[0] or 1) for turn in turns]),
+            np.array([done[turn] for turn in turns], dtype=float).reshape(-1, len(self.measures)),
+        )
+        row, by_model = propose(space, results, self._rows(running), number, rng)
+        return Trial(number, self.choices.training(space.values(row)), seen=len(done), model=by_model)
+
+    def _rows(self, turns: Sequence[Turn]) -> np.ndarray:
+        begun = {trial.number: trial.training for trial in self.begun()}
+        rows = [self.choices.space.row(self.choices.values(begun[turn.trial])) for turn in turns]
+        return np.array(rows).reshape(-1, len(self.choices.space.dimensions))
+
     def taken(self) -> tuple[Turn, ...]:
         """The turns that were ever taken, in order. Raises ValueError when the list is damaged."""
+        return self._noted().turns
+
+    def begun(self) -> tuple[Trial, ...]:
+        """The trials that were chosen so far, in order. Raises ValueError when the list is damaged."""
+        return self._noted().trials
+
+    def _noted(self) -> TakenTurns:
         path = self.layout.turns
         if not path.is_file():
-            return ()
-        return TakenTurns.read(path, "delete it, the same command takes the turns again").turns
+            return TakenTurns()
+        remedy = "delete it, the same command takes the turns again"
+        noted = TakenTurns.read(path, remedy)
+        if unknown := {turn.trial for turn in noted.turns} - {trial.number for trial in noted.trials}:
+            raise ValueError(f"{path} does not say what trial {min(unknown)} is; {remedy}")
+        return noted
 
     def forget_unfinished(self) -> None:
-        """Let turns without a result be taken again: whoever took them is gone."""
-        TakenTurns(tuple(turn for turn in self.taken() if self.result(turn))).write(self.layout.turns)
+        """Let turns without a result be taken again: whoever took them is gone. Their trials stay as they are."""
+        finished = tuple(turn for turn in self.taken() if self.result(turn))
+        TakenTurns(finished, self.begun()).write(self.layout.turns)
 
     def result(self, turn: Turn) -> TrainingResult | Failure | None:
         """What the training of a turn came to, None for nothing yet. Raises ValueError where that is damaged."""
@@ -215,7 +266,7 @@ class Ladder:
             if place.failure.is_file():
                 self._results[turn] = Failure.read(place.failure, "delete it and run the same command again")
             elif place.result.is_file():
-                self._results[turn] = read_result(place.result, self.space)
+                self._results[turn] = read_result(place.result, self.choices.search_space)
         return self._results.get(turn)
 
     def reached(self, turn: Turn) -> RungResult:
@@ -248,7 +299,9 @@ class Ladder:
             reached[turn.trial].append(self.reached(turn))
         budgets = self.rungs.budgets
         ends = {
-            number: [*rungs[-1].validation.values()] for number, rungs in reached.items() if len(rungs) == len(budgets)
+            number: [*rungs[-1].validation.values()]
+            for number, rungs in reached.items()
+            if rungs[-1].epochs == budgets[-1]
         }
         finite = {number: values for number, values in ends.items() if np.isfinite(values).all()}
         on_front = (
@@ -284,18 +337,37 @@ def _climb(run: TrainedRun, ladder: Ladder, stage: TrainingStage) -> None:
             run.directory.say(ladder.sentence(turn))
 
 
-def pool_of(run: TrainedRun, networks: int, layout: TuneLayout) -> list[Genotype]:
-    """The `networks` best of the search by inherited scores, without regard to their heads; none for 0.
+def as_option(name: str, value: object) -> str:
+    """A recipe's field as it is typed.
+
+    >>> as_option("weight_decay", 0.001), as_option("flip", False)
+    ('--weight-decay 0.001', '--no-flip')
+    """
+    flag = name.replace("_", "-")
+    if isinstance(value, bool):
+        return f"--{flag}" if value else f"--no-{flag}"
+    return f"--{flag} {quoted(value) if isinstance(value, str) else f'{value:g}'}"
+
+
+def pool_of(run: TrainedRun, options: TuneOptions, layout: TuneLayout) -> list[Genotype]:
+    """The networks that trials draw from: those named, or the best of the search by inherited scores, without regard
+    to their heads; none for any of the space.
 
     They are the same on every rank, and those that the stage recorded where it has begun: a search that went on since
-    does not change them. Raises ValueError when nothing was scored.
+    does not change them. Raises ValueError when nothing was scored, or a named network is not of the space.
     """
+    space, named = run.setting.space, varied(options.vary).get(NETWORK, ())
+    if named and options.pool:
+        raise ValueError("networks are named by --vary; leave out --pool")
+    if named:
+        head = f":{space.heads[0]}" if space.heads else ""
+        return [space.parse(name if ":" in name else f"{name}{head}") for name in map(str, named)]
     pool: Sequence[Genotype] = ()
     if run.processes.leads and layout.config.is_file():
         pool = TuneConfig.read(layout.config, f"delete the folder {layout.folder}").pool
-    elif run.processes.leads and networks:
-        pool = _best(run, networks)
-    return [run.setting.space.parse(text) for text in run.processes.broadcast(" ".join(map(str, pool))).split()]
+    elif run.processes.leads and options.pool:
+        pool = _best(run, options.pool)
+    return [space.parse(text) for text in run.processes.broadcast(" ".join(map(str, pool))).split()]
 
 
 def _best(run: TrainedRun, networks: int) -> list[Genotype]:

@@ -1,26 +1,13 @@
-"""The trials of `dualfair tune`: a network, a head, an optimizer and a learning rate each, and what they came to.
+"""The trials of `dualfair tune`: a network and its hyper-parameters each, and what they came to."""
 
-The choices and their ranges are those of the DPN study's joint search (its table 1).
-"""
-
-import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-
-import numpy as np
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from dualfair.presentation.format import spoken
 from dualfair.presentation.table import Column, Table, table
 from dualfair.runs.records.codec import Record, keyed
 from dualfair.runs.training_spec import TrainingSpec
-from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.images import PEOPLE
-from dualfair.supernet.space import SearchSpace
-
-TUNE_STREAM = 5
-"""Beside the seed, so that trials share no draws with searches and random networks of the same seed."""
-LEARNING_RATES = {"sgd": (0.09, 0.8), "adam": (1e-5, 1e-2), "adamw": (1e-5, 1e-2)}
-"""Optimizers, and between which learning rates the logarithm is uniform."""
 
 
 @dataclass(frozen=True)
@@ -40,41 +27,27 @@ class RungResult(Record):
 
 @dataclass(frozen=True)
 class Trial(Record):
-    """Which network is trained, and how; what it came to in every rung that it reached, and whether it is `on_front` of
-    the last one."""
+    """Which network is trained, and how, but for the epochs; whether a `model` chose it by the `seen` results of
+    others; what it came to in every rung that it reached, and whether it is `on_front` of the last one."""
 
     number: int = keyed("trial")
-    genotype: Genotype
-    optimizer: str
-    lr: float
+    training: TrainingSpec
+    seen: int = 0
+    model: bool = keyed("chosen by the model", default=False)
     rungs: tuple[RungResult, ...] = ()
     on_front: bool = keyed("on the front", default=False)
 
-    def training(self, epochs: float) -> TrainingSpec:
+    @property
+    def changes(self) -> dict[str, object]:
+        """Its hyper-parameters by name."""
+        return dict(self.training.changes)
+
+    def of(self, epochs: float) -> TrainingSpec:
         """Its training with so many epochs."""
-        return TrainingSpec(self.genotype, (("optimizer", self.optimizer), ("lr", self.lr), ("epochs", float(epochs))))
+        return TrainingSpec(self.training.network, (*self.training.changes, ("epochs", float(epochs))))
 
     def __str__(self) -> str:
-        return f"trial {self.number} ({self.genotype}, {self.optimizer}, lr {self.lr:g})"
-
-
-def draw_trial(number: int, seed: int, space: SearchSpace, pool: Sequence[Genotype]) -> Trial:
-    """Trial `number` of a seed: the same whatever came before it.
-
-    The network is one of `pool` with any head of the space, all equally probable; without a pool any network of the
-    space. Learning rates have three significant digits.
-    """
-    rng = np.random.default_rng([TUNE_STREAM, seed, number])
-    if pool:
-        genotype = pool[rng.integers(len(pool))]
-        heads = [replace(genotype, head=head) for head in space.heads]
-        genotypes = [with_head for with_head in heads if with_head in space] or [genotype]
-        genotype = genotypes[rng.integers(len(genotypes))]
-    else:
-        genotype = space.decode(rng.integers(space.sizes).tolist())
-    optimizer = [*LEARNING_RATES][rng.integers(len(LEARNING_RATES))]
-    low, high = map(math.log, LEARNING_RATES[optimizer])
-    return Trial(number, genotype, optimizer, float(f"{math.exp(rng.uniform(low, high)):.3g}"))
+        return f"trial {self.number} ({self.training.label})"
 
 
 @dataclass(frozen=True)
@@ -108,23 +81,25 @@ class TuneResult(Record):
         return self._table(((trial, trial.rungs[-1]) for trial in self.top), caption)
 
     def _table(self, reached: Iterable[tuple[Trial, RungResult]], caption: str) -> Table:
-        columns = [Column("trial", "text"), Column("genotype", "text"), Column("optimizer", "text")]
-        columns += [Column("lr", "general"), Column("epochs", "general")]
+        examples = {name: value for trial in self.trials for name, value in trial.changes.items()}
+        kinds = {name: "general" if isinstance(value, (int, float)) else "text" for name, value in examples.items()}
+        columns = [Column("trial", "text"), Column("genotype", "text"), *map(Column, kinds, kinds.values())]
+        by_model = [Column("by model", "mark")] if any(trial.model for trial in self.trials) else []
+        columns += [*by_model, Column("epochs", "general")]
         columns += [Column(f"{split} {spoken(name)}") for split in ("val", "test") for name in self.measures]
-        rows = [
-            [
-                *(trial.number, str(trial.genotype), trial.optimizer, trial.lr, rung.epochs, *rung.values),
-                (trial.on_front and rung.epochs == self.rungs[-1]) or None,
-                rung.failed or None,
-            ]
-            for trial, rung in reached
-        ]
+        rows = []
+        for trial, rung in reached:
+            values = [trial.number, str(trial.training.network), *(trial.changes.get(name) for name in kinds)]
+            values += [trial.model] if by_model else []
+            front = (trial.on_front and rung.epochs == self.rungs[-1]) or None
+            rows.append([*values, rung.epochs, *rung.values, front, rung.failed or None])
         return table([*columns, Column("front", "mark"), Column("failed", "text")], rows, caption)
 
     def sentences(self) -> tuple[str, str]:
         """The networks on the front, and what all of this cost."""
-        chosen = ", ".join(str(trial.genotype) for trial in self.trials if trial.on_front) or "none"
-        reached = [sum(len(trial.rungs) > rung for trial in self.trials) for rung in range(len(self.rungs))]
+        chosen = ", ".join(str(trial.training.network) for trial in self.trials if trial.on_front) or "none"
+        spent = [rung.epochs for trial in self.trials for rung in trial.rungs]
+        reached = [spent.count(epochs) for epochs in self.rungs]
         counts = ", ".join(f"{n} of {epochs:g}" for n, epochs in zip(reached, self.rungs, strict=True))
         return (
             f"On the front of the validation {self.units}, by one training each: {chosen}.",
