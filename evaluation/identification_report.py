@@ -12,8 +12,10 @@ from dualfair.evaluation.metrics.disparity import (
     MINIMUM_PROBES,
     Disparity,
     DisparityResult,
+    PersonAccuracies,
     largest_difference,
     measure,
+    reduce_spreads,
     values_of,
 )
 from dualfair.evaluation.metrics.identification import COUNTS, Ranks, cmc, galleries, ranks
@@ -173,6 +175,26 @@ def _at_all(
     return DisparityRow.of(
         name, disparity, variant, result, whole, groups=_group_numbers(result, of_groups), signed=signed
     )
+
+
+def std_acc_report(
+    ranked: Ranks, identities: np.ndarray, groups: np.ndarray, leave_out: Sequence[str], options: EvaluateOptions
+) -> DisparityRow:
+    """StdAcc, which needs to know whose the probes are; the n of a group are its people."""
+    compared = ~np.isin(groups[ranked.probes], leave_out)
+    probe_groups, people = groups[ranked.probes][compared], identities[ranked.probes][compared]
+    by_person = PersonAccuracies.of(ranked.correct[compared], probe_groups, people)
+
+    def statistic(rows: np.ndarray) -> np.ndarray:
+        table = by_person.spreads(rows)
+        spreads = [np.nan if group.value is None else group.value for group in table.values()]
+        return np.array([reduce_spreads(table).value, *spreads])
+
+    names = set(groups.tolist()) - set(leave_out)
+    result = reduce_spreads(by_person.spreads(np.arange(len(people)), names))
+    whole, *of_groups = ([] if result.undefined else intervals(statistic, people, options)) or [None]
+    variant = "spread over the people of a group"
+    return DisparityRow.of("std_acc", None, variant, result, whole, groups=_group_numbers(result, of_groups))
 
 
 def _at_gallery(

@@ -18,12 +18,22 @@ import numpy as np
 from dualfair.evaluation.answers import ClassifiedImages, EmbeddedFaces
 from dualfair.evaluation.cost import macs, parameters
 from dualfair.evaluation.metrics.classification import balanced_error, rate_difference
-from dualfair.evaluation.metrics.disparity import DISPARITIES, Disparity, DisparityResult, error_share, measure
+from dualfair.evaluation.metrics.disparity import (
+    DISPARITIES,
+    WORST_GROUP,
+    Disparity,
+    DisparityResult,
+    largest_ratio_gap,
+    measure,
+    std_acc,
+)
 from dualfair.evaluation.metrics.identification import COUNTS, error
 from dualfair.evaluation.metrics.verification import far_warning, pairs_of_images, tar_of_all_pairs
 from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.skeleton import Skeleton
 
+REFERENCE = "reference"
+"""The argument of a ratio that names the group which all others are divided by."""
 MINIMISE, MAXIMISE = DIRECTIONS = ("minimise", "maximise")
 
 
@@ -133,9 +143,23 @@ class Objective:
         written = ", ".join(f"{name}={value}" for name, value in told.items())
         return replace(self, name=f"{self.name}({written})" if told else self.name, arguments=told)
 
+    @property
+    def gallery(self) -> dict[str, object]:
+        """Which of the arguments say what probes are ranked in."""
+        return {name: value for name, value in self.arguments.items() if name != REFERENCE}
+
+    @property
+    def probe_function(self) -> Callable[[np.ndarray, np.ndarray], float]:
+        """`of_probes`, to the reference group where one was named."""
+        return _relative(self.of_probes, self.arguments.get(REFERENCE, ""))
+
     def disparity(self, faces: EmbeddedFaces | ClassifiedImages) -> DisparityResult:
         """What a function of the probes comes to, with the values of the groups and why it is undefined where it is."""
-        return _measured(self.of_probes, faces, **self.arguments)
+        return _measured(self.probe_function, faces, **self.gallery)
+
+
+def _relative(function: Callable, reference: object) -> Callable:
+    return function.relative_to(reference) if reference else function
 
 
 def _measured(
@@ -146,24 +170,31 @@ def _measured(
 
 
 def disparity_objective(name: str, function: Callable[[np.ndarray, np.ndarray], float]) -> Objective:
-    """The objective that a disparity f(values, groups) is, at any gallery."""
+    """The objective that a disparity f(values, groups) is, at any gallery; a ratio also to one group."""
 
     def compute(faces: EmbeddedFaces, *, gallery: str = "all", galleries: int = 8, count: str = "images") -> float:
         return _measured(function, faces, gallery=gallery, galleries=galleries, count=count).value
 
+    def to_group(
+        faces: EmbeddedFaces, *, gallery: str = "all", galleries: int = 8, count: str = "images", reference: str = ""
+    ) -> float:
+        compared = _relative(function, reference)
+        return _measured(compared, faces, gallery=gallery, galleries=galleries, count=count).value
+
+    ratio = isinstance(function, Disparity) and function.reducer is largest_ratio_gap
     unit = "ranks" if name in ("rank_disparity", "capped_rank_disparity") else "between groups"
     return Objective(
         name=name,
         unit=unit,
-        compute=compute,
+        compute=to_group if ratio else compute,
         check=_check_galleries,
-        fits=_refuse_galleries,
+        fits=_refuse_arguments,
         of_probes=function,
         compares_groups=True,
     )
 
 
-def _check_galleries(gallery: str, galleries: int, count: str) -> None:
+def _check_galleries(gallery: str, galleries: int, count: str, reference: str = "") -> None:
     if gallery != "all" and not gallery.isdecimal():
         raise ValueError(f"gallery must be 'all' or a number of identities, got {gallery!r}")
     if galleries < 1:
@@ -172,9 +203,13 @@ def _check_galleries(gallery: str, galleries: int, count: str) -> None:
         raise ValueError(f"count must be one of {', '.join(COUNTS)}, got {count!r}")
 
 
-def _refuse_galleries(images: EmbeddedFaces | ClassifiedImages, *, gallery: str = "all", **_: object) -> None:
+def _refuse_arguments(
+    images: EmbeddedFaces | ClassifiedImages, *, gallery: str = "all", reference: str = "", **_: object
+) -> None:
     if isinstance(images, ClassifiedImages):
         images.refuse_gallery(gallery)
+    if reference and reference not in (groups := np.unique(images.groups).tolist()):
+        raise ValueError(f"there is no group {reference!r}; the groups are {', '.join(groups)}")
 
 
 def _check_far(far: float) -> None:
@@ -208,10 +243,14 @@ def _rate_objective(name: str) -> Objective:
     )
 
 
+def _of_ranked(faces: EmbeddedFaces) -> tuple[np.ndarray, np.ndarray]:
+    """Groups and identities (P,) of the probes that have a rank."""
+    probes = faces.ranks().probes
+    return faces.groups[probes], faces.identities[probes]
+
+
 TOP = 5
 """`top5_error` lets the true one be among so many."""
-
-WORST_GROUP = Disparity("worst_group_error", "correct", error_share, np.max)
 
 OBJECTIVES: dict[str, Objective] = {
     row.name: row
@@ -242,6 +281,13 @@ OBJECTIVES: dict[str, Objective] = {
         ),
         *map(_rate_objective, ("spd", "eod", "aod")),
         *(disparity_objective(name, function) for name, function in DISPARITIES.items()),
+        Objective(
+            name="std_acc",
+            unit="between groups",
+            compute=lambda faces: std_acc(faces.ranks().correct, *_of_ranked(faces), names=faces.groups.tolist()).value,
+            compares_groups=True,
+            takes=EmbeddedFaces,
+        ),
         Objective(
             name="worst_group_error",
             unit="share of probes",

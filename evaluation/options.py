@@ -26,6 +26,7 @@ class EvaluateOptions:
     resamples: int = _option(1000, "Bootstrap resamples over identities; 0 = no intervals.")
     interval: str = _option("bca", "bca or percentile.")
     least_people: int = _option(5, "Groups with fewer people are listed and stay in galleries, but are not compared.")
+    far: str = _option("0.001,0.01,0.1", "False accept rates, joined by ',', that verification is also judged at.")
     folds: int = _option(10, "Folds of pairs that are drawn; fewer where groups have few people.")
     within_group: bool = _option(False, "Draw impostor pairs within a group only, as in RFW.")
     seed: int = _option(0, "Seed of galleries, pairs, splits into enrolled and unknown people, and resamples.")
@@ -44,6 +45,19 @@ class EvaluateOptions:
             raise ValueError(f"interval must be one of {', '.join(INTERVALS)}, got {self.interval!r}")
         if self.gallery != "all" and not self.gallery.isdecimal():
             raise ValueError(f"gallery must be 'all' or a number of identities, got {self.gallery!r}")
+
+        _ = self.fars
+
+    @property
+    def fars(self) -> tuple[float, ...]:
+        """The false accept rates asked for. Raises ValueError where they are none."""
+        try:
+            rates = tuple(map(float, self.far.split(",")))
+        except ValueError:
+            rates = ()
+        if not rates or len(set(rates)) < len(rates) or not all(0 < rate < 1 for rate in rates):
+            raise ValueError(f"far must be different numbers above 0 and below 1, joined by ',', got {self.far!r}")
+        return rates
 
     @property
     def sections(self) -> tuple[str, ...]:

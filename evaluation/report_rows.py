@@ -6,10 +6,15 @@ from dualfair.evaluation.report import EvaluationReport, Number, bounds
 
 
 def group_rows(report: EvaluationReport) -> list[list[object]]:
-    """Every number of every group, and of everyone as "all", with its n and interval."""
+    """Every number of every group, and of everyone as "all", with its n and interval; of the CMC without intervals."""
     rows = [
         [group, measure, "insufficient" if number.value is None else number.value, number.n, *bounds(number.interval)]
         for group, measure, number in _numbers(report)
+    ]
+    rows += [
+        [group, f"cmc_by_identities_at_{k}", share, ranks.probes, None, None]
+        for group, ranks in (report.identification.rows.items() if report.identification else ())
+        for k, share in enumerate(ranks.cmc_by_identities if ranks.probes else (), start=1)
     ]
     return [["group", "measure", "value", "n", "low", "high"], *rows]
 

@@ -9,7 +9,12 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
-from dualfair.evaluation.identification_report import disparity_report, open_set_report, rank_report
+from dualfair.evaluation.identification_report import (
+    disparity_report,
+    open_set_report,
+    rank_report,
+    std_acc_report,
+)
 from dualfair.evaluation.metrics.disparity import Disparity, largest_ratio_gap
 from dualfair.evaluation.metrics.identification import COUNTS, gallery_split
 from dualfair.evaluation.metrics.pairs import make_pairs
@@ -179,8 +184,9 @@ def _identification(
         report = rank_report(ranks, identities, labels, options)
         sections["identification"] = report if groups.several else replace(report, groups={})
     if "disparity" in options.sections and groups.compare:
-        sections["disparities"] = disparity_report(
-            ranks, embeddings, identities, labels, measures, groups.small, options
+        sections["disparities"] = (
+            *disparity_report(ranks, embeddings, identities, labels, measures, groups.small, options),
+            std_acc_report(by_images, identities, labels, groups.small, options),
         )
     elif "disparity" in options.sections:
         notes.append("no disparities: there are not two groups to compare; name a column with --group")

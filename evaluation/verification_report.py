@@ -23,8 +23,6 @@ from dualfair.evaluation.report import (
 )
 from dualfair.evaluation.statistics.bootstrap import Interval, Statistic
 
-FARS = (0.001, 0.01, 0.1)
-"""False accept rates that the TAR is taken at, and groups at the threshold of each."""
 RATES = ("fmr", "fnmr", "tpr", "accuracy")
 """The rates of a group that are reported at a threshold."""
 
@@ -80,7 +78,7 @@ def verification_report(
         folds=len(np.unique(pairs.fold)),
         accuracy=_accuracy(scored),
         eer=_eer(scored),
-        at_far=tuple(_at_far(scored, faces.grouped, far) for far in FARS),
+        at_far=tuple(_at_far(scored, faces.grouped, far) for far in options.fars),
         accuracy_by_group=_group_accuracies(scored) if faces.grouped else None,
     )
     return report, curves

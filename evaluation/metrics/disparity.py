@@ -263,6 +263,64 @@ def error_share(values: np.ndarray) -> float:
     return float(np.mean(1 - values))
 
 
+@dataclass(frozen=True, eq=False)
+class PersonAccuracies:
+    """The accuracies of people, as StdAcc takes them, from the correctness of probes (P,).
+
+    `accuracies`, `groups` and `probes` (I,) are of the people: share of probes that are right, group, and how many
+    probes; `codes` (P,) say whose a probe is.
+    """
+
+    accuracies: np.ndarray
+    groups: np.ndarray
+    probes: np.ndarray
+    codes: np.ndarray
+
+    @classmethod
+    def of(cls, correct: np.ndarray, groups: np.ndarray, identities: np.ndarray) -> PersonAccuracies:
+        """Those of probes: all arrays (P,). A person who is in two groups counts in each."""
+        pairs = np.stack([np.unique(labels, return_inverse=True)[1] for labels in (groups, identities)], axis=1)
+        _, first, codes, probes = np.unique(pairs, axis=0, return_index=True, return_inverse=True, return_counts=True)
+        accuracies = np.bincount(codes, weights=correct, minlength=len(probes)) / probes
+        return cls(accuracies, np.asarray(groups)[first], probes, codes)
+
+    def spreads(self, rows: np.ndarray, names: Iterable[object] = ()) -> dict[object, GroupValue]:
+        """By group, the sample standard deviation (divided by I - 1) over its people of a resample, and their number.
+
+        `rows` are probes, of a person as often as it was drawn; None for fewer than two people. `names` are groups to
+        list even where nobody is of them.
+        """
+        times = np.bincount(self.codes[rows], minlength=len(self.probes)) / self.probes
+        table = {}
+        for name in sorted({*self.groups.tolist(), *names}):
+            weights, accuracies = times[self.groups == name], self.accuracies[self.groups == name]
+            n = weights.sum()
+            mean = (weights * accuracies).sum() / n if n else 0.0
+            squares = (weights * (accuracies - mean) ** 2).sum()
+            table[name] = GroupValue(float(np.sqrt(squares / (n - 1))) if n > 1 else None, round(float(n)))
+        return table
+
+
+def std_acc(
+    correct: np.ndarray, groups: np.ndarray, identities: np.ndarray, names: Iterable[object] = ()
+) -> DisparityResult:
+    """StdAcc, the largest difference between groups of the spread of their people's accuracies; arrays of probes (P,).
+
+    The DPN study's |Std(Acc a) - Std(Acc b)|. What the deviation is taken over is not said there, and its program takes
+    saved epochs; here it is people. The n of a group are its people; undefined where they are fewer than two, also in
+    a group of `names` without probes. Raises ValueError for fewer than two groups.
+    """
+    return reduce_spreads(PersonAccuracies.of(correct, groups, identities).spreads(np.arange(len(correct)), names))
+
+
+def reduce_spreads(table: Mapping[object, GroupValue]) -> DisparityResult:
+    """StdAcc of the spreads of groups."""
+    return Disparity("std_acc", "correct", np.std, largest_difference).reduce(table)
+
+
+WORST_GROUP = Disparity("worst_group_error", "correct", error_share, np.max)
+"""The error of the group that fares worst: no difference, but what a minimax treatment of groups minimises."""
+
 DISPARITIES: dict[str, Disparity] = {
     row.name: row
     for row in (

@@ -265,7 +265,7 @@ def _of_images(faces: EmbeddedFaces, objective: Objective, resamples: int) -> tu
 
 def _of_probes(faces: EmbeddedFaces, objective: Objective, resamples: int) -> tuple[float | None, float | None]:
     """The interval of a function of probes' values and groups; None where it is undefined."""
-    ranked = faces.galleries(**objective.arguments)
+    ranked = faces.galleries(**objective.gallery)
     people = np.concatenate([faces.identities[images[gallery_ranks.probes]] for gallery_ranks, images in ranked])
     if not len(people):
         return None, None
@@ -276,7 +276,7 @@ def _of_probes(faces: EmbeddedFaces, objective: Objective, resamples: int) -> tu
 
 def _statistic(objective: Objective, ranked: Sequence[tuple[Ranks, np.ndarray]], groups: np.ndarray) -> Statistic:
     """An objective of the ranked images of one gallery or more, as `disparity.measure` takes it, over all probes."""
-    function = objective.of_probes
+    function = objective.probe_function
     correct = values_of(function) == "correct"
     values = np.concatenate([gallery_ranks.correct if correct else gallery_ranks.values for gallery_ranks, _ in ranked])
     if isinstance(function, Disparity) and function.reference is None:

@@ -115,7 +115,7 @@ def test_a_list_is_read_and_written_in_one_way(own, text, names, columns):
             "params,macs",
             "objectives 'params,macs': none is measured on images, so nothing would be learnt from the supernet; add "
             "one of error, top5_error, balanced_error, spd, eod, aod, "
-            f"{', '.join(DISPARITIES)}, worst_group_error, tar",
+            f"{', '.join(DISPARITIES)}, std_acc, worst_group_error, tar",
         ),
         (
             "error,speed",
@@ -299,3 +299,49 @@ def test_intervals_of_a_share_by_leaving_people_out_stay_in_its_range():
     assert columns["1 - tar(far=0.01) low"] == pytest.approx(free[0])
     reliable = Objective(name="reliable", compute=len, direction="maximise", best=2.0, worst=-1.0)
     assert reliable.bounds == (0, 3) and Objective(name="free", compute=len).bounds == (-np.inf, np.inf)
+
+
+def test_a_ratio_may_be_searched_on_to_one_group_only():
+    embeddings, identities, groups = clustered_groups()
+    faces = EmbeddedFaces(embeddings, identities, groups, 0)
+    either, to_a, to_b = parse_objectives("rank_ratio,rank_ratio(reference=a),rank_ratio(reference=b, gallery=all)")
+    means = {name: faces.ranks().values[groups[faces.ranks().probes] == name].mean() for name in "ab"}
+    assert to_a.column == "rank_ratio(reference=a)" and to_b.column == "rank_ratio(reference=b)"
+    assert to_a.value(faces) == pytest.approx(abs(1 - means["b"] / means["a"]))
+    assert to_b.value(faces) == pytest.approx(abs(1 - means["a"] / means["b"]))
+    assert either.value(faces) == pytest.approx(max(to_a.value(faces), to_b.value(faces)))
+    assert to_a.value(faces) != to_b.value(faces)
+    low, high = interval_columns(faces, (to_a,), 50).values()
+    assert low <= to_a.value(faces) <= high
+    protocol = EvaluationProtocol(objectives=(to_a, either))
+    assert evaluate_faces(faces, protocol).measures["rank_ratio(reference=a)"] == to_a.value(faces)
+    (nowhere, _) = parse_objectives("rank_ratio(reference=z),error")
+    with pytest.raises(
+        ValueError, match=r"objective rank_ratio\(reference=z\): there is no group 'z'; the groups are a, b"
+    ):
+        nowhere.value(faces)
+    with pytest.raises(ValueError, match="objective rank_disparity has no argument 'reference'"):
+        parse_objectives("rank_disparity(reference=a),error")
+
+
+def test_std_acc_can_be_searched_on():
+    embeddings, identities, groups = clustered_groups()
+    faces = EmbeddedFaces(embeddings, identities, groups, 0)
+    objective, _ = parse_objectives("std_acc,error")
+    right = faces.ranks().correct
+    spreads = [
+        np.std([right[identities == name].mean() for name in np.unique(identities[groups == group])], ddof=1)
+        for group in "ab"
+    ]
+    assert objective.value(faces) == pytest.approx(abs(spreads[0] - spreads[1])) and objective.compares_groups
+    ends = interval_columns(faces, (objective,), 50)
+    assert np.isfinite([*ends.values()]).all()
+
+
+def clustered_groups():
+    """Noisy embeddings of 20 people x 4 images, those of group b noisier."""
+    rng = np.random.default_rng(0)
+    identities = np.repeat([f"p{person:02d}" for person in range(20)], 4)
+    groups = np.repeat(["a", "b"] * 10, 4)
+    noise = np.where(groups == "a", 0.9, 1.3)[:, None] * rng.normal(size=(80, 8))
+    return np.repeat(rng.normal(size=(20, 8)), 4, axis=0) + noise, identities, groups

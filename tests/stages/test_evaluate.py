@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 
 from dualfair.evaluation.metrics.identification import error, gallery_split, ranks
+from dualfair.evaluation.options import EvaluateOptions
 from dualfair.evaluation.scoring.embedding import embed
 from dualfair.runs.layout import TrainingLayout
 from dualfair.runs.records.codec import encode
@@ -125,6 +126,50 @@ def test_tables_and_pictures_lie_beside_the_report(dualfair, files):
     for name in ("cmc.png", "det.png", "groups.png"):
         with Image.open(files / "out" / name) as picture:
             assert np.asarray(picture.convert("L")).std() > 5
+
+
+def test_tables_hold_the_whole_curve_and_what_minimax_and_std_acc_are(dualfair, files, people):
+    result, report = measured(dualfair, files)
+    rows = list(csv.DictReader((files / "out/groups.csv").open()))
+    for name in ("all", "c"):
+        curve = report["identification"]["groups"].get(name, report["identification"]["all"])["cmc_by_identities"]
+        written = [row for row in rows if row["group"] == name and row["measure"].startswith("cmc_by_identities_at_")]
+        assert [row["measure"].rpartition("_")[2] for row in written] == [str(k) for k in range(1, 21)]
+        assert [float(row["value"]) for row in written] == curve and {row["n"] for row in written} == {
+            "144" if name == "all" else "48"
+        }
+    curve = report["identification"]["all"]["cmc_by_identities"]
+    line = next(line for line in result.out.splitlines() if line.startswith("all "))
+    assert line.split()[-2:] == [f"{curve[4]:.3f}", f"{curve[19]:.3f}"]
+    by_name = {row["name"]: row for row in report["disparities"]}
+    errors = [row["error"]["value"] for row in report["identification"]["groups"].values()]
+    assert by_name["worst_group_error"]["value"] == pytest.approx(max(errors))
+    embeddings, identities, groups = people
+    right = brute_ranks(embeddings.astype(float), identities) == 0
+    names = {group: np.unique(identities[groups == group]) for group in "abc"}
+    spreads = [np.std([right[identities == name].mean() for name in names[g]], ddof=1) for g in "abc"]
+    row = by_name["std_acc"]
+    assert row["value"] == pytest.approx(max(spreads) - min(spreads))
+    assert row["variant"] == "spread over the people of a group"
+    assert [(group["value"], group["n"]) for group in row["groups"].values()] == [
+        (pytest.approx(spread), len(names[g])) for g, spread in zip("abc", spreads, strict=True)
+    ]
+    assert row["interval"]["low"] <= row["value"] <= row["interval"]["high"]
+
+
+def test_verification_is_judged_at_the_rates_that_were_asked_for(dualfair, files):
+    _, report = measured(dualfair, files, "--far", "0.05,0.3", "--metrics", "verification")
+    points = report["verification"]["at_far"]
+    assert [point["far_asked"] for point in points] == [0.05, 0.3] and points[0]["tar"] <= points[1]["tar"]
+    assert all(point["far"] <= point["far_asked"] for point in points)
+    rows = list(csv.DictReader((files / "out/disparities.csv").open()))
+    assert {row["variant"] for row in rows} == {f"threshold of FAR {far:g} over all pairs" for far in (0.05, 0.3)}
+
+
+@pytest.mark.parametrize("far", ["0.1,0.1", "0", "1", "", "0.1,x", "nan"])
+def test_rates_that_are_none_are_refused(far):
+    with pytest.raises(ValueError, match="far must be different numbers above 0 and below 1, joined by ',', got"):
+        EvaluateOptions(far=far)
 
 
 def test_pictures_of_an_earlier_evaluation_do_not_stay_beside_the_report_of_another_one(dualfair, files):

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from dualfair.evaluation.classification_report import ClassifiedSubject
-from dualfair.evaluation.metrics.disparity import DISPARITIES
+from dualfair.evaluation.metrics.disparity import DISPARITIES, WORST_GROUP
 from dualfair.evaluation.options import EvaluateOptions
 from dualfair.evaluation.report import Classification, EvaluationReport, Number, Verification, against_baseline
 from dualfair.evaluation.report_rows import disparity_rows, group_rows, network_rows
@@ -24,6 +24,8 @@ from dualfair.supernet.training.process_group import ALONE, ProcessGroup
 
 REPORT = "report.json"
 """The report, in the folder of an evaluation."""
+FOUND_WITHIN = (5, 20)
+"""Among how many people probes are said to be found: points of the CMC; the whole is in groups.csv."""
 PICTURES = CMC, BARS, DET = "cmc.png", "groups.png", "det.png"
 """The pictures beside it."""
 
@@ -43,7 +45,8 @@ def evaluate(
     `disparities` are further ones, as `module:function`; `baseline` is an earlier result, for bpc. Of several
     ranks the leading one writes.
     """
-    measures = {**DISPARITIES, **{name: look_up(name, DISPARITIES, "disparity") for name in disparities}}
+    named = {name: look_up(name, DISPARITIES, "disparity") for name in disparities}
+    measures = {**DISPARITIES, WORST_GROUP.name: WORST_GROUP, **named}
     single = len(subjects) == 1
     reports, folders = [], set()
     for subject in subjects:
@@ -105,7 +108,8 @@ def sentences(report: EvaluationReport) -> list[str]:
         lines += _classification_sentences(report.classification)
     if report.identification:
         names = ("group", "people", "probes", "error", "mean rank by images", "mean rank by identities")
-        kinds = ("text", "whole", "whole", "text", "text", "text")
+        names += tuple(f"in first {k}" for k in FOUND_WITHIN)
+        kinds = ("text", "whole", "whole", "text", "text", "text", *["number"] * len(FOUND_WITHIN))
         rows = [
             (
                 name,
@@ -114,6 +118,7 @@ def sentences(report: EvaluationReport) -> list[str]:
                 f"{row.error:.3f}",
                 f"{row.mean_rank_by_images:.2f}",
                 f"{row.mean_rank_by_identities:.2f}",
+                *(row.cmc_by_identities[k - 1] if row.probes else None for k in FOUND_WITHIN),
             )
             for name, row in report.identification.rows.items()
         ]

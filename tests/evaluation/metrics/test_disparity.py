@@ -8,9 +8,12 @@ from hypothesis import strategies as st
 from dualfair.evaluation.metrics.disparity import (
     DISPARITIES,
     MINIMUM_PROBES,
+    WORST_GROUP,
     GroupValue,
+    PersonAccuracies,
     measure,
     per_group,
+    std_acc,
     values_of,
 )
 from dualfair.evaluation.metrics.identification import Ranks, gallery_split, ranks, split_ranks
@@ -305,3 +308,41 @@ def test_ranks_of_a_gallery_and_probes_are_measured_with_the_groups_of_all_image
     assert measure(DISPARITIES["rank_disparity"], [(result, groups)]).value == pytest.approx(expected, abs=1e-12)
     with pytest.raises(ValueError, match="one for each of 60 images, got shape"):
         measure(DISPARITIES["rank_disparity"], [(result, groups[gallery])])
+
+
+# People a1 to a3 are right in 1/2, 1 and 0 of their probes, b1 and b2 in 1 and 1/2.
+CORRECT = np.array([1, 0, 1, 1, 0, 0, 0, 1, 1, 1, 0])
+PEOPLE = np.array(["a1", "a1", "a2", "a2", "a3", "a3", "a3", "b1", "b1", "b2", "b2"])
+
+
+def test_std_acc_is_the_difference_of_spreads_over_people():
+    groups = np.array([name[0] for name in PEOPLE])
+    spreads = np.std([0.5, 1, 0], ddof=1), np.std([1, 0.5], ddof=1)
+    result = std_acc(CORRECT, groups, PEOPLE)
+    assert result.value == pytest.approx(abs(spreads[0] - spreads[1]))
+    assert [(group.value, group.n) for group in result.groups.values()] == [
+        (pytest.approx(spreads[0]), 3),
+        (pytest.approx(spreads[1]), 2),
+    ]
+    order = np.random.default_rng(0).permutation(len(PEOPLE))
+    assert std_acc(CORRECT[order], groups[order], PEOPLE[order]).value == pytest.approx(result.value)
+    lonely = PEOPLE != "b2"
+    assert "n=1 in group 'b'" in std_acc(CORRECT[lonely], groups[lonely], PEOPLE[lonely]).undefined
+    assert "n=0 in group 'c'" in std_acc(CORRECT, groups, PEOPLE, names="abc").undefined
+    with pytest.raises(ValueError, match="std_acc compares groups and needs at least two, got 'a'"):
+        std_acc(CORRECT, np.full(11, "a"), PEOPLE)
+
+
+def test_people_of_a_resample_count_as_often_as_they_were_drawn():
+    groups = np.array([name[0] for name in PEOPLE])
+    by_person = PersonAccuracies.of(CORRECT, groups, PEOPLE)
+    drawn = ["a1", "a1", "a3", "b1", "b2", "b2", "b2"]
+    rows = np.concatenate([np.flatnonzero(name == PEOPLE) for name in drawn])
+    table = by_person.spreads(rows)
+    assert table["a"].value == pytest.approx(np.std([0.5, 0.5, 0], ddof=1)) and table["a"].n == 3
+    assert table["b"].value == pytest.approx(np.std([1, 0.5, 0.5, 0.5], ddof=1)) and table["b"].n == 4
+    assert by_person.spreads(np.flatnonzero(PEOPLE == "b1"))["a"].value is None
+
+
+def test_the_worst_group_is_the_one_with_the_largest_error():
+    assert WORST_GROUP(RANKS == 0, GROUPS) == 0.75
