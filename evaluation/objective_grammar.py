@@ -43,7 +43,7 @@ def parse_objectives(text: str, look_up: LookUp = _built_in) -> tuple[Objective,
     parts = [part.strip() for part in _COMMA.split(text)]
     if len(parts) not in NUMBER:
         raise ValueError(f"objectives must be {NUMBER[0]} to {NUMBER[-1]}, joined by ',', got {len(parts)}: {text!r}")
-    objectives = tuple(_objective(part, look_up) for part in parts)
+    objectives = tuple(parse_objective(part, look_up) for part in parts)
     settings = [(each.name.partition("(")[0], each.options | each.arguments) for each in objectives]
     if twice := next((name for name, options in settings if settings.count((name, options)) > 1), None):
         raise ValueError(f"objectives {text!r}: {twice} is named twice")
@@ -55,8 +55,8 @@ def parse_objectives(text: str, look_up: LookUp = _built_in) -> tuple[Objective,
     return objectives
 
 
-def _objective(text: str, look_up: LookUp) -> Objective:
-    """One objective as it is typed."""
+def parse_objective(text: str, look_up: LookUp = _built_in) -> Objective:
+    """One objective as it is typed. Raises ValueError, in one line, where it is none."""
     shape = _SHAPE.fullmatch(text)
     if shape is None:
         raise ValueError(f"objective {text!r}: expected a name, or name(argument=value)")

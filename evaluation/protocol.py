@@ -12,7 +12,7 @@ import numpy as np
 from dualfair.evaluation.answers import ClassifiedImages, EmbeddedFaces, answered
 from dualfair.evaluation.metrics.disparity import per_group
 from dualfair.evaluation.metrics.identification import CountNearer, error, halves
-from dualfair.evaluation.objective_grammar import default_objectives
+from dualfair.evaluation.objective_grammar import default_objectives, parse_objective
 from dualfair.evaluation.objectives import OBJECTIVES, Objective, columns_of
 
 if TYPE_CHECKING:
@@ -24,6 +24,20 @@ LITERAL = "rank_disparity"
 ALONGSIDE = (LITERAL, "log_rank_disparity", "capped_rank_disparity", "accuracy_disparity")
 """Differences between groups, which are finite on any faces: taken beside the protocol's objectives, so that it can be
 said which of them these faces can tell networks apart by."""
+
+FURTHER = (
+    "rank_disparity(count=identities)",
+    "rank_ratio",
+    "rank_ratio(count=identities)",
+    "accuracy_ratio",
+    "error_ratio",
+    "std",
+    "ser",
+    "std_acc",
+    "worst_group_error",
+)
+"""What standalone networks are compared by too: the measures that the DPN study draws fronts of, and the worst group's
+error. Ratios may be infinite, so that nothing is searched on them unasked."""
 
 
 @dataclass(frozen=True)
@@ -189,4 +203,15 @@ def _measures(
             if objective in asked_for:
                 raise
             values[objective.column] = float("nan")
+    return values
+
+
+def further_measures(images: EmbeddedFaces | ClassifiedImages) -> dict[str, float]:
+    """The FURTHER measures of images, by name, without those that are not for such images; NaN where undefined."""
+    values = {}
+    for text in FURTHER:
+        try:
+            values[text] = parse_objective(text).value(images)
+        except ValueError:
+            continue
     return values

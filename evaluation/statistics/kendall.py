@@ -66,13 +66,22 @@ def rhos(first: np.ndarray, second: np.ndarray, counts: np.ndarray) -> np.ndarra
 
     NaN where a resample holds equal scores only.
     """
+    return _moments(*(_mean_ranks(values, counts) for values in (first, second)), counts)
+
+
+def linear(first: np.ndarray, second: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Pearson's r (R,) of two scores (n,) in every resample `counts` (R, n); NaN as `rhos`."""
+    return _moments(first[None], second[None], counts)
+
+
+def _moments(first: np.ndarray, second: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """The correlation (R,) of values (R, n) that count so often."""
     totals = counts.sum(axis=1, keepdims=True)
-    centred = [_mean_ranks(values, counts) for values in (first, second)]
-    centred = [ranks - (counts * ranks).sum(axis=1, keepdims=True) / totals for ranks in centred]
+    centred = [ranks - (counts * ranks).sum(axis=1, keepdims=True) / totals for ranks in (first, second)]
     covariance = (counts * centred[0] * centred[1]).sum(axis=1)
     spread = np.sqrt((counts * centred[0] ** 2).sum(axis=1) * (counts * centred[1] ** 2).sum(axis=1))
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(spread > 1e-9, covariance / spread, np.nan)
+        return np.where(spread > 1e-15, covariance / spread, np.nan)
 
 
 def interval_of(

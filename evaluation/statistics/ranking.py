@@ -13,7 +13,7 @@ from scipy.optimize import linear_sum_assignment
 from scipy.stats import kendalltau, spearmanr, weightedtau
 
 from dualfair.evaluation.statistics.bootstrap import CONFIDENCE
-from dualfair.evaluation.statistics.kendall import corrected_partial_taus, interval_of, partial_taus, rhos, taus
+from dualfair.evaluation.statistics.kendall import corrected_partial_taus, interval_of, linear, partial_taus, rhos, taus
 
 LEAST_NETWORKS = 3
 """Fewer networks have no ranking worth a number: two agree or disagree by a toss of a coin."""
@@ -88,6 +88,20 @@ def spearman(
     first, second = _paired(first, second)
     scores = dict(zip(names, (first, second), strict=True))
     return _estimate(lambda counts: rhos(first, second, counts), scores, resamples, seed)
+
+
+def pearson(
+    first: Sequence[float],
+    second: Sequence[float],
+    *,
+    names: tuple[str, str] = ("first", "second"),
+    resamples: int = 2000,
+    seed: int = 0,
+) -> Estimate:
+    """Pearson's r in [-1, 1] of two measures (n,), with an interval over networks; undefined as `spearman`."""
+    first, second = _paired(first, second)
+    scores = dict(zip(names, (first, second), strict=True))
+    return _estimate(lambda counts: linear(first, second, counts), scores, resamples, seed)
 
 
 def tau_difference(

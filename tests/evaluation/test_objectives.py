@@ -17,7 +17,7 @@ from dualfair.evaluation.objectives import (
     caveats,
     disparity_objective,
 )
-from dualfair.evaluation.protocol import EvaluationProtocol, evaluate_faces
+from dualfair.evaluation.protocol import FURTHER, EvaluationProtocol, evaluate_faces, further_measures
 from dualfair.evaluation.scoring.scorer import interval_columns
 from dualfair.evaluation.statistics.jackknife import group_jackknife
 from dualfair.runs.config import look_up
@@ -322,6 +322,26 @@ def test_a_ratio_may_be_searched_on_to_one_group_only():
         nowhere.value(faces)
     with pytest.raises(ValueError, match="objective rank_disparity has no argument 'reference'"):
         parse_objectives("rank_disparity(reference=a),error")
+
+
+def test_further_measures_are_those_of_the_tables():
+    embeddings, identities, groups = clustered_groups()
+    faces = EmbeddedFaces(embeddings, identities, groups, 0)
+    values = further_measures(faces)
+    assert tuple(values) == FURTHER
+    for name in ("rank_ratio", "accuracy_ratio", "error_ratio", "std", "ser"):
+        ranks = faces.ranks()
+        given = ranks.correct if DISPARITIES[name].values == "correct" else ranks.values
+        assert values[name] == pytest.approx(DISPARITIES[name](given, groups[ranks.probes]))
+    by_people = faces.ranks("identities")
+    expected = DISPARITIES["rank_disparity"](by_people.values, groups[by_people.probes])
+    assert (
+        values["rank_disparity(count=identities)"]
+        == pytest.approx(expected)
+        != DISPARITIES["rank_disparity"](faces.ranks().values, groups[faces.ranks().probes])
+    )
+    alone = EmbeddedFaces(embeddings, identities, np.full(80, "a"), 0)
+    assert set(further_measures(alone)) <= {"worst_group_error"}
 
 
 def test_std_acc_can_be_searched_on():

@@ -10,10 +10,14 @@ from dualfair.evaluation.cost import macs, parameters
 from dualfair.runs.layout import RunLayout
 from dualfair.runs.records.training import BASELINE
 from dualfair.runs.run_files import RunFiles, collect, read_plan
+from dualfair.runs.training_spec import TrainingSpec
+from dualfair.stages import standalone_training
 from dualfair.stages.selection import Selection, Survey, read_survey, surveys
+from dualfair.supernet.families.backbone import Backbone
 from dualfair.supernet.skeleton import skeleton_of
 from dualfair.supernet.space import dpn_space
 from dualfair.supernet.training.recipe import Recipe
+from dualfair.supernet.training.trainer import NonFinite
 
 BRIEFLY = ("--seeds", 1, "--checkpoint-every", 0)
 BACKBONE = "timm.test_resnet:cosface,optimizer=adamw,lr=0.001"
@@ -117,6 +121,60 @@ def test_the_same_command_goes_on_and_trains_nothing_twice(dualfair, run, tmp_pa
     assert {**after, "seconds": 0} == {**before, "seconds": 0} and second.stat().st_mtime_ns == stamp
 
 
+def test_a_backbone_that_leaves_the_finite_numbers_is_left_out_and_the_others_are_trained(
+    dualfair, run, tmp_path, monkeypatch
+):
+    shutil.copytree(run.parent, tmp_path / "copy")
+    run = tmp_path / "copy/run"
+    (tmp_path / "s.toml").write_text(
+        "backbones = ['test_resnet', 'test_efficientnet']\nheads = ['cosface']\nrecipes = [{epochs = 0.1}]\n"
+        "published_rate_with = ['adamw']\n[published]\ntest_resnet = {optimizer = 'adam', lr = 0.4, epochs = 0.1}\n"
+    )
+    begun = standalone_training.run_training
+
+    def diverge(trainer, *args, **kwargs):
+        if trainer.recipe.optimizer == "adam":
+            raise NonFinite("20 steps in a row\nwere skipped")
+        return begun(trainer, *args, **kwargs)
+
+    monkeypatch.setattr(standalone_training, "run_training", diverge)
+    result = dualfair("retrain", "--run", run, "--survey", tmp_path / "s.toml", "--seeds", 1)
+    assert result.status == 0, result.err
+    label = "timm.test_resnet:cosface,epochs=0.1,optimizer=adam,lr=0.4"
+    failed = run / "retrain" / label.replace(":", "_") / "seed-0/failed.json"
+    line = f"Left out: {label} seed 0 has no result, 20 steps in a row were skipped; delete {failed} to try again"
+    assert line in result.out.splitlines() and json.loads(failed.read_text()) == {
+        "failed": "20 steps in a row were skipped"
+    }
+    others = [f"timm.{name}:cosface,epochs=0.1" for name in ("test_efficientnet", "test_resnet")]
+    others += ["timm.test_resnet:cosface,epochs=0.1,optimizer=adamw,lr=0.4"]
+    trained = {str(result.training) for result in RunFiles(RunLayout(run)).results(RunLayout(run).retrain).values()}
+    assert {f"{label} seed 0" for label in others} <= trained
+    assert "1 failed, without a result" in dualfair("status", run).out
+    again = dualfair("retrain", "--run", run, "--survey", tmp_path / "s.toml", "--seeds", 1)
+    assert again.status == 0 and line in again.out.splitlines()
+    alone = ("--backbone", "test_resnet", "--head", "cosface", "--epochs", 0.1, "--optimizer", "adam", "--lr", 0.4)
+    refused = dualfair("retrain", "--run", run, *alone, "--seeds", 1)
+    assert refused.status == 2 and "none of these trainings has a result; take other recipes" in refused.err
+
+
+def test_the_survey_of_the_study_has_the_published_recipes():
+    survey = read_survey("study")
+    assert {*survey.published} == {*survey.backbones}
+    by_name = {name: [dict(row) for row in survey.recipes_of(name)] for name in survey.backbones}
+    assert by_name["dpn107"] == [
+        {"optimizer": "sgd", "lr": 0.1},
+        {"optimizer": "adamw", "lr": 0.001},
+        {"optimizer": "sgd", "lr": 0.001, "weight_decay": 0.0001},
+        {"optimizer": "sgd", "lr": 0.001, "weight_decay": 0.0001},
+        {"optimizer": "adamw", "lr": 0.001, "weight_decay": 0.0001},
+    ]
+    different = [
+        len({TrainingSpec(Backbone(name, "cosface"), row) for row in survey.recipes_of(name)}) for name in by_name
+    ]
+    assert {*different} == {4, 5}
+
+
 def test_a_shelf_networks_folder_is_evaluated_like_one_of_ours(dualfair, run, tmp_path):
     folder = run / "retrain" / BACKBONE.replace(":", "_") / "seed-1"
     faces, out = run.parent / "faces", tmp_path / "out"
@@ -209,6 +267,10 @@ def test_a_survey_without_heads_takes_those_of_the_run(tmp_path, monkeypatch, te
         ("backbones = ['a']\n[[recipes]]\nlr = -1.0", "lr must be above 0, got -1.0"),
         ("backbones = ['a']\nrecipes = 3", "recipes must be tables"),
         ("backbones = [", "is not TOML"),
+        ("backbones = ['a']\npublished = 3", "published must be a table of recipe options by backbone"),
+        ("backbones = ['a']\n[published]\nb = {lr = 0.1}", "published names 'b', which is none of the backbones"),
+        ("backbones = ['a']\n[published]\na = {rate = 0.1}", "unknown recipe field 'rate'"),
+        ("backbones = ['a']\npublished_rate_with = 'sgd'", "published_rate_with must be a list of names"),
     ],
 )
 def test_a_survey_that_makes_no_sense_is_refused(tmp_path, text, said):

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from PIL import Image
-from scipy.stats import spearmanr
+from scipy.stats import pearsonr, spearmanr
 
 from dualfair.runs.directory import RunDirectory
 from dualfair.runs.options import ProtocolOptions
@@ -71,6 +71,42 @@ def test_the_correlation_is_spearmans_and_the_better_half_is_chosen_on_validatio
     assert correlations["all"].value == pytest.approx(spearmanr(*zip(*means, strict=True)).statistic)
     assert correlations["all"].n == 5
     assert correlations["better half in error"].n == 3 and correlations["baselines"].value is None
+
+
+def test_every_measure_has_both_correlations_and_a_front_also_below_an_error():
+    """Networks of error 0.05 to 0.45; the ratio rises with error squared, std_acc falls."""
+    rng, results = np.random.default_rng(0), []
+    labels = [f"{code}0{code}:cosface" for code in range(7)] + ["timm.a:cosface", "timm.b:cosface"]
+    for place, label in enumerate(labels):
+        for seed in range(2):
+            error = 0.05 * (place + 1) + 0.001 * rng.random()
+            further = {split: {"rank_ratio": error**2, "std_acc": 1 - error} for split in ("validation", "test")}
+            results.append(training_result(label, seed, on_both=scores(error, rng.random()), further=further))
+    report = study(results, resamples=50)
+    assert report.measures == ("error", "rank_disparity") and report.further == ("rank_ratio", "std_acc")
+    errors = [network.mean("test", "error") for network in report.networks]
+    for name in ("rank_disparity", "rank_ratio"):
+        values = [network.mean("test", name) for network in report.networks]
+        assert report.linear[name]["all"].value == pytest.approx(pearsonr(errors, values).statistic)
+        assert report.linear[name]["all"].interval is not None
+        below = report.linear[name]["error below 0.3"]
+        assert below.n == 5 and below.value == pytest.approx(pearsonr(errors[:5], values[:5]).statistic)
+    assert report.correlations["rank_ratio"]["all"].value == 1 > report.linear["rank_ratio"]["all"].value
+    assert report.fronts["rank_ratio"] == (labels[0],) and report.fronts["std_acc"] == tuple(labels)
+    assert [*report.against] == ["rank_disparity"]
+    rows = report.table_by_measure().records()
+    assert [row["measure"] for row in rows[::2]] == ["rank disparity", "rank ratio", "std acc"]
+    assert [row["networks"] for row in rows[:2]] == ["all", "error below 0.3"]
+    assert rows[2]["front"] == labels[0] and rows[3]["front"] is None
+    assert "test rank ratio" in report.table(further=True).records()[0]
+    assert "test rank ratio" not in report.table().records()[0]
+    assert BaselineStudy.from_json(json.loads(json.dumps(report.to_json()))) == report
+
+
+def test_trainings_from_before_have_no_further_measures():
+    further = {split: {"std_acc": 0.1} for split in ("validation", "test")}
+    results = [training_result("101:cosface", further=further), training_result("timm.a:cosface")]
+    assert study(results, resamples=10).further == ()
 
 
 @pytest.mark.parametrize(("ours", "verdict"), [((0.1, 0.1), "larger"), ((0.9, 0.95), "smaller")])

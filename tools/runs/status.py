@@ -152,11 +152,13 @@ def _study(files: RunFiles, stage: StudyLayout) -> Stage:
 
 def _trainings(files: RunFiles, stage: TrainingsLayout, planned: Sequence[tuple[str, int]]) -> Stage:
     """The standalone trainings of a stage that are `planned`, or those that have begun where that is not known."""
-    results, durations, half_done, missing, left = files.results(stage), [], [], 0, None
+    results, durations, half_done, missing, failed, left = files.results(stage), [], [], 0, 0, None
     for label, seed in planned or stage.begun_trainings():
         training = stage.of_label(label, seed)
         if result := results.get(training.result):
             durations.append(result.seconds)
+        elif training.failure.is_file():
+            failed += 1
         elif newest := _newest_checkpoint(files, training.folder):
             half_done.append(newest)
         else:
@@ -164,7 +166,9 @@ def _trainings(files: RunFiles, stage: TrainingsLayout, planned: Sequence[tuple[
     lengths = durations or [steps * each for _, steps, each in half_done]
     if planned and lengths:
         left = sum((steps - step) * each for step, steps, each in half_done) + missing * sum(lengths) / len(lengths)
-    done, total, notes = len(durations), len(planned) or None, [f"{len(half_done)} half done"] if half_done else []
+    counts = ((len(half_done), "half done"), (failed, "failed, without a result"))
+    done, total = len(durations) + failed, len(planned) or None
+    notes = [f"{count} {what}" for count, what in counts if count]
     return _stage(stage, "trainings", done, total, finished=done == total, seconds_left=left, notes=notes)
 
 

@@ -5,7 +5,7 @@ Needs no torch to be read.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +21,8 @@ from dualfair.supernet.training.recipe import Recipe
 if TYPE_CHECKING:
     from dualfair.runs.trained_run import TrainedRun
 
+Changes = tuple[tuple[str, object], ...]
+"""Fields of a recipe and their values."""
 SURVEYS = Path(__file__).parent / "surveys"
 """The folder of the surveys that come with the package."""
 
@@ -30,12 +32,18 @@ class Survey:
     """Every backbone with every head by every recipe.
 
     `backbones` are names of timm's. A recipe is the fields that it changes, as (field, value) pairs; without `recipes`
-    there is the one that changes nothing, and without `heads` those of the run.
+    there is the one that changes nothing, and without `heads` those of the run. Those of a single backbone, by its
+    name, are `published`.
     """
 
     backbones: tuple[str, ...] = ()
     heads: tuple[str, ...] = ()
-    recipes: tuple[tuple[tuple[str, object], ...], ...] = ((),)
+    recipes: tuple[Changes, ...] = ((),)
+    published: Mapping[str, tuple[Changes, ...]] = field(default_factory=dict)
+
+    def recipes_of(self, backbone: str) -> tuple[Changes, ...]:
+        """Every recipe that a backbone is trained by."""
+        return (*self.recipes, *self.published.get(backbone, ()))
 
 
 @dataclass(frozen=True)
@@ -77,7 +85,7 @@ class Selection:
                 samples[TrainingSpec(Backbone(name, head), changes)] = BASELINE
         for name in (name for name in self.survey.backbones if name in buildable):
             for head in heads or self.survey.heads or run.setting.space.heads:
-                for row in self.survey.recipes:
+                for row in self.survey.recipes_of(name):
                     row_changes = differences(changed(recipe, dict(row)), vars(base))
                     samples[TrainingSpec(Backbone(name, head), row_changes)] = BASELINE
         if not samples:
@@ -110,13 +118,14 @@ def surveys() -> list[str]:
 
 
 def read_survey(survey: str) -> Survey:
-    """One of `surveys` by its name, or a TOML file with `backbones`, optional `heads`, else those of the run, and
-    tables [[recipes]].
+    """One of `surveys` by its name, or a TOML file with `backbones`, optional `heads`, else those of the run, tables
+    [[recipes]] for all, and a table [published] with one for single backbones, which are trained by theirs with each
+    optimizer of `published_rate_with` too.
 
     Raises ValueError naming what in the file is wrong.
     """
     path = SURVEYS / f"{survey}.toml" if survey in surveys() else Path(survey)
-    values = {"backbones": None, "heads": (), "recipes": [{}]}
+    values = {"backbones": None, "heads": (), "recipes": [{}], "published": {}, "published_rate_with": []}
     given = read_toml(path, "survey")
     names, values = [*values], values | given
     try:
@@ -130,13 +139,26 @@ def read_survey(survey: str) -> Survey:
         recipes = values["recipes"]
         if not isinstance(recipes, list) or not recipes or not all(isinstance(table, dict) for table in recipes):
             raise ValueError("recipes must be tables [[recipes]] of recipe options")
-        recipes = tuple(tuple(table.items()) for table in recipes)
+        read = Survey(backbones, heads, tuple(tuple(table.items()) for table in recipes), _published(values, backbones))
         for name in backbones:
-            for changes in recipes:
+            for changes in read.recipes_of(name):
                 TrainingSpec(Backbone(name, (*heads, MARGIN_HEADS[0])[0]), changes)
     except ValueError as error:
         raise ValueError(f"survey {path}: {error}") from None
-    return Survey(backbones, heads, recipes)
+    return read
+
+
+def _published(values: Mapping[str, object], backbones: Sequence[str]) -> dict[str, tuple[Changes, ...]]:
+    rows = values["published"]
+    if not isinstance(rows, dict) or not all(isinstance(row, dict) for row in rows.values()):
+        raise ValueError("published must be a table of recipe options by backbone")
+    if unknown := [name for name in rows if name not in backbones]:
+        raise ValueError(f"published names {unknown[0][:60]!r}, which is none of the backbones")
+    others = _texts("published_rate_with", values["published_rate_with"]) if values["published_rate_with"] else ()
+    return {
+        name: tuple(tuple(each.items()) for each in (row, *({**row, "optimizer": other} for other in others)))
+        for name, row in rows.items()
+    }
 
 
 def _texts(name: str, values: object) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from dualfair.evaluation.answers import answered
 from dualfair.evaluation.cost import measured_cost
-from dualfair.evaluation.protocol import ObjectiveNames, evaluate_faces
+from dualfair.evaluation.protocol import ObjectiveNames, evaluate_faces, further_measures
 from dualfair.evaluation.scoring.device_ranks import counter_on
 from dualfair.evaluation.scoring.scorer import population_answers
 from dualfair.presentation.boards import write_training_outcome
@@ -17,7 +17,7 @@ from dualfair.runs.devices import seeded
 from dualfair.runs.layout import TrainingsLayout
 from dualfair.runs.options import CHECKPOINT_MINUTES, ProtocolOptions, RetrainOptions
 from dualfair.runs.prior import Prior
-from dualfair.runs.records.training import SPLITS, TrainingResult
+from dualfair.runs.records.training import SPLITS, Failure, TrainingResult
 from dualfair.runs.run_files import read_result
 from dualfair.runs.standalone import build_network, describe_network
 from dualfair.runs.trained_run import TrainedRun, calibration_images
@@ -28,7 +28,7 @@ from dualfair.stages.training import run_training
 from dualfair.supernet.memory import Batch
 from dualfair.supernet.training.process_group import ALONE, ProcessGroup, divide
 from dualfair.supernet.training.recipe import AUTO, GRAPH, Recipe
-from dualfair.supernet.training.trainer import Trainer
+from dualfair.supernet.training.trainer import NonFinite, Trainer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,18 +65,35 @@ class TrainingStage:
 
 
 def train_all(run: TrainedRun, stage: TrainingStage, trainings: Sequence[TrainingSpec]) -> list[TrainingResult]:
-    """Train what has no result yet by teams of ranks; returns the results, one a training.
+    """Train what has no result yet by teams of ranks; returns the results.
 
-    Raises ValueError for a result that is damaged or not of this run, before anything is trained.
+    A backbone that leaves the finite numbers has none: some published recipes are like that. Raises ValueError for a
+    result that is damaged or not of this run, before anything is trained, and where no training has a result.
     """
     for path in (stage.layout.training(training).result for training in trainings):
         if path.is_file():
             read_result(path, run.setting.space)
     team = divide(run.processes, stage.how.options.ranks_per_job)
     for number in queue(run.processes, team, len(trainings)):
-        train_standalone(run, stage, trainings[number], team)
+        training = trainings[number]
+        try:
+            train_standalone(run, stage, training, team)
+        except NonFinite as error:
+            if not training.is_backbone:
+                raise
+            if team.leads:
+                Failure.of(error).write(stage.layout.training(training).failure)
     run.processes.wait()
-    results = [read_result(stage.layout.training(training).result, run.setting.space) for training in trainings]
+    places = {training: stage.layout.training(training) for training in trainings}
+    failed = [training for training, place in places.items() if place.failure.is_file()]
+    for training in failed:
+        remedy = f"delete {places[training].failure} to try again"
+        reason = Failure.read(places[training].failure, remedy).reason
+        run.directory.say(f"Left out: {training} has no result, {reason}; {remedy}")
+    if len(failed) == len(trainings):
+        raise ValueError("none of these trainings has a result; take other recipes")
+    finished = [place for training, place in places.items() if training not in failed]
+    results = [read_result(place.result, run.setting.space) for place in finished]
     for line in summary(results, stage.how.protocol.protocol().names):
         run.directory.say(line)
     return results
@@ -97,7 +114,7 @@ def train_standalone(run: TrainedRun, stage: TrainingStage, training: TrainingSp
     """Train and evaluate one network by the ranks of a team, unless an earlier run did."""
     place = stage.layout.training(training)
     place.folder.mkdir(parents=True, exist_ok=True)
-    done = place.result.is_file()
+    done = place.result.is_file() or place.failure.is_file()
     team.agree("which networks are trained", done)
     if done:
         return
@@ -151,13 +168,14 @@ def _conclude(run: TrainedRun, stage: TrainingStage, training: TrainingSpec, tra
     params, macs = measured_cost(network, run.setting.skeleton.image_size)
     calibration = calibration_images(run, stage.how.protocol.calibrate)
     batch = Batch(stage.how.protocol.images_at_once, run.directory.say)
-    protocol, scores = stage.how.protocol.protocol(), {}
+    protocol, scores, further = stage.how.protocol.protocol(), {}, {}
     for split in SPLITS:
         faces = run.setting.splits[split]
         answers = population_answers(
             network, [network.spec], faces, calibration, batch=batch, precision=stage.how.protocol.precision
         )[network.spec]
-        scores[split] = evaluate_faces(answered(faces, answers, protocol.seed, counter_on(run.device)), protocol)
+        judged = answered(faces, answers, protocol.seed, counter_on(run.device))
+        scores[split], further[split] = evaluate_faces(judged, protocol), further_measures(judged)
     write_training_outcome(
         place.tensorboard,
         training.network,
@@ -168,7 +186,7 @@ def _conclude(run: TrainedRun, stage: TrainingStage, training: TrainingSpec, tra
         measures=protocol.names.measured,
         step=trainer.steps,
     )
-    TrainingResult(training, params, macs, seconds, **scores).write(place.result)
+    TrainingResult(training, params, macs, seconds, **scores, further=further).write(place.result)
 
 
 def summary(results: Sequence[TrainingResult], names: ObjectiveNames) -> list[str]:

@@ -3,18 +3,18 @@
 Shape legend: S training seeds of a network.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
-from dualfair.evaluation.statistics.ranking import Estimate, spearman
+from dualfair.evaluation.statistics.ranking import Estimate, pearson, spearman
 from dualfair.evolution.front_difference import FrontDifference, front_difference
 from dualfair.evolution.pareto import non_dominated
 from dualfair.presentation.figures import BLUE, ORANGE, panels, save
 from dualfair.presentation.format import capital, counted, listed, spoken
-from dualfair.presentation.table import Column, Table, spread_columns, table
+from dualfair.presentation.table import Column, Table, interval_columns, spread_columns, table
 from dualfair.runs.directory import RunDirectory
 from dualfair.runs.layout import Inside, StudyLayout
 from dualfair.runs.options import RESAMPLES
@@ -25,6 +25,9 @@ from dualfair.runs.run_files import RunFiles
 from dualfair.supernet.files import write_csv
 from dualfair.supernet.images import PEOPLE
 
+ERROR_BELOW = 0.3
+"""The study correlates error and disparities among networks of less error than that."""
+BELOW = f"error below {ERROR_BELOW:g}"
 OURS, BASELINES = "ours", "baselines"
 """Searched networks, by whatever recipe, and backbones of timm's."""
 VALIDATION, TEST = SPLITS
@@ -92,8 +95,9 @@ class BaselineStudy(Record):
     """All standalone trainings of a run: searched networks against backbones.
 
     `networks` are sorted by test error. By disparity there are `correlations` of error with it over several samples of
-    the networks and the Pareto front of all of them, on test people, and the comparison `against` the backbones, None
-    where one side is empty. `damaged` results could not be read; `units` are what images are counted in.
+    the networks, by Spearman and in `linear` by Pearson, and the Pareto front of all of them, on test people, and the
+    comparison `against` the backbones, None where one side is empty. `further` measures have correlations and fronts
+    only. `damaged` results could not be read; `units` are what images are counted in.
     """
 
     measures: tuple[str, ...]
@@ -102,14 +106,17 @@ class BaselineStudy(Record):
     correlations: Mapping[str, Mapping[str, Estimate]]
     fronts: Mapping[str, tuple[str, ...]]
     against: Mapping[str, FrontComparison | None]
+    further: tuple[str, ...] = ()
+    linear: Mapping[str, Mapping[str, Estimate]] = field(default_factory=dict)
     damaged: tuple[str, ...] = ()
     units: str = keyed("units", omitted=True, default=PEOPLE)
 
-    def table(self, splits: Collection[str] = SPLITS) -> Table:
-        """Every network with mean and standard error of every measure on some people."""
+    def table(self, splits: Collection[str] = SPLITS, *, further: bool = False) -> Table:
+        """Every network with mean and standard error of every measure on some people, also of the `further` ones."""
         columns = [Column("network", "text"), Column("of", "text"), Column("seeds", "whole")]
         columns += [Column("params", "millions"), Column("MACs", "millions")]
-        measured = [(split, name) for split in splits for name in self.measures]
+        names = (*self.measures, *(self.further if further else ()))
+        measured = [(split, name) for split in splits for name in names]
         columns += [column for split, name in measured for column in spread_columns(f"{split} {spoken(name)}")]
         rows = []
         for network in self.networks:
@@ -121,6 +128,26 @@ class BaselineStudy(Record):
         caption = "Searched networks and backbones of timm's, trained and judged alike, by test error"
         return table(columns, rows, f"{caption} (mean ± standard error over training seeds)")
 
+    def table_by_measure(self) -> Table:
+        """How error goes together with every disparity, over all networks and those below the bound, and the fronts."""
+        rows = []
+        columns = [Column("measure", "text"), Column("networks", "text"), Column("n", "whole")]
+        columns += [column for name in ("Spearman", "Pearson") for column in interval_columns(name, "tau")]
+        for measure, samples in self.correlations.items():
+            for sample in ("all", BELOW):
+                of_ranks = samples[sample]
+                if sample == BELOW and of_ranks.value is None:
+                    continue
+                numbers = [
+                    number
+                    for estimate in (of_ranks, self.linear[measure][sample])
+                    for number in (estimate.value, *(estimate.interval or (None, None)))
+                ]
+                front = listed(self.fronts[measure]) if sample == "all" else None
+                rows.append([spoken(measure), sample, of_ranks.n, *numbers, front])
+        caption = f"Error and every disparity on test {self.units}: correlation over networks, and the front of all"
+        return table([*columns, Column("front", "text")], rows, f"{caption} ([ ] are 95 % over networks)")
+
     def sentences(self) -> list[str]:
         """What our front has over that of the backbones, how error and disparities go together, and what to keep in
         mind."""
@@ -129,7 +156,8 @@ class BaselineStudy(Record):
         if longer := sum(",epochs=" in network.network for network in self.networks):
             lines.append(f"attention: {longer} of them were trained for other numbers of epochs, as their names say")
         lines += [_compared(spoken(name), comparison, self.units) for name, comparison in self.against.items()]
-        for name, samples in self.correlations.items():
+        for name in self.measures[1:]:
+            samples = self.correlations[name]
             texts = [f"{sample} {_estimate(estimate)}" for sample, estimate in samples.items()]
             lines.append(f"error and {spoken(name)}, test {self.units}, Spearman: {'; '.join(texts)}")
         return lines + list(self.damaged)
@@ -155,16 +183,16 @@ def study_baselines(directory: RunDirectory, *, resamples: int = RESAMPLES) -> B
     layout = BaselinesLayout(directory.layout.study("baselines").folder)
     directory.record_command(layout, "no device")
     record.write(layout.numbers)
-    write_csv(layout.table, record.table().csv())
+    write_csv(layout.table, record.table(further=True).csv())
     draw(layout.figure, record)
-    shown, sentences = record.table([TEST]), record.sentences()
+    shown, by_measure, sentences = record.table([TEST]), record.table_by_measure(), record.sentences()
     StudyReport(
         question="What would one take instead of a searched network?",
         sentences=tuple(f"{capital(line)}." for line in sentences),
-        tables=(shown,),
+        tables=(shown, by_measure),
         figures=(StudyFigure(layout.figure.name, f"Error against every disparity on test {record.units}"),),
     ).write(layout.report)
-    for line in (*shown.lines(), *sentences):
+    for line in (*shown.lines(), *by_measure.lines(), *sentences):
         directory.say(line)
     directory.say(f"Numbers: {layout.numbers}, {layout.table}, figure: {layout.figure}")
     return record
@@ -177,18 +205,23 @@ def study(results: Sequence[TrainingResult], *, resamples: int = RESAMPLES, seed
     """
     scores = [result.on(split).measures for result in results for split in SPLITS]
     measures = tuple(name for name in scores[0] if all(name in names for names in scores))
+    more = [(result.further or {}).get(split, {}) for result in results for split in SPLITS]
+    further = tuple(name for name in more[0] if name not in measures and all(name in names for names in more))
     by_label: dict[str, list[TrainingResult]] = {}
     for result in sorted(results, key=lambda result: (result.training.label, result.training.seed)):
         by_label.setdefault(result.training.label, []).append(result)
-    networks = [_network(label, trained, measures) for label, trained in by_label.items()]
+    networks = [_network(label, trained, (*measures, *further)) for label, trained in by_label.items()]
     networks.sort(key=lambda network: (network.mean(TEST, "error"), network.network))
     disparities = [name for name in measures if name != "error"]
+    every = [*disparities, *further]
     return BaselineStudy(
         measures=measures,
         resamples=resamples,
         networks=tuple(networks),
-        correlations={name: _correlations(networks, name, resamples, seed) for name in disparities},
-        fronts={name: tuple(network.network for network in front(networks, TEST, name)) for name in disparities},
+        correlations={name: _correlations(spearman, networks, name, resamples, seed) for name in every},
+        linear={name: _correlations(pearson, networks, name, resamples, seed) for name in every},
+        fronts={name: tuple(network.network for network in front(networks, TEST, name)) for name in every},
+        further=further,
         against={name: _against(networks, name, resamples, seed) for name in disparities},
     )
 
@@ -201,10 +234,15 @@ def _network(label: str, trained: Sequence[TrainingResult], measures: Sequence[s
         trained[0].params,
         trained[0].macs,
         {
-            split: {name: tuple(result.on(split).measures[name] for result in trained) for name in measures}
+            split: {name: tuple(_value(result, split, name) for result in trained) for name in measures}
             for split in SPLITS
         },
     )
+
+
+def _value(result: TrainingResult, split: str, measure: str) -> float:
+    values = result.on(split).measures
+    return values[measure] if measure in values else result.further[split][measure]
 
 
 def front(networks: Sequence[TrainedNetwork], split: str, measure: str) -> list[TrainedNetwork]:
@@ -215,21 +253,25 @@ def front(networks: Sequence[TrainedNetwork], split: str, measure: str) -> list[
     return [networks[place] for place in finite[non_dominated(means[finite])].tolist()] if len(finite) else []
 
 
-def _correlations(networks: Sequence[TrainedNetwork], measure: str, resamples: int, seed: int) -> dict[str, Estimate]:
-    """Spearman's correlation of error and a disparity on test people, over samples of the networks.
+def _correlations(
+    correlation: Callable[..., Estimate], networks: Sequence[TrainedNetwork], measure: str, resamples: int, seed: int
+) -> dict[str, Estimate]:
+    """A correlation of error and a disparity on test people, over samples of the networks.
 
-    The better half has the least error on validation people, so that nothing is chosen by its luck on test people.
+    The better half, and those below a bound, are chosen by their error on validation people, so that nothing is chosen
+    by its luck on test people.
     """
     order = sorted(networks, key=lambda network: network.mean(VALIDATION, "error"))
     samples = {
         "all": networks,
         "better half in error": order[: -(-len(order) // 2)],
+        BELOW: [each for each in networks if each.mean(VALIDATION, "error") < ERROR_BELOW],
         BASELINES: [network for network in networks if network.of == BASELINES],
     }
     correlations = {}
     for name, sample in samples.items():
         pairs = ([network.mean(TEST, each) for network in sample] for each in ("error", measure))
-        correlations[name] = spearman(*pairs, names=("error", measure), resamples=resamples, seed=seed)
+        correlations[name] = correlation(*pairs, names=("error", measure), resamples=resamples, seed=seed)
     return correlations
 
 

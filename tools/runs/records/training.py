@@ -140,7 +140,10 @@ class TrainingPlan(Record):
 
 @dataclass(frozen=True)
 class TrainingResult(Record):
-    """What a standalone training came to: its network's size, and its scores on validation and on test people."""
+    """What a standalone training came to: its network's size, and its scores on validation and on test people.
+
+    `further` measures (`protocol.FURTHER`) are by split and name; nothing is chosen by them.
+    """
 
     training: TrainingSpec = field(metadata=FLAT)
     params: int | None
@@ -148,10 +151,23 @@ class TrainingResult(Record):
     seconds: float
     validation: Scores
     test: Scores
+    further: Mapping[str, Mapping[str, float]] | None = keyed("further measures", omitted=True, default=None)
 
     def on(self, split: str) -> Scores:
         """The scores on the people of a split, one of SPLITS."""
         return {"validation": self.validation, "test": self.test}[split]
+
+
+@dataclass(frozen=True)
+class Failure(Record):
+    """Why a training has no result and never will."""
+
+    reason: str = keyed("failed")
+
+    @classmethod
+    def of(cls, reason: object) -> "Failure":
+        """The failure of a reason, on one line."""
+        return cls(" ".join(str(reason).split()))
 
 
 @dataclass(frozen=True, kw_only=True)

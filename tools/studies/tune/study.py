@@ -20,7 +20,7 @@ from dualfair.runs.layout import Inside, StudyLayout
 from dualfair.runs.options import CHECKPOINT_MINUTES, ProtocolOptions
 from dualfair.runs.records.codec import FLAT, Record, keyed
 from dualfair.runs.records.study import StudyReport
-from dualfair.runs.records.training import SPLITS, Origin, TrainingResult
+from dualfair.runs.records.training import SPLITS, Failure, Origin, TrainingResult
 from dualfair.runs.run_files import read_result
 from dualfair.runs.trained_run import TrainedRun
 from dualfair.runs.training_spec import TrainingSpec
@@ -88,13 +88,6 @@ class TakenTurns(Record):
 
     turns: tuple[Turn, ...] = ()
     trials: tuple[Trial, ...] = keyed("trials", omitted=True, default=())
-
-
-@dataclass(frozen=True)
-class Failure(Record):
-    """Why a training has no result and never will."""
-
-    reason: str = keyed("failed")
 
 
 def tune(
@@ -283,7 +276,7 @@ class Ladder:
         """Note that the training of a turn cannot be finished."""
         place = self.layout.training(self.training(turn))
         place.folder.mkdir(parents=True, exist_ok=True)
-        Failure(" ".join(reason.split())).write(place.failure)
+        Failure.of(reason).write(place.failure)
 
     def sentence(self, turn: Turn) -> str:
         """A finished turn in words."""
