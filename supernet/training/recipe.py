@@ -45,6 +45,8 @@ class Recipe:
     momentum: float = _option(0.9, "Momentum of optimizers that have one.")
     schedule: str = _option("cosine", "timm schedule of the learning rate, stepped every update: cosine, step, none.")
     warmup: float = _option(0.1, "Share of all updates over which the learning rate rises from 0 to its peak.")
+    warmup_lr: float = _option(0.0, "Learning rate that this rise begins with.", omitted=True)
+    lr_floor: float = _option(0.0, "Learning rate that the schedule falls to.", omitted=True)
     margin_warmup: float = _option(
         0.15, "Share of all updates over which the head's margin rises from 0 to its full size."
     )
@@ -84,7 +86,17 @@ class Recipe:
         for name in positive:
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
-        for name in ("weight_decay", "momentum", "clip", "focal_gamma", "shift", "brightness", "ema"):
+        for name in (
+            "weight_decay",
+            "momentum",
+            "clip",
+            "focal_gamma",
+            "shift",
+            "brightness",
+            "ema",
+            "warmup_lr",
+            "lr_floor",
+        ):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} must be 0 or more, got {getattr(self, name)}")
         for name in ("warmup", "margin_warmup", "momentum", "shift", "brightness", "ema"):

@@ -121,7 +121,7 @@ def test_a_preset_may_still_say_amp(tmp_path):
     assert (train.train_precision, retrain.train_precision) == ("tf32", "bf16")
 
 
-@pytest.mark.parametrize("name", ["celeba", "vggface2", "faces-demo"])
+@pytest.mark.parametrize("name", ["celeba", "celeba-published", "vggface2", "faces-demo"])
 def test_the_presets_that_come_along_fit_all_stages(name):
     options, recipe = build_configs({}, name, TrainOptions, Recipe, stage="train")
     retrain, standalone = build_configs({}, name, RetrainOptions, Recipe, stage="retrain")

@@ -15,7 +15,7 @@ from dualfair.supernet.images.manifest import Manifest
 from dualfair.supernet.images.store import FaceStore, open_store
 
 SHARED = ("--out", "--size", "--max-unreadable")
-BALANCE = ("--balance", "--group-column", "--seed")
+BALANCE = ("--balance", "--within-splits", "--group-column", "--seed")
 OWN = {
     "folder": ("--groups",),
     "csv": (),

@@ -31,9 +31,10 @@ OPTION_HELP = {
     "official_split": "Keep the data set's own partition as the column 'split'.",
     "pairs": "List of verification pairs.  [default: SRC/pairs.txt, where there is one]",
     "seed": "Seed of the draw that --balance makes.",
+    "within_splits": "With --balance: balance every given split by itself, and keep the column 'split'.",
     "size": "Side of the stored images in pixels.",
 }
-BALANCING = ("balance", "group_column", "seed")
+BALANCING = ("balance", "within_splits", "group_column", "seed")
 
 
 class ImportGroup(click.Group):

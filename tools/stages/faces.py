@@ -77,6 +77,7 @@ def import_faces(
     size: int = 112,
     max_unreadable: float = 0.01,
     balance: bool = False,
+    within_splits: bool = False,
     group_column: str = "group",
     seed: int = 0,
     say: Say = silent,
@@ -85,14 +86,16 @@ def import_faces(
 ) -> ImportReport:
     """Import what an `importer` by this `name` lists of `source` into the faces folder `out`, at `size` px.
 
-    With `balance` equally many people and images of every group of `group_column` are kept, drawn by `seed`. Images
-    that cannot be read are left out, up to the share `max_unreadable`. The same call continues an import that was
-    interrupted, unless files have changed since. Raises ValueError where there is nothing to import, or too much
-    cannot be read.
+    With `balance` equally many people and images of every group of `group_column` are kept, drawn by `seed`, and
+    `within_splits` so in each given split. Images that cannot be read are left out, up to the share `max_unreadable`.
+    The same call continues an import that was interrupted, unless files have changed since. Raises ValueError where
+    there is nothing to import, or too much cannot be read.
     """
+    if within_splits and not balance:
+        raise ValueError("--within-splits says how to --balance; give both, or neither")
     listing = importer(source, **importer_options)
     if balance:
-        listing = listings.balance(listing, group_column, seed=seed)
+        listing = listings.balance(listing, group_column, seed=seed, within_splits=within_splits)
     align = bool(importer_options.get("align"))
     return store_listing(listing, out, name, size, max_unreadable, align=align, say=say, progress=progress)
 

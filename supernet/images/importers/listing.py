@@ -69,21 +69,33 @@ def take(listing: Listing, rows: np.ndarray) -> Listing:
     )
 
 
-def balance(listing: Listing, group_column: str, *, seed: int) -> Listing:
+def balance(listing: Listing, group_column: str, *, seed: int, within_splits: bool = False) -> Listing:
     """As many people and as many images of every group, at least 3 a person, drawn by `seed` (`balanced_rows`).
 
     A person's group becomes that of all images, which are no longer all there to decide it. A column `split` is left
     out: groups balanced as a whole are not so within given splits, whereas splits dealt by group are as even as can be.
-    Raises ValueError as `balanced_rows` does.
+    With `within_splits` each split of that column is balanced by itself, as the DPN study did with CelebA's, and the
+    column stays. Raises ValueError as `balanced_rows` does, and where that column is wanted and missing.
     """
-    rows = balanced_rows(listing.manifest, group_column, seed=seed)
+    splits = listing.manifest.columns.get(SPLIT)
+    if within_splits and splits is None:
+        raise ValueError(
+            f"there is no column {SPLIT!r} to balance within; import the official split, or leave this out"
+        )
+    names = [*dict.fromkeys(splits)] if within_splits else []
+    every = np.arange(len(listing.manifest))
+    parts = [np.flatnonzero(np.asarray(splits) == name) for name in names] or [every]
+    drawn = [part[balanced_rows(listing.manifest.take(part), group_column, seed=seed)] for part in parts]
+    rows = np.sort(np.concatenate(drawn))
     labels = known_labels(listing.manifest, group_column, drop_unknown=True)
     balanced = take(listing, rows)
     people = len(set(balanced.manifest.columns["identity"]))
     note = f"balanced by {group_column}: {len(rows):,} of {len(listing.manifest):,} images, of {people:,} people"
     columns = dict(balanced.manifest.columns)
     columns[group_column] = tuple(labels.group_of[identity] for identity in columns["identity"])
-    if columns.pop(SPLIT, None) is not None:
+    if within_splits:
+        note += f"; {', '.join(f'{name} {len(part):,}' for name, part in zip(names, drawn, strict=True))}"
+    elif columns.pop(SPLIT, None) is not None:
         note += "; the given splits are dropped, people are dealt anew by --split and --seed"
     return replace(balanced, manifest=Manifest(columns), notes=(*listing.notes, *labels.decided, note))
 

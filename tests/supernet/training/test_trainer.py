@@ -201,6 +201,13 @@ def test_the_learning_rate_warms_up_and_falls(tiny, faces):
     assert rates[0] < rates[5] < rates[11] == max(rates) and 0 < rates[-1] < rates[40] < rates[20]
 
 
+def test_the_learning_rate_begins_and_ends_where_it_is_told_to(tiny, faces):
+    trainer = trainer_of(tiny, faces, epochs=4, warmup=0.25, lr=0.1, warmup_lr=0.02, lr_floor=0.01, sampler="uniform")
+    rates = [progress.lr for progress in trainer.run()]
+    assert rates[0] == pytest.approx(0.02, abs=0.01) and max(rates) == pytest.approx(0.1, abs=0.005)
+    assert min(rates[len(rates) // 4 :]) == rates[-1] == pytest.approx(0.01, abs=0.003)
+
+
 def test_standalone_training_lowers_the_loss_and_updates_once_a_step(tiny, faces):
     torch.manual_seed(0)
     network = build("101:cosface", tiny, faces.identity_count)

@@ -3,6 +3,7 @@
 import io
 import pickle
 import struct
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from dualfair.supernet.images.importers.datasets import IMPORTERS
 from dualfair.supernet.images.importers.importing import import_listing
 from dualfair.supernet.images.importers.listing import balance
 from dualfair.supernet.images.labels import labels_of
-from dualfair.supernet.images.manifest import split_identities
+from dualfair.supernet.images.manifest import Manifest, split_identities
 from dualfair.supernet.images.pairs import read_pairs
 from dualfair.supernet.images.store import square
 
@@ -552,3 +553,29 @@ def test_balance_leaves_out_a_given_split(tmp_path):
     assert "split" not in balanced.manifest.columns and "the given splits are dropped" in balanced.notes[-1]
     with pytest.raises(ValueError, match="unknown group column 'sex'"):
         balance(IMPORTERS["csv"](tmp_path / "m.csv"), "sex", seed=0)
+
+
+def test_balance_within_given_splits_keeps_them_and_evens_out_each(tmp_path):
+    """Train has 4 people of a and 2 of b, test 1 and 3, with 3 or 4 images each."""
+    people = [*("a-train",) * 4, *("b-train",) * 2, "a-test", *("b-test",) * 3]
+    rows = [
+        f"{person}-{n},{person},{place.replace('-', ',')}\n"
+        for person, place in enumerate(people)
+        for n in range(3 + person % 2)
+    ]
+    write(tmp_path / "m.csv", "path,identity,group,split\n" + "".join(rows))
+    listing = IMPORTERS["csv"](tmp_path / "m.csv")
+    balanced = balance(listing, "group", seed=0, within_splits=True)
+    columns = balanced.manifest.columns
+    both = [*zip(columns["group"], columns["split"], strict=True)]
+    images = {place: both.count(place) for place in both}
+    assert images["a", "train"] == images["b", "train"] >= 6 and images["a", "test"] == images["b", "test"] >= 3
+    who = {place: {p for p, of in zip(columns["identity"], both, strict=True) if of == place} for place in both}
+    assert [len(who[place]) for place in (("a", "train"), ("b", "train"), ("a", "test"), ("b", "test"))] == [2, 2, 1, 1]
+    totals = [columns["split"].count(name) for name in ("train", "test")]
+    assert balanced.notes[-1].endswith(f"of 6 people; train {totals[0]}, test {totals[1]}")
+    whole = balance(listing, "group", seed=0)
+    assert "split" not in whole.manifest.columns and len(set(whole.manifest.columns["identity"])) == 10
+    listing = replace(listing, manifest=Manifest({n: v for n, v in listing.manifest.columns.items() if n != "split"}))
+    with pytest.raises(ValueError, match="there is no column 'split' to balance within; import the official split"):
+        balance(listing, "group", seed=0, within_splits=True)
