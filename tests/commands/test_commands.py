@@ -121,7 +121,7 @@ def test_a_preset_may_still_say_amp(tmp_path):
     assert (train.train_precision, retrain.train_precision) == ("tf32", "bf16")
 
 
-@pytest.mark.parametrize("name", ["celeba", "celeba-published", "vggface2", "faces-demo"])
+@pytest.mark.parametrize("name", ["celeba", "celeba-published", "vggface2", "fairnas", "faces-demo"])
 def test_the_presets_that_come_along_fit_all_stages(name):
     options, recipe = build_configs({}, name, TrainOptions, Recipe, stage="train")
     retrain, standalone = build_configs({}, name, RetrainOptions, Recipe, stage="retrain")
@@ -130,6 +130,9 @@ def test_the_presets_that_come_along_fit_all_stages(name):
     if name == "faces-demo":
         assert (options.space, options.size, recipe.epochs, standalone.epochs) == ("dpn81-shared", 32, 18.0, 12.0)
         assert (search.population, search.generations, protocol_options.calibrate, retrain.seeds) == (20, 6, 400, 2)
+    elif name == "fairnas":
+        assert (options.skeleton, recipe.shared_gradients, retrain.controls) == ("fairnas", "sum", 13)
+        assert (search.population, search.generations, protocol_options.objectives) == (64, 200, "error,macs,params")
     else:
         assert (options.skeleton, recipe.loss, recipe.scale) == ("paper", "focal", 64.0)
         assert standalone.epochs > recipe.epochs and retrain.seeds == 4 and search.population == 64
