@@ -284,6 +284,7 @@ OBJECTIVES: dict[str, Objective] = {
         Objective(
             name="std_acc",
             unit="between groups",
+            best=0.0,
             compute=lambda faces: std_acc(faces.ranks().correct, *_of_ranked(faces), names=faces.groups.tolist()).value,
             compares_groups=True,
             takes=EmbeddedFaces,

@@ -179,6 +179,8 @@ def evaluate_faces(faces: EmbeddedFaces | ClassifiedImages, protocol: Evaluation
         undefined = f"undefined (only one group, {names[0]!r}: there is nothing to compare)"
     elif np.isnan(disparity) and protocol.disparity.of_probes:
         undefined = protocol.disparity.disparity(faces).undefined
+    elif np.isnan(disparity):
+        undefined = f"undefined ({protocol.disparity_name} gives nan)"
     return Scores(
         error(ranked),
         disparity,

@@ -117,7 +117,7 @@ class DisparityRow:
     name: str
     variant: str
     value: float | None
-    fair: float
+    fair: float | None
     interval: Interval | None
     undefined: str
     groups: Mapping[str, Number] | None = field(**OMITTED)
@@ -282,13 +282,18 @@ def against_baseline(report: EvaluationReport, baseline: EvaluationReport) -> tu
     for name in ("disparities", "verification"):
         if None in (getattr(report, name), getattr(baseline, name)):
             raise ValueError(f"bpc needs {name} in both results; evaluate both with --metrics all")
+    if not {point.far_asked for point in report.verification.at_far} & {
+        point.far_asked for point in baseline.verification.at_far
+    }:
+        asked = ", ".join(f"{point.far_asked:g}" for point in baseline.verification.at_far)
+        raise ValueError(f"bpc compares at the same FAR, and the baseline has {asked}; name one of these by --far too")
     values_before = {(row.name, row.variant): row.value for row in baseline.disparities}
     rates_before = {point.far_asked: point.tar for point in baseline.verification.at_far}
     rows = []
     for point in report.verification.at_far:
         for row in report.disparities if point.far_asked in rates_before else ():
             before, after = values_before.get((row.name, row.variant)), row.value
-            if row.fair or before is None or after is None:
+            if row.fair != 0 or before is None or after is None:
                 continue
             finite = math.isfinite(before) and math.isfinite(after)
             value = bpc(before, after, rates_before[point.far_asked], point.tar) if finite else None

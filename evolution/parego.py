@@ -73,7 +73,7 @@ def propose(
     for place, row in enumerate(peaks):
         for _ in range(_ROUNDS):
             around = space.neighbours(row, rng)
-            above = improvement(around)
+            above = improvement(around) if len(around) else np.array([-np.inf])
             if above.max() <= heights[place]:
                 break
             row, heights[place] = around[above.argmax()], above.max()

@@ -75,7 +75,8 @@ class Disparity:
     """A disparity between any number of groups, called as `disparity(values, groups)`; smaller is better.
 
     `values` says which values it takes (one of `VALUES`), `statistic` makes one number of a group's values, `reducer`
-    makes one of those of all groups, and `fair` is the result where all groups fare alike. A ratio may have a
+    makes one of those of all groups, and `fair` is the result where all groups fare alike, None where that says
+    nothing. A ratio may have a
     `reference` group that all others are divided by.
     """
 
@@ -83,7 +84,7 @@ class Disparity:
     values: str
     statistic: Statistic
     reducer: Callable[..., float]
-    fair: float = 0.0
+    fair: float | None = 0.0
     reference: object = None
 
     def __call__(self, values: np.ndarray, groups: np.ndarray, names: Iterable[object] = ()) -> float:
@@ -314,11 +315,13 @@ def std_acc(
 
 
 def reduce_spreads(table: Mapping[object, GroupValue]) -> DisparityResult:
-    """StdAcc of the spreads of groups."""
-    return Disparity("std_acc", "correct", np.std, largest_difference).reduce(table)
+    """StdAcc of the spreads of groups, undefined where one has fewer than two people."""
+    result = Disparity("std_acc", "correct", np.std, largest_difference).reduce(table)
+    lacking = [f"{group.n} people in group {label!r}" for label, group in table.items() if group.value is None]
+    return replace(result, undefined=f"undefined ({', '.join(lacking)}; a group needs 2)" if lacking else "")
 
 
-WORST_GROUP = Disparity("worst_group_error", "correct", error_share, np.max)
+WORST_GROUP = Disparity("worst_group_error", "correct", error_share, np.max, fair=None)
 """The error of the group that fares worst: no difference, but what a minimax treatment of groups minimises."""
 
 DISPARITIES: dict[str, Disparity] = {

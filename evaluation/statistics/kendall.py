@@ -77,11 +77,14 @@ def linear(first: np.ndarray, second: np.ndarray, counts: np.ndarray) -> np.ndar
 def _moments(first: np.ndarray, second: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """The correlation (R,) of values (R, n) that count so often."""
     totals = counts.sum(axis=1, keepdims=True)
+    # What is below the rounding of a score is no spread of it.
+    least = [totals[:, 0] * (1e-9 * np.abs(values).max()) ** 2 for values in (first, second)]
     centred = [ranks - (counts * ranks).sum(axis=1, keepdims=True) / totals for ranks in (first, second)]
     covariance = (counts * centred[0] * centred[1]).sum(axis=1)
-    spread = np.sqrt((counts * centred[0] ** 2).sum(axis=1) * (counts * centred[1] ** 2).sum(axis=1))
+    squares = [(counts * each**2).sum(axis=1) for each in centred]
+    defined = (squares[0] > least[0]) & (squares[1] > least[1])
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(spread > 1e-15, covariance / spread, np.nan)
+        return np.where(defined, covariance / np.sqrt(squares[0] * squares[1]), np.nan)
 
 
 def interval_of(

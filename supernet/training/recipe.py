@@ -45,8 +45,8 @@ class Recipe:
     momentum: float = _option(0.9, "Momentum of optimizers that have one.")
     schedule: str = _option("cosine", "timm schedule of the learning rate, stepped every update: cosine, step, none.")
     warmup: float = _option(0.1, "Share of all updates over which the learning rate rises from 0 to its peak.")
-    warmup_lr: float = _option(0.0, "Learning rate that this rise begins with.", omitted=True)
-    lr_floor: float = _option(0.0, "Learning rate that the schedule falls to.", omitted=True)
+    warmup_lr: float = _option(0.0, "Learning rate that this rise begins with, in place of 0.", omitted=True)
+    lr_floor: float = _option(0.0, "Learning rate that the cosine schedule falls to.", omitted=True)
     margin_warmup: float = _option(
         0.15, "Share of all updates over which the head's margin rises from 0 to its full size."
     )
@@ -102,6 +102,10 @@ class Recipe:
         for name in ("warmup", "margin_warmup", "momentum", "shift", "brightness", "ema"):
             if not getattr(self, name) < 1:
                 raise ValueError(f"{name} must be below 1, got {getattr(self, name)}")
+        if self.lr_floor and self.schedule != "cosine":
+            raise ValueError(f"lr_floor is where the cosine schedule ends, got {self.lr_floor} for {self.schedule!r}")
+        if self.warmup_lr and (self.schedule == "none" or not self.warmup):
+            raise ValueError(f"warmup_lr is where a warm-up begins, got {self.warmup_lr} without a warm-up")
         if self.batch < 2:
             raise ValueError(f"batch must be 2 or more for batch normalisation, got {self.batch}")
         if self.train_precision not in PRECISIONS:

@@ -115,6 +115,13 @@ def test_all_of_a_small_space_is_proposed_before_anything_twice(monkeypatch):
     assert len({tuple(each) for each in rows}) == 20
 
 
+def test_a_single_configuration_is_proposed_again():
+    one = ConfigurationSpace([Categorical(name="a", choices=("x",))])
+    results = Results(np.zeros((12, 1)), np.ones(12), np.random.default_rng(0).random((12, 2)))
+    row, _ = propose(one, results, np.empty((0, 1)), 12, np.random.default_rng(1))
+    assert row.tolist() == [0.0]
+
+
 def objectives(row, rng):
     values = SPACE.values(row)
     blocks = np.array([values[f"block {place}"] for place in range(4)])
@@ -140,8 +147,8 @@ def searched(seed, by_model, trials=40):
 
 
 def test_a_model_finds_better_configurations_than_chance():
-    better = [searched(seed, True) < searched(seed, False) for seed in range(6)]
-    assert sum(better) >= 5
+    better = [searched(seed, True) < searched(seed, False) for seed in range(4)]
+    assert all(better)
 
 
 def test_a_proposal_is_a_function_of_what_was_seen():

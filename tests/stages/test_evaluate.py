@@ -259,10 +259,17 @@ def test_bpc_compares_with_a_baseline(dualfair, files):
     assert (
         missing.status == 2 and "there is no baseline" in missing.err and "made by 'dualfair evaluate'" in missing.err
     )
+    apart = dualfair("evaluate", "--embeddings", files / "e.npy", "--identities", files / "ids.csv",
+                     "--out", files / "o", "--baseline", files / "before", "--far", "0.2", *FAST)  # fmt: skip
+    assert apart.status == 2
+    assert (
+        "bpc compares at the same FAR, and the baseline has 0.001, 0.01, 0.1; name one of these by --far" in apart.err
+    )
     (files / "before/report.json").write_text('{"name": 3}')
     damaged = dualfair("evaluate", "--embeddings", files / "e.npy", "--identities", files / "ids.csv",
                        "--out", files / "o", "--baseline", files / "before", *FAST)  # fmt: skip
     assert damaged.status == 2 and "report.json is damaged (name must be a str, got 3)" in damaged.err
+    assert "worst_group_error" not in {row["disparity"] for row in report["bpc"]}
 
 
 def test_fewer_folds_give_groups_of_few_people_impostors_of_their_own(dualfair, files):

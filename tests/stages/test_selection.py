@@ -12,6 +12,7 @@ from dualfair.runs.records.training import BASELINE
 from dualfair.runs.run_files import RunFiles, collect, read_plan
 from dualfair.runs.training_spec import TrainingSpec
 from dualfair.stages import standalone_training
+from dualfair.stages.recommendation import planned_trainings
 from dualfair.stages.selection import Selection, Survey, read_survey, surveys
 from dualfair.supernet.families.backbone import Backbone
 from dualfair.supernet.skeleton import skeleton_of
@@ -151,6 +152,9 @@ def test_a_backbone_that_leaves_the_finite_numbers_is_left_out_and_the_others_ar
     trained = {str(result.training) for result in RunFiles(RunLayout(run)).results(RunLayout(run).retrain).values()}
     assert {f"{label} seed 0" for label in others} <= trained
     assert "1 failed, without a result" in dualfair("status", run).out
+    files = RunFiles(RunLayout(run))
+    planned_trainings(files, files.results(RunLayout(run).retrain).values())
+    assert not files.problems
     again = dualfair("retrain", "--run", run, "--survey", tmp_path / "s.toml", "--seeds", 1)
     assert again.status == 0 and line in again.out.splitlines()
     alone = ("--backbone", "test_resnet", "--head", "cosface", "--epochs", 0.1, "--optimizer", "adam", "--lr", 0.4)

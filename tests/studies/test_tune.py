@@ -86,6 +86,9 @@ def test_a_training_tells_the_configuration_that_it_was(pool):
         ("lr=0.1..0.2,sgd.lr=0.1..0.2", "vary: sgd.lr and lr are both given; leave out one"),
         ("head=softmax", "vary: head 'softmax' is not one of arcface, cosface, magface"),
         ("momentum=0.5..2", "vary: momentum: momentum must be below 1, got 2.0"),
+        ("batch=8|64,accumulate=2|8", "vary: accumulate must be 1 to 4, for 2 images or more a part of a batch of 8"),
+        ("head_scales=magface=32|magface=64", "vary: head_scales = 'magface=32' cannot be part of a training's name"),
+        ("lr=0.1|1e-1", "vary: lr: a choice stands twice in 0.1, 0.1"),
     ],
 )
 def test_what_cannot_be_varied_is_told_in_a_line(text, message):
@@ -170,6 +173,19 @@ def test_a_model_is_asked_when_ten_were_drawn_and_what_it_saw_is_noted(tmp_path)
     assert ["by model" in [column.name for column in table.columns] for table in tables] == [False, True]
 
 
+@pytest.mark.parametrize("proposer", ["random", "parego"])
+def test_no_configuration_is_tried_twice_and_where_there_is_none_left_the_best_go_on(tmp_path, proposer):
+    choices = Choices(SPACE, Recipe(), POOL[:2], "head=cosface,optimizer=sgd,lr=0.1|0.2|0.3|0.4|0.5|0.6")
+    options = TuneOptions(trials=20, pool=2, proposer=proposer)
+    ladder = Ladder(TuneLayout(tmp_path), choices, Rungs(first=1, last=4, eta=2), options)
+    climb_alone(ladder)
+    trials = ladder.begun()
+    assert len(trials) == len({trial.training for trial in trials}) == 12
+    assert [trial.number for trial in trials] == [*range(12)]
+    reached = [sum(turn.rung == rung for turn in ladder.taken()) for rung in range(3)]
+    assert reached[0] == 12 and reached[1] >= 6 and reached[2] >= 3
+
+
 def test_hyperband_begins_some_trials_with_more_epochs(tmp_path):
     ladder = ladder_in(tmp_path, 10, schedule="hyperband")
     climb_alone(ladder)
@@ -240,7 +256,9 @@ def test_a_damaged_list_of_turns_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"turns\.json is damaged .*delete it, the same command takes the turns again"):
         ladder_in(tmp_path, 3).taken()
     (tmp_path / "turns.json").write_text('{"turns": [{"trial": 1, "rung": 0}]}')
-    with pytest.raises(ValueError, match=r"turns\.json does not say what trial 1 is; delete it, the same command"):
+    with pytest.raises(
+        ValueError, match=r"turns\.json does not say what trial 1 is, as an earlier version left it; delete the"
+    ):
         ladder_in(tmp_path, 3).taken()
 
 

@@ -59,7 +59,8 @@ def planned_trainings(files: RunFiles, results: Iterable[TrainingResult]) -> Tra
     """The plan of the run; where trainings in it have no result yet, it is a problem that the choice may change."""
     plan = files.record(TrainingPlan, files.layout.retrain.plan) or TrainingPlan()
     planned = {job.training for job in plan.jobs}
-    missing = planned - {result.training for result in results}
+    failed = {training for training in planned if files.layout.retrain.training(training).failure.is_file()}
+    missing = planned - failed - {result.training for result in results}
     if missing:
         files.add_problem(
             f"retraining is not finished: {len(planned) - len(missing)} of {len(planned)} trainings are done, so the "

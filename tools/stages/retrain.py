@@ -178,7 +178,7 @@ def train_planned(
 ) -> list[TrainingResult]:
     """Claim the stage for a recipe, plan the trainings with their samples, and train those that have no result yet.
 
-    Returns the results, one a training. Raises ValueError when the stage was claimed for another recipe or other
+    Returns the results (`train_all`). Raises ValueError when the stage was claimed for another recipe or other
     weights to start from, or these are of another network.
     """
     directory, weights = run.directory, how.prior.weights

@@ -83,6 +83,12 @@ def balance(listing: Listing, group_column: str, *, seed: int, within_splits: bo
             f"there is no column {SPLIT!r} to balance within; import the official split, or leave this out"
         )
     names = [*dict.fromkeys(splits)] if within_splits else []
+    split_of: dict[str, str] = {}
+    for identity, split in zip(listing.manifest.columns["identity"], splits, strict=True) if within_splits else ():
+        if split_of.setdefault(identity, split) != split:
+            raise ValueError(
+                f"identity {identity!r} is in the splits {split_of[identity]} and {split}; it has to be in one"
+            )
     every = np.arange(len(listing.manifest))
     parts = [np.flatnonzero(np.asarray(splits) == name) for name in names] or [every]
     drawn = [part[balanced_rows(listing.manifest.take(part), group_column, seed=seed)] for part in parts]

@@ -327,8 +327,9 @@ def test_std_acc_is_the_difference_of_spreads_over_people():
     order = np.random.default_rng(0).permutation(len(PEOPLE))
     assert std_acc(CORRECT[order], groups[order], PEOPLE[order]).value == pytest.approx(result.value)
     lonely = PEOPLE != "b2"
-    assert "n=1 in group 'b'" in std_acc(CORRECT[lonely], groups[lonely], PEOPLE[lonely]).undefined
-    assert "n=0 in group 'c'" in std_acc(CORRECT, groups, PEOPLE, names="abc").undefined
+    undefined = std_acc(CORRECT[lonely], groups[lonely], PEOPLE[lonely]).undefined
+    assert undefined == "undefined (1 people in group 'b'; a group needs 2)"
+    assert "0 people in group 'c'" in std_acc(CORRECT, groups, PEOPLE, names="abc").undefined
     with pytest.raises(ValueError, match="std_acc compares groups and needs at least two, got 'a'"):
         std_acc(CORRECT, np.full(11, "a"), PEOPLE)
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
-from dualfair.evaluation.statistics.kendall import rhos
+from dualfair.evaluation.statistics.kendall import linear, rhos
 from dualfair.evaluation.statistics.ranking import spearman
 
 values = st.integers(0, 5).map(float)
@@ -44,3 +44,13 @@ def test_value_and_interval():
 def test_what_is_undefined_says_why(first, second, message):
     result = spearman(first, second, names=("error", "gap"))
     assert result.value is None and message in result.reason
+
+
+def test_equal_scores_have_no_pearson_correlation_however_they_are_rounded():
+    rng = np.random.default_rng(0)
+    for unit in rng.random(200):
+        first, second = np.array([0.35, 0.35, 0.4]) * unit, 100 * rng.random(3)
+        counts = np.array([[1, 2, 0], [2, 1, 0], [1, 1, 1]])
+        found = linear(first, second, counts)
+        assert np.isnan(found[:2]).all()
+        assert found[2] == pytest.approx(np.corrcoef(first, second)[0, 1])

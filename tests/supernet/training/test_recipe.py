@@ -16,6 +16,7 @@ from dualfair.supernet.training.recipe import Recipe
         ("train_precision", "half", "train_precision must be one of bf16, fp16, tf32, float32, got 'half'"),
         ("accumulate", 9, "accumulate must be 1 to 8, for 2 images or more a part of a batch of 16, got 9"),
         ("accumulate", 0, "accumulate must be 1 to 8"),
+        ("lr_floor", -1e-6, "lr_floor must be 0 or more, got -1e-06"),
         ("ema", 1.0, "ema must be below 1, got 1.0"),
         ("ema", -0.1, "ema must be 0 or more, got -0.1"),
         ("head_scales", "magface", "head_scales must be different heads with numbers above 0, such as magface=32"),
@@ -28,6 +29,20 @@ def test_a_bad_recipe_is_refused(field, value, message):
     with pytest.raises(ValueError) as error:
         Recipe(**{field: value})
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"lr_floor": 1e-6, "schedule": "step"}, "lr_floor is where the cosine schedule ends, got 1e-06 for 'step'"),
+        ({"warmup_lr": 1e-4, "schedule": "none"}, "warmup_lr is where a warm-up begins, got 0.0001 without a warm-up"),
+        ({"warmup_lr": 1e-4, "warmup": 0.0}, "warmup_lr is where a warm-up begins, got 0.0001 without a warm-up"),
+    ],
+)
+def test_rates_that_nothing_would_follow_are_refused(fields, message):
+    with pytest.raises(ValueError) as error:
+        Recipe(**fields)
+    assert str(error.value) == message
 
 
 def test_scales_and_margins_of_single_heads():

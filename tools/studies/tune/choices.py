@@ -3,6 +3,7 @@
 The choices and ranges that stand there unless others are asked for are those of the DPN study's joint search (table 1).
 """
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import get_type_hints
@@ -16,6 +17,8 @@ from dualfair.supernet.training.recipe import Recipe
 
 PUBLISHED = "optimizer=sgd|adam|adamw,sgd.lr=0.09..0.8,adam.lr=1e-5..1e-2,adamw.lr=1e-5..1e-2"
 NETWORK, OPTIMIZER, RATE, BLOCKS = "network", "optimizer", "lr", "blocks"
+_COMBINATIONS = 5000
+"""So many combinations of choices and ends of ranges are tried out before anything is trained."""
 _KINDS = {name: kind for name, kind in get_type_hints(Recipe).items() if name != "epochs"}
 
 Varied = Mapping[str, tuple[float, float] | tuple[str, ...]]
@@ -87,6 +90,22 @@ class Choices:
         self._fields = tuple(name for name in asked if name not in (HEAD, NETWORK))
         fields = [_dimension(name, asked[name], recipe) for name in self._fields]
         self.space = ConfigurationSpace([*self._networks(space, asked), *fields])
+        self._check_together(asked, fields, recipe)
+
+    def _check_together(self, asked: Varied, fields: Sequence[Dimension], recipe: Recipe) -> None:
+        """Raise ValueError for values that no trial could be trained with together, before anything is trained."""
+        network = self._pool[0] if self._pool else self.search_space.decode([0] * len(self.search_space.sizes))
+        for optimizer in asked[OPTIMIZER]:
+            of_trial = [each for each in fields if each.when is None or each.when[1] == optimizer]
+            ends = [each.choices if isinstance(each, Categorical) else (each.low, each.high) for each in of_trial]
+            names = [each.name.rpartition(".")[2] for each in of_trial]
+            for values in itertools.islice(itertools.product(*ends), _COMBINATIONS):
+                changes = {**dict(zip(names, values, strict=True)), OPTIMIZER: optimizer}
+                try:
+                    changed(recipe, changes)
+                    TrainingSpec(network, tuple(changes.items()))
+                except ValueError as error:
+                    raise ValueError(f"vary: {error}") from None
 
     def _networks(self, space: SearchSpace, asked: Varied) -> list[Dimension]:
         heads = tuple(map(str, asked.get(HEAD, space.heads)))
@@ -136,6 +155,8 @@ def _dimension(name: str, values: tuple, recipe: Recipe) -> Dimension:
     ranged = not isinstance(values[0], str)
     try:
         choices = values if ranged else tuple(parsed_value(field, text) for text in values)
+        if len(set(choices)) < len(choices):
+            raise ValueError(f"a choice stands twice in {', '.join(map(str, choices))}")
         for value in choices:
             changed(recipe, {field: value})
     except ValueError as error:

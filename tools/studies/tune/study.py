@@ -40,6 +40,8 @@ from dualfair.supernet.training.trainer import NonFinite
 
 TUNE_STREAM = 5
 """Beside the seed, so that trials share no draws with searches and random networks of the same seed."""
+_DRAWS = 1000
+"""After so many draws without a new configuration all are taken to have been tried."""
 _PATIENCE = 1.0
 """Seconds between two looks for a turn while other teams are at work."""
 
@@ -199,21 +201,39 @@ class Ladder:
                 taken, trials = self.taken(), self.begun()
                 done = {turn: [*self.reached(turn).validation.values()] for turn in taken if self.result(turn)}
                 running = [turn for turn in taken if turn not in done]
-                turn = next_turn(done, running, self.options.trials, len(self.rungs.budgets), self.rungs.eta)
+                budgets, eta = len(self.rungs.budgets), self.rungs.eta
+                turn = next_turn(done, running, self.options.trials, budgets, eta)
+                if turn is not None and turn.trial not in {trial.number for trial in trials}:
+                    chosen = self._chosen(turn.trial, done, running)
+                    trials = (*trials, *([chosen] if chosen else []))
+                    # Where all configurations were tried, only those go on.
+                    turn = turn if chosen else next_turn(done, running, len(trials), budgets, eta)
                 if turn is not None:
-                    if turn.trial not in {trial.number for trial in trials}:
-                        trials = (*trials, self._chosen(turn.trial, done, running))
                     TakenTurns((*taken, turn), trials).write(self.layout.turns)
                     return turn
             if not running:
                 return None
             time.sleep(_PATIENCE)
 
-    def _chosen(self, number: int, done: Mapping[Turn, Sequence[float]], running: Sequence[Turn]) -> Trial:
-        """Trial `number`, which depends on the seed and, with a model, on what was seen."""
+    def _chosen(self, number: int, done: Mapping[Turn, Sequence[float]], running: Sequence[Turn]) -> Trial | None:
+        """Trial `number`, unlike all before; it depends on the seed, these and, with a model, on what was seen. None
+        where nothing new is to be had."""
         space, rng = self.choices.space, np.random.default_rng([TUNE_STREAM, self.options.seed, number])
-        if self.options.proposer == "random":
-            return Trial(number, self.choices.training(space.values(space.draw(rng, 1)[0])))
+        begun = {trial.training for trial in self.begun()}
+        if self.options.proposer == "parego":
+            trial = self._proposed(number, done, running, rng)
+            if trial.training not in begun:
+                return trial
+        for _ in range(_DRAWS):
+            training = self.choices.training(space.values(space.draw(rng, 1)[0]))
+            if training not in begun:
+                return Trial(number, training, seen=len(done) if self.options.proposer == "parego" else 0)
+        return None
+
+    def _proposed(
+        self, number: int, done: Mapping[Turn, Sequence[float]], running: Sequence[Turn], rng: np.random.Generator
+    ) -> Trial:
+        space = self.choices.space
         logs = np.log(self.rungs.budgets)
         turns = sorted(done)
         results = Results(
@@ -244,7 +264,10 @@ class Ladder:
         remedy = "delete it, the same command takes the turns again"
         noted = TakenTurns.read(path, remedy)
         if unknown := {turn.trial for turn in noted.turns} - {trial.number for trial in noted.trials}:
-            raise ValueError(f"{path} does not say what trial {min(unknown)} is; {remedy}")
+            raise ValueError(
+                f"{path} does not say what trial {min(unknown)} is, as an earlier version left it; delete the folder "
+                f"{self.layout.folder} and run the same command again"
+            )
         return noted
 
     def forget_unfinished(self) -> None:
@@ -316,12 +339,12 @@ def _climb(run: TrainedRun, ladder: Ladder, stage: TrainingStage) -> None:
     team = divide(run.processes, ladder.options.ranks_per_job)
     while True:
         turn = ladder.take() if team.leads else None
-        text = team.broadcast(f"{turn.trial} {turn.rung}" if turn else "")
-        if not text:
+        # The training itself, not where it stands: a file that was just written may be seen late on other machines.
+        label = team.broadcast(ladder.training(turn).label if turn else "")
+        if not label:
             return
-        turn = Turn(*map(int, text.split()))
         try:
-            train_standalone(run, stage, ladder.training(turn), team)
+            train_standalone(run, stage, TrainingSpec.of_label(label), team)
         except NonFinite as error:
             # A training that leaves the finite numbers is an answer here: that learning rate does not do.
             if team.leads:

@@ -576,6 +576,10 @@ def test_balance_within_given_splits_keeps_them_and_evens_out_each(tmp_path):
     assert balanced.notes[-1].endswith(f"of 6 people; train {totals[0]}, test {totals[1]}")
     whole = balance(listing, "group", seed=0)
     assert "split" not in whole.manifest.columns and len(set(whole.manifest.columns["identity"])) == 10
+    moved = dict(listing.manifest.columns)
+    moved["split"] = ("test", *moved["split"][1:])
+    with pytest.raises(ValueError, match="identity '0' is in the splits test and train; it has to be in one"):
+        balance(replace(listing, manifest=Manifest(moved)), "group", seed=0, within_splits=True)
     listing = replace(listing, manifest=Manifest({n: v for n, v in listing.manifest.columns.items() if n != "split"}))
     with pytest.raises(ValueError, match="there is no column 'split' to balance within; import the official split"):
         balance(listing, "group", seed=0, within_splits=True)
