@@ -288,7 +288,7 @@ TUNE = ("--trials", 4, "--pool", 2, "--epochs", 1, "--first-rung", 0.5)
 def test_what_was_killed_goes_on_to_the_same_result(dualfair, run):
     result = dualfair("tune", "--run", run, *TUNE)
     assert result.status == 0, result.err
-    assert "Tune: 4 trials out of 2 networks of the search, proposed by random, rungs of 0.5, 1 epochs" in result.out
+    assert "Tune: 4 trials out of 2 networks of the search, proposed by parego, rungs of 0.5, 1 epochs" in result.out
     found = json.loads((run / "studies/tune/tune.json").read_text())
     assert [len(found["rungs"]), len(found["trials"])] == [2, 4]
     top = [trial for trial in found["trials"] if trial["on the front"]]

@@ -17,9 +17,10 @@ from dualfair.studies.tune import TuneOptions
 def command(run: Path, checkpoint_every: float, step: str, preset: str | None, **given: object) -> None:
     """Search networks and hyper-parameters together: every trial a few epochs, the best ones more and more.
 
-    A trial is any network of the space with any head, SGD, Adam or AdamW, and a learning rate, in the ranges of the
-    DPN study; --vary sets others. One in --eta goes from a rung to the next, by error and disparity on the validation
-    people. Every rung is a whole training with a schedule of its own.
+    A trial is any network of the space with any head, SGD, Adam or AdamW, and a learning rate, in the ranges of the DPN
+    study; --vary sets others. After ten random ones a model of what was seen proposes most trials. One in --eta goes
+    from a rung to the next, by error and disparity on the validation people. Every rung is a whole training with a
+    schedule of its own.
     """
     from dualfair.runs.config import build_configs
     from dualfair.runs.trained_run import working_on

@@ -13,7 +13,7 @@ class TuneOptions:
     """Which networks and hyper-parameters are tried, and how much is spent on the best."""
 
     trials: int = option(16, "Networks with hyper-parameters each; more may be added later.")
-    proposer: str = option("random", "Who chooses the trials: random, or parego (a model of what was seen so far).")
+    proposer: str = option("parego", "Who chooses the trials: parego (a model of what was seen so far), or random.")
     schedule: str = option("asha", "How epochs are spent: asha, or hyperband (in brackets, some begin with more).")
     vary: str = option(
         "",
