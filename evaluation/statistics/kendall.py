@@ -69,7 +69,7 @@ def rhos(first: np.ndarray, second: np.ndarray, counts: np.ndarray) -> np.ndarra
     return _moments(*(_mean_ranks(values, counts) for values in (first, second)), counts)
 
 
-def linear(first: np.ndarray, second: np.ndarray, counts: np.ndarray) -> np.ndarray:
+def pearsons(first: np.ndarray, second: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """Pearson's r (R,) of two scores (n,) in every resample `counts` (R, n); NaN as `rhos`."""
     return _moments(first[None], second[None], counts)
 

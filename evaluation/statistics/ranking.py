@@ -13,7 +13,14 @@ from scipy.optimize import linear_sum_assignment
 from scipy.stats import kendalltau, spearmanr, weightedtau
 
 from dualfair.evaluation.statistics.bootstrap import CONFIDENCE
-from dualfair.evaluation.statistics.kendall import corrected_partial_taus, interval_of, linear, partial_taus, rhos, taus
+from dualfair.evaluation.statistics.kendall import (
+    corrected_partial_taus,
+    interval_of,
+    partial_taus,
+    pearsons,
+    rhos,
+    taus,
+)
 
 LEAST_NETWORKS = 3
 """Fewer networks have no ranking worth a number: two agree or disagree by a toss of a coin."""
@@ -73,35 +80,22 @@ def correlation(
     return RankingCorrelation(len(cheap), tau, rho, interval, CONFIDENCE, method, resamples, *ties, reason)
 
 
-def spearman(
+def measure_correlation(
     first: Sequence[float],
     second: Sequence[float],
     *,
+    linear: bool = False,
     names: tuple[str, str] = ("first", "second"),
     resamples: int = 2000,
     seed: int = 0,
 ) -> Estimate:
-    """Spearman's rho in [-1, 1] of two measures (n,), ties sharing their mean rank, with an interval over networks.
+    """Spearman's rho, or Pearson's r where `linear`, in [-1, 1] of two measures (n,), with an interval over networks.
 
-    Undefined and raising as `correlation`; the reason has the `names`.
+    Ties share their mean rank. Undefined and raising as `correlation`; the reason has the `names`.
     """
     first, second = _paired(first, second)
-    scores = dict(zip(names, (first, second), strict=True))
-    return _estimate(lambda counts: rhos(first, second, counts), scores, resamples, seed)
-
-
-def pearson(
-    first: Sequence[float],
-    second: Sequence[float],
-    *,
-    names: tuple[str, str] = ("first", "second"),
-    resamples: int = 2000,
-    seed: int = 0,
-) -> Estimate:
-    """Pearson's r in [-1, 1] of two measures (n,), with an interval over networks; undefined as `spearman`."""
-    first, second = _paired(first, second)
-    scores = dict(zip(names, (first, second), strict=True))
-    return _estimate(lambda counts: linear(first, second, counts), scores, resamples, seed)
+    statistic, scores = pearsons if linear else rhos, dict(zip(names, (first, second), strict=True))
+    return _estimate(lambda counts: statistic(first, second, counts), scores, resamples, seed)
 
 
 def tau_difference(

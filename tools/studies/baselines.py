@@ -3,13 +3,13 @@
 Shape legend: S training seeds of a network.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
-from dualfair.evaluation.statistics.ranking import Estimate, pearson, spearman
+from dualfair.evaluation.statistics.ranking import Estimate, measure_correlation
 from dualfair.evolution.front_difference import FrontDifference, front_difference
 from dualfair.evolution.pareto import non_dominated
 from dualfair.presentation.figures import BLUE, ORANGE, panels, save
@@ -218,8 +218,8 @@ def study(results: Sequence[TrainingResult], *, resamples: int = RESAMPLES, seed
         measures=measures,
         resamples=resamples,
         networks=tuple(networks),
-        correlations={name: _correlations(spearman, networks, name, resamples, seed) for name in every},
-        linear={name: _correlations(pearson, networks, name, resamples, seed) for name in every},
+        correlations={name: _correlations(networks, name, resamples, seed) for name in every},
+        linear={name: _correlations(networks, name, resamples, seed, linear=True) for name in every},
         fronts={name: tuple(network.network for network in front(networks, TEST, name)) for name in every},
         further=further,
         against={name: _against(networks, name, resamples, seed) for name in disparities},
@@ -254,7 +254,7 @@ def front(networks: Sequence[TrainedNetwork], split: str, measure: str) -> list[
 
 
 def _correlations(
-    correlation: Callable[..., Estimate], networks: Sequence[TrainedNetwork], measure: str, resamples: int, seed: int
+    networks: Sequence[TrainedNetwork], measure: str, resamples: int, seed: int, *, linear: bool = False
 ) -> dict[str, Estimate]:
     """A correlation of error and a disparity on test people, over samples of the networks.
 
@@ -271,7 +271,9 @@ def _correlations(
     correlations = {}
     for name, sample in samples.items():
         pairs = ([network.mean(TEST, each) for network in sample] for each in ("error", measure))
-        correlations[name] = correlation(*pairs, names=("error", measure), resamples=resamples, seed=seed)
+        correlations[name] = measure_correlation(
+            *pairs, linear=linear, names=("error", measure), resamples=resamples, seed=seed
+        )
     return correlations
 
 

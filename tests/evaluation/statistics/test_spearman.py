@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
-from dualfair.evaluation.statistics.kendall import linear, rhos
-from dualfair.evaluation.statistics.ranking import spearman
+from dualfair.evaluation.statistics.kendall import pearsons, rhos
+from dualfair.evaluation.statistics.ranking import measure_correlation
 
 values = st.integers(0, 5).map(float)
 
@@ -28,7 +28,7 @@ def test_value_and_interval():
     rng = np.random.default_rng(0)
     first = rng.normal(size=40)
     second = first + 0.3 * rng.normal(size=40)
-    result = spearman(first, second, resamples=400)
+    result = measure_correlation(first, second, resamples=400)
     assert result.value == pytest.approx(spearmanr(first, second).statistic) and result.n == 40
     assert result.interval[0] < result.value < result.interval[1] and result.interval[0] > 0.6
 
@@ -42,7 +42,7 @@ def test_value_and_interval():
     ],
 )
 def test_what_is_undefined_says_why(first, second, message):
-    result = spearman(first, second, names=("error", "gap"))
+    result = measure_correlation(first, second, names=("error", "gap"))
     assert result.value is None and message in result.reason
 
 
@@ -51,6 +51,6 @@ def test_equal_scores_have_no_pearson_correlation_however_they_are_rounded():
     for unit in rng.random(200):
         first, second = np.array([0.35, 0.35, 0.4]) * unit, 100 * rng.random(3)
         counts = np.array([[1, 2, 0], [2, 1, 0], [1, 1, 1]])
-        found = linear(first, second, counts)
+        found = pearsons(first, second, counts)
         assert np.isnan(found[:2]).all()
         assert found[2] == pytest.approx(np.corrcoef(first, second)[0, 1])

@@ -88,7 +88,7 @@ class Choices:
         self.search_space, self._pool = space, tuple(pool)
         asked = varied(vary)
         self._fields = tuple(name for name in asked if name not in (HEAD, NETWORK))
-        fields = [_dimension(name, asked[name], recipe) for name in self._fields]
+        fields = [_dimension(name, asked[name]) for name in self._fields]
         self.space = ConfigurationSpace([*self._networks(space, asked), *fields])
         self._check_together(asked, fields, recipe)
 
@@ -149,7 +149,7 @@ class Choices:
         return values
 
 
-def _dimension(name: str, values: tuple, recipe: Recipe) -> Dimension:
+def _dimension(name: str, values: tuple) -> Dimension:
     optimizer, _, field = name.rpartition(".")
     when = (OPTIMIZER, optimizer) if optimizer else None
     ranged = not isinstance(values[0], str)
@@ -157,8 +157,6 @@ def _dimension(name: str, values: tuple, recipe: Recipe) -> Dimension:
         choices = values if ranged else tuple(parsed_value(field, text) for text in values)
         if len(set(choices)) < len(choices):
             raise ValueError(f"a choice stands twice in {', '.join(map(str, choices))}")
-        for value in choices:
-            changed(recipe, {field: value})
     except ValueError as error:
         raise ValueError(f"vary: {name}: {error}") from None
     if ranged:
