@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dualfair.supernet.genotype import Genotype
-from dualfair.supernet.skeleton import Skeleton, skeleton_of
+from dualfair.supernet.skeleton import LINEAR, Skeleton, skeleton_of
 from dualfair.supernet.space import SearchSpace
 
 if TYPE_CHECKING:
@@ -41,17 +41,19 @@ def _cost(genotype: Genotype | str, skeleton: Skeleton) -> tuple[int, int]:
 
 
 def neck_cost(head: str, skeleton: Skeleton) -> tuple[int, int]:
-    """(parameters, MACs) of the neck of a head: a linear layer and the shift of its BN, but for softmax, which only
-    pools."""
-    if head == "softmax":
+    """(parameters, MACs) of the neck of a head: a linear layer with a bias, or with the shift of its BN; none where it
+    only pools, as for softmax."""
+    if head == "softmax" or skeleton.neck == "none":
         return 0, 0
-    linear = skeleton.features * skeleton.embedding
-    return linear + skeleton.embedding, linear
+    length = embedding_length(head, skeleton)
+    return (skeleton.features + 1) * length, skeleton.features * length
 
 
 def embedding_length(head: str, skeleton: Skeleton) -> int:
-    """How long the embedding of a head is: that of softmax is what it pools."""
-    return skeleton.features if head == "softmax" else skeleton.embedding
+    """How long the embedding of a head is: as the features where nothing stands behind the pooling."""
+    if head == "softmax" or skeleton.neck == "none":
+        return skeleton.features
+    return LINEAR if skeleton.neck == "linear1000" else skeleton.embedding
 
 
 def expected_macs(space: SearchSpace, skeleton: Skeleton) -> float:

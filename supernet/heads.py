@@ -1,7 +1,8 @@
 """Heads, each with the neck that makes its embedding: the margins ArcFace, CosFace and MagFace, and plain softmax.
 
-Shape legend: B batch, C channels, D embedding, K classes: of faces the training identities. c is the cosine between a
-unit embedding and a unit class weight, y the true class, s the scale, m the margin.
+Shape legend: B batch, C channels, h, w sides of the feature map, D embedding, K classes: of faces the training
+identities. c is the cosine between a unit embedding and a unit class weight, y the true class, s the scale, m the
+margin.
 """
 
 import math
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dualfair.supernet.skeleton import Skeleton
+from dualfair.supernet.skeleton import LINEAR, Skeleton
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Classification:
         return scale * self.scores if self.scaled else self.scores
 
 
-class Neck(nn.Module):
+class NormalisingNeck(nn.Module):
     """Global average pool, linear layer, and BN whose scale stays 1: features (B, C, h, w) -> embedding (B, D)."""
 
     def __init__(self, features: int, embedding: int) -> None:
@@ -47,6 +48,19 @@ class Neck(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """(B, C, h, w) -> (B, D)."""
         return self.bn(self.linear(features.mean(dim=(2, 3))))
+
+
+class LinearNeck(nn.Module):
+    """Global average pool and a linear layer with bias, as timm's classifiers: features (B, C, h, w) -> (B, D)."""
+
+    def __init__(self, features: int, embedding: int) -> None:
+        super().__init__()
+        self.features, self.embedding = features, embedding
+        self.linear = nn.Linear(features, embedding)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, C, h, w) -> (B, D)."""
+        return self.linear(features.mean(dim=(2, 3)))
 
 
 class Pool(nn.Module):
@@ -96,17 +110,18 @@ def _add_angle(cosine: Tensor, margin: Tensor) -> Tensor:
 class MarginHead(nn.Module):
     """A neck, the class weights, and the margin that tells the head from the others.
 
-    `margin` maps (cosines of the true classes (B,), embedding norms as for 512 dimensions (B,), strength in
-    [0, 1], a number or a scalar tensor) to (target cosines (B,), penalty). With 0 classes the head only embeds.
+    `margin` maps (cosines of the true classes (B,), embedding norms (B,), where the neck normalises as for 512
+    dimensions, strength in [0, 1], a number or a scalar tensor) to (target cosines (B,), penalty). With 0 classes the
+    head only embeds.
     """
 
-    def __init__(self, features: int, embedding: int, classes: int, margin: Callable) -> None:
+    def __init__(self, neck: nn.Module, classes: int, margin: Callable) -> None:
         super().__init__()
-        self.neck = Neck(features, embedding)
+        self.neck = neck
         self.margin = margin
-        self.weight = nn.Parameter(torch.randn(classes, embedding) * embedding**-0.5)
+        self.weight = nn.Parameter(torch.randn(classes, neck.embedding) * neck.embedding**-0.5)
         # BN leaves embeddings of norm near sqrt(D); MagFace's constants assume D = 512.
-        self.norm_unit = math.sqrt(embedding / 512)
+        self.norm_unit = math.sqrt(neck.embedding / 512) if isinstance(neck, NormalisingNeck) else 1.0
 
     def forward(self, features: Tensor, labels: Tensor, strength: float | Tensor = 1.0) -> Classification:
         """Features (B, C, h, w), labels (B,) and the margin's strength (1 = published, 0 = none) -> cosines."""
@@ -127,12 +142,12 @@ class MarginHead(nn.Module):
 class SoftmaxHead(nn.Module):
     """Global average pool and a linear layer with bias; the embedding is what is pooled, D = C."""
 
-    def __init__(self, features: int, classes: int) -> None:
+    def __init__(self, neck: Pool, classes: int) -> None:
         super().__init__()
-        self.neck = Pool(features)
+        self.neck = neck
         # As torch begins its linear layers, which warn where there are no classes.
-        bound = features**-0.5
-        self.weight = nn.Parameter(torch.empty(classes, features).uniform_(-bound, bound))
+        bound = neck.features**-0.5
+        self.weight = nn.Parameter(torch.empty(classes, neck.features).uniform_(-bound, bound))
         self.bias = nn.Parameter(torch.empty(classes).uniform_(-bound, bound))
 
     def forward(self, features: Tensor, labels: Tensor, strength: float | Tensor = 1.0) -> Classification:
@@ -182,12 +197,12 @@ MARGINS: dict[str, Callable] = {
 }
 """The margin of every built-in margin head."""
 
-HEADS: dict[str, Callable[[int, int, int], MarginHead | SoftmaxHead]] = {
+HEADS: dict[str, Callable[[nn.Module, int], MarginHead | SoftmaxHead]] = {
     **{name: partial(MarginHead, margin=margin) for name, margin in MARGINS.items()},
-    "softmax": lambda features, embedding, classes: SoftmaxHead(features, classes),
+    "softmax": SoftmaxHead,
 }
-"""What makes every built-in head from the numbers of features, of the embedding and of classes; `genotype.HEAD_NAMES`
-gives the same names in the same order without torch."""
+"""What makes every built-in head from its neck and the number of classes; `genotype.HEAD_NAMES` gives the same names in
+the same order without torch."""
 
 
 def margin_heads(skeleton: Skeleton) -> tuple[str, ...]:
@@ -198,10 +213,19 @@ def margin_heads(skeleton: Skeleton) -> tuple[str, ...]:
 def make_head(name: str, skeleton: Skeleton, classes: int, features: int | None = None) -> MarginHead | SoftmaxHead:
     """A freshly initialised head, of `HEADS` or of the skeleton's `own_heads`. ValueError for an unknown name.
 
-    It reads so many `features`, by default those of the skeleton's trunk.
+    It reads so many `features`, by default those of the skeleton's trunk, by the skeleton's neck; that of softmax is
+    always none.
     """
+    features = features or skeleton.features
     heads = HEADS | {head.name: partial(MarginHead, margin=head.margin) for head in skeleton.own_heads}
     if name not in heads:
         problem = f"unknown head {name!r}" if name else "no head"
         raise ValueError(f"{problem}; choose from {', '.join(heads)}, as in '101:cosface'")
-    return heads[name](features or skeleton.features, skeleton.embedding, classes)
+    return heads[name](make_neck("none" if name == "softmax" else skeleton.neck, features, skeleton.embedding), classes)
+
+
+def make_neck(name: str, features: int, embedding: int) -> NormalisingNeck | LinearNeck | Pool:
+    """One of `skeleton.NECKS`, freshly initialised; only "bn" makes embeddings of the length `embedding`."""
+    if name == "none":
+        return Pool(features)
+    return LinearNeck(features, LINEAR) if name == "linear1000" else NormalisingNeck(features, embedding)

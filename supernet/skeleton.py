@@ -1,6 +1,6 @@
 """The built-in skeletons, one table: everything about a network that is not searched, as data. Needs no torch."""
 
-from dualfair.supernet.families.base import OwnHead, Skeleton
+from dualfair.supernet.families.base import LINEAR, NECKS, OwnHead, Skeleton
 from dualfair.supernet.families.dual_path import DualPathSkeleton
 from dualfair.supernet.families.inverted_residual import (
     FAIRNAS_OPERATIONS,
@@ -8,7 +8,16 @@ from dualfair.supernet.families.inverted_residual import (
     InvertedResidualSkeleton,
 )
 
-__all__ = ["SKELETONS", "DualPathSkeleton", "InvertedResidualSkeleton", "OwnHead", "Skeleton", "skeleton_of"]
+__all__ = [
+    "LINEAR",
+    "NECKS",
+    "SKELETONS",
+    "DualPathSkeleton",
+    "InvertedResidualSkeleton",
+    "OwnHead",
+    "Skeleton",
+    "skeleton_of",
+]
 
 SKELETONS: dict[str, Skeleton] = {
     skeleton.name: skeleton

@@ -19,7 +19,7 @@ def embed_together(network, faces, processes: ProcessGroup) -> np.ndarray:
 
     if processes.size == 1:
         return embed(network, faces, batch=_BATCH)
-    embeddings = torch.zeros(len(faces), network.skeleton.embedding)
+    embeddings = torch.zeros(len(faces), network.heads[network.spec.head].neck.embedding)
     starts = processes.share(range(0, len(faces), _BATCH))
     if starts:
         rows = np.arange(starts[0], min(starts[-1] + _BATCH, len(faces)))

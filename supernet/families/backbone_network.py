@@ -5,6 +5,7 @@ Shape legend: B batch, S side of the images in pixels, F features of the backbon
 
 import difflib
 from collections.abc import Sequence
+from dataclasses import replace
 
 import timm
 import torch
@@ -59,16 +60,17 @@ class BackboneTrunk(nn.Module):
 class BackboneNetwork(nn.Module):
     """A backbone of timm with a neck and a margin head, as a `network.Network`.
 
-    `spec` names it. `skeleton` gives the size of its images and of its embedding, and heads of one's own.
+    `spec` names it. `skeleton` gives the size of its images, its neck and its embedding, and heads of one's own. In the
+    published study, which "linear1000" is of, the features of backbones are the embedding: they have no neck then.
     """
 
     def __init__(self, backbone: Backbone, skeleton: Skeleton, identities: int) -> None:
         super().__init__()
         self.spec = backbone
-        self.skeleton = skeleton
+        self.skeleton = replace(skeleton, neck="none") if skeleton.neck == "linear1000" else skeleton
         model, features = _model(backbone.name, skeleton.image_size)
         self.trunk = BackboneTrunk(model)
-        self.heads = nn.ModuleDict({backbone.head: make_head(backbone.head, skeleton, identities, features)})
+        self.heads = nn.ModuleDict({backbone.head: make_head(backbone.head, self.skeleton, identities, features)})
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (B, 3, S, S) in [-1, 1] -> embeddings (B, D), not normalised."""

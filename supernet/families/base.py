@@ -14,6 +14,13 @@ if TYPE_CHECKING:
     from dualfair.supernet.trunk import Trunk
 
 
+NECKS = ("bn", "linear1000", "none")
+"""What may stand between the pooled features and the class weights of a margin head: a linear layer without bias to the
+embedding and BN without a learnt scale; a linear layer with bias to 1,000 numbers; nothing."""
+LINEAR = 1000
+"""Length of the embeddings of `linear1000`."""
+
+
 @dataclass(frozen=True)
 class OwnHead:
     """A head that is not built in: its name in genotypes, its margin function (see `supernet.heads.MarginHead`), and
@@ -28,7 +35,8 @@ class OwnHead:
 class Skeleton(ABC):
     """A family of networks without its searched operations.
 
-    `image_size` is the side of the square RGB input in pixels, `embedding` the length of the embedding, and `blocks`
+    `image_size` is the side of the square RGB input in pixels, which is a crop of images resized to `crop_from` px, or
+    all of them with 0. `embedding` is the length of the embedding that the `neck` "bn" of NECKS makes, and `blocks`
     counts the blocks of each stage. `operations` are the candidates: the code in a genotype is the place in this tuple.
     `heads` are those to choose from unless others are named; none leaves the choice to what is trained on. `own_heads`
     are those that genotypes may name besides the built-in ones.
@@ -38,6 +46,8 @@ class Skeleton(ABC):
     image_size: int
     blocks: tuple[int, ...] = (1, 1, 1, 1)
     embedding: int = 512
+    neck: str = NECKS[0]
+    crop_from: int = 0
     operations: tuple[Operation, ...] = tuple(OPERATIONS.values())
     heads: tuple[str, ...] = ()
     own_heads: tuple[OwnHead, ...] = ()
@@ -49,10 +59,22 @@ class Skeleton(ABC):
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
             raise ValueError(f"skeleton {self.name}: two operations are named {twice!r}; give each a name of its own")
+        if self.neck not in NECKS:
+            raise ValueError(f"skeleton {self.name}: neck must be one of {', '.join(NECKS)}, got {self.neck!r}")
+        if self.crop_from and self.crop_from < self.image_size:
+            raise ValueError(
+                f"skeleton {self.name}: {self.image_size} px cannot be a crop of images of {self.crop_from} px; "
+                "crop_from must be larger, or 0"
+            )
         if self.image_size < self.reduction:
             raise ValueError(
                 f"skeleton {self.name}: images of {self.image_size} px are too small; it needs {self.reduction} px"
             )
+
+    @property
+    def stored_size(self) -> int:
+        """The least side in pixels that images have to be stored with."""
+        return self.crop_from or self.image_size
 
     @property
     def reduction(self) -> int:
@@ -111,8 +133,10 @@ class Skeleton(ABC):
         return genotype
 
     def resized(self, image_size: int | None = None, blocks: Sequence[int] | None = None) -> Skeleton:
-        """The same widths for another image size or another depth; None keeps what is there."""
-        return replace(self, image_size=image_size or self.image_size, blocks=tuple(blocks or self.blocks))
+        """The same widths for images of another size, no crops, or another depth; None keeps what is there."""
+        crop_from = 0 if image_size else self.crop_from
+        blocks = tuple(blocks or self.blocks)
+        return replace(self, image_size=image_size or self.image_size, blocks=blocks, crop_from=crop_from)
 
     def check_stages(self, *fields: str) -> None:
         """Raises ValueError where one of these fields does not have as many entries as the first, one a stage."""

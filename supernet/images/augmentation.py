@@ -1,6 +1,6 @@
 """From stored pixels to network input, and per-sample augmentation on the device.
 
-Shape legend: B batch, H height, W width.
+Shape legend: B batch, H height, W width, S side of the images in pixels.
 """
 
 import torch
@@ -18,20 +18,19 @@ def draw(images: int, generator: torch.Generator) -> Tensor:
     return torch.rand(5, images, generator=generator, device=generator.device)
 
 
-def augment(images: Tensor, draws: Tensor, *, flip: bool, shift: float, brightness: float) -> Tensor:
-    """A random variant of every image by itself: (B, 3, H, W) in [-1, 1] -> the same.
+def augment(images: Tensor, draws: Tensor, side: int, *, flip: bool, shift: float, brightness: float) -> Tensor:
+    """A random variant of every image by itself: (B, 3, H, W) in [-1, 1] -> (B, 3, S, S), S the `side`.
 
-    With `flip` each image is mirrored with probability 1/2. It is moved by up to `shift` of its side (whole pixels,
-    edges repeated), and its contrast and brightness change by up to the share `brightness`. `draws` (5, B), from
-    `draw`, are on the images' device.
+    With `flip` each image is mirrored with probability 1/2. Any part of S x S pixels of it is taken, or one that is
+    beyond by up to `shift` of S (whole pixels, edges repeated), and its contrast and brightness change by up to the
+    share `brightness`. `draws` (5, B), from `draw`, are on the images' device.
     """
     batch, _, height, width = images.shape
     device = images.device
-    columns = torch.arange(width, device=device).expand(batch, width)
-    rows = torch.arange(height, device=device).expand(batch, height)
-    if shift:
-        columns = columns + _whole_pixels(draws[0], shift * width)
-        rows = rows + _whole_pixels(draws[1], shift * height)
+    columns = rows = torch.arange(side, device=device).expand(batch, side)
+    if shift or (height, width) != (side, side):
+        columns = columns + _whole_pixels(draws[0], shift * side, width - side)
+        rows = rows + _whole_pixels(draws[1], shift * side, height - side)
     if flip:
         columns = torch.where(draws[2, :, None] < 0.5, width - 1 - columns, columns)
     columns = columns.clamp(0, width - 1)
@@ -58,7 +57,7 @@ def resize(pixels: Tensor, size: int) -> Tensor:
     return smaller.round_().clamp_(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous()
 
 
-def _whole_pixels(draw: Tensor, largest: float) -> Tensor:
-    """Uniform whole shifts in [-largest, largest], shape (B, 1), from draws in [0, 1)."""
-    span = 2 * int(largest) + 1
+def _whole_pixels(draw: Tensor, largest: float, room: int) -> Tensor:
+    """Uniform whole shifts in [-largest, room + largest], shape (B, 1), from draws in [0, 1)."""
+    span = 2 * int(largest) + 1 + room
     return ((draw * span).long() - int(largest))[:, None]

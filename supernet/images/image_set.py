@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
@@ -41,6 +41,7 @@ class ImageSet(ABC):
     identities: np.ndarray
     groups: np.ndarray
     size: int
+    crop_from: int = field(default=0, kw_only=True)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -99,13 +100,21 @@ class ImageSet(ABC):
         return tuple(np.unique(self.groups).tolist())
 
     def read(self, images: np.ndarray) -> torch.Tensor:
-        """Pixels of the images with these numbers: uint8 (B, S, S, 3), resized when stored at another size."""
+        """Pixels of the images with these numbers: uint8 (B, S, S, 3), resized when stored at another size, and of
+        those the centre where they are resized to `crop_from`."""
         # A memory-mapped store is kindest when read in order.
         order = np.argsort(self.rows[images], kind="stable")
         pixels = np.empty((len(images), *self.stored.shape[1:]), dtype=np.uint8)
         pixels[order] = self.stored[self.rows[images][order]]
         stored = torch.from_numpy(pixels)
-        return stored if self.stored.shape[1] == self.size else resize(stored, self.size)
+        side = self.crop_from or self.size
+        resized = stored if stored.shape[1] == side else resize(stored, side)
+        start = (side - self.size) // 2
+        return resized[:, start : start + self.size, start : start + self.size]
+
+    def uncropped(self) -> Self:
+        """The set as it is before the centre is cut out: training cuts out a part at random."""
+        return replace(self, size=self.crop_from or self.size, crop_from=0)
 
     def joined(self, others: Sequence[Self]) -> Self:
         """The set of its images and of others of the same store, one set after the other."""

@@ -1,5 +1,6 @@
 """Splits of a store, of faces or of labelled images, and parts of a split."""
 
+from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
@@ -25,26 +26,27 @@ def open_splits(
     fractions: tuple[float, float, float],
     seed: int,
     size: int,
+    crop_from: int = 0,
     drop_unknown: bool = False,
     fold: Fold | None = None,
 ) -> dict[str, ImageSet]:
     """The train, validation and test images of a store, read at `size` px: `open_faces` or `open_labelled`.
 
-    With a `fold` it is that part of the people who are not of test who validate; images that are divided one by one
-    have none. Raises ValueError when the stored images are smaller than `size`, and as those do.
+    They are crops of images of `crop_from` px, or 0. With a `fold` it is that part of the people who are not of test
+    who validate; images that are divided one by one have none. Raises ValueError when the stored images are smaller
+    than `size`, and as those do.
     """
     opened, _ = OPENED_BY[store.task]
     store.require_people()
-    if store.size < size:
-        raise ValueError(
-            f"the faces are stored at {store.size} px, the network takes {size} px; "
-            f"import them again with --size {size}, or train with --size {store.size}"
-        )
+    otherwise = "" if crop_from else f", or train with --size {store.size}"
+    store.require_size(crop_from or size, "the network", otherwise)
     if fold is None:
-        return opened(store, group_column, fractions, seed, size, drop_unknown)
-    if store.task != IDENTIFICATION:
+        splits = opened(store, group_column, fractions, seed, size, drop_unknown)
+    elif store.task == IDENTIFICATION:
+        splits = open_faces(store, group_column, fractions, seed, size, drop_unknown, fold)
+    else:
         raise ValueError("folds are of people, and labelled images are not divided by people; leave --folds out")
-    return open_faces(store, group_column, fractions, seed, size, drop_unknown, fold)
+    return {split: replace(images, crop_from=crop_from) for split, images in splits.items()}
 
 
 def decided(store: FaceStore, group_column: str) -> list[str]:

@@ -62,6 +62,14 @@ class FaceStore:
                 f"{self.folder} holds pairs whose people are known within a pair only; use it with 'dualfair evaluate'"
             )
 
+    def require_size(self, side: int, taker: object, otherwise: str = "") -> None:
+        """Raise ValueError where images are stored at less than the `side` in pixels that the `taker` takes."""
+        if self.size < side:
+            raise ValueError(
+                f"the faces in {self.folder} are stored at {self.size} px, {taker} takes {side} px; import them again "
+                f"with --size {side}{otherwise}"
+            )
+
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 over pixels and manifest, taken when the store was written: equal for equal faces.

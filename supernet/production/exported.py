@@ -20,7 +20,7 @@ from dualfair.supernet.files import read_json
 from dualfair.supernet.genotype import HEAD_NAMES
 from dualfair.supernet.network import Network, build
 from dualfair.supernet.production.folding import fold
-from dualfair.supernet.production.skeleton_data import family_of, numbers_of, skeleton_from
+from dualfair.supernet.production.skeleton_data import LATER, family_of, later_data, numbers_of, skeleton_from
 from dualfair.supernet.production.timm_model import (
     INPUT,
     FaceEmbedder,
@@ -136,7 +136,7 @@ def kind_and_skeleton(network: Network) -> tuple[str, dict]:
     """The kind of a network, and its skeleton as data as far as it is data."""
     skeleton = network.skeleton
     if isinstance(network.spec, Backbone):
-        return BACKBONE, {"image_size": skeleton.image_size, "embedding": skeleton.embedding}
+        return BACKBONE, {"image_size": skeleton.image_size, "embedding": skeleton.embedding, **later_data(skeleton)}
     numbers = numbers_of(skeleton)
     if numbers is not None and network.spec.head in HEAD_NAMES:
         return SEARCHED, numbers
@@ -145,6 +145,7 @@ def kind_and_skeleton(network: Network) -> tuple[str, dict]:
         "image_size": skeleton.image_size,
         "blocks": list(skeleton.blocks),
         "embedding": skeleton.embedding,
+        **later_data(skeleton),
     }
 
 
@@ -157,7 +158,8 @@ def timm_config(about: Mapping, model: FaceEmbedder) -> dict:
         name = about["network"].removeprefix("timm.").partition(":")[0]
         # What timm makes has no margin, so a head of one's own need not be known to it.
         head = {} if about["own_heads"] else {"head": about["head"]}
-        arguments = {"backbone": name, **head, "embedding": about["skeleton"]["embedding"]}
+        embedding = {name: about["skeleton"][name] for name in ("embedding", "neck") if name in about["skeleton"]}
+        arguments = {"backbone": name, **head, **embedding}
     if model.cosine:
         arguments["cosine"] = True
     return {
@@ -173,7 +175,7 @@ def timm_config(about: Mapping, model: FaceEmbedder) -> dict:
             "num_classes": model.num_classes,
             "classifier": "classifier",
             "license": about["licence"],
-            **INPUT,
+            **{name: about["input"][name] for name in INPUT},
         },
     }
 
@@ -199,17 +201,21 @@ def _verified(folder: Path, about: dict, name: str) -> dict[str, Tensor]:
 
 def _build(about: dict, identities: int, skeleton: Skeleton | None) -> Network:
     kind, shape = about["kind"], about["skeleton"]
+    later = {name: shape.get(name, usual) for name, usual in LATER.items()}
     if kind == BACKBONE:
         backbone = Backbone.parse(about["network"])
         unknown = tuple(OwnHead(backbone.head, _no_margin, str(source)) for source in about["own_heads"])
         own_heads = skeleton.own_heads if skeleton else unknown
-        shape = replace(backbone_skeleton(shape["image_size"], shape["embedding"]), own_heads=own_heads)
+        later = {**LATER, **{name: shape[name] for name in LATER if name in shape}}
+        shape = backbone_skeleton(shape["image_size"], shape["embedding"])
+        shape = replace(shape, own_heads=own_heads, **later)
         return build_backbone(backbone, shape, identities)
     if kind == SEARCHED:
         return build(about["network"], skeleton_from(shape), identities)
     if kind != OWN:
         raise ValueError(f"unknown kind {str(kind)[:40]!r}")
-    return build(about["network"], skeleton.resized(shape["image_size"], shape["blocks"]), identities)
+    skeleton = replace(skeleton.resized(shape["image_size"], shape["blocks"]), **later)
+    return build(about["network"], skeleton, identities)
 
 
 def _no_margin(*_: object) -> NoReturn:

@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from dualfair.supernet.convolution import NormalisedConv
-from dualfair.supernet.heads import Neck
+from dualfair.supernet.heads import NormalisingNeck
 from dualfair.supernet.trunk import SearchedBlock
 
 
@@ -50,7 +50,7 @@ def _pairs(network: nn.Module) -> Iterator[tuple[nn.Module, nn.Module]]:
     for module in network.modules():
         if isinstance(module, NormalisedConv) and not module.pre and isinstance(module.bn, _BatchNorm):
             yield module, module.conv
-        elif isinstance(module, Neck) and isinstance(module.bn, _BatchNorm):
+        elif isinstance(module, NormalisingNeck) and isinstance(module.bn, _BatchNorm):
             yield module, module.linear
         elif isinstance(module, SearchedBlock) and type(module).forward is SearchedBlock.forward:
             yield from _neighbours(module)

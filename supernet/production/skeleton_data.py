@@ -6,13 +6,16 @@ from collections.abc import Mapping, Sequence
 
 from dualfair.supernet.families.inverted_residual import Identity, InvertedResidual
 from dualfair.supernet.operations import Operation
-from dualfair.supernet.skeleton import SKELETONS, Skeleton, skeleton_of
+from dualfair.supernet.skeleton import NECKS, SKELETONS, Skeleton, skeleton_of
 
 FAMILIES = {"dual_path": SKELETONS["nano"], "inverted_residual": SKELETONS["nas-bench-macro"]}
 """A skeleton of every family that can be data; where none is named, it is the first."""
 
+LATER = {"neck": NECKS[0], "crop_from": 0}
+"""Fields of skeletons that older files lack, and what they are there."""
+
 _FAMILY, _OPERATIONS = "family", "operations"
-_LEFT_OUT = ("heads", "own_heads")
+_LEFT_OUT = ("heads", "own_heads", *LATER)
 _NAME = re.compile(r"k([1-9][0-9]?)e([1-9][0-9]?)")
 
 
@@ -42,7 +45,8 @@ def skeleton_from(numbers: str | Mapping[str, object] | Skeleton) -> Skeleton:
     family = numbers.get(_FAMILY, "dual_path")
     if not isinstance(family, str) or family not in FAMILIES:
         raise ValueError(f"skeleton: family must be one of {', '.join(FAMILIES)}, got {str(family)[:40]!r}")
-    examples = _data_of(FAMILIES[family], family)
+    examples = {**_data_of(FAMILIES[family], family), **LATER}
+    numbers = {**LATER, **numbers}
     wrong = sorted(str(name) for name in numbers.keys() ^ examples.keys())
     if wrong:
         raise ValueError(f"a skeleton as data has exactly {', '.join(examples)}; unknown or missing: {wrong[0][:40]!r}")
@@ -56,11 +60,16 @@ def skeleton_from(numbers: str | Mapping[str, object] | Skeleton) -> Skeleton:
     return type(FAMILIES[family])(**values)
 
 
+def later_data(skeleton: Skeleton) -> dict[str, str | int]:
+    """What skeletons were not always asked, as data, which leaves out the usual answers."""
+    return {name: getattr(skeleton, name) for name, usual in LATER.items() if getattr(skeleton, name) != usual}
+
+
 def _data_of(skeleton: Skeleton, family: str) -> dict[str, object]:
     """Dual path skeletons, the first to be written, name neither their family nor the operations, which all share."""
     left_out = (*_LEFT_OUT, _OPERATIONS) if family == "dual_path" else _LEFT_OUT
     values = {field.name: getattr(skeleton, field.name) for field in dataclasses.fields(skeleton)}
-    data = {name: _plain(value) for name, value in values.items() if name not in left_out}
+    data = {name: _plain(value) for name, value in values.items() if name not in left_out} | later_data(skeleton)
     return data if family == "dual_path" else {_FAMILY: family, **data}
 
 

@@ -6,6 +6,7 @@ Shape legend: B batch, S side of the images in pixels, C channels, D embedding, 
 """
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -20,12 +21,21 @@ from dualfair.supernet.heads import MarginHead
 from dualfair.supernet.network import Network, build
 from dualfair.supernet.production.folding import fold
 from dualfair.supernet.production.skeleton_data import skeleton_from
-from dualfair.supernet.skeleton import SKELETONS, Skeleton
+from dualfair.supernet.skeleton import NECKS, SKELETONS, Skeleton
 
 NORMALISATION = {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}
 """Of RGB in [0, 1]; the same as v / 127.5 - 1 of values v in [0, 255]."""
 INPUT = {"interpolation": "lanczos", "crop_pct": 1.0, "crop_mode": "center", **NORMALISATION}
 """What timm's data pipeline makes of an image, as a faces folder does: the central square, resized."""
+
+
+def input_of(skeleton: Skeleton) -> dict[str, object]:
+    """INPUT for networks of a skeleton, which may see the centre of larger images: timm resizes to S / crop_pct."""
+    share = skeleton.image_size / (skeleton.crop_from or skeleton.image_size)
+    # timm rounds down, so a share that was rounded up would lose a pixel.
+    exact = not skeleton.crop_from or math.floor(skeleton.image_size / share) == skeleton.crop_from
+    return {**INPUT, "crop_pct": share if exact else math.nextafter(share, 0)}
+
 
 default_cfgs = generate_default_cfgs(
     {
@@ -133,6 +143,7 @@ def _backbone(
     backbone: str | None = None,
     head: str = "cosface",
     embedding: int = 512,
+    neck: str = NECKS[0],
     img_size: int | Sequence[int] = 112,
     num_classes: int = 0,
     in_chans: int = 3,
@@ -142,7 +153,7 @@ def _backbone(
     if backbone is None:
         raise ValueError("dualfair_backbone needs the name of a backbone of timm's, such as backbone='resnet18'")
     _check_channels(in_chans)
-    network = build_backbone(Backbone(backbone, head), backbone_skeleton(_side(img_size), embedding))
+    network = build_backbone(Backbone(backbone, head), backbone_skeleton(_side(img_size), embedding, neck))
     return _embedder(network, num_classes, folded, cosine)
 
 
@@ -154,9 +165,9 @@ def _embedder(network: Network, num_classes: int, folded: bool, cosine: bool) ->
     return model
 
 
-def backbone_skeleton(image_size: int, embedding: int) -> Skeleton:
-    """A skeleton that says to `build_backbone` all it asks: the size of images and of embeddings."""
-    return dataclasses.replace(SKELETONS["nas-bench-macro"], image_size=image_size, embedding=embedding)
+def backbone_skeleton(image_size: int, embedding: int, neck: str = NECKS[0]) -> Skeleton:
+    """A skeleton that says to `build_backbone` all it asks: the size of images and of embeddings, and the neck."""
+    return dataclasses.replace(SKELETONS["nas-bench-macro"], image_size=image_size, embedding=embedding, neck=neck)
 
 
 def _with_head(genotype: str | Genotype) -> Genotype:
@@ -214,7 +225,8 @@ def dualfair_inverted_residual(pretrained: bool = False, **kwargs: object) -> Fa
 def dualfair_backbone(pretrained: bool = False, **kwargs: object) -> FaceEmbedder:
     """A `backbone` by its name in timm with the neck of a `head`.
 
-    Embeddings are of length `embedding` where the neck has weights, and as long as the features elsewhere.
+    Embeddings are of length `embedding` where the `neck` is "bn", and as long as the features where it is "none" or the
+    head is softmax.
     `img_size`, `folded` and `cosine` as in `dualfair_dpn`. Raises ValueError for a name that timm does not have.
     """
     return _registered(_backbone, "dualfair_backbone", pretrained, kwargs)

@@ -114,7 +114,8 @@ def path_loss(
     labels, *taught = lesson
     classification = network.heads[head](features, labels, recipe.margin_of(head) * margin)
     scale, share = recipe.scale_of(head), recipe.teacher_share if taught else 0.0
-    loss = classification_loss(classification.logits(scale), labels, recipe) + classification.penalty
+    loss = classification_loss(classification.logits(scale), labels, recipe)
+    loss = loss + recipe.penalty_of(head) * classification.penalty
     if share:
         loss = (1 - share) * loss + share * disagreement(classification.embedding, *taught, scale)
     return loss, classification.embedding

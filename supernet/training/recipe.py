@@ -11,6 +11,9 @@ PATHS, GRAPH, AUTO = "paths", "graph", "auto"
 STEPS = (AUTO, PATHS, GRAPH)
 """How a training step may go (`step_engine`): it changes rounding only, and is no part of a recipe."""
 
+_BY_HEAD = ("head_scales", "head_margins", "head_penalties")
+"""Fields with a number a head."""
+
 
 def _option(default: object, text: str, *, omitted: bool = False) -> object:
     """A field with its help text; an `omitted` one is recorded only where it is not the default."""
@@ -63,6 +66,11 @@ class Recipe:
     head_scales: str = _option("", "Scales of single heads in place of --scale, such as magface=32.", omitted=True)
     head_margins: str = _option(
         "", "Margins of single heads at full size, as shares of the published ones: arcface=0.6,...", omitted=True
+    )
+    head_penalties: str = _option(
+        "",
+        "Weights of single heads' penalties, as shares of the published ones: magface=0.5714 makes its 35 a 20.",
+        omitted=True,
     )
     loss: str = _option("ce", "ce (cross-entropy) or focal.")
     teacher_share: float = _option(
@@ -119,8 +127,8 @@ class Recipe:
             raise ValueError(f"teacher_share must be above 0 and at most 1, got {self.teacher_share}")
         if self.loss not in ("ce", "focal"):
             raise ValueError(f"loss must be ce or focal, got {self.loss!r}")
-        for text, name in ((self.head_scales, "head_scales"), (self.head_margins, "head_margins")):
-            _by_head(text, name)
+        for name in _BY_HEAD:
+            _by_head(getattr(self, name), name)
         if self.shared_gradients not in ("mean", "sum"):
             raise ValueError(f"shared_gradients must be mean or sum, got {self.shared_gradients!r}")
         if self.schedule not in ("cosine", "step", "none"):
@@ -139,9 +147,13 @@ class Recipe:
         """A head's full margin, as a share of the published one."""
         return _by_head(self.head_margins, "head_margins").get(head, 1.0)
 
+    def penalty_of(self, head: str) -> float:
+        """The weight of a head's penalty, as a share of the published one."""
+        return _by_head(self.head_penalties, "head_penalties").get(head, 1.0)
+
     def check_heads(self, known: Collection[str]) -> None:
-        """Raise ValueError where a scale or a margin is meant for a head that is not `known`."""
-        for name in ("head_scales", "head_margins"):
+        """Raise ValueError where a scale, a margin or a penalty is meant for a head that is not `known`."""
+        for name in _BY_HEAD:
             if unknown := next((head for head in _by_head(getattr(self, name), name) if head not in known), None):
                 raise ValueError(f"{name} names head {unknown!r}; choose from {', '.join(known)}")
 

@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 import torch
@@ -46,8 +46,11 @@ class TrainingFaces(Protocol):
     """What training reads: the label of every image, and images by number as uint8 (B, S, S, 3)."""
 
     labels: np.ndarray
+    size: int
 
     def read(self, images: np.ndarray) -> Tensor: ...
+
+    def uncropped(self) -> Self: ...
 
 
 @dataclass(frozen=True)
@@ -116,7 +119,7 @@ class Trainer:
         # This rank's share of every part of a batch, as places in the batch.
         self._shares = list(map(self.team.share, np.array_split(np.arange(recipe.batch), recipe.accumulate)))
         # Ranks have a GPU each, but share the memory of a CPU.
-        self.loader = open_loader(faces, self.device, processes.size if self.device.type == "cpu" else 1)
+        self.loader = open_loader(faces.uncropped(), self.device, processes.size if self.device.type == "cpu" else 1)
         self.batch_sampler = BatchSampler(len(faces.labels), recipe.batch, seed)
         self.path_sampler = sampler(space.sizes, seed) if space else None
         # On the CPU, so that every device draws the same.
@@ -267,7 +270,8 @@ class Trainer:
         pixels = self.loader.take(chosen[local], self.batch_sampler.upcoming()[local])
         recipe = self.recipe
         draws = draw(len(chosen), self.augmentation)[:, local].to(self.device)
-        images = augment(to_input(pixels), draws, flip=recipe.flip, shift=recipe.shift, brightness=recipe.brightness)
+        how = {"flip": recipe.flip, "shift": recipe.shift, "brightness": recipe.brightness}
+        images = augment(to_input(pixels), draws, self.faces.size, **how)
         lesson = [torch.from_numpy(self.faces.labels[chosen[local]])]
         if self._taught is not None:
             lesson.append(self._taught[chosen[local]])

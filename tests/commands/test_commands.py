@@ -13,10 +13,13 @@ import pytest
 from PIL import Image
 
 from dualfair.__main__ import COMMANDS
+from dualfair.runs.architectures import open_skeleton
 from dualfair.runs.config import build_configs, presets
 from dualfair.runs.options import ProtocolOptions, RetrainOptions, SearchOptions, TrainOptions
 from dualfair.supernet.training.recipe import Recipe
 
+EPOCHS = {"celeba": 100, "celeba-published": 100, "vggface2": 20, "vggface2-published": 10}
+"""Of standalone trainings by the presets of the published study."""
 GUIDES = Path(__file__).parents[2] / "tools/guides"
 
 
@@ -121,7 +124,9 @@ def test_a_preset_may_still_say_amp(tmp_path):
     assert (train.train_precision, retrain.train_precision) == ("tf32", "bf16")
 
 
-@pytest.mark.parametrize("name", ["celeba", "celeba-published", "vggface2", "fairnas", "faces-demo"])
+@pytest.mark.parametrize(
+    "name", ["celeba", "celeba-published", "vggface2", "vggface2-published", "fairnas", "faces-demo"]
+)
 def test_the_presets_that_come_along_fit_all_stages(name):
     options, recipe = build_configs({}, name, TrainOptions, Recipe, stage="train")
     retrain, standalone = build_configs({}, name, RetrainOptions, Recipe, stage="retrain")
@@ -135,7 +140,13 @@ def test_the_presets_that_come_along_fit_all_stages(name):
         assert (search.population, search.generations, protocol_options.objectives) == (64, 200, "error,macs,params")
     else:
         assert (options.skeleton, recipe.loss, recipe.scale) == ("paper", "focal", 64.0)
-        assert standalone.epochs > recipe.epochs and retrain.seeds == 4 and search.population == 64
+        assert (standalone.epochs, retrain.seeds, search.population) == (EPOCHS[name], 4, 64)
+        published = ("linear1000", 256, 224, 20) if name.endswith("published") else ("", 0, 0, 35)
+        penalty = round(35 * recipe.penalty_of("magface"), 3)
+        assert (options.neck, options.crop_from, options.size, penalty) == published
+        # What the head says is typed, its numbers are in it.
+        setting = open_skeleton("paper", "", options.size, "", options.neck, options.crop_from)
+        assert setting.stored_size == (256 if name.endswith("published") else 112)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -6,11 +7,11 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from dualfair.evaluation.cost import block_costs, expected_macs, macs, measured_cost, parameters
+from dualfair.evaluation.cost import block_costs, embedding_length, expected_macs, macs, measured_cost, parameters
 from dualfair.supernet.families.backbone_network import build_backbone
 from dualfair.supernet.network import build
 from dualfair.supernet.operations import OPERATIONS, Place
-from dualfair.supernet.skeleton import SKELETONS
+from dualfair.supernet.skeleton import NECKS, SKELETONS
 from dualfair.supernet.space import dpn_space
 
 
@@ -65,9 +66,13 @@ def test_a_genotype_that_does_not_fit_is_refused():
 
 
 @pytest.mark.parametrize("genotype", ["101-680-353:cosface", "047-212-888:arcface", "444-444-444:magface"])
-def test_a_searched_network_costs_what_the_formulas_say(tiny, genotype):
-    network = build(genotype, tiny, identities=50).eval()
-    assert measured_cost(network, tiny.image_size) == (parameters(genotype, tiny), macs(genotype, tiny))
+@pytest.mark.parametrize("neck", NECKS)
+def test_a_searched_network_costs_what_the_formulas_say(tiny, genotype, neck):
+    skeleton = replace(tiny, neck=neck)
+    network = build(genotype, skeleton, identities=50).eval()
+    assert measured_cost(network, tiny.image_size) == (parameters(genotype, skeleton), macs(genotype, skeleton))
+    images = torch.zeros(1, 3, tiny.image_size, tiny.image_size)
+    assert network(images).shape[1] == embedding_length(genotype.partition(":")[2], skeleton)
 
 
 def test_a_backbone_is_counted_with_its_neck_and_without_class_weights(tiny):

@@ -20,7 +20,7 @@ import dualfair.supernet.production.timm_model  # It makes the networks known to
 from dualfair.exporting.card import card, licence_on_hub
 from dualfair.exporting.export import Terms, export
 from dualfair.exporting.source import Source, metrics_of
-from dualfair.runs.layout import RunLayout
+from dualfair.runs.layout import RunLayout, TrainingLayout
 from dualfair.runs.records.training import TrainConfig, TrainedOn
 from dualfair.runs.standalone import Standalone, build_network, describe_network, open_standalone
 from dualfair.runs.training_spec import TrainingSpec
@@ -72,11 +72,11 @@ def run(tmp_path_factory, faces):
     return folder
 
 
-def make_training(place, training, trained_on, error):
+def make_training(place, training, trained_on, error, skeleton=NANO):
     torch.manual_seed(training.seed)
-    network = build_network(training.network, NANO, 12)
+    network = build_network(training.network, skeleton, 12)
     place.folder.mkdir(parents=True)
-    describe_network(training, NANO, 12, trained_on).write(place.description)
+    describe_network(training, skeleton, 12, trained_on).write(place.description)
     machine = {"seconds": 1.0, "loss": None, "configuration": "", "device": "cpu", "threads": 1, "ranks": 1}
     save_checkpoint(place.folder, {"network": network.state_dict()}, step=4, steps=4, **machine)
     scores = records.scores(error, error / 2, groups=(), probes=36)
@@ -132,6 +132,30 @@ def test_timm_opens_an_export_with_the_very_embeddings(run, exported):
     assert torch.equal(
         with_classes.forward_head(with_classes.forward_features(images()), pre_logits=True), model(images())
     )
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(
+    ("label", "neck", "described"),
+    [
+        (BEST, "linear1000", {"linear": [176, 1000]}),
+        (BEST, "none", {}),
+        (BACKBONE, "linear1000", {}),
+        (BACKBONE, "none", {}),
+    ],
+)
+def test_a_network_keeps_its_neck_on_disk_and_in_timm(tmp_path, label, neck, described):
+    training, place = TrainingSpec.of_label(label), TrainingLayout(tmp_path / "training")
+    people = TrainedOn("x", "group", "0.6,0.2,0.2", 0)
+    make_training(place, training, people, 0.2, replace(NANO, neck=neck))
+    opened = open_standalone(place.folder, torch.device("cpu"), print)
+    embeddings = opened.network.to(memory_format=torch.contiguous_format)(images())
+    embeddings = opened.network.to(memory_format=torch.contiguous_format)(images())
+    assert embeddings.shape[1] == (1000 if described else 176 if label == BEST else 96)
+    export(Source(opened, "named", metrics_of(0)), tmp_path / "out", "timm", Terms())
+    assert about(tmp_path / "out")["neck"] == {"pool": "mean over the feature map", **described}
+    assert torch.equal(timm.create_model(f"local-dir:{tmp_path / 'out'}", pretrained=True).eval()(images()), embeddings)
+    assert torch.equal(open_export(tmp_path / "out")(images()), embeddings)
 
 
 @torch.no_grad()

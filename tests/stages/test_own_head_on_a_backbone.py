@@ -12,7 +12,6 @@ import torch
 from dualfair.runs.layout import RunLayout
 from dualfair.runs.run_files import read_plan
 from dualfair.supernet.production.exported import open_export
-from dualfair.supernet.skeleton import SKELETONS
 
 GUIDE = Path(__file__).parents[2] / "tools/guides/own_head.py"
 LABEL = "timm.test_resnet:no_margin"
@@ -35,9 +34,9 @@ def run(dualfair, made, monkeypatch):
             "from own_head import sphereface as no_margin\nfrom own_head import normface\ncosface = normface\n"
         )
         for words in (
-            ("faces", "synth", "--out", "faces", "--identities", 24, "--images", 4, "--size", 32),
-            ("train", "--faces", "faces", "--out", "run", "--size", 32, "--epochs", 0.3, "--batch", 16,
-             "--heads", "cosface,own_head:normface"),
+            ("faces", "synth", "--out", "faces", "--identities", 24, "--images", 4, "--size", 40),
+            ("train", "--faces", "faces", "--out", "run", "--size", 32, "--crop-from", 40, "--epochs", 0.3,
+             "--batch", 16, "--heads", "cosface,own_head:normface", "--neck", "linear1000"),
             ("search", "--run", "run", "--population", 3, "--generations", 1, "--calibrate", 16),
             (*RETRAIN, "--head", "my_heads:no_margin", "--head", "normface"),
         ):  # fmt: skip
@@ -47,6 +46,13 @@ def run(dualfair, made, monkeypatch):
     yield Path("run")
     for name in ("own_head", "my_heads", "other_heads"):
         sys.modules.pop(name, None)
+
+
+def test_the_neck_and_the_crop_are_recorded_and_seen(run, dualfair):
+    recorded = json.loads((run / "train/config.json").read_text())
+    assert (recorded["neck"], recorded["crop_from"]) == ("linear1000", 40)
+    described = dualfair("show", run / "retrain/timm.test_resnet.no_margin/seed-0")
+    assert "head no_margin, embedding 96\n" in described.out, described.out + described.err
 
 
 def test_the_training_is_recorded_with_where_its_head_comes_from(run):
@@ -76,9 +82,11 @@ def test_it_is_evaluated_exported_and_opened_without_its_code(run, dualfair, tmp
     assert exported.status == 0, exported.err
     for name in ("own_head", "mine"):
         sys.modules.pop(name, None)
+    assert json.loads((tmp_path / "out/config.json").read_text())["pretrained_cfg"]["crop_pct"] == 32 / 40
     images = torch.zeros(2, 3, 32, 32)
     network = open_export(tmp_path / "out")
-    assert network(images).shape == (2, SKELETONS["nano"].embedding)
+    # As in the published study: a backbone's 96 features are the embedding, a searched network's are 1,000 numbers.
+    assert network(images).shape == (2, 96)
     model = timm.create_model(f"local-dir:{tmp_path / 'out'}", pretrained=True).eval()
     assert torch.equal(model(images), network(images))
     with pytest.raises(
@@ -89,6 +97,8 @@ def test_it_is_evaluated_exported_and_opened_without_its_code(run, dualfair, tmp
         "evaluate", "--network", tmp_path / "out", "--faces", "faces", "--out", tmp_path / "x", "--resamples", 0
     )
     assert outside.status == 0, outside.err
+    first, second = (json.loads((tmp_path / name / "report.json").read_text()) for name in ("e", "x"))
+    assert first["identification"] == second["identification"]
 
 
 @pytest.mark.parametrize(
@@ -137,7 +147,9 @@ def test_networks_by_edited_code_of_a_head_are_not_mixed_with_those_before(run, 
     searched = ("retrain", "--run", "run", "--genotype", "101:normface", "--seeds", 1)
     assert "module 'own_head' was edited since the supernet of run was trained" in refusal("own_head", *searched)
     continued = ("train", "--faces", "faces", "--out", "run", "--size", 32, "--epochs", 0.3, "--batch", 16)
-    refused = refusal("own_head", *continued, "--heads", "cosface,own_head:normface")
+    refused = refusal(
+        "own_head", *continued, "--heads", "cosface,own_head:normface", "--neck", "linear1000", "--crop-from", 40
+    )
     assert "made with another configuration: code = {'own_head': " in refused
     assert {path: path.read_bytes() for path in run.rglob("*.json")} == before
     assert dualfair(*RETRAIN, "--head", "my_heads:no_margin").status == 0

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -75,6 +76,32 @@ def test_the_neck_normalises_without_a_learnt_scale(tiny):
     embedding = head(torch.randn(64, tiny.features, 3, 3), torch.zeros(64, dtype=torch.long)).embedding
     assert torch.allclose(embedding.var(0, unbiased=False), torch.ones(10), atol=1e-3)
     assert not head.neck.bn.weight.requires_grad
+
+
+def test_other_necks_are_a_linear_layer_with_bias_or_nothing(tiny):
+    torch.manual_seed(0)
+    features = torch.randn(4, tiny.features, 3, 3)
+    pooled, labels = features.mean((2, 3)), torch.arange(4)
+    linear = make_head("magface", replace(tiny, neck="linear1000"), classes=6)
+    embedding = linear(features, labels).embedding
+    assert torch.allclose(embedding, pooled @ linear.neck.linear.weight.T + linear.neck.linear.bias, atol=1e-6)
+    assert embedding.shape == (4, 1000) and linear.weight.shape == (6, 1000)
+    none = make_head("magface", replace(tiny, neck="none"), classes=6)
+    assert torch.equal(none(features, labels).embedding, pooled) and [*dict(none.named_parameters())] == ["weight"]
+
+
+@pytest.mark.parametrize(("neck", "unit"), [("bn", (10 / 512) ** 0.5), ("none", 1.0), ("linear1000", 1.0)])
+def test_norms_count_as_for_512_dimensions_only_where_a_neck_normalises(tiny, neck, unit):
+    head = make_head("magface", replace(tiny, neck=neck), classes=6)
+    norms = []
+    head.margin = lambda cosine, norm, strength: norms.append(norm) or (cosine, cosine.new_zeros(()))
+    embedding = head(torch.randn(4, tiny.features, 3, 3), torch.arange(4)).embedding
+    assert torch.allclose(norms[0], embedding.norm(dim=1) / unit)
+
+
+def test_a_neck_that_is_not_known_is_named(tiny):
+    with pytest.raises(ValueError, match="skeleton tiny: neck must be one of bn, linear1000, none, got 'batchnorm'"):
+        replace(tiny, neck="batchnorm")
 
 
 def test_softmax_is_a_linear_layer_with_bias_on_what_is_pooled(tiny):

@@ -17,7 +17,7 @@ from dualfair.presentation.format import plain
 from dualfair.runs.training_spec import TrainingSpec
 from dualfair.runs.watching import Say, silent
 from dualfair.supernet.files import TEMPORARY, write_bytes
-from dualfair.supernet.heads import Pool
+from dualfair.supernet.heads import NormalisingNeck, Pool
 from dualfair.supernet.production import onnx_model
 from dualfair.supernet.production.exported import (
     ABOUT,
@@ -35,7 +35,7 @@ from dualfair.supernet.production.exported import (
 )
 from dualfair.supernet.production.folding import Folding, fold
 from dualfair.supernet.production.onnx_model import Agreement
-from dualfair.supernet.production.timm_model import INPUT, FaceEmbedder
+from dualfair.supernet.production.timm_model import FaceEmbedder, input_of
 
 CARD, CONFIG, ONNX = "README.md", "config.json", "model.onnx"
 """The model card, timm's configuration and the ONNX model."""
@@ -136,6 +136,15 @@ def export(
     return Exported(to, exported_as, training, source.why, sizes, folded, norms, agreement)
 
 
+def _neck(neck: torch.nn.Module) -> dict[str, object]:
+    """What stands behind the features, in words and numbers."""
+    described = {"pool": "mean over the feature map"}
+    if isinstance(neck, Pool):
+        return described
+    norm = {"norm": "BN"} if isinstance(neck, NormalisingNeck) else {}
+    return {**described, "linear": [neck.features, neck.embedding], **norm}
+
+
 def describe(
     source: Source, model: FaceEmbedder, exported_as: str, terms: Terms, folded: Mapping[str, Sequence[str]]
 ) -> dict:
@@ -143,8 +152,7 @@ def describe(
     made of."""
     trained, faces = source.trained, source.faces
     network, skeleton = trained.network, trained.network.skeleton
-    kind, skeleton_data = kind_and_skeleton(network)
-    linear = {"linear": [model.neck.features, model.neck.embedding], "norm": "BN"}
+    (kind, skeleton_data), seen = kind_and_skeleton(network), input_of(skeleton)
     aligned = faces["aligned"] if isinstance(faces.get("aligned"), bool) else None
     libraries = ("dualfair", "torch", "timm", "safetensors")
     return {
@@ -158,7 +166,7 @@ def describe(
         "head": network.spec.head,
         "own_heads": [head.source for head in skeleton.own_heads if head.name == network.spec.head],
         **({"classes": list(trained.classes)} if trained.classes else {}),
-        "neck": {"pool": "mean over the feature map", **({} if isinstance(model.neck, Pool) else linear)},
+        "neck": _neck(model.neck),
         "folded": {name: list(norms) for name, norms in folded.items()},
         "input": {
             "name": "images",
@@ -166,7 +174,7 @@ def describe(
             "channels": "RGB",
             "pixels": "0 to 255",
             "normalisation": "v / 127.5 - 1",
-            **{name: INPUT[name] for name in ("mean", "std", "interpolation", "crop_pct", "crop_mode")},
+            **{name: seen[name] for name in ("mean", "std", "interpolation", "crop_pct", "crop_mode")},
             "alignment": {"aligned": aligned, "means": ALIGNED[aligned]},
         },
         "output": _output(model),

@@ -12,7 +12,7 @@ from dualfair.evaluation.cost import embedding_length
 from dualfair.evolution.baselines import LIMIT
 from dualfair.planning.counts import COUNTS, FaceCounts, ImageCounts, LabelledCounts
 from dualfair.planning.options import PlanOptions
-from dualfair.runs.architectures import open_sampler, open_skeleton, open_space
+from dualfair.runs.architectures import open_sampler, open_space, skeleton_of
 from dualfair.runs.config import build_configs, numbers
 from dualfair.runs.options import BATCH, ProtocolOptions, RetrainOptions, SearchOptions, TrainOptions
 from dualfair.runs.records.training import SPLITS
@@ -196,7 +196,7 @@ def planned_workload(
     if faces is None:
         counted = LabelledCounts if options.class_count else FaceCounts
         train = train.on(counted.kind.task)
-        skeleton = open_skeleton(train.skeleton, train.blocks, train.size, train.heads)
+        skeleton = skeleton_of(train)
         counts = _not_imported(counted, train, options, protocol.people)
         space = open_space(train.space, skeleton, train.heads)
     else:

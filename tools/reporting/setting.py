@@ -98,14 +98,14 @@ class Setting:
 
 def open_setting(files: RunFiles) -> Setting:
     """The setting of a run; what cannot be opened is told among the run's problems."""
-    from dualfair.runs.architectures import open_skeleton, open_space
+    from dualfair.runs.architectures import open_space, skeleton_of
 
     config = files.record(TrainConfig, files.layout.train.config)
     if config is None:
         return Setting()
     options, skeleton, space, people, images = config.options, None, None, {}, {}
     try:
-        skeleton = open_skeleton(options.skeleton, options.blocks, options.size, options.heads)
+        skeleton = skeleton_of(options)
         space = open_space(options.space, skeleton, options.heads)
     except UNOPENED as error:
         files.add_problem(f"the search space of train/config.json cannot be opened ({reason(error)})")

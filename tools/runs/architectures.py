@@ -4,21 +4,38 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from dualfair.runs.config import look_up, numbers
+from dualfair.runs.options import TrainOptions
 from dualfair.supernet.genotype import HEAD_NAMES, MARGIN_HEADS
 from dualfair.supernet.skeleton import SKELETONS, OwnHead, Skeleton
 from dualfair.supernet.space import LAYERS, SPACE_NAMES, SearchSpace, dpn_space, layer_space
 from dualfair.supernet.training.sampling import SAMPLERS, SamplerFactory, check_sampler
 
 
-def open_skeleton(name: str, blocks: str = "", size: int = 0, heads: str = "") -> Skeleton:
-    """A skeleton by its name, with `blocks` such as "1-1-2-1", images of `size` px, and the own ones among `heads`.
+def skeleton_of(options: TrainOptions) -> Skeleton:
+    """The skeleton that training options name. Raises ValueError as `open_skeleton`, and for a neck without use."""
+    skeleton = open_skeleton(
+        options.skeleton, options.blocks, options.size, options.heads, options.neck, options.crop_from
+    )
+    if options.neck and {*(_split(options.heads) or skeleton.heads)} == {"softmax"}:
+        raise ValueError("--neck is of margin heads, softmax has none; leave it out, or name other --heads")
+    return skeleton
+
+
+def open_skeleton(
+    name: str, blocks: str = "", size: int = 0, heads: str = "", neck: str = "", crop_from: int = 0
+) -> Skeleton:
+    """A skeleton by its name, with `blocks` such as "1-1-2-1", images of `size` px, the own ones among `heads`, a
+    `neck` of `skeleton.NECKS`, and images of `crop_from` px that those are crops of.
 
     "" and 0 keep what the skeleton has. One of the user's own is named by where it comes from, so that it is found
     again. Raises ValueError for an unknown name, and where something does not fit.
     """
     skeleton = look_up(name, SKELETONS, "skeleton", Skeleton)
     counts = numbers(blocks, "-", int, "blocks") if blocks else None
-    return with_heads(replace(skeleton.resized(size or None, counts), name=name, own_heads=()), _split(heads))
+    shape = skeleton.resized(size or None, counts)
+    given = {"neck": neck or shape.neck, "crop_from": crop_from or shape.crop_from}
+    shape = replace(shape, name=name, own_heads=(), **given)
+    return with_heads(shape, _split(heads))
 
 
 def with_heads(skeleton: Skeleton, heads: Iterable[str]) -> Skeleton:

@@ -48,6 +48,18 @@ class TrainOptions:
     )
     blocks: str = option("", "Blocks of every stage, e.g. 3-4-20-3.  [default: the skeleton's, 1-1-1-1 for nano]")
     size: int = option(0, "Side of the network's input in pixels.  [default: the skeleton's]")
+    neck: str = option(
+        "",
+        "Behind the pooled features of a margin head: bn, a linear layer and BN; none; linear1000, a linear layer to "
+        "1,000 numbers, and none behind backbones of timm's.  [default: the skeleton's, bn]",
+        omitted=True,
+    )
+    crop_from: int = option(
+        0,
+        "Side to which images are resized, of which the network sees --size pixels: a random part while it trains, the "
+        "centre otherwise; 0 = all of them, resized to --size.",
+        omitted=True,
+    )
     group_column: str = option("group", "Manifest column that says which group a person belongs to.")
     split: str = option("0.6,0.2,0.2", "Shares of the identities for training, validation and test.")
     confirm: float = option(0.5, "Share of the validation people kept from the search to confirm its front; 0 = none.")

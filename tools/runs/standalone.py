@@ -74,6 +74,8 @@ def describe_network(
         classes,
         code_of(heads) or None,
         before,
+        skeleton.neck,
+        skeleton.crop_from,
     )
 
 
@@ -94,7 +96,8 @@ def open_standalone(folder: Path, device: torch.device, say: Callable[[str], obj
     description = NetworkDescription.read(file, "train the network again")
     try:
         blocks = "-".join(map(str, description.blocks))
-        skeleton = open_skeleton(description.skeleton, blocks, description.size, description.heads)
+        shape = description.skeleton, blocks, description.size, description.heads
+        skeleton = open_skeleton(*shape, description.neck, description.crop_from)
         network = build_network(description.training.network, skeleton, description.identities)
     except (ValueError, RuntimeError) as error:
         raise ValueError(f"{file} is damaged ({error}); train the network again") from error

@@ -72,19 +72,16 @@ def open_teacher(
         if (place / ABOUT).is_file() or TrainingLayout(place).description.is_file():
             trained = open_standalone(place, torch.device("cpu"), say)
             network, seen, size = trained.network, trained.seen, trained.network.skeleton.image_size
+            crop_from = network.skeleton.crop_from
             refuse_judged(place, seen, trained_on)
             digest = weights_digest(network.state_dict())
         else:
             network = open_foreign(place, size)
-            size, digest = network.size, _digest(place)
-        if store.size < size:
-            raise ValueError(
-                f"the faces are stored at {store.size} px, {place} takes {size} px; import them again with --size "
-                f"{size}"
-            )
+            size, crop_from, digest = network.size, 0, _digest(place)
+        store.require_size(crop_from or size, place)
         rows = np.arange(len(store.manifest))
         nothing = np.full(len(rows), "")
-        embeddings = embed(network.to(device), FaceSet(store.pixels, rows, nothing, nothing, size))
+        embeddings = embed(network.to(device), FaceSet(store.pixels, rows, nothing, nothing, size, crop_from=crop_from))
     return Teacher(place, Origin(place=os.path.relpath(place, run), weights=digest, trained_on=seen), embeddings)
 
 

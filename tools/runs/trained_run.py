@@ -12,7 +12,7 @@ import torch
 
 from dualfair.evaluation.scoring.embedding import network_input
 from dualfair.presentation.format import quoted
-from dualfair.runs.architectures import open_skeleton, open_space
+from dualfair.runs.architectures import open_space, skeleton_of
 from dualfair.runs.config import numbers
 from dualfair.runs.devices import working
 from dualfair.runs.directory import RunDirectory
@@ -66,7 +66,7 @@ class TrainedRun:
 
 def open_setting(options: TrainOptions, store: FaceStore) -> Setting:
     """The space, skeleton and splits of faces that training options name. Raises ValueError where they do not fit."""
-    skeleton = open_skeleton(options.skeleton, options.blocks, options.size, options.heads)
+    skeleton = skeleton_of(options)
     space = open_space(options.space, skeleton, options.heads)
     fractions = numbers(options.split, ",", float, "split")
     splits = open_splits(
@@ -75,6 +75,7 @@ def open_setting(options: TrainOptions, store: FaceStore) -> Setting:
         fractions=fractions,
         seed=options.split_seed,
         size=skeleton.image_size,
+        crop_from=skeleton.crop_from,
         drop_unknown=options.drop_unknown,
         fold=fold_of(options.fold, options.folds),
     )

@@ -26,6 +26,7 @@ from dualfair.supernet.training.process_group import ProcessGroup
 
 if TYPE_CHECKING:
     from dualfair.runs.standalone import Standalone
+    from dualfair.supernet.network import Network
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,11 +92,7 @@ def subjects_of_networks(
     subjects = []
     for path in networks:
         standalone = open_standalone(path, processes.device, say if processes.leads else silent)
-        size = standalone.network.skeleton.image_size
-        if store.size < size:
-            raise ValueError(
-                f"the faces are stored at {store.size} px, {path} takes {size} px; import them again with --size {size}"
-            )
+        store.require_size(standalone.network.skeleton.stored_size, path)
         asked = Asked(store, pairs, group, split, drop_unknown, processes)
         subjects.append(SUBJECTS[store.task](path, standalone, asked))
     times = Counter((subject.name, subject.seed) for subject in subjects)
@@ -111,18 +108,20 @@ def _of_faces(path: Path, standalone: "Standalone", asked: Asked) -> Subject:
     from dualfair.supernet.images.face_set import FaceSet
 
     store, group, split, pairs = asked.store, asked.group, asked.split, asked.pairs
-    size, about = standalone.network.skeleton.image_size, standalone.seen_of(store.fingerprint)
+    skeleton, about = standalone.network.skeleton, standalone.seen_of(store.fingerprint)
     chosen = (group or about.group_column, split or "test", about.splits) if about else (group, split or "all")
     choice = choose(store.manifest, str(store.folder), *chosen, drop_unknown=asked.drop_unknown)
     notes = () if about or split else (f"{path} was trained on other faces: all images here are evaluated",)
     if about and split in ("all", "train"):
         notes = ("the network was trained on some of these people: its numbers are too good",)
     no_groups = np.full(len(choice.rows), "")
-    images = FaceSet(store.pixels, choice.rows, choice.identities, no_groups, size)
+    images = FaceSet(
+        store.pixels, choice.rows, choice.identities, no_groups, skeleton.image_size, crop_from=skeleton.crop_from
+    )
     embeddings = embed_together(standalone.network, images, asked.processes)
     paired, of_pairs = None, ()
     if pairs is not None and pairs.suffix == ".bin":
-        paired = _verification_set(pairs, standalone.network, size)
+        paired = _verification_set(pairs, standalone.network)
     elif pairs is not None:
         paired, of_pairs = _paired(pairs, store.manifest, choice, embeddings, group, asked.drop_unknown)
     training = standalone.training
@@ -146,6 +145,7 @@ def _of_labelled(path: Path, standalone: "Standalone", asked: Asked) -> Classifi
     column = group or (about.group_column if about else None)
     drop_unknown = asked.drop_unknown or standalone.trained_on.drop_unknown
     images, labels = all_labelled(store, column, network.skeleton.image_size, drop_unknown)
+    images = replace(images, crop_from=network.skeleton.crop_from)
     if images.class_names != standalone.classes:
         known = f"the classes {shorten(standalone.classes)}" if standalone.classes else "people"
         raise ValueError(
@@ -213,22 +213,23 @@ def _paired(
     return paired, tuple(notes)
 
 
-def _verification_set(path: Path, network, size: int) -> PairedFaces:
+def _verification_set(path: Path, network: "Network") -> PairedFaces:
     """The pairs of a .bin verification set, with the network's embeddings of its images. The file names nobody."""
     from dualfair.evaluation.scoring.embedding import embed
     from dualfair.supernet.images.face_set import FaceSet
     from dualfair.supernet.images.importers.containers import verification_set
     from dualfair.supernet.images.importers.reading import read_image
 
-    listing = verification_set(path)
-    pixels = np.empty((len(listing.manifest), size, size, 3), dtype=np.uint8)
+    listing, size, side = verification_set(path), network.skeleton.image_size, network.skeleton.stored_size
+    pixels = np.empty((len(listing.manifest), side, side, 3), dtype=np.uint8)
     for row in range(len(pixels)):
-        image = read_image(listing, row, size)
+        image = read_image(listing, row, side)
         if image.pixels is None:
             raise ValueError(f"{path}: image {row} cannot be read ({image.reason})")
         pixels[row] = image.pixels
     names, nobody = listing.manifest.column("identity"), np.full(len(pixels), "everyone")
-    embeddings = embed(network, FaceSet(pixels, np.arange(len(pixels)), names, nobody, size))
+    images = FaceSet(pixels, np.arange(len(pixels)), names, nobody, size, crop_from=network.skeleton.crop_from)
+    embeddings = embed(network, images)
     pairs = listing.pairs
     both = np.stack([nobody[pairs.left], nobody[pairs.right]], axis=1)
     return PairedFaces(embeddings, names, Pairs(pairs.left, pairs.right, pairs.same, pairs.fold, both), grouped=False)

@@ -6,22 +6,40 @@ from dualfair.supernet.images.augmentation import augment, draw, mirror, resize,
 
 def test_augmentation_is_per_sample_seeded_and_bounded():
     images = torch.rand(200, 3, 12, 12) * 2 - 1
-    first = augment(images, draw(len(images), torch.Generator().manual_seed(0)), flip=True, shift=0.1, brightness=0.2)
-    again = augment(images, draw(len(images), torch.Generator().manual_seed(0)), flip=True, shift=0.1, brightness=0.2)
+    first = augment(
+        images, draw(len(images), torch.Generator().manual_seed(0)), 12, flip=True, shift=0.1, brightness=0.2
+    )
+    again = augment(
+        images, draw(len(images), torch.Generator().manual_seed(0)), 12, flip=True, shift=0.1, brightness=0.2
+    )
     assert torch.equal(first, again) and first.abs().max() <= 1 and first.shape == images.shape
-    flipped = augment(images, draw(len(images), torch.Generator().manual_seed(0)), flip=True, shift=0.0, brightness=0.0)
+    flipped = augment(
+        images, draw(len(images), torch.Generator().manual_seed(0)), 12, flip=True, shift=0.0, brightness=0.0
+    )
     mirrored = (flipped == mirror(images)).flatten(1).all(1)
     unchanged = (flipped == images).flatten(1).all(1)
     assert (mirrored ^ unchanged).all() and 70 < mirrored.sum() < 130
-    still = augment(images, draw(len(images), torch.Generator().manual_seed(0)), flip=False, shift=0.0, brightness=0.0)
+    still = augment(
+        images, draw(len(images), torch.Generator().manual_seed(0)), 12, flip=False, shift=0.0, brightness=0.0
+    )
     assert torch.equal(still, images)
 
 
 def test_shifts_are_whole_pixels_within_the_bound():
     image = torch.arange(144.0).reshape(1, 1, 12, 12).expand(300, 3, 12, 12) / 144
-    moved = augment(image, draw(len(image), torch.Generator().manual_seed(1)), flip=False, shift=0.2, brightness=0.0)
+    moved = augment(
+        image, draw(len(image), torch.Generator().manual_seed(1)), 12, flip=False, shift=0.2, brightness=0.0
+    )
     seen = {divmod(round(float(value) * 144), 12) for value in moved[:, 0, 6, 6]}
     assert seen == {(row, column) for row in range(4, 9) for column in range(4, 9)}
+
+
+@pytest.mark.parametrize(("shift", "rows"), [(0.0, range(3, 8)), (0.25, range(1, 10))])
+def test_any_part_of_a_larger_image_may_be_taken(shift, rows):
+    image = torch.arange(144.0).reshape(1, 1, 12, 12).expand(900, 3, 12, 12) / 144
+    taken = augment(image, draw(len(image), torch.Generator().manual_seed(1)), 8, flip=False, shift=shift, brightness=0)
+    seen = {divmod(round(float(value) * 144), 12) for value in taken[:, 0, 3, 3]}
+    assert taken.shape == (900, 3, 8, 8) and seen == {(row, column) for row in rows for column in rows}
 
 
 def test_pixels_become_input_between_minus_one_and_one():

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 
 from dualfair.supernet.images.face_set import FaceSet
 from dualfair.supernet.images.image_set import TooFewPeople
@@ -140,8 +141,20 @@ def test_open_splits_reads_the_images_of_its_rows(tmp_path):
     assert faces.labels.max() + 1 == faces.identity_count == 4 and faces.group_names == ("a", "b")
     smaller = open_splits(store, group_column="group", fractions=FRACTIONS, seed=3, size=4)["test"]
     assert smaller.read(chosen).shape == (3, 4, 4, 3)
-    with pytest.raises(ValueError, match=r"stored at 8 px, the network takes 16 px; import them again with --size 16"):
+    with pytest.raises(ValueError, match=r"8 px, the network takes 16 px; import them again with --size 16, or train"):
         open_splits(store, group_column="group", fractions=FRACTIONS, seed=3, size=16)
+
+
+def test_crops_are_the_centre_and_all_of_it_before(tmp_path):
+    store, how = store_of(tmp_path, manifest_of()), {"group_column": "group", "fractions": FRACTIONS, "seed": 3}
+    chosen = np.array([5, 0, 3])
+    faces = open_splits(store, **how, size=4, crop_from=8)["test"]
+    assert np.array_equal(faces.read(chosen).numpy(), store.pixels[faces.rows[chosen], 2:6, 2:6])
+    assert np.array_equal(faces.uncropped().read(chosen).numpy(), store.pixels[faces.rows[chosen]])
+    resized = open_splits(store, **how, size=6)["test"].read(chosen)
+    assert torch.equal(open_splits(store, **how, size=4, crop_from=6)["test"].read(chosen), resized[:, 1:5, 1:5])
+    with pytest.raises(ValueError, match=r"8 px, the network takes 9 px; import them again with --size 9$"):
+        open_splits(store, **how, size=4, crop_from=9)
 
 
 def test_people_with_one_image_are_not_evaluated(tmp_path):

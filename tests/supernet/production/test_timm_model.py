@@ -11,6 +11,8 @@ from dualfair.supernet.operations import OPERATIONS
 from dualfair.supernet.production import skeleton_data
 from dualfair.supernet.skeleton import SKELETONS, OwnHead, skeleton_of
 
+NANO = SKELETONS["nano"]
+
 
 def made(**arguments):
     return timm.create_model("dualfair_dpn", **{"genotype": "101:cosface", "skeleton": "nano", **arguments})
@@ -51,6 +53,14 @@ def test_timms_data_pipeline_is_told_the_size_and_the_normalisation():
     assert white.shape == (3, 112, 112)
     assert torch.equal(white, torch.ones(3, 112, 112))
     assert torch.equal(black, -torch.ones(3, 112, 112))
+
+
+@pytest.mark.parametrize("size", range(33, 130, 8))
+def test_timm_resizes_to_the_side_that_images_are_cropped_from(size):
+    for crop_from in range(size, size + 40):
+        crop_pct = timm_model.input_of(dataclasses.replace(NANO, image_size=size, crop_from=crop_from))["crop_pct"]
+        resized = timm.data.create_transform((3, size, size), crop_pct=crop_pct).transforms[0]
+        assert resized.size in (crop_from, (crop_from, crop_from))
 
 
 def test_a_skeleton_as_numbers_makes_the_same_network_as_its_name():

@@ -1,5 +1,8 @@
 import pytest
+import torch
 
+from dualfair.supernet.network import build
+from dualfair.supernet.training.gradients import path_loss
 from dualfair.supernet.training.recipe import Recipe
 
 
@@ -45,13 +48,28 @@ def test_rates_that_nothing_would_follow_are_refused(fields, message):
     assert str(error.value) == message
 
 
-def test_scales_and_margins_of_single_heads():
-    recipe = Recipe(scale=20, head_scales="magface=8, cosface=64", head_margins="arcface=0.6")
+def test_scales_margins_and_penalties_of_single_heads():
+    scales, penalties = "magface=8, cosface=64", "magface=0.5"
+    recipe = Recipe(scale=20, head_scales=scales, head_margins="arcface=0.6", head_penalties=penalties)
+    assert [recipe.penalty_of(head) for head in ("arcface", "cosface", "magface")] == [1, 1, 0.5]
     assert [recipe.scale_of(head) for head in ("arcface", "cosface", "magface")] == [20, 64, 8]
     assert [recipe.margin_of(head) for head in ("arcface", "cosface", "own")] == [0.6, 1, 1]
     recipe.check_heads(("arcface", "cosface", "magface"))
     with pytest.raises(ValueError, match="head_scales names head 'magface'; choose from arcface, cosface"):
         recipe.check_heads(("arcface", "cosface"))
+
+
+def test_a_penalty_has_its_share_in_the_loss(tiny):
+    torch.manual_seed(0)
+    network = build("101-101-101:magface", tiny, identities=6)
+    features, labels = torch.randn(4, tiny.features, 3, 3), torch.arange(4)
+    losses = {
+        share: path_loss(network, Recipe(head_penalties=f"magface={share}"), "magface", features, [labels], 1.0)[0]
+        for share in (0.5, 1.0, 2.0)
+    }
+    penalty = network.heads["magface"](features, labels, 1.0).penalty
+    assert torch.isclose(losses[1.0] - losses[0.5], 0.5 * penalty, rtol=1e-4) and penalty > 0
+    assert torch.isclose(losses[2.0] - losses[1.0], penalty, rtol=1e-4)
 
 
 def test_amp_of_earlier_versions_is_a_precision():

@@ -14,6 +14,7 @@ from dualfair.supernet.images import PEOPLE
 from dualfair.supernet.images.labels import known_labels
 from dualfair.supernet.images.manifest import Manifest, fold_of, split_identities
 from dualfair.supernet.images.store import IDENTIFICATION
+from dualfair.supernet.skeleton import NECKS
 from dualfair.supernet.training.recipe import Recipe
 
 SPLITS = ("validation", "test")
@@ -185,7 +186,7 @@ class NetworkDescription(Record):
 
     `training` has the seed that was drawn from. `identities` are those that its head tells apart, by the names
     `classes` where it is judged by their scores; `code` is that of an own head. `before` are the people that the
-    weights which it started from, and its teacher, were trained on.
+    weights which it started from, and its teacher, were trained on. `neck` and `crop_from` are the skeleton's.
     """
 
     training: TrainingSpec = field(metadata=FLAT)
@@ -198,6 +199,8 @@ class NetworkDescription(Record):
     classes: tuple[str, ...] = keyed("classes", omitted=True, default=())
     code: Mapping[str, str] | None = keyed("code", omitted=True, default=None)
     before: tuple[TrainedOn, ...] = keyed("trained_on_before", omitted=True, default=())
+    neck: str = field(default=NECKS[0], metadata={"omitted": True})
+    crop_from: int = field(default=0, metadata={"omitted": True})
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from dualfair.evaluation.score_tables import read_standalone_table
-from dualfair.runs.architectures import open_skeleton, open_space
+from dualfair.runs.architectures import open_space, skeleton_of
 from dualfair.runs.devices import Workplace
 from dualfair.runs.options import ProtocolOptions, TrainOptions
 from dualfair.runs.run_files import TrainingResults, collect
@@ -37,7 +37,7 @@ def read_truth(path: Path, train: TrainOptions, protocol_options: ProtocolOption
 
     Raises ValueError where the table is malformed, or does not fit the space and the objectives of these options.
     """
-    skeleton = open_skeleton(train.skeleton, train.blocks, train.size, train.heads)
+    skeleton = skeleton_of(train)
     space = open_space(train.space, skeleton, train.heads)
     names, columns = read_standalone_table(path)
     try:

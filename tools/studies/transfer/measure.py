@@ -88,12 +88,8 @@ def measure(
         embedded = []
         for folder in folders:
             standalone = open_standalone(folder, processes.device, say)
-            seen, size = standalone.seen_of(store.fingerprint), standalone.network.skeleton.image_size
-            if store.size < size:
-                raise ValueError(
-                    f"the faces in {target} are stored at {store.size} px, {network} takes {size} px; "
-                    f"import them again with --size {size}"
-                )
+            seen, skeleton = standalone.seen_of(store.fingerprint), standalone.network.skeleton
+            store.require_size(skeleton.stored_size, network)
             rows = seen.splits(store.manifest)["test"] if seen else np.arange(len(store.manifest))
             for column in columns:
                 if column not in labels:
@@ -101,7 +97,9 @@ def measure(
                     for sentence in labels[column].decided:
                         say(f"  {target.name}: {sentence}")
             identities = store.manifest.column("identity")[rows]
-            images = FaceSet(store.pixels, rows, identities, np.full(len(rows), ""), size)
+            nothing = np.full(len(rows), "")
+            size, crop_from = skeleton.image_size, skeleton.crop_from
+            images = FaceSet(store.pixels, rows, identities, nothing, size, crop_from=crop_from)
             embedded.append(embed_together(standalone.network, images, processes))
         for column in columns:
             group_of = labels[column].group_of
