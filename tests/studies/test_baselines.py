@@ -103,6 +103,29 @@ def test_every_measure_has_both_correlations_and_a_front_also_below_an_error():
     assert BaselineStudy.from_json(json.loads(json.dumps(report.to_json()))) == report
 
 
+def test_bpc_is_against_a_named_network_and_has_a_front():
+    pairs = {"101:cosface": (0.2, 0.5), "680:magface": (0.6, 0.1), "timm.a:cosface": (0.2, 1.0)}
+    results = []
+    for label, (error, disparity) in pairs.items():
+        for seed, spread in enumerate((-0.1, 0.1)):
+            each = scores(error + spread, disparity + spread)
+            results.append(training_result(label, seed, on_both=each))
+    report = study(results, baseline="timm.a:cosface", resamples=20)
+    assert report.further == ("negative_bpc",)
+    means = {network.network: network.mean("test", "negative_bpc") for network in report.networks}
+    # Half of the disparity went and no accuracy; nine tenths of it went, and half of the accuracy.
+    assert means == pytest.approx({"101:cosface": -0.5, "680:magface": 0.5 - 0.9, "timm.a:cosface": 0.0}, abs=1e-9)
+    assert report.fronts["negative_bpc"] == ("101:cosface",)
+    assert "negative bpc: the share of rank-1 accuracy that went, less that of rank disparity, " in said_of(report)
+    assert BaselineStudy.from_json(json.loads(json.dumps(report.to_json()))) == report
+    assert "bpc" not in said_of(study(results, resamples=20))
+    with pytest.raises(ValueError, match=r"baseline '101' is none of the trained networks: 101:cosface, 680"):
+        study(results, baseline="101", resamples=20)
+    undefined = [training_result("101:cosface", 0, on_both=scores(0.2, float("inf"))), *results]
+    undefined = study(undefined[:1] + results[2:], baseline="timm.a:cosface", resamples=20)
+    assert undefined.fronts["negative_bpc"] == ("timm.a:cosface", "680:magface")
+
+
 def test_trainings_from_before_have_no_further_measures():
     further = {split: {"std_acc": 0.1} for split in ("validation", "test")}
     results = [training_result("101:cosface", further=further), training_result("timm.a:cosface")]
@@ -201,7 +224,11 @@ def test_a_damaged_result_is_told_and_left_out(dualfair, run):
 
 @pytest.mark.parametrize(
     ("words", "text"),
-    [(("--resamples", 0), "resamples must be 1 or more, got 0"), ((), "has no retrained networks")],
+    [
+        (("--resamples", 0), "resamples must be 1 or more, got 0"),
+        (("--baseline", "timm.b:cosface"), "baseline 'timm.b:cosface' is none of the trained networks: "),
+        ((), "has no retrained networks"),
+    ],
 )
 def test_what_cannot_be_studied_is_refused_in_one_line(dualfair, run, words, text):
     if not words:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dualfair.evaluation.metrics.pair_disparity import bpc
 from dualfair.evaluation.statistics.ranking import Estimate, measure_correlation
 from dualfair.evolution.front_difference import FrontDifference, front_difference
 from dualfair.evolution.pareto import non_dominated
@@ -30,6 +31,8 @@ ERROR_BELOW = 0.3
 BELOW = f"error below {ERROR_BELOW:g}"
 OURS, BASELINES = "ours", "baselines"
 """Searched networks, by whatever recipe, and backbones of timm's."""
+NEGATIVE_BPC = "negative_bpc"
+"""Of the published study's figure 14: `pair_disparity.bpc` with rank-1 accuracy as the TPR, smaller is better."""
 VALIDATION, TEST = SPLITS
 LOOKS = {OURS: (BLUE, "o", BLUE, "searched networks"), BASELINES: (ORANGE, "s", "white", "backbones of timm")}
 
@@ -97,7 +100,8 @@ class BaselineStudy(Record):
     `networks` are sorted by test error. By disparity there are `correlations` of error with it over several samples of
     the networks, by Spearman and in `linear` by Pearson, and the Pareto front of all of them, on test people, and the
     comparison `against` the backbones, None where one side is empty. `further` measures have correlations and fronts
-    only. `damaged` results could not be read; `units` are what images are counted in.
+    only. `damaged` results could not be read; `units` are what images are counted in. NEGATIVE_BPC is against the
+    `baseline`, where one was named.
     """
 
     measures: tuple[str, ...]
@@ -110,6 +114,7 @@ class BaselineStudy(Record):
     linear: Mapping[str, Mapping[str, Estimate]] = field(default_factory=dict)
     damaged: tuple[str, ...] = ()
     units: str = keyed("units", omitted=True, default=PEOPLE)
+    baseline: str = keyed("baseline", omitted=True, default="")
 
     def table(self, splits: Collection[str] = SPLITS, *, further: bool = False) -> Table:
         """Every network with mean and standard error of every measure on some people, also of the `further` ones."""
@@ -160,13 +165,19 @@ class BaselineStudy(Record):
             samples = self.correlations[name]
             texts = [f"{sample} {_estimate(estimate)}" for sample, estimate in samples.items()]
             lines.append(f"error and {spoken(name)}, test {self.units}, Spearman: {'; '.join(texts)}")
+        if self.baseline:
+            bias = spoken(self.measures[1])
+            lines.append(
+                f"{spoken(NEGATIVE_BPC)}: the share of rank-1 accuracy that went, less that of {bias}, against "
+                f"{self.baseline}, which has 0; smaller is better"
+            )
         return lines + list(self.damaged)
 
 
-def study_baselines(directory: RunDirectory, *, resamples: int = RESAMPLES) -> BaselineStudy:
+def study_baselines(directory: RunDirectory, *, baseline: str = "", resamples: int = RESAMPLES) -> BaselineStudy:
     """The study of all standalone trainings of a run, which is also written to RUN/studies/baselines.
 
-    `resamples` are the bootstrap's. Raises ValueError when nothing was retrained.
+    `baseline` and `resamples` as in `study`. Raises ValueError as that does, and when nothing was retrained.
     """
     if resamples < 1:
         raise ValueError(f"resamples must be 1 or more, got {resamples}")
@@ -176,7 +187,7 @@ def study_baselines(directory: RunDirectory, *, resamples: int = RESAMPLES) -> B
         raise ValueError(f"{directory.path} has no retrained networks; run 'dualfair retrain' first")
     config = files.record(TrainConfig, directory.layout.train.config)
     record = replace(
-        study(list(results.values()), resamples=resamples),
+        study(list(results.values()), baseline=baseline, resamples=resamples),
         damaged=tuple(files.problems),
         units=config.units if config else PEOPLE,
     )
@@ -198,10 +209,14 @@ def study_baselines(directory: RunDirectory, *, resamples: int = RESAMPLES) -> B
     return record
 
 
-def study(results: Sequence[TrainingResult], *, resamples: int = RESAMPLES, seed: int = 0) -> BaselineStudy:
+def study(
+    results: Sequence[TrainingResult], *, baseline: str = "", resamples: int = RESAMPLES, seed: int = 0
+) -> BaselineStudy:
     """Everything that is said of some trainings, by the measures that all of them have.
 
-    `resamples` are the bootstrap's, and all that is random follows `seed`.
+    With a `baseline`, the label of one of the networks, NEGATIVE_BPC of the first disparity against that is one of the
+    further measures. `resamples` are the bootstrap's, and all that is random follows `seed`. Raises ValueError for a
+    baseline that is none of the networks, and where there is no disparity to compare.
     """
     scores = [result.on(split).measures for result in results for split in SPLITS]
     measures = tuple(name for name in scores[0] if all(name in names for names in scores))
@@ -211,6 +226,8 @@ def study(results: Sequence[TrainingResult], *, resamples: int = RESAMPLES, seed
     for result in sorted(results, key=lambda result: (result.training.label, result.training.seed)):
         by_label.setdefault(result.training.label, []).append(result)
     networks = [_network(label, trained, (*measures, *further)) for label, trained in by_label.items()]
+    if baseline:
+        networks, further = _with_bpc(networks, baseline, measures), (*further, NEGATIVE_BPC)
     networks.sort(key=lambda network: (network.mean(TEST, "error"), network.network))
     disparities = [name for name in measures if name != "error"]
     every = [*disparities, *further]
@@ -222,6 +239,7 @@ def study(results: Sequence[TrainingResult], *, resamples: int = RESAMPLES, seed
         linear={name: _correlations(networks, name, resamples, seed, linear=True) for name in every},
         fronts={name: tuple(network.network for network in front(networks, TEST, name)) for name in every},
         further=further,
+        baseline=baseline,
         against={name: _against(networks, name, resamples, seed) for name in disparities},
     )
 
@@ -238,6 +256,30 @@ def _network(label: str, trained: Sequence[TrainingResult], measures: Sequence[s
             for split in SPLITS
         },
     )
+
+
+def _with_bpc(networks: Sequence[TrainedNetwork], baseline: str, measures: Sequence[str]) -> list[TrainedNetwork]:
+    """The networks with NEGATIVE_BPC of every training against the means of one of them."""
+    if len(measures) < 2:
+        raise ValueError("bpc compares a disparity, and these trainings were judged by none; leave --baseline out")
+    known = {network.network: network for network in networks}
+    if baseline not in known:
+        raise ValueError(f"baseline {baseline[:80]!r} is none of the trained networks: {', '.join(known)}")
+
+    disparity = measures[1]
+
+    def negative_bpc(network: TrainedNetwork, split: str) -> tuple[float, ...]:
+        bias, accuracy = known[baseline].mean(split, disparity), 1 - known[baseline].mean(split, "error")
+        points = network.points(split, disparity)
+        finite = np.isfinite([*points.flat, bias, accuracy]).all()
+        return tuple(-bpc(bias, after, accuracy, 1 - error) if finite else np.nan for error, after in points)
+
+    return [
+        replace(
+            each, values={split: {**of, NEGATIVE_BPC: negative_bpc(each, split)} for split, of in each.values.items()}
+        )
+        for each in networks
+    ]
 
 
 def _value(result: TrainingResult, split: str, measure: str) -> float:
