@@ -70,13 +70,18 @@ class Trunk(nn.Module):
         x = self.stem(images)
         return x, self.blocks[0].carry(x)
 
-    def finish(self, begun: tuple[Tensor, Tensor], blocks: Sequence[Sequence[int]]) -> Tensor:
-        """From where `begin` left off, along the codes of every block, to the features (B, C, h, w)."""
+    def maps(self, begun: tuple[Tensor, Tensor], blocks: Sequence[Sequence[int]]) -> Iterator[Tensor]:
+        """From where `begin` left off, along the codes of every block: what each makes of the one before."""
         x, carried = begun
         for block, codes in zip(self.blocks, blocks, strict=True):
             x = block(x, codes, carried)
             carried = None
-        return self.tail(x)
+            yield x
+
+    def finish(self, begun: tuple[Tensor, Tensor], blocks: Sequence[Sequence[int]]) -> Tensor:
+        """From where `begin` left off, along the codes of every block, to the features (B, C, h, w)."""
+        *_, last = self.maps(begun, blocks)
+        return self.tail(last)
 
     def stages(self, blocks: Sequence[Sequence[int]] | None) -> Iterator[nn.Module]:
         """The layers that run behind `begin` along the codes of every block; for None those that run in `begin`."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import math
+import operator
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -94,6 +97,21 @@ class Skeleton(ABC):
     @abstractmethod
     def block_places(self) -> tuple[tuple[Place, ...], ...]:
         """Where the searched positions of every block stand, first block to last."""
+
+    @property
+    def last_channels(self) -> int:
+        """Channels behind the last block: those of its last position, unless overridden."""
+        return self.block_places()[-1][-1].out_channels
+
+    def block_channels(self) -> tuple[int, ...]:
+        """Channels behind every block: what the next one reads."""
+        return (*(places[0].in_channels for places in self.block_places()[1:]), self.last_channels)
+
+    def block_reductions(self) -> tuple[int, ...]:
+        """How many input pixels one pixel behind every block covers, along one side."""
+        strides = [math.prod(place.stride for place in places) for places in self.block_places()]
+        stem = self.reduction // math.prod(strides)
+        return tuple(stem * product for product in itertools.accumulate(strides, operator.mul))
 
     def shortcut_layers(self) -> tuple[tuple[Operation, Place] | None, ...]:
         """The fixed layer beside the positions of every block, None where there is none: nowhere, unless overridden."""

@@ -105,6 +105,11 @@ class DualPathSkeleton(Skeleton):
         """Channels of the last feature map, which the heads' necks read."""
         return list(self.block_shapes())[-1].out_channels
 
+    @property
+    def last_channels(self) -> int:
+        """Those of both paths, which the tail keeps."""
+        return self.features
+
     def block_places(self) -> tuple[tuple[Place, ...], ...]:
         """Three positions a block."""
         return tuple(shape.places for shape in self.block_shapes())

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
+from timm.models._features import FeatureGetterNet, feature_take_indices
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -94,6 +95,25 @@ class FaceEmbedder(nn.Module):
         """Images (B, 3, S, S) in [-1, 1] -> embeddings (B, D), or logits (B, num_classes)."""
         return self.forward_head(self.forward_features(images))
 
+    def forward_intermediates(
+        self, x: Tensor, indices: int | Sequence[int] | None = None, intermediates_only: bool = False, **_: object
+    ) -> list[Tensor] | tuple[Tensor, list[Tensor]]:
+        """Images (B, 3, S, S) -> the last maps (B, C, h, w) of some reductions, as `feature_info` lists them, and
+        the features where not they only."""
+        taken, _ = feature_take_indices(len(self.feature_info), indices)
+        blocks = [self.feature_info[level]["block"] for level in taken]
+        maps = list(self.trunk.maps(self.trunk.begin(x), self.blocks))
+        intermediates = [maps[block] for block in blocks]
+        return intermediates if intermediates_only else (self.trunk.tail(maps[-1]), intermediates)
+
+    def prune_intermediate_layers(self, indices: int | Sequence[int] | None = None, **_: object) -> list[int]:
+        """Leave out what the last of these maps does not need."""
+        taken, last = feature_take_indices(len(self.feature_info), indices)
+        kept = self.feature_info[last]["block"] + 1
+        self.trunk.blocks, self.blocks = self.trunk.blocks[:kept], self.blocks[:kept]
+        self.trunk.tail = self.neck = self.classifier = nn.Identity()
+        return taken
+
     def get_classifier(self) -> nn.Module:
         """The layer behind the embedding: an identity without classes."""
         return self.classifier
@@ -162,7 +182,29 @@ def _embedder(network: Network, num_classes: int, folded: bool, cosine: bool) ->
         fold(network)
     model = embedder_of(network, num_classes, cosine)
     model.image_size = network.skeleton.image_size
+    model.feature_info = [] if isinstance(network.spec, Backbone) else _feature_info(network.skeleton)
     return model
+
+
+def _feature_info(skeleton: Skeleton) -> list[dict[str, object]]:
+    """The last block of every reduction, as timm lists where features may be taken."""
+    channels, reductions = skeleton.block_channels(), skeleton.block_reductions()
+    last = {reduction: block for block, reduction in enumerate(reductions)}
+    return [
+        {"num_chs": channels[block], "reduction": reduction, "module": f"trunk.blocks.{block}", "block": block}
+        for reduction, block in last.items()
+    ]
+
+
+class FeatureMaps(FeatureGetterNet):
+    """The maps of a searched network, by default one for each of its reductions, smallest first."""
+
+    def __init__(self, model: FaceEmbedder, out_indices: Sequence[int] | None = None, **options: object) -> None:
+        if not model.feature_info:
+            raise ValueError(
+                "dualfair_backbone has no maps to give with features_only; ask timm for those of the backbone itself"
+            )
+        super().__init__(model, range(len(model.feature_info)) if out_indices is None else out_indices, **options)
 
 
 def backbone_skeleton(image_size: int, embedding: int, neck: str = NECKS[0]) -> Skeleton:
@@ -194,14 +236,13 @@ def _side(img_size: int | Sequence[int] | None) -> int | None:
 
 def _registered(maker, variant: str, pretrained: bool, kwargs: dict) -> FaceEmbedder:
     """timm's way of building: with its configuration, and weights where a folder is named."""
-    if kwargs.get("features_only"):
-        raise ValueError(
-            f"{variant} gives embeddings, features_only is not to be had; leave it out and call "
-            "forward_features(images) of the model for its last feature map"
-        )
-    model = build_model_with_cfg(maker, variant, pretrained, kwargs_filter=("global_pool",), **kwargs)
-    model.pretrained_cfg["input_size"] = (3, model.image_size, model.image_size)
-    return model
+    features = {"feature_cls": FeatureMaps, "out_indices": None}
+    built = build_model_with_cfg(
+        maker, variant, pretrained, feature_cfg=features, kwargs_filter=("global_pool",), **kwargs
+    )
+    model = built.model if isinstance(built, FeatureMaps) else built
+    built.pretrained_cfg["input_size"] = (3, model.image_size, model.image_size)
+    return built
 
 
 @register_model

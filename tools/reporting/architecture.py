@@ -59,9 +59,8 @@ def _blocks(genotype: Genotype, skeleton: Skeleton) -> list[dict]:
     """The rows of the blocks. What a block gives is what the next one reads, and the last one its last operation."""
     places, shortcuts = skeleton.block_places(), skeleton.shortcut_layers()
     last = places[-1][-1]
-    # The tail of a dual path network keeps the channels, which two paths make up.
-    out = skeleton.features if isinstance(skeleton, DualPathSkeleton) else last.out_channels
-    behind = [(row[0].in_channels, row[0].side) for row in places[1:]] + [(out, last.out_side)]
+    sides = [*(row[0].side for row in places[1:]), last.out_side]
+    behind = zip(skeleton.block_channels(), sides, strict=True)
     costs, blocks = block_costs(genotype, skeleton), []
     for codes, row, (out, side), shortcut, (weights, multiplied) in zip(
         genotype.blocks, places, behind, shortcuts, costs, strict=True

@@ -4,6 +4,9 @@ import json
 import pytest
 import timm
 import torch
+from torchvision.models.detection import RetinaNet
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.ops import FeaturePyramidNetwork
 
 import dualfair.supernet.production.timm_model as timm_model
 from dualfair.supernet.network import build
@@ -84,6 +87,74 @@ def test_a_network_of_timms_equals_the_standalone_network():
     assert torch.equal(model(images), network(images))
 
 
+@pytest.mark.parametrize(
+    ("name", "arguments", "channels", "reductions"),
+    [
+        ("dualfair_dpn", {"genotype": "101:cosface", "img_size": 64}, [28, 56, 88, 176], [4, 8, 16, 32]),
+        ("dualfair_dpn", {"genotype": "101:cosface", "img_size": 64, "out_indices": (-3, 2)}, [56, 88], [8, 16]),
+        (
+            "dualfair_dpn",
+            {"genotype": "101:cosface", "img_size": 64, "blocks": (1, 2, 1, 1)},
+            [28, 64, 88, 176],
+            [4, 8, 16, 32],
+        ),
+        ("dualfair_inverted_residual", {"genotype": "0-1-2-0-1-2-2-1:softmax"}, [64, 128, 256], [2, 4, 8]),
+    ],
+)
+def test_features_only_gives_the_last_map_of_every_reduction(name, arguments, channels, reductions):
+    model = timm.create_model(name, features_only=True, **arguments).eval()
+    assert (model.feature_info.channels(), model.feature_info.reduction()) == (channels, reductions)
+    size = model.pretrained_cfg["input_size"][-1]
+    maps = model(torch.rand(2, 3, size, size))
+    expected = [
+        (2, count, size // reduction, size // reduction) for count, reduction in zip(channels, reductions, strict=True)
+    ]
+    assert [tuple(each.shape) for each in maps] == expected
+    torch.stack([each.square().mean() for each in maps]).sum().backward()
+    assert all(weight.grad is not None for weight in model.parameters())
+
+
+def test_maps_are_those_of_the_whole_network():
+    whole = made().eval()
+    maps = timm.create_model("dualfair_dpn", genotype="101:cosface", features_only=True).eval()
+    missing = maps.model.load_state_dict(whole.state_dict(), strict=False).missing_keys
+    images = torch.rand(2, 3, 48, 48)
+    assert not missing and torch.equal(whole.neck(whole.trunk.tail(maps(images)[-1])), whole(images))
+    features, intermediates = whole.forward_intermediates(images, indices=1)
+    assert torch.equal(features, whole.forward_features(images)) and len(intermediates) == 1
+    with pytest.raises(ValueError, match="dualfair_backbone has no maps to give with features_only; ask timm"):
+        timm.create_model("dualfair_backbone", backbone="test_resnet", img_size=64, features_only=True)
+
+
+def test_a_detector_takes_a_step_on_the_maps():
+    class Pyramid(torch.nn.Module):
+        out_channels = 16
+
+        def __init__(self):
+            super().__init__()
+            self.maps = timm.create_model("dualfair_dpn", genotype="101:cosface", img_size=128, features_only=True)
+            self.levels = FeaturePyramidNetwork(self.maps.feature_info.channels()[1:], self.out_channels)
+
+        def forward(self, images):
+            return self.levels({str(level): each for level, each in enumerate(self.maps(images)[1:])})
+
+    torch.manual_seed(0)
+    anchors = AnchorGenerator(sizes=((16,), (32,), (64,)), aspect_ratios=((1.0,),) * 3)
+    detector = RetinaNet(Pyramid(), num_classes=3, anchor_generator=anchors, min_size=128, max_size=128)
+    boxes = torch.tensor([[8.0, 8.0, 40.0, 48.0], [60.0, 60.0, 120.0, 100.0]])
+    targets = [{"boxes": boxes, "labels": torch.tensor([1, 2])}] * 2
+    optimizer = torch.optim.SGD(detector.parameters(), lr=0.01)
+    maps = detector.backbone.maps
+    first = next(maps.parameters())
+    before = first.clone()
+    losses = detector([torch.rand(3, 128, 128)] * 2, targets)
+    sum(losses.values()).backward()
+    optimizer.step()
+    assert all(torch.isfinite(loss) for loss in losses.values())
+    assert all(weight.grad is not None and torch.isfinite(weight.grad).all() for weight in maps.parameters())
+    assert not torch.equal(first, before)
+
+
 def test_what_is_no_data_has_no_numbers(tiny):
     own = dataclasses.replace(OPERATIONS["pre3"], name="mine")
     assert skeleton_data.numbers_of(dataclasses.replace(tiny, operations=(own,))) is None
@@ -116,7 +187,6 @@ def test_wrong_numbers_are_named(change, message):
         ({"genotype": "101"}, "genotype '101' needs a head: one of arcface"),
         ({"genotype": "109:cosface"}, "position 3 has code 9"),
         ({"skeleton": "huge"}, "unknown skeleton 'huge'"),
-        ({"features_only": True}, r"leave it out and call forward_features\(images\) of the model"),
         ({"in_chans": 1}, r"in_chans must be 3 \(RGB\), got 1"),
         ({"img_size": (48, 64)}, "img_size must be a side or two equal ones"),
     ],
