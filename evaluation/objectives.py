@@ -26,6 +26,7 @@ from dualfair.evaluation.metrics.disparity import (
     largest_ratio_gap,
     measure,
     std_acc,
+    worst_group,
 )
 from dualfair.evaluation.metrics.identification import COUNTS, error
 from dualfair.evaluation.metrics.verification import far_warning, pairs_of_images, tar_of_all_pairs
@@ -34,6 +35,8 @@ from dualfair.supernet.skeleton import Skeleton
 
 REFERENCE = "reference"
 """The argument of a ratio that names the group which all others are divided by."""
+WEIGHT = "weight"
+"""The argument of the worst group's error that says how much of it counts, the rest being the mean over groups."""
 MINIMISE, MAXIMISE = DIRECTIONS = ("minimise", "maximise")
 
 
@@ -146,11 +149,13 @@ class Objective:
     @property
     def gallery(self) -> dict[str, object]:
         """Which of the arguments say what probes are ranked in."""
-        return {name: value for name, value in self.arguments.items() if name != REFERENCE}
+        return {name: value for name, value in self.arguments.items() if name not in (REFERENCE, WEIGHT)}
 
     @property
     def probe_function(self) -> Callable[[np.ndarray, np.ndarray], float]:
-        """`of_probes`, to the reference group where one was named."""
+        """`of_probes`, to the reference group or by the weight where one was named."""
+        if WEIGHT in self.arguments:
+            return worst_group(self.arguments[WEIGHT])
         return _relative(self.of_probes, self.arguments.get(REFERENCE, ""))
 
     def disparity(self, faces: EmbeddedFaces | ClassifiedImages) -> DisparityResult:
@@ -215,6 +220,11 @@ def _refuse_arguments(
 def _check_far(far: float) -> None:
     if not 0 < far < 1:
         raise ValueError(f"far must be above 0 and below 1, the share of impostor pairs to accept at most, got {far}")
+
+
+def _check_weight(weight: float) -> None:
+    if not 0 <= weight <= 1:
+        raise ValueError(f"weight must be 0 (the mean over groups) to 1 (the worst group), got {weight}")
 
 
 def _tar(faces: EmbeddedFaces, *, far: float = 0.001) -> float:
@@ -292,7 +302,8 @@ OBJECTIVES: dict[str, Objective] = {
         Objective(
             name="worst_group_error",
             unit="share of probes",
-            compute=lambda faces: _measured(WORST_GROUP, faces).value,
+            compute=lambda faces, *, weight=1.0: _measured(worst_group(weight), faces).value,
+            check=_check_weight,
             of_probes=WORST_GROUP,
             best=0.0,
             worst=1.0,

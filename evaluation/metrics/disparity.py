@@ -324,6 +324,15 @@ def reduce_spreads(table: Mapping[object, GroupValue]) -> DisparityResult:
 WORST_GROUP = Disparity("worst_group_error", "correct", error_share, np.max, fair=None)
 """The error of the group that fares worst: no difference, but what a minimax treatment of groups minimises."""
 
+
+def worst_group(weight: float) -> Disparity:
+    """A weighted minimax error: `weight` times the error of the worst group, and the rest times the mean over groups.
+
+    With weight 1 it is WORST_GROUP, with 0 every group counts alike, however many probes it has.
+    """
+    return replace(WORST_GROUP, reducer=lambda values: float(weight * np.max(values) + (1 - weight) * np.mean(values)))
+
+
 DISPARITIES: dict[str, Disparity] = {
     row.name: row
     for row in (

@@ -8,7 +8,7 @@ import pytest
 from dualfair.evaluation.cost import macs, parameters
 from dualfair.evaluation.metrics.disparity import DISPARITIES
 from dualfair.evaluation.metrics.verification import tar_at_far, tar_of_all_pairs
-from dualfair.evaluation.objective_grammar import parse_objectives
+from dualfair.evaluation.objective_grammar import parse_objective, parse_objectives
 from dualfair.evaluation.objectives import (
     OBJECTIVES,
     Candidate,
@@ -206,7 +206,17 @@ def test_tar_in_parts_is_that_of_the_whole_and_ties_favour_nobody(monkeypatch):
 def test_the_worst_group_error_is_the_largest_of_the_groups():
     faces = faces_of()
     scores = evaluate_faces(faces, EvaluationProtocol())
-    assert OBJECTIVES["worst_group_error"].value(faces) == pytest.approx(max(group.error for group in scores.groups))
+    errors = [group.error for group in scores.groups]
+    assert OBJECTIVES["worst_group_error"].value(faces) == pytest.approx(max(errors)) != pytest.approx(min(errors))
+    half = parse_objective("worst_group_error(weight=0.5)")
+    assert half.value(faces) == pytest.approx((max(errors) + np.mean(errors)) / 2) and not half.gallery
+    ranks = faces.ranks()
+    assert half.probe_function(ranks.correct, faces.groups[ranks.probes]) == half.value(faces)
+    assert parse_objective("worst_group_error(weight=0)").value(faces) == pytest.approx(np.mean(errors))
+    with pytest.raises(
+        ValueError, match=r"objective worst_group_error: weight must be 0 \(the mean over groups\) to 1"
+    ):
+        parse_objective("worst_group_error(weight=2)")
 
 
 def test_objectives_without_disparity_or_error_leave_both_known_beside(own):
