@@ -154,7 +154,7 @@ class Objective:
     @property
     def probe_function(self) -> Callable[[np.ndarray, np.ndarray], float]:
         """`of_probes`, to the reference group or by the weight where one was named."""
-        if WEIGHT in self.arguments:
+        if self.of_probes is WORST_GROUP and WEIGHT in self.arguments:
             return worst_group(self.arguments[WEIGHT])
         return _relative(self.of_probes, self.arguments.get(REFERENCE, ""))
 

@@ -67,7 +67,7 @@ class Skeleton(ABC):
         if self.crop_from and self.crop_from < self.image_size:
             raise ValueError(
                 f"skeleton {self.name}: {self.image_size} px cannot be a crop of images of {self.crop_from} px; "
-                "crop_from must be larger, or 0"
+                "crop_from must be as large or larger, or 0"
             )
         if self.image_size < self.reduction:
             raise ValueError(
@@ -78,6 +78,11 @@ class Skeleton(ABC):
     def stored_size(self) -> int:
         """The least side in pixels that images have to be stored with."""
         return self.crop_from or self.image_size
+
+    @property
+    def input_in_words(self) -> str:
+        """The size of the network's images, and what they are crops of."""
+        return f"{self.image_size} px" + (f" of {self.crop_from}" if self.crop_from else "")
 
     @property
     def reduction(self) -> int:
@@ -108,9 +113,12 @@ class Skeleton(ABC):
         return (*(places[0].in_channels for places in self.block_places()[1:]), self.last_channels)
 
     def block_reductions(self) -> tuple[int, ...]:
-        """How many input pixels one pixel behind every block covers, along one side."""
+        """How many input pixels one pixel behind every block covers, along one side. ValueError where `reduction` says
+        something else."""
         strides = [math.prod(place.stride for place in places) for places in self.block_places()]
-        stem = self.reduction // math.prod(strides)
+        stem, rest = divmod(self.reduction, math.prod(strides))
+        if rest or not stem:
+            raise ValueError(f"skeleton {self.name}: reduction {self.reduction} is not that of its strides {strides}")
         return tuple(stem * product for product in itertools.accumulate(strides, operator.mul))
 
     def shortcut_layers(self) -> tuple[tuple[Operation, Place] | None, ...]:

@@ -109,7 +109,8 @@ class ImageSet(ABC):
         stored = torch.from_numpy(pixels)
         side = self.crop_from or self.size
         resized = stored if stored.shape[1] == side else resize(stored, side)
-        start = (side - self.size) // 2
+        # As torchvision's CenterCrop, so that an export's pipeline sees the same pixels.
+        start = round((side - self.size) / 2)
         return resized[:, start : start + self.size, start : start + self.size]
 
     def uncropped(self) -> Self:

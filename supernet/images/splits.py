@@ -39,7 +39,7 @@ def open_splits(
     opened, _ = OPENED_BY[store.task]
     store.require_people()
     otherwise = "" if crop_from else f", or train with --size {store.size}"
-    store.require_size(crop_from or size, "the network", otherwise)
+    store.require_size(crop_from or size, "--crop-from" if crop_from else "the network", otherwise)
     if fold is None:
         splits = opened(store, group_column, fractions, seed, size, drop_unknown)
     elif store.task == IDENTIFICATION:

@@ -206,7 +206,6 @@ def _build(about: dict, identities: int, skeleton: Skeleton | None) -> Network:
         backbone = Backbone.parse(about["network"])
         unknown = tuple(OwnHead(backbone.head, _no_margin, str(source)) for source in about["own_heads"])
         own_heads = skeleton.own_heads if skeleton else unknown
-        later = {**LATER, **{name: shape[name] for name in LATER if name in shape}}
         shape = backbone_skeleton(shape["image_size"], shape["embedding"])
         shape = replace(shape, own_heads=own_heads, **later)
         return build_backbone(backbone, shape, identities)

@@ -80,6 +80,7 @@ class FaceEmbedder(nn.Module):
         self.num_features = neck.features
         self.head_hidden_size = neck.embedding
         self.cosine = cosine
+        self.feature_info: list[dict[str, object]] = []
         self.reset_classifier(num_classes)
 
     def forward_features(self, images: Tensor) -> Tensor:
@@ -99,7 +100,9 @@ class FaceEmbedder(nn.Module):
         self, x: Tensor, indices: int | Sequence[int] | None = None, intermediates_only: bool = False, **_: object
     ) -> list[Tensor] | tuple[Tensor, list[Tensor]]:
         """Images (B, 3, S, S) -> the last maps (B, C, h, w) of some reductions, as `feature_info` lists them, and
-        the features where not they only."""
+        the features where not they only. ValueError where there are none."""
+        if not self.feature_info:
+            raise ValueError("this network has no maps to give; ask timm for those of a backbone itself")
         taken, _ = feature_take_indices(len(self.feature_info), indices)
         blocks = [self.feature_info[level]["block"] for level in taken]
         maps = list(self.trunk.maps(self.trunk.begin(x), self.blocks))
@@ -234,7 +237,7 @@ def _side(img_size: int | Sequence[int] | None) -> int | None:
     return img_size[0]
 
 
-def _registered(maker, variant: str, pretrained: bool, kwargs: dict) -> FaceEmbedder:
+def _registered(maker, variant: str, pretrained: bool, kwargs: dict) -> FaceEmbedder | FeatureMaps:
     """timm's way of building: with its configuration, and weights where a folder is named."""
     features = {"feature_cls": FeatureMaps, "out_indices": None}
     built = build_model_with_cfg(
@@ -246,7 +249,7 @@ def _registered(maker, variant: str, pretrained: bool, kwargs: dict) -> FaceEmbe
 
 
 @register_model
-def dualfair_dpn(pretrained: bool = False, **kwargs: object) -> FaceEmbedder:
+def dualfair_dpn(pretrained: bool = False, **kwargs: object) -> FaceEmbedder | FeatureMaps:
     """The network of a `genotype` on a `skeleton` (a name, or all its numbers), for images of `img_size` px.
 
     `blocks` are blocks a stage, `folded` builds the structure with BN folded (`folding`), `cosine` makes classes be
@@ -256,7 +259,7 @@ def dualfair_dpn(pretrained: bool = False, **kwargs: object) -> FaceEmbedder:
 
 
 @register_model
-def dualfair_inverted_residual(pretrained: bool = False, **kwargs: object) -> FaceEmbedder:
+def dualfair_inverted_residual(pretrained: bool = False, **kwargs: object) -> FaceEmbedder | FeatureMaps:
     """As `dualfair_dpn`, on a skeleton of inverted residuals, by default that of NAS-Bench-Macro."""
     of_family = {"skeleton": "nas-bench-macro", **kwargs}
     return _registered(_searched, "dualfair_inverted_residual", pretrained, of_family)
@@ -266,8 +269,8 @@ def dualfair_inverted_residual(pretrained: bool = False, **kwargs: object) -> Fa
 def dualfair_backbone(pretrained: bool = False, **kwargs: object) -> FaceEmbedder:
     """A `backbone` by its name in timm with the neck of a `head`.
 
-    Embeddings are of length `embedding` where the `neck` is "bn", and as long as the features where it is "none" or the
-    head is softmax.
+    Embeddings are of length `embedding` where the `neck` is "bn" and the head no softmax, and as long as the features
+    otherwise.
     `img_size`, `folded` and `cosine` as in `dualfair_dpn`. Raises ValueError for a name that timm does not have.
     """
     return _registered(_backbone, "dualfair_backbone", pretrained, kwargs)

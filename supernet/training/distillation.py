@@ -13,9 +13,10 @@ def taught_embeddings(teacher: np.ndarray, dimensions: int) -> np.ndarray:
     """A teacher's embeddings (N, T) of some images as unit embeddings that a student can have: float32 (N, D).
 
     With T > D those are their projections to the D leading singular directions, which keep the cosines between images
-    best; with T <= D all cosines stay. A rotation, always the same, spreads them over all D numbers alike, since a
-    student's neck normalises each number by itself. Raises ValueError for numbers that are not finite, and where an
-    image has an embedding of length 0.
+    best; with T <= D all cosines stay. A rotation, always the same, spreads them over all D numbers alike, since a neck
+    that normalises does so number by number. Numbers that are never negative, such as features of a network without a
+    neck behind a ReLU, cannot come nearer to that than a cosine of 0.7. Raises ValueError for numbers that are not
+    finite, and where an image has an embedding of length 0.
     """
     if not np.isfinite(teacher).all():
         raise ValueError("the teacher has embeddings with numbers that are not finite")

@@ -20,7 +20,7 @@ def fitting(network: Supernet | Network, weights: Mapping[str, Tensor]) -> dict[
 
     The trunk, its operations and the necks of the heads are taken over, class weights are the network's own. `weights`
     may hold more than it has: a supernet's start each of its networks. Raises ValueError where they lack a head or a
-    layer of it, or have one of another shape.
+    layer of it, or have one of another shape or another neck.
     """
     own = network.state_dict()
     anew = {
@@ -30,6 +30,9 @@ def fitting(network: Supernet | Network, weights: Mapping[str, Tensor]) -> dict[
         if not any(name.startswith(f"heads.{head}.") for name in weights):
             known = dict.fromkeys(name.split(".")[1] for name in weights if name.startswith("heads."))
             raise ValueError(f"they have no head {head!r}, but {', '.join(known) or 'none'}")
+        lost = next((name for name in weights if name.startswith(f"heads.{head}.neck.") and name not in own), None)
+        if lost:
+            raise ValueError(f"they have {lost}, for which there is no place here")
     taken = {name: own[name] if name in anew else weights.get(name) for name in own}
     for name, value in taken.items():
         if value is None:

@@ -43,7 +43,8 @@ from dualfair.supernet.training.step_engine import StepEngine, choose_engine
 
 
 class TrainingFaces(Protocol):
-    """What training reads: the label of every image, and images by number as uint8 (B, S, S, 3)."""
+    """What training reads: the label of every image, and images by number as uint8 (B, S, S, 3), S the `size`; those of
+    the `uncropped` set are larger where a random part of S x S pixels is to be seen."""
 
     labels: np.ndarray
     size: int

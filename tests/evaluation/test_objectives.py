@@ -213,6 +213,8 @@ def test_the_worst_group_error_is_the_largest_of_the_groups():
     ranks = faces.ranks()
     assert half.probe_function(ranks.correct, faces.groups[ranks.probes]) == half.value(faces)
     assert parse_objective("worst_group_error(weight=0)").value(faces) == pytest.approx(np.mean(errors))
+    own = Objective(name="own", compute=lambda faces, *, weight=1.0: weight, of_probes=lambda values, groups: 7.0)
+    assert own.with_arguments({"weight": 0.5}).probe_function(ranks.values, faces.groups[ranks.probes]) == 7.0
     with pytest.raises(
         ValueError, match=r"objective worst_group_error: weight must be 0 \(the mean over groups\) to 1"
     ):

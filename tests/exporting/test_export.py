@@ -150,7 +150,6 @@ def test_a_network_keeps_its_neck_on_disk_and_in_timm(tmp_path, label, neck, des
     make_training(place, training, people, 0.2, replace(NANO, neck=neck))
     opened = open_standalone(place.folder, torch.device("cpu"), print)
     embeddings = opened.network.to(memory_format=torch.contiguous_format)(images())
-    embeddings = opened.network.to(memory_format=torch.contiguous_format)(images())
     assert embeddings.shape[1] == (1000 if described else 176 if label == BEST else 96)
     export(Source(opened, "named", metrics_of(0)), tmp_path / "out", "timm", Terms())
     assert about(tmp_path / "out")["neck"] == {"pool": "mean over the feature map", **described}

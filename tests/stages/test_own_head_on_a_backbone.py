@@ -3,15 +3,31 @@
 import json
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import timm
 import torch
 
+from dualfair.evaluation.protocol import EvaluationProtocol
+from dualfair.evaluation.scoring.distributed import embed_together
+from dualfair.evaluation.scoring.embedding import embed
 from dualfair.runs.layout import RunLayout
+from dualfair.runs.records.training import TrainConfig
 from dualfair.runs.run_files import read_plan
+from dualfair.runs.standalone import open_standalone
+from dualfair.runs.teacher import open_teacher
+from dualfair.runs.trained_run import open_setting
+from dualfair.stages.subjects import subjects_of_networks
+from dualfair.studies.transfer.measure import measure
+from dualfair.supernet.images.augmentation import to_input
+from dualfair.supernet.images.face_set import FaceSet
+from dualfair.supernet.images.store import open_store
 from dualfair.supernet.production.exported import open_export
+from dualfair.supernet.training.process_group import ALONE
+from dualfair.supernet.training.trainer import Trainer
 
 GUIDE = Path(__file__).parents[2] / "tools/guides/own_head.py"
 LABEL = "timm.test_resnet:no_margin"
@@ -53,6 +69,35 @@ def test_the_neck_and_the_crop_are_recorded_and_seen(run, dualfair):
     assert (recorded["neck"], recorded["crop_from"]) == ("linear1000", 40)
     described = dualfair("show", run / "retrain/timm.test_resnet.no_margin/seed-0")
     assert "head no_margin, embedding 96\n" in described.out, described.out + described.err
+
+
+def test_training_sees_random_parts_and_judging_the_centre(run):
+    folder, store = run / "retrain/timm.test_resnet_normface/seed-0", open_store(Path("faces"))
+    network = open_standalone(folder, torch.device("cpu"), print).network
+    rows, names = np.arange(len(store.manifest)), store.manifest.column("identity")
+    centre = embed(network, FaceSet(np.ascontiguousarray(store.pixels[:, 4:36, 4:36]), rows, names, names, 32))
+    [subject] = subjects_of_networks([folder], Path("faces"), None, None, "all", ALONE, print)
+    assert np.array_equal(subject.embeddings, centre)
+    config = TrainConfig.read(RunLayout(run).train.config)
+    teacher = open_teacher(folder, run, store, config.trained_on, size=32)
+    assert np.array_equal(teacher.embeddings, centre)
+    faces = open_setting(config.options, store).splits["train"]
+    trainer = Trainer(network.train(), faces, replace(config.recipe, flip=False, shift=0.0, brightness=0.0), seed=0)
+    assert trainer.loader.take(np.arange(2), np.arange(2)).shape == (2, 40, 40, 3)
+    seen, shown = trainer._batch()[0], to_input(faces.read(np.arange(len(faces))))
+    assert seen.shape[2:] == shown.shape[2:] == (32, 32)
+    assert sum(any(torch.equal(each, one) for one in shown) for each in seen) < len(seen) / 2
+
+
+def test_transfer_sees_the_centre_too(run, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        "dualfair.studies.transfer.measure.embed_together",
+        lambda network, images, processes: seen.append(images) or embed_together(network, images, processes),
+    )
+    layout = RunLayout(run)
+    list(measure(layout, Path("faces"), ["group"], EvaluationProtocol(), ALONE))
+    assert {(images.size, images.crop_from) for images in seen} == {(32, 40)}
 
 
 def test_the_training_is_recorded_with_where_its_head_comes_from(run):

@@ -227,6 +227,8 @@ def test_trainings_of_another_run_on_the_same_people_may_predict(dualfair, place
         ({"split_seed": 1}, "were trained on other faces, or other people of them, than"),
         ({"blocks": "2-1-1-1"}, "were trained with blocks = '2-1-1-1', "),
         ({"confirm": 0.0}, "were trained with confirm = 0.0, "),
+        ({"neck": "none"}, "were trained with neck = 'none', "),
+        ({"crop_from": 40}, "were trained with crop_from = 40, "),
     ],
 )
 def test_trainings_of_other_people_or_another_skeleton_are_refused(dualfair, place, run, changed, message):

@@ -116,11 +116,15 @@ def test_bpc_is_against_a_named_network_and_has_a_front():
     # Half of the disparity went and no accuracy; nine tenths of it went, and half of the accuracy.
     assert means == pytest.approx({"101:cosface": -0.5, "680:magface": 0.5 - 0.9, "timm.a:cosface": 0.0}, abs=1e-9)
     assert report.fronts["negative_bpc"] == ("101:cosface",)
-    assert "negative bpc: the share of rank-1 accuracy that went, less that of rank disparity, " in said_of(report)
+    assert "negative bpc: the share of accuracy that went, less that of rank disparity, against timm" in said_of(report)
     assert BaselineStudy.from_json(json.loads(json.dumps(report.to_json()))) == report
     assert "bpc" not in said_of(study(results, resamples=20))
     with pytest.raises(ValueError, match=r"baseline '101' is none of the trained networks: 101:cosface, 680"):
         study(results, baseline="101", resamples=20)
+    with pytest.raises(
+        ValueError, match=r"bpc needs a disparity of 0 or more of every network, which own is not; leave"
+    ):
+        study(results, baseline="timm.a:cosface", disparity="own", resamples=20)
     undefined = [training_result("101:cosface", 0, on_both=scores(0.2, float("inf"))), *results]
     undefined = study(undefined[:1] + results[2:], baseline="timm.a:cosface", resamples=20)
     assert undefined.fronts["negative_bpc"] == ("timm.a:cosface", "680:magface")

@@ -127,8 +127,9 @@ def _faults_of_objective(objective: Objective, images: EmbeddedFaces | Classifie
 
 
 def check_head(margin: Callable[[Tensor, Tensor, float], tuple[Tensor, Tensor]]) -> list[str]:
-    """Faults of a margin function, which maps the cosines of the true identities (B,), the norms of the embeddings as
-    for 512 dimensions (B,) and a strength in [0, 1] to (cosines with margin (B,), penalty).
+    """Faults of a margin function, which maps the cosines of the true identities (B,), the norms of the embeddings
+    (B,), as for 512 dimensions where a neck normalises, and a strength in [0, 1] to (cosines with margin
+    (B,), penalty).
 
     With strength 0 there must be no margin; with 1 it must not raise a cosine, nor turn the order of two. Gradients
     must be finite, at cosines of -1 and 1 too, and reach the embedding.

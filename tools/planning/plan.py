@@ -59,7 +59,7 @@ def headline(workload: Workload, device: str) -> str:
     space, skeleton, faces = workload.space, workload.skeleton, workload.faces
     kept = f"{faces.confirmation:,} to confirm the front, " if faces.confirmation else ""
     return (
-        f"Plan: space {space.name} of {space.size:,} networks on skeleton {skeleton.name}, {skeleton.image_size} px; "
+        f"Plan: space {space.name} of {space.size:,} networks on skeleton {skeleton.name}, {skeleton.input_in_words}; "
         f"{faces.training:,} training images of {faces.classes:,} {faces.classes_are}, "
         f"{faces.validation:,} of validation, {kept}{faces.test:,} of test; {device}"
     )

@@ -159,7 +159,7 @@ def _measured(network: nn.Module, name: str) -> dict:
     size, neck = network.skeleton.image_size, network.heads[head].neck
     weights, multiplied = measured_cost(network, size)
     learnt = sum(weight.numel() for weight in neck.parameters() if weight.requires_grad)
-    # That of softmax has no linear layer.
+    # One that only pools has no linear layer.
     linear = sum(weight.numel() for weight in neck.parameters() if weight.ndim == 2)
     return {
         "genotype": name,

@@ -48,8 +48,8 @@ class InitialWeights:
             call(network, self.weights)
         except ValueError as error:
             raise ValueError(
-                f"the weights of {self.place} do not fit: {error}; train with the skeleton, blocks and heads that they "
-                "are of"
+                f"the weights of {self.place} do not fit: {error}; train with the skeleton, blocks, heads and neck "
+                "that they are of"
             ) from None
 
 

@@ -57,7 +57,7 @@ class TrainOptions:
     crop_from: int = option(
         0,
         "Side to which images are resized, of which the network sees --size pixels: a random part while it trains, the "
-        "centre otherwise; 0 = all of them, resized to --size.",
+        "centre otherwise.  [default: the skeleton's, none]",
         omitted=True,
     )
     group_column: str = option("group", "Manifest column that says which group a person belongs to.")

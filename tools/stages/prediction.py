@@ -27,7 +27,7 @@ from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.skeleton import Skeleton
 from dualfair.supernet.space import SearchSpace
 
-SAME = ("skeleton", "blocks", "size", "confirm")
+SAME = ("skeleton", "blocks", "size", "neck", "crop_from", "confirm")
 """Options of training that have to be the same, beside the people, for trainings of another run to stand for this
 one's networks."""
 

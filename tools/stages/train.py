@@ -133,7 +133,7 @@ def _announce(place: Workplace, setting: Setting, trainer: Trainer, recipe: Reci
     weights = sum(weight.numel() for weight in trainer.network.parameters())
     say(
         f"Train: space {space.name} of {space.size:,} networks on skeleton {skeleton.name}, "
-        f"{skeleton.image_size} px, {weights / 1e6:.2f} M parameters"
+        f"{skeleton.input_in_words}, {weights / 1e6:.2f} M parameters"
     )
     say(
         f"       {faces.amount()}{faces.of_classes}{groups}; "

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from dualfair.evaluation.metrics.pair_disparity import bpc
+from dualfair.evaluation.protocol import PUBLISHED
 from dualfair.evaluation.statistics.ranking import Estimate, measure_correlation
 from dualfair.evolution.front_difference import FrontDifference, front_difference
 from dualfair.evolution.pareto import non_dominated
@@ -21,7 +22,7 @@ from dualfair.runs.layout import Inside, StudyLayout
 from dualfair.runs.options import RESAMPLES
 from dualfair.runs.records.codec import FLAT, Record, keyed
 from dualfair.runs.records.study import StudyFigure, StudyReport
-from dualfair.runs.records.training import SPLITS, TrainConfig, TrainingResult
+from dualfair.runs.records.training import SPLITS, RetrainConfig, TrainConfig, TrainingResult
 from dualfair.runs.run_files import RunFiles
 from dualfair.supernet.files import write_csv
 from dualfair.supernet.images import PEOPLE
@@ -32,7 +33,7 @@ BELOW = f"error below {ERROR_BELOW:g}"
 OURS, BASELINES = "ours", "baselines"
 """Searched networks, by whatever recipe, and backbones of timm's."""
 NEGATIVE_BPC = "negative_bpc"
-"""Of the published study's figure 14: `pair_disparity.bpc` with rank-1 accuracy as the TPR, smaller is better."""
+"""Of the published study's figure 14: minus `pair_disparity.bpc` with accuracy, of faces at rank 1, as the TPR."""
 VALIDATION, TEST = SPLITS
 LOOKS = {OURS: (BLUE, "o", BLUE, "searched networks"), BASELINES: (ORANGE, "s", "white", "backbones of timm")}
 
@@ -100,8 +101,8 @@ class BaselineStudy(Record):
     `networks` are sorted by test error. By disparity there are `correlations` of error with it over several samples of
     the networks, by Spearman and in `linear` by Pearson, and the Pareto front of all of them, on test people, and the
     comparison `against` the backbones, None where one side is empty. `further` measures have correlations and fronts
-    only. `damaged` results could not be read; `units` are what images are counted in. NEGATIVE_BPC is against the
-    `baseline`, where one was named.
+    only. `damaged` results could not be read; `units` are what images are counted in. NEGATIVE_BPC is that of
+    the disparity `bias` against the `baseline`, where one was named.
     """
 
     measures: tuple[str, ...]
@@ -115,6 +116,7 @@ class BaselineStudy(Record):
     damaged: tuple[str, ...] = ()
     units: str = keyed("units", omitted=True, default=PEOPLE)
     baseline: str = keyed("baseline", omitted=True, default="")
+    bias: str = keyed("bias", omitted=True, default="")
 
     def table(self, splits: Collection[str] = SPLITS, *, further: bool = False) -> Table:
         """Every network with mean and standard error of every measure on some people, also of the `further` ones."""
@@ -166,9 +168,8 @@ class BaselineStudy(Record):
             texts = [f"{sample} {_estimate(estimate)}" for sample, estimate in samples.items()]
             lines.append(f"error and {spoken(name)}, test {self.units}, Spearman: {'; '.join(texts)}")
         if self.baseline:
-            bias = spoken(self.measures[1])
             lines.append(
-                f"{spoken(NEGATIVE_BPC)}: the share of rank-1 accuracy that went, less that of {bias}, against "
+                f"{spoken(NEGATIVE_BPC)}: the share of accuracy that went, less that of {spoken(self.bias)}, against "
                 f"{self.baseline}, which has 0; smaller is better"
             )
         return lines + list(self.damaged)
@@ -186,8 +187,10 @@ def study_baselines(directory: RunDirectory, *, baseline: str = "", resamples: i
     if not results:
         raise ValueError(f"{directory.path} has no retrained networks; run 'dualfair retrain' first")
     config = files.record(TrainConfig, directory.layout.train.config)
+    judged = files.record(RetrainConfig, directory.layout.retrain.config)
+    disparity = judged.names.disparity if judged else PUBLISHED.disparity
     record = replace(
-        study(list(results.values()), baseline=baseline, resamples=resamples),
+        study(list(results.values()), baseline=baseline, disparity=disparity, resamples=resamples),
         damaged=tuple(files.problems),
         units=config.units if config else PEOPLE,
     )
@@ -210,13 +213,18 @@ def study_baselines(directory: RunDirectory, *, baseline: str = "", resamples: i
 
 
 def study(
-    results: Sequence[TrainingResult], *, baseline: str = "", resamples: int = RESAMPLES, seed: int = 0
+    results: Sequence[TrainingResult],
+    *,
+    baseline: str = "",
+    disparity: str = PUBLISHED.disparity,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
 ) -> BaselineStudy:
     """Everything that is said of some trainings, by the measures that all of them have.
 
-    With a `baseline`, the label of one of the networks, NEGATIVE_BPC of the first disparity against that is one of the
+    With a `baseline`, the label of one of the networks, NEGATIVE_BPC of the `disparity` against that is one of the
     further measures. `resamples` are the bootstrap's, and all that is random follows `seed`. Raises ValueError for a
-    baseline that is none of the networks, and where there is no disparity to compare.
+    baseline that is none of the networks, and for a disparity that was not measured or is below 0.
     """
     scores = [result.on(split).measures for result in results for split in SPLITS]
     measures = tuple(name for name in scores[0] if all(name in names for names in scores))
@@ -227,7 +235,7 @@ def study(
         by_label.setdefault(result.training.label, []).append(result)
     networks = [_network(label, trained, (*measures, *further)) for label, trained in by_label.items()]
     if baseline:
-        networks, further = _with_bpc(networks, baseline, measures), (*further, NEGATIVE_BPC)
+        networks, further = _with_bpc(networks, baseline, disparity), (*further, NEGATIVE_BPC)
     networks.sort(key=lambda network: (network.mean(TEST, "error"), network.network))
     disparities = [name for name in measures if name != "error"]
     every = [*disparities, *further]
@@ -240,6 +248,7 @@ def study(
         fronts={name: tuple(network.network for network in front(networks, TEST, name)) for name in every},
         further=further,
         baseline=baseline,
+        bias=disparity if baseline else "",
         against={name: _against(networks, name, resamples, seed) for name in disparities},
     )
 
@@ -258,15 +267,16 @@ def _network(label: str, trained: Sequence[TrainingResult], measures: Sequence[s
     )
 
 
-def _with_bpc(networks: Sequence[TrainedNetwork], baseline: str, measures: Sequence[str]) -> list[TrainedNetwork]:
+def _with_bpc(networks: Sequence[TrainedNetwork], baseline: str, disparity: str) -> list[TrainedNetwork]:
     """The networks with NEGATIVE_BPC of every training against the means of one of them."""
-    if len(measures) < 2:
-        raise ValueError("bpc compares a disparity, and these trainings were judged by none; leave --baseline out")
     known = {network.network: network for network in networks}
     if baseline not in known:
         raise ValueError(f"baseline {baseline[:80]!r} is none of the trained networks: {', '.join(known)}")
-
-    disparity = measures[1]
+    values = [value for each in networks for of in each.values.values() for value in of.get(disparity, (-1.0,))]
+    if any(value < 0 for value in values):
+        raise ValueError(
+            f"bpc needs a disparity of 0 or more of every network, which {disparity} is not; leave --baseline out"
+        )
 
     def negative_bpc(network: TrainedNetwork, split: str) -> tuple[float, ...]:
         bias, accuracy = known[baseline].mean(split, disparity), 1 - known[baseline].mean(split, "error")

@@ -153,7 +153,7 @@ def test_crops_are_the_centre_and_all_of_it_before(tmp_path):
     assert np.array_equal(faces.uncropped().read(chosen).numpy(), store.pixels[faces.rows[chosen]])
     resized = open_splits(store, **how, size=6)["test"].read(chosen)
     assert torch.equal(open_splits(store, **how, size=4, crop_from=6)["test"].read(chosen), resized[:, 1:5, 1:5])
-    with pytest.raises(ValueError, match=r"8 px, the network takes 9 px; import them again with --size 9$"):
+    with pytest.raises(ValueError, match=r"8 px, --crop-from takes 9 px; import them again with --size 9$"):
         open_splits(store, **how, size=4, crop_from=9)
 
 

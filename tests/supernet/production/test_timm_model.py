@@ -1,14 +1,18 @@
 import dataclasses
 import json
 
+import numpy as np
 import pytest
 import timm
 import torch
+from PIL import Image
 from torchvision.models.detection import RetinaNet
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.ops import FeaturePyramidNetwork
 
 import dualfair.supernet.production.timm_model as timm_model
+from dualfair.supernet.images.augmentation import to_input
+from dualfair.supernet.images.face_set import FaceSet
 from dualfair.supernet.network import build
 from dualfair.supernet.operations import OPERATIONS
 from dualfair.supernet.production import skeleton_data
@@ -64,6 +68,16 @@ def test_timm_resizes_to_the_side_that_images_are_cropped_from(size):
         crop_pct = timm_model.input_of(dataclasses.replace(NANO, image_size=size, crop_from=crop_from))["crop_pct"]
         resized = timm.data.create_transform((3, size, size), crop_pct=crop_pct).transforms[0]
         assert resized.size in (crop_from, (crop_from, crop_from))
+
+
+@pytest.mark.parametrize("crop_from", range(48, 60))
+def test_timm_cuts_out_the_centre_that_networks_are_judged_on(crop_from):
+    pixels = np.random.default_rng(0).integers(0, 256, (1, crop_from, crop_from, 3), dtype=np.uint8)
+    names = np.array(["a"])
+    faces = FaceSet(pixels, np.arange(1), names, names, 48, crop_from=crop_from)
+    crop_pct = timm_model.input_of(dataclasses.replace(NANO, crop_from=crop_from))["crop_pct"]
+    prepare = timm.data.create_transform((3, 48, 48), **{**timm_model.INPUT, "crop_pct": crop_pct})
+    assert torch.allclose(prepare(Image.fromarray(pixels[0])), to_input(faces.read(np.arange(1)))[0], atol=1e-6)
 
 
 def test_a_skeleton_as_numbers_makes_the_same_network_as_its_name():
@@ -122,6 +136,8 @@ def test_maps_are_those_of_the_whole_network():
     assert not missing and torch.equal(whole.neck(whole.trunk.tail(maps(images)[-1])), whole(images))
     features, intermediates = whole.forward_intermediates(images, indices=1)
     assert torch.equal(features, whole.forward_features(images)) and len(intermediates) == 1
+    with pytest.raises(ValueError, match="this network has no maps to give; ask timm for those of a backbone itself"):
+        timm.create_model("dualfair_backbone", backbone="test_resnet", img_size=64).forward_intermediates(images)
     with pytest.raises(ValueError, match="dualfair_backbone has no maps to give with features_only; ask timm"):
         timm.create_model("dualfair_backbone", backbone="test_resnet", img_size=64, features_only=True)
 

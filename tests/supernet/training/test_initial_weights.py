@@ -1,5 +1,7 @@
 """Training that starts from another network's weights takes over all but the class weights."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -54,6 +56,11 @@ def test_what_does_not_fit_is_told_and_changes_nothing(tiny, known):
     before = {name: value.clone() for name, value in other.state_dict().items()}
     with pytest.raises(ValueError, match=r"they have no trunk\.blocks\.2\.positions\.2\.\S+$"):
         start_from(other, one.state_dict())
+    without = build("101-235-777:cosface", replace(tiny, neck="none"), 4)
+    with pytest.raises(
+        ValueError, match=r"they have heads\.cosface\.neck\.linear\.weight, for which there is no place"
+    ):
+        start_from(without, weights)
     name = next(iter(before))
     with pytest.raises(ValueError, match=rf"{name} is of shape \(2, 2\) there, and of \("):
         start_from(other, {**weights, name: torch.zeros(2, 2)})
