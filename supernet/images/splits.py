@@ -32,9 +32,9 @@ def open_splits(
 ) -> dict[str, ImageSet]:
     """The train, validation and test images of a store, read at `size` px: `open_faces` or `open_labelled`.
 
-    They are crops of images of `crop_from` px, or 0. With a `fold` it is that part of the people who are not of test
-    who validate; images that are divided one by one have none. Raises ValueError when the stored images are smaller
-    than `size`, and as those do.
+    With `crop_from` they are the centres of images that are resized to so many pixels. With a `fold` it is that part of
+    the people who are not of test who validate; images that are divided one by one have none. Raises ValueError when
+    the stored images are smaller than that, or than `size`, and as those do.
     """
     opened, _ = OPENED_BY[store.task]
     store.require_people()

@@ -9,8 +9,6 @@ Gradients pass as if nothing was rounded, also where values are clamped. Quantis
 and linear layer, a range an output channel; slopes of PReLU, a range a layer; and a tensor at a time what stands behind
 every activation and behind every searched block, where paths join. Not quantised are the images, batch normalisation
 and the embedding. Activations that a network computes without a module, as functions, cannot be found.
-
-Shape legend: B batch, C channels.
 """
 
 import copy
