@@ -11,7 +11,7 @@ import numpy as np
 
 from dualfair.evaluation.answers import ClassifiedImages, EmbeddedFaces, answered
 from dualfair.evaluation.metrics.disparity import per_group
-from dualfair.evaluation.metrics.identification import CountNearer, error, halves
+from dualfair.evaluation.metrics.identification import CountNearer, error
 from dualfair.evaluation.objective_grammar import default_objectives, parse_objective
 from dualfair.evaluation.objectives import OBJECTIVES, Objective, columns_of
 
@@ -188,7 +188,7 @@ def evaluate_faces(faces: EmbeddedFaces | ClassifiedImages, protocol: Evaluation
         ranked.excluded,
         group_scores,
         measures,
-        tuple(_measures(faces.take(rows), protocol, ()) for rows in halves(faces.identities, faces.groups)),
+        tuple(_measures(half, protocol, ()) for half in faces.halves),
         undefined,
     )
 

@@ -127,7 +127,7 @@ def search(
     """Stage 2: evolve subnets of a trained run on the weights that they inherit; the confirmed front.
 
     `objectives` are two to four as the command line has them, in one text or a list; `exhaustive` scores the whole
-    space instead; `batch` images are scored at once, None: as this run did before, else 128, on CUDA up to 1,024 by its
+    space instead; `batch` images are scored at once, None: as this run did before, else 128, on CUDA up to 4,096 by its
     memory; `start` are genotypes to begin with, or "paper"; `predictor` is a run, this one or another, whose standalone
     trainings predict objectives where that is shown to rank better than inherited scores. `options` are those of
     `SearchOptions`, `ProtocolOptions` and `ConstraintOptions`, as `dualfair search --help` lists them.

@@ -62,11 +62,12 @@ def per_group(
     broken = np.count_nonzero(~np.isfinite(values))
     if broken:
         raise ValueError(f"values must be finite: {broken} of {len(values)} are nan or inf; leave those probes out")
-    labels, codes = np.unique(groups, return_inverse=True)
     table = {name: GroupValue(None, 0) for name in np.asarray(list(names)).tolist()}
-    for code, label in enumerate(labels.tolist()):
-        members = values[codes == code]
-        table[label] = GroupValue(float(statistic(members)) if len(members) >= MINIMUM_PROBES else None, len(members))
+    for label in np.unique(groups):
+        members = values[groups == label]
+        table[label.item()] = GroupValue(
+            float(statistic(members)) if len(members) >= MINIMUM_PROBES else None, len(members)
+        )
     return dict(sorted(table.items()))
 
 
@@ -110,7 +111,7 @@ class Disparity:
         insufficient in any gallery; raises as `evaluate` does.
         """
         galleries = list(galleries)
-        names = set(names).union(*(np.asarray(groups).tolist() for _, groups in galleries))
+        names = set(names).union(*(np.unique(groups).tolist() for _, groups in galleries))
         return self.reduce(_averaged([self.group_values(values, groups, names) for values, groups in galleries]))
 
     def group_values(self, values: np.ndarray, groups: np.ndarray, names: Iterable[object] = ()) -> dict:
@@ -171,9 +172,9 @@ def measure(
     probes = []
     for ranks, groups in galleries:
         probe_groups = groups[ranks.probes]
-        compared = ~np.isin(probe_groups, left_out)
+        compared = ~np.isin(probe_groups, left_out) if left_out else slice(None)
         probes.append(((ranks.correct if correct else ranks.values)[compared], probe_groups[compared]))
-    names = set().union(*(groups.tolist() for _, groups in galleries)) - set(left_out)
+    names = set().union(*(np.unique(groups).tolist() for _, groups in galleries)) - set(left_out)
     if isinstance(disparity, Disparity):
         return disparity.average(probes, names)
     name, table = _name(disparity), _averaged([per_group(*gallery, names=names) for gallery in probes])

@@ -14,8 +14,8 @@ from dualfair.evaluation.metrics.similarity import DENSE, GRID, Arrangement, rou
 from dualfair.supernet.memory import Batch, free_memory
 from dualfair.supernet.tf32 import tensor_float32
 
-_ROWS = 2048
-"""Most probes at once: with more a device is no faster."""
+_CHUNK = 2**27
+"""Most pairs at once: with more a device is no faster, with fewer it waits for Python."""
 _PAIR_BYTES = 64
 """A quarter of the free memory is used: cosines and masks are 16 bytes a pair, mates among them as much again."""
 _PAIRS = 2**16
@@ -59,7 +59,7 @@ def count_on_device(
             nearer = hits.index_add_(1, identities, nearer.int()) > 0
         counts[place] = nearer.sum(1).cpu().numpy()
 
-    rows = min(_ROWS, max(1, free_memory(device) // (_PAIR_BYTES * len(unit))))
+    rows = max(1, min(_CHUNK, free_memory(device) // _PAIR_BYTES) // len(unit))
     with tensor_float32(products=False, convolutions=False):
         Batch(rows).over(len(probes), work)
     return counts

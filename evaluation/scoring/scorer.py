@@ -128,7 +128,9 @@ class InheritedScorer:
         self.faces = faces.joined([other.faces for other in beside]) if beside else faces
         self.protocol, self.precision, self.processes = protocol, precision, processes
         self.batch = batch if isinstance(batch, Batch) else Batch(batch)
-        self.work, self._nearer = Work(), counter_on(next(supernet.parameters()).device)
+        self.work = Work()
+        nothing, nearer = np.empty((len(faces.identities), 0)), counter_on(next(supernet.parameters()).device)
+        self._unanswered = answered(faces, nothing, protocol.seed, nearer)
         self.objectives = protocol.columns
         self._costs = {cost.column: cost for cost in (*protocol.costs, OBJECTIVES["params"], OBJECTIVES["macs"])}
         details = [*protocol.measures, "params", "macs"]
@@ -214,7 +216,7 @@ class InheritedScorer:
     def _row(self, embeddings: np.ndarray) -> list[float]:
         values: dict[str, float] = {}
         if np.isfinite(embeddings).all():
-            faces = answered(self._own_faces, embeddings, self.protocol.seed, self._nearer)
+            faces = self._unanswered.answering(embeddings)
             values = score_columns(evaluate_faces(faces, self.protocol))
             if self.resamples:
                 values |= interval_columns(faces, self.protocol.on_images, self.resamples)

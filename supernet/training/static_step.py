@@ -113,6 +113,8 @@ class StaticStep:
         self.network, self.loss_of, self.statistics, self.context = network, loss_of, statistics, context
         self.record = record
         self._slots: Slots | None = None
+        # Of the paths of the last step: one network has the same in every step.
+        self._last_index: tuple[Sequence[Genotype], Tensor] = ((), torch.empty(0))
         self.forget()
 
     def __call__(
@@ -128,7 +130,9 @@ class StaticStep:
             self._side_by_side = SideBySide(images.device, len(paths))
         # As precise as the numbers: they are rounded where they are used, to what the tensors there are.
         factors = torch.tensor([margin, loss_scale], dtype=torch.float64)
-        inputs = [images, *lesson, *(value.to(images.device) for value in (factors, self._slots.index(paths)))]
+        if paths != self._last_index[0]:
+            self._last_index = list(paths), self._slots.index(paths).to(images.device)
+        inputs = [images, *lesson, factors.to(images.device), self._last_index[1]]
         if self.record is None:
             return self._compute(*inputs)
         if self._replay is None:

@@ -14,7 +14,7 @@ from dualfair.evaluation.options import PRECISIONS
 from dualfair.evaluation.protocol import EvaluationProtocol
 from dualfair.evaluation.scoring.embedding import network_input
 from dualfair.evaluation.scoring.scorer import InheritedScorer, population_answers
-from dualfair.runs.devices import seeded
+from dualfair.runs.devices import images_at_once, seeded
 from dualfair.stages.confirm import GENOTYPES_A_CALL
 from dualfair.supernet.images.noise import random_faces
 from dualfair.supernet.network import Supernet
@@ -56,15 +56,16 @@ def generation(device: str) -> Iterator[Row]:
     supernet, chosen = _supernet("nano", device, genotypes)
     faces = random_faces(images, images // 5, supernet.skeleton.image_size)
     calibration = network_input(faces, np.arange(sample), device)
-    scorer = InheritedScorer(supernet, faces, calibration, EvaluationProtocol())
+    batch = images_at_once(device, faces.size)
+    scorer = InheritedScorer(supernet, faces, calibration, EvaluationProtocol(), batch=batch)
     embedding = seconds_of(
-        lambda: population_answers(supernet, chosen, faces, calibration, batch=scorer.batch),
+        lambda: population_answers(supernet, chosen, faces, calibration, batch=batch),
         device,
         repeats=1,
         warm_up=1,
     )
     whole = seconds_of(lambda: scorer(chosen), device, repeats=1, warm_up=1)
-    yield Row(f"{GENERATION} nano subnets x {images:,} images", whole * GENERATION / genotypes, "s")
+    yield Row(f"{GENERATION} nano subnets x {images:,} images, {batch} at once", whole * GENERATION / genotypes, "s")
     share = 1 - embedding / whole
     yield Row("share of ranks", share) if device == "cpu" else at_most("share of ranks", share, 0.2)
 

@@ -98,6 +98,24 @@ def answered_faces():
     return EmbeddedFaces(np.eye(4), ["x", "x", "y", "y"], ["a", "a", "b", "b"])
 
 
+@pytest.mark.parametrize("kind", ["faces", "images"])
+def test_what_another_network_answers_of_the_same_images_is_judged_as_if_it_were_the_first(kind):
+    rng = np.random.default_rng(0)
+    people, groups, answers = np.repeat(np.arange(20), 6), np.arange(120) // 6 % 2, rng.standard_normal((2, 120, 8))
+
+    def answered_by(number):
+        if kind == "faces":
+            return EmbeddedFaces(answers[number], people, groups)
+        names = [f"class {label}" for label in range(8)]
+        return ClassifiedImages(answers[number], people % 8, names, people, groups)
+
+    first = answered_by(0)
+    verdict, other = evaluate_faces(first, EvaluationProtocol()), first.answering(answers[1])
+    assert evaluate_faces(other, EvaluationProtocol()) == evaluate_faces(answered_by(1), EvaluationProtocol())
+    assert evaluate_faces(first, EvaluationProtocol()) == verdict
+    assert other.people is first.people
+
+
 def test_one_class_can_be_named_as_positive():
     (_, of_dogs) = parse_objectives("error,eod(positive=dog)")
     (_, of_all) = parse_objectives("error,eod")

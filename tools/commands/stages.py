@@ -59,7 +59,7 @@ def train(faces: Path, out: Path, **given: object) -> None:
     "--batch",
     type=int,
     help="Images scored at once; scores of other batches are not mixed.  "
-    f"[default: as this run did before, else {BATCH}, on CUDA up to 1024 by its memory]",
+    f"[default: as this run did before, else {BATCH}, on CUDA up to 4096 by its memory]",
 )
 @click.option("--start", multiple=True, help="A genotype to begin with, or 'paper' for the published ones; repeatable.")
 @click.option(

@@ -21,7 +21,7 @@ class PlanOptions:
     class_count: int = option(0, "Instead, of labelled images: their classes.")
     validation_images: int = option(0, "Validation images, with --image-count; as many to test.  [default: by --split]")
     search_batch: int = option(
-        0, f"Images scored at once: --batch of search.  [default: {BATCH}, on CUDA up to 1024 by its memory]"
+        0, f"Images scored at once: --batch of search.  [default: {BATCH}, on CUDA up to 4096 by its memory]"
     )
     retrain_epochs: float = option(0.0, "--epochs of retrain.  [default: the preset's, else those of training]")
     retrain_batch: int = option(0, "--batch of retrain.  [default: the preset's, else that of training]")

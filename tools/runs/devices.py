@@ -14,7 +14,7 @@ from dualfair.runs.options import BATCH
 from dualfair.runs.watching import Say, silent
 from dualfair.supernet.training.process_group import ProcessGroup, join_ranks
 
-_MOST_IMAGES = 1024
+_MOST_IMAGES = 4096
 _BYTES_A_PIXEL = 1400
 """Activations of `paper`, the dearest built-in skeleton, for an image and its mirror image, as `plan` counts them."""
 
@@ -71,7 +71,7 @@ def choose_device(name: str):
 
 def images_at_once(device, side: int) -> int:
     """How many images of so many pixels a side are scored at once, unless told otherwise: `BATCH`, and on CUDA that
-    doubled up to 1,024 while activations take no more than an eighth of the device's memory.
+    doubled up to 4,096 while activations take no more than an eighth of the device's memory.
 
     Embeddings in other batches differ by rounding, on CUDA only, as they do where memory runs out.
     """

@@ -51,7 +51,7 @@ def sets():
 @pytest.mark.parametrize("name", sets())
 def test_ranks_on_a_device_are_those_of_numpy(name, count, monkeypatch):
     embeddings, identities = sets()[name]
-    monkeypatch.setattr(device_ranks, "_ROWS", 33)
+    monkeypatch.setattr(device_ranks, "_CHUNK", 33 * len(identities))
     everyone = np.arange(len(identities))
     enrolled = gallery_split(identities, images_per_identity=2, seed=0)
     half = everyone[identities % 2 == 0]
