@@ -56,10 +56,12 @@ class FaceStore:
         return self.origin.get("linked", True)
 
     def require_people(self) -> None:
-        """Raise ValueError where identities are known within a pair only: they are not people to train or rank by."""
+        """Raise ValueError where identities are known within a pair only, or not at all: they are not people to train
+        or rank by."""
         if not self.linked:
             raise ValueError(
-                f"{self.folder} holds pairs whose people are known within a pair only; use it with 'dualfair evaluate'"
+                f"{self.folder} does not say who is who throughout: it holds pairs whose people are known within a "
+                "pair only, for 'dualfair evaluate', or images of unknown people"
             )
 
     def require_size(self, side: int, taker: object, otherwise: str = "") -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dualfair.supernet.images.importers.celeba import celeba
 from dualfair.supernet.images.importers.containers import find_file, rec, verification_set
-from dualfair.supernet.images.importers.folders import list_folder, list_tree
+from dualfair.supernet.images.importers.folders import list_folder, list_tree, list_unlabelled
 from dualfair.supernet.images.importers.listing import Listing, locate
 from dualfair.supernet.images.importers.table import list_table
 from dualfair.supernet.images.importers.vggface2 import vggface2
@@ -31,6 +31,15 @@ def csv(source: Path) -> Listing:
     Paths are relative to the CSV. A column 'split' (train, validation, test) is kept.
     """
     return list_table(source)
+
+
+def unlabelled(source: Path) -> Listing:
+    """Photos of nobody in particular: SRC holds images, at any depth.
+
+    The column 'identity' is the file. They serve to tune networks on (quantise --data), and for nothing that has to
+    know who is who.
+    """
+    return list_unlabelled(source)
 
 
 def rfw(source: Path) -> Listing:
@@ -96,6 +105,7 @@ def casia(source: Path, *, groups: Path | None = None) -> Listing:
 IMPORTERS: dict[str, Callable[..., Listing]] = {
     "folder": folder,
     "csv": csv,
+    "unlabelled": unlabelled,
     "celeba": celeba,
     "vggface2": vggface2,
     "rfw": rfw,

@@ -34,6 +34,21 @@ def list_folder(root: Path, groups: Path | None = None) -> Listing:
     return replace(listing, manifest=with_attributes(listing.manifest, Path(groups), Path(root)))
 
 
+def list_unlabelled(root: Path) -> Listing:
+    """The listing of all images below a folder, however deep, of whom nobody says who they are: the identity is the
+    path. Raises ValueError where there are none."""
+    root = Path(root)
+    if not root.is_dir():
+        raise ValueError(f"there is no folder {root}")
+    tree = look_below(root)
+    if not tree.images:
+        seen = "".join(f"; {line}" for line in skipped_lines(tree.skipped))
+        raise ValueError(f"{root} holds no images{seen}")
+    note = "it is not known who is on the images: use these faces to tune networks on, not for training or ranks"
+    manifest = Manifest({"path": tree.images, "identity": tree.images})
+    return list_files(manifest, root, linked=False, notes=(note,), skipped=tree.skipped)
+
+
 def list_classes(root: Path) -> Listing:
     """The listing of a folder that holds one folder a class; what lies deeper is of that class too.
 

@@ -47,7 +47,7 @@ def pixels_of(listing, row):
 
 
 def test_the_table_lists_every_data_set():
-    names = ["folder", "csv", "celeba", "vggface2", "rfw", "lfw", "bupt", "casia", "rec", "bin"]
+    names = ["folder", "csv", "unlabelled", "celeba", "vggface2", "rfw", "lfw", "bupt", "casia", "rec", "bin"]
     assert list(IMPORTERS) == names and all(importer.__doc__ for importer in IMPORTERS.values())
 
 
@@ -56,6 +56,18 @@ def test_a_missing_source_is_named_by_every_importer(tmp_path):
         with pytest.raises(ValueError, match="nowhere"):
             importer(tmp_path / "nowhere")
         assert not (tmp_path / "nowhere").exists(), name
+
+
+def test_images_of_nobody_in_particular_are_listed_whatever_their_depth(tmp_path):
+    for number, path in enumerate(("b.png", "deep/er/a.png", "a/1.jpg")):
+        save(tmp_path / path, seed=number)
+    write(tmp_path / "notes.txt", "no image")
+    listing = IMPORTERS["unlabelled"](tmp_path)
+    assert rows(listing, "path", "identity") == [(path, path) for path in ("a/1.jpg", "b.png", "deep/er/a.png")]
+    assert not listing.linked and sum(map(len, listing.skipped.values())) == 1
+    with pytest.raises(ValueError, match="holds no images"):
+        (tmp_path / "none").mkdir()
+        IMPORTERS["unlabelled"](tmp_path / "none")
 
 
 # CelebA: 40 attributes, here shortened to four names in the real order; blanks are doubled before positive values.

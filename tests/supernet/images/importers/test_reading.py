@@ -94,8 +94,8 @@ def verification_set(root):
 
 
 TREES = {
-    "folder": folder, "csv": csv, "celeba": celeba, "vggface2": vggface2, "rfw": rfw, "lfw": lfw, "bupt": bupt,
-    "casia": folder, "rec": rec, "bin": verification_set,
+    "folder": folder, "csv": csv, "unlabelled": folder, "celeba": celeba, "vggface2": vggface2, "rfw": rfw, "lfw": lfw,
+    "bupt": bupt, "casia": folder, "rec": rec, "bin": verification_set,
 }  # fmt: skip
 
 
