@@ -109,11 +109,14 @@ def path_loss(
 ) -> tuple[Tensor, Tensor]:
     """The mean loss of images behind their features, and their embeddings; `margin` is the share of its full size.
 
-    A teacher's share of it is disagreement with its embeddings.
+    A teacher's share of it is disagreement with its embeddings; where that is all of it, nothing is classified.
     """
     labels, *taught = lesson
-    classification = network.heads[head](features, labels, recipe.margin_of(head) * margin)
     scale, share = recipe.scale_of(head), recipe.teacher_share if taught else 0.0
+    if share == 1:
+        embedding = network.heads[head].neck(features)
+        return disagreement(embedding, *taught, scale), embedding
+    classification = network.heads[head](features, labels, recipe.margin_of(head) * margin)
     loss = classification_loss(classification.logits(scale), labels, recipe)
     loss = loss + recipe.penalty_of(head) * classification.penalty
     if share:

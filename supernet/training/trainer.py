@@ -83,8 +83,9 @@ class Trainer:
     statistics takes the place of the network's own behind the last step. All ranks of `processes` make the same
     update, which is that of one process but for rounding: the ranks of a `team` (by default all) share the images of
     the batch, and teams, of consecutive ranks, share the paths. `step` asks for a way that steps go
-    (`step_engine.STEPS`): path by path, or all at once; they differ in rounding only. `teacher` has embeddings
-    (N, T) of the faces' N images, which paths learn to agree with.
+    (`step_engine.STEPS`): path by path, or all at once; they differ in rounding only. A `teacher` is what
+    paths learn to agree with: embeddings (N, T) of the faces' N images, or a network that is asked about every batch as
+    they see it, with embeddings (B, D) as theirs.
     """
 
     def __init__(
@@ -100,7 +101,7 @@ class Trainer:
         processes: ProcessGroup = ALONE,
         team: ProcessGroup | None = None,
         step: str = AUTO,
-        teacher: np.ndarray | None = None,
+        teacher: np.ndarray | nn.Module | None = None,
     ) -> None:
         if isinstance(network, Supernet) != (space is not None):
             raise ValueError("a supernet is trained over a space, a standalone network without one")
@@ -129,7 +130,8 @@ class Trainer:
         self._layers = _global_generator(self.device) if isinstance(network, BackboneNetwork) else None
         updates = self.path_sampler.updates_per_batch if self.path_sampler else 1
         self.steps = max(1, round(recipe.epochs * self.batch_sampler.batches_per_epoch * updates))
-        self._taught = None if teacher is None else self._lesson_of(teacher)
+        self._teacher = teacher.to(self.device).eval() if isinstance(teacher, nn.Module) else None
+        self._taught = self._lesson_of(teacher) if isinstance(teacher, np.ndarray) else None
         self.step = 0
         # Updates during which margins grow: losses before and after do not compare.
         self.margin_steps = recipe.margin_warmup * self.steps
@@ -276,8 +278,12 @@ class Trainer:
         lesson = [torch.from_numpy(self.faces.labels[chosen[local]])]
         if self._taught is not None:
             lesson.append(self._taught[chosen[local]])
+        images = images.contiguous(memory_format=torch.channels_last)
+        if self._teacher is not None:
+            with torch.no_grad():
+                lesson.append(self._teacher(images).float())
         lesson = [tensor.to(self.device) for tensor in lesson]
-        return images.contiguous(memory_format=torch.channels_last), lesson, len(local) / len(chosen)
+        return images, lesson, len(local) / len(chosen)
 
     def _over_ranks(
         self, paths: Sequence[Genotype], path_numbers: Sequence[int], losses: Tensor, norms: Tensor, stop: bool

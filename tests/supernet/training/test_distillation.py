@@ -132,6 +132,25 @@ def test_every_image_is_taught_its_own_embedding(tiny, faces):
         assert torch.allclose(images, to_input(faces.read(numbers)), atol=1e-5)
 
 
+def test_a_network_teaches_what_it_says_of_the_very_images_that_its_student_sees(tiny, faces):
+    teacher, seen = network_of(tiny), {"teacher": [], "student": []}
+    student = network_of(tiny)
+    teacher.register_forward_hook(lambda _, inputs, output: seen["teacher"].append((inputs[0], output)))
+    student.trunk.stem.register_forward_hook(lambda _, inputs, __: seen["student"].append(inputs[0]))
+    trainer = trainer_of(student, faces, teacher, teacher_share=1.0, scale=3.0)
+    before = {name: value.clone() for name, value in teacher.state_dict().items()}
+    student.eval()
+    with torch.no_grad():
+        images, (_, taught), _ = trainer._batch()
+        expected = disagreement(student(images), taught, 3.0)
+    assert expected == pytest.approx(0, abs=1e-5) and not teacher.training
+    student.train()
+    [*trainer.run(until=3)]
+    for images, (told, output) in zip(seen["student"][-3:], seen["teacher"][-3:], strict=True):
+        assert torch.equal(images, told) and output.shape == (8, 10)
+    assert all(torch.equal(value, before[name]) for name, value in teacher.state_dict().items())
+
+
 def test_a_teacher_of_other_images_is_refused(tiny, faces):
     with pytest.raises(ValueError, match=r"an embedding for each of the 96 images, .*; got 95, and sizes"):
         trainer_of(network_of(tiny), faces, teacher_of(16, images=95))
