@@ -118,7 +118,7 @@ def measure_subject(
         except ValueError as error:
             notes.append(f"no open set: {error}")
     if "verification" in asked:
-        paired = subject.paired or _drawn_pairs(embeddings, identities, labels, options, notes)
+        paired = subject.paired or drawn_pairs(embeddings, identities, labels, options, notes)
         if subject.paired:
             notes += _doubts_about(subject.paired)
         if paired is not None:
@@ -215,7 +215,7 @@ def _doubts_about(paired: PairedFaces) -> list[str]:
     ]
 
 
-def _drawn_pairs(
+def drawn_pairs(
     embeddings: np.ndarray, identities: np.ndarray, groups: np.ndarray, options: EvaluateOptions, notes: list[str]
 ) -> PairedFaces | None:
     """As many pairs as the faces have, of the usual numbers; None, with a note, where they have too few."""

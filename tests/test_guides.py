@@ -49,6 +49,7 @@ SMALL = {
     "correlate": "--resamples 50",
     "shelf": "--resamples 50",
     "transfer": "--resamples 50",
+    "quantise": "--steps 3 --batch 8 --resamples 20",
     "evaluate": "--resamples 20",
     "study": "--supernets 1 --networks 3 --seeds 2 --epochs 0.2 --standalone-epochs 0.2 --batch 8 --resamples 20 "
     "--calibrate 16",
@@ -99,6 +100,7 @@ NEEDS = {
     "tune": "search",
     "correlate": "retrain",
     "transfer": "retrain",
+    "quantise": "retrain",
     "report": "retrain",
     "export": "retrain",
     "shelf": "shelf",

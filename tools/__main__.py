@@ -25,6 +25,7 @@ COMMANDS = {
     "status": "What of a run is finished, what is missing, what it will cost.",
     "evaluate": "Every measure of networks, or of any system's embeddings.",
     "transfer": "Retrained networks on other faces and by other attributes.",
+    "quantise": "Trained networks in fewer bits: what that does to groups.",
     "export": "A trained network for production: timm, ONNX or plain weights.",
     "show": "Describe and draw a network, with its sizes and costs.",
     "check": "Tell what is wrong with a space, head or disparity of your own.",
@@ -39,7 +40,7 @@ ROOMS = {
     "machine": ("plan", "check", "bench"),
 }
 """The modules of `commands` that hold several commands, each a function of its name; any other one has its own."""
-TOGETHER = ("train", "search", "retrain", "tune", "transfer", "evaluate")
+TOGETHER = ("train", "search", "retrain", "tune", "transfer", "quantise", "evaluate")
 """Commands that the ranks of torchrun share."""
 
 

@@ -122,6 +122,19 @@ def test_ranks_can_train_one_network_together(trained, tmp_path):
         assert (states[0][name].double() - value.double()).norm() <= 0.02 * value.double().norm() + 1e-3, name
 
 
+def test_ranks_share_out_networks_that_are_quantised(faces, trained, tmp_path):
+    path = tmp_path / "run"
+    shutil.copytree(trained, path)
+    run(1, "search", "--run", path, "--population", 2, "--generations", 1, "--calibrate", 16)
+    run(1, "retrain", "--run", path, "--genotype", "010:cosface", "--epochs", 0.5, "--seeds", 1)
+    network = next(path.glob("retrain/010*/seed-0"))
+    words = ("quantise", network, "--faces", faces, "--bits", 6, "--bits", 4, "--steps", 3, "--resamples", 5)
+    for ranks in (1, 2):
+        run(ranks, *words, "--batch", 8, "--out", tmp_path / str(ranks))
+    by_one, by_two = ((tmp_path / f"{ranks}/quantise.csv").read_text() for ranks in (1, 2))
+    assert by_one == by_two
+
+
 def test_a_dead_rank_is_restarted_from_the_last_checkpoint(faces, tmp_path):
     out = tmp_path / "run"
     words = ("train", "--faces", faces, "--out", out, "--size", 32, "--epochs", 3, "--checkpoint-every", 0)

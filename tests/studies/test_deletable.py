@@ -16,6 +16,7 @@ STUDIES = {
     "tune": "tune",
     "transfer": "transfer",
     "supernets": "study",
+    "quantise": "quantise",
     "demo.py": "demo",
 }
 """The folder or file of every study, and its command."""

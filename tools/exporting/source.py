@@ -158,6 +158,7 @@ def _opened(path: Path, why: str, say: Say) -> Source:
     """The network of a training's folder or checkpoint, with what its run knows of its training: recipe, faces, and
     numbers measured on these."""
     trained = open_standalone(path, torch.device("cpu"), say)
+    trained.refuse_quantised(path)
     folder = (path if path.is_dir() else path.parent).resolve()
     stage = TrainingsLayout(folder.parents[1])
     of_study = stage.folder.parent.name == "studies"

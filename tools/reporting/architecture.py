@@ -144,6 +144,7 @@ def _trained(folder: Path, say: Say) -> dict:
     training, network = opened.training, opened.network
     told_apart = "classes" if opened.classes else "people"
     trained_as = f"trained as {training.label} with seed {training.seed} on {opened.identities:,} {told_apart}"
+    trained_as += f", then quantised to {opened.bits} bits in simulation" if opened.bits else ""
     measured = _measured(network, str(training.network))
     if isinstance(training.network, Backbone):
         return {**measured, "notes": [trained_as]}

@@ -61,6 +61,7 @@ def open_initial_weights(place: Path, run: Path, trained_on: TrainedOn, say: Say
     """
     if (place / ABOUT).is_file() or TrainingLayout(place).description.is_file():
         trained = open_standalone(place, torch.device("cpu"), say)
+        trained.refuse_quantised(place)
         weights, network, before = trained.network.state_dict(), trained.network.spec, trained.seen
     elif RunLayout(place).train.config.is_file():
         stage = RunLayout(place).train

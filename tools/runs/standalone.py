@@ -16,6 +16,7 @@ from dualfair.supernet.families.backbone_network import build_backbone
 from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.network import Network, build
 from dualfair.supernet.production.exported import ABOUT, read_export
+from dualfair.supernet.production.quantisation import quantised
 from dualfair.supernet.skeleton import Skeleton
 from dualfair.supernet.training.checkpoint import load_checkpoint, newest_intact
 
@@ -25,7 +26,7 @@ class Standalone:
     """A trained network in evaluation mode: its training with the seed that was drawn from, and its people.
 
     `classes` are named, in order, where the network is judged by their scores. `before` are the people that its weights
-    were trained on before these, newest first."""
+    were trained on before these, newest first; `bits` are those that it is fake-quantised to, None: it is not."""
 
     network: Network
     training: TrainingSpec
@@ -33,6 +34,14 @@ class Standalone:
     trained_on: TrainedOn
     classes: tuple[str, ...] = ()
     before: tuple[TrainedOn, ...] = ()
+    bits: int | None = None
+
+    def refuse_quantised(self, folder: Path) -> None:
+        """Raise ValueError where the network is fake-quantised, for whatever cannot take it so."""
+        if self.bits:
+            raise ValueError(
+                f"{folder} is quantised to {self.bits} bits in simulation; take the training that it was made of"
+            )
 
     @property
     def seen(self) -> tuple[TrainedOn, ...]:
@@ -99,6 +108,7 @@ def open_standalone(folder: Path, device: torch.device, say: Callable[[str], obj
         shape = description.skeleton, blocks, description.size, description.heads
         skeleton = open_skeleton(*shape, description.neck, description.crop_from)
         network = build_network(description.training.network, skeleton, description.identities)
+        network = quantised(network, description.bits) if description.bits else network
     except (ValueError, RuntimeError) as error:
         raise ValueError(f"{file} is damaged ({error}); train the network again") from error
     newest = newest_intact(folder, say)
@@ -119,6 +129,7 @@ def open_standalone(folder: Path, device: torch.device, say: Callable[[str], obj
         description.trained_on,
         description.classes,
         description.before,
+        description.bits,
     )
 
 

@@ -187,6 +187,7 @@ class NetworkDescription(Record):
     `training` has the seed that was drawn from. `identities` are those that its head tells apart, by the names
     `classes` where it is judged by their scores; `code` is that of an own head. `before` are the people that the
     weights which it started from, and its teacher, were trained on. `neck` and `crop_from` are the skeleton's.
+    `bits` are those of fake-quantised weights and activations, None where they are as they were trained.
     """
 
     training: TrainingSpec = field(metadata=FLAT)
@@ -201,6 +202,7 @@ class NetworkDescription(Record):
     before: tuple[TrainedOn, ...] = keyed("trained_on_before", omitted=True, default=())
     neck: str = field(default=NECKS[0], metadata={"omitted": True})
     crop_from: int = field(default=0, metadata={"omitted": True})
+    bits: int | None = field(default=None, metadata={"omitted": True})
 
 
 @dataclass(frozen=True)

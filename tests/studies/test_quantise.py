@@ -1,0 +1,268 @@
+"""Networks in fewer bits: what is tuned and how, what is measured on the same people, and what is refused."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from dualfair.evaluation.metrics.disparity import DISPARITIES, GroupValue
+from dualfair.evaluation.metrics.identification import ranks
+from dualfair.evaluation.metrics.pairs import make_pairs
+from dualfair.evaluation.metrics.verification import group_ten_fold
+from dualfair.evaluation.scoring.embedding import embed
+from dualfair.runs.devices import choose_device
+from dualfair.runs.standalone import open_standalone
+from dualfair.studies.quantise import QuantiseOptions
+from dualfair.studies.quantise.study import QuantiseStudy
+from dualfair.studies.quantise.verdict import COSINE, IDENTIFICATION, OWN, SHARED, Judged, compared, measured
+from dualfair.supernet.production.quantisation import quantisers
+
+OPTIONS = QuantiseOptions(resamples=100)
+
+
+def people(count=40, images=6, spread=1.5, seed=0):
+    """Embeddings of people of two groups, of which the second is harder to tell apart, with who they are of."""
+    rng = np.random.default_rng(seed)
+    identities = np.repeat(np.arange(count), images)
+    groups = np.where(identities % 2, "b", "a")
+    noise = rng.standard_normal((len(identities), 16)) * np.where(groups == "b", spread, 0.7 * spread)[:, None]
+    embeddings = rng.standard_normal((count, 16))[identities] + noise
+    embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
+    pairs = make_pairs(identities, groups, pairs=400, folds=10, seed=0, within_group=True)
+    return embeddings.astype(np.float32), Judged(identities, groups, pairs)
+
+
+def coarser(embeddings, step=0.25):
+    return (np.round(embeddings / step) * step).astype(np.float32)
+
+
+def numbers_of(embeddings, float32, judged, before=None, options=OPTIONS):
+    about = {"network": "n", "bits": 4, "data": "own", "seed": 0}
+    numbers = compared(measured(embeddings, float32, judged), before, options, **about)
+    return {(number.part, number.measure): number for number in numbers}
+
+
+def test_the_measures_are_those_of_the_metrics():
+    embeddings, judged = people()
+    found = numbers_of(coarser(embeddings), embeddings, judged)
+    ranked = ranks(coarser(embeddings), judged.identities)
+    groups = judged.groups[ranked.probes]
+    assert found[IDENTIFICATION, "error"].value == pytest.approx((ranked.values > 0).mean())
+    disparity = DISPARITIES["rank_disparity"](ranked.values, groups)
+    assert found[IDENTIFICATION, "rank_disparity"].value == pytest.approx(disparity)
+    pairs, unit = judged.pairs, coarser(embeddings) / np.linalg.norm(coarser(embeddings), axis=1, keepdims=True)
+    scores = (unit[pairs.left].astype(np.float64) * unit[pairs.right]).sum(axis=1)
+    for part, shared in ((OWN, False), (SHARED, True)):
+        folds = group_ten_fold(scores, pairs.same, pairs.fold, pairs.groups, shared=shared)
+        values = {name: GroupValue(result.accuracy, result.n) for name, result in folds.items()}
+        for name, value in values.items():
+            assert found[part, f"accuracy of {name}"].value == pytest.approx(value.value)
+        for name in ("std", "ser"):
+            assert found[part, name].value == pytest.approx(DISPARITIES[name].reduce(values).value)
+    cosine = (coarser(embeddings) * embeddings).sum(axis=1).mean()
+    assert found[COSINE, "cosine to float32"].value == pytest.approx(cosine, rel=1e-5)
+
+
+def test_a_difference_is_that_of_the_same_people_and_surer_than_the_numbers():
+    embeddings, judged = people()
+    before = measured(embeddings, embeddings, judged)
+    plain = numbers_of(embeddings, embeddings, judged)
+    found = numbers_of(coarser(embeddings), embeddings, judged, before)
+    for (part, measure), number in found.items():
+        if part == COSINE:
+            assert number.difference is None
+            continue
+        assert number.difference == pytest.approx(number.value - plain[part, measure].value)
+        assert plain[part, measure].difference is None and not plain[part, measure].changed
+    error = found[IDENTIFICATION, "error"]
+    assert error.difference_high - error.difference_low < 0.7 * (error.high - error.low)
+    assert (error.n, error.people) == (240, 40)
+    assert found[OWN, "std"].n == 400
+
+
+def test_nothing_changes_where_embeddings_are_the_same_and_much_where_they_are_lost():
+    embeddings, judged = people(spread=0.8)
+    before = measured(embeddings, embeddings, judged)
+    same = numbers_of(embeddings, embeddings, judged, before)
+    assert not any(number.changed for number in same.values())
+    lost = numbers_of(np.random.default_rng(1).permutation(embeddings), embeddings, judged, before)
+    assert lost[IDENTIFICATION, "error"].changed and lost[IDENTIFICATION, "error"].difference > 0.5
+    assert lost[SHARED, "mean accuracy"].changed and lost[SHARED, "mean accuracy"].difference < 0
+
+
+def test_steps_are_as_many_whatever_the_data():
+    options = QuantiseOptions(steps=37, batch=16)
+    for images in (16, 50, 1000):
+        recipe = options.recipe(images, 128)
+        assert round(recipe.epochs * (images // 16)) == 37
+    assert recipe.lr == pytest.approx(0.1 * 16 / 512) and recipe.scale == 2 / 128
+    with pytest.raises(ValueError, match="a batch of 16 images needs as many to tune on, there are 15"):
+        options.recipe(15, 128)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    return tmp_path_factory.mktemp("quantise")
+
+
+WORDS = ("--bits", 8, "--bits", 2, "--data", "own", "--steps", 6, "--batch", 8, "--seeds", 2, "--resamples", 20)
+
+
+@pytest.fixture
+def study(dualfair, place):
+    """A searched network and a backbone in 8 and 2 bits, by own and by other images, twice each."""
+    if not (place / "out").exists():
+        faces = ("faces", "synth", "--identities", 30, "--images", 4, "--size", 32)
+        for words in (
+            (*faces, "--out", place / "faces"),
+            (*faces, "--out", place / "other", "--seed", 1),
+            ("train", "--faces", place / "faces", "--out", place / "run", "--size", 32, "--epochs", 0.3),
+            ("search", "--run", place / "run", "--population", 2, "--generations", 1, "--calibrate", 16),
+            ("retrain", "--run", place / "run", "--genotype", "101:cosface", "--epochs", 20, "--seeds", 1),
+        ):
+            result = dualfair(*words)
+            assert result.status == 0, result.err
+        result = dualfair("quantise", *asked(place), *WORDS, "--data", place / "other", "--out", place / "out")
+        assert result.status == 0, result.err
+        (place / "said.txt").write_text(result.out)
+    return place
+
+
+def asked(place):
+    return place / "run/retrain/101-101-101-101_cosface/seed-0", "--faces", place / "faces"
+
+
+def folder_of(study, kind="8-bits-own", seed=0):
+    return study / "out/101-101-101-101_cosface-seed-0" / kind / f"seed-{seed}"
+
+
+def test_every_network_is_measured_before_and_after(study):
+    QuantiseStudy.read(study / "out/quantise.json", "").write(study / "again.json")
+    assert (study / "again.json").read_bytes() == (study / "out/quantise.json").read_bytes()
+    rows = list(csv.DictReader((study / "out/quantise.csv").open()))
+    networks = {(row["bits"], row["data"], row["seed"]) for row in rows}
+    tuned = {(bits, data, seed) for bits in "82" for data in ("own", "other") for seed in "01"}
+    assert networks == {("32", "", ""), *tuned}
+    errors = {
+        (row["bits"], row["seed"]): row for row in rows if row["measure"] == "error" and row["data"] in ("", "own")
+    }
+    difference = float(errors["8", "0"]["value"]) - float(errors["32", ""]["value"])
+    assert float(errors["8", "0"]["difference"]) == pytest.approx(difference)
+    cosines = {row["bits"]: float(row["value"]) for row in rows if row["measure"] == "cosine to float32"}
+    assert cosines["2"] < cosines["8"] < 1 + 1e-6 and cosines["32"] == pytest.approx(1)
+    said = (study / "said.txt").read_text()
+    assert f"Judged on the test people of {study / 'faces'}" in said
+    assert "steps on 72 images" in said and "steps on 120 images" in said
+
+
+def test_what_is_tuned_opens_as_any_training_and_its_ranges_are_kept(study, dualfair):
+    opened = open_standalone(folder_of(study), choose_device("cpu"), print)
+    source = open_standalone(asked(study)[0], choose_device("cpu"), print)
+    assert opened.bits == 8 and source.bits is None and opened.trained_on == source.trained_on
+    assert all(quantiser.seen == 6 for quantiser in quantisers(opened.network).values())
+    assert all(not quantiser.training for quantiser in quantisers(opened.network).values())
+    where = study / "evaluated"
+    result = dualfair("evaluate", "--network", folder_of(study), "--faces", study / "faces", "--out", where,
+                      "--resamples", 0)  # fmt: skip
+    assert result.status == 0, result.err
+    report = json.loads((where / "report.json").read_text())
+    rows = list(csv.DictReader((study / "out/quantise.csv").open()))
+    (error,) = [
+        row["value"]
+        for row in rows
+        if (row["bits"], row["data"], row["seed"], row["measure"]) == ("8", "own", "0", "error")
+    ]
+    assert report["identification"]["all"]["error"]["value"] == pytest.approx(float(error))
+    shown = dualfair("show", folder_of(study))
+    assert shown.status == 0 and "quantised to 8 bits in simulation" in shown.out
+
+
+def test_the_same_command_says_the_same_and_trains_nothing(study, dualfair):
+    before = (study / "out/quantise.csv").read_bytes()
+    weights = sorted(folder_of(study).glob("*.safetensors")) or sorted(folder_of(study).glob("step-*"))
+    written = [path.stat().st_mtime_ns for path in weights]
+    result = dualfair("quantise", *asked(study), *WORDS, "--data", study / "other", "--out", study / "out")
+    assert result.status == 0 and "continuing from step 6" in result.out
+    assert (study / "out/quantise.csv").read_bytes() == before
+    assert [path.stat().st_mtime_ns for path in weights] == written and weights
+
+
+def test_tuning_brings_embeddings_near_those_of_32_bits(study, dualfair):
+    """Three bits: 150 steps bring them nearer than 10 do, without a label."""
+    words = ("--bits", 3, "--batch", 8, "--resamples", 2, "--lr", 1)
+    cosines = {}
+    for steps in (10, 150):
+        out = study / f"steps-{steps}"
+        result = dualfair("quantise", *asked(study), *words, "--steps", steps, "--out", out)
+        assert result.status == 0, result.err
+        rows = list(csv.DictReader((out / "quantise.csv").open()))
+        cosines[steps] = [float(row["value"]) for row in rows if row["measure"] == "cosine to float32"][-1]
+    assert cosines[150] > cosines[10] + 0.02
+
+
+def test_photos_of_nobody_in_particular_serve_as_data_and_are_not_ranked(study, dualfair):
+    rng = np.random.default_rng(0)
+    (study / "photos").mkdir()
+    for number in range(12):
+        pixels = rng.integers(0, 256, (40, 40, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(study / f"photos/{number}.png")
+    imported = dualfair("faces", "import", "unlabelled", study / "photos", "--size", 32, "--out", study / "nobody")
+    assert imported.status == 0, imported.err
+    words = ("--data", study / "nobody", "--steps", 3, "--batch", 8, "--resamples", 2, "--out", study / "by-photos")
+    result = dualfair("quantise", *asked(study), *words)
+    assert result.status == 0 and "3 steps on 12 images" in result.out, result.err
+    judged = dualfair("quantise", asked(study)[0], "--faces", study / "nobody", "--out", study / "by-nobody")
+    assert judged.status == 2 and "does not say who is who throughout" in judged.err
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (("--bits", 1), "bits must be 2 to 31, got 1; 32 are measured anyway"),
+        (("--bits", 32), "bits must be 2 to 31, got 32"),
+        (("--batch", 500), "a batch of 500 images needs as many to tune on, there are 72"),
+        (("--data", "{place}/faces"), "are judged on people of {place}/faces; take --data own"),
+        (("--data", "{place}/none"), "{place}/none"),
+        (("--group", "hat"), "unknown group column 'hat'"),
+        (("--steps", 0), "steps must be 1 or more, got 0"),
+        (("{place}/run",), "{place}/run is no training of ours; name one such as RUN/retrain/GENOTYPE/seed-0"),
+        (("{place}/run/retrain/101-101-101-101_cosface/seed-0",), "is given twice; give each once"),
+        (("{tuned}",), "{tuned} is quantised to 8 bits in simulation; take the training that it was made of"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_a_line(study, dualfair, words, line):
+    def filled(text):
+        return str(text).format(place=study, tuned=folder_of(study))
+
+    result = dualfair("quantise", *asked(study), *map(filled, words), "--out", study / "refused")
+    assert result.status == 2 and filled(line) in result.err, result.err
+    assert not list((study / "refused").glob("*/*/*/step-*"))
+
+
+def test_what_is_simulated_is_not_exported_and_starts_no_training(study, dualfair):
+    exported = dualfair("export", folder_of(study), "--to", study / "exported")
+    assert exported.status == 2 and "is quantised to 8 bits in simulation" in exported.err
+    trained = dualfair(
+        "train", "--faces", study / "faces", "--out", study / "new", "--size", 32, "--weights-from", folder_of(study)
+    )
+    assert trained.status == 2 and "is quantised to 8 bits in simulation" in trained.err
+
+
+def test_another_tuning_in_the_same_folder_is_refused(study, dualfair):
+    words = ("--bits", 8, "--steps", 7, "--batch", 8, "--resamples", 2, "--out", study / "out")
+    result = dualfair("quantise", *asked(study), *words)
+    assert result.status == 2 and len(result.err.splitlines()) == 1
+
+
+def test_the_embedding_that_is_judged_is_that_of_the_rounded_weights(study):
+    """Rounded weights alone differ from the source's, and ranges are not moved by embedding."""
+    opened = open_standalone(folder_of(study, "2-bits-own"), choose_device("cpu"), print)
+    ranges = [quantiser.highest.clone() for quantiser in quantisers(opened.network).values()]
+    from dualfair.supernet.images.noise import random_faces
+
+    first, second = (embed(opened.network, random_faces(8, 4, 32)) for _ in range(2))
+    assert np.array_equal(first, second)
+    assert all(map(torch.equal, ranges, [quantiser.highest for quantiser in quantisers(opened.network).values()]))

@@ -1,0 +1,175 @@
+"""What a network comes to on people of groups, and how far it is from another network on the very same people.
+
+Shape legend: N images, D embedding, P rows: probes, pairs or images, G groups, K numbers.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from dualfair.evaluation.metrics.disparity import MINIMUM_PROBES, skewed_error_ratio, spread_in_percent
+from dualfair.evaluation.metrics.identification import CountNearer, ranks
+from dualfair.evaluation.metrics.pairs import Pairs, pair_scores
+from dualfair.evaluation.metrics.verification import group_ten_fold
+from dualfair.evaluation.statistics.bootstrap import Statistic, identity_bootstrap
+from dualfair.runs.records.codec import Record, keyed
+from dualfair.studies.quantise import QuantiseOptions
+
+IDENTIFICATION, OWN, SHARED, COSINE = "identification", "verification, own threshold", "verification", "embedding"
+"""What measures are of: ranks of all images against all, pairs at a threshold of each group's own or at one for all,
+and the embeddings themselves."""
+SPREADS = ("mean accuracy", "std", "ser")
+"""What is made of the accuracies of all groups: their mean, their sample standard deviation in percent, and (100 - min)
+/ (100 - max) of them in percent, which falls where every group loses as much."""
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """People that networks are judged on: identities and groups (N,) of images, and pairs of these, None where they
+    are too few."""
+
+    identities: np.ndarray
+    groups: np.ndarray
+    pairs: Pairs | None
+    nearer: CountNearer | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """The groups in alphabetical order."""
+        return np.unique(self.groups).tolist()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Number(Record):
+    """A measure of a network in `bits` (32: as it was trained), tuned on `data` from a `seed`, with its 95 % interval
+    over `people`; and what it is more than the network's in 32 bits on the same people, with the interval of that.
+
+    None is undefined, and for 32 bits there is nothing to compare with. `n` are probes, pairs or images.
+    """
+
+    network: str
+    bits: int
+    data: str
+    seed: int | None
+    part: str = keyed("measured in")
+    measure: str
+    n: int
+    people: int
+    value: float | None
+    low: float | None
+    high: float | None
+    difference: float | None = None
+    difference_low: float | None = keyed("difference low", default=None)
+    difference_high: float | None = keyed("difference high", default=None)
+
+    @property
+    def changed(self) -> bool:
+        """Whether the interval of the difference leaves out 0."""
+        ends = self.difference_low, self.difference_high
+        return None not in ends and (ends[0] > 0 or ends[1] < 0)
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Measures that are made of the same rows: their names (K,), a statistic that gives them, and whose rows these are,
+    as the bootstrap takes it."""
+
+    names: tuple[str, ...]
+    statistic: Statistic
+    people: np.ndarray
+
+
+def measured(embeddings: np.ndarray, float32: np.ndarray, judged: Judged) -> dict[str, Part]:
+    """What embeddings (N, D) of a network come to, by part. `float32` are the network's in 32 bits."""
+    parts = {IDENTIFICATION: _identification(embeddings, judged)}
+    if judged.pairs is not None:
+        pairs = judged.pairs
+        scores = pair_scores(embeddings, pairs.left, pairs.right)
+        people = np.stack([judged.identities[pairs.left], judged.identities[pairs.right]], axis=1)
+        for part, shared in ((OWN, False), (SHARED, True)):
+            right = _right(scores, pairs, judged.groups[pairs.left], shared)
+            parts[part] = _accuracies(right, judged.groups[pairs.left], judged.names, people)
+    cosines = (embeddings * float32).sum(axis=1)
+    parts[COSINE] = Part(("cosine to float32",), lambda rows: np.array([cosines[rows].mean()]), judged.identities)
+    return parts
+
+
+def compared(
+    parts: Mapping[str, Part], before: Mapping[str, Part] | None, options: QuantiseOptions, **about: object
+) -> list[Number]:
+    """The numbers of a network, each with what it is more than `before` on the same people; `about` says which network
+    it is."""
+    numbers = []
+    for part, rows in parts.items():
+        paired = before is not None and part != COSINE
+        statistic = _paired(rows.statistic, before[part].statistic) if paired else rows.statistic
+        intervals = identity_bootstrap(statistic, rows.people, resamples=options.resamples, seed=options.seed)
+        values, differences = intervals[: len(rows.names)], intervals[len(rows.names) :]
+        for place, (name, value) in enumerate(zip(rows.names, values, strict=True)):
+            ends = {}
+            if paired:
+                more = differences[place]
+                ends = {"difference": more.estimate, "difference_low": more.low, "difference_high": more.high}
+            who = {"n": len(rows.people), "people": value.identities}
+            of = {"part": part, "measure": name, "value": value.estimate, "low": value.low, "high": value.high}
+            numbers.append(Number(**about, **of, **who, **ends))
+    return numbers
+
+
+def _paired(after: Statistic, before: Statistic) -> Callable[[np.ndarray], np.ndarray]:
+    def statistic(rows: np.ndarray) -> np.ndarray:
+        values = after(rows)
+        # The ser of groups without an error is infinite, and its difference undefined.
+        with np.errstate(invalid="ignore"):
+            return np.concatenate([values, values - before(rows)])
+
+    return statistic
+
+
+def _identification(embeddings: np.ndarray, judged: Judged) -> Part:
+    """Error, accuracies of groups with their spread, and the largest difference between groups' mean ranks."""
+    ranked = ranks(embeddings, judged.identities, nearer=judged.nearer)
+    groups, people = judged.groups[ranked.probes], judged.identities[ranked.probes]
+    accuracies = _accuracies(ranked.correct, groups, judged.names, people)
+    mean_ranks = _group_means(ranked.values.astype(np.float64), groups, judged.names)
+
+    def statistic(rows: np.ndarray) -> np.ndarray:
+        in_groups = mean_ranks(rows)
+        of_all = 1 - ranked.correct[rows].mean(), in_groups.max() - in_groups.min()
+        return np.concatenate([of_all, accuracies.statistic(rows)])
+
+    return Part(("error", "rank_disparity", *accuracies.names), statistic, people)
+
+
+def _accuracies(right: np.ndarray, groups: np.ndarray, names: Sequence[str], people: np.ndarray) -> Part:
+    """The share of right rows (P,) in every group, and the SPREADS of these."""
+    means = _group_means(right, groups, names)
+
+    def statistic(rows: np.ndarray) -> np.ndarray:
+        of_groups = means(rows)
+        spread = [of_groups.mean(), spread_in_percent(of_groups), skewed_error_ratio(of_groups)]
+        return np.concatenate([of_groups, spread if np.isfinite(of_groups).all() else [np.nan] * len(SPREADS)])
+
+    return Part((*(f"accuracy of {name}" for name in names), *SPREADS), statistic, people)
+
+
+def _group_means(values: np.ndarray, groups: np.ndarray, names: Sequence[str]) -> Statistic:
+    """The mean of values (P,) in every group, (G,); nan for one with fewer rows than MINIMUM_PROBES."""
+    codes = np.searchsorted(names, groups)
+
+    def statistic(rows: np.ndarray) -> np.ndarray:
+        n = np.bincount(codes[rows], minlength=len(names))
+        sums = np.bincount(codes[rows], weights=values[rows], minlength=len(names))
+        return np.where(n >= MINIMUM_PROBES, sums / np.maximum(n, 1), np.nan)
+
+    return statistic
+
+
+def _right(scores: np.ndarray, pairs: Pairs, groups: np.ndarray, shared: bool) -> np.ndarray:
+    """1.0 for every pair that is told right at the threshold of its fold, chosen on the others, float64 (P,)."""
+    folds, right = np.unique(pairs.fold, return_inverse=True)[1], np.empty(len(scores))
+    for group, result in group_ten_fold(scores, pairs.same, pairs.fold, groups, shared=shared).items():
+        members = groups == group
+        right[members] = (scores[members] >= np.array(result.thresholds)[folds[members]]) == pairs.same[members]
+    return right
