@@ -16,6 +16,7 @@ from dualfair.evaluation.scoring.embedding import embed
 from dualfair.runs.devices import choose_device
 from dualfair.runs.standalone import open_standalone
 from dualfair.studies.quantise import QuantiseOptions
+from dualfair.studies.quantise.figure import accuracy_figure
 from dualfair.studies.quantise.study import QuantiseStudy
 from dualfair.studies.quantise.verdict import COSINE, IDENTIFICATION, OWN, SHARED, Judged, compared, measured
 from dualfair.supernet.production.quantisation import quantisers
@@ -156,6 +157,19 @@ def test_every_network_is_measured_before_and_after(study):
     said = (study / "said.txt").read_text()
     assert f"Judged on the test people of {study / 'faces'}" in said
     assert "steps on 72 images" in said and "steps on 120 images" in said
+
+
+def test_the_figure_has_every_group_by_all_data(study):
+    numbers = QuantiseStudy.read(study / "out/quantise.json", "").numbers
+    figure = accuracy_figure(numbers)
+    (axes,) = figure.axes
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["32", "8", "2"]
+    lines = {line.get_label(): line.get_ydata() for line in axes.lines if not line.get_label().startswith("_")}
+    assert set(lines) == {f"{group}, {data}" for group in "ab" for data in ("own", "other")}
+    part = SHARED if any(number.part == SHARED for number in numbers) else IDENTIFICATION
+    by_hand = [n.value for n in numbers if (n.part, n.measure, n.bits, n.data) == (part, "accuracy of a", 2, "other")]
+    assert len(by_hand) == 2 and lines["a, other"][2] == pytest.approx(np.mean(by_hand))
+    assert (study / "out/quantise.png").stat().st_size > 1000
 
 
 def test_what_is_tuned_opens_as_any_training_and_its_ranges_are_kept(study, dualfair):

@@ -31,8 +31,8 @@ def command(
     A TRAINING is such as RUN/retrain/GENOTYPE/seed-0. A copy of it with simulated quantisation learns, without labels,
     to embed images as it does. Then both are judged on the same people: test people of the faces that it was trained
     on, or all of others. Writes quantise.json and quantise.csv with every measure, its interval over people and the
-    difference to 32 bits with an interval of its own, and networks that 'dualfair evaluate' opens as any other. The
-    same command continues what was stopped.
+    difference to 32 bits with an interval of its own, quantise.png with the accuracies of groups, and networks that
+    'dualfair evaluate' opens as any other. The same command continues what was stopped.
     """
     from dualfair.runs.config import build_configs
     from dualfair.runs.devices import working

@@ -11,6 +11,7 @@ from dualfair.evaluation.options import EvaluateOptions
 from dualfair.evaluation.scoring.device_ranks import counter_on
 from dualfair.evaluation.scoring.distributed import embed_together
 from dualfair.evaluation.subject import drawn_pairs
+from dualfair.presentation.figures import save
 from dualfair.presentation.table import Column, table
 from dualfair.runs.devices import Workplace
 from dualfair.runs.layout import TrainingLayout
@@ -20,6 +21,7 @@ from dualfair.runs.standalone import open_standalone
 from dualfair.runs.watching import ShouldStop, ShowProgress, never, silent
 from dualfair.stages.standalone_training import queue
 from dualfair.studies.quantise import OWN, QuantiseOptions
+from dualfair.studies.quantise.figure import accuracy_figure
 from dualfair.studies.quantise.tuning import Data, Source, Tuning, tune, tunings
 from dualfair.studies.quantise.verdict import (
     COSINE,
@@ -133,6 +135,7 @@ def quantise(
         study.write(out / "quantise.json")
         cells = [number.to_json() for number in numbers]
         write_csv(out / "quantise.csv", [[*cells[0]], *([*row.values()] for row in cells)])
+        save(accuracy_figure(numbers), out / "quantise.png")
     for line in (f"Judged on {chosen.description}", *chosen.notes, *study.lines(), f"Everything is in {out}"):
         directory.say(line)
     return study

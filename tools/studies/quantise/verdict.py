@@ -19,6 +19,8 @@ from dualfair.studies.quantise import QuantiseOptions
 IDENTIFICATION, OWN, SHARED, COSINE = "identification", "verification, own threshold", "verification", "embedding"
 """What measures are of: ranks of all images against all, pairs at a threshold of each group's own or at one for all,
 and the embeddings themselves."""
+ACCURACY_OF = "accuracy of "
+"""What the measure of a group's accuracy begins with."""
 SPREADS = ("mean accuracy", "std", "ser")
 """What is made of the accuracies of all groups: their mean, their sample standard deviation in percent, and (100 - min)
 / (100 - max) of them in percent, which falls where every group loses as much."""
@@ -151,7 +153,7 @@ def _accuracies(right: np.ndarray, groups: np.ndarray, names: Sequence[str], peo
         spread = [of_groups.mean(), spread_in_percent(of_groups), skewed_error_ratio(of_groups)]
         return np.concatenate([of_groups, spread if np.isfinite(of_groups).all() else [np.nan] * len(SPREADS)])
 
-    return Part((*(f"accuracy of {name}" for name in names), *SPREADS), statistic, people)
+    return Part((*(f"{ACCURACY_OF}{name}" for name in names), *SPREADS), statistic, people)
 
 
 def _group_means(values: np.ndarray, groups: np.ndarray, names: Sequence[str]) -> Statistic:
