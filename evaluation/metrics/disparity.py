@@ -63,11 +63,9 @@ def per_group(
     if broken:
         raise ValueError(f"values must be finite: {broken} of {len(values)} are nan or inf; leave those probes out")
     table = {name: GroupValue(None, 0) for name in np.asarray(list(names)).tolist()}
-    for label in np.unique(groups):
+    for label in np.unique(groups).tolist():
         members = values[groups == label]
-        table[label.item()] = GroupValue(
-            float(statistic(members)) if len(members) >= MINIMUM_PROBES else None, len(members)
-        )
+        table[label] = GroupValue(float(statistic(members)) if len(members) >= MINIMUM_PROBES else None, len(members))
     return dict(sorted(table.items()))
 
 

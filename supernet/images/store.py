@@ -55,13 +55,19 @@ class FaceStore:
         """Whether a person has one identity throughout, not one in every pair (`Listing.linked`)."""
         return self.origin.get("linked", True)
 
+    @property
+    def unlabelled(self) -> bool:
+        """Whether nobody says who is on the images: every one is named by its file."""
+        return not self.linked and self.manifest.columns["identity"] == self.manifest.columns["path"]
+
     def require_people(self) -> None:
         """Raise ValueError where identities are known within a pair only, or not at all: they are not people to train
         or rank by."""
+        if self.unlabelled:
+            raise ValueError(f"{self.folder} holds images of unknown people, who cannot be trained on or ranked")
         if not self.linked:
             raise ValueError(
-                f"{self.folder} does not say who is who throughout: it holds pairs whose people are known within a "
-                "pair only, for 'dualfair evaluate', or images of unknown people"
+                f"{self.folder} holds pairs whose people are known within a pair only; use it with 'dualfair evaluate'"
             )
 
     def require_size(self, side: int, taker: object, otherwise: str = "") -> None:

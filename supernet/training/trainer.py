@@ -103,6 +103,8 @@ class Trainer:
         step: str = AUTO,
         teacher: np.ndarray | nn.Module | None = None,
     ) -> None:
+        if teacher is network:
+            raise ValueError("a network cannot be its own teacher; give a copy of it")
         if isinstance(network, Supernet) != (space is not None):
             raise ValueError("a supernet is trained over a space, a standalone network without one")
         if recipe.recompute and isinstance(network, BackboneNetwork):
@@ -131,7 +133,7 @@ class Trainer:
         updates = self.path_sampler.updates_per_batch if self.path_sampler else 1
         self.steps = max(1, round(recipe.epochs * self.batch_sampler.batches_per_epoch * updates))
         self._teacher = teacher.to(self.device).eval() if isinstance(teacher, nn.Module) else None
-        self._taught = self._lesson_of(teacher) if isinstance(teacher, np.ndarray) else None
+        self._taught = None if teacher is None or self._teacher else self._lesson_of(teacher)
         self.step = 0
         # Updates during which margins grow: losses before and after do not compare.
         self.margin_steps = recipe.margin_warmup * self.steps
@@ -256,9 +258,13 @@ class Trainer:
             stops > 0,
         )
 
+    @property
+    def _embedding_sizes(self) -> set[int]:
+        return {head.neck.embedding for head in self.network.heads.values()}
+
     def _lesson_of(self, teacher: np.ndarray) -> Tensor:
         """What a teacher's embeddings teach networks, float32 (N, D). Raises ValueError where they do not fit."""
-        sizes = {head.neck.embedding for head in self.network.heads.values()}
+        sizes = self._embedding_sizes
         if len(teacher) != len(self.faces.labels) or len(sizes) > 1:
             raise ValueError(
                 f"a teacher has an embedding for each of the {len(self.faces.labels)} images, for heads of one size of "
@@ -281,7 +287,11 @@ class Trainer:
         images = images.contiguous(memory_format=torch.channels_last)
         if self._teacher is not None:
             with torch.no_grad():
-                lesson.append(self._teacher(images).float())
+                taught = self._teacher(images).float()
+            if {taught.shape[1]} != self._embedding_sizes:
+                sizes = sorted(self._embedding_sizes)
+                raise ValueError(f"the teacher's embeddings have {taught.shape[1]} numbers, those of the heads {sizes}")
+            lesson.append(taught)
         lesson = [tensor.to(self.device) for tensor in lesson]
         return images, lesson, len(local) / len(chosen)
 

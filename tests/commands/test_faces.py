@@ -27,6 +27,7 @@ OWN = {
     "casia": ("--groups",),
     "rec": ("--groups",),
     "bin": (),
+    "unlabelled": (),
 }
 
 
@@ -55,7 +56,7 @@ def test_every_importer_is_a_command_with_the_options_that_mean_something():
     context = None
     assert command.list_commands(context) == list(IMPORTERS) == list(OWN)
     for name, own in OWN.items():
-        expected = {*own, *SHARED, *(() if name == "bin" else BALANCE)}
+        expected = {*own, *SHARED, *(() if name in ("bin", "unlabelled") else BALANCE)}
         assert options_of(command.get_command(context, name)) == expected, name
 
 
@@ -63,8 +64,8 @@ def test_the_list_of_data_sets_has_one_line_each(dualfair):
     shown = dualfair("faces", "import", "--help")
     assert shown.status == 0
     for text in (
-        "celeba    CelebA: SRC holds img_align_celeba",
-        "bin       Verification set of pairs",
+        "celeba      CelebA: SRC holds img_align_celeba",
+        "bin         Verification set of pairs",
         "module:object",
     ):
         assert text in shown.out

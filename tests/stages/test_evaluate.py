@@ -543,7 +543,7 @@ def test_pairs_whose_people_are_known_within_a_pair_only_are_verified_and_nothin
     assert (
         "not measured, as people are known within a pair only: identification, disparity, open-set" in report["notes"]
     )
-    refused = f"Error: {faces} does not say who is who throughout: it holds pairs whose people are known within a pair"
+    refused = f"Error: {faces} holds pairs whose people are known within a pair only"
     assert refused in dualfair("train", "--faces", faces, "--out", tmp_path / "run").err
     (faces / "pairs.csv").unlink()
     assert refused in dualfair("evaluate", "--network", networks[0], "--faces", faces, "--out", tmp_path / "p").err

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -18,7 +19,17 @@ from dualfair.runs.standalone import open_standalone
 from dualfair.studies.quantise import QuantiseOptions
 from dualfair.studies.quantise.figure import accuracy_figure
 from dualfair.studies.quantise.study import QuantiseStudy
-from dualfair.studies.quantise.verdict import COSINE, IDENTIFICATION, OWN, SHARED, Judged, compared, measured
+from dualfair.studies.quantise.verdict import (
+    COSINE,
+    IDENTIFICATION,
+    OWN,
+    SHARED,
+    Judged,
+    accuracies_part,
+    compared,
+    measured,
+)
+from dualfair.supernet.images.noise import random_faces
 from dualfair.supernet.production.quantisation import quantisers
 
 OPTIONS = QuantiseOptions(resamples=100)
@@ -33,7 +44,7 @@ def people(count=40, images=6, spread=1.5, seed=0):
     embeddings = rng.standard_normal((count, 16))[identities] + noise
     embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
     pairs = make_pairs(identities, groups, pairs=400, folds=10, seed=0, within_group=True)
-    return embeddings.astype(np.float32), Judged(identities, groups, pairs)
+    return embeddings.astype(np.float32), Judged(identities, groups, ("a", "b"), pairs)
 
 
 def coarser(embeddings, step=0.25):
@@ -82,6 +93,10 @@ def test_a_difference_is_that_of_the_same_people_and_surer_than_the_numbers():
     assert error.difference_high - error.difference_low < 0.7 * (error.high - error.low)
     assert (error.n, error.people) == (240, 40)
     assert found[OWN, "std"].n == 400
+    of_a = found[IDENTIFICATION, "accuracy of a"]
+    assert (of_a.n, of_a.people) == (120, 20) and found[OWN, "accuracy of b"].n == 200
+    mean = np.mean([found[OWN, f"accuracy of {group}"].value for group in "ab"])
+    assert found[OWN, "lead of a"].value == pytest.approx(found[OWN, "accuracy of a"].value - mean)
 
 
 def test_nothing_changes_where_embeddings_are_the_same_and_much_where_they_are_lost():
@@ -92,6 +107,35 @@ def test_nothing_changes_where_embeddings_are_the_same_and_much_where_they_are_l
     lost = numbers_of(np.random.default_rng(1).permutation(embeddings), embeddings, judged, before)
     assert lost[IDENTIFICATION, "error"].changed and lost[IDENTIFICATION, "error"].difference > 0.5
     assert lost[SHARED, "mean accuracy"].changed and lost[SHARED, "mean accuracy"].difference < 0
+
+
+def test_no_group_is_said_to_lose_more_where_all_lose_alike():
+    """Groups that are alike, nearly without errors, to which the same happens: spreads grow, and no lead is said to."""
+    said, grown = [], []
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        identities = np.repeat(np.arange(40), 6)
+        groups = np.where(identities % 2, "b", "a")
+        centres = rng.standard_normal((40, 16))[identities]
+        near = (centres + 0.2 * rng.standard_normal(centres.shape)).astype(np.float32)
+        far = (centres + 1.3 * rng.standard_normal(centres.shape)).astype(np.float32)
+        judged = Judged(identities, groups, ("a", "b"), None)
+        found = numbers_of(far, near, judged, measured(near, near, judged))
+        assert found[IDENTIFICATION, "error"].changed
+        said += [number.measure for number in found.values() if number.changed and "lead" in number.measure]
+        grown.append(found[IDENTIFICATION, "std"].difference_low > 0)
+        assert not any(found[IDENTIFICATION, measure].changed for measure in ("std", "ser", "rank_disparity"))
+    assert len(said) <= 4 and sum(grown) >= 6
+
+
+def test_a_group_that_does_lose_more_is_said_to():
+    embeddings, judged = people(spread=0.5)
+    lost = embeddings.copy()
+    of_b = judged.groups == "b"
+    lost[of_b] = np.random.default_rng(0).permutation(lost[of_b])
+    found = numbers_of(lost, embeddings, judged, measured(embeddings, embeddings, judged))
+    lead = found[IDENTIFICATION, "lead of b"]
+    assert lead.changed and lead.difference < -0.1
 
 
 def test_steps_are_as_many_whatever_the_data():
@@ -109,6 +153,7 @@ def place(tmp_path_factory):
     return tmp_path_factory.mktemp("quantise")
 
 
+BACKBONE = "{}/run/retrain/timm.test_resnet_cosface/seed-0"
 WORDS = ("--bits", 8, "--bits", 2, "--data", "own", "--steps", 6, "--batch", 8, "--seeds", 2, "--resamples", 20)
 
 
@@ -116,17 +161,20 @@ WORDS = ("--bits", 8, "--bits", 2, "--data", "own", "--steps", 6, "--batch", 8, 
 def study(dualfair, place):
     """A searched network and a backbone in 8 and 2 bits, by own and by other images, twice each."""
     if not (place / "out").exists():
-        faces = ("faces", "synth", "--identities", 30, "--images", 4, "--size", 32)
+        faces = ("faces", "synth", "--identities", 60, "--images", 4, "--size", 32)
         for words in (
             (*faces, "--out", place / "faces"),
             (*faces, "--out", place / "other", "--seed", 1),
+            (*faces, "--out", place / "named/own", "--seed", 2),
             ("train", "--faces", place / "faces", "--out", place / "run", "--size", 32, "--epochs", 0.3),
             ("search", "--run", place / "run", "--population", 2, "--generations", 1, "--calibrate", 16),
-            ("retrain", "--run", place / "run", "--genotype", "101:cosface", "--epochs", 20, "--seeds", 1),
+            ("retrain", "--run", place / "run", "--genotype", "101:cosface", "--epochs", 10, "--seeds", 1),
+            ("retrain", "--run", place / "run", "--backbone", "test_resnet", "--head", "cosface", "--seeds", 1),
         ):
             result = dualfair(*words)
             assert result.status == 0, result.err
-        result = dualfair("quantise", *asked(place), *WORDS, "--data", place / "other", "--out", place / "out")
+        both = (BACKBONE.format(place), *asked(place), *WORDS)
+        result = dualfair("quantise", *both, "--data", place / "other", "--out", place / "out")
         assert result.status == 0, result.err
         (place / "said.txt").write_text(result.out)
     return place
@@ -144,9 +192,11 @@ def test_every_network_is_measured_before_and_after(study):
     QuantiseStudy.read(study / "out/quantise.json", "").write(study / "again.json")
     assert (study / "again.json").read_bytes() == (study / "out/quantise.json").read_bytes()
     rows = list(csv.DictReader((study / "out/quantise.csv").open()))
-    networks = {(row["bits"], row["data"], row["seed"]) for row in rows}
     tuned = {(bits, data, seed) for bits in "82" for data in ("own", "other") for seed in "01"}
-    assert networks == {("32", "", ""), *tuned}
+    for name in ("timm.test_resnet:cosface seed 0", "101-101-101-101:cosface seed 0"):
+        there = {(row["bits"], row["data"], row["seed"]) for row in rows if row["network"] == name}
+        assert there == {("32", "", ""), *tuned}
+    rows = [row for row in rows if row["network"] == "101-101-101-101:cosface seed 0"]
     errors = {
         (row["bits"], row["seed"]): row for row in rows if row["measure"] == "error" and row["data"] in ("", "own")
     }
@@ -156,18 +206,19 @@ def test_every_network_is_measured_before_and_after(study):
     assert cosines["2"] < cosines["8"] < 1 + 1e-6 and cosines["32"] == pytest.approx(1)
     said = (study / "said.txt").read_text()
     assert f"Judged on the test people of {study / 'faces'}" in said
-    assert "steps on 72 images" in said and "steps on 120 images" in said
+    assert "steps on 144 images" in said and "steps on 240 images" in said
 
 
 def test_the_figure_has_every_group_by_all_data(study):
     numbers = QuantiseStudy.read(study / "out/quantise.json", "").numbers
     figure = accuracy_figure(numbers)
-    (axes,) = figure.axes
+    _, axes = figure.axes[:2]
     assert [text.get_text() for text in axes.get_xticklabels()] == ["32", "8", "2"]
     lines = {line.get_label(): line.get_ydata() for line in axes.lines if not line.get_label().startswith("_")}
     assert set(lines) == {f"{group}, {data}" for group in "ab" for data in ("own", "other")}
-    part = SHARED if any(number.part == SHARED for number in numbers) else IDENTIFICATION
-    by_hand = [n.value for n in numbers if (n.part, n.measure, n.bits, n.data) == (part, "accuracy of a", 2, "other")]
+    part = accuracies_part(numbers)
+    wanted = "101-101-101-101:cosface seed 0", part, "accuracy of a", 2, "other"
+    by_hand = [n.value for n in numbers if (n.network, n.part, n.measure, n.bits, n.data) == wanted]
     assert len(by_hand) == 2 and lines["a, other"][2] == pytest.approx(np.mean(by_hand))
     assert (study / "out/quantise.png").stat().st_size > 1000
 
@@ -187,7 +238,8 @@ def test_what_is_tuned_opens_as_any_training_and_its_ranges_are_kept(study, dual
     (error,) = [
         row["value"]
         for row in rows
-        if (row["bits"], row["data"], row["seed"], row["measure"]) == ("8", "own", "0", "error")
+        if (row["network"][:3], row["bits"], row["data"], row["seed"], row["measure"])
+        == ("101", "8", "own", "0", "error")
     ]
     assert report["identification"]["all"]["error"]["value"] == pytest.approx(float(error))
     shown = dualfair("show", folder_of(study))
@@ -198,7 +250,8 @@ def test_the_same_command_says_the_same_and_trains_nothing(study, dualfair):
     before = (study / "out/quantise.csv").read_bytes()
     weights = sorted(folder_of(study).glob("*.safetensors")) or sorted(folder_of(study).glob("step-*"))
     written = [path.stat().st_mtime_ns for path in weights]
-    result = dualfair("quantise", *asked(study), *WORDS, "--data", study / "other", "--out", study / "out")
+    both = (BACKBONE.format(study), *asked(study), *WORDS)
+    result = dualfair("quantise", *both, "--data", study / "other", "--out", study / "out")
     assert result.status == 0 and "continuing from step 6" in result.out
     assert (study / "out/quantise.csv").read_bytes() == before
     assert [path.stat().st_mtime_ns for path in weights] == written and weights
@@ -225,11 +278,13 @@ def test_photos_of_nobody_in_particular_serve_as_data_and_are_not_ranked(study, 
         Image.fromarray(pixels).save(study / f"photos/{number}.png")
     imported = dualfair("faces", "import", "unlabelled", study / "photos", "--size", 32, "--out", study / "nobody")
     assert imported.status == 0, imported.err
+    assert "12 images of unknown people at 32 px" in imported.out and "evaluate" not in imported.out
+    assert f"Next: dualfair quantise TRAINING --data {study / 'nobody'}" in imported.out
     words = ("--data", study / "nobody", "--steps", 3, "--batch", 8, "--resamples", 2, "--out", study / "by-photos")
     result = dualfair("quantise", *asked(study), *words)
     assert result.status == 0 and "3 steps on 12 images" in result.out, result.err
     judged = dualfair("quantise", asked(study)[0], "--faces", study / "nobody", "--out", study / "by-nobody")
-    assert judged.status == 2 and "does not say who is who throughout" in judged.err
+    assert judged.status == 2 and "holds images of unknown people, who cannot be trained on or ranked" in judged.err
 
 
 @pytest.mark.parametrize(
@@ -237,11 +292,15 @@ def test_photos_of_nobody_in_particular_serve_as_data_and_are_not_ranked(study, 
     [
         (("--bits", 1), "bits must be 2 to 31, got 1; 32 are measured anyway"),
         (("--bits", 32), "bits must be 2 to 31, got 32"),
-        (("--batch", 500), "a batch of 500 images needs as many to tune on, there are 72"),
+        (("--batch", 500), "a batch of 500 images needs as many to tune on, there are 144"),
         (("--data", "{place}/faces"), "are judged on people of {place}/faces; take --data own"),
         (("--data", "{place}/none"), "{place}/none"),
         (("--group", "hat"), "unknown group column 'hat'"),
         (("--steps", 0), "steps must be 1 or more, got 0"),
+        (("--batch", 0), "batch must be 2 or more, got 0"),
+        (("--seed", -1), "seed must be 0 or more, got -1"),
+        (("--least-people", 7), "no two groups of 7 people or more are among the test people of {place}/faces"),
+        (("--data", "{place}/named/own"), "would be taken for the networks' own people; rename the folder"),
         (("{place}/run",), "{place}/run is no training of ours; name one such as RUN/retrain/GENOTYPE/seed-0"),
         (("{place}/run/retrain/101-101-101-101_cosface/seed-0",), "is given twice; give each once"),
         (("{tuned}",), "{tuned} is quantised to 8 bits in simulation; take the training that it was made of"),
@@ -265,18 +324,53 @@ def test_what_is_simulated_is_not_exported_and_starts_no_training(study, dualfai
     assert trained.status == 2 and "is quantised to 8 bits in simulation" in trained.err
 
 
-def test_another_tuning_in_the_same_folder_is_refused(study, dualfair):
+def test_another_tuning_in_the_same_folder_is_refused_and_nothing_is_lost(study, dualfair):
+    before = {path: path.read_bytes() for path in folder_of(study).iterdir() if path.is_file()}
     words = ("--bits", 8, "--steps", 7, "--batch", 8, "--resamples", 2, "--out", study / "out")
     result = dualfair("quantise", *asked(study), *words)
-    assert result.status == 2 and len(result.err.splitlines()) == 1
+    assert result.status == 2 and "belongs to a training with another configuration" in result.err
+    description = folder_of(study) / "network.json"
+    description.write_text(description.read_text().replace('"bits": 8', '"bits": 7'))
+    result = dualfair("quantise", *asked(study), *words)
+    assert result.status == 2 and "holds another network; choose another directory with --out" in result.err
+    description.write_bytes(before[description])
+    assert {path: path.read_bytes() for path in folder_of(study).iterdir() if path.is_file()} == before
+
+
+def test_what_leaves_the_finite_numbers_is_left_out_and_the_rest_is_told(study, dualfair):
+    words = ("--bits", 4, "--steps", 40, "--batch", 8, "--resamples", 2, "--lr", 1e30, "--out", study / "lost")
+    for _ in range(2):
+        result = dualfair("quantise", *asked(study), *words)
+        assert result.status == 0, result.err
+        assert "Left out: 101-101-101-101:cosface seed 0 in 4 bits, data own, seed 0" in result.out
+    rows = list(csv.DictReader((study / "lost/quantise.csv").open()))
+    assert {row["bits"] for row in rows} == {"32"}
+
+
+def test_small_groups_are_not_compared_and_stay_in_the_gallery(study, dualfair):
+    rows = list(csv.DictReader((study / "other/manifest.csv").open()))
+    people = sorted({row["identity"] for row in rows})
+    moved = study / "moved"
+    shutil.copytree(study / "other", moved)
+    with (moved / "manifest.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, [*rows[0]], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({**row, "group": "c" if row["identity"] in people[:2] else row["group"]} for row in rows)
+    words = ("--faces", moved, "--data", study / "named/own", "--bits", 4, "--steps", 2, "--batch", 8)
+    result = dualfair("quantise", asked(study)[0], *words, "--resamples", 5, "--out", study / "small")
+    assert result.status == 2 and "rename the folder" in result.err
+    words = ("--faces", moved, "--data", study / "faces", *words[4:])
+    result = dualfair("quantise", asked(study)[0], *words, "--resamples", 5, "--out", study / "small")
+    assert result.status == 0 and "not compared, fewer than 5 people: c" in result.out, result.err
+    measures = {row["measure"]: row for row in csv.DictReader((study / "small/quantise.csv").open())}
+    assert "accuracy of c" not in measures and int(measures["error"]["people"]) == 60
 
 
 def test_the_embedding_that_is_judged_is_that_of_the_rounded_weights(study):
-    """Rounded weights alone differ from the source's, and ranges are not moved by embedding."""
+    """Two bits embed otherwise than the source, the same way every time, and leave ranges where they were."""
     opened = open_standalone(folder_of(study, "2-bits-own"), choose_device("cpu"), print)
     ranges = [quantiser.highest.clone() for quantiser in quantisers(opened.network).values()]
-    from dualfair.supernet.images.noise import random_faces
-
-    first, second = (embed(opened.network, random_faces(8, 4, 32)) for _ in range(2))
-    assert np.array_equal(first, second)
+    source = open_standalone(asked(study)[0], choose_device("cpu"), print)
+    first, second, plain = (embed(each.network, random_faces(8, 4, 32)) for each in (opened, opened, source))
+    assert np.array_equal(first, second) and not np.allclose(first, plain, atol=0.01)
     assert all(map(torch.equal, ranges, [quantiser.highest for quantiser in quantisers(opened.network).values()]))

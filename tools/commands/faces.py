@@ -16,7 +16,7 @@ from dualfair.presentation.format import quoted
 if TYPE_CHECKING:
     from dualfair.supernet.images.importers.importing import ImportReport
 
-WITHOUT_GROUPS = ("bin",)
+WITHOUT_GROUPS = ("bin", "unlabelled")
 """Data sets that can have no groups, so there is nothing to balance."""
 OPTION_HELP = {
     "align": "Turn and scale faces so that eyes, nose and mouth fall on the usual template, by the set's landmarks, "

@@ -181,6 +181,8 @@ def pairs_line(report: ImportReport) -> str:
 
 def description(store: FaceStore) -> list[str]:
     """What a faces folder holds, with the counts of its groups."""
+    if store.unlabelled:
+        return [f"{store.folder}: {len(store.manifest):,} images of unknown people at {store.size} px"]
     labels = labels_of(store.manifest, usual_column(store.manifest))
     lines, attributes = [_contents(store)], [name for name in attributes_of(store.manifest) if name != GROUP]
     if labels.column:
@@ -196,6 +198,8 @@ def description(store: FaceStore) -> list[str]:
 def next_steps(store: FaceStore) -> str:
     """The commands that may follow an import; training needs people, and a column to compare them by."""
     faces, usual = quoted(store.folder), usual_column(store.manifest)
+    if store.unlabelled:
+        return f"dualfair quantise TRAINING --data {faces}"
     if not store.linked or {*attributes_of(store.manifest)} <= ({GROUP} if usual is None else set()):
         return f"dualfair faces check {faces}, then dualfair evaluate --network NETWORK --faces {faces} --out result"
     by = "" if usual else " --group-column COLUMN"

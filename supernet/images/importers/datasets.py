@@ -105,7 +105,6 @@ def casia(source: Path, *, groups: Path | None = None) -> Listing:
 IMPORTERS: dict[str, Callable[..., Listing]] = {
     "folder": folder,
     "csv": csv,
-    "unlabelled": unlabelled,
     "celeba": celeba,
     "vggface2": vggface2,
     "rfw": rfw,
@@ -114,6 +113,7 @@ IMPORTERS: dict[str, Callable[..., Listing]] = {
     "casia": casia,
     "rec": rec,
     "bin": verification_set,
+    "unlabelled": unlabelled,
 }
 
 

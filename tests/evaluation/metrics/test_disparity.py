@@ -155,6 +155,7 @@ def test_group_values_come_before_any_reduction():
     assert list(table) == ["a", "b", "c"]
     assert table == {"a": GroupValue(3.0, 4), "b": GroupValue(10.0, 4), "c": GroupValue(None, 0)}
     assert list(per_group([1, 1, 1, 1], [3, 3, 1, 1])) == [1, 3]
+    assert list(per_group([1, 1, 1, 1], np.array(["b", "b", "a", "a"], dtype=object))) == ["a", "b"]
     assert MINIMUM_PROBES == 2
 
 

@@ -18,8 +18,8 @@ LR_BATCH = 512
 
 @dataclass(frozen=True, kw_only=True)
 class QuantiseOptions:
-    """How networks are tuned, and how sure one can be of what comes out. Defaults but for steps and batch are
-    QuantFace's (Boutros et al., 2022)."""
+    """How networks are tuned, and how sure one can be of what comes out. How they are tuned is QuantFace's (Boutros et
+    al., 2022) but for steps and batch, and for weight decay, which normalisation is spared."""
 
     steps: int = option(1000, "Training steps of every network, whatever it is tuned on.")
     batch: int = option(64, "Images a step.")
@@ -27,12 +27,14 @@ class QuantiseOptions:
     seeds: int = option(1, "Times that every network is tuned, each from a seed of its own.")
     group: str = option("", "Column of groups.  [default: that which the network was trained by, else group]")
     folds: int = option(10, "Folds of the pairs that are verified.")
+    least_people: int = option(5, "Groups with fewer people stay in galleries, but are not compared.")
     resamples: int = option(RESAMPLES, "Bootstrap resamples over people, for the intervals.")
     seed: int = option(0, "Seed of those, and of the pairs.")
     drop_unknown: bool = option(False, DROP_UNKNOWN, omitted=True)
 
     def __post_init__(self) -> None:
-        for name, least in (("steps", 1), ("seeds", 1), ("folds", 2), ("resamples", 1)):
+        bounds = {"steps": 1, "batch": 2, "seeds": 1, "folds": 2, "least_people": 2, "resamples": 1, "seed": 0}
+        for name, least in bounds.items():
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be {least} or more, got {getattr(self, name)}")
 

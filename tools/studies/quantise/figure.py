@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dualfair.presentation.figures import BLUE, GREEN, ORANGE, PURPLE, STYLE, YELLOW, panels
-from dualfair.studies.quantise.verdict import ACCURACY_OF, IDENTIFICATION, SHARED, Number
+from dualfair.studies.quantise.verdict import ACCURACY_OF, Number, accuracies_part
 
 _COLOURS, _DASHES = (BLUE, ORANGE, GREEN, PURPLE, YELLOW), ("-", "--", ":", "-.")
 _BESIDE = 0.04
@@ -20,7 +20,7 @@ def accuracy_figure(numbers: Sequence[Number]) -> Figure:
     """The accuracy of every group over bits, a panel a network: a point a tuning with its interval over people, joined
     by their means over seeds. Groups differ in colour, data in dashes. Of pairs at one threshold, or of identification
     where there are none."""
-    part = SHARED if any(number.part == SHARED for number in numbers) else IDENTIFICATION
+    part = accuracies_part(numbers)
     shown = [number for number in numbers if number.part == part and number.measure.startswith(ACCURACY_OF)]
     networks = list(dict.fromkeys(number.network for number in shown))
     figure, axes = panels(len(networks))

@@ -1,8 +1,8 @@
 """What fewer bits do to networks and to groups of people: every network before and after, on the same people."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +10,13 @@ import numpy as np
 from dualfair.evaluation.options import EvaluateOptions
 from dualfair.evaluation.scoring.device_ranks import counter_on
 from dualfair.evaluation.scoring.distributed import embed_together
-from dualfair.evaluation.subject import drawn_pairs
+from dualfair.evaluation.subject import drawn_pairs, groups_of
 from dualfair.presentation.figures import save
 from dualfair.presentation.table import Column, table
 from dualfair.runs.devices import Workplace
-from dualfair.runs.layout import TrainingLayout
+from dualfair.runs.layout import Inside, StudyLayout, TrainingLayout
 from dualfair.runs.records.codec import Record
-from dualfair.runs.run_files import distinct_names
+from dualfair.runs.records.training import Failure
 from dualfair.runs.standalone import open_standalone
 from dualfair.runs.watching import ShouldStop, ShowProgress, never, silent
 from dualfair.stages.standalone_training import queue
@@ -26,10 +26,11 @@ from dualfair.studies.quantise.tuning import Data, Source, Tuning, tune, tunings
 from dualfair.studies.quantise.verdict import (
     COSINE,
     IDENTIFICATION,
-    SHARED,
+    SPREADS,
     Judged,
     Number,
     Part,
+    accuracies_part,
     compared,
     measured,
 )
@@ -40,21 +41,24 @@ from dualfair.supernet.images.store import FaceStore, open_store
 from dualfair.supernet.production.quantisation import FEWEST, FULL
 from dualfair.supernet.training.process_group import divide
 
-TOLD = (
-    (IDENTIFICATION, "error"),
-    (IDENTIFICATION, "rank_disparity"),
-    (SHARED, "mean accuracy"),
-    (SHARED, "std"),
-    (SHARED, "ser"),
-)
-"""The measures of the table; everything is in the CSV."""
+
+class QuantiseLayout(StudyLayout):
+    """The folder that results are written to."""
+
+    numbers = Inside("quantise.json")
+    table = Inside("quantise.csv")
+    figure = Inside("quantise.png")
 
 
 @dataclass(frozen=True)
 class QuantiseStudy(Record):
-    """Networks in fewer bits on the people of `judged_on`, by groups of a `column`."""
+    """Networks in fewer bits on the people of `judged_on`, by groups of a column, of faces with a fingerprint; `data`
+    are the fingerprints of what networks were tuned on, by name."""
 
     options: QuantiseOptions
+    faces: str
+    column: str
+    data: Mapping[str, str]
     judged_on: tuple[str, ...]
     numbers: tuple[Number, ...]
 
@@ -73,22 +77,21 @@ class QuantiseStudy(Record):
             if not changed:
                 yield "  No measure is shown to change: all intervals of differences hold 0"
         yield "[ ] are 95 % bootstrap intervals over people of the difference to 32 bits on the same people"
-        yield "std in percent; ser falls where all groups get worse alike, so never read it alone"
+        yield "std in percent; it and rank_disparity grow by chance where more goes wrong, and ser falls where all"
+        yield "groups lose alike: whether one loses more than others, its lead says, its accuracy less the groups' mean"
 
     def _table(self, network: str) -> list[str]:
-        rows: dict[tuple, dict[tuple[str, str], Number]] = {}
+        """Some of the measures; groups' accuracies are of pairs, or of identification where there are none."""
+        rows: dict[tuple, dict[tuple[str, str], float | None]] = {}
         for number in self.numbers:
             if number.network == network:
                 key = number.bits, number.data, number.seed
-                rows.setdefault(key, {})[number.part, number.measure] = number
-        titles = [f"{measure} ({part.partition(',')[0]})" for part, measure in TOLD]
+                rows.setdefault(key, {})[number.part, number.measure] = number.value
+        told = [(COSINE, "cosine to float32"), (IDENTIFICATION, "error"), (IDENTIFICATION, "rank_disparity")]
+        told += [(accuracies_part(self.numbers), measure) for measure in SPREADS]
         columns = [Column("bits", "whole"), Column("data", "text"), Column("seed", "whole"), Column("cosine")]
-        columns += [Column(title) for title in titles]
-        cells = []
-        for (bits, data, seed), numbers in rows.items():
-            values = [numbers[key].value if key in numbers else None for key in ((COSINE, "cosine to float32"), *TOLD)]
-            cells.append([bits, data, seed, *values])
-        return table(columns, cells).lines()
+        columns += [Column(f"{measure} ({part})") for part, measure in told[1:]]
+        return table(columns, [[*key, *(values[each] for each in told)] for key, values in rows.items()]).lines()
 
 
 def quantise(
@@ -115,35 +118,41 @@ def quantise(
         raise ValueError(f"bits must be {FEWEST} to {FULL - 1}, got {wrong[0]}; 32 are measured anyway")
     sources = _sources(networks, store, place)
     chosen = _choice(sources, store, options)
+    judged, notes = _judged(chosen, options, place)
     images = _data(data, sources, store)
     for source in sources:
         for each in images:
             each.store.require_size(source.standalone.network.skeleton.stored_size, source.name)
             options.recipe(len(each.rows), source.dimensions)
-    directory, out = place.directory, place.directory.path
+    directory, results = place.directory, QuantiseLayout(place.directory.path)
     jobs = list(tunings(sources, dict.fromkeys(bits), images, options))
     for number in queue(place.processes, divide(place.processes, 1), len(jobs)):
         job = jobs[number]
+        if job.layout(directory.path).failure.is_file():
+            continue
         directory.say(f"{number + 1} of {len(jobs)}: {job}, {options.steps:,} steps on {len(job.data.rows):,} images")
         tune(job, options, place, progress=progress, should_stop=should_stop)
     place.processes.wait()
     numbers = []
     for source in sources:
-        numbers += _verdict(source, [job for job in jobs if job.source is source], chosen, store, options, place)
-    study = QuantiseStudy(options, (chosen.description, *chosen.notes), tuple(numbers))
+        of_source = [job for job in jobs if job.source is source]
+        numbers += _verdict(source, of_source, judged, _images(source, chosen, store), options, place)
+    fingerprints = {each.name: each.store.fingerprint for each in images}
+    judged_on = chosen.description, *chosen.notes, *notes
+    study = QuantiseStudy(options, store.fingerprint, chosen.group_column, fingerprints, judged_on, tuple(numbers))
     if directory.leads:
-        study.write(out / "quantise.json")
+        study.write(results.numbers)
         cells = [number.to_json() for number in numbers]
-        write_csv(out / "quantise.csv", [[*cells[0]], *([*row.values()] for row in cells)])
-        save(accuracy_figure(numbers), out / "quantise.png")
-    for line in (f"Judged on {chosen.description}", *chosen.notes, *study.lines(), f"Everything is in {out}"):
+        write_csv(results.table, [[*cells[0]], *([*row.values()] for row in cells)])
+        if any(number.bits < FULL for number in numbers):
+            save(accuracy_figure(numbers), results.figure)
+    for line in (f"Judged on {judged_on[0]}", *judged_on[1:], *study.lines(), f"Everything is in {directory.path}"):
         directory.say(line)
     return study
 
 
 def _sources(networks: Sequence[Path], store: FaceStore, place: Workplace) -> list[Source]:
-    """The networks that are asked for. Raises ValueError for what cannot be quantised, and for one that is given
-    twice."""
+    """The networks that are asked for. Raises ValueError for what cannot be quantised, and for two of one name."""
     places, opened = [path.resolve() for path in networks], []
     for path in networks:
         if not TrainingLayout(path).description.is_file():
@@ -157,11 +166,11 @@ def _sources(networks: Sequence[Path], store: FaceStore, place: Workplace) -> li
     if twice := next((path for path, where in zip(networks, places, strict=True) if places.count(where) > 1), None):
         raise ValueError(f"network {twice} is given twice; give each once")
     names = [
-        f"{each.training.label} seed {path.name.removeprefix('seed-')}"
-        for path, each in zip(networks, opened, strict=True)
+        f"{each.training.label} seed {where.name.removeprefix('seed-')}"
+        for where, each in zip(places, opened, strict=True)
     ]
-    if len(set(names)) < len(names):
-        names = [f"{name} of {where}" for name, where in zip(names, distinct_names(places), strict=True)]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise ValueError(f"two networks are named {twice}, as their results would be; quantise them one by one")
     return [Source(*parts) for parts in zip(names, networks, opened, strict=True)]
 
 
@@ -193,30 +202,49 @@ def _data(names: Sequence[str], sources: Sequence[Source], store: FaceStore) -> 
         if folder.fingerprint == store.fingerprint:
             raise ValueError(f"networks are judged on people of {name}; take --data own, their training people")
         data.append(Data(folder.folder.resolve().name, folder, np.arange(len(folder.manifest))))
+        if data[-1].name == OWN:
+            raise ValueError(f"{name} would be taken for the networks' own people; rename the folder")
     if twice := [name for name, times in Counter(each.name for each in data).items() if times > 1]:
         raise ValueError(f"two folders of images are named {twice[0]}; rename one, as results are named by them")
     return data
 
 
+def _judged(chosen: Choice, options: QuantiseOptions, place: Workplace) -> tuple[Judged, list[str]]:
+    """The people that are judged on with pairs of theirs, and what was decided about them. Raises ValueError where
+    fewer than two groups have enough people."""
+    groups = groups_of(chosen, options.least_people)
+    names = tuple(name for name in np.unique(chosen.groups).tolist() if name not in groups.small)
+    notes = [f"not compared, fewer than {options.least_people} people: {', '.join(groups.small)}"] * bool(groups.small)
+    if len(names) < 2:
+        raise ValueError(
+            f"no two groups of {options.least_people} people or more are among {chosen.description}; take more people, "
+            "another --group or a lower --least-people"
+        )
+    rows = np.flatnonzero(np.isin(chosen.groups, names))
+    how = EvaluateOptions(folds=options.folds, within_group=True, seed=options.seed)
+    drawn = drawn_pairs(np.empty((len(rows), 0)), chosen.identities[rows], chosen.groups[rows], how, notes)
+    pairs = replace(drawn.pairs, left=rows[drawn.pairs.left], right=rows[drawn.pairs.right]) if drawn else None
+    return Judged(chosen.identities, chosen.groups, names, pairs, counter_on(place.processes.device)), notes
+
+
+def _images(source: Source, chosen: Choice, store: FaceStore) -> FaceSet:
+    """The images that a network is judged on, at its size."""
+    skeleton, of = source.standalone.network.skeleton, (chosen.rows, chosen.identities, chosen.groups)
+    return FaceSet(store.pixels, *of, skeleton.image_size, crop_from=skeleton.crop_from)
+
+
 def _verdict(
-    source: Source, jobs: Sequence[Tuning], chosen: Choice, store: FaceStore, options: QuantiseOptions, place: Workplace
+    source: Source,
+    jobs: Sequence[Tuning],
+    judged: Judged,
+    images: FaceSet,
+    options: QuantiseOptions,
+    place: Workplace,
 ) -> list[Number]:
-    """A network in 32 bits and as it was tuned, on the people that are chosen."""
-    skeleton, processes = source.standalone.network.skeleton, place.processes
-    images = FaceSet(
-        store.pixels,
-        chosen.rows,
-        chosen.identities,
-        chosen.groups,
-        skeleton.image_size,
-        crop_from=skeleton.crop_from,
-    )
+    """A network in 32 bits and as it was tuned, on the same people; without what left the finite numbers, which is
+    said."""
+    processes = place.processes
     float32 = embed_together(source.standalone.network, images, processes)
-    pairs = EvaluateOptions(folds=options.folds, within_group=True, seed=options.seed)
-    paired = drawn_pairs(float32, chosen.identities, chosen.groups, pairs, notes := [])
-    judged = Judged(chosen.identities, chosen.groups, paired and paired.pairs, counter_on(processes.device))
-    for note in notes:
-        place.directory.say(f"{source.name}: {note}")
 
     def of(bits: int, data: str, seed: int | None, embeddings: np.ndarray, before: dict[str, Part] | None):
         parts = measured(embeddings, float32, judged)
@@ -225,7 +253,15 @@ def _verdict(
 
     before, numbers = of(FULL, "", None, float32, None)
     for job in jobs:
-        folder = job.layout(place.directory.path).folder
-        network = open_standalone(folder, processes.device, place.directory.say).network
-        numbers += of(job.bits, job.data.name, job.seed, embed_together(network, images, processes), before)[1]
+        layout, remedy = job.layout(place.directory.path), "delete it to try again, with a lower --lr in another --out"
+        if layout.failure.is_file():
+            reason = Failure.read(layout.failure, remedy).reason
+            place.directory.say(f"Left out: {job} has no result, {reason}; see {layout.failure}")
+            continue
+        network = open_standalone(layout.folder, processes.device, place.directory.say).network
+        embeddings = embed_together(network, images, processes)
+        if not np.isfinite(embeddings).all():
+            place.directory.say(f"Left out: {job} has embeddings that are not finite")
+            continue
+        numbers += of(job.bits, job.data.name, job.seed, embeddings, before)[1]
     return numbers

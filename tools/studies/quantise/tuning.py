@@ -10,7 +10,7 @@ import numpy as np
 from dualfair.runs.devices import Workplace, seeded
 from dualfair.runs.layout import TrainingLayout
 from dualfair.runs.options import CHECKPOINT_MINUTES
-from dualfair.runs.records.training import NetworkDescription
+from dualfair.runs.records.training import Failure, NetworkDescription
 from dualfair.runs.standalone import Standalone
 from dualfair.runs.trained_run import weights_digest
 from dualfair.runs.training_spec import folder_of_label
@@ -20,7 +20,9 @@ from dualfair.studies.quantise import QuantiseOptions
 from dualfair.supernet.images.face_set import FaceSet
 from dualfair.supernet.images.store import FaceStore
 from dualfair.supernet.production.quantisation import quantised
-from dualfair.supernet.training.trainer import Trainer
+from dualfair.supernet.training.trainer import NonFinite, Trainer
+
+_OTHER = "choose another directory with --out"
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +76,7 @@ class Tuning:
 
     def layout(self, out: Path) -> TrainingLayout:
         """Its folder, which opens as any training does: OUT/NETWORK/8-bits-own/seed-0."""
-        network = folder_of_label(self.source.name).replace(" ", "-").replace("/", "-")
+        network = folder_of_label(self.source.name).replace(" ", "-")
         return TrainingLayout(out / network / f"{self.bits}-bits-{self.data.name}" / f"seed-{self.seed}")
 
 
@@ -97,6 +99,7 @@ def tune(
     should_stop: ShouldStop = never,
 ) -> None:
     """Tune a network to its end, from where an earlier command left it, on one rank: ranges are of all that it sees.
+    One that leaves the finite numbers is left out for good: why stands in its folder.
 
     Equal steps for all data; ranges of activations are fixed by the first `quantisation.RANGE_UPDATES` of them. Raises
     ValueError where the folder holds another tuning, and for what cannot be tuned.
@@ -106,7 +109,10 @@ def tune(
     recipe = options.recipe(len(images), tuning.source.dimensions)
     layout.folder.mkdir(parents=True, exist_ok=True)
     made_of = NetworkDescription.read(TrainingLayout(tuning.source.place).description, "train the network again")
-    replace(made_of, bits=tuning.bits).write(layout.description)
+    description = replace(made_of, bits=tuning.bits)
+    if layout.description.is_file() and NetworkDescription.read(layout.description, _OTHER) != description:
+        raise ValueError(f"{layout.folder} holds another network; {_OTHER}")
+    description.write(layout.description)
     parts = weights_digest(standalone.network.state_dict()), tuning.data.digest, tuning.bits, recipe
     with seeded(tuning.seed):
         trainer = Trainer(
@@ -117,13 +123,16 @@ def tune(
             device=place.processes.device,
             teacher=standalone.network,
         )
-        run_training(
-            trainer,
-            layout.folder,
-            configuration=hashlib.sha256(repr(parts).encode()).hexdigest(),
-            minutes=CHECKPOINT_MINUTES,
-            say=place.directory.say,
-            progress=progress,
-            should_stop=should_stop,
-            label=str(tuning),
-        )
+        try:
+            run_training(
+                trainer,
+                layout.folder,
+                configuration=hashlib.sha256(repr(parts).encode()).hexdigest(),
+                minutes=CHECKPOINT_MINUTES,
+                say=place.directory.say,
+                progress=progress,
+                should_stop=should_stop,
+                label=str(tuning),
+            )
+        except NonFinite as error:
+            Failure.of(error).write(layout.failure)

@@ -21,25 +21,26 @@ IDENTIFICATION, OWN, SHARED, COSINE = "identification", "verification, own thres
 and the embeddings themselves."""
 ACCURACY_OF = "accuracy of "
 """What the measure of a group's accuracy begins with."""
+LEAD_OF = "lead of "
+"""What the measure of a group's accuracy less the mean of all groups' begins with."""
 SPREADS = ("mean accuracy", "std", "ser")
 """What is made of the accuracies of all groups: their mean, their sample standard deviation in percent, and (100 - min)
 / (100 - max) of them in percent, which falls where every group loses as much."""
+UNSIGNED = ("rank_disparity", "std", "ser")
+"""Measures that chance makes larger wherever more goes wrong, in all groups alike: no interval shows that they change.
+Whether a group loses more than others, its lead says."""
 
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """People that networks are judged on: identities and groups (N,) of images, and pairs of these, None where they
-    are too few."""
+    """People that networks are judged on: identities and groups (N,) of images, the groups that are compared, in
+    alphabetical order, and pairs within these, None where people are too few."""
 
     identities: np.ndarray
     groups: np.ndarray
+    names: tuple[str, ...]
     pairs: Pairs | None
     nearer: CountNearer | None = None
-
-    @property
-    def names(self) -> list[str]:
-        """The groups in alphabetical order."""
-        return np.unique(self.groups).tolist()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +48,8 @@ class Number(Record):
     """A measure of a network in `bits` (32: as it was trained), tuned on `data` from a `seed`, with its 95 % interval
     over `people`; and what it is more than the network's in 32 bits on the same people, with the interval of that.
 
-    None is undefined, and for 32 bits there is nothing to compare with. `n` are probes, pairs or images.
+    None is undefined, and for 32 bits there is nothing to compare with. `n` are probes, pairs or images, of the group
+    where a measure is of one, as are the people.
     """
 
     network: str
@@ -67,19 +69,30 @@ class Number(Record):
 
     @property
     def changed(self) -> bool:
-        """Whether the interval of the difference leaves out 0."""
+        """Whether it is a measure whose interval can show a change, and leaves out 0."""
         ends = self.difference_low, self.difference_high
-        return None not in ends and (ends[0] > 0 or ends[1] < 0)
+        return self.measure not in UNSIGNED and None not in ends and (ends[0] > 0 or ends[1] < 0)
+
+
+def accuracies_part(numbers: Sequence[Number]) -> str:
+    """What groups' accuracies are told of: pairs at one threshold, or identification where there are no pairs."""
+    return SHARED if any(number.part == SHARED for number in numbers) else IDENTIFICATION
 
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """Measures that are made of the same rows: their names (K,), a statistic that gives them, and whose rows these are,
-    as the bootstrap takes it."""
+    """Measures that are made of the same rows: their names (K,), a statistic that gives them, whose rows these are, as
+    the bootstrap takes it, and the groups of the rows."""
 
     names: tuple[str, ...]
     statistic: Statistic
     people: np.ndarray
+    groups: np.ndarray
+
+    def rows_of(self, measure: str) -> np.ndarray:
+        """Which rows a measure is of, bool (P,): a group's, or all."""
+        name = measure.removeprefix(ACCURACY_OF)
+        return self.groups == name if name != measure else np.full(len(self.groups), True)
 
 
 def measured(embeddings: np.ndarray, float32: np.ndarray, judged: Judged) -> dict[str, Part]:
@@ -92,8 +105,8 @@ def measured(embeddings: np.ndarray, float32: np.ndarray, judged: Judged) -> dic
         for part, shared in ((OWN, False), (SHARED, True)):
             right = _right(scores, pairs, judged.groups[pairs.left], shared)
             parts[part] = _accuracies(right, judged.groups[pairs.left], judged.names, people)
-    cosines = (embeddings * float32).sum(axis=1)
-    parts[COSINE] = Part(("cosine to float32",), lambda rows: np.array([cosines[rows].mean()]), judged.identities)
+    cosines, name = (embeddings * float32).sum(axis=1), ("cosine to float32",)
+    parts[COSINE] = Part(name, lambda rows: np.array([cosines[rows].mean()]), judged.identities, judged.groups)
     return parts
 
 
@@ -113,7 +126,8 @@ def compared(
             if paired:
                 more = differences[place]
                 ends = {"difference": more.estimate, "difference_low": more.low, "difference_high": more.high}
-            who = {"n": len(rows.people), "people": value.identities}
+            of_rows = rows.people[rows.rows_of(name)]
+            who = {"n": len(of_rows), "people": len(np.unique(of_rows))}
             of = {"part": part, "measure": name, "value": value.estimate, "low": value.low, "high": value.high}
             numbers.append(Number(**about, **of, **who, **ends))
     return numbers
@@ -141,28 +155,33 @@ def _identification(embeddings: np.ndarray, judged: Judged) -> Part:
         of_all = 1 - ranked.correct[rows].mean(), in_groups.max() - in_groups.min()
         return np.concatenate([of_all, accuracies.statistic(rows)])
 
-    return Part(("error", "rank_disparity", *accuracies.names), statistic, people)
+    return Part(("error", "rank_disparity", *accuracies.names), statistic, people, groups)
 
 
 def _accuracies(right: np.ndarray, groups: np.ndarray, names: Sequence[str], people: np.ndarray) -> Part:
-    """The share of right rows (P,) in every group, and the SPREADS of these."""
+    """The share of right rows (P,) in every group, its lead, and the SPREADS of all."""
     means = _group_means(right, groups, names)
 
     def statistic(rows: np.ndarray) -> np.ndarray:
         of_groups = means(rows)
-        spread = [of_groups.mean(), spread_in_percent(of_groups), skewed_error_ratio(of_groups)]
-        return np.concatenate([of_groups, spread if np.isfinite(of_groups).all() else [np.nan] * len(SPREADS)])
+        mean = of_groups.mean()
+        spread = [mean, spread_in_percent(of_groups), skewed_error_ratio(of_groups)]
+        spread = spread if np.isfinite(mean) else [np.nan] * len(SPREADS)
+        return np.concatenate([of_groups, of_groups - mean, spread])
 
-    return Part((*(f"{ACCURACY_OF}{name}" for name in names), *SPREADS), statistic, people)
+    titles = (f"{begin}{name}" for begin in (ACCURACY_OF, LEAD_OF) for name in names)
+    return Part((*titles, *SPREADS), statistic, people, groups)
 
 
 def _group_means(values: np.ndarray, groups: np.ndarray, names: Sequence[str]) -> Statistic:
-    """The mean of values (P,) in every group, (G,); nan for one with fewer rows than MINIMUM_PROBES."""
-    codes = np.searchsorted(names, groups)
+    """The mean of values (P,) in every group that is named, (G,); nan for one with fewer rows than MINIMUM_PROBES."""
+    number_of = {name: number for number, name in enumerate(names)}
+    # Rows of other groups come behind all others.
+    codes = np.array([number_of.get(group, len(names)) for group in groups.tolist()])
 
     def statistic(rows: np.ndarray) -> np.ndarray:
-        n = np.bincount(codes[rows], minlength=len(names))
-        sums = np.bincount(codes[rows], weights=values[rows], minlength=len(names))
+        n = np.bincount(codes[rows], minlength=len(names) + 1)[:-1]
+        sums = np.bincount(codes[rows], weights=values[rows], minlength=len(names) + 1)[:-1]
         return np.where(n >= MINIMUM_PROBES, sums / np.maximum(n, 1), np.nan)
 
     return statistic
