@@ -18,6 +18,8 @@ _CHUNK = 2**27
 """Most pairs at once: with more a device is no faster, with fewer it waits for Python."""
 _PAIR_BYTES = 64
 """A quarter of the free memory is used: cosines and masks are 16 bytes a pair, mates among them as much again."""
+_FLOAT64 = ((8, 0), (9, 0), (10, 0))
+"""CUDA capabilities of devices with units for products of float64."""
 _PAIRS = 2**16
 """Pairs at once whose rows are multiplied one by one in float64."""
 
@@ -31,11 +33,14 @@ def count_on_device(
     embeddings: np.ndarray, arranged: Arrangement, count: str = "images", *, device: torch.device | str
 ) -> np.ndarray:
     """`metrics.identification.count_nearer`, int64 (P,), computed on a device in float32 and, where that cannot decide,
-    in float64. Embeddings in float64 are left to numpy. Where memory runs out, fewer probes are compared at once."""
+    in float64; all in float64 where the device is as fast at that. Embeddings in float64 are left to numpy. Where
+    memory runs out, fewer probes are compared at once."""
     if np.result_type(embeddings.dtype, np.float32) == np.float64:
         return count_nearer(embeddings, arranged, count)
     device = torch.device(device)
+    exact = _multiplies_float64(device)
     units = _unit_rows(embeddings, device)
+    units = units.double() if exact else units
     unit, probes = (units[torch.from_numpy(images).to(device)] for images in (arranged.gallery, arranged.probes))
     first, last, own = (
         torch.from_numpy(columns).to(device)[:, None]
@@ -52,8 +57,11 @@ def count_on_device(
         beyond = (mates := first[place] + steps) >= last[place]
         mates = torch.minimum(mates, last[place] - 1)
         of_mates = cosines.gather(1, mates).masked_fill_(beyond | (mates == own[place]), -torch.inf)
-        nearest = _nearest(of_mates, mates, probes[place], unit)
-        nearer = _nearer(cosines.scatter_(1, mates, -torch.inf), probes[place], unit, nearest)
+        others = cosines.scatter_(1, mates, -torch.inf)
+        if exact:
+            nearer = others >= of_mates.amax(1, keepdim=True) - tie_tolerance(np.float32)
+        else:
+            nearer = _nearer(others, probes[place], unit, _nearest(of_mates, mates, probes[place], unit))
         if count == "identities":
             hits = torch.zeros(len(nearer), len(sizes), dtype=torch.int32, device=device)
             nearer = hits.index_add_(1, identities, nearer.int()) > 0
@@ -63,6 +71,11 @@ def count_on_device(
     with tensor_float32(products=False, convolutions=False):
         Batch(rows).over(len(probes), work)
     return counts
+
+
+def _multiplies_float64(device: torch.device) -> bool:
+    """Whether a device has units for products of float64, as A100, H100, H200 and B200 have and others do not."""
+    return device.type == "cuda" and torch.cuda.get_device_capability(device) in _FLOAT64
 
 
 def _unit_rows(embeddings: np.ndarray, device: torch.device) -> Tensor:

@@ -47,10 +47,12 @@ def sets():
     }
 
 
+@pytest.mark.parametrize("exact", [False, True])
 @pytest.mark.parametrize("count", COUNTS)
 @pytest.mark.parametrize("name", sets())
-def test_ranks_on_a_device_are_those_of_numpy(name, count, monkeypatch):
+def test_ranks_on_a_device_are_those_of_numpy(name, count, exact, monkeypatch):
     embeddings, identities = sets()[name]
+    monkeypatch.setattr(device_ranks, "_multiplies_float64", lambda device: exact)
     monkeypatch.setattr(device_ranks, "_CHUNK", 33 * len(identities))
     everyone = np.arange(len(identities))
     enrolled = gallery_split(identities, images_per_identity=2, seed=0)
