@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -24,7 +25,9 @@ from dualfair.studies.quantise.verdict import (
     IDENTIFICATION,
     OWN,
     SHARED,
+    SPREADS,
     Judged,
+    Number,
     accuracies_part,
     compared,
     measured,
@@ -146,6 +149,36 @@ def test_steps_are_as_many_whatever_the_data():
     assert recipe.lr == pytest.approx(0.1 * 16 / 512) and recipe.scale == 2 / 128
     with pytest.raises(ValueError, match="a batch of 16 images needs as many to tune on, there are 15"):
         options.recipe(15, 128)
+
+
+def a_number(measure="error", difference=0.1, half=0.05, seed=0, **changes):
+    about = {"network": "n", "bits": 8, "data": "own", "seed": seed, "part": IDENTIFICATION, "measure": measure}
+    ends = {"difference_low": difference - half, "difference_high": difference + half}
+    known = {"n": 80, "people": 20, "value": 0.5, "low": 0.4, "high": 0.6}
+    return Number(**{**about, **known, "difference": difference, **ends, **changes})
+
+
+def lines_of(*numbers):
+    nothing = {"difference_low": None, "difference_high": None}
+    of_full = ("error", "cosine to float32", "rank_disparity", *SPREADS)
+    full = [a_number(name, 0.0, bits=32, data="", seed=None, **nothing) for name in of_full]
+    full[1] = replace(full[1], part=COSINE)
+    cosine = [a_number("cosine to float32", seed=number.seed, part=COSINE, half=1) for number in numbers]
+    spreads = [a_number(name, seed=number.seed, half=9) for number in numbers for name in ("rank_disparity", *SPREADS)]
+    study = QuantiseStudy(OPTIONS, "f", "group", {}, ("people",), (*full, *cosine, *spreads, *numbers))
+    return [line.strip() for line in study.lines() if line.startswith("  ")]
+
+
+def test_only_what_an_interval_shows_is_said_and_in_how_many_tunings():
+    assert lines_of(a_number(half=0.2)) == ["No measure is shown to change: all intervals of differences hold 0"]
+    assert lines_of(a_number()) == [
+        "8 bits, own: error (identification) +0.1 [0.05, 0.15]: shown to be higher, n = 20 people"
+    ]
+    three = [a_number(difference=value, seed=seed) for seed, value in enumerate((-0.1, -0.2, -0.01))]
+    assert lines_of(*three) == [
+        "8 bits, own: error (identification) -0.103 (mean of 3 seeds, -0.2 to -0.01): shown to be lower in 2 of 3, "
+        "n = 20 people"
+    ]
 
 
 @pytest.fixture(scope="module")

@@ -42,6 +42,21 @@ from dualfair.supernet.production.quantisation import FEWEST, FULL
 from dualfair.supernet.training.process_group import divide
 
 
+def _sentence(numbers: Sequence[Number]) -> str:
+    """How a measure changes in the tunings of a network by the same bits and data, of which some show that it does."""
+    shown, first = [number for number in numbers if number.changed], numbers[0]
+    what = f"  {first.bits} bits, {first.data}: {first.measure} ({first.part})"
+    more = {"higher" if number.difference > 0 else "lower" for number in shown}
+    differences = [number.difference for number in numbers]
+    told = f"{np.mean(differences):+.3g}"
+    if len(numbers) == 1:
+        told += f" [{first.difference_low:.3g}, {first.difference_high:.3g}]"
+    else:
+        told += f" (mean of {len(numbers)} seeds, {min(differences):+.3g} to {max(differences):+.3g})"
+    times = "" if len(numbers) == 1 else f" in {len(shown)} of {len(numbers)}"
+    return f"{what} {told}: shown to be {' and '.join(sorted(more))}{times}, n = {first.people} people"
+
+
 class QuantiseLayout(StudyLayout):
     """The folder that results are written to."""
 
@@ -66,14 +81,13 @@ class QuantiseStudy(Record):
         """A table a network, and what changed beyond its interval, as lines of text."""
         for network in dict.fromkeys(number.network for number in self.numbers):
             yield from ("", network, *self._table(network))
-            changed = [number for number in self.numbers if number.network == network and number.changed]
-            for number in changed:
-                more = "higher" if number.difference > 0 else "lower"
-                ends = sorted(abs(end) for end in (number.difference_low, number.difference_high))
-                yield (
-                    f"  {number.bits} bits, {number.data}, seed {number.seed}: {number.measure} ({number.part}) is "
-                    f"{abs(number.difference):.3g} {more} [{ends[0]:.3g}, {ends[1]:.3g}], n = {number.people} people"
-                )
+            by_measure: dict[tuple, list[Number]] = {}
+            for number in self.numbers:
+                if number.network == network and number.bits < FULL:
+                    key = number.bits, number.data, number.part, number.measure
+                    by_measure.setdefault(key, []).append(number)
+            changed = [numbers for numbers in by_measure.values() if any(number.changed for number in numbers)]
+            yield from map(_sentence, changed)
             if not changed:
                 yield "  No measure is shown to change: all intervals of differences hold 0"
         yield "[ ] are 95 % bootstrap intervals over people of the difference to 32 bits on the same people"
