@@ -49,7 +49,7 @@ SMALL = {
     "correlate": "--resamples 50",
     "shelf": "--resamples 50",
     "transfer": "--resamples 50",
-    "quantise": "--steps 3 --batch 8 --resamples 20",
+    "quantise": "--steps 3 --batch 8 --resamples 20 --least-people 2",
     "evaluate": "--resamples 20",
     "study": "--supernets 1 --networks 3 --seeds 2 --epochs 0.2 --standalone-epochs 0.2 --batch 8 --resamples 20 "
     "--calibrate 16",
