@@ -312,7 +312,7 @@ def test_photos_of_nobody_in_particular_serve_as_data_and_are_not_ranked(study, 
     imported = dualfair("faces", "import", "unlabelled", study / "photos", "--size", 32, "--out", study / "nobody")
     assert imported.status == 0, imported.err
     assert "12 images of unknown people at 32 px" in imported.out and "evaluate" not in imported.out
-    assert f"Next: dualfair quantise TRAINING --data {study / 'nobody'}" in imported.out
+    assert f"Next: dualfair quantise TRAINING --faces FACES --data {study / 'nobody'}" in imported.out
     words = ("--data", study / "nobody", "--steps", 3, "--batch", 8, "--resamples", 2, "--out", study / "by-photos")
     result = dualfair("quantise", *asked(study), *words)
     assert result.status == 0 and "3 steps on 12 images" in result.out, result.err

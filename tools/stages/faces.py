@@ -199,7 +199,7 @@ def next_steps(store: FaceStore) -> str:
     """The commands that may follow an import; training needs people, and a column to compare them by."""
     faces, usual = quoted(store.folder), usual_column(store.manifest)
     if store.unlabelled:
-        return f"dualfair quantise TRAINING --data {faces}"
+        return f"dualfair quantise TRAINING --faces FACES --data {faces}"
     if not store.linked or {*attributes_of(store.manifest)} <= ({GROUP} if usual is None else set()):
         return f"dualfair faces check {faces}, then dualfair evaluate --network NETWORK --faces {faces} --out result"
     by = "" if usual else " --group-column COLUMN"
