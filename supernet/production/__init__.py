@@ -1,3 +1,4 @@
 """A network outside: `timm_model` registers networks with timm, `onnx_model` makes ONNX of them, `folding` folds BN
-away, and `exported` opens what `dualfair export` wrote.
+away, `quantisation` rounds to fewer bits in simulation, `integers` makes 8-bit ONNX of that, and `exported` opens what
+`dualfair export` wrote.
 """

@@ -20,6 +20,7 @@ from dualfair.supernet.files import read_json
 from dualfair.supernet.genotype import HEAD_NAMES
 from dualfair.supernet.network import Network, build
 from dualfair.supernet.production.folding import fold
+from dualfair.supernet.production.quantisation import quantised
 from dualfair.supernet.production.skeleton_data import LATER, family_of, later_data, numbers_of, skeleton_from
 from dualfair.supernet.production.timm_model import (
     INPUT,
@@ -84,6 +85,7 @@ def read_export(folder: Path | str, identities: int = 0, skeleton: Skeleton | No
         )
     try:
         network = _build(about, identities or len(about["classes"]), skeleton)
+        network = quantised(network, about["bits"]) if about.get("bits") else network
         if about["folded"]["folded"]:
             fold(network.eval())
         if about["classes"] and identities:

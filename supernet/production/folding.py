@@ -13,6 +13,7 @@ import torch
 from timm.layers import BatchNormAct2d
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.utils.parametrize import is_parametrized
 
 from dualfair.supernet.convolution import NormalisedConv
 from dualfair.supernet.heads import NormalisingNeck
@@ -73,6 +74,7 @@ def _absorb(layer: nn.Conv2d | nn.Linear, norm: _BatchNorm) -> None:
     scale = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
     bias = 0.0 if layer.bias is None else layer.bias.double()
     shift = (bias - norm.running_mean.double()) * scale + norm.bias.double()
-    wide = scale.reshape(-1, *[1] * (layer.weight.ndim - 1))
-    layer.weight.copy_(layer.weight.double() * wide)
-    layer.bias = nn.Parameter(shift.to(layer.weight))
+    # Of a fake-quantised layer the weights as they are in front of rounding: rounding by output channels is as before.
+    weight = layer.parametrizations.weight.original if is_parametrized(layer, "weight") else layer.weight
+    weight.copy_(weight.double() * scale.reshape(-1, *[1] * (weight.ndim - 1)))
+    layer.bias = nn.Parameter(shift.to(weight))

@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 
 OPSET = 18
+FILE = "model.onnx"
 INPUT, EMBEDDINGS, SCORES = "images", "embeddings", "class_scores"
 """What goes in, and what comes out: of networks that are judged by class scores, these."""
 NEEDED = ("onnx", "onnxscript", "onnxruntime")
 LEAST_COSINE = 0.9999
+LEAST_OF_INTEGERS = 0.9
+"""Integers add what is rounded between the quantisers of a simulation: 0.978 was the least of six networks."""
 BATCHES = (1, 2, 7)
 COMPARED = 70
 
@@ -65,10 +68,10 @@ def to_onnx(model, size: int, output: str = EMBEDDINGS) -> bytes:
     return proto.SerializeToString(deterministic=True)
 
 
-def compare(model, data: bytes, size: int) -> Agreement:
+def compare(model, data: bytes, size: int, least: float = LEAST_COSINE) -> Agreement:
     """Compare torch and onnxruntime over COMPARED generated images in batches of 1, 2 and 7.
 
-    Raises ValueError where the cosine of an image is below LEAST_COSINE, or an output is not finite.
+    Raises ValueError where the cosine of an image is below `least`, or an output is not finite.
     """
     import torch
     from torch.nn.functional import cosine_similarity
@@ -83,10 +86,10 @@ def compare(model, data: bytes, size: int) -> Agreement:
         differences += ((expected - computed).norm(dim=1) / expected.norm(dim=1)).tolist()
     agreement = Agreement(len(cosines), min(cosines), max(differences))
     # A cosine of not-a-number is no smaller than anything.
-    if not all(cosine >= LEAST_COSINE for cosine in cosines):
+    if not all(cosine >= least for cosine in cosines):
         raise ValueError(
             f"onnxruntime and torch do not agree: smallest cosine {agreement.smallest_cosine:.6f} over "
-            f"{agreement.images} images, {LEAST_COSINE} is needed; nothing was written, take --format timm or state"
+            f"{agreement.images} images, {least} is needed; nothing was written, take another --format"
         )
     return agreement
 

@@ -32,7 +32,10 @@ from dualfair.studies.quantise.verdict import (
     compared,
     measured,
 )
+from dualfair.supernet.images.face_set import FaceSet
 from dualfair.supernet.images.noise import random_faces
+from dualfair.supernet.images.store import open_store
+from dualfair.supernet.production.foreign_network import OnnxEmbedder
 from dualfair.supernet.production.quantisation import quantisers
 
 OPTIONS = QuantiseOptions(resamples=100)
@@ -55,7 +58,7 @@ def coarser(embeddings, step=0.25):
 
 
 def numbers_of(embeddings, float32, judged, before=None, options=OPTIONS):
-    about = {"network": "n", "bits": 4, "data": "own", "seed": 0}
+    about = {"network": "n", "bits": 4, "integers": False, "data": "own", "seed": 0}
     numbers = compared(measured(embeddings, float32, judged), before, options, **about)
     return {(number.part, number.measure): number for number in numbers}
 
@@ -152,7 +155,8 @@ def test_steps_are_as_many_whatever_the_data():
 
 
 def a_number(measure="error", difference=0.1, half=0.05, seed=0, **changes):
-    about = {"network": "n", "bits": 8, "data": "own", "seed": seed, "part": IDENTIFICATION, "measure": measure}
+    about = {"network": "n", "bits": 8, "integers": False, "data": "own", "seed": seed}
+    about |= {"part": IDENTIFICATION, "measure": measure}
     ends = {"difference_low": difference - half, "difference_high": difference + half}
     known = {"n": 80, "people": 20, "value": 0.5, "low": 0.4, "high": 0.6}
     return Number(**{**about, **known, "difference": difference, **ends, **changes})
@@ -326,6 +330,7 @@ def test_photos_of_nobody_in_particular_serve_as_data_and_are_not_ranked(study, 
         (("--bits", 1), "bits must be 2 to 31, got 1; 32 are measured anyway"),
         (("--bits", 32), "bits must be 2 to 31, got 32"),
         (("--batch", 500), "a batch of 500 images needs as many to tune on, there are 144"),
+        (("--bits", 6, "--onnx"), "--onnx writes networks of 8 bits; add --bits 8"),
         (("--data", "{place}/faces"), "are judged on people of {place}/faces; take --data own"),
         (("--data", "{place}/none"), "{place}/none"),
         (("--group", "hat"), "unknown group column 'hat'"),
@@ -348,13 +353,78 @@ def test_what_cannot_be_is_refused_in_a_line(study, dualfair, words, line):
     assert not list((study / "refused").glob("*/*/*/step-*"))
 
 
-def test_what_is_simulated_is_not_exported_and_starts_no_training(study, dualfair):
-    exported = dualfair("export", folder_of(study), "--to", study / "exported")
-    assert exported.status == 2 and "is quantised to 8 bits in simulation" in exported.err
+def test_what_is_simulated_starts_no_training(study, dualfair):
     trained = dualfair(
         "train", "--faces", study / "faces", "--out", study / "new", "--size", 32, "--weights-from", folder_of(study)
     )
     assert trained.status == 2 and "is quantised to 8 bits in simulation" in trained.err
+
+
+def test_networks_of_8_bits_become_onnx_files_that_are_judged_and_exported(study, dualfair):
+    """On the tunings that are there, which stay as they are."""
+    checkpoints = {path: path.read_bytes() for path in sorted((study / "out").glob("101*/*/*/step-*"))}
+    out = study / "with-onnx"
+    shutil.copytree(study / "out", out)
+    result = dualfair("quantise", *asked(study), *WORDS, "--onnx", "--out", out)
+    assert result.status == 0, result.err
+    assert {study / "out" / path.relative_to(out): path.read_bytes() for path in out.glob("101*/*-own/*/step-*")} == {
+        path: data for path, data in checkpoints.items() if "-own" in str(path)
+    }
+    written = QuantiseStudy.read(out / "quantise.json", "")
+    assert [(each.data, each.seed) for each in written.integers] == [("own", 0), ("own", 1)]
+    folder = out / folder_of(study).relative_to(study / "out")
+    assert sorted(out.glob("*/*/*/model.onnx")) == [folder / "model.onnx", folder.parent / "seed-1/model.onnx"]
+    found = written.integers[0]
+    assert 0.9 < found.smallest_cosine <= found.cosine < 1 and found.images == 48
+    assert found.bytes == (folder / "model.onnx").stat().st_size < found.bytes_float32 / 2
+    assert found.milliseconds > 0 and found.milliseconds_float32 > 0
+    assert "8 bits, integers" in result.out and "MB in float32" in result.out
+    # Its numbers are those of its own embeddings.
+    chosen = {(n.integers, n.seed, n.measure): n for n in written.numbers if (n.bits, n.part) == (8, IDENTIFICATION)}
+    store = open_store(study / "faces")
+    about = open_standalone(folder, choose_device("cpu"), print).seen_of(store.fingerprint)
+    rows = about.splits(store.manifest)["test"]
+    names = np.array(store.manifest.column("identity"))[rows]
+    images = FaceSet(store.pixels, rows, names, np.full(len(rows), ""), 32)
+    embeddings = embed(OnnxEmbedder(folder / "model.onnx", 32).eval(), images)
+    ranked = ranks(embeddings, names)
+    assert chosen[True, 0, "error"].value == pytest.approx(1 - ranked.correct.mean())
+    exported = dualfair("export", folder, "--to", study / "exported", "--format", "onnx")
+    assert exported.status == 0, exported.err
+    assert "onnxruntime agrees with its simulation of 8 bits: smallest cosine 0.9" in exported.out
+    assert (study / "exported/model.onnx").read_bytes() == (folder / "model.onnx").read_bytes()
+    again = open_standalone(study / "exported", choose_device("cpu"), print)
+    opened = open_standalone(folder, choose_device("cpu"), print)
+    assert again.bits == 8 and again.trained_on == opened.trained_on
+    assert np.array_equal(embed(again.network, images), embed(opened.network, images))
+    card = (study / "exported/README.md").read_text()
+    assert "rounded to 8 bits: simulated in float32 in `model.safetensors`, computed with integers" in card
+    assert not (study / "exported/config.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("kind", "words", "line"),
+    [
+        ("8-bits-own", (), "is quantised to 8 bits, which timm's config.json cannot hold; take --format onnx or"),
+        ("2-bits-own", ("--format", "onnx"), "is quantised to 2 bits and has no model.onnx of integers"),
+    ],
+)
+def test_a_format_that_cannot_hold_fewer_bits_is_refused(study, dualfair, kind, words, line):
+    exported = dualfair("export", folder_of(study, kind), "--to", study / "refused-export", *words)
+    assert exported.status == 2 and line in exported.err
+    assert not (study / "refused-export").exists()
+
+
+@pytest.mark.parametrize("fold", [(), ("--fold-bn",)])
+def test_a_network_of_any_bits_is_exported_as_weights(study, dualfair, fold):
+    folder = folder_of(study, "2-bits-own")
+    exported = dualfair("export", folder, "--to", study / "state", "--format", "state", *fold)
+    assert exported.status == 0, exported.err
+    networks = [open_standalone(place, choose_device("cpu"), print).network for place in (folder, study / "state")]
+    images = torch.rand(4, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    with torch.no_grad():
+        before, after = (network(images) for network in networks)
+    assert torch.equal(after, before) if not fold else torch.cosine_similarity(after, before).min() > 0.999
 
 
 def test_another_tuning_in_the_same_folder_is_refused_and_nothing_is_lost(study, dualfair):

@@ -32,7 +32,7 @@ def command(
     to embed images as it does. Then both are judged on the same people: test people of the faces that it was trained
     on, or all of others. Writes quantise.json and quantise.csv with every measure, its interval over people and the
     difference to 32 bits with an interval of its own, quantise.png with the accuracies of groups, and networks that
-    'dualfair evaluate' opens as any other. The same command continues what was stopped.
+    'dualfair evaluate' and 'dualfair export' open as any other. The same command continues what was stopped.
     """
     from dualfair.runs.config import build_configs
     from dualfair.runs.devices import working

@@ -37,9 +37,9 @@ from dualfair.supernet.production.folding import Folding, fold
 from dualfair.supernet.production.onnx_model import Agreement
 from dualfair.supernet.production.timm_model import FaceEmbedder, input_of
 
-CARD, CONFIG, ONNX = "README.md", "config.json", "model.onnx"
-"""The model card, timm's configuration and the ONNX model."""
-FILES = (ABOUT, WEIGHTS, CLASS_WEIGHTS, CONFIG, ONNX, CARD)
+CARD, CONFIG = "README.md", "config.json"
+"""The model card and timm's configuration."""
+FILES = (ABOUT, WEIGHTS, CLASS_WEIGHTS, CONFIG, onnx_model.FILE, CARD)
 LARGE = 10_000
 """Bytes from which on a file's size is told."""
 ALIGNED = {
@@ -104,6 +104,17 @@ def export(
             f"{training.network} has a skeleton, operations or a head of your own, which timm's config.json cannot "
             "hold; take --format onnx or --format state"
         )
+    bits = source.trained.bits
+    if bits and exported_as == "timm":
+        raise ValueError(
+            f"{training.network} is quantised to {bits} bits, which timm's config.json cannot hold; take --format onnx "
+            "or --format state"
+        )
+    if bits and exported_as == "onnx" and source.integers is None:
+        raise ValueError(
+            f"{training.network} is quantised to {bits} bits and has no {onnx_model.FILE} of integers; 'dualfair "
+            "quantise' makes one of 8 bits with --onnx, or take --format state"
+        )
     # The model shares the network's layers: folding the one folds the other.
     model = model_of(network, scored)
     folding = fold(model) if fold_bn else Folding((), ())
@@ -116,9 +127,11 @@ def export(
     folded, norms = len(folding.folded), len(folding.folded) + len(folding.kept)
     agreement = None
     if exported_as == "onnx":
-        size = network.skeleton.image_size
-        files[ONNX] = onnx_model.to_onnx(model.to(memory_format=torch.contiguous_format), size, about["output"]["name"])
-        agreement = onnx_model.compare(model, files[ONNX], size)
+        size, model = network.skeleton.image_size, model.to(memory_format=torch.contiguous_format)
+        data = source.integers or onnx_model.to_onnx(model, size, about["output"]["name"])
+        least = onnx_model.LEAST_OF_INTEGERS if source.integers else onnx_model.LEAST_COSINE
+        agreement = onnx_model.compare(model, data, size, least)
+        files[onnx_model.FILE] = data
         compared = asdict(agreement)
         about["onnx"] = {"opset": onnx_model.OPSET, "dynamic_batch": True, "compared_with_torch": compared}
     if exported_as != "state" and about["timm"]:
@@ -129,7 +142,8 @@ def export(
         say(f"Folded {folded} of {norms} batch normalisations")
     if agreement:
         cosine, images = agreement.smallest_cosine, agreement.images
-        say(f"onnxruntime agrees with torch: smallest cosine {cosine:.8f} over {images} images")
+        with_what = f"its simulation of {bits} bits" if bits else "torch"
+        say(f"onnxruntime agrees with {with_what}: smallest cosine {cosine:.8f} over {images} images")
     sizes = {name: len(data) for name, data in files.items()}
     large = ", ".join(f"{name} {size / 1e6:.2f} MB" for name, size in sizes.items() if size >= LARGE)
     say(f"Everything is in {to} ({large}); {CARD} says what it is and what it is not")
@@ -166,6 +180,7 @@ def describe(
         "head": network.spec.head,
         "own_heads": [head.source for head in skeleton.own_heads if head.name == network.spec.head],
         **({"classes": list(trained.classes)} if trained.classes else {}),
+        **({"bits": trained.bits} if trained.bits else {}),
         "neck": _neck(model.neck),
         "folded": {name: list(norms) for name, norms in folded.items()},
         "input": {
@@ -191,7 +206,8 @@ def describe(
         "metrics": source.metrics,
         "licence": terms.licence,
         "data_licence": terms.data_licence,
-        "timm": timm_name(network),
+        # Its config.json cannot hold quantisers.
+        "timm": None if trained.bits else timm_name(network),
         "versions": {"python": platform.python_version(), **{name: version(name) for name in libraries}},
     }
 

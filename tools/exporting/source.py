@@ -30,6 +30,7 @@ from dualfair.supernet.files import read_json
 from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.images import PEOPLE
 from dualfair.supernet.images.store import ORIGIN
+from dualfair.supernet.production.onnx_model import FILE
 from dualfair.supernet.training.recipe import Recipe
 
 MEASURED = "of this very network, as `dualfair evaluate` takes them"
@@ -58,13 +59,15 @@ class StageConfig(Record):
 @dataclass(frozen=True, eq=False)
 class Source:
     """A network on the CPU as it was `trained`, and `why` it is this one, with what is known of its training: the
-    recipe, the `name` of its faces and what their faces.json says, and `metrics` (those of `metrics_of`)."""
+    recipe, the `name` of its faces and what their faces.json says, and `metrics` (those of `metrics_of`). `integers` is
+    the ONNX file beside a quantised one, if there is one."""
 
     trained: Standalone
     why: str
     metrics: Mapping[str, object]
     recipe: Recipe | None = None
     faces: Mapping[str, object] = field(default_factory=dict)
+    integers: bytes | None = None
 
 
 def find_source(network: str, run: Path | None, seed: int | None, say: Say) -> Source:
@@ -158,8 +161,12 @@ def _opened(path: Path, why: str, say: Say) -> Source:
     """The network of a training's folder or checkpoint, with what its run knows of its training: recipe, faces, and
     numbers measured on these."""
     trained = open_standalone(path, torch.device("cpu"), say)
-    trained.refuse_quantised(path)
     folder = (path if path.is_dir() else path.parent).resolve()
+    if trained.bits:
+        say("What it comes to on people stands in the results of 'dualfair quantise'; nothing is measured again")
+        file = folder / FILE
+        integers = file.read_bytes() if file.is_file() else None
+        return Source(trained, why, metrics_of(trained.training.seed), integers=integers)
     stage = TrainingsLayout(folder.parents[1])
     of_study = stage.folder.parent.name == "studies"
     run = RunLayout(stage.folder.parents[1] if of_study else stage.folder.parent)

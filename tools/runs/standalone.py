@@ -154,4 +154,5 @@ def _open_exported(folder: Path, device: torch.device) -> Standalone:
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{folder / ABOUT} is damaged ({error}); export the network again") from error
     network = export.network.to(device, memory_format=torch.channels_last).eval()
-    return Standalone(network, training, identities, trained_on, tuple(export.about["classes"]), before)
+    classes, bits = tuple(export.about["classes"]), export.about.get("bits")
+    return Standalone(network, training, identities, trained_on, classes, before, bits)

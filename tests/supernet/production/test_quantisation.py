@@ -196,3 +196,15 @@ def test_folded_networks_are_quantised_likewise(trained, images):
     assert functional.cosine_similarity(eight, whole).min() > 0.95 and not torch.equal(eight, whole)
     with pytest.raises(ValueError, match="bits must be 2 or more, got 1"):
         quantised(trained, 1)
+
+
+@pytest.mark.parametrize("bits", [8, 32])
+def test_folding_a_quantised_network_leaves_its_values_as_they_are(trained, images, bits):
+    """A range an output channel: what a norm multiplies a channel by, its range and its steps are multiplied by."""
+    network = seeing(quantised(trained, bits), images)
+    with torch.no_grad():
+        before = network(images)
+        assert fold(network).folded
+        after = network(images)
+    assert torch.allclose(after, before, rtol=1e-3, atol=1e-4 if bits == 32 else 2e-2)
+    assert functional.cosine_similarity(after, before).min() > (0.999999 if bits == 32 else 0.9995)

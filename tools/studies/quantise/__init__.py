@@ -30,6 +30,7 @@ class QuantiseOptions:
     least_people: int = option(5, "Groups with fewer people stay in galleries, but are not compared.")
     resamples: int = option(RESAMPLES, "Bootstrap resamples over people, for the intervals.")
     seed: int = option(0, "Seed of those, and of the pairs.")
+    onnx: bool = option(False, "Write networks of 8 bits as ONNX of integers, too, and measure these.", omitted=True)
     drop_unknown: bool = option(False, DROP_UNKNOWN, omitted=True)
 
     def __post_init__(self) -> None:

@@ -17,11 +17,12 @@ _BESIDE = 0.04
 
 @rc_context(STYLE)
 def accuracy_figure(numbers: Sequence[Number]) -> Figure:
-    """The accuracy of every group over bits, a panel a network: a point a tuning with its interval over people, joined
-    by their means over seeds. Groups differ in colour, data in dashes. Of pairs at one threshold, or of identification
-    where there are none."""
+    """The accuracy of every group over bits, as simulated, a panel a network: a point a tuning with its interval over
+    people, joined by their means over seeds. Groups differ in colour, data in dashes. Of pairs at one threshold, or of
+    identification where there are none."""
     part = accuracies_part(numbers)
-    shown = [number for number in numbers if number.part == part and number.measure.startswith(ACCURACY_OF)]
+    simulated = [number for number in numbers if number.part == part and not number.integers]
+    shown = [number for number in simulated if number.measure.startswith(ACCURACY_OF)]
     networks = list(dict.fromkeys(number.network for number in shown))
     figure, axes = panels(len(networks))
     for place, network in zip(axes, networks, strict=True):

@@ -22,6 +22,13 @@ from dualfair.runs.watching import ShouldStop, ShowProgress, never, silent
 from dualfair.stages.standalone_training import queue
 from dualfair.studies.quantise import OWN, QuantiseOptions
 from dualfair.studies.quantise.figure import accuracy_figure
+from dualfair.studies.quantise.integers import (
+    IntegerNetwork,
+    float32_onnx,
+    integer_embeddings,
+    integer_network,
+    write_integers,
+)
 from dualfair.studies.quantise.tuning import Data, Source, Tuning, tune, tunings
 from dualfair.studies.quantise.verdict import (
     COSINE,
@@ -29,7 +36,6 @@ from dualfair.studies.quantise.verdict import (
     SPREADS,
     Judged,
     Number,
-    Part,
     accuracies_part,
     compared,
     measured,
@@ -38,6 +44,8 @@ from dualfair.supernet.files import write_csv
 from dualfair.supernet.images.choice import Choice, choose
 from dualfair.supernet.images.face_set import FaceSet
 from dualfair.supernet.images.store import FaceStore, open_store
+from dualfair.supernet.production import onnx_model
+from dualfair.supernet.production.integers import BITS
 from dualfair.supernet.production.quantisation import FEWEST, FULL
 from dualfair.supernet.training.process_group import divide
 
@@ -45,7 +53,7 @@ from dualfair.supernet.training.process_group import divide
 def _sentence(numbers: Sequence[Number]) -> str:
     """How a measure changes in the tunings of a network by the same bits and data, of which some show that it does."""
     shown, first = [number for number in numbers if number.changed], numbers[0]
-    what = f"  {first.bits} bits, {first.data}: {first.measure} ({first.part})"
+    what = f"  {first.form}, {first.data}: {first.measure} ({first.part})"
     more = {"higher" if number.difference > 0 else "lower" for number in shown}
     differences = [number.difference for number in numbers]
     told = f"{np.mean(differences):+.3g}"
@@ -76,6 +84,7 @@ class QuantiseStudy(Record):
     data: Mapping[str, str]
     judged_on: tuple[str, ...]
     numbers: tuple[Number, ...]
+    integers: tuple[IntegerNetwork, ...] = ()
 
     def lines(self) -> Iterator[str]:
         """A table a network, and what changed beyond its interval, as lines of text."""
@@ -84,12 +93,13 @@ class QuantiseStudy(Record):
             by_measure: dict[tuple, list[Number]] = {}
             for number in self.numbers:
                 if number.network == network and number.bits < FULL:
-                    key = number.bits, number.data, number.part, number.measure
+                    key = number.form, number.data, number.part, number.measure
                     by_measure.setdefault(key, []).append(number)
             changed = [numbers for numbers in by_measure.values() if any(number.changed for number in numbers)]
             yield from map(_sentence, changed)
             if not changed:
                 yield "  No measure is shown to change: all intervals of differences hold 0"
+            yield from self._integer_table(network)
         yield "[ ] are 95 % bootstrap intervals over people of the difference to 32 bits on the same people"
         yield "std in percent; it and rank_disparity grow by chance where more goes wrong, and ser falls where all"
         yield "groups lose alike: whether one loses more than others, its lead says, its accuracy less the groups' mean"
@@ -99,13 +109,27 @@ class QuantiseStudy(Record):
         rows: dict[tuple, dict[tuple[str, str], float | None]] = {}
         for number in self.numbers:
             if number.network == network:
-                key = number.bits, number.data, number.seed
+                key = number.form, number.data, number.seed
                 rows.setdefault(key, {})[number.part, number.measure] = number.value
         told = [(COSINE, "cosine to float32"), (IDENTIFICATION, "error"), (IDENTIFICATION, "rank_disparity")]
         told += [(accuracies_part(self.numbers), measure) for measure in SPREADS]
-        columns = [Column("bits", "whole"), Column("data", "text"), Column("seed", "whole"), Column("cosine")]
+        columns = [Column("form", "text"), Column("data", "text"), Column("seed", "whole"), Column("cosine")]
         columns += [Column(f"{measure} ({part})") for part, measure in told[1:]]
         return table(columns, [[*key, *(values[each] for each in told)] for key, values in rows.items()]).lines()
+
+    def _integer_table(self, network: str) -> list[str]:
+        """How ONNX files of integers agree with the simulation, and what they take."""
+        rows = [
+            (
+                *(each.data, each.seed, each.cosine, each.smallest_cosine, each.bytes / 1e6, each.bytes_float32 / 1e6),
+                *(each.milliseconds, each.milliseconds_float32),
+            )
+            for each in self.integers
+            if each.network == network
+        ]
+        names = ("cosine to simulation", "smallest", "MB", "MB in float32", "ms an image, one thread", "ms in float32")
+        columns = [Column("integers of", "text"), Column("seed", "whole"), *map(Column, names)]
+        return table(columns, rows).lines() if rows else []
 
 
 def quantise(
@@ -130,6 +154,10 @@ def quantise(
     store.require_people()
     if wrong := [each for each in bits if not FEWEST <= each < FULL]:
         raise ValueError(f"bits must be {FEWEST} to {FULL - 1}, got {wrong[0]}; 32 are measured anyway")
+    if options.onnx:
+        onnx_model.check_packages()
+        if BITS not in bits:
+            raise ValueError(f"--onnx writes networks of {BITS} bits; add --bits {BITS}")
     sources = _sources(networks, store, place)
     chosen = _choice(sources, store, options)
     judged, notes = _judged(chosen, options, place)
@@ -147,13 +175,16 @@ def quantise(
         directory.say(f"{number + 1} of {len(jobs)}: {job}, {options.steps:,} steps on {len(job.data.rows):,} images")
         tune(job, options, place, progress=progress, should_stop=should_stop)
     place.processes.wait()
-    numbers = []
+    numbers, of_integers = [], []
     for source in sources:
         of_source = [job for job in jobs if job.source is source]
-        numbers += _verdict(source, of_source, judged, _images(source, chosen, store), options, place)
+        told = _verdict(source, of_source, judged, _images(source, chosen, store), options, place)
+        numbers += told[0]
+        of_integers += told[1]
     fingerprints = {each.name: each.store.fingerprint for each in images}
     judged_on = chosen.description, *chosen.notes, *notes
-    study = QuantiseStudy(options, store.fingerprint, chosen.group_column, fingerprints, judged_on, tuple(numbers))
+    measured_here = tuple(numbers), tuple(of_integers)
+    study = QuantiseStudy(options, store.fingerprint, chosen.group_column, fingerprints, judged_on, *measured_here)
     if directory.leads:
         study.write(results.numbers)
         cells = [number.to_json() for number in numbers]
@@ -254,28 +285,38 @@ def _verdict(
     images: FaceSet,
     options: QuantiseOptions,
     place: Workplace,
-) -> list[Number]:
-    """A network in 32 bits and as it was tuned, on the same people; without what left the finite numbers, which is
-    said."""
-    processes = place.processes
+) -> tuple[list[Number], list[IntegerNetwork]]:
+    """A network in 32 bits and as it was tuned, on the same people, and what is to be said of its integers; without
+    what left the finite numbers, which is said."""
+    processes, say = place.processes, place.directory.say
     float32 = embed_together(source.standalone.network, images, processes)
+    before, of_integers = measured(float32, float32, judged), []
+    onnx = float32_onnx(source.standalone.network) if options.onnx else b""
 
-    def of(bits: int, data: str, seed: int | None, embeddings: np.ndarray, before: dict[str, Part] | None):
-        parts = measured(embeddings, float32, judged)
-        about = {"network": source.name, "bits": bits, "data": data, "seed": seed}
-        return parts, compared(parts, before, options, **about)
+    def against_float32(embeddings: np.ndarray, job: Tuning, integers: bool) -> list[Number]:
+        form = {"bits": job.bits, "integers": integers, "data": job.data.name, "seed": job.seed}
+        return compared(measured(embeddings, float32, judged), before, options, network=source.name, **form)
 
-    before, numbers = of(FULL, "", None, float32, None)
+    form = {"bits": FULL, "integers": False, "data": "", "seed": None}
+    numbers = compared(before, None, options, network=source.name, **form)
     for job in jobs:
         layout, remedy = job.layout(place.directory.path), "delete it to try again, with a lower --lr in another --out"
         if layout.failure.is_file():
             reason = Failure.read(layout.failure, remedy).reason
-            place.directory.say(f"Left out: {job} has no result, {reason}; see {layout.failure}")
+            say(f"Left out: {job} has no result, {reason}; see {layout.failure}")
             continue
-        network = open_standalone(layout.folder, processes.device, place.directory.say).network
-        embeddings = embed_together(network, images, processes)
-        if not np.isfinite(embeddings).all():
-            place.directory.say(f"Left out: {job} has embeddings that are not finite")
+        network = open_standalone(layout.folder, processes.device, say).network
+        simulated = embed_together(network, images, processes)
+        if not np.isfinite(simulated).all():
+            say(f"Left out: {job} has embeddings that are not finite")
             continue
-        numbers += of(job.bits, job.data.name, job.seed, embeddings, before)[1]
-    return numbers
+        numbers += against_float32(simulated, job, integers=False)
+        if options.onnx and job.bits == BITS:
+            path = layout.folder / onnx_model.FILE
+            if place.directory.leads and not path.is_file():
+                write_integers(job, network, path)
+            processes.wait()
+            embeddings = integer_embeddings(path, images)
+            numbers += against_float32(embeddings, job, integers=True)
+            of_integers.append(integer_network(job, path, onnx, embeddings, simulated))
+    return numbers, of_integers

@@ -48,12 +48,14 @@ class Number(Record):
     """A measure of a network in `bits` (32: as it was trained), tuned on `data` from a `seed`, with its 95 % interval
     over `people`; and what it is more than the network's in 32 bits on the same people, with the interval of that.
 
-    None is undefined, and for 32 bits there is nothing to compare with. `n` are probes, pairs or images, of the group
+    In `integers` onnxruntime computed it; else they are simulated. None is undefined, and for 32 bits there is nothing
+    to compare with. `n` are probes, pairs or images, of the group
     where a measure is of one, as are the people.
     """
 
     network: str
     bits: int
+    integers: bool
     data: str
     seed: int | None
     part: str = keyed("measured in")
@@ -66,6 +68,11 @@ class Number(Record):
     difference: float | None = None
     difference_low: float | None = keyed("difference low", default=None)
     difference_high: float | None = keyed("difference high", default=None)
+
+    @property
+    def form(self) -> str:
+        """In what the network computes."""
+        return f"{self.bits} bits{', integers' if self.integers else ''}"
 
     @property
     def changed(self) -> bool:

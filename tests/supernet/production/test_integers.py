@@ -1,0 +1,111 @@
+"""Integer networks: the ranges of the simulation, all convolutions in integers, and embeddings near those simulated."""
+
+import copy
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import numpy_helper
+from torch import nn
+from torch.nn import functional
+
+from dualfair.supernet.families.backbone_network import build_backbone
+from dualfair.supernet.network import build
+from dualfair.supernet.production import onnx_model
+from dualfair.supernet.production.integers import to_integers
+from dualfair.supernet.production.quantisation import quantised, quantisers
+from tests.supernet.production.test_quantisation import seeing
+
+
+def simulated(tiny, images, backbone=None, bits=8):
+    """A quantised network with statistics and ranges of its own."""
+    torch.manual_seed(0)
+    network = build_backbone(backbone, tiny, 5) if backbone else build("101-680-353:cosface", tiny, 5)
+    network.train()(images)
+    return seeing(quantised(network.eval(), bits), images)
+
+
+IMAGES = torch.rand(8, 3, 24, 24, generator=torch.Generator().manual_seed(0)) * 2 - 1
+
+
+@pytest.fixture(scope="module", params=[None, "timm.test_resnet:cosface"])
+def network(request, tiny):
+    return simulated(tiny, IMAGES, request.param)
+
+
+@pytest.fixture(scope="module")
+def file(network):
+    """What is made of the network."""
+    return to_integers(network, [IMAGES])
+
+
+def initialisers(data):
+    graph = onnx.load_from_string(data).graph
+    return graph, {each.name: numpy_helper.to_array(each) for each in graph.initializer}
+
+
+def test_integers_embed_nearly_as_their_simulation_does(network):
+    before = copy.deepcopy(network.state_dict())
+    session = onnx_model.open_session(to_integers(network, [IMAGES]))
+    with torch.no_grad():
+        expected = network(IMAGES)
+    for some in (IMAGES, IMAGES[:1]):
+        found = torch.from_numpy(session.run(None, {"images": some.numpy()})[0])
+        cosines = functional.cosine_similarity(found, expected[: len(some)])
+        assert cosines.min() > 0.99 and not torch.equal(found, expected[: len(some)])
+    # What was given is as it was, and works.
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+    with torch.no_grad():
+        assert torch.equal(network(IMAGES), expected)
+
+
+def test_ranges_of_the_simulation_are_taken_over(network, file):
+    graph, values = initialisers(file)
+    nodes = [node for node in graph.node if node.op_type == "QuantizeLinear"]
+    found = [tuple(values[name].item() for name in node.input[1:]) for node in nodes]
+    standing = quantisers(network)
+    # Behind the last activation is the mean over the map, which is none of integers.
+    standing.pop("trunk.tail.act.quantiser", None)
+    for name, quantiser in standing.items():
+        scale = ((quantiser.highest - quantiser.lowest) / 255).item()
+        zero_point = round(-quantiser.lowest.item() / scale)
+        assert any(by == (pytest.approx(scale, rel=1e-6), zero_point) for by in found), name
+
+
+def test_every_convolution_reads_and_writes_integers(network, file):
+    graph, values = initialisers(file)
+    made_by = {name: node for node in graph.node for name in node.output}
+    read_by = {name: node.op_type for node in graph.node for name in node.input}
+    convolutions = [node for node in graph.node if node.op_type == "Conv"]
+    assert len(convolutions) == sum(isinstance(module, nn.Conv2d) for module in network.modules())
+    for node in convolutions:
+        assert {made_by[name].op_type for name in node.input} == {"DequantizeLinear"}
+        assert read_by[node.output[0]] == "QuantizeLinear"
+        weights, scale, zero_point = (values[name] for name in made_by[node.input[1]].input)
+        assert weights.dtype == np.int8 and scale.shape == (len(weights),) and not zero_point.any()
+        # A channel takes the whole range, or is 0 throughout.
+        assert {*np.abs(weights.reshape(len(weights), -1).astype(int)).max(axis=1).tolist()} <= {0, 127}
+
+
+def test_a_file_is_the_same_each_time_and_names_no_folder(network, file, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert to_integers(network, [IMAGES]) == file
+    assert b"/tmp" not in file and str(tmp_path).encode() not in file
+    assert [each.domain for each in onnx.load_from_string(file).opset_import] == [""]
+
+
+def test_what_is_between_quantisers_gets_the_range_of_the_images_that_are_given(network, file):
+    scales = []
+    for data in (to_integers(network, [IMAGES / 2]), file):
+        graph, values = initialisers(data)
+        image = next(node for node in graph.node if node.input[0] == onnx_model.INPUT)
+        scales.append(values[image.input[1]])
+    assert scales[0] == pytest.approx(scales[1] / 2, rel=1e-5)
+
+
+@pytest.mark.parametrize("bits", [6, None])
+def test_only_networks_of_eight_bits_have_integers(tiny, bits):
+    network = simulated(tiny, IMAGES, bits=bits) if bits else build("101-680-353:cosface", tiny, 5).eval()
+    with pytest.raises(ValueError, match="quantised to 8 bits throughout"):
+        to_integers(network, [IMAGES])
