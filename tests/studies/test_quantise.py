@@ -279,6 +279,10 @@ def test_what_is_tuned_opens_as_any_training_and_its_ranges_are_kept(study, dual
         == ("101", "8", "own", "0", "error")
     ]
     assert report["identification"]["all"]["error"]["value"] == pytest.approx(float(error))
+    other = folder_of(study, "8-bits-other")
+    for network, faces, said in ((other, "other", True), (folder_of(study), "other", False), (other, "faces", False)):
+        result = dualfair("evaluate", "--network", network, "--faces", study / faces, "--out", where, "--resamples", 0)
+        assert ("fewer bits were tuned on these images, without labels" in result.out) is said, result.out
     shown = dualfair("show", folder_of(study))
     assert shown.status == 0 and "quantised to 8 bits in simulation" in shown.out
 
@@ -395,7 +399,7 @@ def test_networks_of_8_bits_become_onnx_files_that_are_judged_and_exported(study
     assert (study / "exported/model.onnx").read_bytes() == (folder / "model.onnx").read_bytes()
     again = open_standalone(study / "exported", choose_device("cpu"), print)
     opened = open_standalone(folder, choose_device("cpu"), print)
-    assert again.bits == 8 and again.trained_on == opened.trained_on
+    assert again.bits == 8 and (again.trained_on, again.tuned_on) == (opened.trained_on, opened.tuned_on)
     assert np.array_equal(embed(again.network, images), embed(opened.network, images))
     card = (study / "exported/README.md").read_text()
     assert "rounded to 8 bits: simulated in float32 in `model.safetensors`, computed with integers" in card

@@ -109,7 +109,7 @@ def tune(
     recipe = options.recipe(len(images), tuning.source.dimensions)
     layout.folder.mkdir(parents=True, exist_ok=True)
     made_of = NetworkDescription.read(TrainingLayout(tuning.source.place).description, "train the network again")
-    description = replace(made_of, bits=tuning.bits)
+    description = replace(made_of, bits=tuning.bits, tuned_on=tuning.data.store.fingerprint)
     if layout.description.is_file() and NetworkDescription.read(layout.description, _OTHER) != description:
         raise ValueError(f"{layout.folder} holds another network; {_OTHER}")
     description.write(layout.description)
