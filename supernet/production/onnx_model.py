@@ -31,7 +31,7 @@ def check_packages() -> None:
     """Raise ValueError naming the packages that exporting needs and this machine lacks."""
     missing = [name for name in NEEDED if find_spec(name) is None]
     if missing:
-        raise ValueError(f"--format onnx needs {', '.join(missing)}; run: pip install 'dualfair[onnx]'")
+        raise ValueError(f"ONNX needs {', '.join(missing)}; run: pip install 'dualfair[onnx]'")
 
 
 def to_onnx(model, size: int, output: str = EMBEDDINGS) -> bytes:

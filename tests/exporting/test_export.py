@@ -447,7 +447,7 @@ def test_one_image_that_does_not_agree_is_enough(monkeypatch, wrong):
 def test_missing_packages_are_named(run, tmp_path, dualfair, monkeypatch):
     monkeypatch.setattr(onnx_model, "find_spec", lambda name: None if name == "onnxscript" else name)
     found = dualfair("export", training(run), "--format", "onnx", "--to", tmp_path / "out")
-    assert (found.status, "--format onnx needs onnxscript; run: pip install" in found.err) == (2, True)
+    assert (found.status, "ONNX needs onnxscript; run: pip install" in found.err) == (2, True)
 
 
 def test_the_code_of_the_guide_runs(exported, tmp_path, capsys):

@@ -16,10 +16,11 @@ from dualfair.evaluation.metrics.pairs import make_pairs
 from dualfair.evaluation.metrics.verification import group_ten_fold
 from dualfair.evaluation.scoring.embedding import embed
 from dualfair.runs.devices import choose_device
+from dualfair.runs.records.study import StudyReport
 from dualfair.runs.standalone import open_standalone
 from dualfair.studies.quantise import QuantiseOptions
 from dualfair.studies.quantise.figure import accuracy_figure
-from dualfair.studies.quantise.study import QuantiseStudy
+from dualfair.studies.quantise.result import QuantiseStudy
 from dualfair.studies.quantise.verdict import (
     COSINE,
     IDENTIFICATION,
@@ -242,6 +243,12 @@ def test_every_network_is_measured_before_and_after(study):
     cosines = {row["bits"]: float(row["value"]) for row in rows if row["measure"] == "cosine to float32"}
     assert cosines["2"] < cosines["8"] < 1 + 1e-6 and cosines["32"] == pytest.approx(1)
     said = (study / "said.txt").read_text()
+    report = StudyReport.read(study / "out/study.json", "")
+    told = {sentence.removesuffix(".").partition(" seed 0: ")[2] for sentence in report.sentences}
+    assert {line.strip() for line in said.splitlines() if ": shown to be" in line} <= told
+    assert [table.caption for table in report.tables] == [f"{name} seed 0" for name in (
+        "timm.test_resnet:cosface", "101-101-101-101:cosface")]  # fmt: skip
+    assert report.tables[0].lines()[0] in said and report.figures[0].file == "quantise.png"
     assert f"Judged on the test people of {study / 'faces'}" in said
     assert "steps on 144 images" in said and "steps on 240 images" in said
 

@@ -1,8 +1,8 @@
 """What fewer bits do to networks and to groups of people: every network before and after, on the same people."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +12,9 @@ from dualfair.evaluation.scoring.device_ranks import counter_on
 from dualfair.evaluation.scoring.distributed import embed_together
 from dualfair.evaluation.subject import drawn_pairs, groups_of
 from dualfair.presentation.figures import save
-from dualfair.presentation.table import Column, table
 from dualfair.runs.devices import Workplace
-from dualfair.runs.layout import Inside, StudyLayout, TrainingLayout
-from dualfair.runs.records.codec import Record
+from dualfair.runs.layout import TrainingLayout
+from dualfair.runs.records.study import StudyFigure
 from dualfair.runs.records.training import Failure
 from dualfair.runs.standalone import open_standalone
 from dualfair.runs.watching import ShouldStop, ShowProgress, never, silent
@@ -29,17 +28,9 @@ from dualfair.studies.quantise.integers import (
     integer_network,
     write_integers,
 )
+from dualfair.studies.quantise.result import QuantiseLayout, QuantiseStudy
 from dualfair.studies.quantise.tuning import Data, Source, Tuning, tune, tunings
-from dualfair.studies.quantise.verdict import (
-    COSINE,
-    IDENTIFICATION,
-    SPREADS,
-    Judged,
-    Number,
-    accuracies_part,
-    compared,
-    measured,
-)
+from dualfair.studies.quantise.verdict import Judged, Number, compared, measured
 from dualfair.supernet.files import write_csv
 from dualfair.supernet.images.choice import Choice, choose
 from dualfair.supernet.images.face_set import FaceSet
@@ -48,88 +39,6 @@ from dualfair.supernet.production import onnx_model
 from dualfair.supernet.production.integers import BITS
 from dualfair.supernet.production.quantisation import FEWEST, FULL
 from dualfair.supernet.training.process_group import divide
-
-
-def _sentence(numbers: Sequence[Number]) -> str:
-    """How a measure changes in the tunings of a network by the same bits and data, of which some show that it does."""
-    shown, first = [number for number in numbers if number.changed], numbers[0]
-    what = f"  {first.form}, {first.data}: {first.measure} ({first.part})"
-    more = {"higher" if number.difference > 0 else "lower" for number in shown}
-    differences = [number.difference for number in numbers]
-    told = f"{np.mean(differences):+.3g}"
-    if len(numbers) == 1:
-        told += f" [{first.difference_low:.3g}, {first.difference_high:.3g}]"
-    else:
-        told += f" (mean of {len(numbers)} seeds, {min(differences):+.3g} to {max(differences):+.3g})"
-    times = "" if len(numbers) == 1 else f" in {len(shown)} of {len(numbers)}"
-    return f"{what} {told}: shown to be {' and '.join(sorted(more))}{times}, n = {first.people} people"
-
-
-class QuantiseLayout(StudyLayout):
-    """The folder that results are written to."""
-
-    numbers = Inside("quantise.json")
-    table = Inside("quantise.csv")
-    figure = Inside("quantise.png")
-
-
-@dataclass(frozen=True)
-class QuantiseStudy(Record):
-    """Networks in fewer bits on the people of `judged_on`, by groups of a column, of faces with a fingerprint; `data`
-    are the fingerprints of what networks were tuned on, by name."""
-
-    options: QuantiseOptions
-    faces: str
-    column: str
-    data: Mapping[str, str]
-    judged_on: tuple[str, ...]
-    numbers: tuple[Number, ...]
-    integers: tuple[IntegerNetwork, ...] = ()
-
-    def lines(self) -> Iterator[str]:
-        """A table a network, and what changed beyond its interval, as lines of text."""
-        for network in dict.fromkeys(number.network for number in self.numbers):
-            yield from ("", network, *self._table(network))
-            by_measure: dict[tuple, list[Number]] = {}
-            for number in self.numbers:
-                if number.network == network and number.bits < FULL:
-                    key = number.form, number.data, number.part, number.measure
-                    by_measure.setdefault(key, []).append(number)
-            changed = [numbers for numbers in by_measure.values() if any(number.changed for number in numbers)]
-            yield from map(_sentence, changed)
-            if not changed:
-                yield "  No measure is shown to change: all intervals of differences hold 0"
-            yield from self._integer_table(network)
-        yield "[ ] are 95 % bootstrap intervals over people of the difference to 32 bits on the same people"
-        yield "std in percent; it and rank_disparity grow by chance where more goes wrong, and ser falls where all"
-        yield "groups lose alike: whether one loses more than others, its lead says, its accuracy less the groups' mean"
-
-    def _table(self, network: str) -> list[str]:
-        """Some of the measures; groups' accuracies are of pairs, or of identification where there are none."""
-        rows: dict[tuple, dict[tuple[str, str], float | None]] = {}
-        for number in self.numbers:
-            if number.network == network:
-                key = number.form, number.data, number.seed
-                rows.setdefault(key, {})[number.part, number.measure] = number.value
-        told = [(COSINE, "cosine to float32"), (IDENTIFICATION, "error"), (IDENTIFICATION, "rank_disparity")]
-        told += [(accuracies_part(self.numbers), measure) for measure in SPREADS]
-        columns = [Column("form", "text"), Column("data", "text"), Column("seed", "whole"), Column("cosine")]
-        columns += [Column(f"{measure} ({part})") for part, measure in told[1:]]
-        return table(columns, [[*key, *(values[each] for each in told)] for key, values in rows.items()]).lines()
-
-    def _integer_table(self, network: str) -> list[str]:
-        """How ONNX files of integers agree with the simulation, and what they take."""
-        rows = [
-            (
-                *(each.data, each.seed, each.cosine, each.smallest_cosine, each.bytes / 1e6, each.bytes_float32 / 1e6),
-                *(each.milliseconds, each.milliseconds_float32),
-            )
-            for each in self.integers
-            if each.network == network
-        ]
-        names = ("cosine to simulation", "smallest", "MB", "MB in float32", "ms an image, one thread", "ms in float32")
-        columns = [Column("integers of", "text"), Column("seed", "whole"), *map(Column, names)]
-        return table(columns, rows).lines() if rows else []
 
 
 def quantise(
@@ -183,14 +92,17 @@ def quantise(
         of_integers += told[1]
     fingerprints = {each.name: each.store.fingerprint for each in images}
     judged_on = chosen.description, *chosen.notes, *notes
-    measured_here = tuple(numbers), tuple(of_integers)
-    study = QuantiseStudy(options, store.fingerprint, chosen.group_column, fingerprints, judged_on, *measured_here)
+    found = tuple(numbers), tuple(of_integers)
+    study = QuantiseStudy(options, store.fingerprint, chosen.group_column, fingerprints, judged_on, *found)
     if directory.leads:
         study.write(results.numbers)
         cells = [number.to_json() for number in numbers]
         write_csv(results.table, [[*cells[0]], *([*row.values()] for row in cells)])
+        figures = ()
         if any(number.bits < FULL for number in numbers):
             save(accuracy_figure(numbers), results.figure)
+            figures = (StudyFigure(results.figure.name, "Accuracies of groups over bits, as simulated"),)
+        study.report(figures).write(results.report)
     for line in (f"Judged on {judged_on[0]}", *judged_on[1:], *study.lines(), f"Everything is in {directory.path}"):
         directory.say(line)
     return study
