@@ -1,0 +1,145 @@
+"""How a classifier decides about two groups: its performance, its bias, and both in one objective to repair it by.
+
+Bias is signed here, the first group less the second, so that an interval that holds 0 is one of groups that may fare
+alike; `metrics.classification.rate_difference` is its absolute value, the largest over classes. Definitions are those
+of Savani et al. (2020); `bias_amplification` is that of Wang et al. (2020) on test sets that hold every image once in
+each domain.
+
+Shape legend: N samples, C candidates for a threshold.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from dualfair.evaluation.metrics.classification import RATES, positive_rates
+from dualfair.evaluation.statistics.bootstrap import Interval, identity_bootstrap
+
+TOLERANCE = 0.05
+"""Absolute bias from which on a classifier is of no use to the objective."""
+STEEPNESS = 500.0
+"""Of the smooth objective at the tolerance."""
+CANDIDATES = 501
+"""Thresholds that are tried, from 0 to 1."""
+
+
+def accuracy(predicted: np.ndarray, labels: np.ndarray) -> float:
+    """The share of samples (N,) that are classified right."""
+    return float(np.mean(predicted == labels))
+
+
+def balanced_accuracy(predicted: np.ndarray, labels: np.ndarray) -> float:
+    """Mean over the classes that there are of the share of their samples (N,) classified right; of two classes
+    (TPR + TNR) / 2."""
+    right = predicted == labels
+    return float(np.mean([right[labels == label].mean() for label in np.unique(labels)]))
+
+
+def signed_difference(measure: str, predicted: np.ndarray, labels: np.ndarray, second: np.ndarray) -> float:
+    """SPD, EOD or AOD of two classes, 0 and 1, of which 1 is taken as positive: that of the first group less that of
+    the `second` (N,), in [-1, 1].
+
+    SPD = P(1 | first) - P(1 | second), EOD = TPR - TPR, AOD = ((FPR - FPR) + (TPR - TPR)) / 2, where the two may
+    cancel. NaN where a group, or its samples of a class, are too few (`MINIMUM_PROBES`), or there is one group only.
+    """
+    rates = RATES[measure](positive_rates(predicted, labels, second, 1))
+    return float(rates[0] - rates[1]) if len(rates) == 2 else math.nan
+
+
+def bias_amplification(predicted: np.ndarray, labels: np.ndarray, second: np.ndarray) -> float:
+    """Mean over classes of max(n1, n2) / (n1 + n2) - 1/2, where n1 and n2 are how often the class is given in the first
+    group and in the second: 0 where both get every class as often, 1/2 where each class is given in one of them only.
+
+    It says something of samples that stand in both groups, as pictures in colour and in grey do; it has no sign, and
+    chance alone puts it above 0. NaN for one group only; a class that is never given is left out.
+    """
+    if len(np.unique(second)) != 2:
+        return math.nan
+    classes = np.unique(np.concatenate([labels, predicted]))
+    counts = np.array([[np.count_nonzero(predicted[second == of] == each) for each in classes] for of in (False, True)])
+    given = counts.sum(axis=0) > 0
+    return float(np.mean(counts.max(axis=0)[given] / counts.sum(axis=0)[given]) - 0.5)
+
+
+PERFORMANCES: Mapping[str, Callable[[np.ndarray, np.ndarray], float]] = {
+    "accuracy": accuracy,
+    "balanced_accuracy": balanced_accuracy,
+}
+BIASES: Mapping[str, Callable[[np.ndarray, np.ndarray, np.ndarray], float]] = {
+    **{name: lambda *of, name=name: signed_difference(name, *of) for name in RATES},
+    "bias_amplification": bias_amplification,
+}
+"""Signed, but for the last, which alone is of any number of classes."""
+
+
+def objective(performance: float, bias: float, tolerance: float = TOLERANCE) -> float:
+    """phi: the performance where the absolute bias is below the tolerance, and else 0; NaN where either is."""
+    if math.isnan(performance) or math.isnan(bias):
+        return math.nan
+    return performance if abs(bias) < tolerance else 0.0
+
+
+def smooth_objective(performance: float, bias: float, tolerance: float = TOLERANCE) -> float:
+    """phi without its step: performance / (1 + exp(500 (|bias| - tolerance))), to choose by where all are too biased.
+
+    >>> round(smooth_objective(0.9, 0.05), 3)
+    0.45
+    """
+    # Beyond some 700 the exponential overflows; the value is 0 long before.
+    return performance / (1 + math.exp(min(STEEPNESS * (abs(bias) - tolerance), 700.0)))
+
+
+@dataclass(frozen=True)
+class Judge:
+    """What decisions are judged by: names out of PERFORMANCES and BIASES, and the tolerance of the bias."""
+
+    performance: str
+    bias: str
+    tolerance: float = TOLERANCE
+
+    def __post_init__(self) -> None:
+        for what, name, table in (("performance", self.performance, PERFORMANCES), ("bias", self.bias, BIASES)):
+            if name not in table:
+                raise ValueError(f"unknown {what} {name!r}; choose from {', '.join(table)}")
+        if not 0 < self.tolerance <= 1:
+            raise ValueError(f"tolerance must be above 0 and at most 1, got {self.tolerance:g}")
+
+    def measured(self, predicted: np.ndarray, labels: np.ndarray, second: np.ndarray) -> tuple[float, float]:
+        """Performance and bias of decisions (N,) with the numbers of the true classes (N,); `second` (N,) is true for
+        the second group."""
+        return PERFORMANCES[self.performance](predicted, labels), BIASES[self.bias](predicted, labels, second)
+
+    def intervals(
+        self,
+        predicted: np.ndarray,
+        labels: np.ndarray,
+        second: np.ndarray,
+        identities: np.ndarray,
+        *,
+        resamples: int,
+        seed: int,
+    ) -> tuple[Interval, Interval]:
+        """Performance and bias with bootstrap intervals over the people, or images, that `identities` (N,) name."""
+
+        def statistic(rows: np.ndarray) -> np.ndarray:
+            return np.array(self.measured(predicted[rows], labels[rows], second[rows]))
+
+        return identity_bootstrap(statistic, identities, resamples=resamples, seed=seed)
+
+    def choose_threshold(self, scores: np.ndarray, labels: np.ndarray, second: np.ndarray) -> float:
+        """The threshold in [0, 1] at which scores (N,) of class 1 do best by the smooth objective, decided as 1 from it
+        on; of equal ones that nearest to 1/2. Choose on validation samples, never on those that are reported.
+
+        Raises ValueError where the bias is undefined at all of them.
+        """
+        best, chosen = -math.inf, math.nan
+        for threshold in sorted(np.linspace(0, 1, CANDIDATES).tolist(), key=lambda each: abs(each - 0.5)):
+            performance, bias = self.measured((scores >= threshold).astype(int), labels, second)
+            value = smooth_objective(performance, bias, self.tolerance)
+            if not math.isnan(bias) and value > best:
+                best, chosen = value, threshold
+        if math.isnan(chosen):
+            raise ValueError(f"{self.bias} is undefined of these samples: too few of a class in a group")
+        return chosen
