@@ -11,8 +11,9 @@ INPUT, EMBEDDINGS, SCORES = "images", "embeddings", "class_scores"
 """What goes in, and what comes out: of networks that are judged by class scores, these."""
 NEEDED = ("onnx", "onnxscript", "onnxruntime")
 LEAST_COSINE = 0.9999
-LEAST_OF_INTEGERS = 0.9
-"""Integers add what is rounded between the quantisers of a simulation: 0.978 was the least of six networks."""
+LEAST_OF_INTEGERS = 0.8
+"""Integers add what is rounded between the quantisers of a simulation: over these images 0.978 was the least of twelve
+small networks, and 0.90 that of a transformer."""
 BATCHES = (1, 2, 7)
 COMPARED = 70
 
@@ -59,7 +60,7 @@ def to_onnx(model, size: int, output: str = EMBEDDINGS) -> bytes:
             )
     except (RuntimeError, torch.onnx.errors.OnnxExporterError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise ValueError(f"torch cannot export this network to ONNX ({reason}); take --format timm or state") from error
+        raise ValueError(f"torch cannot export this network to ONNX ({reason})") from error
     finally:
         exporter.setLevel(level)
     proto = program.model_proto
@@ -95,13 +96,17 @@ def compare(model, data: bytes, size: int, least: float = LEAST_COSINE) -> Agree
 
 
 def open_session(data: bytes, threads: int = 0):
-    """An onnxruntime session on the CPU that says nothing but errors; 0 threads leaves their number to it."""
+    """An onnxruntime session on the CPU that says nothing but errors; 0 threads leaves their number to it. Raises
+    ValueError for what is no network."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = threads
-    return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    try:
+        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise ValueError(f"onnxruntime cannot open this network ({' '.join(str(error).split())[:200]})") from error
 
 
 def _batches(size: int):

@@ -245,7 +245,8 @@ def test_every_network_is_measured_before_and_after(study):
     said = (study / "said.txt").read_text()
     report = StudyReport.read(study / "out/study.json", "")
     told = {sentence.removesuffix(".").partition(" seed 0: ")[2] for sentence in report.sentences}
-    assert {line.strip() for line in said.splitlines() if ": shown to be" in line} <= told
+    shown = {line.strip() for line in said.splitlines() if ": shown to be" in line}
+    assert shown and shown <= told
     assert [table.caption for table in report.tables] == [f"{name} seed 0" for name in (
         "timm.test_resnet:cosface", "101-101-101-101:cosface")]  # fmt: skip
     assert report.tables[0].lines()[0] in said and report.figures[0].file == "quantise.png"
@@ -404,6 +405,18 @@ def test_networks_of_8_bits_become_onnx_files_that_are_judged_and_exported(study
     assert exported.status == 0, exported.err
     assert "onnxruntime agrees with its simulation of 8 bits: smallest cosine 0.9" in exported.out
     assert (study / "exported/model.onnx").read_bytes() == (folder / "model.onnx").read_bytes()
+    result = dualfair("evaluate", "--network", study / "exported", "--faces", study / "faces", "--out", study / "ev")
+    assert "its 8 bits are simulated; integers are measured by 'dualfair quantise --onnx'" in result.out
+    # A file of other weights, or none at all, is not exported; the study makes it anew.
+    whole = (folder / "model.onnx").read_bytes()
+    for wrong in (b"", (folder.parent / "seed-1/model.onnx").read_bytes()):
+        (folder / "model.onnx").write_bytes(wrong)
+        refused = dualfair("export", folder, "--to", study / "refused-file", "--format", "onnx")
+        assert refused.status == 2 and "no model.onnx of integers that is made of its weights" in refused.err
+    without = dualfair("quantise", *asked(study), *WORDS, "--out", out)
+    assert f"Not measured, for want of --onnx: the integers that lie in {out}" in without.out
+    assert dualfair("quantise", *asked(study), *WORDS, "--onnx", "--out", out).status == 0
+    assert (folder / "model.onnx").read_bytes() == whole
     again = open_standalone(study / "exported", choose_device("cpu"), print)
     opened = open_standalone(folder, choose_device("cpu"), print)
     assert again.bits == 8 and (again.trained_on, again.tuned_on) == (opened.trained_on, opened.tuned_on)
@@ -417,7 +430,7 @@ def test_networks_of_8_bits_become_onnx_files_that_are_judged_and_exported(study
     ("kind", "words", "line"),
     [
         ("8-bits-own", (), "is quantised to 8 bits, which timm's config.json cannot hold; take --format onnx or"),
-        ("2-bits-own", ("--format", "onnx"), "is quantised to 2 bits and has no model.onnx of integers"),
+        ("2-bits-own", ("--format", "onnx"), "is quantised to 2 bits and has no model.onnx of integers that is made"),
     ],
 )
 def test_a_format_that_cannot_hold_fewer_bits_is_refused(study, dualfair, kind, words, line):

@@ -112,8 +112,8 @@ def export(
         )
     if bits and exported_as == "onnx" and source.integers is None:
         raise ValueError(
-            f"{training.network} is quantised to {bits} bits and has no {onnx_model.FILE} of integers; 'dualfair "
-            "quantise' makes one of 8 bits with --onnx, or take --format state"
+            f"{training.network} is quantised to {bits} bits and has no {onnx_model.FILE} of integers that is made of "
+            "its weights; 'dualfair quantise' makes one of 8 bits with --onnx, or take --format state"
         )
     # The model shares the network's layers: folding the one folds the other.
     model = model_of(network, scored)
@@ -128,8 +128,8 @@ def export(
     agreement = None
     if exported_as == "onnx":
         size, model = network.skeleton.image_size, model.to(memory_format=torch.contiguous_format)
-        data = source.integers or onnx_model.to_onnx(model, size, about["output"]["name"])
-        least = onnx_model.LEAST_OF_INTEGERS if source.integers else onnx_model.LEAST_COSINE
+        data = source.integers if bits else onnx_model.to_onnx(model, size, about["output"]["name"])
+        least = onnx_model.LEAST_OF_INTEGERS if bits else onnx_model.LEAST_COSINE
         agreement = onnx_model.compare(model, data, size, least)
         files[onnx_model.FILE] = data
         compared = asdict(agreement)

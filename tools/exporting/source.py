@@ -22,7 +22,7 @@ from dualfair.runs.records.search import SearchConfig
 from dualfair.runs.records.training import MEASURES, SPLITS, TrainConfig, TrainingResult
 from dualfair.runs.run_files import RunFiles, open_runs, read_result, reason
 from dualfair.runs.standalone import Standalone, open_standalone
-from dualfair.runs.trained_run import faces_of, recorded_setting
+from dualfair.runs.trained_run import faces_of, recorded_setting, weights_digest
 from dualfair.runs.training_spec import TrainingSpec
 from dualfair.runs.watching import Say
 from dualfair.stages.recommendation import finished_trainings, objective_names, recommend, trained_networks
@@ -30,6 +30,7 @@ from dualfair.supernet.files import read_json
 from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.images import PEOPLE
 from dualfair.supernet.images.store import ORIGIN
+from dualfair.supernet.production.integers import made_of_what
 from dualfair.supernet.production.onnx_model import FILE
 from dualfair.supernet.training.recipe import Recipe
 
@@ -60,7 +61,7 @@ class StageConfig(Record):
 class Source:
     """A network on the CPU as it was `trained`, and `why` it is this one, with what is known of its training: the
     recipe, the `name` of its faces and what their faces.json says, and `metrics` (those of `metrics_of`). `integers` is
-    the ONNX file beside a quantised one, if there is one."""
+    the ONNX file beside a quantised one that is made of it, if there is one."""
 
     trained: Standalone
     why: str
@@ -163,9 +164,14 @@ def _opened(path: Path, why: str, say: Say) -> Source:
     trained = open_standalone(path, torch.device("cpu"), say)
     folder = (path if path.is_dir() else path.parent).resolve()
     if trained.bits:
-        say("What it comes to on people stands in the results of 'dualfair quantise'; nothing is measured again")
+        say(
+            "What it comes to on people stands in the results of 'dualfair quantise'; recipe and faces stand in an "
+            "export of the training that it was made of"
+        )
         file = folder / FILE
         integers = file.read_bytes() if file.is_file() else None
+        if integers is not None and made_of_what(integers) != weights_digest(trained.network.state_dict()):
+            integers = None
         return Source(trained, why, metrics_of(trained.training.seed), integers=integers)
     stage = TrainingsLayout(folder.parents[1])
     of_study = stage.folder.parent.name == "studies"

@@ -114,6 +114,8 @@ def _of_faces(path: Path, standalone: "Standalone", asked: Asked) -> Subject:
     notes = () if about or split else (f"{path} was trained on other faces: all images here are evaluated",)
     if about and split in ("all", "train"):
         notes = ("the network was trained on some of these people: its numbers are too good",)
+    if standalone.bits:
+        notes += (f"its {standalone.bits} bits are simulated; integers are measured by 'dualfair quantise --onnx'",)
     if standalone.tuned_on == store.fingerprint and not about:
         notes += ("its fewer bits were tuned on these images, without labels: its numbers may be too good",)
     no_groups = np.full(len(choice.rows), "")

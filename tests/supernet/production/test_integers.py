@@ -13,8 +13,9 @@ from torch.nn import functional
 from dualfair.supernet.families.backbone_network import build_backbone
 from dualfair.supernet.network import build
 from dualfair.supernet.production import onnx_model
-from dualfair.supernet.production.integers import to_integers
+from dualfair.supernet.production.integers import made_of_what, to_integers
 from dualfair.supernet.production.quantisation import quantised, quantisers
+from dualfair.supernet.skeleton import SKELETONS
 from tests.supernet.production.test_quantisation import seeing
 
 
@@ -102,6 +103,43 @@ def test_what_is_between_quantisers_gets_the_range_of_the_images_that_are_given(
         image = next(node for node in graph.node if node.input[0] == onnx_model.INPUT)
         scales.append(values[image.input[1]])
     assert scales[0] == pytest.approx(scales[1] / 2, rel=1e-5)
+
+
+@pytest.mark.parametrize("place", ["trunk.stem", "positions.1", "trunk.blocks.1.quantiser"])
+def test_a_range_stands_where_its_quantiser_does(tiny, place):
+    """One that is far too narrow changes integers as it changes the simulation."""
+    network = simulated(tiny, IMAGES)
+    narrow = next(each for name, each in quantisers(network).items() if place in name)
+    with torch.no_grad():
+        before = network(IMAGES)
+        narrow.highest.mul_(0.2)
+        expected = network(IMAGES)
+    session = onnx_model.open_session(to_integers(network, [IMAGES]))
+    found = torch.from_numpy(session.run(None, {"images": IMAGES.numpy()})[0])
+    assert functional.cosine_similarity(found, expected).min() > 0.98
+    assert (
+        functional.cosine_similarity(found, before).min() < functional.cosine_similarity(found, expected).min() - 0.01
+    )
+
+
+def test_quantisers_in_a_row_are_one(tiny):
+    """An identity hands a block what another block has rounded already."""
+    torch.manual_seed(0)
+    network = build("1-0-0-1-0-0-1-0:cosface", SKELETONS["nas-bench-macro"].resized(24, None), 5)
+    network.train()(IMAGES)
+    network = seeing(quantised(network.eval(), 8), IMAGES)
+    session = onnx_model.open_session(to_integers(network, [IMAGES]))
+    with torch.no_grad():
+        expected = network(IMAGES)
+    found = torch.from_numpy(session.run(None, {"images": IMAGES.numpy()})[0])
+    assert functional.cosine_similarity(found, expected).min() > 0.97
+
+
+def test_the_embedding_is_no_integer_and_a_file_says_what_it_is_made_of(network, file):
+    graph, _ = initialisers(file)
+    assert next(node for node in graph.node if node.output[0] == "embeddings").op_type in ("Gemm", "MatMul", "Add")
+    assert made_of_what(file) == "" and made_of_what(to_integers(network, [IMAGES], "these")) == "these"
+    assert made_of_what(b"") is None and made_of_what(b"no file of ONNX") is None
 
 
 @pytest.mark.parametrize("bits", [6, None])

@@ -3,27 +3,24 @@
 Shape legend: N images, B batch, S side of the images in pixels, D embedding.
 """
 
-import copy
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from dualfair.evaluation.scoring.embedding import embed, network_input
 from dualfair.runs.records.codec import Record
+from dualfair.runs.trained_run import weights_digest
 from dualfair.studies.quantise.tuning import Tuning
 from dualfair.supernet.files import write_bytes
 from dualfair.supernet.images.face_set import FaceSet
 from dualfair.supernet.network import Network
 from dualfair.supernet.production import onnx_model
-from dualfair.supernet.production.exported import model_of
-from dualfair.supernet.production.folding import fold
 from dualfair.supernet.production.foreign_network import OnnxEmbedder
-from dualfair.supernet.production.integers import to_integers
+from dualfair.supernet.production.integers import made_of_what, to_integers
 
 CALIBRATED = 512
 """Images of those that a network was tuned on, drawn by its seed, that say the ranges of what is between quantisers."""
@@ -49,10 +46,14 @@ class IntegerNetwork(Record):
 
 
 def write_integers(tuning: Tuning, network: Network, path: Path) -> None:
-    """Write a tuned network as an ONNX file of integers. Raises ValueError where it cannot be translated."""
+    """Write a tuned network as an ONNX file of integers, unless the file is there and made of its weights. Raises
+    ValueError where it cannot be translated."""
+    digest = weights_digest(network.state_dict())
+    if path.is_file() and made_of_what(path.read_bytes()) == digest:
+        return
     images = tuning.data.images(tuning.source.standalone)
     some = np.random.default_rng(tuning.seed).permutation(len(images))[:CALIBRATED]
-    write_bytes(path, to_integers(network, _batches(images, np.sort(some))))
+    write_bytes(path, to_integers(network, _batches(images, np.sort(some)), digest))
 
 
 def integer_embeddings(path: Path, images: FaceSet) -> np.ndarray:
@@ -60,14 +61,12 @@ def integer_embeddings(path: Path, images: FaceSet) -> np.ndarray:
     return embed(OnnxEmbedder(path, images.size).eval(), images)
 
 
-def integer_network(
-    tuning: Tuning, path: Path, float32: bytes, embeddings: np.ndarray, simulated: np.ndarray
-) -> IntegerNetwork:
+def integer_network(tuning: Tuning, path: Path, embeddings: np.ndarray, simulated: np.ndarray) -> IntegerNetwork:
     """What an ONNX file of integers is beside the network in 32 bits, as ONNX, and beside the simulation; embeddings
     (N, D) are of the same images."""
-    integers, size = path.read_bytes(), tuning.source.standalone.network.skeleton.image_size
+    integers, float32 = path.read_bytes(), tuning.source.onnx
     cosines = (embeddings * simulated).sum(axis=1)
-    taken, taken_float32 = _milliseconds([integers, float32], size)
+    taken, taken_float32 = _milliseconds([integers, float32], tuning.source.standalone.network.skeleton.image_size)
     return IntegerNetwork(
         network=tuning.source.name,
         data=tuning.data.name,
@@ -80,14 +79,6 @@ def integer_network(
         milliseconds=taken,
         milliseconds_float32=taken_float32,
     )
-
-
-def float32_onnx(network: Network) -> bytes:
-    """A network in 32 bits as ONNX, as fast as `dualfair export --format onnx --fold-bn` makes it."""
-    network = copy.deepcopy(network).cpu()
-    fold(network)
-    model = model_of(network, scored=False).to(memory_format=torch.contiguous_format)
-    return onnx_model.to_onnx(model, network.skeleton.image_size)
 
 
 def _batches(images: FaceSet, numbers: np.ndarray) -> Iterator[Tensor]:

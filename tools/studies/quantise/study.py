@@ -23,7 +23,6 @@ from dualfair.studies.quantise import OWN, QuantiseOptions
 from dualfair.studies.quantise.figure import accuracy_figure
 from dualfair.studies.quantise.integers import (
     IntegerNetwork,
-    float32_onnx,
     integer_embeddings,
     integer_network,
     write_integers,
@@ -103,6 +102,8 @@ def quantise(
             save(accuracy_figure(numbers), results.figure)
             figures = (StudyFigure(results.figure.name, "Accuracies of groups over bits, as simulated"),)
         study.report(figures).write(results.report)
+    if not options.onnx and any((job.layout(directory.path).folder / onnx_model.FILE).is_file() for job in jobs):
+        directory.say(f"Not measured, for want of --onnx: the integers that lie in {directory.path}")
     for line in (f"Judged on {judged_on[0]}", *judged_on[1:], *study.lines(), f"Everything is in {directory.path}"):
         directory.say(line)
     return study
@@ -203,7 +204,6 @@ def _verdict(
     processes, say = place.processes, place.directory.say
     float32 = embed_together(source.standalone.network, images, processes)
     before, of_integers = measured(float32, float32, judged), []
-    onnx = float32_onnx(source.standalone.network) if options.onnx else b""
 
     def against_float32(embeddings: np.ndarray, job: Tuning, integers: bool) -> list[Number]:
         form = {"bits": job.bits, "integers": integers, "data": job.data.name, "seed": job.seed}
@@ -223,12 +223,15 @@ def _verdict(
             say(f"Left out: {job} has embeddings that are not finite")
             continue
         numbers += against_float32(simulated, job, integers=False)
-        if options.onnx and job.bits == BITS:
+        # Only the leader tells, so only it asks onnxruntime, with nobody beside it.
+        if options.onnx and job.bits == BITS and place.directory.leads:
             path = layout.folder / onnx_model.FILE
-            if place.directory.leads and not path.is_file():
+            try:
                 write_integers(job, network, path)
-            processes.wait()
-            embeddings = integer_embeddings(path, images)
+                embeddings = integer_embeddings(path, images)
+                of_integers.append(integer_network(job, path, embeddings, simulated))
+            except ValueError as error:
+                say(f"Left out: {job} has no integers, {error}")
+                continue
             numbers += against_float32(embeddings, job, integers=True)
-            of_integers.append(integer_network(job, path, onnx, embeddings, simulated))
     return numbers, of_integers

@@ -1,11 +1,14 @@
 """A quantised network from a trained one, without labels: a copy with quantisers learns to embed as that does."""
 
+import copy
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from dualfair.runs.devices import Workplace, seeded
 from dualfair.runs.layout import TrainingLayout
@@ -19,6 +22,9 @@ from dualfair.stages.training import run_training
 from dualfair.studies.quantise import QuantiseOptions
 from dualfair.supernet.images.face_set import FaceSet
 from dualfair.supernet.images.store import FaceStore
+from dualfair.supernet.production.exported import model_of
+from dualfair.supernet.production.folding import fold
+from dualfair.supernet.production.onnx_model import to_onnx
 from dualfair.supernet.production.quantisation import quantised
 from dualfair.supernet.training.trainer import NonFinite, Trainer
 
@@ -38,6 +44,14 @@ class Source:
         """How many numbers an embedding has."""
         network = self.standalone.network
         return network.heads[network.spec.head].neck.embedding
+
+    @cached_property
+    def onnx(self) -> bytes:
+        """The network as an ONNX file in 32 bits, as `dualfair export --format onnx --fold-bn` makes it."""
+        network = copy.deepcopy(self.standalone.network).cpu()
+        fold(network)
+        model = model_of(network, scored=False).to(memory_format=torch.contiguous_format)
+        return to_onnx(model, network.skeleton.image_size)
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,8 +124,11 @@ def tune(
     layout.folder.mkdir(parents=True, exist_ok=True)
     made_of = NetworkDescription.read(TrainingLayout(tuning.source.place).description, "train the network again")
     description = replace(made_of, bits=tuning.bits, tuned_on=tuning.data.store.fingerprint)
-    if layout.description.is_file() and NetworkDescription.read(layout.description, _OTHER) != description:
-        raise ValueError(f"{layout.folder} holds another network; {_OTHER}")
+    if layout.description.is_file():
+        there = NetworkDescription.read(layout.description, _OTHER)
+        # The data are part of the checkpoint's configuration; earlier versions did not say them here.
+        if replace(there, tuned_on=description.tuned_on) != description:
+            raise ValueError(f"{layout.folder} holds another network; {_OTHER}")
     description.write(layout.description)
     parts = weights_digest(standalone.network.state_dict()), tuning.data.digest, tuning.bits, recipe
     with seeded(tuning.seed):
