@@ -128,7 +128,7 @@ def _quantised(plain, ranges: dict, batches):
 
 
 def _leave_output(graph) -> None:
-    """Take the quantiser of the graph's output away, if there is one: nothing computes with it."""
+    """Take the quantiser of the graph's output away, if there is one, with its numbers: nothing computes with them."""
     made_by = {node.output[0]: node for node in graph.node}
     last = made_by[graph.output[0].name]
     if last.op_type == "DequantizeLinear":
@@ -136,6 +136,10 @@ def _leave_output(graph) -> None:
         made_by[first.input[0]].output[0] = last.output[0]
         graph.node.remove(last)
         graph.node.remove(first)
+    read = {name for node in graph.node for name in node.input}
+    kept = [each for each in graph.initializer if each.name in read]
+    del graph.initializer[:]
+    graph.initializer.extend(kept)
 
 
 def _without_marks(data: bytes):

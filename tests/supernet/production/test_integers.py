@@ -138,6 +138,7 @@ def test_quantisers_in_a_row_are_one(tiny):
 def test_the_embedding_is_no_integer_and_a_file_says_what_it_is_made_of(network, file):
     graph, _ = initialisers(file)
     assert next(node for node in graph.node if node.output[0] == "embeddings").op_type in ("Gemm", "MatMul", "Add")
+    assert {each.name for each in graph.initializer} <= {name for node in graph.node for name in node.input}
     assert made_of_what(file) == "" and made_of_what(to_integers(network, [IMAGES], "these")) == "these"
     assert made_of_what(b"") is None and made_of_what(b"no file of ONNX") is None
 
