@@ -38,18 +38,20 @@ def declared(section, key):
 
 REQUIRED = declared("options", "install_requires")
 ONNX = declared("options.extras_require", "onnx")
+REPAIR = declared("options.extras_require", "repair")
 TEST = declared("options.extras_require", "test")
 
 
 def test_every_imported_library_is_declared_and_no_other():
-    assert third_party(*PRODUCT) - {*ONNX} == {*REQUIRED}
-    assert third_party("tools/exporting", "supernet/production") & {*ONNX} == third_party(*PRODUCT) & {*ONNX}
+    assert third_party(*PRODUCT) - {*ONNX, *REPAIR} == {*REQUIRED}
+    for extra, rooms in ((ONNX, ("tools/exporting", "supernet/production")), (REPAIR, ("tools/studies/repair",))):
+        assert third_party(*rooms) & {*extra} == third_party(*PRODUCT) & {*extra}
 
 
 def test_what_tests_import_comes_with_them():
     ours = {path.stem for folder in ("tools/guides", "tests/support") for path in (ROOT / folder).glob("*.py")}
     assert third_party("tests") - ours <= {*REQUIRED, *TEST}
-    assert ONNX.items() <= TEST.items()
+    assert ONNX.items() | REPAIR.items() <= TEST.items()
 
 
 @pytest.mark.parametrize("line", REQUIRED.values(), ids=REQUIRED)

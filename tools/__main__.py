@@ -26,6 +26,7 @@ COMMANDS = {
     "evaluate": "Every measure of networks, or of any system's embeddings.",
     "transfer": "Retrained networks on other faces and by other attributes.",
     "quantise": "Trained networks in fewer bits: what that does to groups.",
+    "repair": "An unfair classifier mended, by several strategies side by side.",
     "export": "A trained network for production: timm, ONNX or plain weights.",
     "show": "Describe and draw a network, with its sizes and costs.",
     "check": "Tell what is wrong with a space, head or disparity of your own.",

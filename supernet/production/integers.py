@@ -85,11 +85,11 @@ def to_integers(network: Network, images: Iterable[Tensor], made_of: str = "") -
 def made_of_what(data: bytes) -> str | None:
     """What a file of `to_integers` says that it was made of; None for any other."""
     import onnx
-    from google.protobuf.message import DecodeError
 
     try:
         properties = onnx.load_from_string(data).metadata_props
-    except DecodeError:
+    # protobuf's own error, of a package that comes with onnx.
+    except Exception:
         return None
     return next((each.value for each in properties if each.key == _MADE_OF), None)
 

@@ -1,0 +1,253 @@
+"""Strategies of repair side by side, on the same samples; judged on test samples beside the network as it was."""
+
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from dualfair.evaluation.decisions import Judge, objective
+from dualfair.evaluation.metrics.classification import RATES
+from dualfair.evaluation.statistics.bootstrap import identity_bootstrap
+from dualfair.presentation.table import Column, Table, table
+from dualfair.runs.devices import Workplace, seeded
+from dualfair.runs.layout import Inside, StudyLayout
+from dualfair.runs.records.codec import Record
+from dualfair.runs.records.study import StudyReport
+from dualfair.studies.repair import RepairOptions
+from dualfair.studies.repair.baselines import BASELINES, OF_TWO_CLASSES
+from dualfair.studies.repair.strategies import STRUCTURAL, mask_options
+from dualfair.studies.repair.task import Classifier, Task, at_best_threshold
+from dualfair.supernet.files import write_csv
+
+UNCHANGED = "unchanged"
+STRATEGIES = {**BASELINES, **STRUCTURAL}
+
+
+class RepairLayout(StudyLayout):
+    """The folder that results are written to."""
+
+    numbers = Inside("repair.json")
+    table = Inside("repair.csv")
+
+    def result(self, strategy: str, seed: int) -> Path:
+        """The result of a strategy by a seed."""
+        return self.folder / strategy / f"seed-{seed}" / "repair.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result(Record):
+    """What a strategy by a seed came to on n test samples of so many people: performance and signed bias with 95 %
+    intervals, the objective, what both are more than unchanged on the same samples; and the share of the weights that
+    a mask removed. `configuration` identifies what was asked for. None is undefined."""
+
+    strategy: str
+    seed: int
+    n: int
+    people: int
+    performance: float
+    performance_low: float | None
+    performance_high: float | None
+    bias: float | None
+    bias_low: float | None
+    bias_high: float | None
+    objective: float | None
+    performance_difference: float | None
+    performance_difference_low: float | None
+    performance_difference_high: float | None
+    bias_difference: float | None
+    bias_difference_low: float | None
+    bias_difference_high: float | None
+    removed: float | None
+    seconds: float
+    configuration: str
+
+    @property
+    def less_biased(self) -> bool:
+        """Whether it is shown to be less biased than unchanged: the bias moved towards 0, beyond its interval."""
+        ends = self.bias_difference_low, self.bias_difference_high
+        if None in (*ends, self.bias, self.bias_difference):
+            return False
+        return (ends[0] > 0 or ends[1] < 0) and abs(self.bias) < abs(self.bias - self.bias_difference)
+
+
+@dataclass(frozen=True)
+class RepairStudy(Record):
+    """All results, and what they are of, in words."""
+
+    of: str
+    options: RepairOptions
+    performance: str
+    bias: str
+    results: tuple[Result, ...]
+
+    def table(self) -> Table:
+        """A row a strategy: means over seeds, and how many of these are of use."""
+        rows = []
+        for strategy in dict.fromkeys(result.strategy for result in self.results):
+            of = [result for result in self.results if result.strategy == strategy]
+            rows.append(
+                (
+                    *(strategy, len(of), _mean(of, "performance"), _mean(of, "bias"), _mean(of, "objective")),
+                    *(sum(bool(each.objective) for each in of), sum(each.less_biased for each in of)),
+                    *(_mean(of, "removed"), _mean(of, "seconds")),
+                )
+            )
+        columns = [Column("strategy", "text"), Column("seeds", "whole"), Column(self.performance), Column(self.bias)]
+        columns += [Column("objective"), Column("within tolerance", "whole"), Column("shown less biased", "whole")]
+        return table([*columns, Column("share removed"), Column("seconds")], rows, self.of)
+
+    def sentences(self) -> list[str]:
+        """Which strategies are shown to lessen the bias, and what that costs."""
+        before = [result for result in self.results if result.strategy == UNCHANGED]
+        told = []
+        for strategy in dict.fromkeys(result.strategy for result in self.results if result.less_biased):
+            of = [result for result in self.results if result.strategy == strategy]
+            cost, bias, bias_before = _mean(of, "performance_difference"), _mean(of, "bias"), _mean(before, "bias")
+            told.append(
+                f"{strategy} is shown to lessen {self.bias} in {sum(each.less_biased for each in of)} of {len(of)} "
+                f"seeds: mean {bias:+.3f}, unchanged {bias_before:+.3f}; {self.performance} {cost:+.3f}"
+            )
+        n = ", ".join(f"{count:,}" for count in sorted({result.n for result in self.results}))
+        told = told or [f"No strategy is shown to lessen {self.bias}: all intervals of its differences hold 0"]
+        return [
+            *told,
+            f"Of n = {n} test samples; [ ] in repair.csv are 95 % bootstrap intervals over them, or their people",
+        ]
+
+
+def _mean(results: Sequence[Result], name: str) -> float | None:
+    values = [getattr(result, name) for result in results]
+    return None if None in values else float(np.mean(values))
+
+
+def chosen_strategies(names: Sequence[str], binary: bool) -> list[str]:
+    """The strategies that are asked for, or all that there are for so many classes, and unchanged in front of them.
+    Raises ValueError for unknown ones, and for those of two classes where there are more."""
+    if unknown := [name for name in names if name not in STRATEGIES]:
+        raise ValueError(f"unknown strategy {unknown[0]!r}; choose from {', '.join(STRATEGIES)}")
+    if not binary and (wrong := [name for name in names if name in OF_TWO_CLASSES]):
+        raise ValueError(f"{wrong[0]} is for two classes; leave it out")
+    every = [name for name in STRATEGIES if binary or name not in OF_TWO_CLASSES]
+    return list(dict.fromkeys([UNCHANGED, *(names or every)]))
+
+
+def judge_of(options: RepairOptions, classes: int) -> Judge:
+    """What the options judge by, for so many classes. Raises ValueError for what has no value for these, and for masks
+    that cannot be."""
+    mask_options(options)
+    binary = classes == 2
+    bias = options.bias or ("aod" if binary else "bias_amplification")
+    if not binary and bias in RATES:
+        raise ValueError(f"{bias} is for two classes, there are {classes}; take --bias bias_amplification")
+    return Judge(options.performance or ("balanced_accuracy" if binary else "accuracy"), bias, options.tolerance)
+
+
+def repair(
+    task_of: Callable[[int], Task],
+    strategies: Sequence[str],
+    judge: Judge,
+    options: RepairOptions,
+    place: Workplace,
+    of: str,
+    digest: str,
+    write: Callable[[Classifier, Path, float], None] | None = None,
+) -> RepairStudy:
+    """Repair by every strategy and seed, and judge all on the test samples; all is kept in the workplace's directory.
+
+    `task_of` gives the task of a seed, of which `digest` identifies what it is made of and `of` says it in words;
+    `write` writes a repaired classifier to a folder, with the seconds that it took. What is there already is not done
+    again. Raises ValueError where the directory holds results of something else.
+    """
+    directory, layout = place.directory, RepairLayout(place.directory.path)
+    asked = replace(options, seeds=1)
+    configuration = hashlib.sha256(repr((digest, asked, judge)).encode()).hexdigest()
+    results = []
+    for seed in range(options.seeds):
+        there = {strategy: _read(layout.result(strategy, seed), configuration) for strategy in strategies}
+        if all(there.values()):
+            results += there.values()
+            continue
+        with seeded(seed):
+            task = task_of(seed)
+        before = STRATEGIES[UNCHANGED](task, options, seed).decisions(task.test)
+        for strategy in strategies:
+            if there[strategy] is None:
+                directory.say(f"{strategy}, seed {seed}")
+                there[strategy] = _result(strategy, task, before, options, seed, configuration, layout, write)
+            results.append(there[strategy])
+    study = RepairStudy(of, options, judge.performance, judge.bias, tuple(results))
+    study.write(layout.numbers)
+    cells = [result.to_json() for result in results]
+    write_csv(layout.table, [[*cells[0]], *([*row.values()] for row in cells)])
+    shown, sentences = study.table(), study.sentences()
+    question = "Which strategy of repair lessens the bias of a trained network?"
+    StudyReport(question=question, sentences=tuple(f"{each}." for each in sentences), tables=(shown,)).write(
+        layout.report
+    )
+    for line in (of, *shown.lines(), *sentences, f"Everything is in {directory.path}"):
+        directory.say(line)
+    return study
+
+
+def _read(path: Path, configuration: str) -> Result | None:
+    if not path.is_file():
+        return None
+    result = Result.read(path, f"delete {path.parent} to do it again")
+    if result.configuration != configuration:
+        raise ValueError(f"{path} is of another network, data or options; choose another directory with --out")
+    return result
+
+
+def _result(
+    strategy: str,
+    task: Task,
+    before: np.ndarray,
+    options: RepairOptions,
+    seed: int,
+    configuration: str,
+    layout: RepairLayout,
+    write: Callable[[Classifier, Path, float], None] | None,
+) -> Result:
+    begun = time.perf_counter()
+    with seeded(seed):
+        repaired = STRATEGIES[strategy](task, options, seed)
+        if repaired.classifier is not None and strategy != UNCHANGED:
+            at_best_threshold(task, repaired.classifier)
+    seconds = time.perf_counter() - begun
+    labels, second = task.test.answers
+    predicted, judge = repaired.decisions(task.test), task.judge
+
+    def statistic(rows: np.ndarray) -> np.ndarray:
+        of = [np.array(judge.measured(given[rows], labels[rows], second[rows])) for given in (predicted, before)]
+        return np.concatenate([of[0], of[0] - of[1]])
+
+    people = task.test.identities
+    intervals = identity_bootstrap(statistic, people, resamples=options.resamples, seed=options.seed)
+    names = ("performance", "bias", "performance_difference", "bias_difference")
+    numbers = {}
+    for name, interval in zip(names, intervals, strict=True):
+        numbers |= {name: interval.estimate, f"{name}_low": interval.low, f"{name}_high": interval.high}
+    phi = None
+    if None not in (numbers["performance"], numbers["bias"]):
+        phi = objective(numbers["performance"], numbers["bias"], judge.tolerance)
+    path = layout.result(strategy, seed)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if write and repaired.classifier is not None:
+        write(repaired.classifier, path.parent, seconds)
+    result = Result(
+        strategy=strategy,
+        seed=seed,
+        n=len(labels),
+        people=len(np.unique(people)),
+        objective=phi,
+        removed=repaired.removed,
+        seconds=seconds,
+        configuration=configuration,
+        **numbers,
+    )
+    # The result says that the network beside it is whole.
+    result.write(path)
+    return result

@@ -1,0 +1,151 @@
+"""What strategies of repair have in common: a classifier, samples to tune it on, and a judge of its decisions.
+
+Shape legend: N samples, B batch, D features, K classes.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from dualfair.evaluation.decisions import Judge
+
+_AT_ONCE = 1024
+
+
+class Classifier(nn.Module):
+    """A network in two parts: a body that makes features (B, D) of inputs, and a last, linear layer that makes logits
+    (B, K) of these."""
+
+    def __init__(self, body: nn.Module, last: nn.Linear) -> None:
+        super().__init__()
+        self.body, self.last = body, last
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Inputs (B, ...) -> logits (B, K)."""
+        return self.last(self.body(inputs))
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Inputs (N, ...) as they are stored, with the numbers of their classes, int64 (N,), whether they are of the second
+    group, bool (N,), all on one device, and whose they are, (N,); `prepare` makes input of a network of them."""
+
+    inputs: Tensor
+    labels: Tensor
+    second: Tensor
+    identities: np.ndarray
+    prepare: Callable[[Tensor], Tensor]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, numbers: np.ndarray) -> Self:
+        """Some of the samples, in the order given."""
+        places = torch.from_numpy(numbers).to(self.labels.device)
+        of = {name: getattr(self, name)[places] for name in ("inputs", "labels", "second")}
+        return replace(self, identities=self.identities[numbers], **of)
+
+    def batches(self, size: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """One epoch in a random order: inputs, labels, groups; a rest that makes no batch is left to other epochs."""
+        order = torch.randperm(len(self), generator=generator).to(self.labels.device)
+        size = min(size, len(self))
+        for start in range(0, len(self) - size + 1, size):
+            some = order[start : start + size]
+            yield self.prepare(self.inputs[some]), self.labels[some], self.second[some]
+
+    def balanced(self, seed: int) -> Self:
+        """As many samples of every class in every group: those of the smallest of these, drawn at random. Raises
+        ValueError where one has fewer than two."""
+        cells = (self.labels * 2 + self.second).cpu().numpy()
+        numbers, counts = np.unique(cells, return_counts=True)
+        least = int(counts.min())
+        if len(numbers) < 2 * len(self.labels.unique()) or least < 2:
+            raise ValueError(
+                "tuning needs two samples or more of every class in both groups of the validation split; give it more "
+                "with the run's --split"
+            )
+        rng = np.random.default_rng(seed)
+        return self.take(
+            np.sort(np.concatenate([rng.permutation(np.flatnonzero(cells == cell))[:least] for cell in numbers]))
+        )
+
+    @cached_property
+    def answers(self) -> tuple[np.ndarray, np.ndarray]:
+        """Labels and groups as arrays (N,)."""
+        return self.labels.cpu().numpy(), self.second.cpu().numpy()
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """A classifier to repair, and what makes `fresh` ones from torch's global generator. `tuning` samples are balanced,
+    `training` are those that it was trained on, `test` are read once, in the end. Two classes are decided at a
+    threshold, more by the largest logit."""
+
+    classifier: Classifier
+    fresh: Callable[[], Classifier]
+    training: Samples
+    tuning: Samples
+    test: Samples
+    judge: Judge
+
+    @property
+    def binary(self) -> bool:
+        """Whether there are two classes."""
+        return self.classifier.last.out_features == 2
+
+
+@torch.no_grad()
+def logits_of(classifier: nn.Module, samples: Samples) -> np.ndarray:
+    """Logits float64 (N, K) of all samples, in evaluation mode."""
+    was_training, parts = classifier.training, []
+    classifier.eval()
+    for start in range(0, len(samples), _AT_ONCE):
+        parts.append(classifier(samples.prepare(samples.inputs[start : start + _AT_ONCE])).double().cpu())
+    classifier.train(was_training)
+    return torch.cat(parts).numpy()
+
+
+def decided(logits: np.ndarray) -> np.ndarray:
+    """The numbers of the classes (N,) that logits (N, K) decide for; of equals the last, so that a score of 1/2 is that
+    of class 1."""
+    return logits.shape[1] - 1 - logits[:, ::-1].argmax(axis=1)
+
+
+def probabilities(logits: np.ndarray) -> np.ndarray:
+    """Scores of class 1 (N,) in [0, 1] of the logits (N, 2) of two classes."""
+    return 1 / (1 + np.exp(np.clip(logits[:, 0] - logits[:, 1], -700, 700)))
+
+
+def with_threshold(classifier: Classifier, threshold: float) -> Classifier:
+    """Move the bias of class 1, in place, so that the largest logit decides as the threshold of its score does."""
+    threshold = min(max(threshold, 1e-6), 1 - 1e-6)
+    with torch.no_grad():
+        classifier.last.bias[1] -= float(np.log(threshold / (1 - threshold)))
+    return classifier
+
+
+def at_best_threshold(task: Task, classifier: Classifier) -> Classifier:
+    """The classifier, of two classes with the threshold that does best on the tuning samples, changed in place."""
+    if not task.binary:
+        return classifier
+    scores = probabilities(logits_of(classifier, task.tuning))
+    return with_threshold(classifier, task.judge.choose_threshold(scores, *task.tuning.answers))
+
+
+@dataclass(frozen=True, eq=False)
+class Repaired:
+    """What a strategy came to: a classifier, or where it alters decisions only, these of any samples; and the share of
+    the weights that a mask removed, None without a mask."""
+
+    classifier: Classifier | None
+    decide: Callable[[Samples], np.ndarray] | None = None
+    removed: float | None = None
+
+    def decisions(self, samples: Samples) -> np.ndarray:
+        """The numbers of the classes (N,) of samples."""
+        return self.decide(samples) if self.decide else decided(logits_of(self.classifier, samples))
