@@ -19,6 +19,9 @@ class LabelledImportGroup(ImportGroup):
 
     help_of = OPTION_HELP | {
         "out": "The folder to make or to continue.",
+        "label": "Column that becomes the label.",
+        "classes": "Classes that are mostly in colour, with commas.",
+        "share": "Share of their training images that are.",
         "seed": "Seed of the draw that --validation makes.",
         "size": "Side of the stored images in pixels.  [default: that of the images of npz (arrays), idx and cifar, "
         "else 112]",

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from dualfair.supernet.images.class_labels import class_labels_of, strata
+from dualfair.supernet.images.importers.derived import attribute, skewed
 from dualfair.supernet.images.importers.folders import list_classes
 from dualfair.supernet.images.importers.listing import Listing
 from dualfair.supernet.images.importers.packed_sets import cifar, idx, npz
@@ -37,6 +38,8 @@ LABELLED_IMPORTERS: dict[str, Callable[..., Listing]] = {
     "npz": npz,
     "idx": idx,
     "cifar": cifar,
+    "attribute": attribute,
+    "skewed": skewed,
 }
 
 
