@@ -76,6 +76,7 @@ UNTRIED = {
     "bench": "measures for minutes; tests/benchmarks/test_run.py runs it",
     "retrain --survey": "trains dozens of backbones",
     "study --variants": "trains a supernet for every variant",
+    "repair": "is for networks of labelled images and for tables; tests/studies/test_repair.py runs both",
     "torchrun": "needs several processes; tests/stages/test_ranks_together.py starts them",
     "srun": "needs a cluster",
     "python": "installs, runs the whole test suite, or works for minutes",
@@ -177,7 +178,7 @@ def test_the_tables_name_what_there_is():
         words = SMALL.get(name, "").split()
         assert {word for word in words if word.startswith("--")} <= options, name
     first = {name.split()[0] for name in UNTRIED if name.split()[0] in COMMANDS}
-    assert {"demo", "bench", "retrain", "study"} <= first
+    assert {"demo", "bench", "retrain", "study", "repair"} <= first
 
 
 def said_in_the_source():

@@ -17,6 +17,7 @@ STUDIES = {
     "transfer": "transfer",
     "supernets": "study",
     "quantise": "quantise",
+    "repair": "repair",
     "demo.py": "demo",
 }
 """The folder or file of every study, and its command."""
