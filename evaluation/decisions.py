@@ -21,8 +21,8 @@ TOLERANCE = 0.05
 """Absolute bias from which on a classifier is of no use to the objective."""
 STEEPNESS = 500.0
 """Of the smooth objective at the tolerance."""
-CANDIDATES = 501
-"""Thresholds that are tried, from 0 to 1."""
+CANDIDATES = 499
+"""Thresholds that are tried, evenly between 0 and 1."""
 
 
 def accuracy(predicted: np.ndarray, labels: np.ndarray) -> float:
@@ -49,18 +49,19 @@ def signed_difference(measure: str, predicted: np.ndarray, labels: np.ndarray, s
 
 
 def bias_amplification(predicted: np.ndarray, labels: np.ndarray, second: np.ndarray) -> float:
-    """Mean over classes of max(n1, n2) / (n1 + n2) - 1/2, where n1 and n2 are how often the class is given in the first
-    group and in the second: 0 where both get every class as often, 1/2 where each class is given in one of them only.
+    """Mean over classes of max(p1, p2) / (p1 + p2) - 1/2, where p1 and p2 are the shares of the first group and of the
+    second that are given the class: 0 where both get every class as often, 1/2 where each class is given in one only.
 
-    It says something of samples that stand in both groups, as pictures in colour and in grey do; it has no sign, and
-    chance alone puts it above 0. NaN for one group only; a class that is never given is left out.
+    It says something of groups in which classes are as frequent, as of pictures that come in colour and in grey (there
+    shares are as counts, which Wang et al. have); it has no sign, and chance alone puts it above 0. NaN for one group
+    only; a class that is never given is left out.
     """
     if len(np.unique(second)) != 2:
         return math.nan
     classes = np.unique(np.concatenate([labels, predicted]))
-    counts = np.array([[np.count_nonzero(predicted[second == of] == each) for each in classes] for of in (False, True)])
-    given = counts.sum(axis=0) > 0
-    return float(np.mean(counts.max(axis=0)[given] / counts.sum(axis=0)[given]) - 0.5)
+    given = np.array([[(predicted[second == of] == each).mean() for each in classes] for of in (False, True)])
+    given = given[:, given.sum(axis=0) > 0]
+    return float(np.mean(given.max(axis=0) / given.sum(axis=0)) - 0.5)
 
 
 PERFORMANCES: Mapping[str, Callable[[np.ndarray, np.ndarray], float]] = {
@@ -71,7 +72,8 @@ BIASES: Mapping[str, Callable[[np.ndarray, np.ndarray, np.ndarray], float]] = {
     **{name: lambda *of, name=name: signed_difference(name, *of) for name in RATES},
     "bias_amplification": bias_amplification,
 }
-"""Signed, but for the last, which alone is of any number of classes."""
+UNSIGNED = "bias_amplification"
+"""The one without a sign, which alone is of any number of classes."""
 
 
 def objective(performance: float, bias: float, tolerance: float = TOLERANCE) -> float:
@@ -129,13 +131,14 @@ class Judge:
         return identity_bootstrap(statistic, identities, resamples=resamples, seed=seed)
 
     def choose_threshold(self, scores: np.ndarray, labels: np.ndarray, second: np.ndarray) -> float:
-        """The threshold in [0, 1] at which scores (N,) of class 1 do best by the smooth objective, decided as 1 from it
+        """The threshold in (0, 1) at which scores (N,) of class 1 do best by the smooth objective, decided as 1 from it
         on; of equal ones that nearest to 1/2. Choose on validation samples, never on those that are reported.
 
         Raises ValueError where the bias is undefined at all of them.
         """
         best, chosen = -math.inf, math.nan
-        for threshold in sorted(np.linspace(0, 1, CANDIDATES).tolist(), key=lambda each: abs(each - 0.5)):
+        candidates = (np.arange(1, CANDIDATES + 1) / (CANDIDATES + 1)).tolist()
+        for threshold in sorted(candidates, key=lambda each: abs(each - 0.5)):
             performance, bias = self.measured((scores >= threshold).astype(int), labels, second)
             value = smooth_objective(performance, bias, self.tolerance)
             if not math.isnan(bias) and value > best:

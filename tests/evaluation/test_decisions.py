@@ -68,11 +68,14 @@ def test_average_odds_may_cancel_where_equal_opportunity_does_not():
 
 
 def test_amplification_by_hand():
-    """Class 0: 3 of 4 in the first group; class 1: 1 of 4; class 2 once, in the second."""
+    """Class 0: 3 of 4 and 1 of 5; class 1: 1 of 4 and 3 of 5; class 2: 1 of the 5."""
     second = np.array([False] * 4 + [True] * 5)
     predicted = np.array([0, 0, 0, 1, 0, 1, 1, 1, 2])
     labels = np.array([0, 0, 1, 1, 0, 0, 1, 1, 2])
-    assert bias_amplification(predicted, labels, second) == pytest.approx((0.75 + 0.75 + 1) / 3 - 0.5)
+    assert bias_amplification(predicted, labels, second) == pytest.approx((0.75 / 0.95 + 0.6 / 0.85 + 1) / 3 - 0.5)
+    # Groups of other sizes, all right: none.
+    labels = np.array([0, 1] * 20)
+    assert bias_amplification(labels, labels, np.arange(40) < 28) == 0
     # As often in both groups: none. A class that nobody is given does not count.
     assert bias_amplification(np.array([0, 1, 0, 1]), np.array([0, 1, 2, 1]), np.array([False, False, True, True])) == 0
 
@@ -103,7 +106,7 @@ def test_a_threshold_is_chosen_for_performance_among_the_unbiased():
     judge = Judge("balanced_accuracy", "aod")
     chosen = judge.choose_threshold(scores, labels, second)
     found = {}
-    for threshold in np.linspace(0, 1, 501):
+    for threshold in np.arange(1, 500) / 500:
         performance, bias = judge.measured((scores >= threshold).astype(int), labels, second)
         found[threshold] = objective(performance, bias, judge.tolerance)
     at_half = judge.measured((scores >= 0.5).astype(int), labels, second)

@@ -4,6 +4,7 @@ import copy
 import csv
 import gzip
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from torch.nn import functional
 
 from dualfair.evaluation.decisions import Judge, smooth_objective
 from dualfair.runs.devices import seeded
+from dualfair.runs.standalone import open_standalone
 from dualfair.studies.repair import RepairOptions, baselines, strategies
 from dualfair.studies.repair.baselines import BASELINES, OF_TWO_CLASSES
 from dualfair.studies.repair.strategies import STRUCTURAL, masks_of, measure_statistics, mixing
@@ -56,10 +58,9 @@ def task_of(seed=0, judge=None):
     training = samples_of(seed, 1200, 0.92)
     with seeded(seed):
         classifier = tune(fresh(), training, TuningOptions(epochs=20, batch=64, lr=5e-3), seed=seed)
-    tuning = samples_of(seed + 1000, 600, 0.5).balanced(0)
-    return Task(
-        classifier, fresh, training, tuning, samples_of(seed + 2000, 1500, 0.5), judge or Judge("accuracy", "aod")
-    )
+    validation, test = samples_of(seed + 1000, 600, 0.5), samples_of(seed + 2000, 1500, 0.5)
+    judge = judge or Judge("accuracy", "aod")
+    return Task(classifier, fresh, training, validation, validation.balanced(0), test, judge)
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +83,7 @@ def test_the_network_is_biased_and_tuning_samples_are_balanced(task):
     labels, second = task.tuning.answers
     counts = [np.count_nonzero((labels == label) & (second == group)) for label in (0, 1) for group in (False, True)]
     assert len(set(counts)) == 1 and counts[0] > 100
-    with pytest.raises(ValueError, match="two samples or more of every class in both groups"):
+    with pytest.raises(ValueError, match="two validation samples or more of every class in both groups"):
         samples_of(0, 60, 1.0).balanced(0)
 
 
@@ -196,13 +197,13 @@ def test_scores_are_those_of_softmax_and_of_equals_the_last_is_decided_for():
 
 
 def test_rejected_samples_are_decided_by_group_as_near_to_a_half_as_does_best(task):
-    scores, (labels, second) = probabilities(logits_of(task.classifier, task.tuning)), task.tuning.answers
+    scores, (labels, second) = probabilities(logits_of(task.classifier, task.validation)), task.validation.answers
     favoured = (scores >= 0.5)[second].mean() < (scores >= 0.5)[~second].mean()
     values = []
     for margin in np.linspace(0, 0.5, 101):
         decisions = np.where(abs(scores - 0.5) < margin, second == favoured, scores >= 0.5).astype(int)
         values.append(smooth_objective(*task.judge.measured(decisions, labels, second)))
-    found = task.judge.measured(applied("reject-option", task).decisions(task.tuning), labels, second)
+    found = task.judge.measured(applied("reject-option", task).decisions(task.validation), labels, second)
     assert smooth_objective(*found) == pytest.approx(max(values))
 
 
@@ -225,15 +226,43 @@ def test_logits_of_domains_add_up_to_one_layer(task, monkeypatch):
 def test_chance_keeps_the_best_of_its_tries_and_layers_never_get_worse(task, monkeypatch):
     monkeypatch.setattr(baselines, "PERTURBATIONS", 7)
     monkeypatch.setattr(baselines, "CALLS", 4)
-    value = baselines.value_of(task, task.classifier)
-    assert baselines.value_of(task, applied("layerwise", task).classifier) >= value
-    assert baselines.value_of(task, applied("perturbation", task).classifier) > 0
+    value, values = baselines.value_of, []
+
+    def kept(*of):
+        values.append(value(*of))
+        return values[-1]
+
+    monkeypatch.setattr(baselines, "value_of", kept)
+    found = value(task, applied("perturbation", task).classifier)
+    assert len(values) == 7 and found == max(values) > min(values)
+    assert value(task, applied("layerwise", task).classifier) >= value(task, task.classifier)
+
+
+def test_even_batches_have_each_class_of_each_group_as_often(task):
+    for size in (8, 64):
+        for _, labels, second in task.tuning.batches(size, torch.Generator().manual_seed(1), even=True):
+            counts = torch.bincount(labels * 2 + second, minlength=4)
+            assert counts.max() - counts.min() <= 1
+    orders = [
+        [batch[0] for batch in task.tuning.batches(16, torch.Generator().manual_seed(s), even=True)] for s in (1, 2)
+    ]
+    assert not torch.equal(orders[0][0], orders[1][0])
+    with pytest.raises(ValueError, match="a batch of 4 samples says nothing of aod; take a larger --batch"):
+        applied("adversarial", task, replace(OPTIONS, batch=4))
+
+
+def test_a_table_is_trained_again_by_another_seed(task):
+    one = applied("retraining", task).classifier
+    with seeded(0):
+        other = tune(task.fresh(), task.training, baselines.training_options(OPTIONS), seed=0)
+    assert not torch.equal(one.last.weight, other.last.weight)
 
 
 def test_strategies_and_measures_fit_the_number_of_classes():
     assert chosen_strategies([], binary=True)[0] == "unchanged" and len(chosen_strategies([], binary=True)) == 16
     assert not set(chosen_strategies([], binary=False)) & set(OF_TWO_CLASSES)
     assert chosen_strategies(["prune"], binary=False) == ["unchanged", "prune"]
+    assert chosen_strategies(["prune"], binary=True) == ["unchanged", "threshold", "prune"]
     with pytest.raises(ValueError, match="unknown strategy 'mend'; choose from unchanged, threshold"):
         chosen_strategies(["mend"], binary=True)
     with pytest.raises(ValueError, match="reject-option is for two classes; leave it out"):
@@ -245,27 +274,35 @@ def test_strategies_and_measures_fit_the_number_of_classes():
 
 
 def a_result(strategy, seed=0, bias=0.02, difference=-0.1, half=0.05):
-    ends = {"bias_difference_low": difference - half, "bias_difference_high": difference + half}
+    ends = {"absolute_bias_difference_low": difference - half, "absolute_bias_difference_high": difference + half}
     performance = {f"performance{end}": 0.9 for end in ("", "_low", "_high")}
     performance |= {f"performance_difference{end}": 0.01 for end in ("", "_low", "_high")}
-    biases = {"bias": bias, "bias_low": 0.0, "bias_high": 0.1, "bias_difference": difference}
+    biases = {"bias": bias, "bias_low": 0.0, "bias_high": 0.1, "absolute_bias_difference": difference, "eod": 0.1}
     about = {"n": 1500, "people": 1500, "objective": 0.9, "removed": None, "seconds": 1.0, "configuration": "c"}
     return Result(strategy=strategy, seed=seed, **performance, **biases, **ends, **about)
 
 
 def test_only_what_an_interval_shows_is_said():
-    unchanged = a_result("unchanged", bias=0.12, difference=0.0, half=0.0)
+    threshold = a_result("threshold", bias=-0.12, difference=0.0, half=0.0)
 
-    def sentences(*results):
-        return RepairStudy("of", OPTIONS, "accuracy", "aod", (unchanged, *results)).sentences()
+    def study(*results):
+        return RepairStudy("of", OPTIONS, "accuracy", "aod", "threshold", (threshold, *results))
 
-    assert sentences(a_result("prune"))[0] == (
-        "prune is shown to lessen aod in 1 of 1 seeds: mean +0.020, unchanged +0.120; accuracy +0.010"
+    told = "prune is shown to {} |aod| against threshold in {} seeds: mean {}, threshold 0.120; accuracy +0.010"
+    assert study(a_result("prune")).sentences()[0] == told.format("lessen", "1 of 1", "0.020")
+    some = study(a_result("prune"), a_result("prune", seed=1, bias=-0.1, half=0.2))
+    assert some.sentences()[0] == told.format("lessen", "1 of 2", "0.060")
+    nothing = "No strategy is shown to lessen |aod| against threshold"
+    assert study(a_result("prune", half=0.2)).sentences()[0] == nothing
+    assert study(a_result("prune", bias=0.3, difference=0.18)).sentences()[:2] == [
+        nothing, told.format("raise", "1 of 1", "0.300")
+    ]  # fmt: skip
+    undefined = replace(
+        a_result("prune", seed=1), bias=None, absolute_bias_difference_low=None, absolute_bias_difference_high=None
     )
-    assert "in 1 of 2 seeds" in sentences(a_result("prune"), a_result("prune", seed=1, half=0.2))[0]
-    for shown in (a_result("prune", half=0.2), a_result("prune", bias=-0.3, difference=-0.42)):
-        assert sentences(shown)[0] == "No strategy is shown to lessen aod: all intervals of its differences hold 0"
-    assert sentences()[-1].startswith("Of n = 1,500 test samples")
+    half_defined = study(a_result("prune"), undefined)
+    assert "1 of 2" in half_defined.sentences()[0] and half_defined.table().rows[1][3] == pytest.approx(0.02)
+    assert study().sentences()[-1].startswith("Of n = 1,500 test samples")
 
 
 @pytest.fixture(scope="module")
@@ -293,19 +330,38 @@ def test_a_table_is_repaired_and_continued(csv_file, tmp_path, dualfair):
     assert "Left out, as they say good over again: bad" in result.out and "Warning" not in result.err
     study = RepairStudy.read(tmp_path / "out/repair.json", "")
     assert [(each.strategy, each.seed) for each in study.results] == [
-        (name, seed) for seed in (0, 1) for name in ("unchanged", "prune", "equalised-odds")
+        (name, seed) for seed in (0, 1) for name in ("unchanged", "threshold", "equalised-odds", "prune")
     ]
     assert all(each.n == 180 and 0 <= each.performance <= 1 for each in study.results)
-    unchanged = study.results[0]
-    assert unchanged.bias_difference == 0 and unchanged.performance_difference == 0
+    threshold = study.results[1]
+    assert threshold.absolute_bias_difference == 0 and threshold.performance_difference == 0
+    assert study.results[2].eod is not None and study.reference == "threshold"
+    # Two epochs move no mask below 0, which is said.
+    assert result.out.count("its mask removed nothing: take more --mask-epochs or a higher --mask-lr") == 2
     again = dualfair(*words, *some, "--out", tmp_path / "out")
     assert again.status == 0 and "prune, seed 0" not in again.out
     assert RepairStudy.read(tmp_path / "out/repair.json", "") == study
-    # Two seeds more of what is there, one strategy more.
-    more = dualfair(*words, "--strategy", "prune", "--strategy", "threshold", "--out", tmp_path / "out")
-    assert "threshold, seed 1" in more.out and "prune, seed 1" not in more.out
+    # One strategy more: what is there stays, and is told.
+    more = dualfair(*words, "--strategy", "fine-tuning", "--out", tmp_path / "out")
+    assert "fine-tuning, seed 1" in more.out and "prune, seed 1" not in more.out
+    assert {each.strategy for each in RepairStudy.read(tmp_path / "out/repair.json", "").results} == {
+        "unchanged", "threshold", "equalised-odds", "prune", "fine-tuning"
+    }  # fmt: skip
     other = dualfair(*words, *some, "--bound", 0.2, "--out", tmp_path / "out")
     assert other.status == 2 and "is of another network, data or options; choose another directory" in other.err
+
+
+@pytest.mark.parametrize("damage", [b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03 nothing", b"no gzip at all"])
+def test_a_packed_table_that_is_damaged_is_refused_in_a_line(tmp_path, dualfair, damage):
+    (tmp_path / "t.csv.gz").write_bytes(damage)
+    words = ("--table", tmp_path / "t.csv.gz", "--label", "a", "--protected", "b", "--out", tmp_path / "out")
+    result = dualfair("repair", *words)
+    assert result.status == 2 and "is no CSV of numbers with a header" in result.err
+
+
+def test_a_mark_of_the_byte_order_is_no_part_of_a_name(tmp_path):
+    (tmp_path / "t.csv").write_text("a,b,c\n1,0,1\n0,1,2\n1,1,3\n", encoding="utf-8-sig")
+    assert Table(tmp_path / "t.csv", "a", "b").features.shape == (3, 2)
 
 
 def test_a_table_leaves_the_label_out_of_its_features(csv_file):
@@ -326,6 +382,8 @@ def test_a_table_leaves_the_label_out_of_its_features(csv_file):
         ("a,b\n1,x\n", ("--label", "a", "--protected", "b"), "{path} is no CSV of numbers with a header"),
         ("", ("--label", "a", "--protected", "b"), "{path} is no CSV of numbers with a header"),
         ("a,b\n1,nan\n", ("--label", "a", "--protected", "b"), "must have 2 finite numbers in every row"),
+        ("a,b\n1,0\n0,1\n", ("--label", "a", "--protected", "b"), "has no column but those that say a over again"),
+        ("a,b,c\n1,0,3\n0,1,4\n0,0,1\n1,1,5\n", ("--label", "a", "--protected", "b"), "there are too few (of a run"),
         ("a,b\n1,0\n", ("--protected", "b"), "--label with --table"),
         ("a,b\n1,0\n", ("--label", "a", "--protected", "b", "--epochs", 0), "epochs must be 1 or more, got 0"),
         ("a,b\n1,0\n", ("--label", "a", "--protected", "b", "--lr", 0), "lr must be above 0, got 0"),
@@ -376,12 +434,17 @@ NETWORK = "run/retrain/202-202-202-202_softmax/seed-0"
 
 def test_a_network_of_labelled_images_is_repaired_and_opens_as_a_training(trained, dualfair):
     words = ("repair", trained / NETWORK, "--images", trained / "digits", "--protected", "group", *SMALL)
-    some = ("--strategy", "prune", "--strategy", "fine-tuning")
+    some = ("--strategy", "prune", "--strategy", "fine-tuning", "--mask-lr", 4)
     result = dualfair(*words, *some, "--out", trained / "out")
     assert result.status == 0, result.err
+    assert "removed nothing" not in result.out
     study = RepairStudy.read(trained / "out/repair.json", "")
     assert study.bias == "bias_amplification" and study.performance == "accuracy"
-    pruned = study.results[2]
+    (pruned,) = study.by_strategy["prune"]
+    assert pruned.removed > 0 and pruned.eod is None and (pruned.bias_low, pruned.bias_high) == (None, None)
+    network = open_standalone(trained / "out/prune/seed-0", torch.device("cpu"), print).network
+    zeros = sum(int((weight == 0).sum()) for weight in network.parameters() if weight.ndim > 1)
+    assert zeros == round(pruned.removed * sum(weight.numel() for weight in network.parameters() if weight.ndim > 1))
     report = dualfair("evaluate", "--network", trained / "out/prune/seed-0", "--faces", trained / "digits",
                       "--out", trained / "evaluated", "--resamples", 0)  # fmt: skip
     assert report.status == 0, report.err

@@ -6,7 +6,7 @@ import numpy as np
 
 from dualfair.supernet.images.importers.listing import Listing
 from dualfair.supernet.images.importers.packed import picture
-from dualfair.supernet.images.manifest import LABEL, SPLIT, SPLITS, Manifest, require_splits, shorten
+from dualfair.supernet.images.manifest import IDENTITY, LABEL, SPLIT, SPLITS, Manifest, require_splits, shorten
 from dualfair.supernet.images.store import CLASSIFICATION, FaceStore, open_store
 
 GROUP = "group"
@@ -39,7 +39,8 @@ def skewed(source: Path, *, classes: str, share: float = 0.95) -> Listing:
 
     Of the classes that are named, with commas, the share of the training images is in colour and the rest grey; of all
     others the other way round (Wang et al., 2020). Validation and test images come twice, in colour and in grey. The
-    column group says which. CIFAR-10S has automobile,cat,dog,horse,truck in colour.
+    column group says which, and identity, where there was none, of which picture both are. CIFAR-10S has
+    automobile,cat,dog,horse,truck in colour.
     """
     store = open_store(source)
     manifest = store.manifest
@@ -59,6 +60,7 @@ def skewed(source: Path, *, classes: str, share: float = 0.95) -> Listing:
     order = np.lexsort((groups == GREY, rows))
     rows, groups = rows[order], groups[order]
     columns = {name: tuple(manifest.column(name)[rows].tolist()) for name in manifest.columns}
+    columns.setdefault(IDENTITY, columns["path"])
     columns["path"] = tuple(f"{path}-{of}" for path, of in zip(columns["path"], groups.tolist(), strict=True))
     columns[GROUP] = tuple(groups.tolist())
     return Listing(

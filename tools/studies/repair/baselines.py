@@ -42,7 +42,7 @@ def unchanged(task: Task, options: RepairOptions, seed: int) -> Repaired:
 
 
 def move_threshold(task: Task, options: RepairOptions, seed: int) -> Repaired:
-    """The classifier of two classes, decided at the threshold that does best on the tuning samples."""
+    """The classifier of two classes, decided at the threshold that does best on validation samples."""
     return Repaired(at_best_threshold(task, copy.deepcopy(task.classifier)))
 
 
@@ -58,7 +58,7 @@ def adversarial(task: Task, options: RepairOptions, seed: int) -> Repaired:
 
 
 def perturb(task: Task, options: RepairOptions, seed: int) -> Repaired:
-    """The best on the tuning samples of PERTURBATIONS copies with every parameter times 1 + SPREAD z."""
+    """The best on validation samples of PERTURBATIONS copies with every parameter times 1 + SPREAD z."""
     generator = torch.Generator().manual_seed(seed)
 
     def tries() -> Iterator[Classifier]:
@@ -135,14 +135,17 @@ def train_by_domain(task: Task, options: RepairOptions, seed: int) -> Repaired:
 
 
 def retrain(task: Task, options: RepairOptions, seed: int) -> Repaired:
-    """Training from scratch on the training samples, as the other trainings from scratch are."""
+    """Training from scratch on the training samples, as the other trainings from scratch are, by a seed of its own: a
+    table's network was trained by the task's."""
+    seed += 1_000_003
+    torch.manual_seed(seed)
     return Repaired(tune(task.fresh(), task.training, training_options(options), seed=seed))
 
 
 def reject_option(task: Task, options: RepairOptions, seed: int) -> Repaired:
     """Reject option classification (Kamiran et al., 2012): near 1/2 the group that is given class 1 less often gets it,
-    the other one does not; how near, the tuning samples say. Decisions need to know the group."""
-    scores, (labels, second) = probabilities(logits_of(task.classifier, task.tuning)), task.tuning.answers
+    the other one does not; how near, validation samples say. Decisions need to know the group."""
+    scores, (labels, second) = probabilities(logits_of(task.classifier, task.validation)), task.validation.answers
     favoured = bool((scores >= 0.5)[second].mean() < (scores >= 0.5)[~second].mean())
 
     def decide(of: np.ndarray, groups: np.ndarray, margin: float) -> np.ndarray:
@@ -160,7 +163,7 @@ def reject_option(task: Task, options: RepairOptions, seed: int) -> Repaired:
 
 
 def equalise_odds(task: Task, options: RepairOptions, seed: int) -> Repaired:
-    """fairlearn's thresholds of each group's own that equalise odds on the tuning samples (Hardt et al., 2016).
+    """fairlearn's thresholds of each group's own that equalise odds on validation samples (Hardt et al., 2016).
     Decisions need to know the group, and are drawn at random between two thresholds."""
     if find_spec("fairlearn") is None:
         raise ValueError("equalised-odds needs fairlearn; run: pip install 'dualfair[repair]', or leave it out")
@@ -182,8 +185,8 @@ def equalise_odds(task: Task, options: RepairOptions, seed: int) -> Repaired:
     optimizer = ThresholdOptimizer(
         estimator=Scores(), constraints="equalized_odds", prefit=True, predict_method="predict_proba"
     )
-    labels, second = task.tuning.answers
-    scores = probabilities(logits_of(task.classifier, task.tuning))
+    labels, second = task.validation.answers
+    scores = probabilities(logits_of(task.classifier, task.validation))
     optimizer.fit(scores[:, None], labels, sensitive_features=second)
 
     def decide(samples: Samples) -> np.ndarray:
@@ -216,9 +219,9 @@ def training_options(options: RepairOptions) -> TuningOptions:
 
 
 def value_of(task: Task, classifier: Classifier) -> float:
-    """The smooth objective on the tuning samples, of two classes at the threshold that does best; below all others
+    """The smooth objective on validation samples, of two classes at the threshold that does best; below all others
     where it is undefined."""
-    logits, answers = logits_of(classifier, task.tuning), task.tuning.answers
+    logits, answers = logits_of(classifier, task.validation), task.validation.answers
     if not np.isfinite(logits).all():
         return -1.0
     if task.binary:

@@ -62,7 +62,9 @@ def image_task(
     def fresh() -> Classifier:
         return classifier_of(build_network(network.spec, network.skeleton, standalone.identities).to(device))
 
-    return Task(classifier_of(network), fresh, of["train"], of["validation"].balanced(options.seed), of["test"], judge)
+    validation = of["validation"]
+    tuning = validation.balanced(options.seed)
+    return Task(classifier_of(network), fresh, of["train"], validation, tuning, of["test"], judge)
 
 
 def classifier_of(network: Network) -> Classifier:

@@ -1,6 +1,7 @@
 """Strategies of repair side by side, on the same samples; judged on test samples beside the network as it was."""
 
 import hashlib
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dualfair.evaluation.decisions import Judge, objective
+from dualfair.evaluation.decisions import BIASES, UNSIGNED, Judge, objective
 from dualfair.evaluation.metrics.classification import RATES
 from dualfair.evaluation.statistics.bootstrap import identity_bootstrap
 from dualfair.presentation.table import Column, Table, table
@@ -22,7 +23,8 @@ from dualfair.studies.repair.strategies import STRUCTURAL, mask_options
 from dualfair.studies.repair.task import Classifier, Task, at_best_threshold
 from dualfair.supernet.files import write_csv
 
-UNCHANGED = "unchanged"
+UNCHANGED, THRESHOLD = "unchanged", "threshold"
+"""What repaired networks are compared with: of two classes, which all get a threshold, that with the best one."""
 STRATEGIES = {**BASELINES, **STRUCTURAL}
 
 
@@ -39,99 +41,122 @@ class RepairLayout(StudyLayout):
 
 @dataclass(frozen=True, kw_only=True)
 class Result(Record):
-    """What a strategy by a seed came to on n test samples of so many people: performance and signed bias with 95 %
-    intervals, the objective, what both are more than unchanged on the same samples; and the share of the weights that
-    a mask removed. `configuration` identifies what was asked for. None is undefined."""
+    """What a strategy by a seed came to on n test samples of so many people: performance and bias with 95 % intervals
+    (a bias without a sign has none: chance alone makes it larger), the objective, for two classes the equal opportunity
+    difference beside it; what performance and absolute bias are more than those of the reference on the same samples,
+    with intervals; and the share of the weights that a mask removed. `configuration` identifies what was asked for.
+    None is undefined."""
 
     strategy: str
     seed: int
     n: int
     people: int
-    performance: float
+    performance: float | None
     performance_low: float | None
     performance_high: float | None
     bias: float | None
     bias_low: float | None
     bias_high: float | None
     objective: float | None
+    eod: float | None
     performance_difference: float | None
     performance_difference_low: float | None
     performance_difference_high: float | None
-    bias_difference: float | None
-    bias_difference_low: float | None
-    bias_difference_high: float | None
+    absolute_bias_difference: float | None
+    absolute_bias_difference_low: float | None
+    absolute_bias_difference_high: float | None
     removed: float | None
     seconds: float
     configuration: str
 
     @property
+    def absolute_bias(self) -> float | None:
+        """The bias without its sign."""
+        return None if self.bias is None else abs(self.bias)
+
+    @property
     def less_biased(self) -> bool:
-        """Whether it is shown to be less biased than unchanged: the bias moved towards 0, beyond its interval."""
-        ends = self.bias_difference_low, self.bias_difference_high
-        if None in (*ends, self.bias, self.bias_difference):
-            return False
-        return (ends[0] > 0 or ends[1] < 0) and abs(self.bias) < abs(self.bias - self.bias_difference)
+        """Whether its absolute bias is shown to be smaller than that of the reference."""
+        return self.absolute_bias_difference_high is not None and self.absolute_bias_difference_high < 0
+
+    @property
+    def more_biased(self) -> bool:
+        """Whether it is shown to be larger."""
+        return self.absolute_bias_difference_low is not None and self.absolute_bias_difference_low > 0
 
 
 @dataclass(frozen=True)
 class RepairStudy(Record):
-    """All results, and what they are of, in words."""
+    """All results, what they are of, in words, and the strategy that others are compared with."""
 
     of: str
     options: RepairOptions
     performance: str
     bias: str
+    reference: str
     results: tuple[Result, ...]
 
+    @property
+    def by_strategy(self) -> dict[str, list[Result]]:
+        """The results of every strategy."""
+        found: dict[str, list[Result]] = {}
+        for result in self.results:
+            found.setdefault(result.strategy, []).append(result)
+        return found
+
     def table(self) -> Table:
-        """A row a strategy: means over seeds, and how many of these are of use."""
-        rows = []
-        for strategy in dict.fromkeys(result.strategy for result in self.results):
-            of = [result for result in self.results if result.strategy == strategy]
-            rows.append(
-                (
-                    *(strategy, len(of), _mean(of, "performance"), _mean(of, "bias"), _mean(of, "objective")),
-                    *(sum(bool(each.objective) for each in of), sum(each.less_biased for each in of)),
-                    *(_mean(of, "removed"), _mean(of, "seconds")),
-                )
+        """A row a strategy: means over the seeds that have a value, and how many of these are of use."""
+        rows = [
+            (
+                *(strategy, len(of), _mean(of, "performance"), _mean(of, "absolute_bias"), _mean(of, "eod")),
+                *(_mean(of, "objective"), sum(bool(each.objective) for each in of)),
+                *(sum(each.less_biased for each in of), _mean(of, "removed"), _mean(of, "seconds")),
             )
-        columns = [Column("strategy", "text"), Column("seeds", "whole"), Column(self.performance), Column(self.bias)]
-        columns += [Column("objective"), Column("within tolerance", "whole"), Column("shown less biased", "whole")]
+            for strategy, of in self.by_strategy.items()
+        ]
+        names = (self.performance, f"|{self.bias}|", "eod", "objective")
+        columns = [Column("strategy", "text"), Column("seeds", "whole"), *map(Column, names)]
+        columns += [Column("within tolerance", "whole"), Column("shown less biased", "whole")]
         return table([*columns, Column("share removed"), Column("seconds")], rows, self.of)
 
     def sentences(self) -> list[str]:
-        """Which strategies are shown to lessen the bias, and what that costs."""
-        before = [result for result in self.results if result.strategy == UNCHANGED]
-        told = []
-        for strategy in dict.fromkeys(result.strategy for result in self.results if result.less_biased):
-            of = [result for result in self.results if result.strategy == strategy]
-            cost, bias, bias_before = _mean(of, "performance_difference"), _mean(of, "bias"), _mean(before, "bias")
-            told.append(
-                f"{strategy} is shown to lessen {self.bias} in {sum(each.less_biased for each in of)} of {len(of)} "
-                f"seeds: mean {bias:+.3f}, unchanged {bias_before:+.3f}; {self.performance} {cost:+.3f}"
-            )
+        """Which strategies are shown to lessen or to raise the bias, and what that costs."""
+        lessens = [self._sentence(of, "lessen", "less_biased") for of in self.by_strategy.values()]
+        raises = [self._sentence(of, "raise", "more_biased") for of in self.by_strategy.values()]
+        told = [*filter(None, lessens)] or [f"No strategy is shown to lessen |{self.bias}| against {self.reference}"]
         n = ", ".join(f"{count:,}" for count in sorted({result.n for result in self.results}))
-        told = told or [f"No strategy is shown to lessen {self.bias}: all intervals of its differences hold 0"]
         return [
             *told,
-            f"Of n = {n} test samples; [ ] in repair.csv are 95 % bootstrap intervals over them, or their people",
+            *filter(None, raises),
+            f"Of n = {n} test samples; intervals in repair.csv are 95 % bootstrap intervals over them, or their people",
         ]
+
+    def _sentence(self, of: Sequence[Result], verb: str, shown: str) -> str | None:
+        times = sum(getattr(each, shown) for each in of)
+        if not times:
+            return None
+        bias, before = (_mean(each, "absolute_bias") for each in (of, self.by_strategy[self.reference]))
+        cost = _mean(of, "performance_difference")
+        return (
+            f"{of[0].strategy} is shown to {verb} |{self.bias}| against {self.reference} in {times} of {len(of)} "
+            f"seeds: mean {bias:.3f}, {self.reference} {before:.3f}; {self.performance} {cost:+.3f}"
+        )
 
 
 def _mean(results: Sequence[Result], name: str) -> float | None:
-    values = [getattr(result, name) for result in results]
-    return None if None in values else float(np.mean(values))
+    values = [getattr(result, name) for result in results if getattr(result, name) is not None]
+    return float(np.mean(values)) if values else None
 
 
 def chosen_strategies(names: Sequence[str], binary: bool) -> list[str]:
-    """The strategies that are asked for, or all that there are for so many classes, and unchanged in front of them.
+    """The strategies that are asked for, or all that there are for so many classes, behind what they are compared with.
     Raises ValueError for unknown ones, and for those of two classes where there are more."""
     if unknown := [name for name in names if name not in STRATEGIES]:
         raise ValueError(f"unknown strategy {unknown[0]!r}; choose from {', '.join(STRATEGIES)}")
     if not binary and (wrong := [name for name in names if name in OF_TWO_CLASSES]):
         raise ValueError(f"{wrong[0]} is for two classes; leave it out")
     every = [name for name in STRATEGIES if binary or name not in OF_TWO_CLASSES]
-    return list(dict.fromkeys([UNCHANGED, *(names or every)]))
+    return list(dict.fromkeys([UNCHANGED, *([THRESHOLD] if binary else []), *(names or every)]))
 
 
 def judge_of(options: RepairOptions, classes: int) -> Judge:
@@ -164,21 +189,23 @@ def repair(
     directory, layout = place.directory, RepairLayout(place.directory.path)
     asked = replace(options, seeds=1)
     configuration = hashlib.sha256(repr((digest, asked, judge)).encode()).hexdigest()
-    results = []
+    results, reference = [], THRESHOLD if THRESHOLD in strategies else UNCHANGED
     for seed in range(options.seeds):
-        there = {strategy: _read(layout.result(strategy, seed), configuration) for strategy in strategies}
-        if all(there.values()):
-            results += there.values()
-            continue
-        with seeded(seed):
-            task = task_of(seed)
-        before = STRATEGIES[UNCHANGED](task, options, seed).decisions(task.test)
-        for strategy in strategies:
-            if there[strategy] is None:
-                directory.say(f"{strategy}, seed {seed}")
-                there[strategy] = _result(strategy, task, before, options, seed, configuration, layout, write)
-            results.append(there[strategy])
-    study = RepairStudy(of, options, judge.performance, judge.bias, tuple(results))
+        there = {strategy: _read(layout.result(strategy, seed), configuration) for strategy in STRATEGIES}
+        if not all(there[strategy] for strategy in strategies):
+            with seeded(seed):
+                task = task_of(seed)
+            before = STRATEGIES[reference](task, options, seed).decisions(task.test)
+            for strategy in strategies:
+                if there[strategy] is None:
+                    directory.say(f"{strategy}, seed {seed}")
+                    result = _result(strategy, task, before, options, seed, configuration, layout, write)
+                    there[strategy] = result
+                    if result.removed == 0:
+                        directory.say("  its mask removed nothing: take more --mask-epochs or a higher --mask-lr")
+        # What other commands have finished here is told, too.
+        results += [result for result in there.values() if result]
+    study = RepairStudy(of, options, judge.performance, judge.bias, reference, tuple(results))
     study.write(layout.numbers)
     cells = [result.to_json() for result in results]
     write_csv(layout.table, [[*cells[0]], *([*row.values()] for row in cells)])
@@ -221,18 +248,22 @@ def _result(
     predicted, judge = repaired.decisions(task.test), task.judge
 
     def statistic(rows: np.ndarray) -> np.ndarray:
-        of = [np.array(judge.measured(given[rows], labels[rows], second[rows])) for given in (predicted, before)]
-        return np.concatenate([of[0], of[0] - of[1]])
+        of = [judge.measured(given[rows], labels[rows], second[rows]) for given in (predicted, before)]
+        (performance, bias), (performance_before, bias_before) = of
+        return np.array([performance, bias, performance - performance_before, abs(bias) - abs(bias_before)])
 
     people = task.test.identities
     intervals = identity_bootstrap(statistic, people, resamples=options.resamples, seed=options.seed)
-    names = ("performance", "bias", "performance_difference", "bias_difference")
+    names = ("performance", "bias", "performance_difference", "absolute_bias_difference")
     numbers = {}
     for name, interval in zip(names, intervals, strict=True):
         numbers |= {name: interval.estimate, f"{name}_low": interval.low, f"{name}_high": interval.high}
+    if judge.bias == UNSIGNED:
+        numbers |= {"bias_low": None, "bias_high": None}
     phi = None
     if None not in (numbers["performance"], numbers["bias"]):
         phi = objective(numbers["performance"], numbers["bias"], judge.tolerance)
+    eod = BIASES["eod"](predicted, labels, second) if task.binary else math.nan
     path = layout.result(strategy, seed)
     path.parent.mkdir(parents=True, exist_ok=True)
     if write and repaired.classifier is not None:
@@ -243,6 +274,7 @@ def _result(
         n=len(labels),
         people=len(np.unique(people)),
         objective=phi,
+        eod=None if math.isnan(eod) else eod,
         removed=repaired.removed,
         seconds=seconds,
         configuration=configuration,

@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +49,8 @@ class Table:
             and abs((of - of.mean()) @ centred) / (of.std() * centred.std() * len(of)) > 0.999
         )
         kept = [name for name in names if name not in (label, *self.left_out)]
+        if not kept:
+            raise ValueError(f"{path} has no column but those that say {label} over again")
         self.features = np.stack([columns[name] for name in kept], axis=1).astype(np.float32)
 
 
@@ -68,9 +71,9 @@ def table_task(table: Table, judge: Judge, options: RepairOptions, seed: int, de
     def fresh() -> Classifier:
         return network(features.shape[1]).to(device)
 
-    training, tuning, test = map(samples, parts)
+    training, validation, test = map(samples, parts)
     classifier = tune(fresh(), training, training_options(options), seed=seed)
-    return Task(classifier, fresh, training, tuning.balanced(options.seed), test, judge)
+    return Task(classifier, fresh, training, validation, validation.balanced(options.seed), test, judge)
 
 
 def network(features: int) -> Classifier:
@@ -84,10 +87,11 @@ def network(features: int) -> Classifier:
 
 def _read(path: Path) -> tuple[list[str], np.ndarray]:
     try:
-        with gzip.open(path, "rt", newline="") if path.suffix == ".gz" else open(path, newline="") as file:
+        opened = gzip.open if path.suffix == ".gz" else open
+        with opened(path, "rt", newline="", encoding="utf-8-sig") as file:
             names, *rows = csv.reader(file)
         values = np.array(rows, dtype=np.float64)
-    except (OSError, EOFError, UnicodeDecodeError, ValueError) as error:
+    except (OSError, EOFError, UnicodeDecodeError, ValueError, csv.Error, zlib.error) as error:
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())[:120]
         raise ValueError(f"{path} is no CSV of numbers with a header ({reason})") from None
     if values.ndim != 2 or values.shape[1] != len(names) or not np.isfinite(values).all():

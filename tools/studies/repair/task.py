@@ -50,9 +50,18 @@ class Samples:
         of = {name: getattr(self, name)[places] for name in ("inputs", "labels", "second")}
         return replace(self, identities=self.identities[numbers], **of)
 
-    def batches(self, size: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """One epoch in a random order: inputs, labels, groups; a rest that makes no batch is left to other epochs."""
-        order = torch.randperm(len(self), generator=generator).to(self.labels.device)
+    def batches(
+        self, size: int, generator: torch.Generator, *, even: bool = False
+    ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """One epoch in a random order: inputs, labels, groups; a rest that makes no batch is left to other epochs. Of
+        balanced samples `even` batches have each class of each group as often, but for one."""
+        order = torch.randperm(len(self), generator=generator)
+        if even:
+            cells = (self.labels * 2 + self.second).cpu()[order]
+            # How many of its own cell stand in front of each.
+            rank = torch.stack([(cells == cell).cumsum(0) * (cells == cell) for cell in cells.unique()]).sum(dim=0)
+            order = order[rank.argsort(stable=True)]
+        order = order.to(self.labels.device)
         size = min(size, len(self))
         for start in range(0, len(self) - size + 1, size):
             some = order[start : start + size]
@@ -66,8 +75,8 @@ class Samples:
         least = int(counts.min())
         if len(numbers) < 2 * len(self.labels.unique()) or least < 2:
             raise ValueError(
-                "tuning needs two samples or more of every class in both groups of the validation split; give it more "
-                "with the run's --split"
+                "tuning needs two validation samples or more of every class in both groups; there are too few (of a "
+                "run, --split says how many)"
             )
         rng = np.random.default_rng(seed)
         return self.take(
@@ -82,13 +91,15 @@ class Samples:
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """A classifier to repair, and what makes `fresh` ones from torch's global generator. `tuning` samples are balanced,
-    `training` are those that it was trained on, `test` are read once, in the end. Two classes are decided at a
-    threshold, more by the largest logit."""
+    """A classifier to repair, and what makes `fresh` ones from torch's global generator. `training` samples are those
+    that it was trained on; of the `validation` samples, which choices are made by, `tuning` samples are a balanced
+    part; `test` samples are read once, in the end. Two classes are decided at a threshold, more by the largest logit.
+    """
 
     classifier: Classifier
     fresh: Callable[[], Classifier]
     training: Samples
+    validation: Samples
     tuning: Samples
     test: Samples
     judge: Judge
@@ -122,19 +133,18 @@ def probabilities(logits: np.ndarray) -> np.ndarray:
 
 
 def with_threshold(classifier: Classifier, threshold: float) -> Classifier:
-    """Move the bias of class 1, in place, so that the largest logit decides as the threshold of its score does."""
-    threshold = min(max(threshold, 1e-6), 1 - 1e-6)
+    """Move the bias of class 1, in place, so that the largest logit decides as a threshold in (0, 1) of its score."""
     with torch.no_grad():
         classifier.last.bias[1] -= float(np.log(threshold / (1 - threshold)))
     return classifier
 
 
 def at_best_threshold(task: Task, classifier: Classifier) -> Classifier:
-    """The classifier, of two classes with the threshold that does best on the tuning samples, changed in place."""
+    """The classifier, of two classes with the threshold that does best on validation samples, changed in place."""
     if not task.binary:
         return classifier
-    scores = probabilities(logits_of(classifier, task.tuning))
-    return with_threshold(classifier, task.judge.choose_threshold(scores, *task.tuning.answers))
+    scores = probabilities(logits_of(classifier, task.validation))
+    return with_threshold(classifier, task.judge.choose_threshold(scores, *task.validation.answers))
 
 
 @dataclass(frozen=True, eq=False)

@@ -45,11 +45,13 @@ def tune(
     seed: int,
     loss: Loss = cross_entropy,
     masks: Mapping[str, Tensor] | None = None,
+    even: bool = False,
     each_epoch: Callable[[], object] = lambda: None,
 ) -> Classifier:
-    """Train a classifier in place; weights where `masks` are False stay 0. Raises ValueError where the loss leaves the
+    """Train a classifier in place, by `even` batches or not (`Samples.batches`); weights where `masks` are False stay
+    0. Raises ValueError where the loss leaves the
     finite numbers."""
-    for _ in tuned_epochs(classifier, samples, options, seed=seed, loss=loss, masks=masks):
+    for _ in tuned_epochs(classifier, samples, options, seed=seed, loss=loss, masks=masks, even=even):
         each_epoch()
     return classifier
 
@@ -62,6 +64,7 @@ def tuned_epochs(
     seed: int,
     loss: Loss = cross_entropy,
     masks: Mapping[str, Tensor] | None = None,
+    even: bool = False,
 ) -> Iterator[None]:
     """As `tune`, epoch by epoch: yields in front of each; in the end the classifier is in evaluation mode."""
     generator = torch.Generator().manual_seed(seed)
@@ -72,7 +75,7 @@ def tuned_epochs(
     for _ in range(options.epochs):
         yield
         classifier.train()
-        for batch in samples.batches(options.batch, generator):
+        for batch in samples.batches(options.batch, generator, even=even):
             optimizer.zero_grad()
             value = loss(classifier, *batch)
             if not math.isfinite(value.item()):
@@ -129,7 +132,9 @@ def tune_against_critic(
     masks: Mapping[str, Tensor] | None = None,
 ) -> Classifier:
     """Adversarial fine-tuning, in place: in every epoch the critic learns the bias of batches as the classifier decides
-    them now, then the classifier is trained with it held fixed. Weights where `masks` are False stay 0."""
+    them now, then the classifier is trained with it held fixed. Batches have each class of each group as often, or else
+    chance would be most of their bias. Weights where `masks` are False stay 0. Raises ValueError where batches are too
+    small to have a bias."""
     batch = min(options.batch, len(samples))
     critic = Critic(batch, classifier.last.in_features).to(samples.labels.device)
     learning = torch.optim.Adam(critic.parameters(), lr=adversarial.critic_lr)
@@ -137,15 +142,20 @@ def tune_against_critic(
 
     def learn_bias() -> None:
         critic.train().requires_grad_(True)
-        for inputs, labels, second in samples.batches(batch, generator):
+        classifier.eval()
+        known = 0
+        for inputs, labels, second in samples.batches(batch, generator, even=True):
             with torch.no_grad():
                 features = classifier.body(inputs)
                 bias = _bias_of(judge, classifier.last(features), labels, second)
             if math.isnan(bias):
                 continue
+            known += 1
             learning.zero_grad()
             (critic(features) - bias).square().backward()
             learning.step()
+        if not known:
+            raise ValueError(f"a batch of {batch} samples says nothing of {judge.bias}; take a larger --batch")
         critic.eval().requires_grad_(False)
 
     def loss(_: Classifier, inputs: Tensor, labels: Tensor, second: Tensor) -> Tensor:
@@ -154,7 +164,8 @@ def tune_against_critic(
         factor = (adversarial.weight * over + 1).clamp(min=1)
         return factor * functional.cross_entropy(classifier.last(features), labels)
 
-    return tune(classifier, samples, options, seed=seed, loss=loss, masks=masks, each_epoch=learn_bias)
+    how = {"seed": seed, "loss": loss, "masks": masks, "even": True}
+    return tune(classifier, samples, options, each_epoch=learn_bias, **how)
 
 
 def _rate(step: int, steps: int) -> float:

@@ -38,6 +38,7 @@ def test_classes_go_with_colour_for_training_and_come_twice_for_judging(stored, 
     seen = {}
     for row, path in enumerate(of["path"].tolist()):
         name, _, group = path.rpartition("-")
+        assert store.manifest.column("identity")[row] == name
         original = np.asarray(before.pixels[place[name]])
         grey = np.rint(original @ [0.299, 0.587, 0.114]).astype(np.uint8)
         expected = original if group == "colour" else np.stack([grey] * 3, axis=2)
