@@ -372,6 +372,7 @@ def test_what_is_simulated_starts_no_training(study, dualfair):
     assert trained.status == 2 and "is quantised to 8 bits in simulation" in trained.err
 
 
+@pytest.mark.slow
 def test_networks_of_8_bits_become_onnx_files_that_are_judged_and_exported(study, dualfair):
     """On the tunings that are there, which stay as they are."""
     checkpoints = {path: path.read_bytes() for path in sorted((study / "out").glob("101*/*/*/step-*"))}

@@ -87,7 +87,10 @@ def test_the_network_is_biased_and_tuning_samples_are_balanced(task):
         samples_of(0, 60, 1.0).balanced(0)
 
 
-@pytest.mark.parametrize("name", [*BASELINES, *STRUCTURAL])
+LONGER = [pytest.param(name, marks=pytest.mark.slow) for name in STRUCTURAL if name != "prune"]
+
+
+@pytest.mark.parametrize("name", [*BASELINES, "prune", *LONGER])
 def test_every_strategy_leaves_the_task_as_it_is_and_repeats_itself(task, name, monkeypatch):
     monkeypatch.setattr(baselines, "PERTURBATIONS", 7)
     monkeypatch.setattr(baselines, "CALLS", 3)
@@ -98,7 +101,7 @@ def test_every_strategy_leaves_the_task_as_it_is_and_repeats_itself(task, name, 
     assert not task.classifier.training
 
 
-@pytest.mark.parametrize("name", ["fine-tuning", "adversarial", *STRUCTURAL])
+@pytest.mark.parametrize("name", ["fine-tuning", "prune", pytest.param("adversarial", marks=pytest.mark.slow), *LONGER])
 def test_what_is_tuned_is_less_biased_and_as_accurate(name):
     changes = []
     for seed in range(2):

@@ -30,7 +30,7 @@ def simulated(tiny, images, backbone=None, bits=8):
 IMAGES = torch.rand(8, 3, 24, 24, generator=torch.Generator().manual_seed(0)) * 2 - 1
 
 
-@pytest.fixture(scope="module", params=[None, "timm.test_resnet:cosface"])
+@pytest.fixture(scope="module", params=[None, pytest.param("timm.test_resnet:cosface", marks=pytest.mark.slow)])
 def network(request, tiny):
     return simulated(tiny, IMAGES, request.param)
 
@@ -105,7 +105,10 @@ def test_what_is_between_quantisers_gets_the_range_of_the_images_that_are_given(
     assert scales[0] == pytest.approx(scales[1] / 2, rel=1e-5)
 
 
-@pytest.mark.parametrize("place", ["trunk.stem", "positions.1", "trunk.blocks.1.quantiser"])
+SLOW_PLACES = [pytest.param(place, marks=pytest.mark.slow) for place in ("trunk.stem", "positions.1")]
+
+
+@pytest.mark.parametrize("place", ["trunk.blocks.1.quantiser", *SLOW_PLACES])
 def test_a_range_stands_where_its_quantiser_does(tiny, place):
     """One that is far too narrow changes integers as it changes the simulation."""
     network = simulated(tiny, IMAGES)
