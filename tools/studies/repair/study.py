@@ -241,7 +241,7 @@ def _result(
     begun = time.perf_counter()
     with seeded(seed):
         repaired = STRATEGIES[strategy](task, options, seed)
-        if repaired.classifier is not None and strategy != UNCHANGED:
+        if repaired.classifier is not None and strategy not in (UNCHANGED, THRESHOLD):
             at_best_threshold(task, repaired.classifier)
     seconds = time.perf_counter() - begun
     labels, second = task.test.answers
