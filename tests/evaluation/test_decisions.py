@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 from fairlearn.metrics import MetricFrame, false_positive_rate, selection_rate, true_positive_rate
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import balanced_accuracy_score
 
@@ -32,6 +32,7 @@ def drawn(seed, n=400, skew=0.2):
     return scores, labels, second
 
 
+@settings(max_examples=20)
 @given(SEEDS)
 def test_measures_are_those_of_an_independent_library(seed):
     scores, labels, second = drawn(seed)

@@ -32,7 +32,7 @@ from dualfair.studies.repair.task import (
 from dualfair.studies.repair.tuning import TuningOptions, tune
 from dualfair.supernet.masking import REMOVED, shares
 
-OPTIONS = RepairOptions(epochs=12, mask_epochs=60, training_epochs=15, mask_lr=0.05, lr=5e-3, resamples=50)
+OPTIONS = RepairOptions(epochs=8, mask_epochs=40, training_epochs=8, mask_lr=0.08, lr=5e-3, resamples=50)
 
 
 def samples_of(seed, n, skew):
