@@ -3,9 +3,9 @@
 Bias is signed here, the first group less the second, so that an interval that holds 0 is one of groups that may fare
 alike; `metrics.classification.rate_difference` is its absolute value, the largest over classes. Definitions are those
 of Savani et al. (2020); `bias_amplification` is that of Wang et al. (2020) on test sets that hold every image once in
-each domain.
+each domain. Of faces decisions are ranks: those of probes among other people.
 
-Shape legend: N samples, C candidates for a threshold.
+Shape legend: N samples, T thresholds.
 """
 
 import math
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dualfair.evaluation.metrics.classification import RATES, positive_rates
-from dualfair.evaluation.statistics.bootstrap import Interval, identity_bootstrap
+from dualfair.evaluation.metrics.disparity import DISPARITIES, MINIMUM_PROBES
 
 TOLERANCE = 0.05
 """Absolute bias from which on a classifier is of no use to the objective."""
@@ -59,21 +59,49 @@ def bias_amplification(predicted: np.ndarray, labels: np.ndarray, second: np.nda
     if len(np.unique(second)) != 2:
         return math.nan
     classes = np.unique(np.concatenate([labels, predicted]))
-    given = np.array([[(predicted[second == of] == each).mean() for each in classes] for of in (False, True)])
-    given = given[:, given.sum(axis=0) > 0]
-    return float(np.mean(given.max(axis=0) / given.sum(axis=0)) - 0.5)
+    return float(
+        _amplified(np.array([[(predicted[second == of] == each).mean() for each in classes] for of in (0, 1)]))
+    )
+
+
+def _amplified(given: np.ndarray) -> np.ndarray:
+    """Of the shares of both groups that are given each class, (2, classes, ...): (...)."""
+    either = given.sum(axis=0)
+    return np.mean(given.max(axis=0) / np.where(either > 0, either, np.nan), axis=0, where=either > 0) - 0.5
+
+
+def identification_rate(ranks: np.ndarray, labels: np.ndarray) -> float:
+    """The share of probes with rank 0, of all that have a rank (N,); NaN is none, and `labels` say nothing."""
+    ranked = ranks[~np.isnan(ranks)]
+    return float(np.mean(ranked == 0)) if len(ranked) else math.nan
+
+
+def rank_difference(measure: str, ranks: np.ndarray, labels: np.ndarray, second: np.ndarray) -> float:
+    """A disparity between two groups with its sign, of the ranks of probes (N,), NaN for those without one: the value
+    of the first group less that of the `second` (N,). NaN where a group has fewer than MINIMUM_PROBES."""
+    disparity, values = DISPARITIES[measure], []
+    for group in (~second, second):
+        of = ranks[group & ~np.isnan(ranks)]
+        if len(of) < MINIMUM_PROBES:
+            return math.nan
+        values.append(disparity.statistic((of == 0).astype(float) if disparity.values == "correct" else of))
+    return float(values[0] - values[1])
 
 
 PERFORMANCES: Mapping[str, Callable[[np.ndarray, np.ndarray], float]] = {
     "accuracy": accuracy,
     "balanced_accuracy": balanced_accuracy,
+    "identification_rate": identification_rate,
 }
-BIASES: Mapping[str, Callable[[np.ndarray, np.ndarray, np.ndarray], float]] = {
-    **{name: lambda *of, name=name: signed_difference(name, *of) for name in RATES},
-    "bias_amplification": bias_amplification,
-}
+OF_RANKS = ("log_rank_disparity", "rank_disparity", "capped_rank_disparity", "accuracy_disparity")
+"""Biases of ranks; others are of classes."""
 UNSIGNED = "bias_amplification"
 """The one without a sign, which alone is of any number of classes."""
+BIASES: Mapping[str, Callable[[np.ndarray, np.ndarray, np.ndarray], float]] = {
+    **{name: lambda *of, name=name: signed_difference(name, *of) for name in RATES},
+    UNSIGNED: bias_amplification,
+    **{name: lambda *of, name=name: rank_difference(name, *of) for name in OF_RANKS},
+}
 
 
 def objective(performance: float, bias: float, tolerance: float = TOLERANCE) -> float:
@@ -109,26 +137,14 @@ class Judge:
             raise ValueError(f"tolerance must be above 0 and at most 1, got {self.tolerance:g}")
 
     def measured(self, predicted: np.ndarray, labels: np.ndarray, second: np.ndarray) -> tuple[float, float]:
-        """Performance and bias of decisions (N,) with the numbers of the true classes (N,); `second` (N,) is true for
-        the second group."""
+        """Performance and bias of decisions (N,), or ranks, with the numbers of the true classes (N,); `second` (N,) is
+        true for the second group."""
         return PERFORMANCES[self.performance](predicted, labels), BIASES[self.bias](predicted, labels, second)
 
-    def intervals(
-        self,
-        predicted: np.ndarray,
-        labels: np.ndarray,
-        second: np.ndarray,
-        identities: np.ndarray,
-        *,
-        resamples: int,
-        seed: int,
-    ) -> tuple[Interval, Interval]:
-        """Performance and bias with bootstrap intervals over the people, or images, that `identities` (N,) name."""
-
-        def statistic(rows: np.ndarray) -> np.ndarray:
-            return np.array(self.measured(predicted[rows], labels[rows], second[rows]))
-
-        return identity_bootstrap(statistic, identities, resamples=resamples, seed=seed)
+    def value(self, predicted: np.ndarray, labels: np.ndarray, second: np.ndarray) -> float:
+        """What is chosen by: the smooth objective of decisions (N,), below all others where it is undefined."""
+        value = smooth_objective(*self.measured(predicted, labels, second), self.tolerance)
+        return -1.0 if math.isnan(value) else value
 
     def choose_threshold(self, scores: np.ndarray, labels: np.ndarray, second: np.ndarray) -> float:
         """The threshold in (0, 1) at which scores (N,) of class 1 do best by the smooth objective, decided as 1 from it
@@ -136,13 +152,38 @@ class Judge:
 
         Raises ValueError where the bias is undefined at all of them.
         """
-        best, chosen = -math.inf, math.nan
-        candidates = (np.arange(1, CANDIDATES + 1) / (CANDIDATES + 1)).tolist()
-        for threshold in sorted(candidates, key=lambda each: abs(each - 0.5)):
-            performance, bias = self.measured((scores >= threshold).astype(int), labels, second)
-            value = smooth_objective(performance, bias, self.tolerance)
-            if not math.isnan(bias) and value > best:
-                best, chosen = value, threshold
-        if math.isnan(chosen):
+        candidates = np.arange(1, CANDIDATES + 1) / (CANDIDATES + 1)
+        candidates = candidates[np.argsort(np.abs(candidates - 0.5), kind="stable")]
+        performances, biases = self.measured_at(candidates, scores, labels, second)
+        values = [
+            smooth_objective(*of, self.tolerance) for of in zip(performances.tolist(), biases.tolist(), strict=True)
+        ]
+        if np.isnan(biases).all():
             raise ValueError(f"{self.bias} is undefined of these samples: too few of a class in a group")
-        return chosen
+        return float(candidates[np.nanargmax(values)])
+
+    def measured_at(
+        self, thresholds: np.ndarray, scores: np.ndarray, labels: np.ndarray, second: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Performance and bias (T,) of two classes, as of `measured`, where scores (N,) of class 1 are decided as 1
+        from a threshold (T,) on: all at once."""
+
+        def accepted(part: np.ndarray) -> np.ndarray:
+            ordered = np.sort(scores[part])
+            share = 1 - np.searchsorted(ordered, thresholds) / max(1, len(ordered))
+            return share if len(ordered) else np.full(len(thresholds), np.nan)
+
+        true = labels == 1
+        right = np.stack([accepted(true), 1 - accepted(~true)])
+        if self.performance == "accuracy":
+            performance = np.nansum(right.T * (true.mean(), 1 - true.mean()), axis=1)
+        else:
+            performance = np.nanmean(right, axis=0)
+        of_groups = [(group, group & true, group & ~true) for group in (~second, second)]
+        if self.bias == UNSIGNED:
+            given = np.stack([accepted(group) for group, _, _ in of_groups])
+            return performance, _amplified(np.stack([1 - given, given], axis=1))
+        rates = np.stack([[accepted(part) for part in parts] for parts in of_groups])
+        enough = np.array([[part.sum() >= MINIMUM_PROBES for part in parts] for parts in of_groups])
+        first, other = RATES[self.bias](np.where(enough[:, :, None], rates, np.nan))
+        return performance, first - other

@@ -128,11 +128,15 @@ class MarginHead(nn.Module):
         embedding = self.neck(features)
         with torch.autocast(embedding.device.type, enabled=False):
             vectors = embedding if embedding.dtype == torch.float64 else embedding.float()
-            cosines = self.class_scores(vectors)
-            true_cosines = cosines.gather(1, labels[:, None]).squeeze(1)
-            target, penalty = self.margin(true_cosines, vectors.norm(dim=1) / self.norm_unit, strength)
-            with_margin = cosines.scatter(1, labels[:, None], target[:, None])
-        return Classification(with_margin, penalty, vectors)
+            return self.with_margin(self.class_scores(vectors), vectors, labels, strength)
+
+    def with_margin(
+        self, cosines: Tensor, embedding: Tensor, labels: Tensor, strength: float | Tensor = 1.0
+    ) -> Classification:
+        """Cosines (B, K) of embeddings (B, D) with any class weights -> these with the margin of the labels (B,)."""
+        true_cosines = cosines.gather(1, labels[:, None]).squeeze(1)
+        target, penalty = self.margin(true_cosines, embedding.norm(dim=1) / self.norm_unit, strength)
+        return Classification(cosines.scatter(1, labels[:, None], target[:, None]), penalty, embedding)
 
     def class_scores(self, embedding: Tensor) -> Tensor:
         """What classes are told by: embeddings (B, D) -> their cosines with the class weights (B, K), no margin."""

@@ -15,7 +15,7 @@ Shape legend: N samples.
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -56,9 +56,9 @@ class MaskOptions:
 class MaskScores(nn.Module):
     """The scores m of a network's masks, to be learnt."""
 
-    def __init__(self, network: nn.Module, start: float = 3.0, each: str = WEIGHT) -> None:
+    def __init__(self, network: nn.Module, start: float = 3.0, each: str = WEIGHT, fixed: Collection[str] = ()) -> None:
         super().__init__()
-        weights = maskable(network)
+        weights = {name: weight for name, weight in maskable(network).items() if name not in fixed}
         self.names, self.shapes = tuple(weights), tuple(weight.shape for weight in weights.values())
         per_filter = [(shape[0], *[1] * (len(shape) - 1)) for shape in self.shapes]
         shapes = per_filter if each == FILTER else self.shapes
@@ -113,15 +113,16 @@ def find_masks(
     options: MaskOptions,
     *,
     seed: int,
+    fixed: Collection[str] = (),
 ) -> Masks:
     """The masks that a loss of the masked network asks for; `batches` gives those of an epoch, samples first, and
-    `loss(outputs, *others)` is the mean over a batch.
+    `loss(outputs, *others)` is the mean over a batch. Weights that are `fixed`, by name, have no mask.
 
     The network is taken in evaluation mode, so that no statistics move, and left as it is. Raises ValueError where the
     loss leaves the finite numbers.
     """
     was_training, steps = network.training, 0
-    scores = MaskScores(network.eval(), options.start, options.each)
+    scores = MaskScores(network.eval(), options.start, options.each, fixed)
     generator = torch.Generator(next(network.parameters()).device).manual_seed(seed)
     optimizer = torch.optim.Adam(scores.parameters(), lr=options.lr)
     for _ in range(options.epochs):

@@ -11,15 +11,17 @@ from sklearn.metrics import balanced_accuracy_score
 
 from dualfair.evaluation.decisions import (
     BIASES,
+    OF_RANKS,
     Judge,
-    accuracy,
     balanced_accuracy,
     bias_amplification,
+    identification_rate,
     objective,
     signed_difference,
     smooth_objective,
 )
-from dualfair.evaluation.metrics.classification import rate_difference
+from dualfair.evaluation.metrics.classification import RATES, rate_difference
+from dualfair.evaluation.metrics.disparity import DISPARITIES
 
 SEEDS = st.integers(0, 10_000)
 
@@ -128,28 +130,35 @@ def test_where_nothing_is_to_be_had_the_least_bias_is_taken_and_of_equals_the_mi
         judge.choose_threshold(scores, labels, np.zeros(8, bool))
 
 
-def test_intervals_are_over_people_and_hold_no_bias_where_there_is_none():
-    covered = 0
-    for seed in range(40):
-        scores, labels, second = drawn(seed, 200, skew=0.0)
-        predicted = (scores >= 0.5).astype(int)
-        performance, bias = Judge("accuracy", "spd").intervals(
-            predicted, labels, second, np.arange(200), resamples=200, seed=0
-        )
-        assert performance.estimate == accuracy(predicted, labels) and performance.identities == 200
-        covered += bias.low <= 0 <= bias.high
-    assert covered >= 34
-    scores, labels, second = drawn(0, 400, skew=0.3)
-    bias = Judge("accuracy", "spd").intervals(
-        (scores >= 0.5).astype(int), labels, second, np.arange(400), resamples=200, seed=0
-    )[1]
-    assert bias.low > 0
+@settings(max_examples=20)
+@given(SEEDS, st.sampled_from(["accuracy", "balanced_accuracy"]), st.sampled_from([*RATES, "bias_amplification"]))
+def test_all_thresholds_at_once_are_judged_as_one_by_one(seed, performance, bias):
+    scores, labels, second = drawn(seed, 60)
+    judge, thresholds = Judge(performance, bias), np.array([0.1, 0.4, 0.5, 0.9, *scores[:5]])
+    one_by_one = [judge.measured((scores >= each).astype(int), labels, second) for each in thresholds]
+    assert np.allclose(judge.measured_at(thresholds, scores, labels, second), np.transpose(one_by_one), equal_nan=True)
+
+
+@pytest.mark.parametrize("measure", OF_RANKS)
+def test_a_difference_of_ranks_is_the_disparity_with_a_sign(measure):
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        ranks, second = rng.integers(0, 40, 30) * rng.integers(0, 2, 30), rng.random(30) < 0.4
+        signed = BIASES[measure](ranks.astype(float), None, second)
+        values = ranks if DISPARITIES[measure].values == "ranks" else ranks == 0
+        assert abs(signed) == pytest.approx(DISPARITIES[measure](values, second))
+        assert BIASES[measure](ranks.astype(float), None, ~second) == pytest.approx(-signed)
+        unranked = np.append(ranks, np.nan)
+        assert BIASES[measure](unranked, None, np.append(second, True)) == signed
+        assert identification_rate(unranked, None) == np.mean(ranks == 0)
+    assert math.isnan(BIASES[measure](np.array([1.0, 2.0, 3.0]), None, np.array([True, True, False])))
+    assert math.isnan(identification_rate(np.array([np.nan]), None))
 
 
 @pytest.mark.parametrize(
     ("judge", "line"),
     [
-        (("precision", "spd"), "unknown performance 'precision'; choose from accuracy, balanced_accuracy"),
+        (("precision", "spd"), "unknown performance 'precision'; choose from accuracy, balanced_accuracy, ident"),
         (("accuracy", "dpd"), "unknown bias 'dpd'; choose from spd, eod, aod, bias_amplification"),
         (("accuracy", "spd", 0.0), "tolerance must be above 0 and at most 1, got 0"),
     ],

@@ -60,7 +60,7 @@ def task_of(seed=0, judge=None):
         classifier = tune(fresh(), training, TuningOptions(epochs=20, batch=64, lr=5e-3), seed=seed)
     validation, test = samples_of(seed + 1000, 600, 0.5), samples_of(seed + 2000, 1500, 0.5)
     judge = judge or Judge("accuracy", "aod")
-    return Task(classifier, fresh, training, validation, validation.balanced(0), test, judge)
+    return Task(classifier, validation, validation.balanced(0), test, judge, fresh, training)
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def applied(name, task, options=OPTIONS, seed=0):
 
 
 def judged(repaired, task):
-    return task.judge.measured(repaired.decisions(task.test), *task.test.answers)
+    return task.judge.measured(repaired.decisions(task, task.test), *task.test.answers)
 
 
 def test_the_network_is_biased_and_tuning_samples_are_balanced(task):
@@ -95,7 +95,7 @@ def test_every_strategy_leaves_the_task_as_it_is_and_repeats_itself(task, name, 
     monkeypatch.setattr(baselines, "PERTURBATIONS", 7)
     monkeypatch.setattr(baselines, "CALLS", 3)
     before = copy.deepcopy(task.classifier.state_dict())
-    one, other = (applied(name, task).decisions(task.test) for _ in range(2))
+    one, other = (applied(name, task).decisions(task, task.test) for _ in range(2))
     assert np.array_equal(one, other) and set(one.tolist()) <= {0, 1}
     assert all(torch.equal(value, before[key]) for key, value in task.classifier.state_dict().items())
     assert not task.classifier.training
@@ -206,7 +206,7 @@ def test_rejected_samples_are_decided_by_group_as_near_to_a_half_as_does_best(ta
     for margin in np.linspace(0, 0.5, 101):
         decisions = np.where(abs(scores - 0.5) < margin, second == favoured, scores >= 0.5).astype(int)
         values.append(smooth_objective(*task.judge.measured(decisions, labels, second)))
-    found = task.judge.measured(applied("reject-option", task).decisions(task.validation), labels, second)
+    found = task.judge.measured(applied("reject-option", task).decisions(task, task.validation), labels, second)
     assert smooth_objective(*found) == pytest.approx(max(values))
 
 
@@ -229,13 +229,13 @@ def test_logits_of_domains_add_up_to_one_layer(task, monkeypatch):
 def test_chance_keeps_the_best_of_its_tries_and_layers_never_get_worse(task, monkeypatch):
     monkeypatch.setattr(baselines, "PERTURBATIONS", 7)
     monkeypatch.setattr(baselines, "CALLS", 4)
-    value, values = baselines.value_of, []
+    value, values = Task.value, []
 
     def kept(*of):
         values.append(value(*of))
         return values[-1]
 
-    monkeypatch.setattr(baselines, "value_of", kept)
+    monkeypatch.setattr(Task, "value", kept)
     found = value(task, applied("perturbation", task).classifier)
     assert len(values) == 7 and found == max(values) > min(values)
     assert value(task, applied("layerwise", task).classifier) >= value(task, task.classifier)
@@ -262,18 +262,26 @@ def test_a_table_is_trained_again_by_another_seed(task):
 
 
 def test_strategies_and_measures_fit_the_number_of_classes():
-    assert chosen_strategies([], binary=True)[0] == "unchanged" and len(chosen_strategies([], binary=True)) == 16
-    assert not set(chosen_strategies([], binary=False)) & set(OF_TWO_CLASSES)
-    assert chosen_strategies(["prune"], binary=False) == ["unchanged", "prune"]
-    assert chosen_strategies(["prune"], binary=True) == ["unchanged", "threshold", "prune"]
+    assert chosen_strategies([], 2)[0] == "unchanged" and len(chosen_strategies([], 2)) == 16
+    assert not set(chosen_strategies([], 10)) & set(OF_TWO_CLASSES)
+    assert set(chosen_strategies([], 0)) == {
+        "unchanged", "fine-tuning", "perturbation", "layerwise", "adversarial", *STRUCTURAL
+    }  # fmt: skip
+    assert chosen_strategies(["prune"], 10) == ["unchanged", "prune"]
+    assert chosen_strategies(["prune"], 2) == ["unchanged", "threshold", "prune"]
     with pytest.raises(ValueError, match="unknown strategy 'mend'; choose from unchanged, threshold"):
-        chosen_strategies(["mend"], binary=True)
+        chosen_strategies(["mend"], 2)
     with pytest.raises(ValueError, match="reject-option is for two classes; leave it out"):
-        chosen_strategies(["reject-option"], binary=False)
+        chosen_strategies(["reject-option"], 10)
+    with pytest.raises(ValueError, match="retraining is for labelled images; leave it out"):
+        chosen_strategies(["retraining"], 0)
     assert judge_of(RepairOptions(), 2) == Judge("balanced_accuracy", "aod")
     assert judge_of(RepairOptions(), 10) == Judge("accuracy", "bias_amplification")
-    with pytest.raises(ValueError, match="eod is for two classes, there are 10"):
+    assert judge_of(RepairOptions(), 0) == Judge("identification_rate", "log_rank_disparity")
+    with pytest.raises(ValueError, match="eod is no measure of 10 classes; take --bias bias_amplification"):
         judge_of(RepairOptions(bias="eod"), 10)
+    with pytest.raises(ValueError, match="accuracy is no measure of faces; take --performance identification_rate"):
+        judge_of(RepairOptions(performance="accuracy"), 0)
 
 
 def a_result(strategy, seed=0, bias=0.02, difference=-0.1, half=0.05):
@@ -463,7 +471,7 @@ def test_a_network_of_labelled_images_is_repaired_and_opens_as_a_training(traine
         (("--protected", "hat"), "unknown group column 'hat'"),
         (("--protected", "label"), "column 'label' must have two groups, it has 4"),
         (("--protected", "group", "--strategy", "threshold"), "threshold is for two classes; leave it out"),
-        (("--protected", "group", "--bias", "spd"), "spd is for two classes, there are 4"),
+        (("--protected", "group", "--bias", "spd"), "spd is no measure of 4 classes; take --bias bias_amplification"),
         (("--protected", "group", "--table", "t.csv"), "give either a TRAINING with --images, or --table"),
     ],
 )
@@ -477,6 +485,6 @@ def test_what_cannot_be_repaired_is_refused_in_a_line(trained, tmp_path, dualfai
 def test_other_networks_are_refused(trained, tmp_path, dualfair):
     words = ("--images", trained / "digits", "--protected", "group", *SMALL, "--out", tmp_path / "out")
     margin = dualfair("repair", trained / "run/retrain/timm.test_resnet_cosface/seed-0", *words)
-    assert margin.status == 2 and "repair is for networks with the head softmax" in margin.err
+    assert margin.status == 2 and "of labelled images repair takes the head softmax" in margin.err
     nothing = dualfair("repair", trained / "run", *words)
     assert nothing.status == 2 and "is no training of ours" in nothing.err

@@ -26,8 +26,8 @@ class Standalone:
     """A trained network in evaluation mode: its training with the seed that was drawn from, and its people.
 
     `classes` are named, in order, where the network is judged by their scores. `before` are the people that its weights
-    were trained on before these, newest first; `bits` are those that it is fake-quantised to, None: it is not,
-    by images with the fingerprint `tuned_on`."""
+    were trained on before these, newest first; `bits` are those that it is fake-quantised to, None: it is not. It was
+    repaired, or rounded, by images with the fingerprint `tuned_on`."""
 
     network: Network
     training: TrainingSpec

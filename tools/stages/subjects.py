@@ -112,8 +112,7 @@ def _of_faces(path: Path, standalone: "Standalone", asked: Asked) -> Subject:
     chosen = (group or about.group_column, split or "test", about.splits) if about else (group, split or "all")
     choice = choose(store.manifest, str(store.folder), *chosen, drop_unknown=asked.drop_unknown)
     notes = () if about or split else (f"{path} was trained on other faces: all images here are evaluated",)
-    if about and split in ("all", "train"):
-        notes = ("the network was trained on some of these people: its numbers are too good",)
+    notes += _seen(standalone, store, split, "people")
     if standalone.bits:
         notes += (f"its {standalone.bits} bits are simulated; integers are measured by 'dualfair quantise --onnx'",)
     if standalone.tuned_on == store.fingerprint and not about:
@@ -168,8 +167,7 @@ def _of_labelled(path: Path, standalone: "Standalone", asked: Asked) -> Classifi
         raise ValueError(
             f"{store.folder} has no column 'split', and the network was not trained on it; use --split all"
         )
-    if about and split in ("all", "train"):
-        notes.append("the network was trained on some of these images: its numbers are too good")
+    notes += _seen(standalone, store, split, "images")
     images = images.take(np.flatnonzero(np.isin(images.rows, rows)))
     if not len(images):
         raise ValueError(f"the {split} split of {store.folder} is empty; use --split all")
@@ -189,6 +187,16 @@ def _of_labelled(path: Path, standalone: "Standalone", asked: Asked) -> Classifi
 
 SUBJECTS = {IDENTIFICATION: _of_faces, CLASSIFICATION: _of_labelled}
 """How a network is put under test, by what the images are for."""
+
+
+def _seen(standalone: "Standalone", store: "FaceStore", split: str | None, units: str) -> tuple[str, ...]:
+    """Notes on people, or images, of a split that the network has seen."""
+    notes = ()
+    if standalone.seen_of(store.fingerprint) and split in ("all", "train"):
+        notes += (f"the network was trained on some of these {units}: its numbers are too good",)
+    if standalone.tuned_on == store.fingerprint and not standalone.bits and split in ("all", "validation"):
+        notes += (f"the network was repaired by some of these {units}: its numbers are too good",)
+    return notes
 
 
 def _paired(

@@ -187,8 +187,8 @@ class NetworkDescription(Record):
     `training` has the seed that was drawn from. `identities` are those that its head tells apart, by the names
     `classes` where it is judged by their scores; `code` is that of an own head. `before` are the people that the
     weights which it started from, and its teacher, were trained on. `neck` and `crop_from` are the skeleton's.
-    `bits` are those of fake-quantised weights and activations, None where they are as they were trained, and
-    `tuned_on` is the fingerprint of the images that these were tuned on, without labels.
+    `bits` are those of fake-quantised weights and activations, None where they are as they were trained; `tuned_on` is
+    the fingerprint of the images that they were tuned on, those of validation where a network was repaired.
     """
 
     training: TrainingSpec = field(metadata=FLAT)

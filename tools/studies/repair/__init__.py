@@ -1,7 +1,7 @@
 """Unfair classifiers mended without new training data, beside the known ways: what is asked for, without torch.
 
 `task` is what all strategies have in common, `tuning` the loops, `strategies` alter structure, `baselines` are the
-known ones, `images` and `tabular` bring data, `study` runs and tells, `entry` begins.
+known ones, `images`, `faces` and `tabular` bring data, `study` runs and tells, `entry` begins.
 """
 
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from dualfair.evaluation.decisions import TOLERANCE
 from dualfair.runs.config import option
 from dualfair.runs.options import RESAMPLES
+from dualfair.supernet.training.recipe import Recipe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,9 +17,13 @@ class RepairOptions:
     """How networks are repaired, and by what they are judged."""
 
     performance: str = option(
-        "", "accuracy or balanced_accuracy.  [default: the latter for two classes, else accuracy]"
+        "", "accuracy, balanced_accuracy (default of two classes) or, of faces, identification_rate."
     )
-    bias: str = option("", "spd, eod, aod or bias_amplification.  [default: aod for two classes, else the last]")
+    bias: str = option(
+        "",
+        "aod (default of two classes), spd, eod, bias_amplification (of more); or, of faces, log_rank_disparity "
+        "(default), rank_disparity, capped_rank_disparity, accuracy_disparity.",
+    )
     tolerance: float = option(TOLERANCE, "Absolute bias from which on a network is of no use.")
     epochs: int = option(100, "Epochs over the tuning samples behind every change of the structure.")
     mask_epochs: int = option(80, "Epochs in which a mask is learnt.")
@@ -26,6 +31,7 @@ class RepairOptions:
     batch: int = option(64, "Samples a step.")
     lr: float = option(1e-3, "Learning rate of Adam for weights.")
     mask_lr: float = option(1e-2, "Learning rate of Adam for masks.")
+    scale: float = option(Recipe().scale, "Scale s of the margin logits, of faces.")
     share: str = option("removed", "Share of the weights that a mask bounds: removed, or kept as equation 7 says.")
     bound: float = option(0.1, "Its bound, tau.")
     each: str = option("weight", "What a mask takes out at a time: weight or filter.")
@@ -38,6 +44,6 @@ class RepairOptions:
         for name, bound in least.items():
             if getattr(self, name) < bound:
                 raise ValueError(f"{name} must be {bound} or more, got {getattr(self, name)}")
-        for name in ("lr", "mask_lr"):
+        for name in ("lr", "mask_lr", "scale"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be above 0, got {getattr(self, name):g}")

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dualfair.evaluation.decisions import smooth_objective
 from dualfair.studies.repair import RepairOptions
 from dualfair.studies.repair.strategies import tuning_options
 from dualfair.studies.repair.task import (
@@ -21,7 +20,6 @@ from dualfair.studies.repair.task import (
     Samples,
     Task,
     at_best_threshold,
-    decided,
     logits_of,
     probabilities,
 )
@@ -48,13 +46,13 @@ def move_threshold(task: Task, options: RepairOptions, seed: int) -> Repaired:
 
 def tune_balanced(task: Task, options: RepairOptions, seed: int) -> Repaired:
     """Fine-tuning on the balanced samples."""
-    return Repaired(tune(copy.deepcopy(task.classifier), task.tuning, tuning_options(options), seed=seed))
+    classifier, how = copy.deepcopy(task.classifier), tuning_options(options)
+    return Repaired(tune(classifier, task.tuning, how, seed=seed, loss=task.batch_loss))
 
 
 def adversarial(task: Task, options: RepairOptions, seed: int) -> Repaired:
     """Adversarial fine-tuning of the whole network (Savani et al., 2020), of the biased one itself."""
-    classifier, how = copy.deepcopy(task.classifier), tuning_options(options)
-    return Repaired(tune_against_critic(classifier, task.tuning, task.judge, how, AdversarialOptions(), seed=seed))
+    return Repaired(tune_against_critic(task, tuning_options(options), AdversarialOptions(), seed=seed))
 
 
 def perturb(task: Task, options: RepairOptions, seed: int) -> Repaired:
@@ -70,7 +68,7 @@ def perturb(task: Task, options: RepairOptions, seed: int) -> Repaired:
                     parameter.mul_(1 + SPREAD * drawn)
             yield classifier
 
-    return Repaired(max(tries(), key=lambda classifier: value_of(task, classifier)))
+    return Repaired(max(tries(), key=task.value))
 
 
 def optimise_layers(task: Task, options: RepairOptions, seed: int) -> Repaired:
@@ -78,16 +76,17 @@ def optimise_layers(task: Task, options: RepairOptions, seed: int) -> Repaired:
     nothing did better than stays as it is."""
     generator = torch.Generator().manual_seed(seed)
     classifier = copy.deepcopy(task.classifier)
-    best = value_of(task, classifier)
+    best = task.value(classifier)
     with torch.no_grad():
-        for parameter in list(classifier.parameters())[-LAYERS:]:
+        inside = [parameter for name, parameter in classifier.named_parameters() if name not in task.outside]
+        for parameter in inside[-LAYERS:]:
             places = torch.randperm(parameter.numel(), generator=generator)[:ENTRIES].to(parameter.device)
             width, values = BOX * float(parameter.std(correction=0)), parameter.flatten()[places].clone()
             for _ in range(CALLS):
                 moved = values + width * (2 * torch.rand(len(places), generator=generator).to(parameter) - 1)
                 before = parameter.clone()
                 parameter.view(-1)[places] = moved
-                value = value_of(task, classifier)
+                value = task.value(classifier)
                 if value > best:
                     best = value
                 else:
@@ -152,8 +151,7 @@ def reject_option(task: Task, options: RepairOptions, seed: int) -> Repaired:
         return np.where(np.abs(of - 0.5) < margin, groups == favoured, of >= 0.5).astype(int)
 
     def value(margin: float) -> float:
-        measured = task.judge.measured(decide(scores, second, margin), labels, second)
-        return np.nan_to_num(smooth_objective(*measured, task.judge.tolerance), nan=-1.0)
+        return task.judge.value(decide(scores, second, margin), labels, second)
 
     margin = max(np.linspace(0, 0.5, MARGINS).tolist(), key=value)
     classifier = task.classifier
@@ -211,24 +209,10 @@ BASELINES: dict[str, Callable[[Task, RepairOptions, int], Repaired]] = {
 }
 OF_TWO_CLASSES = ("threshold", "reject-option", "equalised-odds")
 """Those that alter decisions only, of two classes."""
+OF_CLASSES = (*OF_TWO_CLASSES, "confusion", "domain-independent", "retraining")
+"""Those, and what trains from scratch: for classifiers, not for networks that embed faces."""
 
 
 def training_options(options: RepairOptions) -> TuningOptions:
     """How what begins anew is trained."""
     return TuningOptions(epochs=options.training_epochs, batch=options.batch, lr=options.lr)
-
-
-def value_of(task: Task, classifier: Classifier) -> float:
-    """The smooth objective on validation samples, of two classes at the threshold that does best; below all others
-    where it is undefined."""
-    logits, answers = logits_of(classifier, task.validation), task.validation.answers
-    if not np.isfinite(logits).all():
-        return -1.0
-    if task.binary:
-        threshold = task.judge.choose_threshold(probabilities(logits), *answers)
-        predicted = (probabilities(logits) >= threshold).astype(int)
-    else:
-        predicted = decided(logits)
-    return float(
-        np.nan_to_num(smooth_objective(*task.judge.measured(predicted, *answers), task.judge.tolerance), nan=-1.0)
-    )

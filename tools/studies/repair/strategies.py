@@ -10,7 +10,6 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from dualfair.studies.repair import RepairOptions
@@ -50,29 +49,23 @@ def mask_options(options: RepairOptions) -> MaskOptions:
 
 
 def masks_of(task: Task, options: RepairOptions, seed: int) -> Masks:
-    """The masks that cross-entropy on the balanced tuning samples asks for."""
+    """The masks that the loss on the balanced tuning samples asks for."""
     generator = torch.Generator().manual_seed(seed)
     return find_masks(
         task.classifier,
         lambda: ((inputs, labels) for inputs, labels, _ in task.tuning.batches(options.batch, generator)),
-        functional.cross_entropy,
+        task.loss,
         mask_options(options),
         seed=seed,
+        fixed=task.outside,
     )
 
 
 def prune(task: Task, options: RepairOptions, seed: int) -> Repaired:
     """Masked weights become 0 and stay so; the others are tuned against a critic."""
     masks = masks_of(task, options, seed)
-    classifier = tune_against_critic(
-        copy.deepcopy(task.classifier),
-        task.tuning,
-        task.judge,
-        tuning_options(options),
-        AdversarialOptions(),
-        seed=seed,
-        masks=masks,
-    )
+    how = tuning_options(options)
+    classifier = tune_against_critic(task, how, AdversarialOptions(), seed=seed, masks=masks)
     return Repaired(classifier, removed=shares(masks)[REMOVED])
 
 
@@ -108,7 +101,9 @@ def graft_externally(task: Task, options: RepairOptions, seed: int) -> Repaired:
     for classifier, masks in zip(pair, both, strict=True):
         apply_masks(classifier, masks)
     how = tuning_options(options)
-    epochs = [tuned_epochs(of, task.tuning, how, seed=seed + number) for number, of in enumerate(pair)]
+    epochs = [
+        tuned_epochs(of, task.tuning, how, seed=seed + number, loss=task.batch_loss) for number, of in enumerate(pair)
+    ]
     for _ in zip(*epochs, strict=True):
         _exchange(pair, both)
     return Repaired(pair[0], removed=shares(both[0])[REMOVED])
@@ -131,7 +126,7 @@ def augment(task: Task, options: RepairOptions, seed: int) -> Repaired:
             torch.func.functional_call(classifier, {name: weights[name] * of[name] for name in of}, (inputs,))
             for of in (masks, switched)
         )
-        return sum(functional.cross_entropy(part, labels) for part in parts)
+        return sum(task.loss(part, labels) for part in parts)
 
     tune(classifier, task.tuning, tuning_options(options), seed=seed, loss=loss)
     apply_masks(classifier, masks)
@@ -199,5 +194,5 @@ def _grafted(task: Task, options: RepairOptions, seed: int, graft: Callable[[Ten
             weight = classifier.get_parameter(name)
             if not mask.all():
                 weight[~mask] = graft(weight, mask)
-    tune(classifier, task.tuning, tuning_options(options), seed=seed)
+    tune(classifier, task.tuning, tuning_options(options), seed=seed, loss=task.batch_loss)
     return Repaired(classifier, removed=shares(masks)[REMOVED])

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dualfair.evaluation.decisions import BIASES, UNSIGNED, Judge, objective
-from dualfair.evaluation.metrics.classification import RATES
+from dualfair.evaluation.decisions import BIASES, OF_RANKS, UNSIGNED, Judge, objective
 from dualfair.evaluation.statistics.bootstrap import identity_bootstrap
 from dualfair.presentation.table import Column, Table, table
 from dualfair.runs.devices import Workplace, seeded
@@ -18,7 +17,7 @@ from dualfair.runs.layout import Inside, StudyLayout
 from dualfair.runs.records.codec import Record
 from dualfair.runs.records.study import StudyReport
 from dualfair.studies.repair import RepairOptions
-from dualfair.studies.repair.baselines import BASELINES, OF_TWO_CLASSES
+from dualfair.studies.repair.baselines import BASELINES, OF_CLASSES, OF_TWO_CLASSES
 from dualfair.studies.repair.strategies import STRUCTURAL, mask_options
 from dualfair.studies.repair.task import Classifier, Task, at_best_threshold
 from dualfair.supernet.files import write_csv
@@ -26,6 +25,14 @@ from dualfair.supernet.files import write_csv
 UNCHANGED, THRESHOLD = "unchanged", "threshold"
 """What repaired networks are compared with: of two classes, which all get a threshold, that with the best one."""
 STRATEGIES = {**BASELINES, **STRUCTURAL}
+MANY = 3
+_OF_CLASSES = "accuracy", "balanced_accuracy"
+MEASURES = {
+    0: (("identification_rate",), OF_RANKS),
+    2: (_OF_CLASSES[::-1], ("aod", "spd", "eod", UNSIGNED)),
+    MANY: (_OF_CLASSES, (UNSIGNED,)),
+}
+"""Performances and biases of so many classes, 0 of faces, MANY of three or more; the first of each is the default."""
 
 
 class RepairLayout(StudyLayout):
@@ -148,26 +155,29 @@ def _mean(results: Sequence[Result], name: str) -> float | None:
     return float(np.mean(values)) if values else None
 
 
-def chosen_strategies(names: Sequence[str], binary: bool) -> list[str]:
-    """The strategies that are asked for, or all that there are for so many classes, behind what they are compared with.
-    Raises ValueError for unknown ones, and for those of two classes where there are more."""
+def chosen_strategies(names: Sequence[str], classes: int) -> list[str]:
+    """The strategies that are asked for, or all that there are for so many classes, 0 of faces, behind what they are
+    compared with. Raises ValueError for unknown ones, and for those of other classes."""
     if unknown := [name for name in names if name not in STRATEGIES]:
         raise ValueError(f"unknown strategy {unknown[0]!r}; choose from {', '.join(STRATEGIES)}")
-    if not binary and (wrong := [name for name in names if name in OF_TWO_CLASSES]):
-        raise ValueError(f"{wrong[0]} is for two classes; leave it out")
-    every = [name for name in STRATEGIES if binary or name not in OF_TWO_CLASSES]
-    return list(dict.fromkeys([UNCHANGED, *([THRESHOLD] if binary else []), *(names or every)]))
+    not_for_these = () if classes == 2 else OF_TWO_CLASSES if classes else OF_CLASSES
+    if wrong := [name for name in names if name in not_for_these]:
+        raise ValueError(f"{wrong[0]} is for {'two classes' if classes else 'labelled images'}; leave it out")
+    every = [name for name in STRATEGIES if name not in not_for_these]
+    return list(dict.fromkeys([UNCHANGED, *([THRESHOLD] if classes == 2 else []), *(names or every)]))
 
 
 def judge_of(options: RepairOptions, classes: int) -> Judge:
-    """What the options judge by, for so many classes. Raises ValueError for what has no value for these, and for masks
-    that cannot be."""
+    """What the options judge by, for so many classes, 0 of faces. Raises ValueError for what has no value for these,
+    and for masks that cannot be."""
     mask_options(options)
-    binary = classes == 2
-    bias = options.bias or ("aod" if binary else "bias_amplification")
-    if not binary and bias in RATES:
-        raise ValueError(f"{bias} is for two classes, there are {classes}; take --bias bias_amplification")
-    return Judge(options.performance or ("balanced_accuracy" if binary else "accuracy"), bias, options.tolerance)
+    performances, biases = MEASURES.get(classes, MEASURES[MANY])
+    judge = Judge(options.performance or performances[0], options.bias or biases[0], options.tolerance)
+    of = {0: "faces", 2: "two classes"}.get(classes, f"{classes} classes")
+    for what, name, known in (("performance", judge.performance, performances), ("bias", judge.bias, biases)):
+        if name not in known:
+            raise ValueError(f"{name} is no measure of {of}; take --{what} {' or '.join(known)}")
+    return judge
 
 
 def repair(
@@ -195,7 +205,7 @@ def repair(
         if not all(there[strategy] for strategy in strategies):
             with seeded(seed):
                 task = task_of(seed)
-            before = STRATEGIES[reference](task, options, seed).decisions(task.test)
+            before = STRATEGIES[reference](task, options, seed).decisions(task, task.test)
             for strategy in strategies:
                 if there[strategy] is None:
                     directory.say(f"{strategy}, seed {seed}")
@@ -245,7 +255,7 @@ def _result(
             at_best_threshold(task, repaired.classifier)
     seconds = time.perf_counter() - begun
     labels, second = task.test.answers
-    predicted, judge = repaired.decisions(task.test), task.judge
+    predicted, judge = repaired.decisions(task, task.test), task.judge
 
     def statistic(rows: np.ndarray) -> np.ndarray:
         of = [judge.measured(given[rows], labels[rows], second[rows]) for given in (predicted, before)]

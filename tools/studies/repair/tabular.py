@@ -73,7 +73,7 @@ def table_task(table: Table, judge: Judge, options: RepairOptions, seed: int, de
 
     training, validation, test = map(samples, parts)
     classifier = tune(fresh(), training, training_options(options), seed=seed)
-    return Task(classifier, fresh, training, validation, validation.balanced(options.seed), test, judge)
+    return Task(classifier, validation, validation.balanced(options.seed), test, judge, fresh, training)
 
 
 def network(features: int) -> Classifier:

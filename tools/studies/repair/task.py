@@ -11,6 +11,7 @@ from typing import Self
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from dualfair.evaluation.decisions import Judge
 
@@ -53,19 +54,19 @@ class Samples:
     def batches(
         self, size: int, generator: torch.Generator, *, even: bool = False
     ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """One epoch in a random order: inputs, labels, groups; a rest that makes no batch is left to other epochs. Of
-        balanced samples `even` batches have each class of each group as often, but for one."""
+        """One epoch in a random order, or in one that makes `even` batches: inputs, labels, groups; a rest that makes
+        no batch is left to other epochs."""
         order = torch.randperm(len(self), generator=generator)
-        if even:
-            cells = (self.labels * 2 + self.second).cpu()[order]
-            # How many of its own cell stand in front of each.
-            rank = torch.stack([(cells == cell).cumsum(0) * (cells == cell) for cell in cells.unique()]).sum(dim=0)
-            order = order[rank.argsort(stable=True)]
-        order = order.to(self.labels.device)
+        order = (self.evenly(order) if even else order).to(self.labels.device)
         size = min(size, len(self))
         for start in range(0, len(self) - size + 1, size):
             some = order[start : start + size]
             yield self.prepare(self.inputs[some]), self.labels[some], self.second[some]
+
+    def evenly(self, order: Tensor) -> Tensor:
+        """Numbers of balanced samples (N,), which are in a random order, in one whose batches have each class of each
+        group as often, but for one."""
+        return dealt((self.labels * 2 + self.second).cpu(), order)
 
     def balanced(self, seed: int) -> Self:
         """As many samples of every class in every group: those of the smallest of these, drawn at random. Raises
@@ -83,42 +84,90 @@ class Samples:
             np.sort(np.concatenate([rng.permutation(np.flatnonzero(cells == cell))[:least] for cell in numbers]))
         )
 
+    @property
+    def amount(self) -> str:
+        """How many there are, as text."""
+        return f"{len(self):,} images"
+
     @cached_property
     def answers(self) -> tuple[np.ndarray, np.ndarray]:
         """Labels and groups as arrays (N,)."""
         return self.labels.cpu().numpy(), self.second.cpu().numpy()
 
 
+def dealt(cells: Tensor, order: Tensor) -> Tensor:
+    """Numbers (N,) in an order that takes one of every cell (N,) after the other, in each as they were ordered."""
+    of = cells[order]
+    # How many of its own cell stand in front of each.
+    rank = torch.stack([(of == cell).cumsum(0) * (of == cell) for cell in of.unique()]).sum(dim=0)
+    return order[rank.argsort(stable=True)]
+
+
 @dataclass(frozen=True, eq=False)
 class Task:
-    """A classifier to repair, and what makes `fresh` ones from torch's global generator. `training` samples are those
-    that it was trained on; of the `validation` samples, which choices are made by, `tuning` samples are a balanced
+    """A classifier to repair. Of the `validation` samples, which choices are made by, `tuning` samples are a balanced
     part; `test` samples are read once, in the end. Two classes are decided at a threshold, more by the largest logit.
+    `fresh` makes classifiers from torch's global generator, to be trained on the `training` samples, those that it was
+    trained on itself. Weights `outside` of the network that is repaired, by name, are tuned only.
     """
 
     classifier: Classifier
-    fresh: Callable[[], Classifier]
-    training: Samples
     validation: Samples
     tuning: Samples
     test: Samples
     judge: Judge
+    fresh: Callable[[], Classifier] | None = None
+    training: Samples | None = None
+    outside: tuple[str, ...] = ()
 
     @property
     def binary(self) -> bool:
         """Whether there are two classes."""
         return self.classifier.last.out_features == 2
 
+    def loss(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        """What tuning minimises: the mean over a batch of the cross-entropy of logits (B, K)."""
+        return functional.cross_entropy(outputs, labels)
+
+    def batch_loss(self, classifier: Classifier, inputs: Tensor, labels: Tensor, second: Tensor) -> Tensor:
+        """The loss of a batch as a classifier sees it."""
+        return self.loss(classifier(inputs), labels)
+
+    def decide(self, outputs: Tensor, labels: Tensor) -> np.ndarray:
+        """What a batch's outputs decide for (B,), to be judged."""
+        return decided(outputs.double().cpu().numpy())
+
+    def decisions(self, classifier: Classifier, samples: Samples) -> np.ndarray:
+        """What a classifier decides for, of samples (N,)."""
+        return decided(logits_of(classifier, samples))
+
+    def value(self, classifier: Classifier) -> float:
+        """The smooth objective on validation samples, of two classes at the threshold that does best; below all others
+        where it is undefined."""
+        logits, answers = logits_of(classifier, self.validation), self.validation.answers
+        if not np.isfinite(logits).all():
+            return -1.0
+        predicted = decided(logits)
+        if self.binary:
+            scores = probabilities(logits)
+            predicted = (scores >= self.judge.choose_threshold(scores, *answers)).astype(int)
+        return self.judge.value(predicted, *answers)
+
 
 @torch.no_grad()
+def outputs_of(network: nn.Module, samples: Samples) -> Tensor:
+    """What a network makes of all samples, (N, ...) in evaluation mode."""
+    was_training, parts = network.training, []
+    network.eval()
+    for start in range(0, len(samples), _AT_ONCE):
+        parts.append(network(samples.prepare(samples.inputs[start : start + _AT_ONCE])))
+    network.train(was_training)
+    return torch.cat(parts)
+
+
 def logits_of(classifier: nn.Module, samples: Samples) -> np.ndarray:
     """Logits float64 (N, K) of all samples, in evaluation mode."""
-    was_training, parts = classifier.training, []
-    classifier.eval()
-    for start in range(0, len(samples), _AT_ONCE):
-        parts.append(classifier(samples.prepare(samples.inputs[start : start + _AT_ONCE])).double().cpu())
-    classifier.train(was_training)
-    return torch.cat(parts).numpy()
+    return outputs_of(classifier, samples).double().cpu().numpy()
 
 
 def decided(logits: np.ndarray) -> np.ndarray:
@@ -156,6 +205,6 @@ class Repaired:
     decide: Callable[[Samples], np.ndarray] | None = None
     removed: float | None = None
 
-    def decisions(self, samples: Samples) -> np.ndarray:
-        """The numbers of the classes (N,) of samples."""
-        return self.decide(samples) if self.decide else decided(logits_of(self.classifier, samples))
+    def decisions(self, task: Task, samples: Samples) -> np.ndarray:
+        """What it decides for, of samples (N,)."""
+        return self.decide(samples) if self.decide else task.decisions(self.classifier, samples)

@@ -3,18 +3,18 @@
 Shape legend: B batch, D features, K classes.
 """
 
+import copy
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dualfair.evaluation.decisions import Judge
-from dualfair.studies.repair.task import Classifier, Samples, decided
+from dualfair.evaluation.decisions import BIASES
+from dualfair.studies.repair.task import Classifier, Samples, Task
 
 WARMUP = 0.05
 """Share of the steps in which the learning rate grows; then it falls as a cosine."""
@@ -38,21 +38,11 @@ def cross_entropy(classifier: Classifier, inputs: Tensor, labels: Tensor, second
 
 
 def tune(
-    classifier: Classifier,
-    samples: Samples,
-    options: TuningOptions,
-    *,
-    seed: int,
-    loss: Loss = cross_entropy,
-    masks: Mapping[str, Tensor] | None = None,
-    even: bool = False,
-    each_epoch: Callable[[], object] = lambda: None,
+    classifier: Classifier, samples: Samples, options: TuningOptions, *, seed: int, loss: Loss = cross_entropy
 ) -> Classifier:
-    """Train a classifier in place, by `even` batches or not (`Samples.batches`); weights where `masks` are False stay
-    0. Raises ValueError where the loss leaves the
-    finite numbers."""
-    for _ in tuned_epochs(classifier, samples, options, seed=seed, loss=loss, masks=masks, even=even):
-        each_epoch()
+    """Train a classifier in place. Raises ValueError where the loss leaves the finite numbers."""
+    for _ in tuned_epochs(classifier, samples, options, seed=seed, loss=loss):
+        pass
     return classifier
 
 
@@ -62,11 +52,12 @@ def tuned_epochs(
     options: TuningOptions,
     *,
     seed: int,
-    loss: Loss = cross_entropy,
+    loss: Loss,
     masks: Mapping[str, Tensor] | None = None,
     even: bool = False,
 ) -> Iterator[None]:
-    """As `tune`, epoch by epoch: yields in front of each; in the end the classifier is in evaluation mode."""
+    """As `tune`, epoch by epoch, by `even` batches or not (`Samples.evenly`): yields in front of each; weights where
+    `masks` are False stay 0, and in the end the classifier is in evaluation mode."""
     generator = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.Adam(classifier.parameters(), lr=options.lr)
     steps = options.epochs * max(1, len(samples) // min(options.batch, len(samples)))
@@ -122,19 +113,18 @@ class AdversarialOptions:
 
 
 def tune_against_critic(
-    classifier: Classifier,
-    samples: Samples,
-    judge: Judge,
+    task: Task,
     options: TuningOptions,
     adversarial: AdversarialOptions,
     *,
     seed: int,
     masks: Mapping[str, Tensor] | None = None,
 ) -> Classifier:
-    """Adversarial fine-tuning, in place: in every epoch the critic learns the bias of batches as the classifier decides
-    them now, then the classifier is trained with it held fixed. Batches have each class of each group as often, or else
-    chance would be most of their bias. Weights where `masks` are False stay 0. Raises ValueError where batches are too
-    small to have a bias."""
+    """Adversarial fine-tuning of a copy of the classifier: in every epoch the critic learns the bias of batches as the
+    copy decides them now, then the copy is trained with the critic held fixed. Batches are even (`Samples.evenly`), or
+    else chance would be most of their bias. Weights where `masks` are False stay 0. Raises ValueError where batches are
+    too small to have a bias."""
+    classifier, samples = copy.deepcopy(task.classifier), task.tuning
     batch = min(options.batch, len(samples))
     critic = Critic(batch, classifier.last.in_features).to(samples.labels.device)
     learning = torch.optim.Adam(critic.parameters(), lr=adversarial.critic_lr)
@@ -147,7 +137,9 @@ def tune_against_critic(
         for inputs, labels, second in samples.batches(batch, generator, even=True):
             with torch.no_grad():
                 features = classifier.body(inputs)
-                bias = _bias_of(judge, classifier.last(features), labels, second)
+                predicted = task.decide(classifier.last(features), labels)
+                answers = labels.cpu().numpy(), second.cpu().numpy()
+                bias = BIASES[task.judge.bias](predicted, *answers)
             if math.isnan(bias):
                 continue
             known += 1
@@ -155,17 +147,18 @@ def tune_against_critic(
             (critic(features) - bias).square().backward()
             learning.step()
         if not known:
-            raise ValueError(f"a batch of {batch} samples says nothing of {judge.bias}; take a larger --batch")
+            raise ValueError(f"a batch of {batch} samples says nothing of {task.judge.bias}; take a larger --batch")
         critic.eval().requires_grad_(False)
 
     def loss(_: Classifier, inputs: Tensor, labels: Tensor, second: Tensor) -> Tensor:
         features = classifier.body(inputs)
-        over = critic(features).abs() - judge.tolerance + adversarial.margin
+        over = critic(features).abs() - task.judge.tolerance + adversarial.margin
         factor = (adversarial.weight * over + 1).clamp(min=1)
-        return factor * functional.cross_entropy(classifier.last(features), labels)
+        return factor * task.loss(classifier.last(features), labels)
 
-    how = {"seed": seed, "loss": loss, "masks": masks, "even": True}
-    return tune(classifier, samples, options, each_epoch=learn_bias, **how)
+    for _ in tuned_epochs(classifier, samples, options, seed=seed, loss=loss, masks=masks, even=True):
+        learn_bias()
+    return classifier
 
 
 def _rate(step: int, steps: int) -> float:
@@ -173,9 +166,3 @@ def _rate(step: int, steps: int) -> float:
     if step < warmup:
         return (step + 1) / warmup
     return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
-
-
-def _bias_of(judge: Judge, logits: Tensor, labels: Tensor, second: Tensor) -> float:
-    predicted = decided(logits.double().cpu().numpy())
-    with np.errstate(invalid="ignore"):
-        return judge.measured(predicted, labels.cpu().numpy(), second.cpu().numpy())[1]
