@@ -159,6 +159,9 @@ def test_a_network_of_faces_is_repaired_judged_on_others_and_opens_as_a_training
     assert unchanged.performance == pytest.approx(of.correct.mean())
     assert pruned.removed > 0 and pruned.eod is None and pruned.bias is not None
     again = open_standalone(out / "prune/seed-0", torch.device("cpu"), print)
+    weights = [weight for weight in embedder_of(again.network).parameters() if weight.ndim > 1]
+    zeros = sum(int((weight == 0).sum()) for weight in weights)
+    assert zeros == round(pruned.removed * sum(weight.numel() for weight in weights))
     of = ranks(embed(again.network, confirmation), confirmation.identities)
     assert pruned.performance == pytest.approx(of.correct.mean())
     assert again.tuned_on == open_store(place / "faces").fingerprint
