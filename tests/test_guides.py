@@ -76,7 +76,7 @@ UNTRIED = {
     "bench": "measures for minutes; tests/benchmarks/test_run.py runs it",
     "retrain --survey": "trains dozens of backbones",
     "study --variants": "trains a supernet for every variant",
-    "repair": "is for networks of labelled images and for tables; tests/studies/test_repair.py runs both",
+    "repair": "wants networks of its own; tests/studies/test_repair.py and test_repair_faces.py run all three",
     "torchrun": "needs several processes; tests/stages/test_ranks_together.py starts them",
     "srun": "needs a cluster",
     "python": "installs, runs the whole test suite, or works for minutes",

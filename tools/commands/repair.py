@@ -11,7 +11,7 @@ from dualfair.studies.repair import RepairOptions
 
 @click.command()
 @click.argument("network", type=PATH, required=False, metavar="[TRAINING]")
-@click.option("--images", type=PATH, help="Labelled images that the network was trained on.")
+@click.option("--images", type=PATH, help="Labelled images, or faces, that the network was trained on.")
 @click.option("--table", type=PATH, help="Instead of a network and images: a CSV of numbers; its network is trained.")
 @click.option("--label", default="", help="Column of the table with the label, 0 or 1.")
 @click.option("--protected", required=True, help="Column of two groups; of a table 0 and 1.")
@@ -34,9 +34,9 @@ def command(
     A TRAINING is such as RUN/retrain/GENOTYPE:softmax/seed-0. Strategies that alter structure find weights that can go,
     by a learnt mask: prune, noise, internal, external, netaug. Known ones beside them: fine-tuning, perturbation,
     layerwise, adversarial; confusion, domain-independent and retraining from scratch; threshold, reject-option and
-    equalised-odds for two classes. All are tuned on validation images and judged on test images. Writes repair.csv
-    with intervals and paired differences to the network as it was, and repaired networks as trainings. The same command
-    continues what was stopped.
+    equalised-odds for two classes. All are tuned on validation images and judged on test images; of faces on two halves
+    of the validation people. Writes repair.csv with intervals and paired differences to the network as it was, and
+    repaired networks as trainings. The same command continues what was stopped.
     """
     from dualfair.runs.config import build_configs
     from dualfair.runs.devices import working
