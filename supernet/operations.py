@@ -75,18 +75,19 @@ class Convolution:
 
 @dataclass(frozen=True)
 class NormalisedLayer:
-    """A bias-free convolution and BN, then the `activation` ("relu", "relu6" or "" for none)."""
+    """A bias-free convolution and, where it is `normalised`, BN, then the `activation` ("relu", "relu6" or "")."""
 
     place: Place
     kernel: int
     activation: str = ""
+    normalised: bool = True
 
     @property
     def cost(self) -> tuple[int, int]:
-        """(learnt weights, multiply-accumulates an image): k^2 * Cin * Cout / groups, and 2 * Cout weights of BN."""
+        """(learnt weights, multiply-accumulates an image): k^2 * Cin * Cout / groups, and 2 * Cout of BN."""
         place = self.place
         weights = self.kernel**2 * place.in_channels * place.out_channels // place.groups
-        return weights + 2 * place.out_channels, weights * place.out_side**2
+        return weights + 2 * place.out_channels * self.normalised, weights * place.out_side**2
 
 
 OPERATIONS: dict[str, Convolution] = {

@@ -7,6 +7,7 @@ from dualfair.supernet.families.inverted_residual import (
     MACRO_OPERATIONS,
     InvertedResidualSkeleton,
 )
+from dualfair.supernet.families.mix import MixSkeleton, mix_of_name
 
 __all__ = [
     "LINEAR",
@@ -14,8 +15,10 @@ __all__ = [
     "SKELETONS",
     "DualPathSkeleton",
     "InvertedResidualSkeleton",
+    "MixSkeleton",
     "OwnHead",
     "Skeleton",
+    "sized_skeleton",
     "skeleton_of",
 ]
 
@@ -86,10 +89,15 @@ SKELETONS: dict[str, Skeleton] = {
 }
 
 
+def sized_skeleton(name: str) -> Skeleton | None:
+    """The skeleton of a name that says depth and width, such as mix-d21-w56; None for any other name."""
+    return mix_of_name(name)
+
+
 def skeleton_of(skeleton: str | Skeleton) -> Skeleton:
     """The skeleton itself, or the built-in one of that name. Raises ValueError for an unknown name."""
     if isinstance(skeleton, Skeleton):
         return skeleton
-    if skeleton not in SKELETONS:
-        raise ValueError(f"unknown skeleton {skeleton!r}; choose from {', '.join(SKELETONS)}")
-    return SKELETONS[skeleton]
+    if found := SKELETONS.get(skeleton) or sized_skeleton(skeleton):
+        return found
+    raise ValueError(f"unknown skeleton {skeleton!r}; choose from {', '.join(SKELETONS)}, or such as mix-d21-w56")

@@ -35,7 +35,8 @@ class Layers(nn.Sequential):
 def _module(layer: NormalisedLayer) -> NormalisedConv:
     place = layer.place
     shape = place.in_channels, place.out_channels, layer.kernel, place.stride, place.groups
-    return NormalisedConv("post", *shape, activation=ACTIVATIONS[layer.activation], epsilon=EPSILON)
+    norm = "post" if layer.normalised else ""
+    return NormalisedConv(norm, *shape, activation=ACTIVATIONS[layer.activation], epsilon=EPSILON)
 
 
 class SearchedLayer(SearchedBlock):

@@ -35,7 +35,11 @@ ABOUT, WEIGHTS, CLASS_WEIGHTS = "dualfair.json", "model.safetensors", "class_wei
 FORMAT, VERSION = "dualfair export", 1
 SEARCHED, BACKBONE, OWN = "searched", "backbone", "own skeleton"
 """Kinds of networks: on a skeleton that is data, a backbone of timm's, on a skeleton that only code can say."""
-TIMM_OF_FAMILY = {"dual_path": "dualfair_dpn", "inverted_residual": "dualfair_inverted_residual"}
+TIMM_OF_FAMILY = {
+    "dual_path": "dualfair_dpn",
+    "inverted_residual": "dualfair_inverted_residual",
+    "mix": "dualfair_mix",
+}
 """What searched networks of a family of `skeleton_data.FAMILIES` are called in timm."""
 
 _PARTS = {

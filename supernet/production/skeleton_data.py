@@ -5,10 +5,15 @@ import re
 from collections.abc import Mapping, Sequence
 
 from dualfair.supernet.families.inverted_residual import Identity, InvertedResidual
+from dualfair.supernet.families.mix import MIX_OPERATIONS, mix_skeleton
 from dualfair.supernet.operations import Operation
 from dualfair.supernet.skeleton import NECKS, SKELETONS, Skeleton, skeleton_of
 
-FAMILIES = {"dual_path": SKELETONS["nano"], "inverted_residual": SKELETONS["nas-bench-macro"]}
+FAMILIES = {
+    "dual_path": SKELETONS["nano"],
+    "inverted_residual": SKELETONS["nas-bench-macro"],
+    "mix": mix_skeleton(3, 16),
+}
 """A skeleton of every family that can be data; where none is named, it is the first."""
 
 LATER = {"neck": NECKS[0], "crop_from": 0}
@@ -56,7 +61,8 @@ def skeleton_from(numbers: str | Mapping[str, object] | Skeleton) -> Skeleton:
     values = {name: tuple(value) if isinstance(value, (list, tuple)) else value for name, value in numbers.items()}
     values.pop(_FAMILY, None)
     if _OPERATIONS in values:
-        values[_OPERATIONS] = _operations_of(values[_OPERATIONS], values["activation"])
+        names = values[_OPERATIONS]
+        values[_OPERATIONS] = _mixed(names) if family == "mix" else _operations_of(names, values["activation"])
     return type(FAMILIES[family])(**values)
 
 
@@ -84,6 +90,14 @@ def _operations_of(names: Sequence[str], activation: str) -> tuple[Operation, ..
             raise ValueError(f"skeleton: operations must be like 'identity' or 'k3e6', got {name[:40]!r}")
         operations.append(InvertedResidual(*map(int, sizes.groups()), activation) if sizes else Identity())
     return tuple(operations)
+
+
+def _mixed(names: Sequence[str]) -> tuple[Operation, ...]:
+    """The operations of such names as `MixedLayer` has."""
+    known = {operation.name: operation for operation in MIX_OPERATIONS}
+    if unknown := [name for name in names if name not in known]:
+        raise ValueError(f"skeleton: operations must be out of {', '.join(known)}, got {unknown[0][:40]!r}")
+    return tuple(known[name] for name in names)
 
 
 def _plain(value: object) -> object:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from dualfair.runs.config import look_up, numbers
 from dualfair.runs.options import TrainOptions
 from dualfair.supernet.genotype import HEAD_NAMES, MARGIN_HEADS
-from dualfair.supernet.skeleton import SKELETONS, OwnHead, Skeleton
+from dualfair.supernet.skeleton import SKELETONS, OwnHead, Skeleton, sized_skeleton
 from dualfair.supernet.space import LAYERS, SPACE_NAMES, SearchSpace, dpn_space, layer_space
 from dualfair.supernet.training.sampling import SAMPLERS, SamplerFactory, check_sampler
 
@@ -30,7 +30,7 @@ def open_skeleton(
     "" and 0 keep what the skeleton has. One of the user's own is named by where it comes from, so that it is found
     again. Raises ValueError for an unknown name, and where something does not fit.
     """
-    skeleton = look_up(name, SKELETONS, "skeleton", Skeleton)
+    skeleton = sized_skeleton(name) or look_up(name, SKELETONS, "skeleton", Skeleton)
     counts = numbers(blocks, "-", int, "blocks") if blocks else None
     shape = skeleton.resized(size or None, counts)
     given = {"neck": neck or shape.neck, "crop_from": crop_from or shape.crop_from}
