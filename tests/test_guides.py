@@ -76,6 +76,7 @@ UNTRIED = {
     "bench": "measures for minutes; tests/benchmarks/test_run.py runs it",
     "retrain --survey": "trains dozens of backbones",
     "study --variants": "trains a supernet for every variant",
+    "grow": "trains dozens of networks; tests/studies/test_grow.py runs small searches",
     "repair": "wants networks of its own; tests/studies/test_repair.py and test_repair_faces.py run all three",
     "torchrun": "needs several processes; tests/stages/test_ranks_together.py starts them",
     "srun": "needs a cluster",
@@ -178,7 +179,7 @@ def test_the_tables_name_what_there_is():
         words = SMALL.get(name, "").split()
         assert {word for word in words if word.startswith("--")} <= options, name
     first = {name.split()[0] for name in UNTRIED if name.split()[0] in COMMANDS}
-    assert {"demo", "bench", "retrain", "study", "repair"} <= first
+    assert {"demo", "bench", "retrain", "study", "repair", "grow"} <= first
 
 
 def said_in_the_source():

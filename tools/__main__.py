@@ -27,6 +27,7 @@ COMMANDS = {
     "transfer": "Retrained networks on other faces and by other attributes.",
     "quantise": "Trained networks in fewer bits: what that does to groups.",
     "repair": "An unfair classifier mended, by several strategies side by side.",
+    "grow": "Depth and width by growing networks, then their layers.",
     "export": "A trained network for production: timm, ONNX or plain weights.",
     "show": "Describe and draw a network, with its sizes and costs.",
     "check": "Tell what is wrong with a space, head or disparity of your own.",

@@ -143,6 +143,13 @@ def load_checkpoint(path: Path) -> dict:
         raise ValueError(f"checkpoint {path} cannot be read ({reason})") from error
 
 
+def remove_checkpoints(folder: Path) -> None:
+    """Remove all checkpoints of a training whose weights nobody needs any more, with their records."""
+    for path in checkpoints(folder):
+        for each in (path, _record_path(path)):
+            each.unlink(missing_ok=True)
+
+
 def _drop(folder: Path) -> None:
     """Delete all checkpoints but the last and the best, and records without a checkpoint."""
     paths = checkpoints(folder)

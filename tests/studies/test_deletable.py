@@ -18,6 +18,7 @@ STUDIES = {
     "supernets": "study",
     "quantise": "quantise",
     "repair": "repair",
+    "grow": "grow",
     "demo.py": "demo",
 }
 """The folder or file of every study, and its command."""

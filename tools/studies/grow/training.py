@@ -1,0 +1,116 @@
+"""Trains networks of any depth and width from scratch, and scores them on validation images."""
+
+import hashlib
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from dualfair.evaluation.answers import answered
+from dualfair.evaluation.objectives import OBJECTIVES, Objective
+from dualfair.evaluation.scoring.embedding import network_input
+from dualfair.evaluation.scoring.scorer import population_answers
+from dualfair.runs.devices import Workplace, seeded
+from dualfair.runs.layout import TrainingLayout
+from dualfair.runs.records.training import TrainedOn
+from dualfair.runs.standalone import describe_network
+from dualfair.runs.training_spec import TrainingSpec
+from dualfair.runs.watching import ShouldStop, ShowProgress
+from dualfair.stages.training import run_training
+from dualfair.studies.grow.networks import SizedNetwork
+from dualfair.supernet.images.image_set import ImageSet
+from dualfair.supernet.network import StandaloneNetwork, build
+from dualfair.supernet.training.recipe import Recipe
+from dualfair.supernet.training.trainer import Trainer
+
+_TRAINING_IMAGES = 2000
+"""Images that it is measured on how well a network knows its training images, at most."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class How:
+    """What all trainings of a search have in common; `digest` identifies it. `objectives` are error and, where it
+    counts, a disparity of this `weight`."""
+
+    splits: dict[str, ImageSet]
+    trained_on: TrainedOn
+    recipe: Recipe
+    objectives: tuple[Objective, ...]
+    weight: float
+    digest: str
+    checkpoint_minutes: float
+    progress: ShowProgress
+    should_stop: ShouldStop
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a network comes to on images of a split: the objectives, NaN where one is undefined, and what networks are
+    compared by, in percent, larger is better."""
+
+    values: tuple[float, ...]
+    score: float
+
+
+def train(
+    network: SizedNetwork, epochs: float, seed: int, layout: TrainingLayout, label: str, how: How, place: Workplace
+) -> tuple[StandaloneNetwork, float]:
+    """A network trained from scratch in a training's folder, from where an earlier command left it; in evaluation mode,
+    with the seconds that it took."""
+    faces, processes = how.splits["train"], place.processes
+    recipe, training = replace(how.recipe, epochs=epochs), TrainingSpec(network.genotype, seed=seed)
+    layout.folder.mkdir(parents=True, exist_ok=True)
+    if processes.leads:
+        described = training, network.skeleton, faces.class_count, how.trained_on, faces.scored_classes
+        describe_network(*described).write(layout.description)
+    with seeded(seed):
+        built = build(network.genotype, network.skeleton, faces.class_count)
+        trainer = Trainer(built, faces, recipe, seed=seed, device=processes.device, processes=processes)
+        seconds = run_training(
+            trainer,
+            layout.folder,
+            configuration=hashlib.sha256(f"{how.digest} {network} {epochs}".encode()).hexdigest(),
+            minutes=how.checkpoint_minutes,
+            say=place.directory.say,
+            progress=how.progress,
+            should_stop=how.should_stop,
+            label=label,
+        )
+    return trainer.network.eval(), seconds
+
+
+def score(network: StandaloneNetwork, split: str, how: How) -> Answer:
+    """What a trained network comes to on the images of a split. Raises ValueError where what networks are compared by
+    is undefined."""
+    images = how.splits[split]
+    answers = population_answers(network, [network.spec], images, None)[network.spec]
+    judged = answered(images, answers)
+    values = tuple(objective.value(judged) for objective in how.objectives)
+    compared = values[0] + how.weight * sum(values[1:])
+    if not np.isfinite(compared):
+        raise ValueError(f"{how.objectives[-1].name} is undefined of these images; take more of them, or another one")
+    return Answer(values, 100 * (1 - compared))
+
+
+@torch.no_grad()
+def known_training_images(network: StandaloneNetwork, how: How, seed: int) -> float:
+    """The share of some training images, in percent, that the head gives their own class."""
+    faces, head = how.splits["train"], network.heads[network.spec.head]
+    rng, right = np.random.default_rng(seed), 0
+    some = np.sort(rng.permutation(len(faces))[:_TRAINING_IMAGES])
+    device = next(network.parameters()).device
+    for part in np.array_split(some, -(-len(some) // 128)):
+        classes = head.class_scores(network(network_input(faces, part, device)).float()).argmax(dim=1)
+        right += int((classes.cpu().numpy() == faces.labels[part]).sum())
+    return 100 * right / len(some)
+
+
+def objectives_of(disparity: str, parse) -> tuple[Objective, ...]:
+    """The error and, where it is named, a disparity that `parse` makes an objective of. Raises ValueError for one that
+    is not measured on images."""
+    if not disparity:
+        return (OBJECTIVES["error"],)
+    counted = parse(disparity)
+    if not counted.on_images:
+        raise ValueError(f"{disparity} is not measured on images; name a disparity")
+    return OBJECTIVES["error"], counted
