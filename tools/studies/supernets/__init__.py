@@ -12,7 +12,7 @@ class StudyOptions:
     supernets: int = option(3, "Supernets of every variant, seeds seed, seed + 1, ...")
     networks: int = option(33, "Networks drawn uniformly from the space, to be trained by themselves.")
     seeds: int = option(2, "Independent trainings of every network.")
-    standalone_epochs: float = option(30.0, "Epochs of a network that is trained by itself.")
+    standalone_epochs: float = option(60.0, "Epochs of a network that is trained by itself.")
     resamples: int = option(1000, "Bootstrap resamples of an interval.")
 
     def __post_init__(self) -> None:
