@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 MARGIN_HEADS = ("arcface", "cosface", "magface")
 """Heads that widen what lies between people; faces are searched with these unless others are named."""
-HEAD_NAMES = (*MARGIN_HEADS, "softmax")
+HEAD_NAMES = (*MARGIN_HEADS, "softmax", "adaface")
 """All built-in heads."""
 
 LARGEST_CODE = 999_999

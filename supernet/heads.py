@@ -1,4 +1,4 @@
-"""Heads, each with the neck that makes its embedding: the margins ArcFace, CosFace and MagFace, and plain softmax.
+"""Heads, each with the neck that makes its embedding: margins (ArcFace, CosFace, MagFace, AdaFace), and plain softmax.
 
 Shape legend: B batch, C channels, h, w sides of the feature map, D embedding, K classes: of faces the training
 identities. c is the cosine between a unit embedding and a unit class weight, y the true class, s the scale, m the
@@ -97,6 +97,35 @@ def magface_margin(cosine: Tensor, norm: Tensor, strength: float | Tensor) -> tu
     margin = 0.45 + (0.8 - 0.45) / (highest - lowest) * (a - lowest)
     penalty = 35.0 * (a / highest**2 + 1 / a).mean()
     return _add_angle(cosine, strength * margin), penalty
+
+
+class AdaFaceMargin(nn.Module):
+    """AdaFace (Kim et al., CVPR 2022), section 3.2: cos(theta_y + g_angle) - g_add, by how large the embedding norm is
+    among those of training, a hint at how good an image is.
+
+    g_angle = -m z and g_add = m + m z with m = 0.4, where z is the norm less the running `mean`, over the running
+    `deviation`, times h = 0.333, cut to [-1, 1]. Both follow the batches of training by a hundredth each; they are
+    state of the head. Of several ranks each follows its own part of the batches.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(20.0))
+        self.register_buffer("deviation", torch.tensor(100.0))
+
+    def forward(self, cosine: Tensor, norm: Tensor, strength: float | Tensor) -> tuple[Tensor, Tensor]:
+        """True cosines (B,), embedding norms (B,), strength -> target cosines (B,), penalty 0. Gradients do not pass
+        through norms."""
+        norm = norm.detach().clamp(0.001, 100.0)
+        if self.training and len(norm) > 1:
+            self.mean.lerp_(norm.mean().to(self.mean), 0.01)
+            self.deviation.lerp_(norm.std().to(self.deviation), 0.01)
+        quality = (0.333 * (norm - self.mean) / (self.deviation + 1e-3)).clamp(-1, 1)
+        margin = 0.4 * strength
+        angle = cosine.clamp(-1 + 1e-6, 1 - 1e-6).acos() - margin * quality
+        # A larger angle than pi, or one below 0, would turn the cosine around.
+        target = angle.clamp(1e-3, math.pi - 1e-3).cos() - margin * (1 + quality)
+        return target, cosine.new_zeros(())
 
 
 def _add_angle(cosine: Tensor, margin: Tensor) -> Tensor:
@@ -204,14 +233,15 @@ MARGINS: dict[str, Callable] = {
 HEADS: dict[str, Callable[[nn.Module, int], MarginHead | SoftmaxHead]] = {
     **{name: partial(MarginHead, margin=margin) for name, margin in MARGINS.items()},
     "softmax": SoftmaxHead,
+    "adaface": lambda neck, classes: MarginHead(neck, classes, AdaFaceMargin()),
 }
 """What makes every built-in head from its neck and the number of classes; `genotype.HEAD_NAMES` gives the same names in
 the same order without torch."""
 
 
 def margin_heads(skeleton: Skeleton) -> tuple[str, ...]:
-    """The names of the heads with a scale and a margin: those of `MARGINS` and the skeleton's own."""
-    return (*MARGINS, *(head.name for head in skeleton.own_heads))
+    """The names of the heads with a scale and a margin: the built-in ones and the skeleton's own."""
+    return (*MARGINS, "adaface", *(head.name for head in skeleton.own_heads))
 
 
 def make_head(name: str, skeleton: Skeleton, classes: int, features: int | None = None) -> MarginHead | SoftmaxHead:

@@ -12,7 +12,7 @@ ANGLES = torch.linspace(0.01, math.pi - 0.01, 200, dtype=torch.float64)
 
 
 def test_the_table_has_the_names_of_the_genotype():
-    assert (*MARGINS, "softmax") == tuple(HEADS) == HEAD_NAMES
+    assert (*MARGINS, "softmax", "adaface") == tuple(HEADS) == HEAD_NAMES
 
 
 def test_margins_by_hand():
@@ -122,3 +122,38 @@ def test_class_scores_are_those_of_training_without_a_margin(tiny, name):
     features = torch.randn(4, tiny.features, 3, 3)
     classification = head(features, torch.arange(4), 0.0)
     assert torch.allclose(head.class_scores(classification.embedding), classification.scores, atol=1e-6)
+
+
+def test_adaface_is_that_of_its_study_and_keeps_its_state(tiny):
+    """Written as its equations are, with statistics that follow every batch of training."""
+    torch.manual_seed(0)
+    head = make_head("adaface", tiny, classes=6).train()
+    margin, mean, deviation = head.margin, torch.tensor(20.0), torch.tensor(100.0)
+    for strength in (1.0, 0.5, *[1.0] * 20):
+        cosines, norms = torch.rand(16) * 1.9 - 0.95, torch.rand(16) * 120
+        safe = norms.clamp(0.001, 100)
+        mean, deviation = 0.01 * safe.mean() + 0.99 * mean, 0.01 * safe.std() + 0.99 * deviation
+        z = (0.333 * (safe - mean) / (deviation + 1e-3)).clamp(-1, 1)
+        m = 0.4 * strength
+        angle = (cosines.acos() - m * z).clamp(1e-3, math.pi - 1e-3)
+        target, penalty = margin(cosines, norms, strength)
+        assert torch.allclose(target, angle.cos() - (m + m * z), atol=1e-5) and not penalty
+    assert {"margin.mean", "margin.deviation"} <= set(head.state_dict())
+    assert torch.allclose(margin.mean, mean) and torch.allclose(margin.deviation, deviation)
+    again = make_head("adaface", tiny, classes=6)
+    again.load_state_dict(head.state_dict())
+    features, labels = torch.randn(4, tiny.features, 3, 3), torch.arange(4)
+    before = {name: value.clone() for name, value in head.eval().state_dict().items()}
+    scores = head(features, labels).scores
+    assert torch.equal(scores, again.eval()(features, labels).scores)
+    assert all(torch.equal(value, before[name]) for name, value in head.state_dict().items())
+
+
+def test_adaface_asks_more_of_images_with_a_large_norm_and_norms_get_no_gradient(tiny):
+    margin = make_head("adaface", tiny, classes=6).eval().margin
+    cosines, norms = torch.full((2,), -0.2), torch.tensor([0.0, 100.0], requires_grad=True)
+    target, _ = margin(cosines.requires_grad_(), norms, 1.0)
+    # Seen from a wide angle the larger norm is worth the larger margin; both are below the cosine.
+    assert target[1] < target[0] < -0.2
+    target.sum().backward()
+    assert norms.grad is None and cosines.grad.isfinite().all()

@@ -36,7 +36,7 @@ def test_a_backbone_parses_back_from_what_it_prints(name, head):
         ("resnet18:cosface", "a backbone is written as timm.NAME:HEAD, got 'resnet18:cosface'"),
         (
             "timm.resnet18:Soft",
-            "backbone resnet18: 'Soft' is no head name; choose from arcface, cosface, magface, softmax, or",
+            "backbone resnet18: 'Soft' is no head name; choose from arcface, cosface, magface, softmax, adaface, or",
         ),
         ("timm.resnet18", "backbone resnet18: '' is no head name"),
         ("timm.resnet18.a1_in1k:cosface", "without the tag of pretrained weights"),
