@@ -11,7 +11,7 @@ import numpy as np
 
 from dualfair.evaluation.network_features import with_inherited
 from dualfair.evaluation.ranking_tables import ScoreTables, mean_over_seeds
-from dualfair.evaluation.statistics.ceiling import NoiseCeiling, TruthCeiling, noise_ceiling, truth_ceiling
+from dualfair.evaluation.statistics.ceiling import RESAMPLES, NoiseCeiling, TruthCeiling, noise_ceiling, truth_ceiling
 from dualfair.evaluation.statistics.kendall import permutation_p
 from dualfair.evaluation.statistics.prediction import LEAST_TRAINED, Features, left_out
 from dualfair.evaluation.statistics.ranking import (
@@ -146,7 +146,8 @@ def measure_study(tables: ScoreTables, measure: str, resamples: int, seed: int) 
     correlated = correlation(scores, mean, **how)
     defined = correlated.tau is not None
     k = max(1, n // 4)
-    truth = truth_ceiling(standalone, tables.halves.get(measure), seed=seed)
+    halves = tables.halves.get(measure)
+    truth = truth_ceiling(standalone, halves, resamples=min(resamples, RESAMPLES), seed=seed)
     baselines = {name: _rival(scores, other, mean, how, either_way=True) for name, other in tables.baselines.items()}
     for name, other in tables.measure_baselines.get(measure, {}).items():
         baselines[name] = _rival(scores, other, mean, how)

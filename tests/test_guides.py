@@ -209,9 +209,9 @@ def test_the_messages_of_the_troubleshooting_guide_are_those_of_the_program():
 class Reader:
     """Somebody who types what a document says, in a folder of their own."""
 
-    def __init__(self, dualfair, folder):
-        self.dualfair, self.folder = dualfair, folder
-        self.log = []
+    def __init__(self, dualfair, folder, kept):
+        self.dualfair, self.folder, self.kept = dualfair, folder, kept
+        self.as_kept = set()
 
     def python(self, block, name):
         """Run a block, and write it to the file that its first comment names."""
@@ -221,6 +221,7 @@ class Reader:
             if re.search(rf"[\"':]{made}[/\"']", block.text):
                 self.provide(made)
         exec(compile(block.text, f"{name}:{block.line}", "exec"), {"__name__": "__main__"})
+        self.as_kept.clear()
 
     def shell(self, words):
         """Run a command of a document, with what it takes for granted and in small."""
@@ -239,13 +240,13 @@ class Reader:
         if name == "faces import" and words[2] == "bin":
             extra = ["--size", "48"]
         self.run([*words, *extra], STATUS.get(name, (0,)))
+        self.as_kept.clear()
 
     def run(self, words, statuses=(0,)):
         done = self.dualfair(*words)
         said = f"dualfair {shlex.join(words)}\n{done.out[-2000:]}\n{done.err[-2000:]}"
         assert done.status in statuses, said
         assert "Error" not in done.err, said
-        self.log.append(shlex.join(words))
         return done
 
     def make_way(self, name, words):
@@ -284,6 +285,7 @@ class Reader:
             self.finish(word, stage)
         elif FACES.fullmatch(word) and not path.exists():
             self.run(["faces", "synth", "--out", word, *SMALL["faces synth"].split()])
+            self.as_kept.add(word)
 
     def train_alone(self, path, label):
         """Train a network in a run directory of its own, whatever the document's was searched by, and bring it over."""
@@ -293,14 +295,27 @@ class Reader:
         shutil.copytree(self.folder / "spare/retrain" / label, path.parent, dirs_exist_ok=True)
 
     def finish(self, run, stage):
-        """Run the stages of a run directory that are missing, up to one."""
+        """Run the stages of a run directory that are missing, up to one.
+
+        What an earlier document took for granted in the same way is copied, unless this one has changed anything since.
+        """
         before, file, command = STAGES[stage]
         if before:
             self.finish(run, before)
-        if not any((self.folder / run).glob(file)):
-            self.provide("faces")
+        place = self.folder / run
+        if any(place.glob(file)):
+            return
+        self.provide("faces")
+        kept, alike = self.kept / f"{run}-{stage}", {"faces", (run, before)} <= {*self.as_kept, (run, None)}
+        if alike and kept.exists():
+            shutil.copytree(kept, place, dirs_exist_ok=True)
+        else:
             name, *words = command.format(run=run).split()
             self.run([name, *words, *SMALL[name].split()])
+        if alike:
+            self.as_kept.add((run, stage))
+            if not kept.exists():
+                shutil.copytree(place, kept)
 
     def expanded(self, word):
         """The files that a word with a star stands for."""
@@ -330,12 +345,18 @@ def typing(dualfair, memory, monkeypatch):
     return dualfair
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    """Run directories that documents take for granted, by name and last stage."""
+    return tmp_path_factory.mktemp("kept")
+
+
 @pytest.fixture
-def reader(typing, tmp_path, monkeypatch):
+def reader(typing, kept, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
     known = set(sys.modules)
-    yield Reader(typing, tmp_path)
+    yield Reader(typing, tmp_path, kept)
     for name in set(sys.modules) - known:
         if str(tmp_path) in str(getattr(sys.modules[name], "__file__", "")):
             del sys.modules[name]

@@ -11,8 +11,9 @@ import numpy as np
 from dualfair.evaluation.statistics.ranking import LEAST_NETWORKS, tau_b, undefined
 from dualfair.evaluation.statistics.reliability import normal_scores, reliability
 
-_RESAMPLES = 200
-"""Resamples of networks for the interval of a ceiling, which is read in tenths."""
+RESAMPLES = 200
+"""Resamples of networks for the interval of a ceiling, which is read in tenths: no more are taken where more are asked
+for."""
 
 
 @dataclass(frozen=True)
@@ -75,12 +76,15 @@ def noise_ceiling(truth: np.ndarray) -> NoiseCeiling:
     return NoiseCeiling(n, seeds, len(taus), *summary, reason)
 
 
-def truth_ceiling(truth: np.ndarray, halves: np.ndarray | None = None, *, seed: int = 0) -> TruthCeiling:
+def truth_ceiling(
+    truth: np.ndarray, halves: np.ndarray | None = None, *, resamples: int = RESAMPLES, seed: int = 0
+) -> TruthCeiling:
     """The ceiling of a truth (n, S), measured again on two `halves` (n, S, 2) of the people where there are such.
 
     With halves the reliability is that of the mean over S seeds and both halves, from components of variance
     (`reliability`); without, or where a half has a value that is not finite, that of the mean over S seeds, by Spearman
-    and Brown from the intraclass correlation. `seed` is the bootstrap's. Raises ValueError for other shapes.
+    and Brown from the intraclass correlation. `resamples` and `seed` are the bootstrap's. Raises ValueError for other
+    shapes.
     """
     truth = _table(truth)
     n, seeds = truth.shape
@@ -103,7 +107,7 @@ def truth_ceiling(truth: np.ndarray, halves: np.ndarray | None = None, *, seed: 
     if value is None:
         where = " on either half" if usable else ""
         return ceiling(reason=f"undefined: the truth is the same for all {n} networks{where}")
-    return ceiling(value, _as_tau(value), _interval(reliability_of, values, seed))
+    return ceiling(value, _as_tau(value), _interval(reliability_of, values, resamples, seed))
 
 
 def _undefined(truth: np.ndarray, halves: bool) -> str | None:
@@ -136,9 +140,9 @@ def _as_tau(value: float) -> float:
     return float(2 / np.pi * np.arcsin(np.sqrt(value)))
 
 
-def _interval(reliability_of, values: np.ndarray, seed: int) -> tuple[float, float] | None:
+def _interval(reliability_of, values: np.ndarray, resamples: int, seed: int) -> tuple[float, float] | None:
     rng = np.random.default_rng(seed)
-    resampled = [reliability_of(values[rng.integers(0, len(values), len(values))]) for _ in range(_RESAMPLES)]
+    resampled = [reliability_of(values[rng.integers(0, len(values), len(values))]) for _ in range(resamples)]
     taus = [_as_tau(value) for value in resampled if value is not None]
     return tuple(map(float, np.quantile(taus, (0.025, 0.975)))) if taus else None
 

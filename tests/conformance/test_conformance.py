@@ -286,8 +286,8 @@ def test_the_example_space_conforms_and_runs_all_four_stages(folder, dualfair):
     assert checked.status == 0, checked.out + checked.err
     assert "(2,592 networks) on skeleton inverted_residual:skeleton, 48 px: conforms" in checked.out
     assert dualfair("faces", "synth", "--out", "faces", "--identities", 30, "--images", 4, "--size", 32).status == 0
-    train = dualfair("train", "--faces", "faces", "--out", "run", *plugged, "--size", 32, "--epochs", 2, "--batch", 12)
-    assert "Every operation got exactly 12 updates" in train.out, train.err
+    train = dualfair("train", "--faces", "faces", "--out", "run", *plugged, "--size", 32, "--epochs", 1, "--batch", 12)
+    assert "Every operation got exactly 6 updates" in train.out, train.err
     search = dualfair("search", "--run", "run", "--population", 4, "--generations", 2, "--calibrate", 40)
     assert "8 genotypes, 0 of them known before" in search.out, search.err
     again = dualfair("retrain", "--run", "run", "--epochs", 1, "--seeds", 1, "--controls", 0, "--random", 3)
@@ -341,7 +341,7 @@ def test_an_own_head_is_searched_retrained_and_opened_again(folder, dualfair):
     assert checked.status == 0, checked.out + checked.err
     assert dualfair("faces", "synth", "--out", "faces", "--identities", 30, "--images", 4, "--size", 32).status == 0
     heads = ("--heads", "cosface,own_head:normface")
-    train = dualfair("train", "--faces", "faces", "--out", "run", *heads, "--size", 32, "--epochs", 2, "--batch", 12)
+    train = dualfair("train", "--faces", "faces", "--out", "run", *heads, "--size", 32, "--epochs", 1, "--batch", 12)
     assert "heads: cosface" in train.out and "normface" in train.out, train.err
     found = dualfair("search", "--run", "run", "--population", 2, "--generations", 1, "--calibrate", 24)
     assert found.status == 0, found.err

@@ -19,7 +19,7 @@ from dualfair.supernet.training.trainer import Trainer
 from tests.cuda.devices import forget, seconds_of
 from tests.cuda.running import Row, at_least
 
-REPEATS, WARM_UP = 10, 3
+REPEATS, WARM_UP = {"cuda": 10, "cpu": 2}, {"cuda": 3, "cpu": 1}
 FLOPS = 6
 """Floating-point operations of a training step for every multiply-accumulate of a forward pass."""
 PRODUCT = 8192
@@ -29,6 +29,12 @@ RATIOS = {"nano": 8, "small": 2}
 SHARES = {"paper": 0.36}
 """Which share of the matrix product's rate the engine that is chosen has to have."""
 PLAIN = "plain loop"
+
+
+def repeats(device: str) -> tuple[int, int]:
+    """How many steps are timed, and how many go before; on a CPU no time is demanded."""
+    kind = torch.device(device).type
+    return REPEATS[kind], WARM_UP[kind]
 
 
 def strict_steps(skeleton: str, batch: int, device: str) -> Iterator[Row]:
@@ -57,7 +63,7 @@ def strict_steps(skeleton: str, batch: int, device: str) -> Iterator[Row]:
         supernet.zero_grad()
         forget(device)
         try:
-            seconds[name] = seconds_of(partial(next, make()), device, REPEATS, WARM_UP)
+            seconds[name] = seconds_of(partial(next, make()), device, *repeats(device))
         except torch.OutOfMemoryError as error:
             yield Row(f"{name}: out of memory ({str(error).splitlines()[0][:80]})", None, passed=name != engine)
             continue
@@ -85,7 +91,7 @@ def network_steps(skeleton: str, batch: int, device: str) -> Iterator[Row]:
             network = build("101:cosface", shape, IDENTITIES)
         faces = random_faces(max(4 * batch, IDENTITIES), IDENTITIES, shape.image_size)
         trainer = Trainer(network, faces, recipe, seed=0, device=device, step=engine)
-        seconds[engine] = seconds_of(partial(next, trainer.run()), device, REPEATS, WARM_UP)
+        seconds[engine] = seconds_of(partial(next, trainer.run()), device, *repeats(device))
         flops = FLOPS * batch * (macs(network.spec, shape) + IDENTITIES * shape.embedding)
         yield Row(f"{engine}, a step", 1000 * seconds[engine], "ms")
         yield Row(f"{engine}, rate of the matrix product", flops / seconds[engine] / product)
@@ -98,7 +104,7 @@ def product_rate(device: str) -> float:
     """FLOP/s of a large matrix product of random numbers in bfloat16."""
     side = 256 if device == "cpu" else PRODUCT
     left, right = (torch.randn(side, side, device=device, dtype=torch.bfloat16) for _ in range(2))
-    return 2 * side**3 / seconds_of(lambda: left @ right, device, REPEATS, WARM_UP)
+    return 2 * side**3 / seconds_of(lambda: left @ right, device, *repeats(device))
 
 
 def _forecasts(setting: Setting) -> dict[str, dict[str, int]]:

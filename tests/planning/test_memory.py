@@ -24,7 +24,7 @@ from dualfair.planning.memory import (
 )
 from dualfair.supernet.images.noise import random_faces
 from dualfair.supernet.network import Supernet, build
-from dualfair.supernet.space import dpn_space
+from dualfair.supernet.space import ChoiceBlock, SearchSpace, dpn_space
 from dualfair.supernet.training.recipe import Recipe
 from dualfair.supernet.training.trainer import Trainer
 from tests.support.workloads import workload_of
@@ -49,23 +49,39 @@ def test_bytes_alive_of_a_worked_example():
     assert peak_bytes(run) == 800
 
 
+def three_paths(*heads):
+    """A space of which three paths hold all choices: what a plan is told from is run along each."""
+    blocks = [
+        ChoiceBlock(f"block {block}", ("pre3", "raw5", "post1"), tuple((block, p) for p in range(3)), (0, 5, 7))
+        for block in range(3)
+    ]
+    return SearchSpace([*blocks, ChoiceBlock("head", heads)])
+
+
 @pytest.fixture(scope="module")
 def space():
+    return three_paths("arcface", "cosface", "magface")
+
+
+@pytest.fixture(scope="module")
+def whole_space():
     return dpn_space("dpn81-shared", 3)
 
 
 @pytest.mark.parametrize(
     "changed",
     [
-        {"batch": 4, "ema": 0.9},
-        pytest.param({"batch": 64}, marks=pytest.mark.slow),
-        pytest.param({"batch": 4, "optimizer": "adamw"}, marks=pytest.mark.slow),
+        {"batch": 16, "ema": 0.9},
+        pytest.param({"batch": 64, "whole": True}, marks=pytest.mark.slow),
+        pytest.param({"batch": 4, "optimizer": "adamw", "whole": True}, marks=pytest.mark.slow),
         pytest.param({"batch": 64, "accumulate": 4}, marks=pytest.mark.slow),
         pytest.param({"batch": 64, "recompute": True}, marks=pytest.mark.slow),
     ],
     ids=str,
 )
-def test_a_plan_holds_what_training_has_alive(tiny, space, changed):
+def test_a_plan_holds_what_training_has_alive(tiny, space, whole_space, changed):
+    space, changed = (whole_space if "whole" in changed else space), {**changed}
+    changed.pop("whole", None)
     recipe, faces = Recipe(**changed), random_faces(96, 12, tiny.image_size)
     counts = FaceCounts(training=96, classes=12, validation=4, test=4)
     workload = workload_of(space, tiny, train=recipe, retrain=recipe, faces=counts, calibrate=2)
@@ -121,7 +137,7 @@ def test_the_engine_that_auto_would_choose_is_the_one_that_is_counted(planned, m
 @pytest.mark.parametrize("counts", [FaceCounts, LabelledCounts])
 @pytest.mark.parametrize(("calibrate", "batch"), [(80, 20), (10, 100), (0, 50)])
 def test_a_plan_holds_what_scoring_has_alive(tiny, counts, calibrate, batch):
-    space = dpn_space("dpn81-shared", 3, heads=("cosface", "softmax"))
+    space = three_paths("cosface", "softmax")
     counted = counts(training=96, classes=12, validation=100, test=1)
     workload = workload_of(space, tiny, faces=counted, calibrate=calibrate, batch=batch)
 

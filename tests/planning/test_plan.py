@@ -30,7 +30,7 @@ def small_faces(tmp_path_factory):
 def test_a_plan_of_faces_prints_what_it_writes(dualfair, small_faces, tmp_path):
     file = tmp_path / "plan.json"
     words = ("--faces", small_faces, "--size", 32, "--epochs", 2, "--batch", 8, "--population", 4, "--generations", 2)
-    more = ("--calibrate", 16, "--controls", 0, "--seconds", 1, "--devices", 2, "--json", file)
+    more = ("--calibrate", 16, "--controls", 0, "--seconds", 0.2, "--devices", 2, "--json", file)
     shown = dualfair("plan", *words, *more)
     assert shown.status == 0, shown.err
     numbers = json.loads(file.read_text())

@@ -292,7 +292,7 @@ def test_two_groups_have_a_signed_difference_whose_interval_tells_whether_there_
     rows = "".join(f"p{row // 6},{groups[row]},{halves[row]}\n" for row in range(240))
     (tmp_path / "ids.csv").write_text("identity,group,chance\n" + rows)
 
-    _, report = measured(dualfair, tmp_path, "--metrics", "verification", "--within-group", "--resamples", 200)
+    _, report = measured(dualfair, tmp_path, "--metrics", "verification", "--within-group", "--resamples", 60)
     for rule in ("own_threshold", "shared_threshold"):
         rows = report["verification"]["accuracy_by_group"][rule]["groups"]
         assert set(rows) == {"loud", "quiet"}
@@ -301,7 +301,7 @@ def test_two_groups_have_a_signed_difference_whose_interval_tells_whether_there_
             assert row["interval"]["low"] < row["accuracy"] < row["interval"]["high"]
 
     def signed(column):
-        result, report = measured(dualfair, tmp_path, "--group", column, "--resamples", 200)
+        result, report = measured(dualfair, tmp_path, "--group", column, "--resamples", 60)
         row = next(row for row in report["disparities"] if row["name"] == "accuracy_disparity")
         assert abs(row["signed"]["value"]) == pytest.approx(row["value"])
         return row["signed"], result

@@ -17,7 +17,7 @@ from dualfair.stages.retrain import select
 from dualfair.supernet.training.process_group import ALONE
 
 GUIDE = Path(__file__).parents[2] / "tools/guides/own_objective.py"
-SEARCH = ("--population", 8, "--generations", 2, "--calibrate", 32, "--confirm-candidates", 4)
+SEARCH = ("--population", 6, "--generations", 2, "--calibrate", 32, "--confirm-candidates", 4)
 QUICK = ("--seeds", 1, "--controls", 2, "--random", 2, "--epochs", 0.3)
 
 
@@ -95,10 +95,10 @@ def test_lists_of_objectives_are_searched_and_searched_again(dualfair, trained, 
     assert named == [name.replace("tar", "1 - tar") for name in objectives.split(",")]
     with open(trained / "search/scores.csv") as file:
         header, *rows = csv.reader(file)
-    assert header[1 : 1 + len(named)] == named and len(rows) == 16
+    assert header[1 : 1 + len(named)] == named and len(rows) == 12
     assert ("disparity" in searched.out.split("Confirmed on")[1]) == ("disparity" in objectives)
     again = dualfair("search", "--run", trained, *SEARCH, "--objectives", objectives.replace(",", " , "))
-    assert "16 genotypes, 16 of them known before" in again.out
+    assert "12 genotypes, 12 of them known before" in again.out
     assert (trained / "search/front.json").read_text() == front
 
 
@@ -106,12 +106,12 @@ def test_lists_of_objectives_are_searched_and_searched_again(dualfair, trained, 
 def test_scores_by_edited_code_of_ones_own_are_not_mixed_with_those_before(dualfair, trained):
     words = ("search", "--run", trained, *SEARCH, "--objectives", "error,edited:mine")
     values = {}
-    for time, (factor, known) in enumerate([(1, 0), (1, 16), (1000, 0), (1, 16)]):
+    for time, (factor, known) in enumerate([(1, 0), (1, 12), (1000, 0), (1, 12)]):
         sys.modules.pop("edited", None)
         Path("edited.py").write_text(f"def mine(faces):\n    return {factor} * float(abs(faces.embeddings).mean())\n")
         result = dualfair(*words)
         assert result.status == 0, result.err
-        assert f"16 genotypes, {known} of them known before" in result.out
+        assert f"12 genotypes, {known} of them known before" in result.out
         # Scores that confirmed the front by the same weights are no others.
         assert ("code of your own are kept, not used" in result.out) == (time > 1)
         best = min(row["edited:mine"] for row in json.loads((trained / "search/front.json").read_text())["front"])
@@ -150,7 +150,7 @@ def test_an_objective_that_is_always_undefined_is_named_by_retrain(dualfair, tra
     assert dualfair("search", "--run", trained, *SEARCH, "--objectives", "error,nowhere:mine").status in (0, 2)
     failed = dualfair("retrain", "--run", trained, *QUICK)
     assert failed.status == 2 and not (trained / "retrain").exists()
-    assert "objective nowhere:mine is undefined for all 16 networks that the search in run scored" in failed.err
+    assert "objective nowhere:mine is undefined for all 12 networks that the search in run scored" in failed.err
     sys.modules.pop("nowhere")
 
 
@@ -171,7 +171,7 @@ def test_what_others_had_scored_changes_neither_a_search_nor_what_is_retrained_a
     """Whole space, then a search of few: its front, tables and controls are those of a run without anything before."""
     words = ("search", "--run", trained, *SEARCH, "--seed", 3)
     shutil.copytree(trained, "untouched")
-    assert dualfair("search", "--run", trained, *SEARCH, "--population", 24, "--seed", 1).status == 0
+    assert dualfair("search", "--run", trained, *SEARCH, "--population", 18, "--seed", 1).status == 0
     results = {}
     for run in (trained, Path("untouched")):
         assert dualfair("search", "--run", run, *words[3:]).status == 0
@@ -182,7 +182,7 @@ def test_what_others_had_scored_changes_neither_a_search_nor_what_is_retrained_a
         tables = [(run / "search" / name).read_text() for name in ("scores.csv", "front.csv", "hypervolume.csv")]
         front = json.loads((run / "search/front.json").read_text())
         results[run] = scored, samples, tables, front["front"], front["confirmation"]
-    assert results[trained] == results[Path("untouched")] and len(results[trained][0]) == 16
+    assert results[trained] == results[Path("untouched")] and len(results[trained][0]) == 12
 
 
 @pytest.mark.slow
@@ -199,7 +199,7 @@ def test_latency_is_an_objective_and_a_search_that_goes_on_has_the_same_values(d
     for network in json.loads(front)["front"]:
         assert network["latency"] == network["confirmed"]["latency"] == kept[network["genotype"]]
     again = dualfair(*words)
-    assert "16 genotypes, 16 of them known before" in again.out
+    assert "12 genotypes, 12 of them known before" in again.out
     assert (trained / "search/front.json").read_text() == front
     # Another machine reads what was timed there, and does not mix its own times with it.
     monkeypatch.setattr(latency, "device_in_words", lambda device: "another machine")
@@ -207,7 +207,7 @@ def test_latency_is_an_objective_and_a_search_that_goes_on_has_the_same_values(d
         scored, values = scored_networks(open_trained(directory, ALONE))
     assert {str(each.genotype): value for each, value in zip(scored, values[:, 1], strict=True)}.items() <= kept.items()
     elsewhere = dualfair(*words)
-    assert "16 genotypes, 0 of them known before" in elsewhere.out
+    assert "12 genotypes, 0 of them known before" in elsewhere.out
 
 
 def test_a_search_goes_on_with_the_images_at_once_that_it_began_with(dualfair, trained, monkeypatch):

@@ -72,8 +72,8 @@ def test_any_text_is_a_genotype_that_parses_back_or_one_line(text):
 
 @pytest.mark.slow
 @given(near_genotypes | st.text())
-@settings(max_examples=20_000, deadline=None)
-def test_twenty_thousand_texts_are_genotypes_or_one_line(text):
+@settings(max_examples=4_000, deadline=None)
+def test_thousands_of_texts_are_genotypes_or_one_line(text):
     check_arbitrary_text(text)
 
 

@@ -41,6 +41,12 @@ def file(network):
     return to_integers(network, [IMAGES])
 
 
+@pytest.fixture(scope="module")
+def other_file(network):
+    """What is made of it by darker images, and said to be made of these."""
+    return to_integers(network, [IMAGES / 2], "these")
+
+
 def initialisers(data):
     graph = onnx.load_from_string(data).graph
     return graph, {each.name: numpy_helper.to_array(each) for each in graph.initializer}
@@ -53,13 +59,19 @@ def near(file, network, images=IMAGES):
         return functional.cosine_similarity(torch.from_numpy(found), network(images)).min()
 
 
-def test_integers_embed_nearly_as_their_simulation_does(network):
+def test_integers_embed_nearly_as_their_simulation_does(network, file):
+    for some in (IMAGES, IMAGES[:1]):
+        assert 0.99 < near(file, network, some) < 1
+
+
+def test_a_file_is_the_same_each_time_and_names_no_folder(network, file, tmp_path, monkeypatch):
     before = copy.deepcopy(network.state_dict())
     with torch.no_grad():
         expected = network(IMAGES)
-    file = to_integers(network, [IMAGES])
-    for some in (IMAGES, IMAGES[:1]):
-        assert 0.99 < near(file, network, some) < 1
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert to_integers(network, [IMAGES]) == file
+    assert b"/tmp" not in file and str(tmp_path).encode() not in file
+    assert [each.domain for each in onnx.load_from_string(file).opset_import] == [""]
     # What was given is as it was, and works.
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
     with torch.no_grad():
@@ -106,16 +118,9 @@ def test_every_convolution_reads_and_writes_integers(network, file):
         assert {*np.abs(weights.reshape(len(weights), -1).astype(int)).max(axis=1).tolist()} <= {0, 127}
 
 
-def test_a_file_is_the_same_each_time_and_names_no_folder(network, file, tmp_path, monkeypatch):
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    assert to_integers(network, [IMAGES]) == file
-    assert b"/tmp" not in file and str(tmp_path).encode() not in file
-    assert [each.domain for each in onnx.load_from_string(file).opset_import] == [""]
-
-
-def test_what_is_between_quantisers_gets_the_range_of_the_images_that_are_given(network, file):
+def test_what_is_between_quantisers_gets_the_range_of_the_images_that_are_given(file, other_file):
     scales = []
-    for data in (to_integers(network, [IMAGES / 2]), file):
+    for data in (other_file, file):
         graph, values = initialisers(data)
         image = next(node for node in graph.node if node.input[0] == onnx_model.INPUT)
         scales.append(values[image.input[1]])
@@ -155,11 +160,11 @@ def test_quantisers_in_a_row_are_one(tiny):
     assert functional.cosine_similarity(found, expected).min() > 0.97
 
 
-def test_the_embedding_is_no_integer_and_a_file_says_what_it_is_made_of(network, file):
+def test_the_embedding_is_no_integer_and_a_file_says_what_it_is_made_of(file, other_file):
     graph, _ = initialisers(file)
     assert next(node for node in graph.node if node.output[0] == "embeddings").op_type in ("Gemm", "MatMul", "Add")
     assert {each.name for each in graph.initializer} <= {name for node in graph.node for name in node.input}
-    assert made_of_what(file) == "" and made_of_what(to_integers(network, [IMAGES], "these")) == "these"
+    assert made_of_what(file) == "" and made_of_what(other_file) == "these"
     assert made_of_what(b"") is None and made_of_what(b"no file of ONNX") is None
 
 

@@ -16,7 +16,7 @@ CUDA = SimpleNamespace(type="cuda")
 
 def trainer_of(tiny, faces, step="paths", **recipe):
     torch.manual_seed(0)
-    space = dpn_space("dpn81", 3)
+    space = dpn_space("dpn81", 3, operations=("pre3", "pre1", "raw5"))
     network = Supernet(tiny, faces.identity_count, space.heads)
     recipe = Recipe(**{"epochs": 2, "batch": 16, "lr": 1e-2, **recipe})
     return Trainer(network, faces, recipe, seed=0, space=space, step=step)
@@ -121,7 +121,7 @@ def test_a_loss_that_is_not_finite_is_not_the_scales_fault(tiny, faces):
     trainer = trainer_of(tiny, faces, non_finite_limit=2)
     trainer.loss_scale = LossScale()
     with torch.no_grad():
-        trainer.network.trunk.blocks[0].positions[0]["raw5"].conv.weight.fill_(float("nan"))
+        trainer.network.trunk.blocks[0].positions[0]["pre3"].conv.weight.fill_(float("nan"))
     with pytest.raises(NonFinite, match="2 steps in a row had a non-finite loss"):
         list(trainer.run())
     assert trainer.loss_scale.value == 2.0**16

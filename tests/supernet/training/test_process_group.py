@@ -38,7 +38,7 @@ def test_ranks_train_the_network_that_one_process_trains(report, ranks, how):
     """Sharing images, sharing paths, and two teams of two that share both."""
     training = report[ranks][how]
     assert training["weights"] < 1e-4 and max(training["losses"]) < 1e-4 and max(training["norms"]) < 1e-4
-    assert training["updates"] == [3] and training["ranks alike"]
+    assert training["updates"] == [ranks_at_work.STEPS] and training["ranks alike"]
 
 
 @pytest.mark.parametrize("ranks", ["2", "3"])

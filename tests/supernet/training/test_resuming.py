@@ -20,7 +20,7 @@ RECIPE = Recipe(epochs=0.8, batch=8, lr=0.1, margin_warmup=0.5, ema=0.9)
 
 def trainer_of(skeleton, faces, *, sampler="strict", recipe=RECIPE, seed=0):
     torch.manual_seed(seed)
-    space = dpn_space("dpn81", sum(skeleton.blocks))
+    space = dpn_space("dpn81", sum(skeleton.blocks), operations=("pre3", "pre1", "pre5"))
     return Trainer(
         Supernet(skeleton, 12, space.heads), faces, recipe, seed=seed, space=space, sampler=SAMPLERS[sampler]
     )

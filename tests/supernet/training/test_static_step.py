@@ -86,8 +86,10 @@ def plain_loop(network, images, lesson, paths, margin):
 
 
 @pytest.mark.parametrize("record", [None, fake_record])
-@pytest.mark.parametrize("dtype", BOUNDS)
-@pytest.mark.parametrize("name", SPACES)
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [*((name, torch.float64) for name in SPACES), ("dpn81", torch.float32), ("irregular", torch.float32)],
+)
 def test_gradients_are_those_of_the_plain_loop(tiny, name, dtype, record):
     """Over three steps, so that recorded tensors are used again with other images, paths and margins.
 
@@ -96,7 +98,8 @@ def test_gradients_are_those_of_the_plain_loop(tiny, name, dtype, record):
     torch.manual_seed(0)
     space = SPACES[name]
     plain = Supernet(tiny, 5, space.heads).to(dtype).to(memory_format=torch.channels_last).train()
-    network, exact = copy.deepcopy(plain), copy.deepcopy(plain).double()
+    network = copy.deepcopy(plain)
+    exact = plain if dtype == torch.float64 else copy.deepcopy(plain).double()
     statistics, sampler = StepStatistics(network), StrictFairSampler(space.sizes)
     step = StaticStep(network, loss_of(network), statistics, record=record)
     for margin in (0.1, 0.3, 1.0):
@@ -106,7 +109,8 @@ def test_gradients_are_those_of_the_plain_loop(tiny, name, dtype, record):
         for each in (plain, network, exact):
             each.zero_grad(set_to_none=True)
         expected = plain_loop(plain, images, lesson, paths, margin)
-        plain_loop(exact, images.double(), (labels, lesson[1].double()), paths, margin)
+        if exact is not plain:
+            plain_loop(exact, images.double(), (labels, lesson[1].double()), paths, margin)
         statistics.begin(paths)
         results = step(images, lesson, paths, margin)
         statistics.undo()

@@ -13,6 +13,11 @@ from dualfair.supernet.training.sampling import SAMPLERS
 from dualfair.supernet.training.trainer import NonFinite, Trainer
 
 
+def few_paths():
+    """A space of three paths a step."""
+    return dpn_space("dpn81", 3, operations=("pre3", "pre1", "pre5"))
+
+
 def trainer_of(tiny, faces, *, space=None, seed=0, sampler="strict", **recipe):
     torch.manual_seed(seed)
     space = space or dpn_space("dpn81", 3)
@@ -143,7 +148,7 @@ def test_a_batch_in_parts_is_shared_by_no_more_ranks_than_a_part_has_images(tiny
 
 def test_a_moving_average_takes_the_place_of_the_weights_behind_the_last_step(tiny, faces):
     """By the definition, with the decay 1 - (1 + t)^(-2/3) of step t (from 0) until it reaches the one asked for."""
-    plain, averaged = trainer_of(tiny, faces), trainer_of(tiny, faces, ema=0.7)
+    plain, averaged = (trainer_of(tiny, faces, space=few_paths(), ema=decay) for decay in (0.0, 0.7))
     average = weights(plain)
     for progress, _ in zip(plain.run(), averaged.run(), strict=True):
         t = progress.step - 1
@@ -196,13 +201,14 @@ def test_groups_of_weights_have_their_own_learning_rate(tiny, faces):
 
 
 def test_the_learning_rate_warms_up_and_falls(tiny, faces):
-    trainer = trainer_of(tiny, faces, epochs=10, warmup=0.2)
+    trainer = trainer_of(tiny, faces, space=few_paths(), epochs=10, warmup=0.2)
     rates = [progress.lr for progress in trainer.run()]
     assert rates[0] < rates[5] < rates[11] == max(rates) and 0 < rates[-1] < rates[40] < rates[20]
 
 
 def test_the_learning_rate_begins_and_ends_where_it_is_told_to(tiny, faces):
-    trainer = trainer_of(tiny, faces, epochs=4, warmup=0.25, lr=0.1, warmup_lr=0.02, lr_floor=0.01, sampler="uniform")
+    rates = {"warmup": 0.25, "lr": 0.1, "warmup_lr": 0.02, "lr_floor": 0.01}
+    trainer = trainer_of(tiny, faces, space=few_paths(), epochs=4, sampler="uniform", **rates)
     rates = [progress.lr for progress in trainer.run()]
     assert rates[0] == pytest.approx(0.02, abs=0.01) and max(rates) == pytest.approx(0.1, abs=0.005)
     assert min(rates[len(rates) // 4 :]) == rates[-1] == pytest.approx(0.01, abs=0.003)

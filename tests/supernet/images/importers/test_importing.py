@@ -349,8 +349,8 @@ def test_poisoned_images_are_read_or_listed_with_a_reason(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-def test_twenty_thousand_poisoned_images_are_read_or_listed(tmp_path):
-    fuzz_images(tmp_path, 20_000)
+def test_thousands_of_poisoned_images_are_read_or_listed(tmp_path):
+    fuzz_images(tmp_path, 4_000)
 
 
 def test_what_is_no_plain_file_is_listed_and_never_waited_for(tmp_path):
