@@ -67,7 +67,9 @@ def bias_amplification(predicted: np.ndarray, labels: np.ndarray, second: np.nda
 def _amplified(given: np.ndarray) -> np.ndarray:
     """Of the shares of both groups that are given each class, (2, classes, ...): (...)."""
     either = given.sum(axis=0)
-    return np.mean(given.max(axis=0) / np.where(either > 0, either, np.nan), axis=0, where=either > 0) - 0.5
+    of_classes = np.where(either > 0, given.max(axis=0) / np.where(either > 0, either, 1), 0)
+    classes = (either > 0).sum(axis=0)
+    return np.where(classes > 0, of_classes.sum(axis=0) / np.maximum(classes, 1), np.nan) - 0.5
 
 
 def identification_rate(ranks: np.ndarray, labels: np.ndarray) -> float:

@@ -22,11 +22,13 @@ GAIN, LOSS = 0.10, 0.05
 """Of the search for depth, in percent: from which gain on a deeper network is kept, and up to which loss it is no
 failure."""
 ENOUGH, LEARNT = 99.9, 99.5
-"""In percent: the score, and the score on training images, of the best network from which on none is made deeper."""
+"""In percent, of the best network: the score from which on none is made deeper, and the score on training images above
+which none is."""
 SLACK = 10_000
 """Parameters that a network with another operation or kernel may have more than the one it began with."""
 ROUNDED = 4
-"""Digits of a percent that differences of scores are rounded to, so that no rest of a floating-point number decides."""
+"""Digits of a percent that gains of deeper networks are rounded to, so that no rest of a floating-point number decides
+between GAIN and LOSS."""
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ ROOMS = {
     "machine": ("plan", "check", "bench"),
 }
 """The modules of `commands` that hold several commands, each a function of its name; any other one has its own."""
-TOGETHER = ("train", "search", "retrain", "tune", "transfer", "quantise", "evaluate")
+TOGETHER = ("train", "search", "retrain", "tune", "transfer", "quantise", "grow", "evaluate")
 """Commands that the ranks of torchrun share."""
 
 

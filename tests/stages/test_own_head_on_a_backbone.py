@@ -162,7 +162,10 @@ def test_it_is_evaluated_exported_and_opened_without_its_code(run, dualfair, tmp
             "head 'other_heads:cosface' is called like another one, 'cosface'; rename the function",
         ),
         ("other_heads:nothing", "module other_heads has no 'nothing'"),
-        ("arcfaze", "unknown head 'arcfaze'; choose from arcface, cosface, magface, softmax, adaface, or give module:object"),
+        (
+            "arcfaze",
+            "unknown head 'arcfaze'; choose from arcface, cosface, magface, softmax, adaface, or give module:object",
+        ),
     ],
 )
 def test_a_head_that_is_not_to_be_had_or_not_this_one_is_refused_in_one_line(run, dualfair, head, refusal):

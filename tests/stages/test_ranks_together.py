@@ -135,6 +135,20 @@ def test_ranks_share_out_networks_that_are_quantised(faces, trained, tmp_path):
     assert by_one == by_two
 
 
+def test_ranks_grow_a_network_together(faces, tmp_path):
+    words = ("grow", "--images", faces, "--least-depth", 3, "--most-depth", 4, "--least-width", 4, "--most-width", 4)
+    words += ("--first-epochs", 1, "--layer-epochs", 0, "--epochs", 1, "--batch", 16, "--lr", 0.01)
+    said = run(2, *words, "--out", tmp_path / "out")
+    assert "head cosface" in said and "2 ranks" in said
+    grown = json.loads((tmp_path / "out/grow.json").read_text())
+    assert [each["stage"] for each in grown["candidates"]] == ["depth", "depth"] and len(grown["finals"]) == 1
+    run(1, *words, "--out", tmp_path / "alone")
+    alone = json.loads((tmp_path / "alone/grow.json").read_text())
+    assert grown["candidates"][0]["network"] == alone["candidates"][0]["network"]
+    errors = [each["candidates"][0]["objectives"]["error"] for each in (grown, alone)]
+    assert abs(errors[0] - errors[1]) < 0.1
+
+
 def test_a_dead_rank_is_restarted_from_the_last_checkpoint(faces, tmp_path):
     out = tmp_path / "run"
     words = ("train", "--faces", faces, "--out", out, "--size", 32, "--epochs", 3, "--checkpoint-every", 0)

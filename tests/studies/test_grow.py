@@ -81,7 +81,7 @@ def test_a_search_follows_its_rules_and_what_it_found_opens_as_a_training(grown,
     told = (grown / "told").read_text()
     assert f"Found: {result.found}, its layers at a width of {result.shrunken_width}." in told
     assert "against the mean of 2 random networks" in told
-    assert not list((grown / "out/candidates").glob("*/step-*"))
+    assert {path.name for path in (grown / "out/candidates").glob("*/*")} == {"result.json", "tensorboard"}
     opened = open_standalone(grown / "out/found/seed-1", torch.device("cpu"), print)
     assert f"{opened.network.skeleton.name}/{opened.network.spec}" == result.found
     report = dualfair("evaluate", "--network", grown / "out/found/seed-1", "--faces", grown / "set", "--out",
@@ -137,8 +137,28 @@ def test_a_disparity_counts_where_it_is_named(grown, tmp_path):
     error, disparity = candidate.objectives["error"], candidate.objectives["accuracy_disparity"]
     assert candidate.score == pytest.approx(100 * (1 - error - 0.5 * disparity)) and disparity > 0
     assert result.improvement is None and len(result.finals) == 1
-    with pytest.raises(ValueError, match="macs is not measured on images; name a disparity"):
-        objectives_of("macs", OBJECTIVES.__getitem__)
+    for wrong in ("macs", "error"):
+        with pytest.raises(ValueError, match=f"{wrong} is no disparity; name one, such as accuracy_disparity"):
+            objectives_of(wrong, OBJECTIVES.__getitem__)
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (("--head", "nonsense"), "unknown head 'nonsense'"),
+        (("--batch", 500), "500"),
+        (("--size", 2), "images of 2 px are too small"),
+        (("--disparity", "accuracy_disparity"), "compares groups, and the validation images have one group only"),
+    ],
+)
+def test_what_cannot_be_trained_spoils_no_directory(grown, tmp_path, dualfair, words, line):
+    of = np.load(grown / "d.npz")
+    np.savez(tmp_path / "d.npz", images=of["images"], labels=of["labels"])
+    assert dualfair("images", "import", "npz", tmp_path / "d.npz", "--out", tmp_path / "set").status == 0
+    words = ("grow", "--images", tmp_path / "set", "--out", tmp_path / "out", *words)
+    result = dualfair(*words, "--least-depth", 3, "--most-depth", 3, "--most-width", 16, "--first-epochs", 1)
+    assert result.status == 2 and line in result.err, result.err
+    assert not (tmp_path / "out/config.json").exists()
 
 
 def test_networks_print_and_parse_back_and_random_ones_stay_in_bounds():
@@ -155,6 +175,20 @@ def test_networks_print_and_parse_back_and_random_ones_stay_in_bounds():
             SizedNetwork.parse(wrong, 24)
 
 
+def test_networks_grow_on_faces_too(tmp_path, dualfair):
+    faces = ("faces", "synth", "--identities", 30, "--images", 4, "--size", 24, "--out", tmp_path / "faces")
+    assert dualfair(*faces).status == 0
+    words = ("--least-depth", 3, "--most-depth", 3, "--most-width", 16, "--first-epochs", 1, "--layer-epochs", 0)
+    words += ("--epochs", 1, "--disparity", "log_rank_disparity")
+    result = dualfair("grow", "--faces", tmp_path / "faces", "--out", tmp_path / "out", *words)
+    assert result.status == 0, result.err
+    grown = GrowthResult.read(tmp_path / "out/grow.json", "")
+    assert grown.found == "mix-d3-w16/0-0-0:cosface" and {*grown.finals[0].test} == {"error", "log_rank_disparity"}
+    report = dualfair("evaluate", "--network", tmp_path / "out/found/seed-0", "--faces", tmp_path / "faces",
+                      "--out", tmp_path / "evaluated", "--resamples", 0)  # fmt: skip
+    assert report.status == 0, report.err
+
+
 def final(stage, error):
     about = {"network": "n", "epochs": 1.0, "params": 1, "objectives": {}, "score": 0.0, "training_score": 0.0}
     return CandidateResult(stage=stage, test={"error": error}, seconds=1.0, **about)
@@ -167,6 +201,14 @@ def test_the_improvement_is_over_random_networks_with_an_interval_over_trainings
     many = [final("found", 0.1 + 0.01 * k) for k in range(5)] + [final("random", 0.3 + 0.01 * k) for k in range(10)]
     value, low, high = improvement(many)
     assert value == pytest.approx(100 * (0.88 - 0.655) / 0.655) and 0 < low < value < high
+    assert improvement([final("found", 0.1)] * 2 + [final("random", 0.2)] * 2)[1:] == (None, None)
+    # Where there is no difference an interval leaves out 0 as seldom as it says.
+    rng, wrong = np.random.default_rng(0), 0
+    for _ in range(200):
+        drawn = rng.normal(0.3, 0.02, 5)
+        _, low, high = improvement([final(stage, drawn[k]) for k, stage in enumerate(["found"] * 2 + ["random"] * 3)])
+        wrong += not low <= 0 <= high
+    assert wrong <= 20
 
 
 def traces(path, score_of, cut=None, classes=3, channels=3, **changed):
@@ -235,6 +277,8 @@ def test_a_published_search_is_gone_through_again(tmp_path, dualfair, channels):
         (("--images", "i", "--out", "o", "--weight", 0), "weight must be above 0, got 0"),
         (("--images", "i", "--out", "o", "--seeds", 0), "seeds must be 1 or more, got 0"),
         (("--images", "i", "--out", "o", "--least-depth", 101), "least_depth must be 1 or more and at most most_dep"),
+        (("--images", "i", "--out", "o", "--least-depth", 2), "least_depth must be 3 or more, got 2"),
+        (("--images", "i", "--out", "o", "--weight", 0.5), "weight is that of a disparity; name one by --disparity"),
     ],
 )
 def test_what_cannot_be_grown_is_refused_in_a_line(tmp_path, dualfair, words, line):

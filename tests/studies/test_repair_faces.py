@@ -164,7 +164,7 @@ def test_a_network_of_faces_is_repaired_judged_on_others_and_opens_as_a_training
     assert zeros == round(pruned.removed * sum(weight.numel() for weight in weights))
     of = ranks(embed(again.network, confirmation), confirmation.identities)
     assert pruned.performance == pytest.approx(of.correct.mean())
-    assert again.tuned_on == open_store(place / "faces").fingerprint
+    assert again.repaired_on == open_store(place / "faces").fingerprint
     for split, said in (("validation", True), ("test", False)):
         report = dualfair("evaluate", "--network", out / "netaug/seed-0", "--faces", place / "faces", "--split", split,
                           "--out", place / split, "--resamples", 0)  # fmt: skip
@@ -173,7 +173,8 @@ def test_a_network_of_faces_is_repaired_judged_on_others_and_opens_as_a_training
     exported = dualfair("export", out / "prune/seed-0", "--to", place / "exported", "--format", "state")
     assert exported.status == 0, exported.err
     about = json.loads((place / "exported/dualfair.json").read_text())
-    assert about["tuned_on"] == again.tuned_on and "bits" not in about
+    assert about["repaired_on"] == again.repaired_on and "bits" not in about
+    assert open_standalone(place / "exported", torch.device("cpu"), print).repaired_on == again.repaired_on
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from dualfair.supernet.training.recipe import Recipe
 @click.option("--checkpoint-every", default=CHECKPOINT_MINUTES, show_default=True, help="Minutes between checkpoints.")
 @click.option("--replay", type=PATH, help="Instead: go through published searches, a CSV of their candidates.")
 @click.option("--json", "as_json", is_flag=True, help="With --replay: print what they come to as JSON.")
-@config_options(GrowOptions, FinalOptions, Recipe)
+@config_options(GrowOptions, FinalOptions, Recipe, without=("teacher_share", "shared_gradients"))
 @machine_options
 def command(
     images: Path | None,
@@ -33,8 +33,8 @@ def command(
     Networks of separable 3x3 convolutions grow deeper, a layer and an epoch more each, then narrower, two epochs more
     each; then one layer after the other becomes a plain convolution, and a 5x5 one, at no more parameters. What is
     better on validation images stays; test images are read in the end. Names say depth and width, and a code a layer:
-    mix-d3-w16/0-1-0:softmax. Writes grow.json, candidates.csv, and trainings that 'dualfair evaluate' and 'dualfair
-    export' open as any other. The same command continues what was stopped.
+    mix-d3-w16/0-1-0:softmax. Writes grow.json, candidates.csv, and in found/ and random/ trainings that 'dualfair
+    evaluate' and 'dualfair export' open as any other. The same command continues what was stopped.
     """
     if replay:
         from dualfair.studies.grow.traces import replay_traces, replayed_table

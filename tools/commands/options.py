@@ -1,7 +1,7 @@
 """Options of commands, made from configuration dataclasses: one field is one option, so the two cannot drift apart."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import get_type_hints
 
@@ -14,8 +14,8 @@ from dualfair.supernet.training.recipe import AUTO, STEPS
 PATH = click.Path(path_type=Path)
 
 
-def config_options(*configs: type) -> Callable:
-    """Decorate a click command with one option for every field of the configs, and with --preset.
+def config_options(*configs: type, without: Collection[str] = ()) -> Callable:
+    """Decorate a click command with one option for every field of the configs but some, and with --preset.
 
     Of fields with the same name the first is the option. An option that is not given is passed as None, so that a
     preset or the dataclass can decide.
@@ -26,7 +26,7 @@ def config_options(*configs: type) -> Callable:
     for config in configs:
         hints = get_type_hints(config)
         for field in dataclasses.fields(config):
-            if "help" in field.metadata:
+            if "help" in field.metadata and field.name not in without:
                 options.setdefault(field.name, _option_of(field, hints[field.name]))
 
     def decorate(command: Callable) -> Callable:

@@ -180,8 +180,8 @@ def describe(
         "head": network.spec.head,
         "own_heads": [head.source for head in skeleton.own_heads if head.name == network.spec.head],
         **({"classes": list(trained.classes)} if trained.classes else {}),
-        **({"bits": trained.bits} if trained.bits else {}),
-        **({"tuned_on": trained.tuned_on} if trained.tuned_on else {}),
+        **({"bits": trained.bits, "tuned_on": trained.tuned_on} if trained.bits else {}),
+        **({"repaired_on": trained.repaired_on} if trained.repaired_on else {}),
         "neck": _neck(model.neck),
         "folded": {name: list(norms) for name, norms in folded.items()},
         "input": {

@@ -26,8 +26,8 @@ class Standalone:
     """A trained network in evaluation mode: its training with the seed that was drawn from, and its people.
 
     `classes` are named, in order, where the network is judged by their scores. `before` are the people that its weights
-    were trained on before these, newest first; `bits` are those that it is fake-quantised to, None: it is not. It was
-    repaired, or rounded, by images with the fingerprint `tuned_on`."""
+    were trained on before these, newest first; `bits` are those that it is fake-quantised to, None: it is not,
+    by images with the fingerprint `tuned_on`; those that it was repaired by have the fingerprint `repaired_on`."""
 
     network: Network
     training: TrainingSpec
@@ -37,6 +37,7 @@ class Standalone:
     before: tuple[TrainedOn, ...] = ()
     bits: int | None = None
     tuned_on: str = ""
+    repaired_on: str = ""
 
     def refuse_quantised(self, folder: Path) -> None:
         """Raise ValueError where the network is fake-quantised, for whatever cannot take it so."""
@@ -133,6 +134,7 @@ def open_standalone(folder: Path, device: torch.device, say: Callable[[str], obj
         description.before,
         description.bits,
         description.tuned_on,
+        description.repaired_on,
     )
 
 
@@ -157,5 +159,5 @@ def _open_exported(folder: Path, device: torch.device) -> Standalone:
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{folder / ABOUT} is damaged ({error}); export the network again") from error
     network = export.network.to(device, memory_format=torch.channels_last).eval()
-    rounded = export.about.get("bits"), export.about.get("tuned_on", "")
-    return Standalone(network, training, identities, trained_on, tuple(export.about["classes"]), before, *rounded)
+    later = export.about.get("bits"), export.about.get("tuned_on", ""), export.about.get("repaired_on", "")
+    return Standalone(network, training, identities, trained_on, tuple(export.about["classes"]), before, *later)

@@ -194,7 +194,7 @@ def _seen(standalone: "Standalone", store: "FaceStore", split: str | None, units
     notes = ()
     if standalone.seen_of(store.fingerprint) and split in ("all", "train"):
         notes += (f"the network was trained on some of these {units}: its numbers are too good",)
-    if standalone.tuned_on == store.fingerprint and not standalone.bits and split in ("all", "validation"):
+    if standalone.repaired_on == store.fingerprint and split in ("all", "validation"):
         notes += (f"the network was repaired by some of these {units}: its numbers are too good",)
     return notes
 

@@ -187,8 +187,9 @@ class NetworkDescription(Record):
     `training` has the seed that was drawn from. `identities` are those that its head tells apart, by the names
     `classes` where it is judged by their scores; `code` is that of an own head. `before` are the people that the
     weights which it started from, and its teacher, were trained on. `neck` and `crop_from` are the skeleton's.
-    `bits` are those of fake-quantised weights and activations, None where they are as they were trained; `tuned_on` is
-    the fingerprint of the images that they were tuned on, those of validation where a network was repaired.
+    `bits` are those of fake-quantised weights and activations, None where they are as they were trained, and
+    `tuned_on` is the fingerprint of the images that these were tuned on, without labels. `repaired_on` is that of the
+    images by whose validation split the network was repaired, "" where it was not.
     """
 
     training: TrainingSpec = field(metadata=FLAT)
@@ -205,6 +206,7 @@ class NetworkDescription(Record):
     crop_from: int = field(default=0, metadata={"omitted": True})
     bits: int | None = field(default=None, metadata={"omitted": True})
     tuned_on: str = field(default="", metadata={"omitted": True})
+    repaired_on: str = field(default="", metadata={"omitted": True})
 
 
 @dataclass(frozen=True)

@@ -32,11 +32,14 @@ class GrowOptions:
     seed: int = option(0, "Seed of initial weights and of the order of images.")
 
     def __post_init__(self) -> None:
-        _ = self.growth
+        if self.growth.least_depth < 3:
+            raise ValueError(f"least_depth must be 3 or more, got {self.least_depth}")
         if self.seed < 0:
             raise ValueError(f"seed must be 0 or more, got {self.seed}")
         if not self.weight > 0:
             raise ValueError(f"weight must be above 0, got {self.weight:g}")
+        if self.weight != 1 and not self.disparity:
+            raise ValueError("weight is that of a disparity; name one by --disparity, or leave --weight out")
 
     @property
     def growth(self) -> GrowthOptions:

@@ -6,11 +6,11 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from scipy.stats import bootstrap
+from scipy.stats import t as student
 
 from dualfair.evaluation.objective_grammar import parse_objective
 from dualfair.evaluation.over_seeds import over_seeds
-from dualfair.evolution.growing import STAGES, Grown, Outcome, replay
+from dualfair.evolution.growing import STAGES, Grown, Outcome, Structure, replay
 from dualfair.presentation.format import spoken
 from dualfair.presentation.table import Column, Table, spread_columns, table
 from dualfair.runs.config import look_up, numbers
@@ -23,7 +23,7 @@ from dualfair.runs.records.training import TrainedOn
 from dualfair.runs.watching import ShouldStop, ShowProgress, never, silent
 from dualfair.studies.grow import FinalOptions, GrowOptions
 from dualfair.studies.grow.networks import SizedNetwork, parameters_by, random_structure
-from dualfair.studies.grow.training import How, known_training_images, objectives_of, score, train
+from dualfair.studies.grow.training import How, check, known_training_images, objectives_of, score, train, values_on
 from dualfair.supernet.files import write_csv
 from dualfair.supernet.images.splits import open_splits
 from dualfair.supernet.images.store import CLASSIFICATION, open_store
@@ -68,7 +68,7 @@ class GrowConfig(Record):
 class CandidateResult(Record):
     """A network that was trained, why (a stage of the search, "found" or "random"), and what it came to on validation
     images: the objectives by name and, in percent, the score and that on training images. Behind the search `test` has
-    the objectives on test images, which are read then only."""
+    the objectives on test images, which are read then only, NaN where one is undefined."""
 
     stage: str
     network: str
@@ -144,7 +144,7 @@ class GrowthResult(Record):
         if self.improvement:
             value, low, high = self.improvement
             random = sum(each.stage == RANDOM for each in self.finals)
-            interval, shown = "", "two trainings of each or more would say whether that is chance"
+            interval, shown = "", "there are too few trainings to say whether that is chance"
             if low is not None:
                 interval = f" [{low:.2f}, {high:.2f}]"
                 shown = "better" if low > 0 else "worse" if high < 0 else "no difference is shown"
@@ -184,8 +184,9 @@ def grow_networks(
         size=size,
         drop_unknown=options.drop_unknown,
     )
-    find = partial(parse_objective, look_up=look_up)
-    objectives = objectives_of(options.disparity, find)
+    objectives = objectives_of(options.disparity, partial(parse_objective, look_up=look_up))
+    first = SizedNetwork.of(Structure.plain(options.least_depth, options.most_width), head, size)
+    check(first, splits, objectives, recipe, place)
     config = GrowConfig(
         options=options,
         recipe=replace(recipe, epochs=float(options.first_epochs)),
@@ -244,24 +245,22 @@ def grow_networks(
 
 def improvement(finals: Sequence[CandidateResult]) -> tuple[float, float | None, float | None] | None:
     """RI of that study: how much larger, in percent, the mean accuracy on test images of what was found is than that of
-    random networks, with a 95 % bootstrap interval over trainings of both, None for fewer than two of one; None without
-    random networks."""
+    random networks; with Welch's 95 % interval of their difference over trainings, None for fewer than two of one, or
+    trainings that are all alike. None without random networks."""
     found, random = (
         np.array([1 - each.test["error"] for each in finals if each.stage == stage]) for stage in (FOUND, RANDOM)
     )
     if not len(random) or not random.mean():
         return None
-    value = _improvement(found, random)
+    value = float(100 * (found.mean() - random.mean()) / random.mean())
     if min(len(found), len(random)) < 2:
         return value, None, None
-    drawn = bootstrap(
-        (found, random), _improvement, vectorized=False, method="percentile", random_state=np.random.default_rng(0)
-    )
-    return value, *map(float, drawn.confidence_interval)
-
-
-def _improvement(found: np.ndarray, random: np.ndarray) -> float:
-    return float(100 * (found.mean() - random.mean()) / random.mean())
+    parts = [of.var(ddof=1) / len(of) for of in (found, random)]
+    if not sum(parts):
+        return value, None, None
+    freedom = sum(parts) ** 2 / sum(part**2 / (len(of) - 1) for part, of in zip(parts, (found, random), strict=True))
+    half = float(100 * student.ppf(0.975, freedom) * sum(parts) ** 0.5 / random.mean())
+    return value, value - half, value + half
 
 
 def _search(
@@ -297,22 +296,23 @@ def _trained(
     if not known:
         trained, seconds = train(network, epochs, drawn, folder, label, how, place)
         if leads:
-            names, answer = [each.column for each in how.objectives], score(trained, "validation", how)
-            of_test = score(trained, "test", how).values if stage in (FOUND, RANDOM) else ()
+            names, answers = [each.column for each in how.objectives], values_on(trained, "validation", how)
+            of_test = values_on(trained, "test", how) if stage in (FOUND, RANDOM) else ()
             CandidateResult(
                 stage=stage,
                 network=str(network),
                 epochs=float(epochs),
                 params=network.parameters,
-                objectives=dict(zip(names, answer.values, strict=True)),
-                score=answer.score,
+                objectives=dict(zip(names, answers, strict=True)),
+                score=score(answers, how),
                 training_score=known_training_images(trained, how, drawn),
                 seconds=round(seconds, 1),
                 test=dict(zip(names, of_test, strict=True)) if of_test else None,
             ).write(folder.result)
-            if stage in STAGES:
-                remove_checkpoints(folder.folder)
         place.processes.wait()
+    if leads and stage in STAGES:
+        remove_checkpoints(folder.folder)
+        folder.description.unlink(missing_ok=True)
     result = CandidateResult.read(folder.result, f"delete {folder.folder} to train it again")
     if (result.stage, result.network, result.epochs) != (stage, str(network), float(epochs)):
         raise ValueError(

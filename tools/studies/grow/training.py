@@ -1,6 +1,7 @@
 """Trains networks of any depth and width from scratch, and scores them on validation images."""
 
 import hashlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -43,13 +44,22 @@ class How:
     should_stop: ShouldStop
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What a network comes to on images of a split: the objectives, NaN where one is undefined, and what networks are
-    compared by, in percent, larger is better."""
-
-    values: tuple[float, ...]
-    score: float
+def check(
+    first: SizedNetwork,
+    splits: Mapping[str, ImageSet],
+    objectives: Sequence[Objective],
+    recipe: Recipe,
+    place: Workplace,
+) -> None:
+    """Try out, before anything is recorded, whether the first network can be trained on these images and judged by the
+    objectives. Raises ValueError where it cannot."""
+    faces = splits["train"]
+    for split in ("validation", "test"):
+        if len(objectives) > 1 and len(splits[split].group_names) < 2:
+            raise ValueError(f"{objectives[-1].name} compares groups, and the {split} images have one group only")
+    with seeded(0):
+        Trainer(build(first.genotype, first.skeleton, faces.class_count), faces, recipe, seed=0,
+                device=place.processes.device, processes=place.processes)  # fmt: skip
 
 
 def train(
@@ -79,17 +89,20 @@ def train(
     return trainer.network.eval(), seconds
 
 
-def score(network: StandaloneNetwork, split: str, how: How) -> Answer:
-    """What a trained network comes to on the images of a split. Raises ValueError where what networks are compared by
-    is undefined."""
+def values_on(network: StandaloneNetwork, split: str, how: How) -> tuple[float, ...]:
+    """The objectives of a trained network on the images of a split, NaN where one is undefined."""
     images = how.splits[split]
-    answers = population_answers(network, [network.spec], images, None)[network.spec]
-    judged = answered(images, answers)
-    values = tuple(objective.value(judged) for objective in how.objectives)
+    judged = answered(images, population_answers(network, [network.spec], images, None)[network.spec])
+    return tuple(objective.value(judged) for objective in how.objectives)
+
+
+def score(values: Sequence[float], how: How) -> float:
+    """What networks are compared by, of their objectives: in percent, larger is better. Raises ValueError where it is
+    undefined."""
     compared = values[0] + how.weight * sum(values[1:])
     if not np.isfinite(compared):
         raise ValueError(f"{how.objectives[-1].name} is undefined of these images; take more of them, or another one")
-    return Answer(values, 100 * (1 - compared))
+    return 100 * (1 - compared)
 
 
 @torch.no_grad()
@@ -105,12 +118,12 @@ def known_training_images(network: StandaloneNetwork, how: How, seed: int) -> fl
     return 100 * right / len(some)
 
 
-def objectives_of(disparity: str, parse) -> tuple[Objective, ...]:
-    """The error and, where it is named, a disparity that `parse` makes an objective of. Raises ValueError for one that
-    is not measured on images."""
+def objectives_of(disparity: str, parse: Callable[[str], Objective]) -> tuple[Objective, ...]:
+    """The error and, where it is named, a disparity that `parse` makes an objective of. Raises ValueError for another
+    kind of objective."""
     if not disparity:
         return (OBJECTIVES["error"],)
     counted = parse(disparity)
-    if not counted.on_images:
-        raise ValueError(f"{disparity} is not measured on images; name a disparity")
+    if not counted.compares_groups:
+        raise ValueError(f"{disparity} is no disparity; name one, such as accuracy_disparity")
     return OBJECTIVES["error"], counted

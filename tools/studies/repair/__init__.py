@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from dualfair.evaluation.decisions import TOLERANCE
 from dualfair.runs.config import option
-from dualfair.runs.options import RESAMPLES
+from dualfair.runs.options import DROP_UNKNOWN, RESAMPLES
 from dualfair.supernet.training.recipe import Recipe
 
 
@@ -35,6 +35,7 @@ class RepairOptions:
     share: str = option("removed", "Share of the weights that a mask bounds: removed, or kept as equation 7 says.")
     bound: float = option(0.1, "Its bound, tau.")
     each: str = option("weight", "What a mask takes out at a time: weight or filter.")
+    drop_unknown: bool = option(False, DROP_UNKNOWN)
     seeds: int = option(1, "Repetitions, each from a seed of its own.")
     resamples: int = option(RESAMPLES, "Bootstrap resamples, for the intervals.")
     seed: int = option(0, "Seed of those, and of what is drawn for tuning.")

@@ -1,8 +1,8 @@
 """Repair of a network that embeds faces: ours, as the strategies are published for classifiers.
 
-People of the validation split are in two parts, as a search has them. Those that are searched on are chosen by, and as
-many people of both groups are tuned on, by the margin of the network's head with class weights of their own; those that
-are kept to confirm are judged on, by their ranks among each other.
+People of the validation split are in two halves, as a search has them unless it was told otherwise. Those of the first
+are chosen by, and as many people of both groups are tuned on, by the margin of the network's head with class weights of
+their own; those of the second are judged on, by their ranks among each other.
 
 Shape legend: N samples, B batch, D embedding, K people tuned on.
 """
@@ -142,7 +142,9 @@ def face_task(
     )
     if problem := keep_people(splits, TrainOptions().confirm, about.split_seed):
         raise ValueError(f"there is nobody to judge a repaired network on: {problem}")
-    of_person = known_labels(store.manifest, protected, drop_unknown=about.drop_unknown).group_of
+    of_person = known_labels(
+        store.manifest, protected, drop_unknown=options.drop_unknown or about.drop_unknown
+    ).group_of
     device = next(network.parameters()).device
     parts = {split: _grouped(splits[split], of_person) for split in ("validation", "confirmation")}
     second = second_of(parts["validation"], protected)

@@ -41,7 +41,9 @@ def image_task(
     if not isinstance(network.heads[network.spec.head], SoftmaxHead):
         raise ValueError(f"of labelled images repair takes the head softmax, and {place} has {network.spec.head}")
     about = trained_on(standalone, place, store)
-    everything, _ = all_labelled(store, protected, network.skeleton.image_size, about.drop_unknown)
+    everything, _ = all_labelled(
+        store, protected, network.skeleton.image_size, options.drop_unknown or about.drop_unknown
+    )
     everything = replace(everything, crop_from=network.skeleton.crop_from)
     second = second_of(everything, protected)
     if everything.class_names != standalone.classes:
@@ -105,7 +107,7 @@ def write_repaired(
         head.load_state_dict(repaired.last.state_dict(), strict=False)
     to.mkdir(parents=True, exist_ok=True)
     description = NetworkDescription.read(TrainingLayout(place).description, "train the network again")
-    description = replace(description, tuned_on=fingerprint)
+    description = replace(description, repaired_on=fingerprint)
     description.write(TrainingLayout(to).description)
     save_checkpoint(
         to,
