@@ -271,6 +271,7 @@ def evaluate(
     embeddings: AnyPath | None = None,
     identities: AnyPath | None = None,
     pairs: AnyPath | None = None,
+    pair_sets: Sequence[AnyPath] = (),
     group: str | None = None,
     split: str | None = None,
     disparity: Sequence[str] = (),
@@ -284,7 +285,8 @@ def evaluate(
     """Every measure of trained networks, or of any system's embeddings; a report each, also written to `out`.
 
     Either `network` (one training's folder, or several) with `faces`, or `embeddings` (.npy of shape (images, D)) with
-    `identities`, a CSV of as many rows. `options` are those of `EvaluateOptions`, as `dualfair evaluate --help` lists
+    `identities`, a CSV of as many rows. Networks with `pair_sets`, .bin files, have one table in `out` and no reports.
+    `options` are those of `EvaluateOptions`, as `dualfair evaluate --help` lists
     them.
     """
     from dualfair.evaluation.options import EvaluateOptions
@@ -307,14 +309,27 @@ def evaluate(
         "baseline": before,
     }
     if not networks:
+        if pair_sets:
+            raise ValueError("--pair-set is of images, which --network embeds; leave it out with --embeddings")
         if not identities:
             raise ValueError("--embeddings needs --identities, a CSV with one row an embedding")
         subject = subject_of_embeddings(
             Path(embeddings), Path(identities), _path(pairs), group, split, evaluate_options.drop_unknown
         )
         return evaluate_subjects([subject], processes=ALONE, say=say, **how)
+    if pair_sets:
+        if given := [name for name, value in (("faces", faces), ("pairs", pairs), ("group", group), ("split", split),
+                                              ("disparity", disparity), ("baseline", baseline)) if value]:  # fmt: skip
+            raise ValueError(f"--pair-set goes without --{given[0]}: such sets know pairs only")
+        from dualfair.stages.pair_sets import evaluate_pair_sets
+
+        with joined(device, deterministic) as processes:
+            leading = say if processes.leads else silent
+            sets = [*map(Path, pair_sets)]
+            evaluate_pair_sets([*map(Path, networks)], sets, evaluate_options, Path(out), processes, leading)
+        return []
     if not faces:
-        raise ValueError("--network needs --faces, the folder of images to evaluate on")
+        raise ValueError("--network needs --faces, the folder of images to evaluate on, or --pair-set")
     with joined(device, deterministic) as processes:
         leading = say if processes.leads else silent
         subjects = subjects_of_networks(

@@ -520,6 +520,49 @@ def test_a_verification_set_is_read_from_its_own_file(dualfair, generated, netwo
     assert verification["accuracy"]["accuracy"] == 1.0, "the genuine pairs are twice the same picture"
 
 
+def test_sets_of_pairs_stand_in_one_table(dualfair, generated, networks, tmp_path):
+    rows_of = {"lfw": (0, 0, 0, 8, 4, 4, 4, 12) * 5, "agedb": (0, 1, 0, 8, 4, 5, 4, 12) * 4}
+    for name, rows in rows_of.items():
+        encoded = []
+        for row in rows:
+            buffer = io.BytesIO()
+            Image.fromarray(generated.pixels[row]).save(buffer, "PNG")
+            encoded.append(buffer.getvalue())
+        (tmp_path / f"{name}.bin").write_bytes(pickle.dumps((encoded, [True, False] * (len(rows) // 4))))
+    sets = [word for name in rows_of for word in ("--pair-set", tmp_path / f"{name}.bin")]
+    words = ("evaluate", "--network", networks[0], "--network", networks[1], *sets, "--resamples", 20, "--far", "0.1")
+    result = dualfair(*words, "--out", tmp_path / "o")
+    assert result.status == 0, result.err
+    with open(tmp_path / "o/pair_sets.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["set"] for row in rows] == ["lfw", "agedb", "mean"] * 2
+    assert [row["pairs"] for row in rows[:3]] == ["20", "16", ""] and "TAR at FAR 0.1" in rows[0]
+    for first, second, mean in (rows[:3], rows[3:]):
+        assert float(first["accuracy"]) == 1.0, "the genuine pairs are twice the same picture"
+        assert float(mean["accuracy"]) == pytest.approx((1 + float(second["accuracy"])) / 2)
+    # One set alone is what the whole report has of it.
+    alone = dualfair("evaluate", "--network", networks[0], "--faces", generated.folder, "--pairs",
+                     tmp_path / "agedb.bin", "--metrics", "verification", "--out", tmp_path / "r", *FAST)  # fmt: skip
+    assert alone.status == 0, alone.err
+    verification = json.loads((tmp_path / "r/report.json").read_text())["verification"]
+    assert verification["accuracy"]["accuracy"] == pytest.approx(float(rows[1]["accuracy"]))
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (("--faces", "f"), "--pair-set goes without --faces: such sets know pairs only"),
+        (("--group", "g"), "--pair-set goes without --group"),
+        (("--pair-set", "{}/a.bin"), "two sets are called 'a'; give each file a name of its own"),
+    ],
+)
+def test_sets_of_pairs_that_cannot_be_are_refused(dualfair, networks, tmp_path, words, line):
+    words = [word.format(tmp_path) for word in words]
+    given = ("evaluate", "--network", networks[0], "--pair-set", tmp_path / "a.bin", *words)
+    result = dualfair(*given, "--out", tmp_path / "o")
+    assert result.status == 2 and line in result.err, result.err
+
+
 def test_pairs_whose_people_are_known_within_a_pair_only_are_verified_and_nothing_else(
     dualfair, generated, networks, tmp_path
 ):

@@ -144,6 +144,13 @@ def correlate(run: Path | None, **given: object) -> None:
 @click.option(
     "--pairs", type=PATH, help="pairs.csv, LFW's pairs.txt, or a .bin set.  [default: the faces' own or drawn]"
 )
+@click.option(
+    "--pair-set",
+    "pair_sets",
+    type=PATH,
+    multiple=True,
+    help="Instead of faces: a .bin set such as LFW's; may be repeated, for one table of all.",
+)
 @click.option("--group", help="Column that says which group a person belongs to.  [default: group]")
 @click.option(
     "--split",

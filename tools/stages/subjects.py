@@ -124,7 +124,7 @@ def _of_faces(path: Path, standalone: "Standalone", asked: Asked) -> Subject:
     embeddings = embed_together(standalone.network, images, asked.processes)
     paired, of_pairs = None, ()
     if pairs is not None and pairs.suffix == ".bin":
-        paired = _verification_set(pairs, standalone.network)
+        paired = verification_set_of(pairs, standalone.network)
     elif pairs is not None:
         paired, of_pairs = _paired(pairs, store.manifest, choice, embeddings, group, asked.drop_unknown)
     training = standalone.training
@@ -225,7 +225,7 @@ def _paired(
     return paired, tuple(notes)
 
 
-def _verification_set(path: Path, network: "Network") -> PairedFaces:
+def verification_set_of(path: Path, network: "Network") -> PairedFaces:
     """The pairs of a .bin verification set, with the network's embeddings of its images. The file names nobody."""
     from dualfair.evaluation.scoring.embedding import embed
     from dualfair.supernet.images.face_set import FaceSet
