@@ -50,15 +50,17 @@ def mask_options(options: RepairOptions) -> MaskOptions:
 
 def masks_of(task: Task, options: RepairOptions, seed: int) -> Masks:
     """The masks that the loss on the balanced tuning samples asks for."""
-    generator = torch.Generator().manual_seed(seed)
-    return find_masks(
-        task.classifier,
-        lambda: ((inputs, labels) for inputs, labels, _ in task.tuning.batches(options.batch, generator)),
-        task.loss,
-        mask_options(options),
-        seed=seed,
-        fixed=task.outside,
-    )
+    if (options, seed) not in task.masks:
+        generator = torch.Generator().manual_seed(seed)
+        task.masks[options, seed] = find_masks(
+            task.classifier,
+            lambda: ((inputs, labels) for inputs, labels, _ in task.tuning.batches(options.batch, generator)),
+            task.loss,
+            mask_options(options),
+            seed=seed,
+            fixed=task.outside,
+        )
+    return task.masks[options, seed]
 
 
 def prune(task: Task, options: RepairOptions, seed: int) -> Repaired:

@@ -51,7 +51,8 @@ class Result(Record):
     """What a strategy by a seed came to on n test samples of so many people: performance and bias with 95 % intervals
     (a bias without a sign has none: chance alone makes it larger), the objective, for two classes the equal opportunity
     difference beside it; what performance and absolute bias are more than those of the reference on the same samples,
-    with intervals; and the share of the weights that a mask removed. `configuration` identifies what was asked for.
+    with intervals; and the share of the weights that a mask removed. Of `seconds` a mask is part of the first strategy
+    that asked for it. `configuration` identifies what was asked for.
     None is undefined."""
 
     strategy: str

@@ -4,7 +4,7 @@ Shape legend: N samples, B batch, D features, K classes.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Self
 
@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from dualfair.evaluation.decisions import Judge
+from dualfair.studies.repair import RepairOptions
+from dualfair.supernet.masking import Masks
 
 _AT_ONCE = 1024
 
@@ -108,7 +110,8 @@ class Task:
     """A classifier to repair. Of the `validation` samples, which choices are made by, `tuning` samples are a balanced
     part; `test` samples are read once, in the end. Two classes are decided at a threshold, more by the largest logit.
     `fresh` makes classifiers from torch's global generator, to be trained on the `training` samples, those that it was
-    trained on itself. Weights `outside` of the network that is repaired, by name, are tuned only.
+    trained on itself. Weights `outside` of the network that is repaired, by name, are tuned only. `masks` are
+    those that were learnt for it, by options and seed: strategies share them.
     """
 
     classifier: Classifier
@@ -119,6 +122,7 @@ class Task:
     fresh: Callable[[], Classifier] | None = None
     training: Samples | None = None
     outside: tuple[str, ...] = ()
+    masks: dict[tuple[RepairOptions, int], Masks] = field(default_factory=dict)
 
     @property
     def binary(self) -> bool:
