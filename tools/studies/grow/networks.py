@@ -1,13 +1,12 @@
 """Structures that grow, as networks of the family `mix`, and as text: mix-d21-w56/0-1-2:softmax."""
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Self
 
 import numpy as np
 
 from dualfair.evaluation.cost import parameters
-from dualfair.evolution.growing import CONVOLUTION, LARGE, SEPARABLE, SMALL, GrowthOptions, Structure
+from dualfair.evolution.growing import CONVOLUTION, LARGE, SEPARABLE, SMALL, GrowthOptions, Parameters, Structure
 from dualfair.supernet.families.mix import MIX_OPERATIONS, MixSkeleton, mix_of_name, mix_skeleton
 from dualfair.supernet.genotype import Genotype
 
@@ -54,14 +53,9 @@ class SizedNetwork:
         return f"{self.skeleton.name}/{self.genotype}"
 
 
-def parameters_of(head: str, image_size: int, structure: Structure) -> int:
-    """Learnt weights of a structure's network, without those of classes."""
-    return SizedNetwork.of(structure, head, image_size).parameters
-
-
-def parameters_by(head: str, image_size: int):
-    """The function of a structure that gives its network's learnt weights."""
-    return partial(parameters_of, head, image_size)
+def parameters_by(head: str, image_size: int) -> Parameters:
+    """The function of a structure that gives its network's learnt weights, without those of classes."""
+    return lambda structure: SizedNetwork.of(structure, head, image_size).parameters
 
 
 def random_structure(growth: GrowthOptions, rng: np.random.Generator) -> Structure:
