@@ -41,11 +41,14 @@ def _cost(genotype: Genotype | str, skeleton: Skeleton) -> tuple[int, int]:
 
 
 def neck_cost(head: str, skeleton: Skeleton) -> tuple[int, int]:
-    """(parameters, MACs) of the neck of a head: a linear layer with a bias, or with the shift of its BN; none where it
-    only pools, as for softmax."""
+    """(parameters, MACs) of the neck of a head: a linear layer with a bias, or with the shift of its BN, on what is
+    pooled or, with BN in front, on all pixels; none where it only pools, as for softmax."""
     if head == "softmax" or skeleton.neck == "none":
         return 0, 0
     length = embedding_length(head, skeleton)
+    if skeleton.neck == "flatten":
+        read = skeleton.features * skeleton.last_side**2
+        return 2 * skeleton.features + (read + 1) * length, read * length
     return (skeleton.features + 1) * length, skeleton.features * length
 
 

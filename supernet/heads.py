@@ -63,6 +63,26 @@ class LinearNeck(nn.Module):
         return self.linear(features.mean(dim=(2, 3)))
 
 
+class FlattenNeck(nn.Module):
+    """BN, all pixels of the map, a linear layer with bias, and BN without learnt weights: features (B, C, h, w) ->
+    embedding (B, D). As AdaFace's public program has it, without its dropout."""
+
+    def __init__(self, features: int, side: int, embedding: int) -> None:
+        super().__init__()
+        self.features, self.embedding = features, embedding
+        self.begun = nn.BatchNorm2d(features, eps=1e-5)
+        self.linear = nn.Linear(features * side**2, embedding)
+        self.bn = nn.BatchNorm1d(embedding, eps=1e-5, affine=False)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, C, side, side) -> (B, D)."""
+        return self.bn(self.linear(self.begun(features).flatten(1)))
+
+
+NORMALISING = (NormalisingNeck, FlattenNeck)
+"""Necks that end in BN."""
+
+
 class Pool(nn.Module):
     """The neck without weights, global average pool: features (B, C, h, w) -> embedding (B, C)."""
 
@@ -150,7 +170,7 @@ class MarginHead(nn.Module):
         self.margin = margin
         self.weight = nn.Parameter(torch.randn(classes, neck.embedding) * neck.embedding**-0.5)
         # BN leaves embeddings of norm near sqrt(D); MagFace's constants assume D = 512.
-        self.norm_unit = math.sqrt(neck.embedding / 512) if isinstance(neck, NormalisingNeck) else 1.0
+        self.norm_unit = math.sqrt(neck.embedding / 512) if isinstance(neck, NORMALISING) else 1.0
 
     def forward(self, features: Tensor, labels: Tensor, strength: float | Tensor = 1.0) -> Classification:
         """Features (B, C, h, w), labels (B,) and the margin's strength (1 = published, 0 = none) -> cosines."""
@@ -247,19 +267,22 @@ def margin_heads(skeleton: Skeleton) -> tuple[str, ...]:
 def make_head(name: str, skeleton: Skeleton, classes: int, features: int | None = None) -> MarginHead | SoftmaxHead:
     """A freshly initialised head, of `HEADS` or of the skeleton's `own_heads`. ValueError for an unknown name.
 
-    It reads so many `features`, by default those of the skeleton's trunk, by the skeleton's neck; that of softmax is
-    always none.
+    It reads so many `features`, one pixel each, by default the map of the skeleton's trunk, by the skeleton's neck;
+    that of softmax is always none.
     """
-    features = features or skeleton.features
+    read = (features, 1) if features else (skeleton.features, skeleton.last_side)
     heads = HEADS | {head.name: partial(MarginHead, margin=head.margin) for head in skeleton.own_heads}
     if name not in heads:
         problem = f"unknown head {name!r}" if name else "no head"
         raise ValueError(f"{problem}; choose from {', '.join(heads)}, as in '101:cosface'")
-    return heads[name](make_neck("none" if name == "softmax" else skeleton.neck, features, skeleton.embedding), classes)
+    return heads[name](make_neck("none" if name == "softmax" else skeleton.neck, *read, skeleton.embedding), classes)
 
 
-def make_neck(name: str, features: int, embedding: int) -> NormalisingNeck | LinearNeck | Pool:
-    """One of `skeleton.NECKS`, freshly initialised; only "bn" makes embeddings of the length `embedding`."""
+def make_neck(name: str, features: int, side: int, embedding: int) -> NormalisingNeck | LinearNeck | FlattenNeck | Pool:
+    """One of `skeleton.NECKS` for maps (B, features, side, side), freshly initialised; "bn" and "flatten" make
+    embeddings of the length `embedding`."""
     if name == "none":
         return Pool(features)
+    if name == "flatten":
+        return FlattenNeck(features, side, embedding)
     return LinearNeck(features, LINEAR) if name == "linear1000" else NormalisingNeck(features, embedding)

@@ -1,22 +1,27 @@
 """The built-in skeletons, one table: everything about a network that is not searched, as data. Needs no torch."""
 
-from dualfair.supernet.families.base import LINEAR, NECKS, OwnHead, Skeleton
+from collections.abc import Callable
+
+from dualfair.supernet.families.base import LINEAR, NECKS, OwnHead, Skeleton, size_in_name
 from dualfair.supernet.families.dual_path import DualPathSkeleton
 from dualfair.supernet.families.inverted_residual import (
     FAIRNAS_OPERATIONS,
     MACRO_OPERATIONS,
     InvertedResidualSkeleton,
 )
-from dualfair.supernet.families.mix import MixSkeleton, mix_of_name
+from dualfair.supernet.families.mix import MixSkeleton, mix_skeleton
+from dualfair.supernet.families.residual import ResidualSkeleton, residual_skeleton
 
 __all__ = [
     "LINEAR",
     "NECKS",
+    "SIZED",
     "SKELETONS",
     "DualPathSkeleton",
     "InvertedResidualSkeleton",
     "MixSkeleton",
     "OwnHead",
+    "ResidualSkeleton",
     "Skeleton",
     "sized_skeleton",
     "skeleton_of",
@@ -89,9 +94,16 @@ SKELETONS: dict[str, Skeleton] = {
 }
 
 
-def sized_skeleton(name: str) -> Skeleton | None:
-    """The skeleton of a name that says depth and width, such as mix-d21-w56; None for any other name."""
-    return mix_of_name(name)
+SIZED: dict[str, Callable[..., MixSkeleton | ResidualSkeleton]] = {"mix": mix_skeleton, "ir": residual_skeleton}
+"""Families whose skeletons are named by depth and width, mix-d21-w56 and ir-d8-w64, and what makes them of these and an
+image size."""
+
+
+def sized_skeleton(name: str) -> MixSkeleton | ResidualSkeleton | None:
+    """The skeleton of a name that says family, depth and width; None for any other name. Raises ValueError for a depth
+    that there is not."""
+    family, *size = size_in_name(name) or ("",)
+    return SIZED[family](*size) if family in SIZED else None
 
 
 def skeleton_of(skeleton: str | Skeleton) -> Skeleton:
@@ -100,4 +112,6 @@ def skeleton_of(skeleton: str | Skeleton) -> Skeleton:
         return skeleton
     if found := SKELETONS.get(skeleton) or sized_skeleton(skeleton):
         return found
-    raise ValueError(f"unknown skeleton {skeleton!r}; choose from {', '.join(SKELETONS)}, or such as mix-d21-w56")
+    raise ValueError(
+        f"unknown skeleton {skeleton!r}; choose from {', '.join(SKELETONS)}, or such as mix-d21-w56, ir-d8-w64"
+    )

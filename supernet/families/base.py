@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import operator
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -17,11 +18,21 @@ if TYPE_CHECKING:
     from dualfair.supernet.trunk import Trunk
 
 
-NECKS = ("bn", "linear1000", "none")
-"""What may stand between the pooled features and the class weights of a margin head: a linear layer without bias to the
-embedding and BN without a learnt scale; a linear layer with bias to 1,000 numbers; nothing."""
+NECKS = ("bn", "linear1000", "none", "flatten")
+"""What may stand between the features and the class weights of a margin head. Behind the mean over the map: a linear
+layer without bias to the embedding and BN without a learnt scale; a linear layer with bias to 1,000 numbers; nothing.
+Or BN, all pixels of the map, a linear layer with bias to the embedding and BN without learnt weights."""
 LINEAR = 1000
 """Length of the embeddings of `linear1000`."""
+
+
+_SIZED = re.compile(r"([a-z]+)-d([1-9][0-9]{0,3})-w([1-9][0-9]{0,4})")
+
+
+def size_in_name(name: str) -> tuple[str, int, int] | None:
+    """Family, depth and width of a name that says them, such as mix-d21-w56; None for any other."""
+    said = _SIZED.fullmatch(name)
+    return (said[1], int(said[2]), int(said[3])) if said else None
 
 
 @dataclass(frozen=True)
@@ -39,7 +50,7 @@ class Skeleton(ABC):
     """A family of networks without its searched operations.
 
     `image_size` is the side of the square RGB input in pixels, which is a crop of images resized to `crop_from` px, or
-    all of them with 0. `embedding` is the length of the embedding that the `neck` "bn" of NECKS makes, and `blocks`
+    all of them with 0. `embedding` is the length of the embedding that the necks "bn" and "flatten" make, and `blocks`
     counts the blocks of each stage. `operations` are the candidates: the code in a genotype is the place in this tuple.
     `heads` are those to choose from unless others are named; none leaves the choice to what is trained on. `own_heads`
     are those that genotypes may name besides the built-in ones.
@@ -104,6 +115,11 @@ class Skeleton(ABC):
         """Where the searched positions of every block stand, first block to last."""
 
     @property
+    def last_side(self) -> int:
+        """Side of the last feature map in pixels."""
+        return self.block_places()[-1][-1].out_side
+
+    @property
     def last_channels(self) -> int:
         """Channels behind the last block: those of its last position, unless overridden."""
         return self.block_places()[-1][-1].out_channels
@@ -163,6 +179,14 @@ class Skeleton(ABC):
         crop_from = 0 if image_size else self.crop_from
         blocks = tuple(blocks or self.blocks)
         return replace(self, image_size=image_size or self.image_size, blocks=blocks, crop_from=crop_from)
+
+    def check_size_in_name(self, width: int) -> None:
+        """Raises ValueError where the name says another depth, which is all blocks together, or another width."""
+        said, depth = size_in_name(self.name), sum(self.blocks)
+        if said and said[1:] != (depth, width):
+            raise ValueError(
+                f"skeleton {self.name}: its name says {said[1]} blocks of width {said[2]}, got {depth} of {width}"
+            )
 
     def check_stages(self, *fields: str) -> None:
         """Raises ValueError where one of these fields does not have as many entries as the first, one a stage."""

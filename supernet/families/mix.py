@@ -5,7 +5,6 @@ The family that macro-micro search grows networks in: layers without shortcuts o
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
     from torch import nn
 
     from dualfair.supernet.trunk import Trunk
-
-_NAME = re.compile(r"mix-d([1-9][0-9]{0,3})-w([1-9][0-9]{0,4})")
 
 
 @dataclass(frozen=True)
@@ -73,6 +70,7 @@ class MixSkeleton(Skeleton):
                 f"skeleton {self.name}: {depth} layers are {'-'.join(map(str, sections(depth)))} blocks, got "
                 f"{'-'.join(map(str, self.blocks))}; depth and width are part of the name, such as mix-d21-w56"
             )
+        self.check_size_in_name(self.width)
         super().__post_init__()
 
     @property
@@ -130,9 +128,3 @@ def sections(depth: int) -> tuple[int, int, int]:
 def mix_skeleton(depth: int, width: int, image_size: int = 32) -> MixSkeleton:
     """The skeleton of a depth and a width, whose name says both: mix-d21-w56."""
     return MixSkeleton(name=f"mix-d{depth}-w{width}", image_size=image_size, blocks=sections(depth), width=width)
-
-
-def mix_of_name(name: str) -> MixSkeleton | None:
-    """The skeleton of such a name, None for any other. Raises ValueError for a depth that there is not."""
-    numbers = _NAME.fullmatch(name)
-    return mix_skeleton(*map(int, numbers.groups())) if numbers else None

@@ -39,6 +39,7 @@ TIMM_OF_FAMILY = {
     "dual_path": "dualfair_dpn",
     "inverted_residual": "dualfair_inverted_residual",
     "mix": "dualfair_mix",
+    "residual": "dualfair_residual",
 }
 """What searched networks of a family of `skeleton_data.FAMILIES` are called in timm."""
 

@@ -16,7 +16,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.parametrize import is_parametrized
 
 from dualfair.supernet.convolution import NormalisedConv
-from dualfair.supernet.heads import NormalisingNeck
+from dualfair.supernet.heads import NORMALISING
 from dualfair.supernet.trunk import SearchedBlock
 
 
@@ -51,7 +51,7 @@ def _pairs(network: nn.Module) -> Iterator[tuple[nn.Module, nn.Module]]:
     for module in network.modules():
         if isinstance(module, NormalisedConv) and not module.pre and isinstance(module.bn, _BatchNorm):
             yield module, module.conv
-        elif isinstance(module, NormalisingNeck) and isinstance(module.bn, _BatchNorm):
+        elif isinstance(module, NORMALISING) and isinstance(module.bn, _BatchNorm):
             yield module, module.linear
         elif isinstance(module, SearchedBlock) and type(module).forward is SearchedBlock.forward:
             yield from _neighbours(module)
@@ -71,9 +71,10 @@ def _neighbours(block: SearchedBlock) -> Iterator[tuple[nn.Module, nn.Module]]:
 @torch.no_grad()
 def _absorb(layer: nn.Conv2d | nn.Linear, norm: _BatchNorm) -> None:
     """Give a layer the weights and the bias that make the norm behind it superfluous."""
-    scale = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
+    gain, moved = (norm.weight.double(), norm.bias.double()) if norm.affine else (1.0, 0.0)
+    scale = gain / (norm.running_var.double() + norm.eps).sqrt()
     bias = 0.0 if layer.bias is None else layer.bias.double()
-    shift = (bias - norm.running_mean.double()) * scale + norm.bias.double()
+    shift = (bias - norm.running_mean.double()) * scale + moved
     # Of a fake-quantised layer the weights as they are in front of rounding: rounding by output channels is as before.
     weight = layer.parametrizations.weight.original if is_parametrized(layer, "weight") else layer.weight
     weight.copy_(weight.double() * scale.reshape(-1, *[1] * (weight.ndim - 1)))

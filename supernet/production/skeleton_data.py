@@ -5,7 +5,8 @@ import re
 from collections.abc import Mapping, Sequence
 
 from dualfair.supernet.families.inverted_residual import Identity, InvertedResidual
-from dualfair.supernet.families.mix import MIX_OPERATIONS, mix_skeleton
+from dualfair.supernet.families.mix import mix_skeleton
+from dualfair.supernet.families.residual import residual_skeleton
 from dualfair.supernet.operations import Operation
 from dualfair.supernet.skeleton import NECKS, SKELETONS, Skeleton, skeleton_of
 
@@ -13,6 +14,7 @@ FAMILIES = {
     "dual_path": SKELETONS["nano"],
     "inverted_residual": SKELETONS["nas-bench-macro"],
     "mix": mix_skeleton(3, 16),
+    "residual": residual_skeleton(4, 16),
 }
 """A skeleton of every family that can be data; where none is named, it is the first."""
 
@@ -62,7 +64,10 @@ def skeleton_from(numbers: str | Mapping[str, object] | Skeleton) -> Skeleton:
     values.pop(_FAMILY, None)
     if _OPERATIONS in values:
         names = values[_OPERATIONS]
-        values[_OPERATIONS] = _mixed(names) if family == "mix" else _operations_of(names, values["activation"])
+        if family == "inverted_residual":
+            values[_OPERATIONS] = _operations_of(names, values["activation"])
+        else:
+            values[_OPERATIONS] = _operations_out_of(FAMILIES[family], names)
     return type(FAMILIES[family])(**values)
 
 
@@ -92,9 +97,9 @@ def _operations_of(names: Sequence[str], activation: str) -> tuple[Operation, ..
     return tuple(operations)
 
 
-def _mixed(names: Sequence[str]) -> tuple[Operation, ...]:
-    """The operations of such names as `MixedLayer` has."""
-    known = {operation.name: operation for operation in MIX_OPERATIONS}
+def _operations_out_of(example: Skeleton, names: Sequence[str]) -> tuple[Operation, ...]:
+    """The operations of these names out of those of a skeleton."""
+    known = {operation.name: operation for operation in example.operations}
     if unknown := [name for name in names if name not in known]:
         raise ValueError(f"skeleton: operations must be out of {', '.join(known)}, got {unknown[0][:40]!r}")
     return tuple(known[name] for name in names)

@@ -1,6 +1,6 @@
 """Found networks and trained backbones as models of timm's: importing this module registers `dualfair_dpn`,
-`dualfair_inverted_residual`, `dualfair_mix` and `dualfair_backbone` with `timm.create_model`, also for folders that
-`dualfair export` made (`local-dir:FOLDER`).
+`dualfair_inverted_residual`, `dualfair_mix`, `dualfair_residual` and `dualfair_backbone` with `timm.create_model`, also
+for folders that `dualfair export` made (`local-dir:FOLDER`).
 
 Shape legend: B batch, S side of the images in pixels, C channels, D embedding, K classes.
 """
@@ -38,10 +38,12 @@ def input_of(skeleton: Skeleton) -> dict[str, object]:
     return {**INPUT, "crop_pct": share if exact else math.nextafter(share, 0)}
 
 
+_SEARCHED = ("dpn", "inverted_residual", "mix", "residual")
+
 default_cfgs = generate_default_cfgs(
     {
         f"{name}.untrained": {"num_classes": 0, "input_size": (3, 112, 112), "classifier": "classifier", **INPUT}
-        for name in ("dualfair_dpn", "dualfair_inverted_residual", "dualfair_mix", "dualfair_backbone")
+        for name in (*(f"dualfair_{family}" for family in _SEARCHED), "dualfair_backbone")
     }
 )
 
@@ -269,6 +271,12 @@ def dualfair_inverted_residual(pretrained: bool = False, **kwargs: object) -> Fa
 def dualfair_mix(pretrained: bool = False, **kwargs: object) -> FaceEmbedder | FeatureMaps:
     """As `dualfair_dpn`, on a skeleton whose name says its depth and width, by default `mix-d21-w56`."""
     return _registered(_searched, "dualfair_mix", pretrained, {"skeleton": "mix-d21-w56", **kwargs})
+
+
+@register_model
+def dualfair_residual(pretrained: bool = False, **kwargs: object) -> FaceEmbedder | FeatureMaps:
+    """As `dualfair_dpn`, on a skeleton of residual blocks, by default `ir-d8-w64`, IR-18."""
+    return _registered(_searched, "dualfair_residual", pretrained, {"skeleton": "ir-d8-w64", **kwargs})
 
 
 @register_model

@@ -10,6 +10,7 @@ import torch
 
 from dualfair.supernet.families.inverted_residual import LayeredOperation
 from dualfair.supernet.families.mix import MIX_OPERATIONS
+from dualfair.supernet.families.residual import RESIDUAL_OPERATIONS
 from dualfair.supernet.network import Network, Supernet
 from dualfair.supernet.operations import Operation, Place
 from dualfair.supernet.skeleton import SKELETONS, Skeleton
@@ -128,5 +129,6 @@ def _numbers(operation: Operation, place: Place) -> int:
 
 
 def _built_in(skeleton: Skeleton) -> bool:
-    built_in = [operation for each in SKELETONS.values() for operation in each.operations] + [*MIX_OPERATIONS]
+    built_in = [operation for each in SKELETONS.values() for operation in each.operations]
+    built_in += [*MIX_OPERATIONS, *RESIDUAL_OPERATIONS]
     return not skeleton.own_heads and all(operation in built_in for operation in skeleton.operations)

@@ -100,7 +100,7 @@ def test_norms_count_as_for_512_dimensions_only_where_a_neck_normalises(tiny, ne
 
 
 def test_a_neck_that_is_not_known_is_named(tiny):
-    with pytest.raises(ValueError, match="skeleton tiny: neck must be one of bn, linear1000, none, got 'batchnorm'"):
+    with pytest.raises(ValueError, match="neck must be one of bn, linear1000, none, flatten, got 'batchnorm'"):
         replace(tiny, neck="batchnorm")
 
 

@@ -17,7 +17,7 @@ from dualfair.presentation.format import plain
 from dualfair.runs.training_spec import TrainingSpec
 from dualfair.runs.watching import Say, silent
 from dualfair.supernet.files import TEMPORARY, write_bytes
-from dualfair.supernet.heads import NormalisingNeck, Pool
+from dualfair.supernet.heads import FlattenNeck, NormalisingNeck, Pool
 from dualfair.supernet.production import onnx_model
 from dualfair.supernet.production.exported import (
     ABOUT,
@@ -152,6 +152,8 @@ def export(
 
 def _neck(neck: torch.nn.Module) -> dict[str, object]:
     """What stands behind the features, in words and numbers."""
+    if isinstance(neck, FlattenNeck):
+        return {"norm in front": "BN", "linear": [neck.linear.in_features, neck.embedding], "norm": "BN"}
     described = {"pool": "mean over the feature map"}
     if isinstance(neck, Pool):
         return described

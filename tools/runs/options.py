@@ -39,8 +39,8 @@ class TrainOptions:
     )
     skeleton: str = option(
         "nano",
-        "nano (48 px), small (112 px, DPN-68 widths), paper (112 px), nas-bench-macro (32 px), fairnas (224 px), or "
-        "module:object of your own Skeleton.",
+        "nano (48 px), small (112 px, DPN-68 widths), paper (112 px), nas-bench-macro (32 px), fairnas (224 px), a "
+        "depth and width such as mix-d21-w56 (32 px) or ir-d8-w64 (112 px), or module:object of your own Skeleton.",
     )
     heads: str = option(
         "",
@@ -51,7 +51,8 @@ class TrainOptions:
     neck: str = option(
         "",
         "Behind the pooled features of a margin head: bn, a linear layer and BN; none; linear1000, a linear layer to "
-        "1,000 numbers, and none behind backbones of timm's.  [default: the skeleton's, bn]",
+        "1,000 numbers, and none behind backbones of timm's; flatten, BN, a linear layer of all pixels, and BN.  "
+        "[default: the skeleton's, bn]",
         omitted=True,
     )
     crop_from: int = option(

@@ -34,7 +34,7 @@ def test_operations_that_names_do_not_tell_are_no_data():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"family": "odd"}, "family must be one of dual_path, inverted_residual, mix, got 'odd'"),
+        ({"family": "odd"}, "family must be one of dual_path, inverted_residual, mix, residual, got 'odd'"),
         ({"family": ["odd"]}, "family must be one of"),
         ({"family": "dual_path"}, "unknown or missing"),
         ({"operations": ["identity", "k3"]}, "operations must be like 'identity' or 'k3e6', got 'k3'"),
