@@ -13,17 +13,21 @@ def to_input(pixels: Tensor) -> Tensor:
     return pixels.permute(0, 3, 1, 2).float().sub_(127.5).div_(127.5)
 
 
-def draw(images: int, generator: torch.Generator) -> Tensor:
-    """All chance that `augment` needs for so many images: uniform in [0, 1), shape (5, images)."""
-    return torch.rand(5, images, generator=generator, device=generator.device)
+def draw(images: int, generator: torch.Generator, cutout: float = 0.0) -> Tensor:
+    """All chance that `augment` needs for so many images: uniform in [0, 1), shape (5, images), (7, images) where it
+    cuts out."""
+    return torch.rand(7 if cutout else 5, images, generator=generator, device=generator.device)
 
 
-def augment(images: Tensor, draws: Tensor, side: int, *, flip: bool, shift: float, brightness: float) -> Tensor:
+def augment(
+    images: Tensor, draws: Tensor, side: int, *, flip: bool, shift: float, brightness: float, cutout: float = 0.0
+) -> Tensor:
     """A random variant of every image by itself: (B, 3, H, W) in [-1, 1] -> (B, 3, S, S), S the `side`.
 
     With `flip` each image is mirrored with probability 1/2. Any part of S x S pixels of it is taken, or one that is
     beyond by up to `shift` of S (whole pixels, edges repeated), and its contrast and brightness change by up to the
-    share `brightness`. `draws` (5, B), from `draw`, are on the images' device.
+    share `brightness`. A square with a side of `cutout` of S around any pixel, or what of it is on the image, becomes
+    grey (DeVries and Taylor, 2017). `draws`, from `draw`, are on the images' device.
     """
     batch, _, height, width = images.shape
     device = images.device
@@ -38,11 +42,14 @@ def augment(images: Tensor, draws: Tensor, side: int, *, flip: bool, shift: floa
     samples = torch.arange(batch, device=device)[:, None, None]
     # The indexed dimensions come first: (B, H, W, 3), which is the channels-last layout of (B, 3, H, W).
     moved = images[samples, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
-    if not brightness:
-        return moved
-    contrast = (1 + brightness * (2 * draws[3] - 1))[:, None, None, None]
-    offset = (brightness * (2 * draws[4] - 1))[:, None, None, None]
-    return (moved * contrast + offset).clamp(-1, 1)
+    if brightness:
+        contrast = (1 + brightness * (2 * draws[3] - 1))[:, None, None, None]
+        offset = (brightness * (2 * draws[4] - 1))[:, None, None, None]
+        moved = (moved * contrast + offset).clamp(-1, 1)
+    if cutout:
+        above, left = (_inside(middle, side, round(cutout * side)) for middle in draws[5:7])
+        moved = moved.masked_fill((above[:, :, None] & left[:, None, :])[:, None], 0.0)
+    return moved
 
 
 def mirror(images: Tensor) -> Tensor:
@@ -55,6 +62,13 @@ def resize(pixels: Tensor, size: int) -> Tensor:
     images = pixels.permute(0, 3, 1, 2).float()
     smaller = functional.interpolate(images, size=(size, size), mode="bilinear", antialias=True, align_corners=False)
     return smaller.round_().clamp_(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+
+
+def _inside(middle: Tensor, side: int, length: int) -> Tensor:
+    """Which of the pixels of a side are within so many around a random one, (B, side), from draws in [0, 1)."""
+    first = (middle * side).long() - length // 2
+    pixels = torch.arange(side, device=middle.device)
+    return (pixels >= first[:, None]) & (pixels < first[:, None] + length)
 
 
 def _whole_pixels(draw: Tensor, largest: float, room: int) -> Tensor:

@@ -85,6 +85,8 @@ def make_scheduler(optimizer: torch.optim.Optimizer, recipe: Recipe, steps: int)
         sched=recipe.schedule,
         num_epochs=steps + 1 - warmup,
         decay_epochs=max(1, steps // 3),
+        # timm counts from the end of the warm-up, and is two updates early.
+        decay_milestones=[round(share * steps) + 2 - warmup for share in recipe.milestone_shares],
         warmup_epochs=warmup,
         warmup_lr=recipe.warmup_lr,
         warmup_prefix=True,

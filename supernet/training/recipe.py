@@ -3,6 +3,7 @@
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 BF16, FP16, TF32, FLOAT32 = "bf16", "fp16", "tf32", "float32"
 PRECISIONS = (BF16, FP16, TF32, FLOAT32)
@@ -46,7 +47,14 @@ class Recipe:
     lr_heads: float = _option(1.0, "Factor on lr for necks and class weights.")
     weight_decay: float = _option(1e-4, "Weight decay; normalisation and other one-dimensional weights are spared.")
     momentum: float = _option(0.9, "Momentum of optimizers that have one.")
-    schedule: str = _option("cosine", "timm schedule of the learning rate, stepped every update: cosine, step, none.")
+    schedule: str = _option(
+        "cosine", "timm schedule of the learning rate, stepped every update: cosine, step, multistep, none."
+    )
+    milestones: str = _option(
+        "",
+        "Shares of all updates behind which the multistep schedule takes a tenth of the learning rate: 0.5,0.8.",
+        omitted=True,
+    )
     warmup: float = _option(0.1, "Share of all updates over which the learning rate rises from 0 to its peak.")
     warmup_lr: float = _option(0.0, "Learning rate that this rise begins with, in place of 0.", omitted=True)
     lr_floor: float = _option(0.0, "Learning rate that the cosine schedule falls to.", omitted=True)
@@ -82,6 +90,9 @@ class Recipe:
     flip: bool = _option(True, "Mirror every other training image.")
     shift: float = _option(0.06, "Largest random shift of a training image, as a share of its side.")
     brightness: float = _option(0.2, "Largest random change of brightness and contrast, as a share.")
+    cutout: float = _option(
+        0.0, "Side of a square of a training image that becomes grey, as a share of its side.", omitted=True
+    )
     train_precision: str = _option(
         BF16,
         "How CUDA computes: bf16 or fp16 (autocast; fp16 with a scaled loss), tf32 (products of float32 in "
@@ -101,13 +112,14 @@ class Recipe:
             "focal_gamma",
             "shift",
             "brightness",
+            "cutout",
             "ema",
             "warmup_lr",
             "lr_floor",
         ):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} must be 0 or more, got {getattr(self, name)}")
-        for name in ("warmup", "margin_warmup", "momentum", "shift", "brightness", "ema"):
+        for name in ("warmup", "margin_warmup", "momentum", "shift", "brightness", "cutout", "ema"):
             if not getattr(self, name) < 1:
                 raise ValueError(f"{name} must be below 1, got {getattr(self, name)}")
         if self.lr_floor and self.schedule != "cosine":
@@ -131,8 +143,29 @@ class Recipe:
             _by_head(getattr(self, name), name)
         if self.shared_gradients not in ("mean", "sum"):
             raise ValueError(f"shared_gradients must be mean or sum, got {self.shared_gradients!r}")
-        if self.schedule not in ("cosine", "step", "none"):
-            raise ValueError(f"schedule must be cosine, step or none, got {self.schedule!r}")
+        if self.schedule not in ("cosine", "step", "multistep", "none"):
+            raise ValueError(f"schedule must be cosine, step, multistep or none, got {self.schedule!r}")
+        if bool(self.milestones) != (self.schedule == "multistep"):
+            raise ValueError(f"milestones are of the multistep schedule, got {self.milestones!r} for {self.schedule!r}")
+        _ = self.milestone_shares
+
+    @property
+    def milestone_shares(self) -> tuple[float, ...]:
+        """Where the multistep schedule takes a tenth of the learning rate. Raises ValueError where that is no order."""
+        try:
+            shares = tuple(float(part) for part in self.milestones.split(",")) if self.milestones else ()
+        except ValueError:
+            shares = (math.nan,)
+        if not all(low < high for low, high in pairwise((0.0, *shares, 1.0))):
+            raise ValueError(
+                f"milestones must rise between 0 and 1 and be joined by ',', such as 0.5,0.8, got {self.milestones!r}"
+            )
+        return shares
+
+    @property
+    def augmentation(self) -> dict[str, float]:
+        """How training images are varied: the options of `images.augmentation.augment`."""
+        return {name: getattr(self, name) for name in ("flip", "shift", "brightness", "cutout")}
 
     @property
     def half(self) -> bool:

@@ -278,9 +278,8 @@ class Trainer:
         local = np.concatenate(self._shares)
         pixels = self.loader.take(chosen[local], self.batch_sampler.upcoming()[local])
         recipe = self.recipe
-        draws = draw(len(chosen), self.augmentation)[:, local].to(self.device)
-        how = {"flip": recipe.flip, "shift": recipe.shift, "brightness": recipe.brightness}
-        images = augment(to_input(pixels), draws, self.faces.size, **how)
+        draws = draw(len(chosen), self.augmentation, recipe.cutout)[:, local].to(self.device)
+        images = augment(to_input(pixels), draws, self.faces.size, **recipe.augmentation)
         lesson = [torch.from_numpy(self.faces.labels[chosen[local]])]
         if self._taught is not None:
             lesson.append(self._taught[chosen[local]])

@@ -69,8 +69,8 @@ def plain_steps(
     kind = torch.device(device).type
     for step in range(1, steps + 1):
         chosen = batches.deal()
-        images, draws = to_input(faces.read(chosen).to(device)), draw(len(chosen), generator)
-        images = augment(images, draws, faces.size, flip=recipe.flip, shift=recipe.shift, brightness=recipe.brightness)
+        images, draws = to_input(faces.read(chosen).to(device)), draw(len(chosen), generator, recipe.cutout)
+        images = augment(images, draws, faces.size, **recipe.augmentation)
         images = images.contiguous(memory_format=layout)
         labels = torch.from_numpy(faces.labels[chosen]).to(device)
         scheduler.step_update(step)

@@ -178,10 +178,9 @@ def _first_images(trainer: Trainer, images: int):
     shown = slice(min(images, len(chosen)))
     generator = torch.Generator()
     generator.set_state(trainer.augmentation.get_state())
-    draws = draw(len(chosen), generator)[:, shown].to(trainer.device)
+    draws = draw(len(chosen), generator, recipe.cutout)[:, shown].to(trainer.device)
     pixels = to_input(trainer.faces.uncropped().read(chosen[shown]).to(trainer.device))
-    how = {"flip": recipe.flip, "shift": recipe.shift, "brightness": recipe.brightness}
-    seen = augment(pixels, draws, trainer.faces.size, **how)
+    seen = augment(pixels, draws, trainer.faces.size, **recipe.augmentation)
     pixels = (seen * 127.5 + 127.5).round().clamp(0, 255).to(torch.uint8).cpu()
     return make_grid(pixels, nrow=math.ceil(math.sqrt(len(pixels))), padding=2)
 

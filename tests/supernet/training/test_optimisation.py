@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from dualfair.supernet.network import Supernet
-from dualfair.supernet.training.optimisation import classification_loss, make_optimizer
+from dualfair.supernet.training.optimisation import classification_loss, make_optimizer, make_scheduler
 from dualfair.supernet.training.recipe import Recipe
 
 
@@ -26,3 +26,16 @@ def test_only_optimizers_with_a_kernel_on_every_device_are_fused(tiny, name, fus
     assert {bool(group.get("fused")) for group in optimizer.param_groups} == {fused}
     sum(weight.sum() for weight in network.parameters()).backward()
     optimizer.step()
+
+
+@pytest.mark.parametrize("warmup", [0.0, 0.1])
+def test_the_multistep_schedule_takes_a_tenth_behind_every_milestone(warmup):
+    weight = torch.nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.SGD([weight], lr=1.0)
+    recipe = Recipe(schedule="multistep", milestones="0.5,0.8", lr=1.0, warmup=warmup)
+    scheduler, rates = make_scheduler(optimizer, recipe, 20), []
+    for update in range(20):
+        scheduler.step_update(update + 1)
+        rates.append(optimizer.param_groups[0]["lr"])
+    risen = [0.5, 1.0] if warmup else [1.0, 1.0]
+    assert rates == pytest.approx([*risen, *[1.0] * 8, *[0.1] * 6, *[0.01] * 4])

@@ -14,7 +14,7 @@ from dualfair.supernet.training.recipe import Recipe
         ("warmup", 1.0, "warmup must be below 1, got 1.0"),
         ("batch", 1, "batch must be 2 or more"),
         ("loss", "hinge", "loss must be ce or focal, got 'hinge'"),
-        ("schedule", "poly", "schedule must be cosine, step or none, got 'poly'"),
+        ("schedule", "poly", "schedule must be cosine, step, multistep or none, got 'poly'"),
         ("shared_gradients", "median", "shared_gradients must be mean or sum, got 'median'"),
         ("train_precision", "half", "train_precision must be one of bf16, fp16, tf32, float32, got 'half'"),
         ("accumulate", 9, "accumulate must be 1 to 8, for 2 images or more a part of a batch of 16, got 9"),
@@ -38,6 +38,16 @@ def test_a_bad_recipe_is_refused(field, value, message):
     ("fields", "message"),
     [
         ({"lr_floor": 1e-6, "schedule": "step"}, "lr_floor is where the cosine schedule ends, got 1e-06 for 'step'"),
+        ({"schedule": "multistep"}, "milestones are of the multistep schedule, got '' for 'multistep'"),
+        ({"milestones": "0.5"}, "milestones are of the multistep schedule, got '0.5' for 'cosine'"),
+        *(
+            (
+                {"schedule": "multistep", "milestones": text},
+                f"milestones must rise between 0 and 1 and be joined by ',', such as 0.5,0.8, got {text!r}",
+            )
+            for text in ("0.5;0.8", "0.8,0.5", "0.5,0.5", "0.5,1", "12,20", "nan")
+        ),
+        ({"cutout": 1.0}, "cutout must be below 1, got 1.0"),
         ({"warmup_lr": 1e-4, "schedule": "none"}, "warmup_lr is where a warm-up begins, got 0.0001 without a warm-up"),
         ({"warmup_lr": 1e-4, "warmup": 0.0}, "warmup_lr is where a warm-up begins, got 0.0001 without a warm-up"),
     ],
