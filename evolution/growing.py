@@ -14,6 +14,8 @@ from dataclasses import dataclass, replace
 
 DEPTH, WIDTH, OPERATIONS, KERNELS = STAGES = ("depth", "width", "operations", "kernels")
 SEPARABLE, CONVOLUTION = "sep", "conv"
+OTHER = {SEPARABLE: CONVOLUTION, CONVOLUTION: SEPARABLE}
+"""Operations of layers; layer by layer the other one is tried."""
 SMALL, LARGE = 3, 5
 """Kernels."""
 FAILURES = 3
@@ -46,9 +48,9 @@ class Structure:
         return len(self.operations)
 
     @classmethod
-    def plain(cls, depth: int, width: int) -> "Structure":
-        """All layers separable, with small kernels."""
-        return cls(width, (SEPARABLE,) * depth, (SMALL,) * depth)
+    def plain(cls, depth: int, width: int, operation: str = SEPARABLE) -> "Structure":
+        """All layers alike, with small kernels."""
+        return cls(width, (operation,) * depth, (SMALL,) * depth)
 
     def with_layer(self, layer: int, *, operation: str = "", kernel: int = 0) -> "Structure":
         """With another operation or kernel at a layer, counted from 0."""
@@ -76,8 +78,8 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True)
 class GrowthOptions:
-    """Bounds of depth and width, the step by which width falls, and epochs: of the first network, and of every one
-    whose layers change (0 leaves these as they are)."""
+    """Bounds of depth and width, the step by which width falls, epochs: of the first network, and of every one whose
+    layers change (0 leaves these as they are), and the operation of all layers until then."""
 
     least_depth: int = 10
     most_depth: int = 100
@@ -86,6 +88,7 @@ class GrowthOptions:
     width_step: int = 2
     epochs: int = 10
     layer_epochs: int = 2
+    operation: str = SEPARABLE
 
     def __post_init__(self) -> None:
         for low, high in (("least_depth", "most_depth"), ("least_width", "most_width")):
@@ -120,7 +123,7 @@ def grow(options: GrowthOptions, parameters: Parameters) -> Search:
         return Grown(structure, structure.width)
     first = Candidate(OPERATIONS, structure, options.layer_epochs)
     score = (yield first).score
-    with_operations = yield from _layer_by_layer(first, score, parameters, operation=CONVOLUTION)
+    with_operations = yield from _layer_by_layer(first, score, parameters, operation=OTHER[options.operation])
     first = Candidate(KERNELS, with_operations[0], options.layer_epochs)
     changed, _ = yield from _layer_by_layer(first, with_operations[1], parameters, kernel=LARGE)
     return Grown(replace(changed, width=structure.width), changed.width)
@@ -146,11 +149,11 @@ def replay(options: GrowthOptions, parameters: Parameters, outcomes: Iterable[Ou
 def _deeper(options: GrowthOptions) -> Generator[Candidate, Outcome, tuple[Structure, float, int]]:
     """A layer and an epoch more with every candidate: the best network, its score, and the epochs of the last."""
     epochs, depth, failures = options.epochs, options.least_depth, 0
-    structure = Structure.plain(depth, options.most_width)
+    structure = Structure.plain(depth, options.most_width, options.operation)
     best = yield Candidate(DEPTH, structure, epochs)
     while depth < options.most_depth and failures < FAILURES and best.score < ENOUGH and best.training_score <= LEARNT:
         depth, epochs = depth + 1, epochs + 1
-        deeper = Structure.plain(depth, options.most_width)
+        deeper = Structure.plain(depth, options.most_width, options.operation)
         outcome = yield Candidate(DEPTH, deeper, epochs)
         gain = round(outcome.score - best.score, ROUNDED)
         if gain >= GAIN:

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from scipy.stats import spearmanr
 
 from dualfair.evaluation.objectives import OBJECTIVES
 from dualfair.evolution.growing import Structure, grow
@@ -13,8 +14,10 @@ from dualfair.runs.devices import working
 from dualfair.runs.standalone import open_standalone
 from dualfair.runs.watching import Stopped
 from dualfair.studies.grow import FinalOptions, GrowOptions
-from dualfair.studies.grow.networks import SizedNetwork, parameters_by, random_structure
-from dualfair.studies.grow.study import CandidateResult, GrowthResult, grow_networks, improvement
+from dualfair.studies.grow.candidates import CandidateResult
+from dualfair.studies.grow.networks import SizedFamily, SizedNetwork, random_structure
+from dualfair.studies.grow.ranking import RankingResult
+from dualfair.studies.grow.study import GrowthResult, grow_networks, improvement
 from dualfair.studies.grow.traces import replay_traces
 from dualfair.studies.grow.training import objectives_of
 from dualfair.supernet.training.recipe import Recipe
@@ -22,6 +25,7 @@ from dualfair.supernet.training.recipe import Recipe
 SMALL = GrowOptions(
     least_depth=3, most_depth=4, least_width=4, most_width=6, first_epochs=1, layer_epochs=1, group_column="group"
 )
+MIX = SizedFamily("mix", "softmax", 16)
 RECIPE = Recipe(batch=32, lr=0.05, flip=False)
 FINAL = FinalOptions(epochs=1.0, seeds=2, random=2)
 
@@ -60,7 +64,7 @@ def in_process(images, out, options=SMALL, final=FINAL, **watched):
 
 def test_a_search_follows_its_rules_and_what_it_found_opens_as_a_training(grown, dualfair):
     result = GrowthResult.read(grown / "out/grow.json", "")
-    search, stages = grow(SMALL.growth, parameters_by("softmax", 16)), []
+    search, stages = grow(SMALL.growth_of("mix"), MIX.parameters), []
     asked = next(search)
     for each in result.candidates:
         network = SizedNetwork.parse(each.network, 16)
@@ -72,7 +76,7 @@ def test_a_search_follows_its_rules_and_what_it_found_opens_as_a_training(grown,
         try:
             asked = search.send(outcome)
         except StopIteration as end:
-            assert str(SizedNetwork.of(end.value.structure, "softmax", 16)) == result.found
+            assert str(MIX.network(end.value.structure)) == result.found
     depth = SizedNetwork.parse(result.found, 16).structure.depth
     assert (stages.count("depth"), stages.count("operations"), stages.count("kernels")) == (2, depth + 1, depth)
     assert [each.stage for each in result.finals] == ["found", "found", "random", "random"]
@@ -148,6 +152,9 @@ def test_a_disparity_counts_where_it_is_named(grown, tmp_path):
         (("--head", "nonsense"), "unknown head 'nonsense'"),
         (("--batch", 500), "500"),
         (("--size", 2), "images of 2 px are too small"),
+        (("--least-depth", 2), "a network of this family has 3 layers or more, got 2"),
+        (("--family", "ir"), "a network of this family has 4 blocks or more, got 3"),
+        (("--rank", 2), "--rank must be 3 to 1000 networks, got 2"),
         (("--disparity", "accuracy_disparity"), "compares groups, and the validation images have one group only"),
     ],
 )
@@ -155,18 +162,18 @@ def test_what_cannot_be_trained_spoils_no_directory(grown, tmp_path, dualfair, w
     of = np.load(grown / "d.npz")
     np.savez(tmp_path / "d.npz", images=of["images"], labels=of["labels"])
     assert dualfair("images", "import", "npz", tmp_path / "d.npz", "--out", tmp_path / "set").status == 0
-    words = ("grow", "--images", tmp_path / "set", "--out", tmp_path / "out", *words)
-    result = dualfair(*words, "--least-depth", 3, "--most-depth", 3, "--most-width", 16, "--first-epochs", 1)
+    bounds = ("--least-depth", 3, "--most-depth", 3, "--most-width", 16, "--first-epochs", 1)
+    result = dualfair("grow", "--images", tmp_path / "set", "--out", tmp_path / "out", *bounds, *words)
     assert result.status == 2 and line in result.err, result.err
     assert not (tmp_path / "out/config.json").exists()
 
 
 def test_networks_print_and_parse_back_and_random_ones_stay_in_bounds():
     rng, seen = np.random.default_rng(0), set()
-    growth = GrowOptions(least_depth=3, most_depth=7, least_width=4, most_width=9).growth
+    growth = GrowOptions(least_depth=3, most_depth=7, least_width=4, most_width=9).growth_of("mix")
     for _ in range(200):
         structure = random_structure(growth, rng)
-        network = SizedNetwork.of(structure, "softmax", 24)
+        network = SizedFamily("mix", "softmax", 24).network(structure)
         assert SizedNetwork.parse(str(network), 24) == network and network.structure == structure
         seen.add((structure.depth, structure.width))
     assert {depth for depth, _ in seen} == {3, 4, 5, 6, 7} and {width for _, width in seen} == {5, 7, 9}
@@ -178,15 +185,48 @@ def test_networks_print_and_parse_back_and_random_ones_stay_in_bounds():
 def test_networks_grow_on_faces_too(tmp_path, dualfair):
     faces = ("faces", "synth", "--identities", 30, "--images", 4, "--size", 24, "--out", tmp_path / "faces")
     assert dualfair(*faces).status == 0
-    words = ("--least-depth", 3, "--most-depth", 3, "--most-width", 16, "--first-epochs", 1, "--layer-epochs", 0)
-    words += ("--epochs", 1, "--disparity", "log_rank_disparity")
+    words = ("--least-depth", 4, "--most-depth", 5, "--most-width", 4, "--least-width", 4, "--first-epochs", 1)
+    words += ("--layer-epochs", 0, "--epochs", 1, "--disparity", "log_rank_disparity", "--head", "adaface")
     result = dualfair("grow", "--faces", tmp_path / "faces", "--out", tmp_path / "out", *words)
     assert result.status == 0, result.err
     grown = GrowthResult.read(tmp_path / "out/grow.json", "")
-    assert grown.found == "mix-d3-w16/0-0-0:cosface" and {*grown.finals[0].test} == {"error", "log_rank_disparity"}
+    assert [each.network for each in grown.candidates] == ["ir-d4-w4/1-1-1-1:adaface", "ir-d5-w4/1-1-1-1-1:adaface"]
+    assert grown.found in {each.network for each in grown.candidates}
+    assert {*grown.finals[0].test} == {"error", "log_rank_disparity"}
     report = dualfair("evaluate", "--network", tmp_path / "out/found/seed-0", "--faces", tmp_path / "faces",
                       "--out", tmp_path / "evaluated", "--resamples", 0)  # fmt: skip
     assert report.status == 0, report.err
+
+
+def test_short_trainings_are_correlated_with_full_ones(grown, tmp_path, dualfair):
+    words = ("grow", "--images", grown / "set", "--out", tmp_path / "out", "--rank", 5, "--least-depth", 3)
+    words += ("--most-depth", 5, "--least-width", 4, "--most-width", 10, "--first-epochs", 1, "--layer-epochs", 1)
+    words += ("--epochs", 2.5, "--seeds", 2, "--batch", 32, "--lr", 0.05, "--no-flip")
+    told = dualfair(*words)
+    assert told.status == 0, told.err
+    result = RankingResult.read(tmp_path / "out/ranking.json", "")
+    params = [each.params for each in result.networks]
+    assert params == sorted(params) and len(set(params)) > 2
+    assert all(SizedNetwork.parse(each.network, 16).parameters == each.params for each in result.networks)
+    assert result.epochs == {"short": 5, "graded": 0.5 + 1 + 1.5 + 2 + 2.5, "even": 7.5}
+    for number, each in enumerate(result.networks):
+        of = [
+            CandidateResult.read(tmp_path / f"out/full/seed-{number + 1000 * seed}/result.json", "")
+            for seed in range(2)
+        ]
+        assert {training.network for training in of} == {each.network}
+        assert each.truth == pytest.approx(100 - 50 * sum(training.test["error"] for training in of))
+        graded = CandidateResult.read(tmp_path / f"out/graded/seed-{number}/result.json", "")
+        assert (graded.epochs, graded.score, graded.test) == (0.5 * (number + 1), each.scores["graded"], None)
+    truth = [each.truth for each in result.networks]
+    for name, (value, *_) in result.rho.items():
+        scores = params if name == "parameters" else [each.scores[name] for each in result.networks]
+        if len(set(scores)) > 1:
+            assert value == pytest.approx(spearmanr(scores, truth).statistic)
+    assert "Graded epochs less as many epochs for all, at equal cost, tau: " in told.out
+    assert not list((tmp_path / "out").glob("*/*/step-*")) and dualfair(*words).out.count("validation") == 0
+    # What is ranked leaves room for a search in the same directory.
+    assert not (tmp_path / "out/grow.json").exists()
 
 
 def final(stage, error):
@@ -213,12 +253,13 @@ def test_the_improvement_is_over_random_networks_with_an_interval_over_trainings
 
 def traces(path, score_of, cut=None, classes=3, channels=3, **changed):
     """A file of a search whose candidates come to `score_of` them, as published ones are written."""
-    options = GrowOptions(least_depth=4, most_width=16, least_width=16, **changed).growth
-    rows, search = [], grow(options, parameters_by("softmax", 32))
+    options = GrowOptions(least_depth=4, most_width=16, least_width=16, **changed).growth_of("mix")
+    wide = SizedFamily("mix", "softmax", 32)
+    rows, search = [], grow(options, wide.parameters)
     candidate, number = next(search), 0
     while True:
         structure = candidate.structure
-        network = SizedNetwork.of(structure, "softmax", 32)
+        network = wide.network(structure)
         params = network.parameters + (network.skeleton.features + 1) * classes
         params -= (3 - channels) * 18 * structure.width
         score, ops = score_of(candidate, number), "".join("01"[op == "conv"] for op in structure.operations)
@@ -271,13 +312,13 @@ def test_a_published_search_is_gone_through_again(tmp_path, dualfair, channels):
         ((), "give --images and --out, or --replay with or without --json"),
         (("--images", "i", "--out", "o", "--json"), "give --images and --out, or --replay with or without --json"),
         (("--replay", "{}/no.csv"), "no.csv is no CSV of published searches (No such file"),
-        (("--replay", "{}/no.csv", "--out", "o"), "--replay goes without --images and --out"),
+        (("--replay", "{}/no.csv", "--out", "o"), "--replay goes without --images, --out and --rank"),
         (("--replay", "{}/empty.csv"), "is no CSV of published searches (it has no column 'dataset')"),
         (("--replay", "{}/short.csv"), "ops and kernels must have a digit for each of 3 layers"),
         (("--images", "i", "--out", "o", "--weight", 0), "weight must be above 0, got 0"),
         (("--images", "i", "--out", "o", "--seeds", 0), "seeds must be 1 or more, got 0"),
         (("--images", "i", "--out", "o", "--least-depth", 101), "least_depth must be 1 or more and at most most_dep"),
-        (("--images", "i", "--out", "o", "--least-depth", 2), "least_depth must be 3 or more, got 2"),
+        (("--images", "i", "--out", "o", "--family", "x"), "family must be one of mix, ir, got 'x'"),
         (("--images", "i", "--out", "o", "--weight", 0.5), "weight is that of a disparity; name one by --disparity"),
     ],
 )

@@ -1,21 +1,30 @@
 """Depth and width found by growing networks, then the operations and kernels of their layers: what is asked for.
 
 `evolution.growing` says what is tried next; `networks` are candidates as networks of ours, `training` trains and
-scores one, `study` goes through a search and tells, `traces` goes through one that others have published.
+scores one, `candidates` keeps them, `study` goes through a search and tells, `ranking` asks how few epochs rank random
+networks, and `traces` goes through a search that others have published.
 """
 
 from dataclasses import dataclass
 
-from dualfair.evolution.growing import GrowthOptions
+from dualfair.evolution.growing import CONVOLUTION, SEPARABLE, GrowthOptions
 from dualfair.runs.config import option
+
+PLAIN = {"mix": SEPARABLE, "ir": CONVOLUTION}
+"""The operation of all layers of a family's networks until layers are searched, as published."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class GrowOptions:
     """How far networks grow, for how long each is trained, and by what they are compared."""
 
-    least_depth: int = option(10, "Layers of the first network.")
-    most_depth: int = option(100, "Layers beyond which none is made deeper.")
+    family: str = option(
+        "",
+        "mix, layers without shortcuts, or ir, residual blocks as of face networks, whose depth counts blocks.  "
+        "[default: mix for labels, ir for faces]",
+    )
+    least_depth: int = option(10, "Layers, or blocks, of the first network.")
+    most_depth: int = option(100, "Layers, or blocks, beyond which none is made deeper.")
     least_width: int = option(16, "Channels of the first layer below which none is made narrower.")
     most_width: int = option(64, "Channels of the first layer that networks grow deeper with.")
     width_step: int = option(2, "Channels that each narrower network has fewer.")
@@ -32,8 +41,9 @@ class GrowOptions:
     seed: int = option(0, "Seed of initial weights and of the order of images.")
 
     def __post_init__(self) -> None:
-        if self.growth.least_depth < 3:
-            raise ValueError(f"least_depth must be 3 or more, got {self.least_depth}")
+        if self.family and self.family not in PLAIN:
+            raise ValueError(f"family must be one of {', '.join(PLAIN)}, got {self.family!r}")
+        self.growth_of("mix")
         if self.seed < 0:
             raise ValueError(f"seed must be 0 or more, got {self.seed}")
         if not self.weight > 0:
@@ -41,11 +51,12 @@ class GrowOptions:
         if self.weight != 1 and not self.disparity:
             raise ValueError("weight is that of a disparity; name one by --disparity, or leave --weight out")
 
-    @property
-    def growth(self) -> GrowthOptions:
-        """What the search is bound by."""
+    def growth_of(self, family: str) -> GrowthOptions:
+        """What the search is bound by among networks of a family, one of PLAIN."""
         bounds = ("least_depth", "most_depth", "least_width", "most_width", "width_step", "layer_epochs")
-        return GrowthOptions(epochs=self.first_epochs, **{name: getattr(self, name) for name in bounds})
+        return GrowthOptions(
+            epochs=self.first_epochs, operation=PLAIN[family], **{name: getattr(self, name) for name in bounds}
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,84 +1,30 @@
 """A search by growing, from its first network to the trainings of what it found."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from scipy.stats import t as student
 
-from dualfair.evaluation.objective_grammar import parse_objective
 from dualfair.evaluation.over_seeds import over_seeds
-from dualfair.evolution.growing import STAGES, Grown, Outcome, Structure, replay
+from dualfair.evolution.growing import STAGES, Grown, Outcome, replay
 from dualfair.presentation.format import spoken
 from dualfair.presentation.table import Column, Table, spread_columns, table
-from dualfair.runs.config import look_up, numbers
 from dualfair.runs.devices import Workplace, in_words
-from dualfair.runs.layout import Inside, StudyLayout, TrainingLayout
 from dualfair.runs.options import CHECKPOINT_MINUTES
-from dualfair.runs.records.codec import FLAT, Record
+from dualfair.runs.records.codec import Record
 from dualfair.runs.records.study import StudyReport
-from dualfair.runs.records.training import TrainedOn
 from dualfair.runs.watching import ShouldStop, ShowProgress, never, silent
 from dualfair.studies.grow import FinalOptions, GrowOptions
-from dualfair.studies.grow.networks import SizedNetwork, parameters_by, random_structure
-from dualfair.studies.grow.training import How, check, known_training_images, objectives_of, score, train, values_on
+from dualfair.studies.grow.candidates import FOUND, RANDOM, CandidateResult, GrowLayout, open_growth, trained
+from dualfair.studies.grow.networks import random_structure
+from dualfair.studies.grow.training import How
 from dualfair.supernet.files import write_csv
-from dualfair.supernet.images.splits import open_splits
-from dualfair.supernet.images.store import CLASSIFICATION, open_store
-from dualfair.supernet.training.checkpoint import remove_checkpoints
 from dualfair.supernet.training.recipe import Recipe
 
-FOUND, RANDOM = "found", "random"
-"""Stages behind the search: its network, and random ones."""
-SEEDS_FROM = {**dict.fromkeys(STAGES, 0), FOUND: 5_000, RANDOM: 7_000}
-"""Where the seeds of a stage's trainings begin, of 10,000 for each seed of a search."""
 RANDOM_STREAM = 7
 """Beside the seed, so that random networks share no draws with anything else of the same seed."""
-
-
-class GrowLayout(StudyLayout):
-    """The folder of a search: a training for every candidate, and those of what was found."""
-
-    numbers = Inside("grow.json")
-    table = Inside("candidates.csv")
-
-    def candidate(self, number: int) -> TrainingLayout:
-        """The training of a candidate, counted from 1."""
-        return TrainingLayout(self.folder / "candidates" / f"{number:03d}")
-
-    def final(self, kind: str, number: int) -> TrainingLayout:
-        """A training of the network that was found, or of a random one."""
-        return TrainingLayout(self.folder / kind / f"seed-{number}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class GrowConfig(Record):
-    """What decides about a search: its options, a recipe with the epochs of the first network, and the images."""
-
-    options: GrowOptions = field(metadata=FLAT)
-    recipe: Recipe
-    faces_fingerprint: str
-    head: str
-    size: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class CandidateResult(Record):
-    """A network that was trained, why (a stage of the search, "found" or "random"), and what it came to on validation
-    images: the objectives by name and, in percent, the score and that on training images. Behind the search `test` has
-    the objectives on test images, which are read then only, NaN where one is undefined."""
-
-    stage: str
-    network: str
-    epochs: float
-    params: int
-    objectives: Mapping[str, float]
-    score: float
-    training_score: float
-    seconds: float
-    test: Mapping[str, float] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,56 +118,22 @@ def grow_networks(
     Candidates are compared on validation images; test images are read behind the search only. Raises ValueError for
     images or options that do not fit, and where the directory holds another search.
     """
-    directory, store = place.directory, open_store(images)
-    layout = GrowLayout(directory.path)
-    head = options.head or ("softmax" if store.task == CLASSIFICATION else "cosface")
-    size = options.size or store.size
-    splits = open_splits(
-        store,
-        group_column=options.group_column,
-        fractions=numbers(options.split, ",", float, "split"),
-        seed=options.split_seed,
-        size=size,
-        drop_unknown=options.drop_unknown,
-    )
-    objectives = objectives_of(options.disparity, partial(parse_objective, look_up=look_up))
-    first = SizedNetwork.of(Structure.plain(options.least_depth, options.most_width), head, size)
-    check(first, splits, objectives, recipe, place)
-    config = GrowConfig(
-        options=options,
-        recipe=replace(recipe, epochs=float(options.first_epochs)),
-        faces_fingerprint=store.fingerprint,
-        head=head,
-        size=size,
-    )
-    how = How(
-        splits=splits,
-        trained_on=TrainedOn(
-            store.fingerprint, options.group_column, options.split, options.split_seed, options.drop_unknown
-        ),
-        recipe=recipe,
-        objectives=objectives,
-        weight=options.weight,
-        digest=directory.claim(layout, config),
-        checkpoint_minutes=checkpoint_minutes,
-        progress=progress,
-        should_stop=should_stop,
-    )
-    directory.record_command(layout, in_words(place.processes))
+    directory, layout = place.directory, GrowLayout(place.directory.path)
+    watched = {"checkpoint_minutes": checkpoint_minutes, "progress": progress, "should_stop": should_stop}
+    how = open_growth(images, options, recipe, place, **watched)
     directory.say(
-        f"Grow: {splits['train'].amount()} to train on, {len(splits['validation']):,} to choose by, head {head}, "
-        f"{size} px; {in_words(place.processes)}"
+        f"Grow: {how.splits['train'].amount()} to train on, {len(how.splits['validation']):,} to choose by, family "
+        f"{how.family.name}, head {how.family.head}, {how.family.image_size} px; {in_words(place.processes)}"
     )
-    candidates, found = _search(layout, head, size, options, how, place)
-    structure, spent = found.structure, sum(each.epochs for each in candidates)
-    network = SizedNetwork.of(structure, head, size)
+    candidates, found = _search(layout, how, place)
+    network, spent = how.family.network(found.structure), sum(each.epochs for each in candidates)
     directory.say(f"Found {network}; it is trained for {final.epochs:g} epochs, {final.seeds} times")
     wanted = [(FOUND, number, network) for number in range(final.seeds)]
     for number in range(final.random if final.random >= 0 else round(spent / final.epochs)):
         rng = np.random.default_rng([options.seed, RANDOM_STREAM, number])
-        wanted.append((RANDOM, number, SizedNetwork.of(random_structure(options.growth, rng), head, size)))
+        wanted.append((RANDOM, number, how.family.network(random_structure(how.growth, rng))))
     finals = [
-        _trained(layout.final(stage, number), stage, number, each, final.epochs, options.seed, how, place)
+        trained(layout.final(stage, number), stage, number, each, final.epochs, how, place)
         for stage, number, each in wanted
     ]
     result = GrowthResult(
@@ -263,67 +175,13 @@ def improvement(finals: Sequence[CandidateResult]) -> tuple[float, float | None,
     return value, value - half, value + half
 
 
-def _search(
-    layout: GrowLayout, head: str, size: int, options: GrowOptions, how: How, place: Workplace
-) -> tuple[list[CandidateResult], Grown]:
+def _search(layout: GrowLayout, how: How, place: Workplace) -> tuple[list[CandidateResult], Grown]:
     candidates: list[CandidateResult] = []
     while True:
         outcomes = [Outcome(each.score, each.training_score) for each in candidates]
-        following = replay(options.growth, parameters_by(head, size), outcomes)
+        following = replay(how.growth, how.family.parameters, outcomes)
         if isinstance(following, Grown):
             return candidates, following
-        number, network = len(candidates) + 1, SizedNetwork.of(following.structure, head, size)
+        number, network = len(candidates) + 1, how.family.network(following.structure)
         folder = layout.candidate(number)
-        candidates.append(
-            _trained(folder, following.stage, number, network, following.epochs, options.seed, how, place)
-        )
-
-
-def _trained(
-    folder: TrainingLayout,
-    stage: str,
-    number: int,
-    network: SizedNetwork,
-    epochs: float,
-    seed: int,
-    how: How,
-    place: Workplace,
-) -> CandidateResult:
-    """The result of a training, which is done unless it is there. Candidates keep no weights."""
-    leads, known = place.processes.leads, folder.result.is_file()
-    place.processes.agree("which networks are trained", known)
-    label, drawn = f"{stage} {number}", 10_000 * seed + SEEDS_FROM[stage] + number
-    if not known:
-        trained, seconds = train(network, epochs, drawn, folder, label, how, place)
-        if leads:
-            names, answers = [each.column for each in how.objectives], values_on(trained, "validation", how)
-            of_test = values_on(trained, "test", how) if stage in (FOUND, RANDOM) else ()
-            CandidateResult(
-                stage=stage,
-                network=str(network),
-                epochs=float(epochs),
-                params=network.parameters,
-                objectives=dict(zip(names, answers, strict=True)),
-                score=score(answers, how),
-                training_score=known_training_images(trained, how, drawn),
-                seconds=round(seconds, 1),
-                test=dict(zip(names, of_test, strict=True)) if of_test else None,
-            ).write(folder.result)
-        place.processes.wait()
-    if leads and stage in STAGES:
-        remove_checkpoints(folder.folder)
-        folder.description.unlink(missing_ok=True)
-    result = CandidateResult.read(folder.result, f"delete {folder.folder} to train it again")
-    if (result.stage, result.network, result.epochs) != (stage, str(network), float(epochs)):
-        raise ValueError(
-            f"{folder.result} is of {result.network}, {result.epochs:g} epochs, not of {network}, {epochs:g}; use "
-            "another directory"
-        )
-    if not known:
-        place.directory.say(f"{label}: {network}, {epochs:g} epochs, {_in_words(result)}")
-    return result
-
-
-def _in_words(result: CandidateResult) -> str:
-    values = ", ".join(f"{spoken(name)} {value:.4f}" for name, value in result.objectives.items())
-    return f"{result.params:,} parameters: {values}; training images {result.training_score:.1f} % right"
+        candidates.append(trained(folder, following.stage, number, network, following.epochs, how, place))

@@ -24,7 +24,7 @@ from dualfair.evolution.growing import (
 )
 from dualfair.presentation.table import Column, Table, table
 from dualfair.runs.records.codec import Record
-from dualfair.studies.grow.networks import SizedNetwork
+from dualfair.studies.grow.networks import SizedFamily
 from dualfair.supernet.families.mix import mix_skeleton
 
 COLUMNS = ("dataset", "max_width", "stage", "depth", "width", "ops", "kernels", "epochs", "params_M", "train_acc")
@@ -147,7 +147,7 @@ def _replayed(dataset: str, max_width: int, traces: list[Trace]) -> Replayed:
 
 def _parameters(channels: int, classes: int, structure: Structure) -> int:
     """Learnt weights with those of classes, for images of so many channels."""
-    network = SizedNetwork.of(structure, "softmax", 32)
+    network = SizedFamily("mix", "softmax", 32).network(structure)
     features = network.skeleton.features
     return network.parameters - (3 - channels) * 9 * 2 * structure.width + features * classes + classes
 

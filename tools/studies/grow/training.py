@@ -11,6 +11,7 @@ from dualfair.evaluation.answers import answered
 from dualfair.evaluation.objectives import OBJECTIVES, Objective
 from dualfair.evaluation.scoring.embedding import network_input
 from dualfair.evaluation.scoring.scorer import population_answers
+from dualfair.evolution.growing import GrowthOptions
 from dualfair.runs.devices import Workplace, seeded
 from dualfair.runs.layout import TrainingLayout
 from dualfair.runs.records.training import TrainedOn
@@ -18,7 +19,7 @@ from dualfair.runs.standalone import describe_network
 from dualfair.runs.training_spec import TrainingSpec
 from dualfair.runs.watching import ShouldStop, ShowProgress
 from dualfair.stages.training import run_training
-from dualfair.studies.grow.networks import SizedNetwork
+from dualfair.studies.grow.networks import SizedFamily, SizedNetwork
 from dualfair.supernet.images.image_set import ImageSet
 from dualfair.supernet.network import StandaloneNetwork, build
 from dualfair.supernet.training.recipe import Recipe
@@ -33,6 +34,9 @@ class How:
     """What all trainings of a search have in common; `digest` identifies it. `objectives` are error and, where it
     counts, a disparity of this `weight`."""
 
+    family: SizedFamily
+    growth: GrowthOptions
+    seed: int
     splits: dict[str, ImageSet]
     trained_on: TrainedOn
     recipe: Recipe
