@@ -228,3 +228,12 @@ def test_a_trained_networks_folder_is_described_as_it_was_trained(dualfair, tmp_
         if label[0] == "1":
             formula = next(line for line in shown.out.splitlines() if line.startswith("total"))
             assert f"measured while it runs: {formula.partition(': ')[2]}" in shown.out
+
+
+def test_a_network_that_was_grown_names_its_skeleton(dualfair):
+    shown = dualfair("show", "ir-d8-w64/1:adaface")
+    assert shown.status == 0 and "1-1-1-1-1-1-1-1:adaface  on skeleton ir-d8-w64, 112 px" in shown.out
+    assert "total with stem, tail and neck: 24,020,352 parameters" in shown.out
+    assert dualfair("show", "1:adaface", "--skeleton", "ir-d8-w64").out == shown.out
+    refused = dualfair("show", "mix-d2-w64/1:softmax")
+    assert refused.status == 2 and "a network of this family has 3 layers or more, got 2" in refused.err

@@ -66,7 +66,7 @@ def report(runs: tuple[Path, ...], out: Path, watts: float, grams_per_kwh: float
 
 @click.command()
 @click.argument("genotype")
-@click.option("--skeleton", default="nano", show_default=True, help="nano, small, paper, or module:object.")
+@click.option("--skeleton", default="nano", show_default=True, help="As of 'dualfair train'.")
 @click.option("--blocks", default="", help="Blocks of every stage, e.g. 3-4-20-3.  [default: 1-1-1-1]")
 @click.option("--size", default=0, help="Side of the input in pixels.  [default: the skeleton's]")
 @click.option("--heads", default="", help="Heads of your own as module:function, joined by ','.")
@@ -74,7 +74,8 @@ def report(runs: tuple[Path, ...], out: Path, watts: float, grams_per_kwh: float
 def show(genotype: str, svg: Path | None, **shape: object) -> None:
     """Describe the network of GENOTYPE, e.g. 101-101-000-680:cosface, or 101:cosface for the same in every block.
 
-    A backbone of timm's is named like timm.resnet18:cosface. The folder of a trained network, such as
+    A backbone of timm's is named like timm.resnet18:cosface, a network that was grown like ir-d8-w64/1:adaface, which
+    names its skeleton. The folder of a trained network, such as
     RUN/retrain/GENOTYPE/seed-0, is described as it was trained, whatever the options say.
     """
     from dualfair.presentation import figures

@@ -12,7 +12,7 @@ from dualfair.presentation.table import Column, table
 from dualfair.runs.watching import Say, silent
 from dualfair.supernet.families.backbone import PREFIX, Backbone
 from dualfair.supernet.genotype import HEAD_NAMES, Genotype
-from dualfair.supernet.skeleton import DualPathSkeleton, Skeleton
+from dualfair.supernet.skeleton import DualPathSkeleton, Skeleton, sized_skeleton
 from dualfair.supernet.space import SPACES
 
 if TYPE_CHECKING:
@@ -109,7 +109,8 @@ def describe(
     network: str, *, skeleton: str = "nano", blocks: str = "", size: int = 0, heads: str = "", say: Say = silent
 ) -> dict:
     """The network of a genotype or of a backbone's name on a skeleton, or of a training's folder, as it was trained:
-    its `architecture`, and in "notes" where it comes from.
+    its `architecture`, and in "notes" where it comes from. A genotype behind a name of `skeleton.SIZED` and a slash,
+    such as ir-d8-w64/1:adaface, is on that skeleton.
 
     `say` hears of damaged checkpoints. Raises ValueError for what is no network, or does not fit the skeleton.
     """
@@ -118,6 +119,9 @@ def describe(
 
     if Path(network).is_dir():
         return _trained(Path(network), say)
+    named, slash, codes = network.partition("/")
+    if slash and sized_skeleton(named):
+        skeleton, network = named, codes
     shape = open_skeleton(skeleton, blocks, size, heads)
     if network.startswith(PREFIX):
         return {**_measured(build_backbone(network, shape).eval(), network), "notes": []}
