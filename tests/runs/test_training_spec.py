@@ -15,6 +15,7 @@ from dualfair.runs.training_spec import (
     label_of_folder,
 )
 from dualfair.supernet.families.backbone import Backbone
+from dualfair.supernet.families.sized import SizedGenotype
 from dualfair.supernet.genotype import HEAD_NAMES, Genotype
 from dualfair.supernet.training.recipe import Recipe
 
@@ -33,7 +34,13 @@ CHANGES = {
     "flip": st.booleans(),
 }
 changes = st.fixed_dictionaries({}, optional=CHANGES).map(lambda chosen: tuple(chosen.items()))
-trainings = st.builds(TrainingSpec, genotypes | backbones, changes, st.integers(0, 10**9 - 1))
+grown = st.builds(
+    lambda depth, code, head: SizedGenotype.parse(f"mix-d{depth}-w8/{code}:{head}"),
+    st.integers(3, 40),
+    st.integers(0, 3),
+    heads,
+)
+trainings = st.builds(TrainingSpec, genotypes | backbones | grown, changes, st.integers(0, 10**9 - 1))
 
 
 @given(trainings)
@@ -41,7 +48,7 @@ def test_a_training_parses_back_from_its_text_and_from_its_folder(training):
     assert TrainingSpec.of_label(training.label, training.seed) == training
     assert TrainingSpec.of_folder(Path("run/retrain") / training.folder) == training
     assert label_of_folder(folder_of_label(training.label)) == training.label
-    assert is_plain(training.label) == training.plain == (not training.changes and not training.is_backbone)
+    assert is_plain(training.label) == training.plain == (training.searched and not training.changes)
     assert len(training.folder.parts) == 2 and ":" not in str(training.folder)
 
 

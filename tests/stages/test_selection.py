@@ -2,14 +2,17 @@
 
 import json
 import shutil
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+import torch
 
 from dualfair.evaluation.cost import macs, parameters
 from dualfair.runs.layout import RunLayout
 from dualfair.runs.records.training import BASELINE
 from dualfair.runs.run_files import RunFiles, collect, read_plan
+from dualfair.runs.standalone import open_standalone
 from dualfair.runs.training_spec import TrainingSpec
 from dualfair.stages import standalone_training
 from dualfair.stages.recommendation import planned_trainings
@@ -65,6 +68,35 @@ def test_trainings_are_named_after_what_differs_from_the_recorded_recipe(run):
     assert (own["params"], own["macs"]) == (parameters(genotype, skeleton), macs(genotype, skeleton))
     assert result["params"] > 300_000 and result["macs"] > 10**6
     assert json.loads((folder / "seed-1/network.json").read_text())["training"] == BACKBONE
+
+
+def test_a_grown_network_is_trained_and_judged_beside_searched_ones(dualfair, run, tmp_path):
+    shutil.copytree(run, tmp_path / "run")
+    (tmp_path / "faces").symlink_to(run.parent / "faces")
+    path, grown = tmp_path / "run", "ir-d4-w4/1-1-1-1:cosface"
+    result = dualfair("retrain", "--run", path, "--genotype", "ir-d4-w4/1:cosface", *BRIEFLY)
+    assert result.status == 0 and f"Next: dualfair shelf --run {path}" in result.out, result.err
+    assert read_plan(RunLayout(path).retrain).samples()[grown] == BASELINE
+    trained = path / "retrain/ir-d4-w4.1-1-1-1_cosface/seed-0"
+    written = json.loads((trained / "result.json").read_text())
+    # Embeddings are as long as those of the run's own networks.
+    skeleton = replace(skeleton_of("ir-d4-w4").resized(32), embedding=64)
+    assert written["training"] == grown and written["params"] == parameters("1:cosface", skeleton)
+    assert [*map(str, collect(RunLayout(path), dpn_space("dpn81", 4)).genotypes)] == ["101-101-101-101:cosface"]
+    shelf = dualfair("shelf", "--run", path, "--resamples", 20)
+    assert shelf.status == 0 and "2 searched networks, 1 grown network and 1 backbone with a head" in shelf.out
+    shown = dualfair("show", trained)
+    assert shown.status == 0 and f"trained as {grown} with seed 0" in shown.out
+    opened = open_standalone(trained, torch.device("cpu"), print).network
+    assert (opened.skeleton.name, opened.skeleton.embedding) == ("ir-d4-w4", 64)
+    for wrong, line in (
+        ("ir-d4-w4/1:nonsense", "unknown head 'nonsense'"),
+        ("ir-d4-w4/1", "network 'ir-d4-w4/1' needs a head, as in mix-d21-w56/0:softmax"),
+        ("ir-d3-w4/1:cosface", "a network of this family has 4 blocks or more, got 3"),
+        ("ir-d4-w4/4:cosface", "has code 4; allowed: 0 to 3"),
+    ):
+        refused = dualfair("retrain", "--run", path, "--genotype", wrong, *BRIEFLY)
+        assert refused.status == 2 and line in refused.err, refused.err
 
 
 def test_the_ranking_study_sees_only_searched_networks_by_the_recorded_recipe(run):

@@ -20,6 +20,7 @@ from dualfair.exporting import FORMATS
 from dualfair.presentation.format import quoted
 from dualfair.runs.options import BATCH, ConstraintOptions, ProtocolOptions, RetrainOptions, SearchOptions, TrainOptions
 from dualfair.stages.selection import surveys
+from dualfair.supernet.families.sized import names_a_size
 from dualfair.supernet.training.recipe import Recipe
 
 PARTIAL = 3
@@ -80,7 +81,11 @@ def search(run: Path, **given: object) -> None:
 
 @click.command()
 @click.option("--run", type=PATH, required=True, help="Run directory of the search.")
-@click.option("--genotype", multiple=True, help="Train these networks only; may be repeated.")
+@click.option(
+    "--genotype",
+    multiple=True,
+    help="Train these networks only, also such as mix-d3-w16/1:softmax that 'dualfair grow' finds; may be repeated.",
+)
 @click.option("--backbone", multiple=True, help="Train this backbone of timm's; may be repeated.")
 @click.option(
     "--head", multiple=True, help="Heads of the backbones, module:object for your own; may be repeated.  [default: all]"
@@ -111,7 +116,8 @@ def retrain(run: Path, backbone: tuple[str, ...], survey: str | None, **given: o
     """
     with watching(finishing=True) as watched:
         door.retrain(run, backbone=backbone, survey=survey, **watched, **given)
-    say_once(f"Next: dualfair {'shelf' if backbone or survey else 'correlate'} --run {quoted(run)}")
+    beside = backbone or survey or any(map(names_a_size, given["genotype"]))
+    say_once(f"Next: dualfair {'shelf' if beside else 'correlate'} --run {quoted(run)}")
 
 
 @click.command()

@@ -11,8 +11,9 @@ from dualfair.evaluation.cost import block_costs, embedding_length, macs, measur
 from dualfair.presentation.table import Column, table
 from dualfair.runs.watching import Say, silent
 from dualfair.supernet.families.backbone import PREFIX, Backbone
+from dualfair.supernet.families.sized import names_a_size
 from dualfair.supernet.genotype import HEAD_NAMES, Genotype
-from dualfair.supernet.skeleton import DualPathSkeleton, Skeleton, sized_skeleton
+from dualfair.supernet.skeleton import DualPathSkeleton, Skeleton
 from dualfair.supernet.space import SPACES
 
 if TYPE_CHECKING:
@@ -119,9 +120,8 @@ def describe(
 
     if Path(network).is_dir():
         return _trained(Path(network), say)
-    named, slash, codes = network.partition("/")
-    if slash and sized_skeleton(named):
-        skeleton, network = named, codes
+    if names_a_size(network):
+        skeleton, _, network = network.partition("/")
     shape = open_skeleton(skeleton, blocks, size, heads)
     if network.startswith(PREFIX):
         return {**_measured(build_backbone(network, shape).eval(), network), "notes": []}
@@ -152,7 +152,7 @@ def _trained(folder: Path, say: Say) -> dict:
     measured = _measured(network, str(training.network))
     if isinstance(training.network, Backbone):
         return {**measured, "notes": [trained_as]}
-    described = _searched(str(training.network), network.skeleton)
+    described = _searched(str(network.spec), network.skeleton)
     weights, multiplied = measured["costs"]["total"].values()
     cost = f"measured while it runs: {weights:,} parameters, {multiplied:,} MACs"
     return {**described, "notes": [trained_as, cost, *described["notes"]]}

@@ -33,7 +33,7 @@ class InitialWeights:
 
     def starts(self, network: Genotype | Backbone) -> bool:
         """Whether a network starts from these: a supernet has weights of searched networks only."""
-        return not isinstance(network, Backbone) if self.network is None else network == self.network
+        return isinstance(network, Genotype) if self.network is None else network == self.network
 
     def check(self, network: Supernet | Network) -> None:
         """Raise ValueError where these do not fit a supernet or a network."""

@@ -195,7 +195,7 @@ def read_result(path: Path, space: SearchSpace | None = None) -> TrainingResult:
 
     def parse(value: object) -> TrainingResult:
         result = TrainingResult.from_json(value)
-        if space is None or result.training.is_backbone:
+        if space is None or not result.training.searched:
             return result
         network = space.parse(str(result.training.network))
         return replace(result, training=replace(result.training, network=network))

@@ -13,6 +13,7 @@ from dualfair.runs.records.training import NetworkDescription, TrainedOn
 from dualfair.runs.training_spec import TrainingSpec
 from dualfair.supernet.families.backbone import Backbone
 from dualfair.supernet.families.backbone_network import build_backbone
+from dualfair.supernet.families.sized import SizedGenotype
 from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.network import Network, build
 from dualfair.supernet.production.exported import ABOUT, read_export
@@ -56,11 +57,14 @@ class Standalone:
         return next((people for people in self.seen if people.faces_fingerprint == fingerprint), None)
 
 
-def build_network(network: Genotype | Backbone, skeleton: Skeleton, identities: int) -> Network:
-    """The network of a genotype or of a backbone, freshly initialised from torch's global generator.
+def build_network(network: Genotype | Backbone | SizedGenotype, skeleton: Skeleton, identities: int) -> Network:
+    """The network of a genotype, of one on a skeleton of its own, or of a backbone, freshly initialised from torch's
+    global generator.
 
     `identities` and ValueError as in `supernet.network.build` and `supernet.families.backbone_network.build_backbone`.
     """
+    if isinstance(network, SizedGenotype):
+        return build(network.genotype, network.skeleton_like(skeleton), identities)
     builder = build_backbone if isinstance(network, Backbone) else build
     return builder(network, skeleton, identities)
 

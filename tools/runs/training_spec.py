@@ -9,6 +9,8 @@ from typing import Self, get_type_hints
 
 from dualfair.runs.config import changed
 from dualfair.supernet.families.backbone import PREFIX, Backbone
+from dualfair.supernet.families.base import size_in_name
+from dualfair.supernet.families.sized import SizedGenotype, names_a_size
 from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.training.recipe import Recipe
 
@@ -34,7 +36,7 @@ class TrainingSpec:
     PosixPath('timm.dpn68b_cosface,optimizer=adamw,lr=0.001/seed-2')
     """
 
-    network: Genotype | Backbone
+    network: Genotype | Backbone | SizedGenotype
     changes: tuple[tuple[str, object], ...] = ()
     seed: int = 0
 
@@ -52,7 +54,7 @@ class TrainingSpec:
         object.__setattr__(self, "changes", ordered)
         if type(self.seed) is not int or not _SEED.fullmatch(str(self.seed)):
             raise ValueError(f"a training's seed must be 0 to 999999999, got {str(self.seed)[:40]!r}")
-        if len(self.label) > _LONGEST and (self.changes or self.is_backbone):
+        if len(self.label) > _LONGEST and (self.changes or not self.searched):
             raise ValueError(f"the training {self.label[:60]}... has a name of {len(self.label)} letters; at most 200")
 
     @property
@@ -66,14 +68,14 @@ class TrainingSpec:
         return Path(folder_of_label(self.label)) / f"seed-{self.seed}"
 
     @property
-    def is_backbone(self) -> bool:
-        """Whether its network is none of the search's."""
-        return isinstance(self.network, Backbone)
+    def searched(self) -> bool:
+        """Whether its network is one of the search's, and not a backbone of timm's or one that was grown."""
+        return isinstance(self.network, Genotype)
 
     @property
     def plain(self) -> bool:
         """Whether it is a searched network trained by the stage's own recipe, as the ranking study compares them."""
-        return not (self.is_backbone or self.changes)
+        return self.searched and not self.changes
 
     @classmethod
     def of_label(cls, label: str, seed: int = 0) -> Self:
@@ -85,7 +87,8 @@ class TrainingSpec:
         if not _CHANGES.fullmatch(tail):
             raise ValueError(f"training {label[:80]!r}: {tail[:60]!r} is no list of ,field=value")
         text = label[: len(label) - len(tail)]
-        network = Backbone.parse(text) if text.startswith(PREFIX) else Genotype.parse(text)
+        kind = Backbone if text.startswith(PREFIX) else SizedGenotype if names_a_size(text) else Genotype
+        network = kind.parse(text)
         changes = [pair.partition("=") for pair in tail.split(",")[1:]]
         return cls(network, tuple((name, parsed_value(name, value)) for name, _, value in changes), seed)
 
@@ -105,6 +108,9 @@ def label_of_folder(name: str) -> str:
     """The label that a folder is named after; the reverse of `folder_of_label`."""
     place = re.search(r",[a-z_]+=", name)
     network, changes = (name[: place.start()], name[place.start() :]) if place else (name, "")
+    skeleton, _, genotype = network.partition(".")
+    if size_in_name(skeleton):
+        return f"{skeleton}/{genotype.replace('_', ':', 1)}{changes}"
     if not network.startswith(PREFIX):
         return network.replace("_", ":", 1) + changes
     text = network.removeprefix(PREFIX)
@@ -114,7 +120,9 @@ def label_of_folder(name: str) -> str:
 
 def folder_of_label(label: str) -> str:
     """The folder of a label: its ":" before the head becomes "_", or "." where that could not be told from one in the
-    head's own name."""
+    head's own name, and "/" behind the name of a skeleton "."."""
+    if names_a_size(label):
+        return label.replace("/", ".", 1).replace(":", "_", 1)
     network, _, head = label.partition(":")
     ambiguous = network.startswith(PREFIX) and "_" in head.partition(",")[0]
     return label.replace(":", "." if ambiguous else "_", 1)
@@ -122,7 +130,7 @@ def folder_of_label(label: str) -> str:
 
 def is_plain(label: str) -> bool:
     """Whether a label is that of a searched network trained by the stage's own recipe; also where it is damaged."""
-    return not label.startswith(PREFIX) and not re.search(r",[a-z_]+=", label)
+    return not (label.startswith(PREFIX) or names_a_size(label)) and not re.search(r",[a-z_]+=", label)
 
 
 def differences(recipe: Recipe, base: Mapping[str, object]) -> tuple[tuple[str, object], ...]:

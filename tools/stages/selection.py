@@ -15,7 +15,9 @@ from dualfair.runs.config import changed, read_toml
 from dualfair.runs.records.training import BASELINE, NAMED
 from dualfair.runs.training_spec import TrainingSpec, differences
 from dualfair.supernet.families.backbone import Backbone
+from dualfair.supernet.families.sized import SizedGenotype, names_a_size
 from dualfair.supernet.genotype import HEAD_NAMES, MARGIN_HEADS
+from dualfair.supernet.skeleton import Skeleton
 from dualfair.supernet.training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -74,11 +76,18 @@ class Selection:
         """The trainings of seed 0, each with its samples, by `recipe`, and by the survey's changes of that.
 
         Their names hold how the recipe differs from `base`. On every rank the same. Raises ValueError for a genotype
-        outside the space, and for a named backbone that cannot be built; those of a survey are left out and said.
+        outside the space, for one on a skeleton of its own that does not take this run's images, and for a named
+        backbone that cannot be built; those of a survey are left out and said.
         """
-        parse, changes = run.setting.space.parse, differences(recipe, vars(base))
+        changes = differences(recipe, vars(base))
         heads = [head_name(text) for text in self.heads]
-        samples = dict.fromkeys((TrainingSpec(parse(text), changes) for text in self.genotypes), NAMED)
+        samples = {}
+        for text in self.genotypes:
+            grown = names_a_size(text)
+            network = SizedGenotype.parse(text) if grown else run.setting.space.parse(text)
+            if grown:
+                _check_head(network.skeleton_like(run.setting.skeleton), network.head)
+            samples[TrainingSpec(network, changes)] = BASELINE if grown else NAMED
         buildable = set(_buildable(run, self.backbones, self.survey.backbones)) if self.of_timm else set()
         for name in self.backbones:
             for head in heads or run.setting.space.heads:
@@ -91,6 +100,12 @@ class Selection:
         if not samples:
             raise ValueError("none of the survey's backbones can be built for this run's images")
         return samples
+
+
+def _check_head(skeleton: Skeleton, head: str) -> None:
+    """Raise ValueError for a head that a skeleton does not know."""
+    if head not in (known := (*HEAD_NAMES, *(own.name for own in skeleton.own_heads))):
+        raise ValueError(f"unknown head {head[:40]!r}; choose from {', '.join(known)}")
 
 
 def _buildable(run: TrainedRun, named: Sequence[str], surveyed: Sequence[str]) -> list[str]:

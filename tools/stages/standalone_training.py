@@ -67,8 +67,9 @@ class TrainingStage:
 def train_all(run: TrainedRun, stage: TrainingStage, trainings: Sequence[TrainingSpec]) -> list[TrainingResult]:
     """Train what has no result yet by teams of ranks; returns the results.
 
-    A backbone that leaves the finite numbers has none: some published recipes are like that. Raises ValueError for a
-    result that is damaged or not of this run, before anything is trained, and where no training has a result.
+    A network that was not searched and leaves the finite numbers has none: some published recipes are like that. Raises
+    ValueError for a result that is damaged or not of this run, before anything is trained, and where no training has a
+    result.
     """
     for path in (stage.layout.training(training).result for training in trainings):
         if path.is_file():
@@ -79,7 +80,7 @@ def train_all(run: TrainedRun, stage: TrainingStage, trainings: Sequence[Trainin
         try:
             train_standalone(run, stage, training, team)
         except NonFinite as error:
-            if not training.is_backbone:
+            if training.searched:
                 raise
             if team.leads:
                 Failure.of(error).write(stage.layout.training(training).failure)

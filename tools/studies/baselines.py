@@ -14,7 +14,7 @@ from dualfair.evaluation.protocol import PUBLISHED
 from dualfair.evaluation.statistics.ranking import Estimate, measure_correlation
 from dualfair.evolution.front_difference import FrontDifference, front_difference
 from dualfair.evolution.pareto import non_dominated
-from dualfair.presentation.figures import BLUE, ORANGE, panels, save
+from dualfair.presentation.figures import BLUE, GREY, ORANGE, panels, save
 from dualfair.presentation.format import capital, counted, listed, spoken
 from dualfair.presentation.table import Column, Table, interval_columns, spread_columns, table
 from dualfair.runs.directory import RunDirectory
@@ -24,18 +24,25 @@ from dualfair.runs.records.codec import FLAT, Record, keyed
 from dualfair.runs.records.study import StudyFigure, StudyReport
 from dualfair.runs.records.training import SPLITS, RetrainConfig, TrainConfig, TrainingResult
 from dualfair.runs.run_files import RunFiles
+from dualfair.runs.training_spec import TrainingSpec
+from dualfair.supernet.families.sized import SizedGenotype
 from dualfair.supernet.files import write_csv
 from dualfair.supernet.images import PEOPLE
 
 ERROR_BELOW = 0.3
 """The study correlates error and disparities among networks of less error than that."""
 BELOW = f"error below {ERROR_BELOW:g}"
-OURS, BASELINES = "ours", "baselines"
-"""Searched networks, by whatever recipe, and backbones of timm's."""
+OURS, BASELINES, GROWN = "ours", "baselines", "grown"
+"""Searched networks, by whatever recipe, backbones of timm's, and networks on skeletons of their own, such as `grow`
+finds."""
 NEGATIVE_BPC = "negative_bpc"
 """Of the published study's figure 14: minus `pair_disparity.bpc` with accuracy, of faces at rank 1, as the TPR."""
 VALIDATION, TEST = SPLITS
-LOOKS = {OURS: (BLUE, "o", BLUE, "searched networks"), BASELINES: (ORANGE, "s", "white", "backbones of timm")}
+LOOKS = {
+    OURS: (BLUE, "o", BLUE, "searched networks"),
+    BASELINES: (ORANGE, "s", "white", "backbones of timm"),
+    GROWN: (GREY, "^", GREY, "grown networks"),
+}
 
 
 class BaselinesLayout(StudyLayout):
@@ -52,8 +59,8 @@ class BaselinesLayout(StudyLayout):
 class TrainedNetwork(Record):
     """A network with its recipe, by its label, and what its trainings came to.
 
-    It is one `of` OURS or BASELINES. By split and measure there is a value for each of the `seeds`, nan where it is
-    undefined. `params` and `macs` are None where the results do not say.
+    It is one `of` OURS, BASELINES or GROWN. By split and measure there is a value for each of the `seeds`, nan where it
+    is undefined. `params` and `macs` are None where the results do not say.
     """
 
     network: str
@@ -96,7 +103,7 @@ class FrontComparison(Record):
 
 @dataclass(frozen=True)
 class BaselineStudy(Record):
-    """All standalone trainings of a run: searched networks against backbones.
+    """All standalone trainings of a run: searched networks against backbones, and grown ones beside them.
 
     `networks` are sorted by test error. By disparity there are `correlations` of error with it over several samples of
     the networks, by Spearman and in `linear` by Pearson, and the Pareto front of all of them, on test people, and the
@@ -132,7 +139,7 @@ class BaselineStudy(Record):
                 mean = network.mean(*of_split)
                 row += [mean if np.isfinite(mean) else None, network.standard_error(*of_split)]
             rows.append(row)
-        caption = "Searched networks and backbones of timm's, trained and judged alike, by test error"
+        caption = "Searched networks and others, trained and judged alike, by test error"
         return table(columns, rows, f"{caption} (mean ± standard error over training seeds)")
 
     def table_by_measure(self) -> Table:
@@ -158,8 +165,10 @@ class BaselineStudy(Record):
     def sentences(self) -> list[str]:
         """What our front has over that of the backbones, how error and disparities go together, and what to keep in
         mind."""
-        ours, baselines = (sum(network.of == of for network in self.networks) for of in (OURS, BASELINES))
-        lines = [f"{counted(ours, 'searched network')} and {counted(baselines, 'backbone')} with a head, judged alike"]
+        ours, baselines, grown = (sum(each.of == of for each in self.networks) for of in (OURS, BASELINES, GROWN))
+        beside = f", {counted(grown, 'grown network')}" if grown else ""
+        others = f"{counted(baselines, 'backbone')} with a head"
+        lines = [f"{counted(ours, 'searched network')}{beside} and {others}, judged alike"]
         if longer := sum(",epochs=" in network.network for network in self.networks):
             lines.append(f"attention: {longer} of them were trained for other numbers of epochs, as their names say")
         lines += [_compared(spoken(name), comparison, self.units) for name, comparison in self.against.items()]
@@ -256,7 +265,7 @@ def study(
 def _network(label: str, trained: Sequence[TrainingResult], measures: Sequence[str]) -> TrainedNetwork:
     return TrainedNetwork(
         label,
-        BASELINES if trained[0].training.is_backbone else OURS,
+        _of(trained[0].training),
         tuple(result.training.seed for result in trained),
         trained[0].params,
         trained[0].macs,
@@ -265,6 +274,12 @@ def _network(label: str, trained: Sequence[TrainingResult], measures: Sequence[s
             for split in SPLITS
         },
     )
+
+
+def _of(training: TrainingSpec) -> str:
+    if training.searched:
+        return OURS
+    return GROWN if isinstance(training.network, SizedGenotype) else BASELINES
 
 
 def _with_bpc(networks: Sequence[TrainedNetwork], baseline: str, disparity: str) -> list[TrainedNetwork]:
@@ -379,14 +394,15 @@ def _compared(name: str, comparison: FrontComparison | None, units: str) -> str:
 def draw(path: Path, study: BaselineStudy) -> None:
     """A panel a disparity, on test people: mean and standard error over seeds.
 
-    Searched networks are filled circles, backbones open squares. Those on a panel's front are joined by a line and
-    numbered, and the numbers are explained below.
+    Searched networks are filled circles, backbones open squares, grown networks triangles. Those on a panel's front
+    are joined by a line and numbered, and the numbers are explained below.
     """
     numbers = {label: str(n) for n, label in enumerate(sorted({*sum(study.fronts.values(), ())}), 1)}
+    looks = {of: look for of, look in LOOKS.items() if of != GROWN or any(each.of == of for each in study.networks)}
     figure, all_axes = panels(len(study.fronts), below=0.5 + 0.17 * len(numbers))
     for axes, (measure, front_labels) in zip(all_axes, study.fronts.items(), strict=True):
         on_front = []
-        for of, (colour, marker, fill, name) in LOOKS.items():
+        for of, (colour, marker, fill, name) in looks.items():
             points = []
             for network in study.networks:
                 mean = [network.mean(TEST, each) for each in ("error", measure)]

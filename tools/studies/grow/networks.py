@@ -7,6 +7,7 @@ import numpy as np
 
 from dualfair.evaluation.cost import parameters
 from dualfair.evolution.growing import CONVOLUTION, LARGE, SEPARABLE, SMALL, GrowthOptions, Structure
+from dualfair.supernet.families.sized import SizedGenotype
 from dualfair.supernet.genotype import Genotype
 from dualfair.supernet.skeleton import SIZED, Skeleton, sized_skeleton
 
@@ -21,12 +22,8 @@ class SizedNetwork:
     @classmethod
     def parse(cls, text: str, image_size: int) -> Self:
         """The network that prints as `text`. Raises ValueError where there is none."""
-        name, slash, codes = text.partition("/")
-        skeleton = sized_skeleton(name)
-        if skeleton is None or not slash:
-            raise ValueError(f"network {text[:60]!r}: expected such as mix-d21-w56/0:softmax")
-        skeleton = skeleton.resized(image_size)
-        return cls(skeleton, skeleton.fit(codes))
+        named = SizedGenotype.parse(text)
+        return cls(sized_skeleton(named.skeleton).resized(image_size), named.genotype)
 
     @property
     def structure(self) -> Structure:
