@@ -280,6 +280,7 @@ def folder(tmp_path, monkeypatch):
         sys.modules.pop(example.stem, None)
 
 
+@pytest.mark.slow
 def test_the_example_space_conforms_and_runs_all_four_stages(folder, dualfair):
     plugged = ("--skeleton", "inverted_residual:skeleton", "--space", "inverted_residual:space")
     checked = dualfair("check", *plugged)

@@ -102,7 +102,7 @@ def test_a_plan_holds_what_training_has_alive(tiny, space, whole_space, changed)
     assert 0.9 < needed("retrain", workload).device / standalone < 1.1
 
 
-@pytest.mark.parametrize("batch", [4, 64])
+@pytest.mark.parametrize("batch", [4, pytest.param(64, marks=pytest.mark.slow)])
 def test_all_paths_at_once_need_what_their_step_has_alive(tiny, space, batch):
     recipe, faces = Recipe(batch=batch), random_faces(96, 12, tiny.image_size)
     supernet = partial(Supernet, tiny, 12, space.heads)

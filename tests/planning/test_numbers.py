@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 CHANGED = """
 from dualfair.evaluation.scoring import embedding
 from dualfair.evolution import baselines
@@ -57,6 +59,7 @@ else:
 """
 
 
+@pytest.mark.slow
 def test_a_plan_follows_the_numbers_of_the_stages():
     run = subprocess.run([sys.executable, "-c", CHANGED], cwd=Path(__file__).parents[2], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr

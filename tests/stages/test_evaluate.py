@@ -553,6 +553,7 @@ def test_sets_of_pairs_stand_in_one_table(dualfair, generated, networks, tmp_pat
     [
         (("--faces", "f"), "--pair-set goes without --faces: such sets know pairs only"),
         (("--group", "g"), "--pair-set goes without --group"),
+        (("--least-people", "3"), "--pair-set goes without --least-people: such sets know pairs only"),
         (("--pair-set", "{}/a.bin"), "two sets are called 'a'; give each file a name of its own"),
     ],
 )

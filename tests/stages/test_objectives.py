@@ -86,7 +86,14 @@ def test_a_search_without_disparity_and_error_goes_through_all_stages(dualfair, 
     assert beside.status == 2 and "judged with objectives = " in beside.err
 
 
-@pytest.mark.parametrize("objectives", ["error,macs,params", "error,tar(far=0.01)", "rank_disparity(gallery=4),error"])
+@pytest.mark.parametrize(
+    "objectives",
+    [
+        "error,macs,params",
+        pytest.param("error,tar(far=0.01)", marks=pytest.mark.slow),
+        "rank_disparity(gallery=4),error",
+    ],
+)
 def test_lists_of_objectives_are_searched_and_searched_again(dualfair, trained, objectives):
     searched = dualfair("search", "--run", trained, *SEARCH, "--objectives", objectives)
     assert searched.status == 0, searched.err

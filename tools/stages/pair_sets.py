@@ -1,6 +1,7 @@
 """Networks on published sets of pairs (LFW, CFP-FP, CPLFW, AgeDB, CALFW), in one table."""
 
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 
 from dualfair.evaluation.options import EvaluateOptions
@@ -13,6 +14,8 @@ from dualfair.stages.subjects import verification_set_of
 from dualfair.supernet.files import write_csv
 from dualfair.supernet.training.process_group import ProcessGroup
 
+USED = ("resamples", "interval", "far", "seed")
+"""Options of evaluation that sets of pairs follow."""
 MEAN = "mean"
 """In place of a set: the mean over all sets."""
 
@@ -28,8 +31,13 @@ def evaluate_pair_sets(
     """Verify the pairs of every set by every network, on the leading rank, and write pair_sets.csv: accuracy over
     folds, its interval and TAR at every FAR, by network and set, and the mean of the sets' accuracies.
 
-    Raises ValueError for two sets of one name, and for what is no network or no set.
+    Raises ValueError for two sets of one name, for what is no network or no set, and for an option that such sets have
+    no use for.
     """
+    usual = EvaluateOptions()
+    for name in (field.name for field in fields(EvaluateOptions) if field.name not in USED):
+        if getattr(options, name) != getattr(usual, name):
+            raise ValueError(f"--pair-set goes without --{name.replace('_', '-')}: such sets know pairs only")
     names = [path.stem for path in sets]
     if twice := next((name for name in names if names.count(name) > 1 or name == MEAN), None):
         raise ValueError(f"two sets are called {twice!r}; give each file a name of its own")

@@ -22,6 +22,7 @@ def report(tmp_path_factory):
     return json.loads(path.read_text())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("ranks", "how"),
     [
@@ -41,11 +42,13 @@ def test_ranks_train_the_network_that_one_process_trains(report, ranks, how):
     assert training["updates"] == [ranks_at_work.STEPS] and training["ranks alike"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ranks", ["2", "3"])
 def test_statistics_are_those_of_the_whole_batch(report, ranks):
     assert report[ranks]["normalising"] < 1e-12
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ranks", ["2", "3"])
 def test_a_step_that_is_not_finite_on_one_rank_is_skipped_by_all(report, ranks):
     skipping = report[ranks]["skipping"]
@@ -53,17 +56,20 @@ def test_a_step_that_is_not_finite_on_one_rank_is_skipped_by_all(report, ranks):
     assert "2 steps in a row had a non-finite loss" in skipping["stopped"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ranks", ["2", "3"])
 def test_ranks_that_were_dealt_different_paths_are_stopped(report, ranks):
     assert report[ranks]["other_paths"].startswith("the ranks do not agree on the paths of step 2; ")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ranks", ["2", "3"])
 def test_text_reaches_all_ranks_and_disagreement_is_noticed(report, ranks):
     assert report[ranks]["talking"]["texts"] == ["", "101:cosface é"]
     assert report[ranks]["talking"]["said"].startswith("the ranks do not agree on the rank; ")
 
 
+@pytest.mark.slow
 def test_every_job_is_taken_by_one_rank(report):
     # Every rank adds a 0 to its list, so that none is empty.
     assert report["tickets"] == [5, 1, 1, 1, 1, 1, 1]
