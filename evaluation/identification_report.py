@@ -55,8 +55,8 @@ def rank_report(
     rows = []
     for name, means in zip((None, *names), _means(columns, probe_groups, names, people, options), strict=True):
         members = np.full(len(probe_groups), True) if name is None else probe_groups == name
-        curve = tuple(cmc(by_identities.values[members], HIGHEST_RANK).tolist())
-        rows.append(GroupRanks(len(np.unique(people[members])), int(members.sum()), *means, curve))
+        curves = (tuple(cmc(of.values[members], HIGHEST_RANK).tolist()) for of in (by_identities, by_images))
+        rows.append(GroupRanks(len(np.unique(people[members])), int(members.sum()), *means, *curves))
     everyone, *by_group = rows
     return Identification(everyone, dict(zip(map(str, names), by_group, strict=True)))
 

@@ -20,6 +20,9 @@ class EvaluateOptions:
 
     metrics: str = _option("all", f"all, or some of: {','.join(METRICS)}.")
     enrol: int = _option(0, "Random images of each person that form the gallery; 0 = all images against all others.")
+    probes: str = _option(
+        "", "Images that are looked for among all others, COLUMN=VALUE of the manifest.  [default: all among all]"
+    )
     reference: str = _option("", "Group that ratios are also taken to, one by one.  [default: all orders]")
     gallery: str = _option("all", "Identities that disparities are also taken at: all, or a number.")
     galleries: int = _option(8, "Number of galleries of a stated size.")
@@ -39,6 +42,8 @@ class EvaluateOptions:
         for name, least in (("enrol", 0), ("resamples", 0), ("least_people", 1)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be {least} or more, got {getattr(self, name)}")
+        if self.probes and (self.enrol or "=" not in self.probes.strip("=")):
+            raise ValueError(f"probes must be COLUMN=VALUE, without enrol, got {self.probes!r} and enrol {self.enrol}")
         if self.folds < 2:
             raise ValueError(f"folds must be 2 or more, one to judge and one to learn from, got {self.folds}")
         if self.interval not in INTERVALS:

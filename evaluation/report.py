@@ -52,7 +52,8 @@ def bounds(interval: Interval | None) -> tuple[float | None, float | None]:
 
 @dataclass(frozen=True)
 class GroupRanks:
-    """How a group's probes are found: error, mean ranks, and the CMC curve, nan without probes."""
+    """How a group's probes are found: error, mean ranks, and the CMC curves, nan without probes: among how many people,
+    and among how many images, the first mate is."""
 
     identities: int
     probes: int
@@ -60,6 +61,7 @@ class GroupRanks:
     mean_rank_by_images: Number
     mean_rank_by_identities: Number
     cmc_by_identities: tuple[float, ...]
+    cmc_by_images: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,10 @@ def group_rows(report: EvaluationReport) -> list[list[object]]:
         for group, measure, number in _numbers(report)
     ]
     rows += [
-        [group, f"cmc_by_identities_at_{k}", share, ranks.probes, None, None]
+        [group, f"{curve}_at_{k}", share, ranks.probes, None, None]
         for group, ranks in (report.identification.rows.items() if report.identification else ())
-        for k, share in enumerate(ranks.cmc_by_identities if ranks.probes else (), start=1)
+        for curve in ("cmc_by_identities", "cmc_by_images")
+        for k, share in enumerate(getattr(ranks, curve) if ranks.probes else (), start=1)
     ]
     return [["group", "measure", "value", "n", "low", "high"], *rows]
 

@@ -165,16 +165,21 @@ def _identification(
     notes: list[str],
     processes: ProcessGroup,
 ) -> dict[str, object]:
-    """Who is enrolled, and what follows from ranks: all against all, or probes against `enrol` images a person."""
+    """Who is enrolled, and what follows from ranks: all against all, probes against `enrol` images a person, or against
+    all that are none."""
     embeddings, identities, labels = subject.embeddings, subject.faces.identities, groups.labels
     gallery = probes = np.arange(len(identities))
     if options.enrol:
         gallery, probes = gallery_split(identities, images_per_identity=options.enrol, seed=options.seed)
+    enrolled = options.enrol or "all against all"
+    if (looked_for := subject.faces.probes) is not None:
+        gallery, probes = np.flatnonzero(~looked_for), np.flatnonzero(looked_for)
+        enrolled = f"all but {options.probes}"
     ranks = {count: ranks_together(embeddings, identities, gallery, probes, count, processes) for count in COUNTS}
     by_images = ranks[COUNTS[0]]
     sections: dict[str, object] = {
         "gallery": {
-            "enrolled images of each person": options.enrol or "all against all",
+            "enrolled images of each person": enrolled,
             "images": by_images.gallery_images,
             "identities": by_images.gallery_identities,
             "excluded probes": by_images.excluded,

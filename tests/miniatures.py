@@ -103,6 +103,13 @@ def bupt(path):
         images(path / "race_per_7000" / group, [f"m.{group.lower()}{number}" for number in range(PEOPLE // 4)])
 
 
+def tinyface(path):
+    for part, numbers in (("Probe", (1, 2)), ("Gallery_Match", (3, 4)), ("Gallery_Distractor", (5, 6))):
+        for person in range(PEOPLE):
+            for number in numbers:
+                trees.save(path / "Testing_Set" / part / f"{person}_{number}.jpg")
+
+
 def casia(path):
     images(path, names("casia"))
 
@@ -161,6 +168,7 @@ MAKERS = {
     "LFW": lfw,
     "BUPT": bupt,
     "CASIA": casia,
+    "TINYFACE": tinyface,
     "TRAIN.rec": records,
     "LFW.bin": verification,
     "e.npy": embeddings,

@@ -295,6 +295,7 @@ def evaluate(
     from dualfair.stages.subjects import subject_of_embeddings, subjects_of_networks
 
     (evaluate_options,) = _configs("evaluate", options, preset, EvaluateOptions)
+    of_options = evaluate_options.drop_unknown, evaluate_options.probes
     networks = [network] if isinstance(network, (str, Path)) else [*network]
     before = read_baseline(Path(baseline)) if baseline else None
     if before:
@@ -313,9 +314,7 @@ def evaluate(
             raise ValueError("--pair-set is of images, which --network embeds; leave it out with --embeddings")
         if not identities:
             raise ValueError("--embeddings needs --identities, a CSV with one row an embedding")
-        subject = subject_of_embeddings(
-            Path(embeddings), Path(identities), _path(pairs), group, split, evaluate_options.drop_unknown
-        )
+        subject = subject_of_embeddings(Path(embeddings), Path(identities), _path(pairs), group, split, *of_options)
         return evaluate_subjects([subject], processes=ALONE, say=say, **how)
     if pair_sets:
         if given := [name for name, value in (("faces", faces), ("pairs", pairs), ("group", group), ("split", split),
@@ -340,7 +339,7 @@ def evaluate(
             split,
             processes,
             leading,
-            evaluate_options.drop_unknown,
+            *of_options,
         )
         return evaluate_subjects(subjects, processes=processes, say=leading, **how)
 

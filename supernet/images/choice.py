@@ -4,7 +4,7 @@ Shape legend: M images chosen of a manifest.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,7 +15,8 @@ from dualfair.supernet.images.manifest import SPLIT, Manifest, attributes_of, gi
 @dataclass(frozen=True, eq=False)
 class Choice:
     """The images that are evaluated: rows (M,) of a manifest with their identities, and groups where there is a column
-    of them; the description says in words which images these are, the notes what was decided about their labels."""
+    of them; the description says in words which images these are, the notes what was decided about their labels.
+    `probes` (M,) are those that are looked for among the others, None where all are among all."""
 
     rows: np.ndarray
     identities: np.ndarray
@@ -23,6 +24,7 @@ class Choice:
     group_column: str | None
     description: str
     notes: tuple[str, ...] = ()
+    probes: np.ndarray | None = None
 
 
 def choose(
@@ -32,13 +34,15 @@ def choose(
     split: str,
     deal: Callable[[Manifest], Mapping[str, np.ndarray]] | None = None,
     drop_unknown: bool = False,
+    probes: str = "",
 ) -> Choice:
     """The rows of a split ("all" for every image) with their groups; a person's group is that of most images.
 
     `deal` gives the splits as training dealt them, whatever the groups are here; without it the manifest has to have a
-    column of them. Without `group_column` the column `group` is taken where there is one that names groups. Raises
-    ValueError for an unknown column, an empty split, a split that is neither dealt nor given, and for unknown or
-    doubtful labels (`known_labels`).
+    column of them. Without `group_column` the column `group` is taken where there is one that names groups. `probes`
+    are the images of a column's value, COLUMN=VALUE. Raises ValueError for an unknown column, an empty split, a split
+    that is neither dealt nor given, for unknown or doubtful labels (`known_labels`), and where all images or none are
+    probes.
     """
     column = group_column or usual_column(manifest)
     if column is not None and column not in manifest.columns:
@@ -67,4 +71,18 @@ def choose(
     rows, identities = rows[known], identities[known]
     groups = np.array([labels.group_of[identity] for identity in identities.tolist()])
     what = "all images" if split == "all" else f"the {split} people"
-    return Choice(rows, identities, None if column is None else groups, column, f"{what} of {where}", tuple(notes))
+    chosen = Choice(rows, identities, None if column is None else groups, column, f"{what} of {where}", tuple(notes))
+    return replace(chosen, probes=_probes(manifest, rows, probes)) if probes else chosen
+
+
+def _probes(manifest: Manifest, rows: np.ndarray, probes: str) -> np.ndarray:
+    column, _, value = probes.partition("=")
+    if column not in manifest.columns:
+        raise ValueError(f"probes: there is no column {column[:40]!r}; there are {', '.join(manifest.columns)}")
+    of = manifest.column(column)[rows] == value
+    if of.all() or not of.any():
+        raise ValueError(
+            f"probes: {'all' if of.all() else 'none'} of the {len(rows):,} images have {probes[:60]!r}; some have to "
+            "be looked for, and others to be the gallery"
+        )
+    return of

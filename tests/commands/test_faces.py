@@ -25,6 +25,7 @@ OWN = {
     "lfw": ("--pairs", "--groups"),
     "bupt": (),
     "casia": ("--groups",),
+    "tinyface": (),
     "rec": ("--groups",),
     "bin": (),
     "unlabelled": (),

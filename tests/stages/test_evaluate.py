@@ -610,3 +610,41 @@ def test_a_network_that_is_not_there_or_does_not_fit_gets_one_line(dualfair, gen
     state = load_checkpoint(networks[2] / "step-00000003.pt")
     save_checkpoint(networks[2], state, **about(3, 9))
     assert "is at step 3 of 9" in refused(networks[2])
+
+
+def test_probes_of_a_column_are_looked_for_among_all_others(dualfair, tmp_path):
+    """As TinyFace has it: a mate of a probe may be any of its images in the gallery, and distractors are nobody's."""
+    rng = np.random.default_rng(0)
+    part = np.repeat(["probe", "gallery", "distractor"], [30, 40, 60])
+    people = np.concatenate([np.arange(30) % 15, np.arange(40) % 20, 1000 + np.arange(60)])
+    centres = rng.normal(size=(1100, 8))
+    embeddings = centres[people] + rng.normal(0, 0.9, (130, 8))
+    np.save(tmp_path / "e.npy", embeddings.astype(np.float32))
+    table = "".join(f"{who},{what}\n" for who, what in zip(people, part, strict=True))
+    (tmp_path / "i.csv").write_text("identity,part\n" + table)
+    words = ("evaluate", "--embeddings", tmp_path / "e.npy", "--identities", tmp_path / "i.csv", "--resamples", 0)
+    words += ("--metrics", "identification", "--out", tmp_path / "o")
+    result = dualfair(*words, "--probes", "part=probe")
+    assert result.status == 0, result.err
+    report = json.loads((tmp_path / "o/report.json").read_text())
+    unit = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
+    cosines = unit[:30] @ unit[30:].T
+    order = np.argsort(-cosines, axis=1)
+    hits = people[30:][order] == people[:30, None]
+    everyone = report["identification"]["all"]
+    for k in (1, 5, 20):
+        assert everyone["cmc_by_images"][k - 1] == pytest.approx(hits[:, :k].any(axis=1).mean())
+    assert everyone["error"]["value"] == pytest.approx(1 - hits[:, 0].mean()) and 0 < hits[:, 0].mean() < 1
+    assert (everyone["probes"], report["gallery"]["images"]) == (30, 100)
+    assert report["gallery"]["enrolled images of each person"] == "all but part=probe"
+    shown = [f"{everyone['cmc_by_images'][k - 1]:.3f}" for k in (5, 20)]
+    assert all(value in result.out for value in shown)
+    for probes, line in (
+        ("part", "probes must be COLUMN=VALUE, without enrol, got 'part' and enrol 0"),
+        ("role=probe", "probes: there is no column 'role'; there are identity, part"),
+        ("part=probes", "probes: none of the 130 images have 'part=probes'; some have to be looked for"),
+    ):
+        refused = dualfair(*words, "--probes", probes)
+        assert refused.status == 2 and line in refused.err, refused.err
+    both = dualfair(*words, "--probes", "part=probe", "--enrol", 1)
+    assert both.status == 2 and "without enrol, got 'part=probe' and enrol 1" in both.err

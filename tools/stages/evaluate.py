@@ -25,7 +25,8 @@ from dualfair.supernet.training.process_group import ALONE, ProcessGroup
 REPORT = "report.json"
 """The report, in the folder of an evaluation."""
 FOUND_WITHIN = (5, 20)
-"""Among how many people probes are said to be found: points of the CMC; the whole is in groups.csv."""
+"""Among how many people, with --probes images, probes are said to be found: points of the CMC; the whole is in
+groups.csv."""
 PICTURES = CMC, BARS, DET = "cmc.png", "groups.png", "det.png"
 """The pictures beside it."""
 
@@ -110,6 +111,7 @@ def sentences(report: EvaluationReport) -> list[str]:
         names = ("group", "people", "probes", "error", "mean rank by images", "mean rank by identities")
         names += tuple(f"in first {k}" for k in FOUND_WITHIN)
         kinds = ("text", "whole", "whole", "text", "text", "text", *["number"] * len(FOUND_WITHIN))
+        curve = "cmc_by_images" if report.options.get("probes") else "cmc_by_identities"
         rows = [
             (
                 name,
@@ -118,7 +120,7 @@ def sentences(report: EvaluationReport) -> list[str]:
                 f"{row.error:.3f}",
                 f"{row.mean_rank_by_images:.2f}",
                 f"{row.mean_rank_by_identities:.2f}",
-                *(row.cmc_by_identities[k - 1] if row.probes else None for k in FOUND_WITHIN),
+                *(getattr(row, curve)[k - 1] if row.probes else None for k in FOUND_WITHIN),
             )
             for name, row in report.identification.rows.items()
         ]

@@ -31,14 +31,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Asked:
-    """On what networks are put under test: images of a `store`, of a `split` or None, by a column `group` or None, and
-    published `pairs`, if any."""
+    """On what networks are put under test: images of a `store`, of a `split` or None, by a column `group` or None,
+    published `pairs`, if any, and which images are `probes` (`choose`)."""
 
     store: FaceStore
     pairs: Path | None
     group: str | None
     split: str | None
     drop_unknown: bool
+    probes: str
     processes: ProcessGroup
 
 
@@ -49,11 +50,12 @@ def subject_of_embeddings(
     group: str | None,
     split: str | None,
     drop_unknown: bool = False,
+    probes: str = "",
 ) -> Subject:
     """Embeddings of any other system with the table beside them. Needs no torch."""
     vectors = read_embeddings(embeddings)
     manifest = read_identities(identities, len(vectors))
-    choice = choose(manifest, identities.name, group, split or "all", drop_unknown=drop_unknown)
+    choice = choose(manifest, identities.name, group, split or "all", drop_unknown=drop_unknown, probes=probes)
     if pairs is not None and pairs.suffix == ".bin":
         raise ValueError(f"{pairs} holds images, which embeddings of another system do not answer for; give pairs.csv")
     chosen, paired, notes = vectors[choice.rows], None, ()
@@ -71,6 +73,7 @@ def subjects_of_networks(
     processes: ProcessGroup,
     say: Say,
     drop_unknown: bool = False,
+    probes: str = "",
 ) -> list[Subject] | list[ClassifiedSubject]:
     """Trained networks on the faces of a folder, one subject each.
 
@@ -93,7 +96,7 @@ def subjects_of_networks(
     for path in networks:
         standalone = open_standalone(path, processes.device, say if processes.leads else silent)
         store.require_size(standalone.network.skeleton.stored_size, path)
-        asked = Asked(store, pairs, group, split, drop_unknown, processes)
+        asked = Asked(store, pairs, group, split, drop_unknown, probes, processes)
         subjects.append(SUBJECTS[store.task](path, standalone, asked))
     times = Counter((subject.name, subject.seed) for subject in subjects)
     return [
@@ -110,7 +113,8 @@ def _of_faces(path: Path, standalone: "Standalone", asked: Asked) -> Subject:
     store, group, split, pairs = asked.store, asked.group, asked.split, asked.pairs
     skeleton, about = standalone.network.skeleton, standalone.seen_of(store.fingerprint)
     chosen = (group or about.group_column, split or "test", about.splits) if about else (group, split or "all")
-    choice = choose(store.manifest, str(store.folder), *chosen, drop_unknown=asked.drop_unknown)
+    how = {"drop_unknown": asked.drop_unknown, "probes": asked.probes}
+    choice = choose(store.manifest, str(store.folder), *chosen, **how)
     notes = () if about or split else (f"{path} was trained on other faces: all images here are evaluated",)
     notes += _seen(standalone, store, split, "people")
     if standalone.bits:
@@ -145,6 +149,8 @@ def _of_labelled(path: Path, standalone: "Standalone", asked: Asked) -> Classifi
     split = split or ("test" if about else "all")
     if asked.pairs is not None:
         raise ValueError(f"{asked.pairs} is of faces; labelled images are not verified by pairs")
+    if asked.probes:
+        raise ValueError("--probes is of faces; labelled images are not looked for")
     column = group or (about.group_column if about else None)
     drop_unknown = asked.drop_unknown or standalone.trained_on.drop_unknown
     images, labels = all_labelled(store, column, network.skeleton.image_size, drop_unknown)

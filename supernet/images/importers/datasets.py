@@ -13,6 +13,7 @@ from dualfair.supernet.images.importers.containers import find_file, rec, verifi
 from dualfair.supernet.images.importers.folders import list_folder, list_tree, list_unlabelled
 from dualfair.supernet.images.importers.listing import Listing, locate
 from dualfair.supernet.images.importers.table import list_table
+from dualfair.supernet.images.importers.tinyface import tinyface
 from dualfair.supernet.images.importers.vggface2 import vggface2
 from dualfair.supernet.images.pairs import Pairs, join_pairs, read_lfw_pairs, read_plain_pairs
 
@@ -111,6 +112,7 @@ IMPORTERS: dict[str, Callable[..., Listing]] = {
     "lfw": lfw,
     "bupt": bupt,
     "casia": casia,
+    "tinyface": tinyface,
     "rec": rec,
     "bin": verification_set,
     "unlabelled": unlabelled,

@@ -47,7 +47,8 @@ def pixels_of(listing, row):
 
 
 def test_the_table_lists_every_data_set():
-    names = ["folder", "csv", "celeba", "vggface2", "rfw", "lfw", "bupt", "casia", "rec", "bin", "unlabelled"]
+    names = ["folder", "csv", "celeba", "vggface2", "rfw", "lfw", "bupt", "casia", "tinyface", "rec", "bin"]
+    names += ["unlabelled"]
     assert list(IMPORTERS) == names and all(importer.__doc__ for importer in IMPORTERS.values())
 
 
@@ -421,6 +422,26 @@ def test_bupt_has_its_folders_as_groups(tmp_path):
     (tmp_path / "empty/race_per_7000").mkdir(parents=True)
     with pytest.raises(ValueError, match="holds no folders; expected one a group"):
         IMPORTERS["bupt"](tmp_path / "empty")
+
+
+def test_tinyface_says_what_an_image_is_for(tmp_path):
+    for path in ("Probe/7_1.jpg", "Probe/12_3.jpg", "Gallery_Match/7_2.jpg", "Gallery_Distractor/100.jpg"):
+        save(tmp_path / "Testing_Set" / path)
+    expected = [
+        ("Probe/12_3.jpg", "12", "probe"),
+        ("Probe/7_1.jpg", "7", "probe"),
+        ("Gallery_Match/7_2.jpg", "7", "gallery"),
+        ("Gallery_Distractor/100.jpg", "Gallery_Distractor/100.jpg", "distractor"),
+    ]
+    for place in (tmp_path, tmp_path / "Testing_Set"):
+        assert rows(IMPORTERS["tinyface"](place), "path", "identity", "part") == expected
+    save(tmp_path / "Testing_Set/Gallery_Match/unknown.jpg")
+    with pytest.raises(ValueError, match="does not say whose it is; expected a name such as"):
+        IMPORTERS["tinyface"](tmp_path)
+    (tmp_path / "Testing_Set/Gallery_Distractor/100.jpg").unlink()
+    (tmp_path / "Testing_Set/Gallery_Distractor").rmdir()
+    with pytest.raises(ValueError, match="Gallery_Distractor is missing: expected "):
+        IMPORTERS["tinyface"](tmp_path)
 
 
 def test_a_folder_around_the_folders_is_not_taken_for_one_person(tmp_path):

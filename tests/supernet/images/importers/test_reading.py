@@ -82,6 +82,12 @@ def bupt(root):
     return root
 
 
+def tinyface(root):
+    for part in ("Probe", "Gallery_Match", "Gallery_Distractor"):
+        write(root / "Testing_Set" / part / "1_1.jpg", turned())
+    return root
+
+
 def rec(root):
     payload = struct.pack("<IfQQ", 0, 0, 0, 0) + turned()
     write(root / "train.rec", struct.pack("<II", 0xCED7230A, len(payload)) + payload + b"\0" * (-len(payload) % 4))
@@ -95,7 +101,7 @@ def verification_set(root):
 
 TREES = {
     "folder": folder, "csv": csv, "unlabelled": folder, "celeba": celeba, "vggface2": vggface2, "rfw": rfw, "lfw": lfw,
-    "bupt": bupt, "casia": folder, "rec": rec, "bin": verification_set,
+    "bupt": bupt, "casia": folder, "tinyface": tinyface, "rec": rec, "bin": verification_set,
 }  # fmt: skip
 
 
