@@ -32,7 +32,8 @@ class SizedGenotype:
     def parse(cls, text: str) -> SizedGenotype:
         """The network that prints as `text`. Raises ValueError naming what is wrong with it."""
         if not isinstance(text, str) or not names_a_size(text):
-            raise ValueError(f"network {str(text)[:60]!r}: expected such as mix-d21-w56/0:softmax")
+            families = ", ".join(SIZED)
+            raise ValueError(f"network {str(text)[:60]!r}: expected such as mix-d21-w56/0:softmax, of {families}")
         name, _, codes = text.partition("/")
         genotype = sized_skeleton(name).fit(codes)
         if not genotype.head:

@@ -47,7 +47,7 @@ def augment(
         offset = (brightness * (2 * draws[4] - 1))[:, None, None, None]
         moved = (moved * contrast + offset).clamp(-1, 1)
     if cutout:
-        above, left = (_inside(middle, side, round(cutout * side)) for middle in draws[5:7])
+        above, left = (_inside(middle, side, max(1, round(cutout * side))) for middle in draws[5:7])
         moved = moved.masked_fill((above[:, :, None] & left[:, None, :])[:, None], 0.0)
     return moved
 

@@ -158,7 +158,9 @@ def _searched(
     cosine: bool = False,
 ) -> FaceEmbedder:
     if genotype is None:
-        raise ValueError("dualfair_dpn needs a genotype, such as genotype='101:cosface'")
+        raise ValueError(
+            "a genotype is needed, such as genotype='101:cosface' on nano, genotype='1:cosface' on ir-d8-w64"
+        )
     _check_channels(in_chans)
     shape = skeleton_from(skeleton).resized(_side(img_size), blocks)
     return _embedder(build(_with_head(genotype), shape), num_classes, folded, cosine)

@@ -235,5 +235,9 @@ def test_a_network_that_was_grown_names_its_skeleton(dualfair):
     assert shown.status == 0 and "1-1-1-1-1-1-1-1:adaface  on skeleton ir-d8-w64, 112 px" in shown.out
     assert "total with stem, tail and neck: 24,020,352 parameters" in shown.out
     assert dualfair("show", "1:adaface", "--skeleton", "ir-d8-w64").out == shown.out
+    other = dualfair("show", "ir-d8-w64/1:adaface", "--skeleton", "paper")
+    assert other.status == 2 and "is on skeleton ir-d8-w64, not on paper; leave --skeleton out" in other.err
+    refused = dualfair("show", "foo-d8-w64/1:adaface")
+    assert refused.status == 2 and "expected such as mix-d21-w56/0:softmax, of mix, ir" in refused.err
     refused = dualfair("show", "mix-d2-w64/1:softmax")
     assert refused.status == 2 and "a network of this family has 3 layers or more, got 2" in refused.err

@@ -33,7 +33,12 @@ CHANGES = {
     "loss": st.sampled_from(["ce", "focal"]),
     "flip": st.booleans(),
 }
-changes = st.fixed_dictionaries({}, optional=CHANGES).map(lambda chosen: tuple(chosen.items()))
+STEPS = {"schedule": "multistep", "milestones": "0.4615,0.7692,0.9231"}
+changes = st.builds(
+    lambda chosen, steps: tuple((chosen | steps).items()),
+    st.fixed_dictionaries({}, optional=CHANGES),
+    st.sampled_from([{}, STEPS]),
+)
 grown = st.builds(
     lambda depth, code, head: SizedGenotype.parse(f"mix-d{depth}-w8/{code}:{head}"),
     st.integers(3, 40),
@@ -57,6 +62,17 @@ def test_the_changes_of_a_recipe_are_found_and_applied(chosen):
     recipe = changed(Recipe(), dict(chosen))
     assert changed(Recipe(), dict(differences(recipe, vars(Recipe())))) == recipe
     assert differences(Recipe(), vars(Recipe())) == ()
+
+
+def test_milestones_come_with_their_schedule_and_go_without():
+    stepped = changed(Recipe(), STEPS)
+    training = TrainingSpec(Genotype.parse("101:cosface"), differences(stepped, vars(Recipe())))
+    assert training.label == "101:cosface,schedule=multistep,milestones=0.4615+0.7692+0.9231"
+    other = changed(stepped, {"milestones": "0.5"})
+    assert differences(other, vars(stepped)) == (("schedule", "multistep"), ("milestones", "0.5"))
+    back = TrainingSpec(Genotype.parse("101:cosface"), differences(Recipe(), vars(stepped)))
+    assert back.label == "101:cosface,schedule=cosine,milestones=none"
+    assert TrainingSpec.of_label(back.label) == back
 
 
 def test_labels_are_short_and_in_the_recipes_order():

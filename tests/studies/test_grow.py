@@ -1,6 +1,7 @@
 """Growing networks: whole small searches, stopped and continued; published ones gone through; what is refused."""
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 import torch
 from scipy.stats import spearmanr
 
+from dualfair.evaluation.cost import macs
 from dualfair.evaluation.objectives import OBJECTIVES
 from dualfair.evolution.growing import Structure, grow
 from dualfair.runs.devices import working
@@ -208,7 +210,11 @@ def test_short_trainings_are_correlated_with_full_ones(grown, tmp_path, dualfair
     params = [each.params for each in result.networks]
     assert params == sorted(params) and len(set(params)) > 2
     assert all(SizedNetwork.parse(each.network, 16).parameters == each.params for each in result.networks)
-    assert result.epochs == {"short": 5, "graded": 0.5 + 1 + 1.5 + 2 + 2.5, "even": 7.5}
+    assert (result.epochs["short"], result.epochs["graded"]) == (5, 0.5 + 1 + 1.5 + 2 + 2.5)
+    networks = [SizedNetwork.parse(each.network, 16) for each in result.networks]
+    costs = np.array([macs(each.genotype, each.skeleton) for each in networks])
+    evenly = costs.sum() * result.epochs["even"] / 5
+    assert evenly == pytest.approx(costs @ [0.5, 1, 1.5, 2, 2.5], rel=0.01)
     for number, each in enumerate(result.networks):
         of = [
             CandidateResult.read(tmp_path / f"out/full/seed-{number + 1000 * seed}/result.json", "")
@@ -223,7 +229,15 @@ def test_short_trainings_are_correlated_with_full_ones(grown, tmp_path, dualfair
         scores = params if name == "parameters" else [each.scores[name] for each in result.networks]
         if len(set(scores)) > 1:
             assert value == pytest.approx(spearmanr(scores, truth).statistic)
-    assert "Graded epochs less as many epochs for all, at equal cost, tau: " in told.out
+    assert "Tau of 7.5 graded epochs less that of " in told.out and "even ones of equal cost: " in told.out
+    lost = tmp_path / "out/full/seed-0/result.json"
+    lost.write_text(re.sub(r'("test": {\s*"error": )[0-9.]+', r"\1NaN", lost.read_text()))
+    told = dualfair(*words)
+    assert (
+        told.status == 0 and "4 random networks with a truth, by 2 full trainings each, 1 others without." in told.out
+    ), told.err
+    refused = dualfair(*words, "--random", 3)
+    assert refused.status == 2 and "--rank goes without --random: all of its networks are random" in refused.err
     assert not list((tmp_path / "out").glob("*/*/step-*")) and dualfair(*words).out.count("validation") == 0
     # What is ranked leaves room for a search in the same directory.
     assert not (tmp_path / "out/grow.json").exists()
@@ -316,7 +330,8 @@ def test_a_published_search_is_gone_through_again(tmp_path, dualfair, channels):
         (("--replay", "{}/empty.csv"), "is no CSV of published searches (it has no column 'dataset')"),
         (("--replay", "{}/short.csv"), "ops and kernels must have a digit for each of 3 layers"),
         (("--images", "i", "--out", "o", "--weight", 0), "weight must be above 0, got 0"),
-        (("--images", "i", "--out", "o", "--seeds", 0), "seeds must be 1 or more, got 0"),
+        (("--images", "i", "--out", "o", "--seeds", 0), "seeds must be 1 to 500, got 0"),
+        (("--images", "i", "--out", "o", "--seed", 1000), "seed must be 0 to 999, got 1000"),
         (("--images", "i", "--out", "o", "--least-depth", 101), "least_depth must be 1 or more and at most most_dep"),
         (("--images", "i", "--out", "o", "--family", "x"), "family must be one of mix, ir, got 'x'"),
         (("--images", "i", "--out", "o", "--weight", 0.5), "weight is that of a disparity; name one by --disparity"),

@@ -38,7 +38,7 @@ def command(
     say depth and width, and a code a layer: mix-d3-w16/0-1-0:softmax. Writes grow.json, candidates.csv, and in found/
     and random/ trainings that 'dualfair evaluate' and 'dualfair export' open as any other. The same command continues
     what was stopped. With --rank N it trains N random networks for --first-epochs, for more epochs the more parameters
-    they have, for as many on average, and for --epochs, and says how well each of these ranks them as full trainings
+    they have, evenly at the same cost, and for --epochs, and says how well each of these ranks them as full trainings
     do on test images (ranking.json, ranking.csv).
     """
     if replay:
@@ -58,6 +58,8 @@ def command(
     from dualfair.studies.grow.study import grow_networks
 
     options, final, recipe = build_configs(given, given["preset"], GrowOptions, FinalOptions, Recipe, stage="grow")
+    if rank is not None and final.random:
+        raise ValueError("--rank goes without --random: all of its networks are random")
     with (
         watching(finishing=True) as watched,
         working(out, make=True, say=watched.pop("say"), **machine(given)) as place,

@@ -11,7 +11,7 @@ from dualfair.evaluation.cost import block_costs, embedding_length, macs, measur
 from dualfair.presentation.table import Column, table
 from dualfair.runs.watching import Say, silent
 from dualfair.supernet.families.backbone import PREFIX, Backbone
-from dualfair.supernet.families.sized import names_a_size
+from dualfair.supernet.families.sized import SizedGenotype
 from dualfair.supernet.genotype import HEAD_NAMES, Genotype
 from dualfair.supernet.skeleton import DualPathSkeleton, Skeleton
 from dualfair.supernet.space import SPACES
@@ -120,8 +120,11 @@ def describe(
 
     if Path(network).is_dir():
         return _trained(Path(network), say)
-    if names_a_size(network):
-        skeleton, _, network = network.partition("/")
+    if "/" in network:
+        named = SizedGenotype.parse(network)
+        if skeleton not in ("nano", named.skeleton):
+            raise ValueError(f"{network} is on skeleton {named.skeleton}, not on {skeleton}; leave --skeleton out")
+        skeleton, network = named.skeleton, str(named.genotype)
     shape = open_skeleton(skeleton, blocks, size, heads)
     if network.startswith(PREFIX):
         return {**_measured(build_backbone(network, shape).eval(), network), "notes": []}

@@ -50,8 +50,8 @@ class TrainOptions:
     size: int = option(0, "Side of the network's input in pixels.  [default: the skeleton's]")
     neck: str = option(
         "",
-        "Behind the pooled features of a margin head: bn, a linear layer and BN; none; linear1000, a linear layer to "
-        "1,000 numbers, and none behind backbones of timm's; flatten, BN, a linear layer of all pixels, and BN.  "
+        "Between the features and a margin head: pooling and bn, a linear layer and BN; none; linear1000, a linear "
+        "layer to 1,000 numbers, and none behind backbones of timm's; or flatten, BN, a linear layer and BN.  "
         "[default: the skeleton's, bn]",
         omitted=True,
     )

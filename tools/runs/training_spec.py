@@ -1,6 +1,5 @@
 """One standalone training as a value: which network, by which changes of the recipe, which seed. Needs no torch."""
 
-import dataclasses
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,8 +17,10 @@ _KINDS = get_type_hints(Recipe)
 _CHANGES = re.compile(r"(?:,[a-z_]+=[^,=]*)*")
 _WORD = re.compile(r"[A-Za-z0-9_.+-]+")
 _SEED = re.compile(r"0|[1-9][0-9]{0,8}")
-_LONGEST = 200
+_LONGEST = 240
 """Letters of a label: it names a folder, which can have 255."""
+NOTHING = "none"
+"""In a label: no text at all."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class TrainingSpec:
         for name, value in self.changes:
             if name not in _KINDS:
                 raise ValueError(f"unknown recipe field {name[:60]!r}; known: {', '.join(_KINDS)}")
-            if not _WORD.fullmatch(_shown(value)):
+            if not _WORD.fullmatch(_shown(value)) or (isinstance(value, str) and "+" in value):
                 raise ValueError(f"{name} = {str(value)[:60]!r} cannot be part of a training's name")
         recipe = changed(Recipe(), dict(self.changes))
         names = [name for name, _ in self.changes]
@@ -55,7 +56,9 @@ class TrainingSpec:
         if type(self.seed) is not int or not _SEED.fullmatch(str(self.seed)):
             raise ValueError(f"a training's seed must be 0 to 999999999, got {str(self.seed)[:40]!r}")
         if len(self.label) > _LONGEST and (self.changes or not self.searched):
-            raise ValueError(f"the training {self.label[:60]}... has a name of {len(self.label)} letters; at most 200")
+            raise ValueError(
+                f"the training {self.label[:60]}... has a name of {len(self.label)} letters; at most {_LONGEST}"
+            )
 
     @property
     def label(self) -> str:
@@ -135,12 +138,18 @@ def is_plain(label: str) -> bool:
 
 def differences(recipe: Recipe, base: Mapping[str, object]) -> tuple[tuple[str, object], ...]:
     """The fields of a recipe whose values are not those of `base`, as a training's changes."""
-    return tuple((name, value) for name, value in dataclasses.asdict(recipe).items() if base.get(name) != value)
+    names = {name for name, value in vars(recipe).items() if base.get(name) != value}
+    if recipe.milestones and "milestones" in names:
+        # They are of one schedule only, which has to be known where they are read.
+        names.add("schedule")
+    return tuple((name, value) for name, value in vars(recipe).items() if name in names)
 
 
 def parsed_value(name: str, text: str) -> object:
     """The value of a recipe's field that a label or an option shows as text. Raises ValueError where it is none."""
     kind = _KINDS.get(name, str)
+    if kind is str:
+        return "" if text == NOTHING and getattr(Recipe(), name, None) == "" else text.replace("+", ",")
     if kind is bool:
         if text not in ("yes", "no"):
             raise ValueError(f"{name} must be yes or no in a training's name, got {text[:40]!r}")
@@ -154,4 +163,7 @@ def parsed_value(name: str, text: str) -> object:
 def _shown(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, str):
+        # Changes are joined by commas, and a value has a letter.
+        return value.replace(",", "+") or NOTHING
     return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)

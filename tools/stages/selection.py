@@ -15,7 +15,7 @@ from dualfair.runs.config import changed, read_toml
 from dualfair.runs.records.training import BASELINE, NAMED
 from dualfair.runs.training_spec import TrainingSpec, differences
 from dualfair.supernet.families.backbone import Backbone
-from dualfair.supernet.families.sized import SizedGenotype, names_a_size
+from dualfair.supernet.families.sized import SizedGenotype
 from dualfair.supernet.genotype import HEAD_NAMES, MARGIN_HEADS
 from dualfair.supernet.skeleton import Skeleton
 from dualfair.supernet.training.recipe import Recipe
@@ -83,7 +83,7 @@ class Selection:
         heads = [head_name(text) for text in self.heads]
         samples = {}
         for text in self.genotypes:
-            grown = names_a_size(text)
+            grown = "/" in text
             network = SizedGenotype.parse(text) if grown else run.setting.space.parse(text)
             if grown:
                 _check_head(network.skeleton_like(run.setting.skeleton), network.head)

@@ -199,7 +199,7 @@ def test_wrong_numbers_are_named(change, message):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"genotype": None}, "dualfair_dpn needs a genotype"),
+        ({"genotype": None}, "a genotype is needed, such as"),
         ({"genotype": "101"}, "genotype '101' needs a head: one of arcface"),
         ({"genotype": "109:cosface"}, "position 3 has code 9"),
         ({"skeleton": "huge"}, "unknown skeleton 'huge'"),

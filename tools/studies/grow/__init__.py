@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from dualfair.evolution.growing import CONVOLUTION, SEPARABLE, GrowthOptions
 from dualfair.runs.config import option
 
+MOST = 500
+"""Trainings of one network, and random networks."""
 PLAIN = {"mix": SEPARABLE, "ir": CONVOLUTION}
 """The operation of all layers of a family's networks until layers are searched, as published."""
 
@@ -44,8 +46,8 @@ class GrowOptions:
         if self.family and self.family not in PLAIN:
             raise ValueError(f"family must be one of {', '.join(PLAIN)}, got {self.family!r}")
         self.growth_of("mix")
-        if self.seed < 0:
-            raise ValueError(f"seed must be 0 or more, got {self.seed}")
+        if not 0 <= self.seed < 1000:
+            raise ValueError(f"seed must be 0 to 999, got {self.seed}")
         if not self.weight > 0:
             raise ValueError(f"weight must be above 0, got {self.weight:g}")
         if self.weight != 1 and not self.disparity:
@@ -73,5 +75,5 @@ class FinalOptions:
 
     def __post_init__(self) -> None:
         for name, least in (("seeds", 1), ("random", -1)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} must be {least} or more, got {getattr(self, name)}")
+            if not least <= getattr(self, name) <= MOST:
+                raise ValueError(f"{name} must be {least} to {MOST}, got {getattr(self, name)}")

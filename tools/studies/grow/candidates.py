@@ -1,5 +1,6 @@
 """The folder of a search by growing, what is asked before anything is recorded there, and the trainings in it."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -155,13 +156,15 @@ def trained(
         made, seconds = train(network, epochs, seed, folder, label, how, place)
         if leads:
             names, answers = [each.column for each in how.objectives], values_on(made, "validation", how)
+            if not math.isfinite(compared := score(answers, how.weight)):
+                raise ValueError(f"{names[-1]} is undefined of these images; take more of them, or another one")
             CandidateResult(
                 stage=stage,
                 network=str(network),
                 epochs=float(epochs),
                 params=network.parameters,
                 objectives=dict(zip(names, answers, strict=True)),
-                score=score(answers, how),
+                score=compared,
                 training_score=known_training_images(made, how, seed),
                 seconds=round(seconds, 1),
                 test=dict(zip(names, values_on(made, "test", how), strict=True)) if kept or stage == FULL else None,

@@ -1,16 +1,18 @@
 """Do few epochs rank networks as full trainings do? Random networks, trained shortly in four ways, against the truth.
 
 Architecture-aware training gives larger networks more epochs. Of `n` random networks in the order of their parameters
-the j-th gets j / n of the full epochs ("graded"; with 50 networks and 50 epochs as published). Beside it stand as many
-epochs for everybody ("short"), and as many as the graded ones have on average ("even"), which cost the same.
+the j-th gets j / n of the full epochs ("graded"; with 50 networks and 50 epochs as published). Beside it stand a few
+epochs for everybody ("short"), and as many for everybody as cost the same number of multiply-accumulates ("even").
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from dualfair.evaluation.cost import macs
 from dualfair.evaluation.statistics.ranking import Estimate, correlation, measure_correlation, tau_difference
 from dualfair.presentation.format import two, with_interval
 from dualfair.presentation.table import Column, Table, table
@@ -45,7 +47,7 @@ PARAMETERS = "parameters"
 @dataclass(frozen=True, kw_only=True)
 class RankedNetwork(Record):
     """A network: its learnt weights, its scores on validation images by how it was trained, and that on test images,
-    the mean over its full trainings."""
+    the mean over its full trainings, NaN where it is undefined."""
 
     network: str
     params: int
@@ -77,8 +79,7 @@ class RankingResult(Record):
             ]
             for name in self.rho
         ]
-        title = f"{len(self.networks)} random networks, the truth by {self.seeds} full trainings each"
-        return table([*columns, Column("tau", "text")], rows, title)
+        return table([*columns, Column("tau", "text")], rows, "How well networks are ranked [95 % over networks]")
 
     def networks_table(self) -> Table:
         """A row a network."""
@@ -89,15 +90,21 @@ class RankingResult(Record):
 
     def sentences(self) -> list[str]:
         """Whether more epochs for larger networks rank them better."""
-        told = []
+        known = sum(math.isfinite(each.truth) for each in self.networks)
+        left_out = f", {len(self.networks) - known} others without" if known < len(self.networks) else ""
+        told = [f"{known} random networks with a truth, by {self.seeds} full trainings each{left_out}."]
         for other, difference in self.graded_less.items():
             low, high = difference[1:]
             shown = "no difference is shown"
             if low is not None and (low > 0 or high < 0):
                 shown = "better" if low > 0 else "worse"
-            words = {EVEN: "as many epochs for all, at equal cost", SHORT: f"{self.epochs[SHORT]:g} epochs in all"}
-            words[PARAMETERS] = "the number of parameters"
-            told.append(f"Graded epochs less {words[other]}, tau: {with_interval(*difference, two)}; {shown}.")
+            words = {
+                EVEN: f"{self.epochs[EVEN]:.4g} even ones of equal cost",
+                SHORT: f"{self.epochs[SHORT]:g} even ones",
+                PARAMETERS: "the number of parameters",
+            }
+            epochs = f"{self.epochs[GRADED]:.4g} graded epochs"
+            told.append(f"Tau of {epochs} less that of {words[other]}: {with_interval(*difference, two)}; {shown}.")
         return told
 
 
@@ -133,8 +140,9 @@ def rank_networks(
     epochs = {
         SHORT: [float(options.first_epochs)] * number,
         GRADED: [final.epochs * (place_of + 1) / number for place_of in range(number)],
-        EVEN: [final.epochs * (number + 1) / (2 * number)] * number,
     }
+    costs = np.array([macs(network.genotype, network.skeleton) for network in drawn])
+    epochs[EVEN] = [round(float(costs @ epochs[GRADED] / costs.sum()), 2)] * number
     results = {
         kind: [trained(layout.final(kind, j), kind, j, network, each[j], how, place) for j, network in enumerate(drawn)]
         for kind, each in epochs.items()
@@ -163,7 +171,7 @@ def rank_networks(
 def _result(
     results: dict[str, list[CandidateResult]], full: Sequence[Sequence[CandidateResult]], how: How
 ) -> RankingResult:
-    truths = [float(np.mean([score(list(each.test.values()), how) for each in of])) for of in full]
+    truths = [float(np.mean([score(list(each.test.values()), how.weight) for each in of])) for of in full]
     networks = tuple(
         RankedNetwork(
             network=of[0].network,
@@ -174,9 +182,10 @@ def _result(
         for j, of in enumerate(full)
     )
     # Statistics take smaller for better.
-    truth = [-each.truth for each in networks]
-    by = {kind: [-each.scores[kind] for each in networks] for kind in results}
-    by[PARAMETERS] = [-each.params for each in networks]
+    known = [each for each in networks if math.isfinite(each.truth)]
+    truth = [-each.truth for each in known]
+    by = {kind: [-each.scores[kind] for each in known] for kind in results}
+    by[PARAMETERS] = [-each.params for each in known]
     taus = {kind: correlation(values, truth) for kind, values in by.items()}
     return RankingResult(
         networks=networks,

@@ -100,13 +100,9 @@ def values_on(network: StandaloneNetwork, split: str, how: How) -> tuple[float, 
     return tuple(objective.value(judged) for objective in how.objectives)
 
 
-def score(values: Sequence[float], how: How) -> float:
-    """What networks are compared by, of their objectives: in percent, larger is better. Raises ValueError where it is
-    undefined."""
-    compared = values[0] + how.weight * sum(values[1:])
-    if not np.isfinite(compared):
-        raise ValueError(f"{how.objectives[-1].name} is undefined of these images; take more of them, or another one")
-    return 100 * (1 - compared)
+def score(values: Sequence[float], weight: float) -> float:
+    """What networks are compared by, of their objectives: in percent, larger is better; NaN where one is undefined."""
+    return 100 * (1 - values[0] - weight * sum(values[1:]))
 
 
 @torch.no_grad()
