@@ -226,6 +226,48 @@ def test_logits_of_domains_add_up_to_one_layer(task, monkeypatch):
     assert seen["value"].isfinite()
 
 
+def test_classes_of_domains_are_decided_by_their_share_of_training(task):
+    accuracy, bias = judged(applied("domain-discriminative", task, replace(OPTIONS, training_epochs=20)), task)
+    accuracy_before, bias_before = judged(applied("unchanged", task), task)
+    assert accuracy > accuracy_before + 0.05 and abs(bias) < 0.1 < abs(bias_before)
+
+
+def test_probabilities_of_classes_in_groups_are_taken_over_their_shares(task, monkeypatch):
+    labels, second = task.training.answers
+
+    def keep(classifier, samples, options, *, seed, loss):
+        with torch.no_grad():
+            classifier.last.weight.zero_()
+            # Of group 0 and class 0, group 0 and class 1, group 1 and class 0, group 1 and class 1.
+            classifier.last.bias.copy_(torch.tensor([0.4, 0.1, 0.1, 0.4]).log())
+            inputs, of, groups = (value[:50] for value in (samples.inputs, samples.labels, samples.second))
+            expected = -classifier(inputs).log_softmax(1)[torch.arange(50), 2 * groups.long() + of].mean()
+        assert torch.isclose(loss(classifier, inputs, of, groups), expected)
+        return classifier.eval()
+
+    monkeypatch.setattr(baselines, "tune", keep)
+    shares = [((labels == label) & (second == group)).mean() for group in (0, 1) for label in (0, 1)]
+    ratios = np.array([0.4, 0.1, 0.1, 0.4]) / shares
+    expected = int(ratios[1] + ratios[3] > ratios[0] + ratios[2])
+    assert set(applied("domain-discriminative", task).decisions(task, task.test)) == {expected}
+
+
+def test_a_mask_alone_answers_more_as_a_repaired_network(task):
+    repaired, taught = applied("mimic", task), applied("adversarial", task)
+    zero = total = 0
+    for name, before in task.classifier.named_parameters():
+        after = repaired.classifier.get_parameter(name)
+        assert ((after == before) | (after == 0)).all()
+        zero, total = zero + int((after == 0).sum()) * (before.ndim > 1), total + before.numel() * (before.ndim > 1)
+    assert repaired.removed == pytest.approx(zero / total) and 0 < repaired.removed < 0.9
+
+    def alike(classifier):
+        goal = logits_of(taught.classifier, task.test)
+        return np.mean(decided(logits_of(classifier, task.test)) == decided(goal))
+
+    assert alike(repaired.classifier) > alike(task.classifier)
+
+
 def test_chance_keeps_the_best_of_its_tries_and_layers_never_get_worse(task, monkeypatch):
     monkeypatch.setattr(baselines, "PERTURBATIONS", 7)
     monkeypatch.setattr(baselines, "CALLS", 4)
@@ -262,10 +304,10 @@ def test_a_table_is_trained_again_by_another_seed(task):
 
 
 def test_strategies_and_measures_fit_the_number_of_classes():
-    assert chosen_strategies([], 2)[0] == "unchanged" and len(chosen_strategies([], 2)) == 16
+    assert chosen_strategies([], 2)[0] == "unchanged" and len(chosen_strategies([], 2)) == 18
     assert not set(chosen_strategies([], 10)) & set(OF_TWO_CLASSES)
     assert set(chosen_strategies([], 0)) == {
-        "unchanged", "fine-tuning", "perturbation", "layerwise", "adversarial", *STRUCTURAL
+        "unchanged", "fine-tuning", "perturbation", "layerwise", "adversarial", *set(STRUCTURAL) - {"mimic"}
     }  # fmt: skip
     assert chosen_strategies(["prune"], 10) == ["unchanged", "prune"]
     assert chosen_strategies(["prune"], 2) == ["unchanged", "threshold", "prune"]

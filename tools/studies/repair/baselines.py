@@ -9,6 +9,7 @@ from importlib.util import find_spec
 
 import numpy as np
 import torch
+from scipy.special import softmax
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -133,6 +134,28 @@ def train_by_domain(task: Task, options: RepairOptions, seed: int) -> Repaired:
     return Repaired(classifier.eval())
 
 
+def train_domains_apart(task: Task, options: RepairOptions, seed: int) -> Repaired:
+    """Domain-discriminative training from scratch (Wang et al., 2020): every class of every group is a class of its
+    own. Decided is by the sum over groups of its probability, over its share of the training samples."""
+    classifier = task.fresh()
+    last = classifier.last
+    classifier.last = nn.Linear(last.in_features, 2 * last.out_features).to(last.weight.device)
+    labels, second = task.training.labels, task.training.second.long()
+    counts = torch.bincount(second * last.out_features + labels, minlength=2 * last.out_features)
+    shares = (counts.clamp(min=1) / len(labels)).double().cpu().numpy()
+
+    def loss(_: Classifier, inputs: Tensor, labels: Tensor, second: Tensor) -> Tensor:
+        return functional.cross_entropy(classifier(inputs), second.long() * last.out_features + labels)
+
+    tune(classifier, task.training, training_options(options), seed=seed, loss=loss)
+
+    def decide(samples: Samples) -> np.ndarray:
+        ratios = softmax(logits_of(classifier, samples), axis=1) / shares
+        return ratios.reshape(len(samples), 2, -1).sum(axis=1).argmax(axis=1)
+
+    return Repaired(None, decide)
+
+
 def retrain(task: Task, options: RepairOptions, seed: int) -> Repaired:
     """Training from scratch on the training samples, as the other trainings from scratch are, by a seed of its own: a
     table's network was trained by the task's."""
@@ -203,14 +226,15 @@ BASELINES: dict[str, Callable[[Task, RepairOptions, int], Repaired]] = {
     "adversarial": adversarial,
     "confusion": confuse,
     "domain-independent": train_by_domain,
+    "domain-discriminative": train_domains_apart,
     "retraining": retrain,
     "reject-option": reject_option,
     "equalised-odds": equalise_odds,
 }
 OF_TWO_CLASSES = ("threshold", "reject-option", "equalised-odds")
 """Those that alter decisions only, of two classes."""
-OF_CLASSES = (*OF_TWO_CLASSES, "confusion", "domain-independent", "retraining")
-"""Those, and what trains from scratch: for classifiers, not for networks that embed faces."""
+OF_CLASSES = (*OF_TWO_CLASSES, "confusion", "domain-independent", "domain-discriminative", "retraining", "mimic")
+"""Those, what trains from scratch, and what answers by classes: for classifiers, not for networks that embed faces."""
 
 
 def training_options(options: RepairOptions) -> TuningOptions:

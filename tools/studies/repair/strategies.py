@@ -6,10 +6,12 @@ Shape legend: K weights of a layer.
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from dualfair.studies.repair import RepairOptions
@@ -136,12 +138,33 @@ def augment(task: Task, options: RepairOptions, seed: int) -> Repaired:
     return Repaired(classifier, removed=shares(masks)[REMOVED])
 
 
+def mimic(task: Task, options: RepairOptions, seed: int) -> Repaired:
+    """Equation 10: the weights stay as they are, and a mask without a bound makes the network answer as one does that
+    was tuned against a critic. How much it removes says how much of the network carries the unfairness. The equation's
+    term that compares with the epoch before has a weight that is not given, and is left out."""
+    taught = tune_against_critic(task, tuning_options(options), AdversarialOptions(), seed=seed)
+    generator = torch.Generator().manual_seed(seed)
+
+    def batches() -> Iterator[tuple[Tensor, Tensor]]:
+        for inputs, _, _ in task.tuning.batches(options.batch, generator):
+            with torch.no_grad():
+                answers = taught(inputs).softmax(dim=1)
+            yield inputs, answers
+
+    unbound = replace(mask_options(options), strength=0.0)
+    masks = find_masks(task.classifier, batches, functional.cross_entropy, unbound, seed=seed, fixed=task.outside)
+    classifier = copy.deepcopy(task.classifier)
+    apply_masks(classifier, masks)
+    return Repaired(classifier, removed=shares(masks)[REMOVED])
+
+
 STRUCTURAL: dict[str, Callable[[Task, RepairOptions, int], Repaired]] = {
     "prune": prune,
     "noise": graft_noise,
     "internal": graft_internally,
     "external": graft_externally,
     "netaug": augment,
+    "mimic": mimic,
 }
 """By name, in the order of the method's table."""
 
