@@ -43,6 +43,10 @@ class SynchronisedNorms(TorchFunctionMode):
     ) -> Tensor:
         if not training:
             return functional.batch_norm(x, running_mean, running_var, weight, bias, False, momentum, eps)
+        if weight is None:
+            # What is multiplied and added where nothing is learnt.
+            weight = torch.ones(x.shape[1], dtype=torch.promote_types(x.dtype, torch.float32), device=x.device)
+            bias = torch.zeros_like(weight)
         with torch.autocast(x.device.type, enabled=False):
             output, mean, variance, count = _Normalise.apply(x, weight, bias, eps, self.processes)
             if running_mean is not None:

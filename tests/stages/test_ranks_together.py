@@ -136,7 +136,7 @@ def test_ranks_share_out_networks_that_are_quantised(faces, trained, tmp_path):
 
 
 def test_ranks_grow_a_network_together(faces, tmp_path):
-    words = ("grow", "--images", faces, "--least-depth", 3, "--most-depth", 4, "--least-width", 4, "--most-width", 4)
+    words = ("grow", "--images", faces, "--least-depth", 4, "--most-depth", 5, "--least-width", 4, "--most-width", 4)
     words += ("--first-epochs", 1, "--layer-epochs", 0, "--epochs", 1, "--batch", 16, "--lr", 0.01)
     said = run(2, *words, "--out", tmp_path / "out")
     assert "head cosface" in said and "2 ranks" in said

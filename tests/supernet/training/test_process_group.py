@@ -1,5 +1,6 @@
 import json
 import threading
+from contextlib import nullcontext
 from datetime import timedelta
 from types import SimpleNamespace
 
@@ -10,6 +11,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from dualfair.supernet.training import process_group
 from dualfair.supernet.training.process_group import ALONE, ProcessGroup, divide, join_ranks
+from dualfair.supernet.training.synchronised_norm import SynchronisedNorms
 from tests.supernet.training import ranks_at_work
 from tests.support.ranks import run_ranks
 
@@ -81,6 +83,21 @@ def test_shares_are_consecutive_complete_and_even(size, items):
     shares = [list(ProcessGroup(rank, size).share(range(items))) for rank in range(size)]
     assert [item for share in shares for item in share] == list(range(items))
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+def test_a_norm_without_weights_is_synchronised_too():
+    images = torch.randn(6, 4, 3, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    outputs, gradients, statistics = [], [], []
+    for context in (nullcontext(), SynchronisedNorms(ALONE)):
+        norm, x = torch.nn.BatchNorm2d(4, affine=False).double(), images.clone().requires_grad_()
+        with context:
+            output = norm(x)
+        (output * images.square()).sum().backward()
+        outputs.append(output.detach())
+        gradients.append(x.grad)
+        statistics.append(norm.running_var)
+    for pair in (outputs, gradients, statistics):
+        assert torch.allclose(*pair, atol=1e-12)
 
 
 def test_alone_nothing_is_sent():
