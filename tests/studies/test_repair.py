@@ -283,6 +283,19 @@ def test_chance_keeps_the_best_of_its_tries_and_layers_never_get_worse(task, mon
     assert value(task, applied("layerwise", task).classifier) >= value(task, task.classifier)
 
 
+def test_layers_are_searched_whatever_the_order_of_their_numbers_in_memory(task, monkeypatch):
+    monkeypatch.setattr(baselines, "CALLS", 4)
+    with seeded(0):
+        body = nn.Sequential(nn.Unflatten(1, (5, 1, 1)), nn.Conv2d(5, 8, 3, padding=1), nn.Flatten())
+        other = replace(task, classifier=Classifier(body, nn.Linear(8, 2)).eval())
+    of_rows = applied("layerwise", other).classifier.state_dict()
+    other.classifier.to(memory_format=torch.channels_last)
+    assert not other.classifier.body[1].weight.is_contiguous()
+    of_channels = applied("layerwise", other).classifier.state_dict()
+    assert all(torch.equal(of_rows[name], of_channels[name]) for name in of_rows)
+    assert any(not torch.equal(of_rows[name], value) for name, value in other.classifier.state_dict().items())
+
+
 def test_even_batches_have_each_class_of_each_group_as_often(task):
     for size in (8, 64):
         for _, labels, second in task.tuning.batches(size, torch.Generator().manual_seed(1), even=True):

@@ -85,8 +85,9 @@ def optimise_layers(task: Task, options: RepairOptions, seed: int) -> Repaired:
             width, values = BOX * float(parameter.std(correction=0)), parameter.flatten()[places].clone()
             for _ in range(CALLS):
                 moved = values + width * (2 * torch.rand(len(places), generator=generator).to(parameter) - 1)
-                before = parameter.clone()
-                parameter.view(-1)[places] = moved
+                before, entries = parameter.clone(), parameter.flatten()
+                entries[places] = moved
+                parameter.copy_(entries.view(parameter.shape))
                 value = task.value(classifier)
                 if value > best:
                     best = value
